@@ -1,0 +1,47 @@
+//! Activation functions and their names in config.json.
+
+use super::CheckpointError;
+use super::fields::Fields;
+
+/// An activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * Phi(x)`, by the error function.
+    Gelu,
+    /// Its approximation by the hyperbolic tangent.
+    GeluTanh,
+    /// `x * sigmoid(1.702 x)`.
+    QuickGelu,
+    /// `x * sigmoid(x)`.
+    Silu,
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Activation::Gelu => "gelu",
+            Activation::GeluTanh => "gelu_tanh",
+            Activation::QuickGelu => "quick_gelu",
+            Activation::Silu => "silu",
+        })
+    }
+}
+
+/// A field that names an activation.
+pub(super) fn activation(
+    fields: &Fields,
+    name: &str,
+    default: Activation,
+) -> Result<Activation, CheckpointError> {
+    Ok(match fields.text(name)? {
+        None => default,
+        Some("gelu") => Activation::Gelu,
+        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_tanh") => Activation::GeluTanh,
+        Some("quick_gelu") => Activation::QuickGelu,
+        Some("silu" | "swish") => Activation::Silu,
+        Some(other) => {
+            let names = "gelu, gelu_new, gelu_pytorch_tanh, gelu_tanh, quick_gelu, silu or swish";
+            return Err(fields.error(name, format!("{other:?}"), names));
+        }
+    })
+}

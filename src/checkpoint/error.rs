@@ -1,0 +1,331 @@
+//! What can go wrong between a folder of files and a usable checkpoint.
+
+use std::io;
+
+/// A checkpoint that cannot be used, with where and why. Every `file` is the path (or, for a model embedded in the
+/// program, its name and the file's) as a person can look it up.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The path given as a checkpoint is not a folder that can be read.
+    #[error("{path}: expected a checkpoint folder, found {found}")]
+    NoFolder {
+        /// The path as given.
+        path: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// The operating system refused to read a file.
+    #[error("{file}: cannot be read: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file that a checkpoint cannot do without is absent.
+    #[error("{file}: no such file; {purpose}")]
+    MissingFile {
+        /// The file looked for.
+        file: String,
+        /// What it is needed for, and what can be done.
+        purpose: String,
+    },
+    /// A file of text far beyond any real one's size.
+    #[error("{file}: {bytes} bytes, more than the {limit} allowed for a text file")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The largest size read.
+        limit: u64,
+    },
+    /// A file of text that is not UTF-8.
+    #[error("{file}: expected UTF-8 text, found other bytes after byte {valid}")]
+    NotText {
+        /// The file.
+        file: String,
+        /// Bytes before the first that is not text.
+        valid: usize,
+    },
+    /// Text that is not the JSON expected.
+    #[error("{file}: not the expected JSON: {reason}")]
+    Json {
+        /// The file.
+        file: String,
+        /// The parser's message with line and column.
+        reason: String,
+    },
+    /// A clone made without Git LFS leaves small pointer texts in place of the files.
+    #[error(
+        "{file}: is a Git LFS pointer, not the file itself; fetch it with `git lfs pull` or download it again"
+    )]
+    LfsPointer {
+        /// The file.
+        file: String,
+    },
+
+    /// Too short to hold a safetensors header.
+    #[error("{file}: {bytes} bytes, shorter than the 8 that begin a safetensors file")]
+    TooShort {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The header's stated length does not fit in the file, or is beyond the format's limit.
+    #[error(
+        "{file}: header of {header} bytes announced, the file has room for {room}: truncated or not safetensors"
+    )]
+    HeaderBeyondFile {
+        /// The file.
+        file: String,
+        /// Announced length in bytes.
+        header: u64,
+        /// The most it could be.
+        room: usize,
+    },
+    /// A header that is no safetensors header.
+    #[error("{file}: bad safetensors header: {reason}")]
+    BadHeader {
+        /// The file.
+        file: String,
+        /// Which entry, and what is wrong with it.
+        reason: String,
+    },
+    /// A tensor's size does not fit in any memory.
+    #[error("{file}: tensor {tensor}: shape {shape:?} overflows")]
+    ShapeOverflow {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Its shape as stated.
+        shape: Vec<usize>,
+    },
+    /// A tensor's byte range contradicts its shape and dtype.
+    #[error(
+        "{file}: tensor {tensor}: {dtype} of shape {shape:?} takes {expected} bytes, its range [{begin}, {end}) does not"
+    )]
+    ByteRange {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Its dtype.
+        dtype: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Bytes that shape and dtype need.
+        expected: usize,
+        /// Start of the stated range, in bytes from the end of the header.
+        begin: usize,
+        /// End of the stated range.
+        end: usize,
+    },
+    /// Two tensors claim the same bytes.
+    #[error("{file}: tensors {first} and {second} overlap")]
+    Overlap {
+        /// The file.
+        file: String,
+        /// The one that starts first.
+        first: String,
+        /// The one that starts inside it.
+        second: String,
+    },
+    /// Bytes that belong to no tensor, which the format forbids.
+    #[error("{file}: bytes [{begin}, {end}) of the data belong to no tensor")]
+    Gap {
+        /// The file.
+        file: String,
+        /// First such byte, counted from the end of the header.
+        begin: usize,
+        /// End of the gap.
+        end: usize,
+    },
+    /// A tensor reaches past the end of the file.
+    #[error(
+        "{file}: tensor {tensor} ends at byte {end} of the data, the file holds {data}: truncated, or its offsets are wrong"
+    )]
+    BeyondFile {
+        /// The file.
+        file: String,
+        /// The first tensor that does.
+        tensor: String,
+        /// Its end, in bytes from the end of the header.
+        end: usize,
+        /// Bytes of data in the file.
+        data: usize,
+    },
+    /// A tensor in a number format that is not supported.
+    #[error("{file}: tensor {tensor} is {dtype}; supported are F16, BF16 and F32")]
+    UnsupportedDtype {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Its dtype as safetensors names it.
+        dtype: String,
+    },
+    /// One name in two shards.
+    #[error("tensor {tensor} is in both {first} and {second}")]
+    DuplicateTensor {
+        /// The tensor's name.
+        tensor: String,
+        /// The shard read first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The index names a shard that is not there.
+    #[error("{index}: names the shard {shard}, which does not exist")]
+    MissingShard {
+        /// The index file.
+        index: String,
+        /// The shard's file name.
+        shard: String,
+    },
+    /// The index names a tensor that its shard does not hold.
+    #[error("{index}: places tensor {tensor} in {shard}, which does not hold it")]
+    NotInShard {
+        /// The index file.
+        index: String,
+        /// The tensor's name.
+        tensor: String,
+        /// The shard's file name.
+        shard: String,
+    },
+    /// The index names a file outside the checkpoint's folder.
+    #[error(
+        "{index}: shard name {shard:?} is not a plain file name; shards must lie beside the index"
+    )]
+    ShardOutside {
+        /// The index file.
+        index: String,
+        /// The name as written.
+        shard: String,
+    },
+
+    /// A tensor that the architecture needs is absent.
+    #[error("{model}: tensor {tensor} of shape {shape:?} is missing")]
+    MissingTensor {
+        /// The checkpoint.
+        model: String,
+        /// The tensor's name.
+        tensor: String,
+        /// The shape that the config asks for.
+        shape: Vec<usize>,
+    },
+    /// A tensor's shape contradicts the config.
+    #[error("{file}: tensor {tensor} has shape {found:?}; the config asks for {expected:?}")]
+    ShapeMismatch {
+        /// The file that holds it.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// The shape that the config asks for.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// One part's tensors are stored under two spellings at once.
+    #[error("{model}: tensors of the {part} are stored under both {first}* and {second}*")]
+    AmbiguousNames {
+        /// The checkpoint.
+        model: String,
+        /// Which part.
+        part: &'static str,
+        /// One prefix.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
+    /// Another model family.
+    #[error("{file}: unsupported architecture: {field} is {found:?}; supported: {supported}")]
+    UnsupportedArchitecture {
+        /// The config file.
+        file: String,
+        /// The field that tells.
+        field: String,
+        /// Its value.
+        found: String,
+        /// The values that are supported.
+        supported: &'static str,
+    },
+    /// A config field with a value that cannot be used.
+    #[error("{file}: {field} is {found}; expected {expected}")]
+    Config {
+        /// The config file.
+        file: String,
+        /// The field, with its section.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+
+    /// The tokenizer's files cannot be used.
+    #[error("{file}: tokenizer cannot be loaded: {reason}")]
+    Tokenizer {
+        /// The file.
+        file: String,
+        /// The `tokenizers` crate's message.
+        reason: String,
+    },
+    /// A text that the tokenizer rejects.
+    #[error("{file}: the tokenizer cannot encode the {what}: {reason}")]
+    Encode {
+        /// The tokenizer's file.
+        file: String,
+        /// Which text.
+        what: &'static str,
+        /// The `tokenizers` crate's message.
+        reason: String,
+    },
+    /// The tokenizer has no token for the image's place in the prompt.
+    #[error(
+        "{file}: no image token: the config's image_token_id is {id}, the tokenizer has {found} there and looked for {text:?}"
+    )]
+    NoImageToken {
+        /// The tokenizer's file.
+        file: String,
+        /// The id that the config gives.
+        id: u32,
+        /// The text looked for.
+        text: String,
+        /// What the tokenizer has under that id.
+        found: String,
+    },
+    /// The prompt does not hold exactly one image token.
+    #[error("{file}: the chat template puts {found} image {noun} ({token:?}) into the prompt; expected exactly one", found = if *.found == 0 { "no".to_string() } else { .found.to_string() }, noun = if *.found > 1 { "tokens" } else { "token" })]
+    ImageTokens {
+        /// Where the chat template is from.
+        file: String,
+        /// The image token's text.
+        token: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// Special tokens in a question or an answer that this tokenizer cannot keep apart from control.
+    #[error(
+        "{file}: the {what} contains {token:?}, which this tokenizer cannot encode as plain text"
+    )]
+    SpecialInText {
+        /// The tokenizer's file.
+        file: String,
+        /// Which text.
+        what: &'static str,
+        /// The token's text.
+        token: String,
+    },
+    /// The chat template does not compile or fails when rendered.
+    #[error("{file}: chat template: {reason}")]
+    Template {
+        /// Where the template is from.
+        file: String,
+        /// The template engine's message with its line.
+        reason: String,
+    },
+}

@@ -1,0 +1,253 @@
+//! Where a checkpoint's files come from: a folder, or the program itself.
+
+use super::CheckpointError;
+use memmap2::Mmap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Largest text file read; the largest tokenizer.json in use is about 40 MB.
+const TEXT_LIMIT: u64 = 256 << 20;
+/// The weights when they are one file.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The list of shards when they are several.
+pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// A checkpoint's files by name.
+#[derive(Clone)]
+pub struct Files(Source);
+
+#[derive(Clone)]
+enum Source {
+    Folder(PathBuf),
+    Embedded(&'static str, &'static [(&'static str, &'static [u8])]),
+}
+
+/// The bytes of one file: a read-only memory mapping, or bytes of the program itself. A clone shares them.
+#[derive(Clone)]
+pub enum Bytes {
+    /// A mapped file.
+    Mapped(Arc<Mmap>),
+    /// Embedded in the program.
+    Embedded(&'static [u8]),
+    /// Made in memory.
+    Owned(Arc<[u8]>),
+}
+
+// Written out by hand, since the derived ones would print whole files.
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Files({:?})", self.name())
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bytes({})", self.len())
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Embedded(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Files {
+    /// The files of a folder.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoFolder`] when `path` is not a folder.
+    pub fn folder(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let found = match path.metadata() {
+            Ok(meta) if meta.is_dir() => return Ok(Self(Source::Folder(path.to_owned()))),
+            Ok(_) => "a file".to_string(),
+            Err(error) => error.to_string(),
+        };
+        Err(CheckpointError::NoFolder {
+            path: path.display().to_string(),
+            found,
+        })
+    }
+
+    /// Files embedded in the program, as pairs of file name and content; `name` is what messages call the model.
+    pub fn embedded(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self(Source::Embedded(name, files))
+    }
+
+    /// What messages call the checkpoint: the folder's path or the embedded model's name.
+    pub fn name(&self) -> String {
+        match &self.0 {
+            Source::Folder(path) => path.display().to_string(),
+            Source::Embedded(name, _) => (*name).to_string(),
+        }
+    }
+
+    /// What messages call one of its files.
+    pub fn path(&self, file: &str) -> String {
+        match &self.0 {
+            Source::Folder(path) => path.join(file).display().to_string(),
+            Source::Embedded(name, _) => format!("{name}/{file}"),
+        }
+    }
+
+    /// Whether there is such a file.
+    pub fn exists(&self, file: &str) -> bool {
+        match &self.0 {
+            Source::Folder(path) => path.join(file).exists(),
+            Source::Embedded(_, files) => files.iter().any(|(name, _)| *name == file),
+        }
+    }
+
+    /// The names of all files, sorted.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`] when the folder cannot be listed.
+    pub fn list(&self) -> Result<Vec<String>, CheckpointError> {
+        let mut names: Vec<String> = match &self.0 {
+            Source::Folder(path) => path
+                .read_dir()
+                .and_then(|entries| {
+                    entries
+                        .map(|e| e.map(|e| e.file_name().to_string_lossy().into_owned()))
+                        .collect()
+                })
+                .map_err(|source| CheckpointError::Io {
+                    file: path.display().to_string(),
+                    source,
+                })?,
+            Source::Embedded(_, files) => {
+                files.iter().map(|(name, _)| (*name).to_string()).collect()
+            }
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// A text file's content; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`], [`TooLarge`](CheckpointError::TooLarge), [`NotText`](CheckpointError::NotText) or
+    /// [`LfsPointer`](CheckpointError::LfsPointer).
+    pub fn text(&self, file: &str) -> Result<Option<String>, CheckpointError> {
+        let name = self.path(file);
+        let bytes = match &self.0 {
+            Source::Folder(path) => {
+                let Some((handle, size)) = open(&path.join(file), &name)? else {
+                    return Ok(None);
+                };
+                if size > TEXT_LIMIT {
+                    return Err(CheckpointError::TooLarge {
+                        file: name,
+                        bytes: size,
+                        limit: TEXT_LIMIT,
+                    });
+                }
+                let mut bytes = Vec::new();
+                // A file that grows while it is read stays within the limit too.
+                if let Err(source) = handle.take(TEXT_LIMIT).read_to_end(&mut bytes) {
+                    return Err(CheckpointError::Io { file: name, source });
+                }
+                bytes
+            }
+            Source::Embedded(_, files) => match files.iter().find(|(name, _)| *name == file) {
+                Some((_, bytes)) => bytes.to_vec(),
+                None => return Ok(None),
+            },
+        };
+        if bytes.starts_with(LFS_POINTER) {
+            return Err(CheckpointError::LfsPointer { file: name });
+        }
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|error| CheckpointError::NotText {
+                file: name,
+                valid: error.utf8_error().valid_up_to(),
+            })
+    }
+
+    /// A text file that must be there; `purpose` completes the message when it is not.
+    ///
+    /// # Errors
+    /// As [`Files::text`], and [`CheckpointError::MissingFile`].
+    pub fn required_text(&self, file: &str, purpose: &str) -> Result<String, CheckpointError> {
+        self.text(file)?
+            .ok_or_else(|| CheckpointError::MissingFile {
+                file: self.path(file),
+                purpose: purpose.to_string(),
+            })
+    }
+
+    /// A JSON file's content, parsed; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// As [`Files::text`], and [`CheckpointError::Json`].
+    pub fn json(&self, file: &str) -> Result<Option<serde_json::Value>, CheckpointError> {
+        self.text(file)?
+            .map(|text| parse_json(&text, &self.path(file)))
+            .transpose()
+    }
+
+    /// A file's bytes, memory-mapped; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`], or [`LfsPointer`](CheckpointError::LfsPointer).
+    pub fn bytes(&self, file: &str) -> Result<Option<Bytes>, CheckpointError> {
+        let name = self.path(file);
+        let bytes = match &self.0 {
+            Source::Folder(path) => {
+                let Some((handle, _)) = open(&path.join(file), &name)? else {
+                    return Ok(None);
+                };
+                // SAFETY: the mapping is private and read-only and nothing here writes to it. As with every memory-mapped
+                // checkpoint, the file must not be changed by others while it is in use.
+                match unsafe { Mmap::map(&handle) } {
+                    Ok(map) => Bytes::Mapped(Arc::new(map)),
+                    Err(source) => return Err(CheckpointError::Io { file: name, source }),
+                }
+            }
+            Source::Embedded(_, files) => match files.iter().find(|(name, _)| *name == file) {
+                Some((_, bytes)) => Bytes::Embedded(bytes),
+                None => return Ok(None),
+            },
+        };
+        if bytes.starts_with(LFS_POINTER) {
+            return Err(CheckpointError::LfsPointer { file: name });
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Parses JSON, whose errors name the file.
+pub(super) fn parse_json(text: &str, file: &str) -> Result<serde_json::Value, CheckpointError> {
+    serde_json::from_str(text).map_err(|error| CheckpointError::Json {
+        file: file.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Opens a regular file and gives its size; `None` when there is none. Pipes and devices, which could block for ever or
+/// never end, are refused.
+fn open(path: &Path, name: &str) -> Result<Option<(File, u64)>, CheckpointError> {
+    let io = |source| CheckpointError::Io {
+        file: name.to_string(),
+        source,
+    };
+    let meta = match path.metadata() {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    if !meta.is_file() {
+        return Err(io(std::io::Error::other("not a regular file")));
+    }
+    Ok(Some((File::open(path).map_err(io)?, meta.len())))
+}

@@ -1,0 +1,345 @@
+//! The weights: every tensor of every shard, where it lies in its mapped file.
+
+use super::files::{Bytes, Files, WEIGHTS, WEIGHTS_INDEX};
+use super::{CheckpointError, header};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The storage formats of weights that are supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dtype {
+    /// IEEE 754 binary16.
+    F16,
+    /// bfloat16: the upper half of a binary32.
+    Bf16,
+    /// IEEE 754 binary32.
+    F32,
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Dtype::F16 | Dtype::Bf16 => 2,
+            Dtype::F32 => 4,
+        }
+    }
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Dtype::F16 => "f16",
+            Dtype::Bf16 => "bf16",
+            Dtype::F32 => "f32",
+        })
+    }
+}
+
+/// One tensor, row-major, little-endian. A clone shares the file's bytes.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Its storage format.
+    pub dtype: Dtype,
+    /// Its shape, outermost axis first.
+    pub shape: Vec<usize>,
+    /// What messages call the file that holds it.
+    pub file: Arc<str>,
+    source: Bytes,
+    range: Range<usize>,
+}
+
+impl Tensor {
+    /// A tensor made in memory, f32; `values` are row-major and as many as `shape` says.
+    pub fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+        let bytes: Arc<[u8]> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor {
+            name: name.to_string(),
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            file: "memory".into(),
+            range: 0..bytes.len(),
+            source: Bytes::Owned(bytes),
+        }
+    }
+
+    /// The bytes as they lie in the file: `elements() * dtype.size()`, not necessarily aligned.
+    pub fn bytes(&self) -> &[u8] {
+        &self.source[self.range.clone()]
+    }
+
+    /// How many numbers it holds.
+    pub fn elements(&self) -> usize {
+        self.range.len() / self.dtype.size()
+    }
+
+    /// The numbers as f32, which represents all three formats exactly.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let bytes = self.bytes();
+        match self.dtype {
+            Dtype::F32 => match aligned::<f32>(bytes) {
+                Some(numbers) => numbers.to_vec(),
+                None => numbers(bytes, f32::from_le_bytes),
+            },
+            Dtype::F16 => match aligned::<f16>(bytes) {
+                Some(numbers) => numbers.to_f32_vec(),
+                None => numbers(bytes, |b| f16::from_le_bytes(b).to_f32()),
+            },
+            Dtype::Bf16 => match aligned::<bf16>(bytes) {
+                Some(numbers) => numbers.to_f32_vec(),
+                None => numbers(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            },
+        }
+    }
+}
+
+/// The bytes as numbers where the machine can read them in place; `to_f32_vec` then converts many at a time.
+fn aligned<T: bytemuck::Pod>(bytes: &[u8]) -> Option<&[T]> {
+    if cfg!(target_endian = "little") {
+        bytemuck::try_cast_slice(bytes).ok()
+    } else {
+        None
+    }
+}
+
+/// Reads numbers of `N` bytes one by one, wherever they lie.
+fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|chunk| read(*chunk))
+        .collect()
+}
+
+/// All tensors of a checkpoint, by name.
+#[derive(Debug, Clone)]
+pub struct Tensors {
+    tensors: BTreeMap<String, Tensor>,
+    /// Buffers of integers, such as the `position_ids` that older CLIP checkpoints carry: their dtype and file.
+    integers: BTreeMap<String, (String, Arc<str>)>,
+    /// Names of the weight files read.
+    files: Vec<String>,
+    model: String,
+}
+
+impl Tensors {
+    /// Maps `model.safetensors`, or else every shard that `model.safetensors.index.json` names, and reads the headers.
+    ///
+    /// # Errors
+    /// Every fault of a weight file or of the index, each naming the file; see [`CheckpointError`]. A floating-point
+    /// tensor of a format that is not supported is an error at once, one of integers only when it is asked for.
+    pub fn open(files: &Files) -> Result<Self, CheckpointError> {
+        let mut all = Self {
+            tensors: BTreeMap::new(),
+            integers: BTreeMap::new(),
+            files: Vec::new(),
+            model: files.name(),
+        };
+        if let Some(bytes) = files.bytes(WEIGHTS)? {
+            all.add(WEIGHTS, bytes, files)?;
+            return Ok(all);
+        }
+        let Some(index) = files.json(WEIGHTS_INDEX)? else {
+            return Err(no_weights(files));
+        };
+        let index_file = files.path(WEIGHTS_INDEX);
+        let places = weight_map(&index, &index_file)?;
+        for shard in places.values().collect::<BTreeSet<_>>() {
+            if shard.is_empty()
+                || shard.contains(['/', '\\', ':', '\0'])
+                || shard == ".."
+                || shard == "."
+            {
+                return Err(CheckpointError::ShardOutside {
+                    index: index_file,
+                    shard: shard.clone(),
+                });
+            }
+            let Some(bytes) = files.bytes(shard)? else {
+                return Err(CheckpointError::MissingShard {
+                    index: index_file,
+                    shard: shard.clone(),
+                });
+            };
+            all.add(shard, bytes, files)?;
+        }
+        for (tensor, shard) in &places {
+            if all.file_of(tensor) != Some(&files.path(shard)) {
+                return Err(CheckpointError::NotInShard {
+                    index: index_file,
+                    tensor: tensor.clone(),
+                    shard: shard.clone(),
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, name: &str, bytes: Bytes, files: &Files) -> Result<(), CheckpointError> {
+        let file: Arc<str> = files.path(name).into();
+        for entry in header::entries(&bytes, &file)? {
+            if let Some(first) = self.file_of(&entry.name) {
+                return Err(CheckpointError::DuplicateTensor {
+                    first: first.to_string(),
+                    second: file.to_string(),
+                    tensor: entry.name,
+                });
+            }
+            let dtype = match entry.dtype {
+                safetensors::Dtype::F16 => Dtype::F16,
+                safetensors::Dtype::BF16 => Dtype::Bf16,
+                safetensors::Dtype::F32 => Dtype::F32,
+                other if is_integer(other) => {
+                    self.integers
+                        .insert(entry.name, (other.to_string(), file.clone()));
+                    continue;
+                }
+                other => {
+                    return Err(CheckpointError::UnsupportedDtype {
+                        file: file.to_string(),
+                        tensor: entry.name,
+                        dtype: other.to_string(),
+                    });
+                }
+            };
+            let tensor = Tensor {
+                name: entry.name.clone(),
+                dtype,
+                shape: entry.shape,
+                file: file.clone(),
+                source: bytes.clone(),
+                range: entry.range,
+            };
+            self.tensors.insert(entry.name, tensor);
+        }
+        self.files.push(name.to_string());
+        Ok(())
+    }
+
+    fn file_of(&self, name: &str) -> Option<&str> {
+        let integer = || self.integers.get(name).map(|(_, file)| &**file);
+        self.tensors
+            .get(name)
+            .map(|tensor| &*tensor.file)
+            .or_else(integer)
+    }
+
+    /// A tensor by its name in the file; `None` when it is absent or holds integers.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// A tensor that must be there with that shape.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingTensor`], [`ShapeMismatch`](CheckpointError::ShapeMismatch), or
+    /// [`UnsupportedDtype`](CheckpointError::UnsupportedDtype) when it holds integers.
+    pub fn require(&self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError> {
+        let tensor = name.to_string();
+        match self.tensors.get(name) {
+            Some(found) if found.shape == shape => Ok(found.clone()),
+            Some(found) => Err(CheckpointError::ShapeMismatch {
+                file: found.file.to_string(),
+                tensor,
+                expected: shape.to_vec(),
+                found: found.shape.clone(),
+            }),
+            None => Err(match self.integers.get(name) {
+                Some((dtype, file)) => CheckpointError::UnsupportedDtype {
+                    file: file.to_string(),
+                    tensor,
+                    dtype: dtype.clone(),
+                },
+                None => CheckpointError::MissingTensor {
+                    model: self.model.clone(),
+                    tensor,
+                    shape: shape.to_vec(),
+                },
+            }),
+        }
+    }
+
+    /// Every tensor that can be used, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.values()
+    }
+
+    /// The names of all tensors that can be used, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The names of the weight files, in the order read.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// What messages call the checkpoint.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Bytes of all tensors that can be used.
+    pub fn total_bytes(&self) -> usize {
+        self.tensors
+            .values()
+            .map(|tensor| tensor.bytes().len())
+            .sum()
+    }
+
+    /// Numbers in all tensors that can be used.
+    pub fn total_parameters(&self) -> usize {
+        self.tensors.values().map(Tensor::elements).sum()
+    }
+}
+
+fn is_integer(dtype: safetensors::Dtype) -> bool {
+    use safetensors::Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
+}
+
+/// The index's `weight_map`: tensor name to shard.
+fn weight_map(
+    index: &serde_json::Value,
+    file: &str,
+) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let bad = |reason: String| CheckpointError::Json {
+        file: file.to_string(),
+        reason,
+    };
+    let map = index
+        .get("weight_map")
+        .and_then(serde_json::Value::as_object);
+    let map = map.ok_or_else(|| bad("no weight_map of tensor names to shards".to_string()))?;
+    map.iter()
+        .map(|(tensor, shard)| match shard.as_str() {
+            Some(shard) => Ok((tensor.clone(), shard.to_string())),
+            None => Err(bad(format!(
+                "weight_map: {tensor}: expected a file name, found {shard}"
+            ))),
+        })
+        .collect()
+}
+
+fn no_weights(files: &Files) -> CheckpointError {
+    let other = files.list().unwrap_or_default().into_iter().find(|name| {
+        [".bin", ".pt", ".pth", ".gguf"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    });
+    let found = other
+        .map(|name| format!("; {name} is not a format that is read: convert it to safetensors"));
+    CheckpointError::MissingFile {
+        file: files.path(WEIGHTS),
+        purpose: format!(
+            "the weights are read from it or from the shards in {WEIGHTS_INDEX}{}",
+            found.unwrap_or_default()
+        ),
+    }
+}

@@ -1,0 +1,242 @@
+use super::{Spec, checkpoint, config, parse, set, small_tensors, weights, write};
+use crate::checkpoint::{Checkpoint, CheckpointError, NamedShape, inspect};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn tensors() -> Vec<Spec> {
+    small_tensors(&parse(&config()).unwrap())
+}
+
+fn fails(dir: &TempDir) -> CheckpointError {
+    Checkpoint::open(dir.path()).unwrap_err()
+}
+
+#[test]
+fn a_whole_checkpoint() {
+    let dir = checkpoint();
+    let opened = Checkpoint::open(dir.path()).unwrap();
+    assert!(opened.processor_file.ends_with("preprocessor_config.json"));
+    assert_eq!(opened.processor_json, "{\"size\": 8}");
+    let projector = opened
+        .require("multi_modal_projector.linear_1.weight", &[8, 8])
+        .unwrap();
+    assert_eq!(projector.to_f32(), [0.0; 64]);
+    std::fs::rename(
+        dir.path().join("preprocessor_config.json"),
+        dir.path().join("processor_config.json"),
+    )
+    .unwrap();
+    assert!(
+        Checkpoint::open(dir.path())
+            .unwrap()
+            .processor_file
+            .ends_with("processor_config.json")
+    );
+    std::fs::remove_file(dir.path().join("processor_config.json")).unwrap();
+    assert!(
+        matches!(fails(&dir), CheckpointError::MissingFile { file, .. } if file.ends_with("preprocessor_config.json"))
+    );
+}
+
+#[test]
+fn embedded_files() {
+    static FILES: [(&str, &[u8]); 2] = [
+        ("config.json", b"{\"model_type\": \"llava\"}"),
+        ("model.safetensors", b"abc"),
+    ];
+    let error = Checkpoint::embedded("the demo", &FILES).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::TooShort { file, .. } if file == "the demo/model.safetensors"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unsupported_architecture_comes_before_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(
+        matches!(fails(&dir), CheckpointError::MissingFile { file, .. } if file.ends_with("config.json"))
+    );
+    write(
+        &dir,
+        "config.json",
+        json!({"model_type": "llava_onevision"}).to_string(),
+    );
+    assert!(
+        matches!(fails(&dir), CheckpointError::UnsupportedArchitecture { found, .. } if found == "llava_onevision")
+    );
+}
+
+#[test]
+fn every_tensor_is_needed() {
+    let dir = checkpoint();
+    for (name, _, shape) in tensors() {
+        let rest: Vec<Spec> = tensors()
+            .into_iter()
+            .filter(|(other, ..)| *other != name)
+            .collect();
+        write(&dir, "model.safetensors", weights(&rest));
+        let error = fails(&dir);
+        assert!(
+            matches!(&error, CheckpointError::MissingTensor { tensor, .. } if *tensor == name),
+            "{error}"
+        );
+        let found = inspect(dir.path()).unwrap();
+        assert_eq!(found.missing, [NamedShape { name, shape }]);
+        assert!(!found.is_complete());
+    }
+}
+
+#[test]
+fn a_shape_that_contradicts_the_config() {
+    let dir = checkpoint();
+    let mut changed = tensors();
+    changed[1].2[0] += 1;
+    write(&dir, "model.safetensors", weights(&changed));
+    assert!(
+        matches!(fails(&dir), CheckpointError::ShapeMismatch { tensor, .. } if tensor == changed[1].0)
+    );
+    let found = inspect(dir.path()).unwrap();
+    assert_eq!(
+        (
+            found.contradicting[0].name.as_str(),
+            &found.contradicting[0].found
+        ),
+        (changed[1].0.as_str(), &changed[1].2)
+    );
+}
+
+#[test]
+fn tied_embeddings_need_no_projection() {
+    let dir = checkpoint();
+    let mut tied = config();
+    set(&mut tied, "tie_word_embeddings", json!(true));
+    write(&dir, "config.json", tied.to_string());
+    // A projection equal to the embedding is the embedding.
+    assert!(
+        Checkpoint::open(dir.path())
+            .unwrap()
+            .config
+            .text
+            .tied_embeddings
+    );
+    let mut bytes = weights(&tensors());
+    *bytes.last_mut().unwrap() = 1;
+    write(&dir, "model.safetensors", &bytes);
+    assert!(
+        !Checkpoint::open(dir.path())
+            .unwrap()
+            .config
+            .text
+            .tied_embeddings,
+        "the projection comes last and differs"
+    );
+    let rest: Vec<Spec> = tensors()
+        .into_iter()
+        .filter(|(name, ..)| !name.contains("lm_head"))
+        .collect();
+    write(&dir, "model.safetensors", weights(&rest));
+    assert!(
+        Checkpoint::open(dir.path())
+            .unwrap()
+            .config
+            .text
+            .tied_embeddings
+    );
+}
+
+#[test]
+fn inspection_of_a_whole_checkpoint() {
+    let dir = checkpoint();
+    let mut more = tensors();
+    let all: usize = more
+        .iter()
+        .map(|(_, _, shape)| shape.iter().product::<usize>())
+        .sum();
+    more.push((
+        "vision_tower.vision_model.post_layernorm.weight".to_string(),
+        "F32",
+        vec![8],
+    ));
+    more.push(("image_newline".to_string(), "BF16", vec![4]));
+    write(&dir, "model.safetensors", weights(&more));
+    let found = inspect(dir.path()).unwrap();
+    assert!(found.is_complete(), "{found}");
+    assert_eq!((found.parameters, found.bytes), (all + 12, 2 * all + 40));
+    assert_eq!(
+        found
+            .dtypes
+            .iter()
+            .map(|(name, count)| (name.as_str(), *count))
+            .collect::<Vec<_>>(),
+        [("bf16", 4), ("f16", all), ("f32", 8)]
+    );
+    assert_eq!(
+        found
+            .parts
+            .iter()
+            .map(|part| part.parameters)
+            .sum::<usize>(),
+        all + 8
+    );
+    assert_eq!(
+        found.unexpected,
+        [NamedShape {
+            name: "image_newline".to_string(),
+            shape: vec![4]
+        }]
+    );
+    assert_eq!(found.unused.len(), 1);
+    assert_eq!((found.image_tokens, found.tokens), (4, Some(340)));
+    let text = found.to_string();
+    for part in [
+        "llava",
+        "vision encoder",
+        "projector",
+        "decoder",
+        "chat_template.json",
+        "image_newline [4]",
+        "missing",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["parts"][0]["sizes"]["width"], 8);
+}
+
+#[test]
+fn inspection_lists_other_problems() {
+    let dir = checkpoint();
+    for name in ["tokenizer.json", "preprocessor_config.json"] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let found = inspect(dir.path()).unwrap();
+    assert_eq!(
+        (found.problems.len(), found.tokens, found.chat_template),
+        (2, None, None)
+    );
+    write(&dir, "config.json", "{}");
+    assert!(matches!(
+        inspect(dir.path()),
+        Err(CheckpointError::UnsupportedArchitecture { .. })
+    ));
+}
+
+#[test]
+fn text_files_that_are_not_text() {
+    let dir = checkpoint();
+    write(&dir, "config.json", [b'{', 0xff]);
+    assert!(matches!(
+        fails(&dir),
+        CheckpointError::NotText { valid: 1, .. }
+    ));
+    write(
+        &dir,
+        "config.json",
+        "version https://git-lfs.github.com/spec/v1\n",
+    );
+    assert!(matches!(fails(&dir), CheckpointError::LfsPointer { .. }));
+    let huge = std::fs::File::create(dir.path().join("config.json")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    assert!(matches!(fails(&dir), CheckpointError::TooLarge { .. }));
+}

@@ -1,0 +1,366 @@
+//! Text to token ids and back, with the question kept apart from the prompt's control tokens.
+
+use super::special::SpecialTokens;
+use super::vocabulary::{add_configured, ids, missing, text_of};
+use super::{CheckpointError, Files, LlavaConfig, Rendered};
+use std::collections::{BTreeMap, BTreeSet};
+use tokenizers::AddedToken;
+
+/// The tokenizer itself.
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+/// Begin and end the stand-in of a special token; of Unicode's private use. They differ so that text between two stand-ins
+/// never looks like a third.
+const MARKS: [char; 2] = ['\u{F0001}', '\u{F0003}'];
+/// What messages call them.
+const MARK_NAMES: &str = "U+F0001 or U+F0003";
+
+/// A checkpoint's tokenizer.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    /// As the checkpoint has it: special tokens' text is control.
+    plain: tokenizers::Tokenizer,
+    /// The same, but special tokens' text is text, and each special token has a stand-in that is not (see [`stand_in`]).
+    literal: tokenizers::Tokenizer,
+    /// The stand-ins' ids, and the ids of the tokens that they stand for.
+    stand_ins: BTreeMap<u32, u32>,
+    /// Every token that is looked for in text before the rest is split into pieces, longest first.
+    added: Vec<Added>,
+    special: SpecialTokens,
+    stop_ids: BTreeSet<u32>,
+    image_token: (String, u32),
+    file: String,
+}
+
+#[derive(Debug, Clone)]
+struct Added {
+    text: String,
+    id: u32,
+    special: bool,
+}
+
+impl Tokenizer {
+    /// Reads tokenizer.json and what tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json
+    /// say of special tokens.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that the `tokenizers` crate
+    /// rejects, [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the vocabulary.
+    pub fn load(files: &Files, config: &LlavaConfig) -> Result<Self, CheckpointError> {
+        let file = files.path(TOKENIZER);
+        let fail = |error: tokenizers::Error| CheckpointError::Tokenizer {
+            file: file.clone(),
+            reason: error.to_string(),
+        };
+        let text = files.required_text(TOKENIZER, missing(files))?;
+        let mut plain = tokenizers::Tokenizer::from_bytes(&text).map_err(fail)?;
+        plain
+            .with_truncation(None)
+            .map_err(fail)?
+            .with_padding(None);
+        add_configured(&mut plain, files)?;
+
+        let sources = [
+            files
+                .json("generation_config.json")?
+                .map(|json| (json, "generation_config.json")),
+            files.json("config.json")?.map(|json| (json, "config.json")),
+        ];
+        let mut special = SpecialTokens::read(files)?;
+        let mut stop_ids = BTreeSet::new();
+        for (json, name) in sources.iter().flatten() {
+            for (section, prefix) in [(Some(json), ""), (json.get("text_config"), "text_config.")] {
+                let ids = |field| ids(section, field, &files.path(name), prefix);
+                stop_ids.extend(ids("eos_token_id")?);
+                for (field, token) in [("bos_token_id", "bos_token"), ("eos_token_id", "eos_token")]
+                {
+                    if let Some(text) = ids(field)?.first().and_then(|id| text_of(&plain, *id)) {
+                        special.insert(token, &text);
+                    }
+                }
+            }
+        }
+        stop_ids.extend(
+            special
+                .get("eos_token")
+                .and_then(|text| plain.token_to_id(text)),
+        );
+
+        let id = config.image_token_id;
+        let Some(image_token) = text_of(&plain, id) else {
+            let text = special.get("image_token").unwrap_or("<image>").to_string();
+            let found = match plain.token_to_id(&text) {
+                Some(other) => format!("nothing (and {text:?} under {other})"),
+                None => "nothing".to_string(),
+            };
+            return Err(CheckpointError::NoImageToken {
+                file,
+                id,
+                text,
+                found,
+            });
+        };
+        // A named token is control even where tokenizer.json does not say so.
+        let named = special
+            .iter()
+            .map(|(_, text)| text)
+            .chain([image_token.as_str()]);
+        let known: BTreeSet<String> = plain
+            .get_added_tokens_decoder()
+            .into_values()
+            .filter(|t| t.special)
+            .map(|t| t.content)
+            .collect();
+        let named: Vec<AddedToken> = named
+            .filter(|text| !known.contains(*text) && plain.token_to_id(text).is_some())
+            .map(|text| AddedToken::from(text, true))
+            .collect();
+        plain.add_special_tokens(named).map_err(fail)?;
+
+        let decoder = plain.get_added_tokens_decoder();
+        let mut added: Vec<Added> = decoder
+            .iter()
+            .map(|(id, token)| Added {
+                text: token.content.clone(),
+                id: *id,
+                special: token.special,
+            })
+            .filter(|token| !token.text.is_empty())
+            .collect();
+        added.sort_by(|a, b| b.text.len().cmp(&a.text.len()).then(a.id.cmp(&b.id)));
+        let mut literal = plain.clone();
+        literal.set_encode_special_tokens(true);
+        let controls = || added.iter().filter(|token| token.special);
+        let marked = controls().filter_map(|token| {
+            let flags = decoder.get(&token.id)?;
+            let stand_in = AddedToken::from(stand_in(&token.text), false);
+            // Whitespace around it, word boundaries and normalisation are dealt with as for the token itself.
+            let stand_in = stand_in.lstrip(flags.lstrip).rstrip(flags.rstrip);
+            Some(
+                stand_in
+                    .single_word(flags.single_word)
+                    .normalized(flags.normalized),
+            )
+        });
+        literal
+            .add_tokens(marked.collect::<Vec<_>>())
+            .map_err(fail)?;
+        let stand_ins = controls()
+            .filter_map(|token| Some((literal.token_to_id(&stand_in(&token.text))?, token.id)))
+            .collect();
+        Ok(Self {
+            plain,
+            literal,
+            stand_ins,
+            added,
+            special,
+            stop_ids,
+            image_token: (image_token, id),
+            file,
+        })
+    }
+
+    /// The prompt's token ids, with the image token `image_tokens` times in its place. The begin token is added where the
+    /// tokenizer adds one and the template has not written it. Special tokens in the question are plain text.
+    ///
+    /// # Errors
+    /// [`CheckpointError::ImageTokens`] unless the template places exactly one image token,
+    /// [`SpecialInText`](CheckpointError::SpecialInText) for a question whose special tokens cannot be kept as text.
+    pub fn encode_prompt(
+        &self,
+        prompt: &Rendered,
+        image_tokens: usize,
+    ) -> Result<Vec<u32>, CheckpointError> {
+        let text = prompt.text();
+        let begin = self
+            .special
+            .get("bos_token")
+            .is_none_or(|bos| !text.starts_with(bos));
+        let own = self.controls(&prompt.before).len() + self.controls(&prompt.after).len();
+        let ids = if self.controls(&text).len() == own {
+            self.encode(&self.plain, &text, begin, "prompt")?.0
+        } else {
+            if prompt.question.contains(MARKS) {
+                return Err(self.special_in_text("question", MARK_NAMES));
+            }
+            let marked =
+                self.marked(&prompt.before) + &prompt.question + &self.marked(&prompt.after);
+            let ids = self.encode_literal(&marked, begin, own, "question")?;
+            ids.iter()
+                .map(|id| *self.stand_ins.get(id).unwrap_or(id))
+                .collect()
+        };
+        let (token, image) = (&self.image_token.0, self.image_token.1);
+        match ids.iter().filter(|id| **id == image).count() {
+            1 => {}
+            found => {
+                let (file, token) = (prompt.source.clone(), token.clone());
+                return Err(CheckpointError::ImageTokens { file, token, found });
+            }
+        }
+        let repeated = ids
+            .into_iter()
+            .flat_map(|id| std::iter::repeat_n(id, if id == image { image_tokens } else { 1 }));
+        Ok(repeated.collect())
+    }
+
+    /// An answer's token ids, exactly as given: nothing is added, and special tokens in it are plain text.
+    ///
+    /// # Errors
+    /// [`CheckpointError::SpecialInText`] for an answer whose special tokens cannot be kept as text.
+    pub fn encode_answer(&self, answer: &str) -> Result<Vec<u32>, CheckpointError> {
+        if answer.contains(MARKS) {
+            return Err(self.special_in_text("answer", MARK_NAMES));
+        }
+        self.encode_literal(answer, false, 0, "answer")
+    }
+
+    /// Ids of text whose special tokens are text, with `expected` stand-ins in it.
+    fn encode_literal(
+        &self,
+        text: &str,
+        begin: bool,
+        expected: usize,
+        what: &'static str,
+    ) -> Result<Vec<u32>, CheckpointError> {
+        let (ids, own) = self.encode(&self.literal, text, begin, what)?;
+        let unknown = self.special.get("unk_token");
+        for (id, _) in ids.iter().zip(&own).filter(|(_, own)| !**own) {
+            // A vocabulary may hold a special token's whole text as an ordinary word too.
+            if let Some(token) = self
+                .added
+                .iter()
+                .find(|token| token.id == *id && token.special)
+                && Some(token.text.as_str()) != unknown
+            {
+                return Err(self.special_in_text(what, &token.text));
+            }
+        }
+        if ids
+            .iter()
+            .filter(|id| self.stand_ins.contains_key(id))
+            .count()
+            != expected
+        {
+            let reason = "a special token of the chat template is not found beside it".to_string();
+            return Err(CheckpointError::Encode {
+                file: self.file.clone(),
+                what,
+                reason,
+            });
+        }
+        Ok(ids)
+    }
+
+    /// Ids, and for each whether the tokenizer added it of its own accord.
+    fn encode(
+        &self,
+        tokenizer: &tokenizers::Tokenizer,
+        text: &str,
+        begin: bool,
+        what: &'static str,
+    ) -> Result<(Vec<u32>, Vec<bool>), CheckpointError> {
+        let encoding =
+            tokenizer
+                .encode_fast(text, begin)
+                .map_err(|error| CheckpointError::Encode {
+                    file: self.file.clone(),
+                    what,
+                    reason: error.to_string(),
+                })?;
+        let own = encoding
+            .get_special_tokens_mask()
+            .iter()
+            .map(|mask| *mask != 0)
+            .collect();
+        Ok((encoding.get_ids().to_vec(), own))
+    }
+
+    /// Where special tokens' texts stand in `text`: byte offset and token, each the longest at its place.
+    fn controls(&self, text: &str) -> Vec<(usize, &Added)> {
+        let first: BTreeSet<u8> = self
+            .added
+            .iter()
+            .filter_map(|token| token.text.bytes().next())
+            .collect();
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text.as_bytes()[at..];
+            let token = first
+                .contains(&rest[0])
+                .then(|| {
+                    self.added
+                        .iter()
+                        .find(|token| rest.starts_with(token.text.as_bytes()))
+                })
+                .flatten();
+            if let Some(token) = token.filter(|token| token.special) {
+                found.push((at, token));
+            }
+            at += token.map_or(1, |token| token.text.len());
+        }
+        found
+    }
+
+    /// `text` with each special token replaced by its stand-in.
+    fn marked(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut end = 0;
+        for (at, token) in self.controls(text) {
+            out.push_str(&text[end..at]);
+            out.push_str(&stand_in(&token.text));
+            end = at + token.text.len();
+        }
+        out + &text[end..]
+    }
+
+    /// Token ids as text, special tokens included.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        // Decoding fails only in a decoder that rejects its own vocabulary's pieces; the pieces themselves are then shown.
+        let pieces = |_| ids.iter().filter_map(|id| self.token(*id)).collect();
+        self.plain.decode(ids, false).unwrap_or_else(pieces)
+    }
+
+    /// One token as text. Pieces of a character that several tokens make up are shown as U+FFFD.
+    pub fn decode_token(&self, id: u32) -> String {
+        self.decode(&[id])
+    }
+
+    /// The token's entry in the vocabulary, in the tokenizer's own spelling.
+    pub fn token(&self, id: u32) -> Option<String> {
+        text_of(&self.plain, id)
+    }
+
+    /// Tokens in the vocabulary, added ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.plain.get_vocab_size(true)
+    }
+
+    /// The tokens that end an answer: those of generation_config.json, config.json and the tokenizer together.
+    pub fn stop_ids(&self) -> &BTreeSet<u32> {
+        &self.stop_ids
+    }
+
+    /// The text of the token whose place the picture takes.
+    pub fn image_token(&self) -> &str {
+        &self.image_token.0
+    }
+
+    pub(super) fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    fn special_in_text(&self, what: &'static str, token: &str) -> CheckpointError {
+        CheckpointError::SpecialInText {
+            file: self.file.clone(),
+            what,
+            token: token.to_string(),
+        }
+    }
+}
+
+/// What stands for a special token in text where its own text is not control.
+fn stand_in(token: &str) -> String {
+    let [begin, end] = MARKS;
+    format!("{begin}{token}{end}")
+}

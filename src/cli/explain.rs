@@ -1,0 +1,191 @@
+//! `foveate explain`: one picture, one question.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::error::CliError;
+use super::options::{DeviceName, MachineOptions, MethodOptions, settings};
+use super::output::OutputFolder;
+use super::progress::Bars;
+use super::record::{Context, record};
+use super::print;
+use crate::device::cpu::Cpu;
+use crate::explain::{Explanation, Request, Settings, explain};
+use crate::lvlm;
+use crate::picture::Picture;
+use crate::report;
+
+/// Every file that an explanation can have.
+const FILES: [&str; 6] =
+    ["explanation.json", "tokens.png", "mask.npy", "saliency.png", "overlay.png", "curves.png"];
+
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)
+    #[arg(long, value_name = "FILE")]
+    image: PathBuf,
+    /// Question about the picture
+    #[arg(long, value_name = "TEXT")]
+    question: String,
+    /// Folder for the results, made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Checkpoint folder in Hugging Face's layout [default: the built-in demo model]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Explain this answer, tokenised exactly as given, instead of the model's own
+    #[arg(long, value_name = "TEXT")]
+    answer: Option<String>,
+    /// Explain these tokens of the answer, counted from 0, instead of the selected ones
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    keys: Option<Vec<usize>>,
+    #[command(flatten)]
+    method: MethodOptions,
+    #[command(flatten)]
+    machine: MachineOptions,
+    /// Print the explanation as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress and no notes on standard error
+    #[arg(long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// More notes on standard error
+    #[arg(long)]
+    verbose: bool,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), CliError> {
+    let settings = settings(&options.method, &options.machine);
+    settings.validate()?;
+    let folder = OutputFolder::prepare(&options.out)?;
+    let started = Instant::now();
+    let picture = Picture::open(&options.image)?;
+    let device = match options.machine.device {
+        DeviceName::Auto | DeviceName::Cpu => Cpu::<f32>::new(options.machine.threads)?,
+    };
+    let threads = device.threads();
+    let model = lvlm::open(options.model.as_deref(), device)?;
+    let load_seconds = started.elapsed().as_secs_f64();
+    let note = |text: &str| {
+        if !options.quiet {
+            eprintln!("foveate: {text}");
+        }
+    };
+    if options.model.is_none() {
+        note("no --model given: using the built-in demo model, which knows drawn shapes only");
+    }
+    if options.verbose {
+        note(&format!("{} on {} with {threads} threads", model.name(), model.device()));
+    }
+    let request = Request {
+        picture: &picture,
+        question: &options.question,
+        answer: options.answer.as_deref(),
+        keys: options.keys.as_deref(),
+        settings: &settings,
+    };
+    let mut bars = Bars::new(options.quiet);
+    let explanation = explain(&*model, &request, &mut bars);
+    bars.clear();
+    let explanation = explanation?;
+    let context = Context {
+        model: &*model,
+        image: &options.image,
+        picture: &picture,
+        question: &options.question,
+        answer: options.answer.as_deref(),
+        keys: options.keys.as_deref(),
+        settings: &settings,
+        threads,
+        load_seconds,
+    };
+    let record = record(&context, &explanation);
+    let json = text(&record)?;
+    folder.write(&files(&picture, &options.question, &explanation, &json)?, &FILES)?;
+    if options.verbose {
+        let cost = &explanation.cost;
+        note(&format!("{} evaluations; seconds: {:?}", cost.evaluations, cost.seconds));
+    }
+    if options.json { print(&json) } else { print(&summary(options, &settings, &explanation)) }
+}
+
+fn text(record: &Value) -> Result<String, CliError> {
+    serde_json::to_string_pretty(record)
+        .map_err(|e| CliError::Write { path: FILES[0].into(), reason: e.to_string() })
+}
+
+/// The folder's files, in memory.
+fn files(
+    picture: &Picture,
+    question: &str,
+    explanation: &Explanation,
+    json: &str,
+) -> Result<Vec<(&'static str, Vec<u8>)>, CliError> {
+    let words: Vec<report::TokenShade> = explanation
+        .tokens
+        .iter()
+        .map(|t| report::TokenShade { text: &t.text, llr: t.llr, key: t.key })
+        .collect();
+    let mut files = vec![
+        (FILES[0], format!("{json}\n").into_bytes()),
+        (FILES[1], report::png(&report::tokens(question, &words)?)?),
+    ];
+    if let Some(mask) = &explanation.mask {
+        let (size, saliency) = (mask.size(), mask.saliency());
+        let (width, height) = (picture.width(), picture.height());
+        files.push((FILES[2], npy(size, mask.values())?));
+        files.push((FILES[3], report::png(&report::saliency_grey(&saliency, size, width, height)?)?));
+        files.push((FILES[4], report::png(&report::overlay(picture.rgb(), width, height, &saliency, size)?)?));
+    }
+    if let Some(curves) = &explanation.curves {
+        let plot = report::CurvesPlot {
+            fraction: &curves.fraction,
+            deletion: &curves.deletion,
+            insertion: &curves.insertion,
+            deletion_score: curves.deletion_score,
+            insertion_score: curves.insertion_score,
+        };
+        files.push((FILES[5], report::png(&report::curves(&plot)?)?));
+    }
+    Ok(files)
+}
+
+/// A square f32 array in NumPy's format.
+fn npy(size: usize, values: &[f64]) -> Result<Vec<u8>, CliError> {
+    use npyz::WriterBuilder;
+    let mut bytes = Vec::new();
+    let write = |bytes: &mut Vec<u8>| {
+        let shape = [size as u64, size as u64];
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
+        writer.extend(values.iter().map(|&v| v as f32))?;
+        writer.finish()
+    };
+    write(&mut bytes).map_err(|e| CliError::Write { path: FILES[2].into(), reason: e.to_string() })?;
+    Ok(bytes)
+}
+
+/// The result for a person.
+fn summary(options: &Options, settings: &Settings, explanation: &Explanation) -> String {
+    let mut lines = vec![format!("answer: {}", explanation.answer.trim())];
+    if explanation.image_dependent {
+        let keys: Vec<&str> = explanation.tokens.iter().filter(|t| t.key).map(|t| t.text.trim()).collect();
+        lines.push(format!("key tokens: {}", keys.join(", ")));
+    } else {
+        lines.push(format!(
+            "the answer does not depend on the picture: no token gains more than {} nats from it, so there is no mask",
+            settings.threshold
+        ));
+    }
+    if let Some(curves) = &explanation.curves {
+        lines.push(match (curves.deletion_score, curves.insertion_score, &curves.reason) {
+            (Some(deletion), Some(insertion), _) => {
+                format!("deletion {deletion:.3} (low is good), insertion {insertion:.3} (high is good)")
+            }
+            (_, _, reason) => format!("scores undefined: {}", reason.as_deref().unwrap_or("no range to divide by")),
+        });
+    }
+    lines.push(format!("written to {}", options.out.display()));
+    lines.join("\n")
+}

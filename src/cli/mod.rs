@@ -1,0 +1,57 @@
+//! The command line: one file per subcommand.
+
+mod error;
+mod explain;
+mod inspect;
+mod options;
+mod output;
+mod progress;
+mod record;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// Shows where a large vision-language model looks when it answers.
+#[derive(Parser)]
+#[command(name = "foveate", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer a question about a picture and find the part of the picture that the answer needs
+    Explain(explain::Options),
+    /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing
+    Inspect(inspect::Options),
+}
+
+/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input is wrong.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Explain(options) => explain::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("foveate: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Prints to standard output. A reader that stops reading, as `head` does, is no failure.
+fn print(text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(CliError::Write { path: "standard output".into(), reason: error.to_string() }),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! The output folder: every file written to a temporary name first, and renamed when all are there.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::CliError;
+
+/// A folder to write to. What was made for a run that fails is taken away again.
+pub(super) struct OutputFolder {
+    path: PathBuf,
+    /// Folders that did not exist before, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl OutputFolder {
+    /// Makes the folder where it does not exist and tries whether files can be written there, before any work is done.
+    ///
+    /// # Errors
+    /// [`CliError::Folder`] when it cannot be made or written to.
+    pub fn prepare(path: &Path) -> Result<OutputFolder, CliError> {
+        let failed =
+            |e: std::io::Error| CliError::Folder { path: path.display().to_string(), reason: e.to_string() };
+        let missing = path.ancestors().take_while(|a| !a.as_os_str().is_empty() && !a.exists());
+        let folder = OutputFolder { path: path.to_path_buf(), made: missing.map(Path::to_path_buf).collect() };
+        fs::create_dir_all(path).map_err(failed)?;
+        NamedTempFile::new_in(path).map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// Writes all files, then renames them all to their names. Those of `stale` that are not among them are removed, so
+    /// that the folder speaks of one run.
+    ///
+    /// # Errors
+    /// [`CliError::Write`] when a file cannot be written, a full disk among the reasons; nothing is left behind then.
+    pub fn write(mut self, files: &[(&str, Vec<u8>)], stale: &[&str]) -> Result<(), CliError> {
+        let failed = |name: &str, reason: String| CliError::Write {
+            path: self.path.join(name).display().to_string(),
+            reason,
+        };
+        let mut written = Vec::with_capacity(files.len());
+        for (name, bytes) in files {
+            let write = || {
+                let mut file = NamedTempFile::new_in(&self.path)?;
+                file.write_all(bytes)?;
+                file.as_file().sync_all()?;
+                readable_as_others(&file)?;
+                Ok(file)
+            };
+            written.push((name, write().map_err(|e: std::io::Error| failed(name, e.to_string()))?));
+        }
+        for (name, file) in written {
+            file.persist(self.path.join(name)).map_err(|e| failed(name, e.error.to_string()))?;
+        }
+        for name in stale.iter().filter(|name| files.iter().all(|(written, _)| written != *name)) {
+            match fs::remove_file(self.path.join(name)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(name, e.to_string())),
+                _ => {}
+            }
+        }
+        self.made.clear();
+        Ok(())
+    }
+}
+
+/// Temporary files are private; results are as readable as the folder that they lie in.
+#[cfg(unix)]
+fn readable_as_others(file: &NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = file.path().parent().unwrap_or(Path::new("."));
+    let mode = fs::metadata(folder)?.permissions().mode() & 0o666;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode | 0o600))
+}
+
+#[cfg(not(unix))]
+fn readable_as_others(_: &NamedTempFile) -> std::io::Result<()> {
+    Ok(())
+}
+
+impl Drop for OutputFolder {
+    fn drop(&mut self) {
+        for folder in &self.made {
+            // Only empty folders go; one that something else wrote to in the meantime stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}

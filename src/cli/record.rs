@@ -1,0 +1,98 @@
+//! `explanation.json`: everything about one explanation.
+
+use serde_json::{Map, Value, json};
+
+use crate::explain::{Explanation, Settings};
+use crate::lvlm::Lvlm;
+use crate::picture::{Baseline, Picture};
+
+/// What the record says beside the explanation itself.
+pub(super) struct Context<'a> {
+    pub model: &'a dyn Lvlm,
+    pub image: &'a std::path::Path,
+    pub picture: &'a Picture,
+    pub question: &'a str,
+    pub answer: Option<&'a str>,
+    pub keys: Option<&'a [usize]>,
+    pub settings: &'a Settings,
+    pub threads: usize,
+    /// Seconds that opening the model and the picture took.
+    pub load_seconds: f64,
+}
+
+/// The record of an explanation.
+pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
+    json!({
+        "model": context.model.name(),
+        "family": context.model.family(),
+        "device": context.model.device(),
+        "image": {
+            "path": context.image.to_string_lossy(),
+            "width": context.picture.width(),
+            "height": context.picture.height(),
+        },
+        "question": context.question,
+        "prompt": explanation.prompt,
+        "answer": { "text": explanation.answer, "tokens": explanation.tokens },
+        "image_dependent": explanation.image_dependent,
+        "settings": settings(context),
+        "iterations": explanation.iterations,
+        "curves": explanation.curves,
+        "cost": cost(context, explanation),
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn settings(context: &Context) -> Value {
+    let s = context.settings;
+    json!({
+        "method": s.method,
+        "optimizer": s.optimizer,
+        "baseline": match s.baseline {
+            Baseline::Blur => "blur",
+            Baseline::Zero => "zero",
+            Baseline::Noise => "noise",
+        },
+        "mask_size": s.mask_size,
+        "steps": s.steps,
+        "iterations": s.iterations,
+        "l1": s.l1,
+        "l2": s.l2,
+        "l3": s.l3,
+        "gamma": s.gamma,
+        "momentum": s.momentum,
+        "lr": s.lr,
+        "noise": s.noise,
+        "seed": s.seed,
+        "threshold": s.threshold,
+        "max_new_tokens": s.max_new_tokens,
+        "curves": s.curves,
+        "answer": context.answer,
+        "keys": context.keys,
+        "memory_budget": s.memory_budget,
+        "threads": context.threads,
+    })
+}
+
+fn cost(context: &Context, explanation: &Explanation) -> Value {
+    let mut seconds = Map::new();
+    seconds.insert("load".into(), json!(context.load_seconds));
+    for (stage, value) in &explanation.cost.seconds {
+        if let Ok(Value::String(stage)) = serde_json::to_value(stage) {
+            seconds.insert(stage, json!(value));
+        }
+    }
+    json!({
+        "evaluations": explanation.cost.evaluations,
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(),
+    })
+}
+
+/// The most memory that this process has held resident, mapped weights included; only Linux says.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

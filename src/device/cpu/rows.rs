@@ -1,0 +1,68 @@
+//! Rearrangements of token rows, and rotary position embedding.
+
+use rayon::prelude::*;
+
+use crate::device::Real;
+
+/// What a mixed row starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a, T> {
+    /// Zero.
+    Zero,
+    /// The same rows for every sequence.
+    Repeated(&'a [T]),
+    /// Rows of the whole batch.
+    Whole(&'a [T]),
+}
+
+/// Per sequence of `inputs` rows: row o of y is `start + sum of weight * x[row]` over `terms[o]`.
+pub(super) fn mix<T: Real>(
+    x: &[T],
+    inputs: usize,
+    terms: &[Vec<(usize, f64)>],
+    columns: usize,
+    start: Start<T>,
+    y: &mut [T],
+) {
+    y.par_chunks_mut(columns.max(1)).enumerate().with_min_len(16).for_each(|(row, y)| {
+        let (sequence, o) = (row / terms.len(), row % terms.len());
+        match start {
+            Start::Zero => y.fill(T::ZERO),
+            Start::Repeated(values) => y.copy_from_slice(&values[o * columns..][..columns]),
+            Start::Whole(values) => y.copy_from_slice(&values[row * columns..][..columns]),
+        }
+        for &(i, weight) in &terms[o] {
+            let (x, weight) = (&x[(sequence * inputs + i) * columns..][..columns], T::of(weight));
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y += weight * x;
+            }
+        }
+    });
+}
+
+/// Turns pairs (i, i + d/2) of every head by `position * frequency[i]`, back when `inverse`.
+pub(super) fn rope<T: Real>(
+    x: &mut [T],
+    columns: usize,
+    head_dim: usize,
+    frequencies: &[f64],
+    positions: &[usize],
+    inverse: bool,
+) {
+    let half = frequencies.len();
+    let sign = if inverse { -1.0 } else { 1.0 };
+    let turns: Vec<(T, T)> = positions
+        .iter()
+        .flat_map(|&p| frequencies.iter().map(move |f| (p as f64 * f).sin_cos()))
+        .map(|(sin, cos)| (T::of(cos), T::of(sign * sin)))
+        .collect();
+    x.par_chunks_mut(columns.max(1)).enumerate().with_min_len(16).for_each(|(row, x)| {
+        let turns = &turns[(row % positions.len()) * half..][..half];
+        for head in x.chunks_exact_mut(head_dim) {
+            let (low, high) = head.split_at_mut(half);
+            for ((a, b), &(cos, sin)) in low.iter_mut().zip(high).zip(turns) {
+                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+            }
+        }
+    });
+}

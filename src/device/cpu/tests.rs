@@ -1,0 +1,15 @@
+//! Tests of the CPU device: every operation against a plain statement of it, every vjp against central differences.
+
+mod activation;
+mod attention;
+mod blend;
+mod errors;
+mod gemm;
+mod invariance;
+mod logprob;
+mod naive;
+mod noise;
+mod norm;
+mod pool;
+mod rows;
+pub(crate) mod support;

@@ -1,0 +1,237 @@
+//! The operations that a model is made of, once as a trait with shapes and contracts; `cpu` implements it.
+//!
+//! An operation is as large as what gets fused on a GPU and no larger. Weights are frozen: every operation has a `vjp`
+//! (vector-Jacobian product) with respect to its activations, none with respect to its weights.
+//!
+//! Conventions: an activation is a row-major matrix. A batch of B sequences of n rows is one matrix of B * n rows,
+//! sequence by sequence. `dy` is the gradient with respect to `y`. An `onto` argument is added to the result, which
+//! saves the sum of two branches its own pass. Sizes that do not fit are [`DeviceError::Shape`].
+
+pub mod cpu;
+mod error;
+mod real;
+mod shapes;
+
+use crate::checkpoint::Tensor;
+use crate::picture::View;
+
+pub use error::DeviceError;
+pub use real::Real;
+pub use shapes::{AttentionShape, Blend, Direction, Masks, Noise, RowMap, Sampling, Visible};
+
+pub use crate::checkpoint::Activation;
+
+/// Result of a device operation.
+pub type Result<T> = std::result::Result<T, DeviceError>;
+
+/// Where a model runs.
+pub trait Device: Send + Sync + 'static {
+    /// The type in which values enter and leave the device.
+    type Host: Real;
+    /// A row-major matrix of activations on the device.
+    type Matrix: Matrix;
+    /// A frozen weight matrix `[out, in]`, in the checkpoint's own dtype.
+    type Weight: Send + Sync;
+    /// Two pictures as patches, and how their view samples a mask.
+    type Pictures: Send + Sync;
+
+    /// The device's name, as a user would type it (`cpu`).
+    fn name(&self) -> String;
+    /// Bytes of one activation element.
+    fn element_bytes(&self) -> usize;
+    /// Rows of activations beyond which a larger batch is no faster.
+    fn useful_rows(&self) -> usize;
+    /// Bytes that operations need beside their inputs and outputs, for matrices of up to `rows x columns`.
+    fn scratch_bytes(&self, rows: usize, columns: usize) -> usize;
+
+    /// Memory of matrices no longer in use is kept for the next ones, but given back before `bytes` are exceeded.
+    fn limit_memory(&self, bytes: usize);
+
+    /// Values to the device; `values` holds `rows * columns` of them.
+    fn upload(&self, rows: usize, columns: usize, values: &[Self::Host]) -> Result<Self::Matrix>;
+    /// Values from the device, row by row.
+    fn download(&self, x: &Self::Matrix) -> Result<Vec<Self::Host>>;
+    /// A weight matrix from a tensor whose first dimension is the output; the other dimensions are flattened.
+    fn weight(&self, tensor: &Tensor) -> Result<Self::Weight>;
+    /// Whether every element is finite.
+    fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
+
+    // blend
+
+    /// Prepares two pictures of one view for blending. `picture` and `baseline` are `3 x height x width`, channel by
+    /// channel, normalised; `patch` divides neither less nor more than the view's sides.
+    fn pictures(
+        &self,
+        picture: &[f32],
+        baseline: &[f32],
+        view: &View,
+        patch: usize,
+        mask_size: usize,
+    ) -> Result<Self::Pictures>;
+    /// The patch matrix of every blend: `[blends * patches, 3 * patch * patch]`, columns ordered channel, row, column.
+    ///
+    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
+    /// `b * w + x * (1 - w)` (reveal), plus noise.
+    fn blend(&self, pictures: &Self::Pictures, masks: Masks, blends: &[Blend]) -> Result<Self::Matrix>;
+    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches. Each blend is summed on its
+    /// own and the sums are added in the order of the blends, so how a batch was cut does not show.
+    fn blend_vjp(
+        &self,
+        pictures: &Self::Pictures,
+        masks: Masks,
+        blends: &[Blend],
+        dy: &Self::Matrix,
+        gradients: &mut [Vec<f64>],
+    ) -> Result<()>;
+
+    // gemm
+
+    /// `y = x W^T + bias + residual`. x `[n, in]`, W `[out, in]`, bias `[1, out]`, residual and y `[n, out]`.
+    fn linear(
+        &self,
+        x: &Self::Matrix,
+        weight: &Self::Weight,
+        bias: Option<&Self::Matrix>,
+        residual: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+    /// `dx = dy W + onto`. dy `[n, out]`, dx and onto `[n, in]`.
+    fn linear_vjp(
+        &self,
+        dy: &Self::Matrix,
+        weight: &Self::Weight,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+
+    // attention
+
+    /// Rotary position embedding in place: in each head of size d, pair (i, i + d/2) turns by `position * frequency[i]`.
+    /// Row r of x stands at `positions[r % positions.len()]`. `inverse` turns back, which is the vjp.
+    fn rope(
+        &self,
+        x: &mut Self::Matrix,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+        inverse: bool,
+    ) -> Result<()>;
+    /// Scaled dot-product attention; the shapes and what each query sees are in [`AttentionShape`].
+    ///
+    /// q `[batch * queries, heads * d]`; k, v `[batch * keys, kv_heads * d]`; `prefix` holds keys and values
+    /// (at least `shape.prefix` rows of `kv_heads * d`) that every sequence sees before its own. Returns the output, of
+    /// q's shape, and per row and head the log-sum-exp of the scores `[batch * queries, heads]`.
+    fn attention(
+        &self,
+        shape: &AttentionShape,
+        q: &Self::Matrix,
+        k: &Self::Matrix,
+        v: &Self::Matrix,
+        prefix: Option<(&Self::Matrix, &Self::Matrix)>,
+    ) -> Result<(Self::Matrix, Self::Matrix)>;
+    /// Gradients with respect to q, k and v; the prefix is constant. `out` and `lse` are what `attention` returned.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one fused operation")]
+    fn attention_vjp(
+        &self,
+        shape: &AttentionShape,
+        q: &Self::Matrix,
+        k: &Self::Matrix,
+        v: &Self::Matrix,
+        prefix: Option<(&Self::Matrix, &Self::Matrix)>,
+        out: &Self::Matrix,
+        lse: &Self::Matrix,
+        dy: &Self::Matrix,
+    ) -> Result<(Self::Matrix, Self::Matrix, Self::Matrix)>;
+
+    // norm
+
+    /// Layer normalisation over columns: `(x - mean) / sqrt(var + eps) * gain + bias`. Returns y and per row the mean and
+    /// the reciprocal standard deviation `[n, 2]`.
+    fn layer_norm(
+        &self,
+        x: &Self::Matrix,
+        gain: &Self::Matrix,
+        bias: &Self::Matrix,
+        eps: f64,
+    ) -> Result<(Self::Matrix, Self::Matrix)>;
+    /// `dx + onto` of `layer_norm`.
+    fn layer_norm_vjp(
+        &self,
+        x: &Self::Matrix,
+        statistics: &Self::Matrix,
+        gain: &Self::Matrix,
+        dy: &Self::Matrix,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+    /// Root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`. Returns y and per row the
+    /// reciprocal root mean square `[n, 1]`.
+    fn rms_norm(&self, x: &Self::Matrix, gain: &Self::Matrix, eps: f64) -> Result<(Self::Matrix, Self::Matrix)>;
+    /// `dx + onto` of `rms_norm`.
+    fn rms_norm_vjp(
+        &self,
+        x: &Self::Matrix,
+        statistics: &Self::Matrix,
+        gain: &Self::Matrix,
+        dy: &Self::Matrix,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+
+    // activation
+
+    /// `y = f(x)` element by element.
+    fn activation(&self, kind: Activation, x: &Self::Matrix) -> Result<Self::Matrix>;
+    /// `dx = dy * f'(x)`.
+    fn activation_vjp(&self, kind: Activation, x: &Self::Matrix, dy: Self::Matrix) -> Result<Self::Matrix>;
+    /// `y = f(gate) * up` element by element.
+    fn gate(&self, kind: Activation, gate: &Self::Matrix, up: &Self::Matrix) -> Result<Self::Matrix>;
+    /// Gradients of `gate` with respect to gate and up.
+    fn gate_vjp(
+        &self,
+        kind: Activation,
+        gate: &Self::Matrix,
+        up: &Self::Matrix,
+        dy: Self::Matrix,
+    ) -> Result<(Self::Matrix, Self::Matrix)>;
+
+    // rows
+
+    /// The rows `ids` of a weight, `[ids, in]`.
+    fn gather(&self, weight: &Self::Weight, ids: &[u32]) -> Result<Self::Matrix>;
+    /// Copies all of `x` into `target` from row `at` on.
+    fn write_rows(&self, target: &mut Self::Matrix, at: usize, x: &Self::Matrix) -> Result<()>;
+    /// Per sequence, `y = map x + constant`: x `[batch * map.inputs, c]`, constant `[map.outputs, c]` the same for every
+    /// sequence, y `[batch * map.outputs, c]`.
+    fn mix_rows(&self, x: &Self::Matrix, map: &RowMap, constant: Option<&Self::Matrix>) -> Result<Self::Matrix>;
+    /// `dx = map^T dy + onto` per sequence.
+    fn mix_rows_vjp(
+        &self,
+        dy: &Self::Matrix,
+        map: &RowMap,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+
+    // logprob
+
+    /// Log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or better. Returns it and the logits,
+    /// which `log_probability_vjp` wants.
+    fn log_probability(
+        &self,
+        x: &Self::Matrix,
+        head: &Self::Weight,
+        targets: &[u32],
+    ) -> Result<(Vec<f64>, Self::Matrix)>;
+    /// `dx` for `sum over rows of weights[row] * log_probability[row]`.
+    fn log_probability_vjp(
+        &self,
+        logits: Self::Matrix,
+        head: &Self::Weight,
+        targets: &[u32],
+        weights: &[f64],
+    ) -> Result<Self::Matrix>;
+}
+
+/// The size of a matrix on a device.
+pub trait Matrix: Send + Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// Number of columns.
+    fn columns(&self) -> usize;
+}

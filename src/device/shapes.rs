@@ -1,0 +1,152 @@
+//! The plain data that describes an operation: shapes, paths, row maps.
+
+/// What each query of an attention sees.
+#[derive(Clone, Debug)]
+pub enum Visible {
+    /// Every key of its sequence.
+    All,
+    /// The prefix and its sequence's keys up to and including the query's own place; query r of a sequence stands at
+    /// `places[r]` among the sequence's keys.
+    Causal(Vec<usize>),
+}
+
+/// The shape of an attention.
+#[derive(Clone, Debug)]
+pub struct AttentionShape {
+    /// Sequences.
+    pub batch: usize,
+    /// Queries per sequence.
+    pub queries: usize,
+    /// Keys per sequence, without the prefix.
+    pub keys: usize,
+    /// Keys before every sequence's own, shared by all.
+    pub prefix: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads; divides `heads`, and query head h reads key-value head `h / (heads / kv_heads)`.
+    pub kv_heads: usize,
+    /// Size of a head.
+    pub head_dim: usize,
+    /// What each query sees.
+    pub visible: Visible,
+}
+
+impl AttentionShape {
+    /// The factor on the scores, `1 / sqrt(head_dim)`.
+    pub fn scale(&self) -> f64 {
+        1.0 / (self.head_dim as f64).sqrt()
+    }
+
+    /// How many of prefix and keys query `r` of a sequence sees.
+    pub fn seen(&self, r: usize) -> usize {
+        match &self.visible {
+            Visible::All => self.prefix + self.keys,
+            Visible::Causal(places) => self.prefix + places[r] + 1,
+        }
+    }
+}
+
+/// Which picture a mask of 1 keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The picture where the mask is 1, the baseline where it is 0.
+    Keep,
+    /// The baseline where the mask is 1, the picture where it is 0.
+    Reveal,
+}
+
+/// The mask that a blend looks through, by number in [`Masks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// One mask.
+    One(usize),
+    /// The product of two masks, each sampled first.
+    Product(usize, usize),
+}
+
+/// Gaussian noise added to a blend, from a counter-based generator: the same seed and stream give the same noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Standard deviation in the processor's normalised space.
+    pub deviation: f64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Distinct for every blend of a run.
+    pub stream: u64,
+}
+
+/// One picture on the path between picture and baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blend {
+    /// The mask.
+    pub sampling: Sampling,
+    /// Which picture the mask keeps.
+    pub direction: Direction,
+    /// The step along the path, in [0, 1].
+    pub alpha: f64,
+    /// Noise, if any.
+    pub noise: Option<Noise>,
+}
+
+/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Masks<'a> {
+    /// Cells per side.
+    pub size: usize,
+    /// The masks.
+    pub values: &'a [Vec<f64>],
+}
+
+/// A fixed sparse matrix over the rows of a sequence: dropping, placing, pooling or reordering rows.
+#[derive(Clone, Debug)]
+pub struct RowMap {
+    inputs: usize,
+    /// Per output row, the input rows and their weights.
+    forward: Vec<Vec<(usize, f64)>>,
+    /// Per input row, the output rows and their weights.
+    backward: Vec<Vec<(usize, f64)>>,
+}
+
+impl RowMap {
+    /// From the terms of each output row: `(input row, weight)`.
+    ///
+    /// # Panics
+    /// When an input row is not below `inputs`: maps are made by model code, never from a user's data.
+    pub fn new(inputs: usize, forward: Vec<Vec<(usize, f64)>>) -> RowMap {
+        let mut backward = vec![Vec::new(); inputs];
+        for (o, terms) in forward.iter().enumerate() {
+            for &(i, w) in terms {
+                backward[i].push((o, w));
+            }
+        }
+        RowMap { inputs, forward, backward }
+    }
+
+    /// Output row r is input row `rows[r]`, or nothing (zero) where that is `None`.
+    ///
+    /// # Panics
+    /// As [`RowMap::new`].
+    pub fn select(inputs: usize, rows: impl IntoIterator<Item = Option<usize>>) -> RowMap {
+        RowMap::new(inputs, rows.into_iter().map(|r| r.map(|i| (i, 1.0)).into_iter().collect()).collect())
+    }
+
+    /// Rows per sequence before.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Rows per sequence after.
+    pub fn outputs(&self) -> usize {
+        self.forward.len()
+    }
+
+    /// The terms of each output row.
+    pub fn forward(&self) -> &[Vec<(usize, f64)>] {
+        &self.forward
+    }
+
+    /// The terms of each input row in the transpose.
+    pub fn backward(&self) -> &[Vec<(usize, f64)>] {
+        &self.backward
+    }
+}

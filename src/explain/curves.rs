@@ -1,0 +1,99 @@
+//! Deletion and insertion curves of a mask, and the areas under them.
+
+use serde::Serialize;
+
+use super::{Mask, Result};
+use crate::device::{Blend, Direction, Masks, Sampling};
+use crate::lvlm::Session;
+
+/// The smallest difference of probability between picture and baseline by which a curve may be normalised.
+const LEAST_RANGE: f64 = 0.01;
+/// Groups that the cells are cut into.
+const GROUPS: usize = 50;
+/// Masks that are held at a time.
+const HELD: usize = 16;
+
+/// Mean probability of the key tokens while the most needed cells are removed from the picture, or revealed in the baseline.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Curves {
+    /// The share of cells replaced, from 0 to 1.
+    pub fraction: Vec<f64>,
+    /// Mean probability with those cells removed from the picture.
+    pub deletion: Vec<f64>,
+    /// Mean probability with only those cells of the picture revealed.
+    pub insertion: Vec<f64>,
+    /// Area under the normalised deletion curve; low is good. `None` where undefined.
+    pub deletion_score: Option<f64>,
+    /// Area under the normalised insertion curve; high is good. `None` where undefined.
+    pub insertion_score: Option<f64>,
+    /// Why the scores are undefined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Blends that the curves of a mask of `cells` cells take.
+pub(super) fn blends(cells: usize) -> usize {
+    2 * cells.div_ceil((cells / GROUPS).max(1))
+}
+
+/// The curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys' log-probabilities for the two whole
+/// pictures.
+///
+/// # Errors
+/// What the session reports.
+pub fn deletion_insertion(
+    session: &dyn Session,
+    mask: &Mask,
+    keys: &[usize],
+    picture: &[f64],
+    baseline: &[f64],
+    evaluated: &mut dyn FnMut(usize),
+) -> Result<Curves> {
+    let order = mask.ascending();
+    let (cells, step) = (order.len(), (order.len() / GROUPS).max(1));
+    let (from, to) = (mean_probability(picture), mean_probability(baseline));
+    let (mut fraction, mut deletion, mut insertion) = (vec![0.0], vec![from], vec![to]);
+    let mut remaining = vec![1.0; cells];
+    let groups: Vec<&[usize]> = order.chunks(step).collect();
+    for groups in groups.chunks(HELD) {
+        let mut masks = Vec::with_capacity(groups.len());
+        for group in groups {
+            group.iter().for_each(|&cell| remaining[cell] = 0.0);
+            masks.push(remaining.clone());
+            let done = fraction.len() * step;
+            fraction.push(done.min(cells) as f64 / cells as f64);
+        }
+        let blend = |direction| {
+            move |m| Blend { sampling: Sampling::One(m), direction, alpha: 1.0, noise: None }
+        };
+        let blends: Vec<Blend> = (0..masks.len())
+            .map(blend(Direction::Keep))
+            .chain((0..masks.len()).map(blend(Direction::Reveal)))
+            .collect();
+        let masks = Masks { size: mask.size(), values: &masks };
+        let values = session.log_probabilities(masks, &blends, keys, evaluated)?;
+        let (removed, revealed) = values.split_at(values.len() / 2);
+        deletion.extend(removed.iter().map(|v| mean_probability(v)));
+        insertion.extend(revealed.iter().map(|v| mean_probability(v)));
+    }
+    let range = from - to;
+    let score = |curve: &[f64]| (range >= LEAST_RANGE).then(|| (area(&fraction, curve) - to) / range);
+    let reason = (range < LEAST_RANGE).then(|| {
+        format!(
+            "the key tokens' mean probability is {from:.4} with the picture and {to:.4} with the baseline: a difference \
+             below {LEAST_RANGE} is too small to divide by"
+        )
+    });
+    let (deletion_score, insertion_score) = (score(&deletion), score(&insertion));
+    Ok(Curves { fraction, deletion, insertion, deletion_score, insertion_score, reason })
+}
+
+fn mean_probability(log_probabilities: &[f64]) -> f64 {
+    log_probabilities.iter().map(|v| v.exp()).sum::<f64>() / log_probabilities.len().max(1) as f64
+}
+
+/// Area under a curve by the trapezoid rule. The fractions go from 0 to 1, so normalising the curve and normalising its
+/// area are the same.
+fn area(fraction: &[f64], curve: &[f64]) -> f64 {
+    fraction.windows(2).zip(curve.windows(2)).map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum()
+}

@@ -1,0 +1,247 @@
+//! From a model, a picture and a question to an explanation.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::igos::blends_per_iteration;
+use super::{
+    Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves, deletion_insertion, igos, key_tokens,
+};
+use crate::device::{Blend, Direction, Masks, Sampling};
+use crate::lvlm::{LvlmError, Lvlm, SessionOptions};
+use crate::picture::Picture;
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The picture.
+    pub picture: &'a Picture,
+    /// The question about it.
+    pub question: &'a str,
+    /// An answer to explain instead of the model's greedy one, tokenised exactly as given.
+    pub answer: Option<&'a str>,
+    /// Answer tokens to explain instead of those selected.
+    pub keys: Option<&'a [usize]>,
+    /// The method's settings.
+    pub settings: &'a Settings,
+}
+
+/// One token of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnswerToken {
+    /// Its number in the vocabulary.
+    pub id: u32,
+    /// Its text.
+    pub text: String,
+    /// log p given the picture.
+    pub logp_image: f64,
+    /// log p given the baseline.
+    pub logp_baseline: f64,
+    /// The difference, in nats: what the picture does for the token.
+    pub llr: f64,
+    /// Whether it is a key token.
+    pub key: bool,
+}
+
+/// What an explanation cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// Pictures sent through the model, with gradient or without, the answer's generation not counted.
+    pub evaluations: usize,
+    /// Seconds of each stage.
+    pub seconds: Vec<(Stage, f64)>,
+}
+
+/// An answer, the words of it that rest on the picture, and the part of the picture that they need.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The prompt as the model read it.
+    pub prompt: String,
+    /// The answer.
+    pub answer: String,
+    /// Its tokens.
+    pub tokens: Vec<AnswerToken>,
+    /// Whether any token is key. When none is, there is no mask: a result, not a failure.
+    pub image_dependent: bool,
+    /// The mask, 1 keeps.
+    pub mask: Option<Mask>,
+    /// The objective before every update.
+    pub iterations: Vec<Iteration>,
+    /// Deletion and insertion, when asked for and there is a mask.
+    pub curves: Option<Curves>,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+impl Explanation {
+    /// The key tokens' places in the answer.
+    pub fn keys(&self) -> Vec<usize> {
+        (0..self.tokens.len()).filter(|&t| self.tokens[t].key).collect()
+    }
+}
+
+/// The stages of an explanation, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Baseline, image processor, prompt.
+    Prepare,
+    /// The greedy answer.
+    Answer,
+    /// Log-probabilities with picture and baseline.
+    Select,
+    /// The mask.
+    Optimise,
+    /// Deletion and insertion.
+    Curves,
+}
+
+/// Hears how far an explanation is.
+pub trait Progress {
+    /// A stage begins; `total` is its number of evaluations or tokens, where known.
+    fn begin(&mut self, stage: Stage, total: Option<usize>);
+    /// So many more are done.
+    fn advance(&mut self, count: usize);
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&mut self, _: Stage, _: Option<usize>) {}
+    fn advance(&mut self, _: usize) {}
+}
+
+/// Times the stages and counts evaluations.
+struct Clock<'a> {
+    progress: &'a mut dyn Progress,
+    cost: Cost,
+    started: Option<(Stage, Instant)>,
+}
+
+impl Clock<'_> {
+    fn begin(&mut self, stage: Stage, total: Option<usize>) {
+        self.end();
+        self.progress.begin(stage, total);
+        self.started = Some((stage, Instant::now()));
+    }
+
+    fn end(&mut self) {
+        if let Some((stage, since)) = self.started.take() {
+            self.cost.seconds.push((stage, round(since.elapsed())));
+        }
+    }
+
+    fn evaluated(&mut self, count: usize) {
+        self.cost.evaluations += count;
+        self.progress.advance(count);
+    }
+}
+
+fn round(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+/// Explains an answer of `model`.
+///
+/// # Errors
+/// A setting outside its range, an empty or overlong question, too small a memory budget, a model whose output is not
+/// finite, keys that the answer does not have.
+pub fn explain(model: &dyn Lvlm, request: &Request, progress: &mut dyn Progress) -> Result<Explanation> {
+    let settings = request.settings;
+    settings.validate()?;
+    let mut clock = Clock { progress, cost: Cost::default(), started: None };
+    clock.begin(Stage::Prepare, None);
+    let prompt = model.prompt(request.question)?;
+    let baseline = settings.baseline.of(request.picture, settings.seed);
+    let options = SessionOptions { mask_size: settings.mask_size, memory_budget: settings.memory_budget };
+    let mut session = model.start(request.picture, &baseline, &prompt, options)?;
+    drop(baseline);
+
+    clock.begin(Stage::Answer, None);
+    let tokenizer = model.tokenizer();
+    let ids = match request.answer {
+        Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
+        None => {
+            let ids = session.generate(settings.max_new_tokens, &mut || clock.progress.advance(1))?;
+            if ids.is_empty() {
+                return Err(ExplainError::NoAnswer);
+            }
+            ids
+        }
+    };
+    session.set_answer(&ids)?;
+
+    clock.begin(Stage::Select, Some(2));
+    let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| clock.evaluated(n))?;
+    let texts: Vec<String> = ids.iter().map(|&id| tokenizer.decode_token(id)).collect();
+    let keys = match request.keys {
+        None => key_tokens(&image, &base, &texts, settings.threshold),
+        Some(given) => chosen(given, ids.len())?,
+    };
+    let tokens = ids.iter().zip(texts).enumerate().map(|(t, (&id, text))| AnswerToken {
+        id,
+        text,
+        logp_image: image[t],
+        logp_baseline: base[t],
+        llr: image[t] - base[t],
+        key: keys.contains(&t),
+    });
+    let mut explanation = Explanation {
+        prompt: prompt.text,
+        answer: tokenizer.decode(&ids),
+        tokens: tokens.collect(),
+        image_dependent: !keys.is_empty(),
+        mask: None,
+        iterations: Vec::new(),
+        curves: None,
+        cost: Cost::default(),
+    };
+
+    if !keys.is_empty() {
+        let known = settings.optimizer == OptimizerKind::Nag;
+        clock.begin(Stage::Optimise, known.then(|| settings.iterations * blends_per_iteration(settings)));
+        let mask = igos(&*session, &keys, settings, &mut |n| clock.evaluated(n), &mut |_, parts, _| {
+            explanation.iterations.push(parts);
+        })?;
+        if settings.curves {
+            clock.begin(Stage::Curves, Some(curves::blends(mask.values().len())));
+            let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
+            let (picture, baseline) = (of_keys(&image), of_keys(&base));
+            let evaluated = &mut |n| clock.evaluated(n);
+            explanation.curves = Some(deletion_insertion(&*session, &mask, &keys, &picture, &baseline, evaluated)?);
+        }
+        explanation.mask = Some(mask);
+    }
+    clock.end();
+    explanation.cost = clock.cost;
+    Ok(explanation)
+}
+
+/// log p of every token with the whole picture and with the whole baseline.
+fn both_pictures(
+    session: &dyn crate::lvlm::Session,
+    size: usize,
+    tokens: usize,
+    evaluated: &mut dyn FnMut(usize),
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let ones = [vec![1.0; size * size]];
+    let whole = |direction| Blend { sampling: Sampling::One(0), direction, alpha: 1.0, noise: None };
+    let blends = [whole(Direction::Keep), whole(Direction::Reveal)];
+    let all: Vec<usize> = (0..tokens).collect();
+    let values = session.log_probabilities(Masks { size, values: &ones }, &blends, &all, evaluated)?;
+    let mut values = values.into_iter();
+    Ok((values.next().unwrap_or_default(), values.next().unwrap_or_default()))
+}
+
+/// Keys given by the user, in order and without doubles.
+fn chosen(given: &[usize], tokens: usize) -> Result<Vec<usize>> {
+    if let Some(&found) = given.iter().find(|&&t| t >= tokens) {
+        return Err(ExplainError::Key { last: tokens - 1, found });
+    }
+    let mut keys = given.to_vec();
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}

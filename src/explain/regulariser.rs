@@ -1,0 +1,103 @@
+//! What keeps a mask small and smooth, and its gradient.
+
+use super::Mask;
+use crate::picture::View;
+
+/// Width of the bilateral weights in the processor's normalised space.
+const SIGMA: f64 = 0.01;
+
+/// The regulariser of one picture, with the picture's edges worked out.
+pub struct Regulariser {
+    view: View,
+    /// Weight of the step from row i to i + 1, `(h - 1) x w`: channels averaged before the square.
+    down: Vec<f64>,
+    /// Weight of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the exponential.
+    across: Vec<f64>,
+    /// Weight of the mean distance from 1.
+    l1: f64,
+    /// Weight of the decaying quadratic term.
+    l2: f64,
+    /// Weight of the bilateral total variation.
+    l3: f64,
+    /// Decay of the quadratic term.
+    gamma: f64,
+}
+
+impl Regulariser {
+    /// For the first view of a picture, `3 x height x width`, normalised. `l` holds l1, l2, l3.
+    pub fn new(view: &View, pixels: &[f32], l: [f64; 3], gamma: f64) -> Regulariser {
+        let (h, w) = (view.height, view.width);
+        let at = |c: usize, i: usize, j: usize| f64::from(pixels[(c * h + i) * w + j]);
+        let mut down = Vec::with_capacity(h.saturating_sub(1) * w);
+        for i in 0..h.saturating_sub(1) {
+            for j in 0..w {
+                let mean = (0..3).map(|c| at(c, i, j) - at(c, i + 1, j)).sum::<f64>() / 3.0;
+                down.push((-mean * mean / SIGMA).exp());
+            }
+        }
+        let mut across = Vec::with_capacity(h * w.saturating_sub(1));
+        for i in 0..h {
+            for j in 0..w.saturating_sub(1) {
+                let weight = |c| (-(at(c, i, j) - at(c, i, j + 1)).powi(2) / SIGMA).exp();
+                across.push((0..3).map(weight).sum::<f64>() / 3.0);
+            }
+        }
+        Regulariser { view: view.clone(), down, across, l1: l[0], l2: l[1], l3: l[2], gamma }
+    }
+
+    /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.
+    pub fn value_and_gradient(&self, mask: &Mask, iteration: usize) -> (f64, Vec<f64>) {
+        let m = mask.values();
+        let cells = m.len() as f64;
+        let decayed = self.l2 * (-self.gamma * iteration as f64).exp();
+        let (mut value, mut gradient) = self.bilateral_total_variation(mask);
+        value *= self.l3;
+        for (g, &m) in gradient.iter_mut().zip(m) {
+            let away = 1.0 - m;
+            value += self.l1 * away / cells + decayed * away * away;
+            // At 1 the absolute value has no slope: 0 is taken.
+            let slope = if away > 0.0 { 1.0 } else { 0.0 };
+            *g = self.l3 * *g - self.l1 * slope / cells - 2.0 * decayed * away;
+        }
+        (value, gradient)
+    }
+
+    /// BTV: half of the total variation of the mask, and of the mask as the view samples it, weighted by the picture's
+    /// own edges; and its gradient.
+    pub fn bilateral_total_variation(&self, mask: &Mask) -> (f64, Vec<f64>) {
+        let size = mask.size();
+        let mut gradient = vec![0.0; size * size];
+        let mut value = variation(mask.values(), size, size, None, &mut gradient);
+        let (h, w) = (self.view.height, self.view.width);
+        let sampled = self.view.sample(mask.values(), size);
+        let mut d_sampled = vec![0.0; h * w];
+        value += variation(&sampled, h, w, Some((&self.down, &self.across)), &mut d_sampled);
+        self.view.accumulate(&d_sampled, size, &mut gradient);
+        (value, gradient)
+    }
+}
+
+/// `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, its gradient added to `gradient`. A mean over
+/// nothing is 0.
+fn variation(u: &[f64], h: usize, w: usize, weights: Option<(&[f64], &[f64])>, gradient: &mut [f64]) -> f64 {
+    let mut value = 0.0;
+    let mut step = |from: usize, to: usize, weight: f64, count: usize| {
+        let (d, scale) = (u[from] - u[to], weight / count as f64);
+        value += 0.5 * scale * d * d;
+        gradient[from] += scale * d;
+        gradient[to] -= scale * d;
+    };
+    for i in 0..h.saturating_sub(1) {
+        for j in 0..w {
+            let at = i * w + j;
+            step(at, at + w, weights.map_or(1.0, |(down, _)| down[at]), (h - 1) * w);
+        }
+    }
+    for i in 0..h {
+        for j in 0..w.saturating_sub(1) {
+            let weight = weights.map_or(1.0, |(_, across)| across[i * (w - 1) + j]);
+            step(i * w + j, i * w + j + 1, weight, h * (w - 1));
+        }
+    }
+    value
+}

@@ -1,0 +1,128 @@
+//! The method's settings, with the paper's as defaults.
+
+use serde::Serialize;
+
+use super::{ExplainError, Result};
+use crate::picture::Baseline;
+
+/// The most cells that a mask may have per side.
+const LARGEST_MASK: usize = 1024;
+
+/// Which masks are optimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Method {
+    /// One mask for deletion and insertion (iGOS+, the paper's choice).
+    #[serde(rename = "igos+")]
+    IgosPlus,
+    /// A deletion mask and an insertion mask, the result their product (iGOS++, arXiv 2012.15783).
+    #[serde(rename = "igos++")]
+    IgosPlusPlus,
+}
+
+/// How a mask is updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum OptimizerKind {
+    /// Nesterov's accelerated gradient.
+    #[serde(rename = "nag")]
+    Nag,
+    /// Backtracking line search.
+    #[serde(rename = "ls")]
+    LineSearch,
+}
+
+/// Everything that the method's result depends on beside model, picture and text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Which masks are optimised.
+    pub method: Method,
+    /// How they are updated.
+    pub optimizer: OptimizerKind,
+    /// What stands where the picture is removed.
+    pub baseline: Baseline,
+    /// Cells per side of the mask, 1 to 1024.
+    pub mask_size: usize,
+    /// Steps N along each path, at least 1.
+    pub steps: usize,
+    /// Updates of the mask, at least 1.
+    pub iterations: usize,
+    /// Weight of the mask's mean distance from 1.
+    pub l1: f64,
+    /// Weight of the decaying quadratic term.
+    pub l2: f64,
+    /// Weight of the bilateral total variation.
+    pub l3: f64,
+    /// How fast the quadratic term decays per iteration.
+    pub gamma: f64,
+    /// Iterations that the momentum takes to build up; above 0.
+    pub momentum: f64,
+    /// Step size of the update; above 0.
+    pub lr: f64,
+    /// Standard deviation of the noise on every blend, in the processor's normalised space; 0 is none.
+    pub noise: f64,
+    /// Seed of noise and of the noise baseline.
+    pub seed: u64,
+    /// The log-ratio, in nats, from which on a token is key.
+    pub threshold: f64,
+    /// The longest greedy answer, in tokens.
+    pub max_new_tokens: usize,
+    /// Whether deletion and insertion curves are computed.
+    pub curves: bool,
+    /// The most bytes that activations may take, the mapped weights not counted.
+    pub memory_budget: usize,
+}
+
+impl Default for Settings {
+    /// The paper's command line; a memory budget of 4 GiB.
+    fn default() -> Settings {
+        Settings {
+            method: Method::IgosPlus,
+            optimizer: OptimizerKind::Nag,
+            baseline: Baseline::Blur,
+            mask_size: 32,
+            steps: 10,
+            iterations: 5,
+            l1: 1.0,
+            l2: 0.1,
+            l3: 10.0,
+            gamma: 1.0,
+            momentum: 5.0,
+            lr: 10.0,
+            noise: 0.2,
+            seed: 0,
+            threshold: 1.0,
+            max_new_tokens: 128,
+            curves: true,
+            memory_budget: 4 << 30,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether every setting lies in its range.
+    ///
+    /// # Errors
+    /// [`ExplainError::Setting`] names the first that does not.
+    pub fn validate(&self) -> Result<()> {
+        let count = |setting, value: usize, most: usize| {
+            let found = || ExplainError::Setting { setting, expected: format!("1 to {most}"), found: value.to_string() };
+            if (1..=most).contains(&value) { Ok(()) } else { Err(found()) }
+        };
+        count("mask-size", self.mask_size, LARGEST_MASK)?;
+        count("steps", self.steps, 10_000)?;
+        count("iterations", self.iterations, 10_000)?;
+        count("max-new-tokens", self.max_new_tokens, 1_000_000)?;
+        let number = |setting, value: f64, least: f64, open: bool| {
+            let holds = value.is_finite() && if open { value > least } else { value >= least };
+            let expected = format!("a number {} {least}", if open { "above" } else { "of at least" });
+            if holds { Ok(()) } else { Err(ExplainError::Setting { setting, expected, found: value.to_string() }) }
+        };
+        number("l1", self.l1, 0.0, false)?;
+        number("l2", self.l2, 0.0, false)?;
+        number("l3", self.l3, 0.0, false)?;
+        number("gamma", self.gamma, 0.0, false)?;
+        number("momentum", self.momentum, 0.0, true)?;
+        number("lr", self.lr, 0.0, true)?;
+        number("noise", self.noise, 0.0, false)?;
+        number("threshold", self.threshold, f64::MIN, false)
+    }
+}

@@ -1,0 +1,41 @@
+//! foveate shows where a large vision-language model looks when it answers.
+//!
+//! Given a picture, a question and a model, it answers, selects the words of the answer that depend on the picture, and
+//! finds the smallest part of the picture that the answer needs: a mask optimised with integrated gradients for deletion
+//! and insertion, as in "Where do Large Vision-Language Models Look at when Answering Questions?" (arXiv 2503.13891).
+//!
+//! ```
+//! use foveate::{Cpu, Picture, Request, Settings, Silent, explain, open};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = open(None, Cpu::<f32>::new(0)?)?; // None: the built-in demo model
+//! let scene = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo/scenes/0000.png");
+//! let picture = Picture::open(scene.as_ref())?;
+//! let settings = Settings { iterations: 1, steps: 2, curves: false, ..Settings::default() };
+//! let request =
+//!     Request { picture: &picture, question: "How many objects are there?", answer: None, keys: None, settings: &settings };
+//! let explanation = explain(&*model, &request, &mut Silent)?;
+//! println!("{}", explanation.answer);
+//! if let Some(mask) = &explanation.mask {
+//!     println!("{:?}", mask.saliency());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`explain`]; [`report`];
+//! [`cli`]. A floor uses what is below it, never what is above.
+
+pub mod checkpoint;
+pub mod cli;
+pub mod device;
+pub mod explain;
+pub mod lvlm;
+pub mod nn;
+pub mod picture;
+pub mod report;
+
+pub use device::cpu::Cpu;
+pub use explain::{Explanation, Mask, Progress, Request, Settings, Silent, explain};
+pub use lvlm::open;
+pub use picture::Picture;

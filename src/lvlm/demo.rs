@@ -1,0 +1,44 @@
+//! Opening a model: a checkpoint folder, or the demo model that is part of the program.
+
+use std::path::Path;
+
+use super::{Llava, Lvlm, Result};
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::device::Device;
+
+/// A file of the demo model, embedded.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../assets/demo/model/", $name)).as_slice())
+    };
+}
+
+static DEMO: [(&str, &[u8]); 7] = [
+    file!("config.json"),
+    file!("model.safetensors"),
+    file!("tokenizer.json"),
+    file!("tokenizer_config.json"),
+    file!("chat_template.jinja"),
+    file!("preprocessor_config.json"),
+    file!("generation_config.json"),
+];
+
+/// The built-in demo model: a LLaVA of two million parameters that answers questions about drawn shapes.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub fn demo_checkpoint() -> std::result::Result<Checkpoint, CheckpointError> {
+    Checkpoint::embedded("built-in demo model", &DEMO)
+}
+
+/// The model in a checkpoint folder, or the built-in demo model without one.
+///
+/// # Errors
+/// Everything that can be wrong with a checkpoint; see [`CheckpointError`].
+pub fn open<D: Device>(folder: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
+    let checkpoint = match folder {
+        Some(folder) => Checkpoint::open(folder)?,
+        None => demo_checkpoint()?,
+    };
+    Ok(Box::new(Llava::load(checkpoint, device)?))
+}

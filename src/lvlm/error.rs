@@ -1,0 +1,71 @@
+//! What can go wrong in a model.
+
+use crate::checkpoint::CheckpointError;
+use crate::device::DeviceError;
+use crate::nn::NnError;
+use crate::picture::PictureError;
+
+/// Errors of models.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LvlmError {
+    /// The checkpoint is at fault.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The picture is at fault.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A layer is at fault.
+    #[error(transparent)]
+    Layer(#[from] NnError),
+    /// The question is empty.
+    #[error("question: expected text, found nothing but white space")]
+    EmptyQuestion,
+    /// Prompt and answer do not fit the context.
+    #[error("prompt and answer: expected at most {limit} tokens (the model's context), found {found}")]
+    TooLong {
+        /// The model's context, in tokens.
+        limit: usize,
+        /// Prompt and answer together.
+        found: usize,
+    },
+    /// The image processor's picture is not what the encoder takes.
+    #[error("image processor: expected {expected} x {expected} pixels (vision_config.image_size), it makes {width} x {height}")]
+    PictureSize {
+        /// The encoder's side.
+        expected: usize,
+        /// The processor's width.
+        width: usize,
+        /// The processor's height.
+        height: usize,
+    },
+    /// One blend does not fit the memory budget.
+    #[error("memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}", mebibytes(*.needed))]
+    Memory {
+        /// What one blend needs.
+        needed: usize,
+        /// What is allowed.
+        budget: usize,
+    },
+    /// An answer without tokens.
+    #[error("answer: expected at least one token, found none")]
+    EmptyAnswer,
+    /// A token that the model does not have, or the image token inside an answer.
+    #[error("answer: expected tokens below {limit} other than the image token, found {found}")]
+    BadToken {
+        /// Size of the vocabulary.
+        limit: usize,
+        /// The token.
+        found: u32,
+    },
+}
+
+impl From<DeviceError> for LvlmError {
+    fn from(error: DeviceError) -> Self {
+        LvlmError::Layer(error.into())
+    }
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}

@@ -1,0 +1,121 @@
+//! Large vision-language models: how a picture becomes views, views become tokens, tokens a score and its gradient.
+//!
+//! The method knows a model only through [`Lvlm`] and [`Session`].
+
+mod decoder;
+mod demo;
+mod encoder;
+mod error;
+mod llava;
+mod load;
+mod plan;
+
+use crate::checkpoint::Tokenizer;
+use crate::device::{Blend, Masks};
+use crate::picture::{Picture, View};
+
+pub use demo::{demo_checkpoint, open};
+pub use error::LvlmError;
+pub use llava::Llava;
+pub use plan::Plan;
+
+/// Result of a model's operation.
+pub type Result<T> = std::result::Result<T, LvlmError>;
+
+/// A question as the model reads it.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The rendered chat template.
+    pub text: String,
+    /// Its tokens, the image token once per visual token.
+    pub ids: Vec<u32>,
+}
+
+/// A large vision-language model.
+pub trait Lvlm: Send + Sync {
+    /// What to call it: the checkpoint's folder or name.
+    fn name(&self) -> String;
+    /// Its family, as in config.json's `model_type`.
+    fn family(&self) -> &'static str;
+    /// Where it runs.
+    fn device(&self) -> String;
+    /// Its tokenizer.
+    fn tokenizer(&self) -> &Tokenizer;
+    /// Renders and tokenises a question about one picture.
+    ///
+    /// # Errors
+    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and what template and tokenizer report.
+    fn prompt(&self, question: &str) -> Result<Prompt>;
+    /// Puts a picture, its baseline and a prompt on the device.
+    ///
+    /// # Errors
+    /// When the picture cannot be processed, or one blend does not fit `memory_budget`.
+    fn start<'a>(
+        &'a self,
+        picture: &Picture,
+        baseline: &Picture,
+        prompt: &Prompt,
+        options: SessionOptions,
+    ) -> Result<Box<dyn Session + 'a>>;
+}
+
+/// What a session is prepared for.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Cells per side of the masks.
+    pub mask_size: usize,
+    /// The most bytes that activations may take, the mapped weights not counted.
+    pub memory_budget: usize,
+}
+
+/// A picture, its baseline and a prompt on the device, and an answer once there is one.
+///
+/// `evaluated` is called after every batch with the number of blends done in it.
+pub trait Session {
+    /// The first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
+    fn first_view(&self) -> (&View, &[f32]);
+    /// The greedy answer to the picture, without its end marker; the image token is never produced.
+    ///
+    /// # Errors
+    /// [`crate::nn::NnError::NotFinite`] when the model's output is.
+    fn generate(&self, max_new_tokens: usize, produced: &mut dyn FnMut()) -> Result<Vec<u32>>;
+    /// Fixes the answer that the following calls are about.
+    ///
+    /// # Errors
+    /// When it is empty, has tokens the model lacks, or does not fit the context.
+    fn set_answer(&mut self, answer: &[u32]) -> Result<()>;
+    /// log p of the answer's tokens `tokens` (ascending) for every blend, each given the tokens before it.
+    ///
+    /// # Errors
+    /// When the model's output is not finite: the first such layer is named.
+    fn log_probabilities(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        tokens: &[usize],
+        evaluated: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<f64>>>;
+    /// As [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect to every
+    /// mask, score being the sum over `tokens`.
+    ///
+    /// # Errors
+    /// As [`Session::log_probabilities`].
+    fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        evaluated: &mut dyn FnMut(usize),
+    ) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)>;
+    /// Gradient of the score of `tokens` at the whole picture, by pixel of the first view: `3 x height x width`.
+    ///
+    /// # Errors
+    /// As [`Session::log_probabilities`].
+    fn pixel_gradient(&self, tokens: &[usize]) -> Result<Vec<f64>>;
+    /// How the batch is cut for gradients of the answer up to token `last`.
+    ///
+    /// # Errors
+    /// [`LvlmError::Memory`].
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan>;
+}

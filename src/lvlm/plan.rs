@@ -1,0 +1,96 @@
+//! How a path's batch is cut to fit a memory budget, decided once from sizes.
+
+use super::{LvlmError, Result};
+use crate::nn::Keep;
+
+/// Bytes of activations, as sizes give them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Whatever the batch: the pictures, the prefix, what operations need for themselves per thread.
+    pub fixed: usize,
+    /// Per blend, when every activation is kept.
+    pub everything: usize,
+    /// Per blend, when only each block's input is kept.
+    pub inputs: usize,
+    /// Per blend, when nothing is kept.
+    pub nothing: usize,
+    /// Rows of the largest matrix, per blend.
+    pub rows: usize,
+}
+
+/// How many blends are computed together, and what is kept of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Blends per batch, the last batch may have fewer.
+    pub batch: usize,
+    /// What the forward pass keeps.
+    pub keep: Keep,
+    /// Bytes of activations that the plan needs.
+    pub bytes: usize,
+}
+
+impl Plan {
+    /// The plan for `blends` blends with a gradient or without.
+    ///
+    /// Activations are kept when one blend's fit, else made anew block by block. Batches are as even as can be, and no
+    /// larger than `useful_rows` asks.
+    pub(super) fn decide(
+        sizes: &Sizes,
+        blends: usize,
+        gradient: bool,
+        useful_rows: usize,
+        budget: usize,
+    ) -> Result<Plan> {
+        let choices: &[(Keep, usize)] = if gradient {
+            &[(Keep::Everything, sizes.everything), (Keep::Inputs, sizes.inputs)]
+        } else {
+            &[(Keep::Nothing, sizes.nothing)]
+        };
+        let useful = useful_rows.div_ceil(sizes.rows.max(1)).max(1);
+        for &(keep, each) in choices {
+            let fits = budget.saturating_sub(sizes.fixed) / each.max(1);
+            if fits > 0 {
+                let most = fits.min(useful).min(blends.max(1));
+                let batch = blends.max(1).div_ceil(blends.max(1).div_ceil(most));
+                return Ok(Plan { batch, keep, bytes: sizes.fixed + batch * each });
+            }
+        }
+        let least = choices.iter().map(|c| c.1).min().unwrap_or(0);
+        Err(LvlmError::Memory { needed: sizes.fixed + least, budget })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes = Sizes { fixed: 100, everything: 50, inputs: 20, nothing: 10, rows: 8 };
+
+    fn plan(blends: usize, budget: usize) -> Result<Plan> {
+        Plan::decide(&SIZES, blends, true, 1000, budget)
+    }
+
+    #[test]
+    fn everything_is_kept_while_one_blend_fits() {
+        assert_eq!(plan(20, 100_000).unwrap(), Plan { batch: 20, keep: Keep::Everything, bytes: 1100 });
+        assert_eq!(plan(20, 150).unwrap(), Plan { batch: 1, keep: Keep::Everything, bytes: 150 });
+        assert_eq!(plan(20, 149).unwrap(), Plan { batch: 2, keep: Keep::Inputs, bytes: 140 });
+    }
+
+    #[test]
+    fn batches_are_even() {
+        // Six fit, but 20 = 4 * 5.
+        assert_eq!(plan(20, 100 + 6 * 50).unwrap().batch, 5);
+        // No more rows than are useful: 16 / 8 = 2.
+        assert_eq!(Plan::decide(&SIZES, 20, true, 16, 100_000).unwrap().batch, 2);
+    }
+
+    #[test]
+    fn too_little_says_how_much_is_needed() {
+        match plan(20, 119) {
+            Err(LvlmError::Memory { needed: 120, budget: 119 }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(plan(20, 120).unwrap().batch, 1);
+    }
+}

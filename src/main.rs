@@ -1,0 +1,7 @@
+//! The command line of foveate.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    foveate::cli::main()
+}

@@ -1,0 +1,99 @@
+//! The pre-norm transformer block, of vision encoders and decoders alike.
+
+use super::{Attention, AttentionSaved, Mlp, MlpSaved, Norm, Result, Sequence};
+use crate::device::{Device, Matrix};
+
+/// `mid = x + attention(norm(x))`, `y = mid + mlp(norm(mid))`.
+pub struct Block<D: Device> {
+    /// Before attention.
+    pub attention_norm: Norm<D>,
+    /// Attention.
+    pub attention: Attention<D>,
+    /// Before the perceptron.
+    pub mlp_norm: Norm<D>,
+    /// The perceptron.
+    pub mlp: Mlp<D>,
+    /// Columns inside the perceptron.
+    pub intermediate: usize,
+}
+
+/// What [`Block::forward`] saved beside its input.
+pub struct BlockSaved<D: Device> {
+    attention_statistics: D::Matrix,
+    /// Queries, keys, values and their mixture.
+    pub attention: AttentionSaved<D>,
+    mid: D::Matrix,
+    mlp_statistics: D::Matrix,
+    mlp: MlpSaved<D>,
+}
+
+impl<D: Device> Block<D> {
+    /// x `[batch * length, c]` to `[batch * outputs, c]`.
+    ///
+    /// # Errors
+    /// When sizes do not fit.
+    pub fn forward(&self, device: &D, x: &D::Matrix, sequence: &Sequence<D>) -> Result<(D::Matrix, BlockSaved<D>)> {
+        let (h, attention_statistics) = self.attention_norm.forward(device, x)?;
+        let (mid, attention) = match sequence.queries {
+            Some(queries) => {
+                let residual = device.mix_rows(x, queries.map(), None)?;
+                self.attention.forward(device, &h, &residual, sequence)?
+            }
+            None => self.attention.forward(device, &h, x, sequence)?,
+        };
+        drop(h);
+        let (h, mlp_statistics) = self.mlp_norm.forward(device, &mid)?;
+        let (y, mlp) = self.mlp.forward(device, &h, Some(&mid))?;
+        Ok((y, BlockSaved { attention_statistics, attention, mid, mlp_statistics, mlp }))
+    }
+
+    /// dx from the block's input, what forward saved, and dy.
+    ///
+    /// # Errors
+    /// When sizes do not fit.
+    pub fn vjp(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        saved: BlockSaved<D>,
+        dy: D::Matrix,
+        sequence: &Sequence<D>,
+    ) -> Result<D::Matrix> {
+        let BlockSaved { attention_statistics, attention, mid, mlp_statistics, mlp } = saved;
+        let dh = self.mlp.vjp(device, mlp, &dy)?;
+        let d_mid = self.mlp_norm.vjp(device, &mid, &mlp_statistics, &dh, Some(&dy))?;
+        drop((dh, dy, mid));
+        let dh = self.attention.vjp(device, attention, &d_mid, sequence)?;
+        let through = match sequence.queries {
+            Some(queries) => device.mix_rows_vjp(&d_mid, queries.map(), None)?,
+            None => d_mid,
+        };
+        self.attention_norm.vjp(device, x, &attention_statistics, &dh, Some(&through))
+    }
+
+    /// Elements that [`Block::forward`] saves per row of x, for x of `columns` columns.
+    pub fn saved_elements(&self, columns: usize) -> usize {
+        let a = &self.attention;
+        let attention = 2 * a.heads * a.head_dim + 2 * a.kv_heads * a.head_dim + a.heads;
+        // x itself, mid, and two pairs of statistics.
+        2 * columns + 4 + attention + self.mlp.elements(self.intermediate)
+    }
+
+    /// The most elements that forward and vjp hold per row beside what is saved.
+    pub fn working_elements(&self, columns: usize) -> usize {
+        let a = &self.attention;
+        let attention = (2 * a.heads + 2 * a.kv_heads) * a.head_dim;
+        // Gradients of a perceptron's inside, or of attention's operands, with a few matrices of x's own size.
+        5 * columns + attention.max(3 * self.intermediate)
+    }
+
+    /// Elements of a matrix that the block makes, per row, at most.
+    pub fn widest(&self, columns: usize) -> usize {
+        columns.max(self.intermediate).max(self.attention.heads * self.attention.head_dim)
+    }
+
+    /// Rows of the output when x has `rows` of them.
+    pub fn output_rows(x: &D::Matrix, sequence: &Sequence<D>) -> usize {
+        x.rows() / sequence.length.max(1) * sequence.outputs()
+    }
+}

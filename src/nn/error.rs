@@ -1,0 +1,18 @@
+//! What can go wrong in a layer.
+
+use crate::device::DeviceError;
+
+/// Errors of layers.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NnError {
+    /// The device refused an operation.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A layer's output has infinities or NaN.
+    #[error("{layer}: expected finite output, found infinity or NaN; its weights are the first to look at")]
+    NotFinite {
+        /// The first such layer.
+        layer: String,
+    },
+}

@@ -1,0 +1,99 @@
+//! The feed-forward half of a transformer block.
+
+use super::{Linear, Result};
+use crate::device::{Activation, Device};
+
+/// A multi-layer perceptron.
+pub enum Mlp<D: Device> {
+    /// `second(f(first(x)))`.
+    Plain {
+        /// Up.
+        first: Linear<D>,
+        /// Down.
+        second: Linear<D>,
+        /// f.
+        activation: Activation,
+    },
+    /// `down(f(gate(x)) * up(x))`.
+    Gated {
+        /// The gate's projection.
+        gate: Linear<D>,
+        /// The value's projection.
+        up: Linear<D>,
+        /// The projection back.
+        down: Linear<D>,
+        /// f.
+        activation: Activation,
+    },
+}
+
+/// What [`Mlp::forward`] saved: the inputs of its activation.
+pub enum MlpSaved<D: Device> {
+    /// Of [`Mlp::Plain`].
+    Plain(D::Matrix),
+    /// Of [`Mlp::Gated`]: gate and up.
+    Gated(D::Matrix, D::Matrix),
+}
+
+impl<D: Device> Mlp<D> {
+    /// `mlp(x) + residual`, and what was saved.
+    ///
+    /// # Errors
+    /// When sizes do not fit.
+    pub fn forward(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        residual: Option<&D::Matrix>,
+    ) -> Result<(D::Matrix, MlpSaved<D>)> {
+        let last = |layer: &Linear<D>, x: &D::Matrix| match residual {
+            Some(residual) => layer.forward_onto(device, x, residual),
+            None => layer.forward(device, x),
+        };
+        match self {
+            Mlp::Plain { first, second, activation } => {
+                let h = first.forward(device, x)?;
+                let a = device.activation(*activation, &h)?;
+                Ok((last(second, &a)?, MlpSaved::Plain(h)))
+            }
+            Mlp::Gated { gate, up, down, activation } => {
+                let (g, u) = (gate.forward(device, x)?, up.forward(device, x)?);
+                let a = device.gate(*activation, &g, &u)?;
+                Ok((last(down, &a)?, MlpSaved::Gated(g, u)))
+            }
+        }
+    }
+
+    /// dx, without the residual's share.
+    ///
+    /// # Errors
+    /// When sizes do not fit.
+    ///
+    /// # Panics
+    /// When `saved` is of the other kind of perceptron.
+    pub fn vjp(&self, device: &D, saved: MlpSaved<D>, dy: &D::Matrix) -> Result<D::Matrix> {
+        match (self, saved) {
+            (Mlp::Plain { first, second, activation }, MlpSaved::Plain(h)) => {
+                let da = second.vjp(device, dy, None)?;
+                let dh = device.activation_vjp(*activation, &h, da)?;
+                first.vjp(device, &dh, None)
+            }
+            (Mlp::Gated { gate, up, down, activation }, MlpSaved::Gated(g, u)) => {
+                let da = down.vjp(device, dy, None)?;
+                let (dg, du) = device.gate_vjp(*activation, &g, &u, da)?;
+                drop((g, u));
+                let dx = gate.vjp(device, &dg, None)?;
+                up.vjp(device, &du, Some(&dx))
+            }
+            _ => unreachable!("a perceptron's vjp takes what its own forward saved"),
+        }
+    }
+
+    /// Elements saved per row, and elements of the largest intermediate.
+    pub(crate) fn elements(&self, intermediate: usize) -> usize {
+        match self {
+            Mlp::Plain { .. } => intermediate,
+            Mlp::Gated { .. } => 2 * intermediate,
+        }
+    }
+}

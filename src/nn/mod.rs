@@ -1,0 +1,26 @@
+//! Layers, each with `forward` and `vjp`, written once for every device.
+//!
+//! No layer has trainable weights, so there is no tape: a layer's `vjp` takes what its `forward` saved and the gradient
+//! of its output, and returns the gradient of its input.
+
+mod attention;
+mod block;
+mod error;
+mod linear;
+mod mlp;
+mod norm;
+mod stack;
+
+#[cfg(test)]
+mod tests;
+
+pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
+pub use block::{Block, BlockSaved};
+pub use error::NnError;
+pub use linear::Linear;
+pub use mlp::{Mlp, MlpSaved};
+pub use norm::Norm;
+pub use stack::{Keep, Kept, Stack};
+
+/// Result of a layer.
+pub type Result<T> = std::result::Result<T, NnError>;

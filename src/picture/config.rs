@@ -1,0 +1,257 @@
+//! Reading an image processor's config, with the defaults that its class gives to what the file leaves out.
+
+use serde_json::{Map, Value};
+
+use super::{Filter, PictureError};
+
+/// The longest edge, in pixels, that a config may ask for.
+const MAX_EDGE: u32 = 1 << 16;
+
+/// How the size of the resized picture follows from that of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SizeRule {
+    /// This many rows and columns, whatever the picture's shape.
+    Exact { height: u32, width: u32 },
+    /// The shorter edge becomes this long, and the longer one keeps the shape.
+    ShortestEdge(u32),
+    /// The same, but the longer edge is at most `longest`.
+    Edges { shortest: u32, longest: u32 },
+    /// As large as fits, keeping the shape.
+    Within { height: u32, width: u32 },
+}
+
+/// A config's content, in the order in which it applies.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub pad_to_square: bool,
+    pub resize: Option<(SizeRule, Filter)>,
+    /// Rows and columns of the centre crop.
+    pub crop: Option<(u32, u32)>,
+    /// The factor of u8 values.
+    pub rescale: Option<f64>,
+    pub normalize: bool,
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+}
+
+/// What a processor's class says about the fields that its config leaves out.
+struct Defaults {
+    size: SizeRule,
+    crop: bool,
+    mean: [f64; 3],
+    std: [f64; 3],
+    /// What `do_pad` means to this class: a square of the mean colour, or nothing for a single picture.
+    pads_to_square: bool,
+}
+
+const CLIP: Defaults = Defaults {
+    size: SizeRule::ShortestEdge(224),
+    crop: true,
+    mean: [0.48145466, 0.4578275, 0.40821073],
+    std: [0.26862954, 0.26130258, 0.27577711],
+    pads_to_square: false,
+};
+const LLAVA: Defaults = Defaults { pads_to_square: true, ..CLIP };
+const SIGLIP: Defaults = Defaults {
+    size: SizeRule::Exact { height: 224, width: 224 },
+    crop: false,
+    mean: [0.5; 3],
+    std: [0.5; 3],
+    pads_to_square: false,
+};
+const SUPPORTED: &str = "CLIPImageProcessor, LlavaImageProcessor or SiglipImageProcessor";
+
+impl Settings {
+    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`.
+    pub(super) fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
+        let root: Value = serde_json::from_str(text)
+            .map_err(|source| PictureError::Syntax { file: file.to_owned(), source })?;
+        let fields = match root.get("image_processor") {
+            Some(Value::Object(map)) => Fields { map, file, prefix: "image_processor." },
+            _ => match &root {
+                Value::Object(map) => Fields { map, file, prefix: "" },
+                other => {
+                    return Err(PictureError::Field {
+                        file: file.to_owned(),
+                        field: "(the whole file)".to_owned(),
+                        expected: "an object".to_owned(),
+                        found: brief(other),
+                    });
+                }
+            },
+        };
+        let defaults = fields.class()?;
+        fields.flag("do_convert_rgb", true)?;
+        let pad = fields.flag("do_pad", false)?;
+        if pad && !defaults.pads_to_square {
+            if let Some(size) = fields.get("pad_size") {
+                return Err(fields.wrong("pad_size", "no such field for this processor", size));
+            }
+        }
+        let mean = fields.colour("image_mean", defaults.mean)?;
+        let std = fields.colour("image_std", defaults.std)?;
+        if let Some(value) = fields.get("image_std").filter(|_| std.iter().any(|&std| std <= 0.0)) {
+            return Err(fields.wrong("image_std", "numbers above 0", value));
+        }
+        let (size, filter) = (fields.size(defaults.size)?, fields.filter()?);
+        let crop_size = fields.crop_size()?;
+        let factor = fields.number("rescale_factor", 1.0 / 255.0)?;
+        Ok(Self {
+            pad_to_square: (pad && defaults.pads_to_square) || fields.aspect_ratio_is_pad()?,
+            resize: fields.flag("do_resize", true)?.then_some((size, filter)),
+            crop: fields.flag("do_center_crop", defaults.crop)?.then_some(crop_size),
+            rescale: fields.flag("do_rescale", true)?.then_some(factor),
+            normalize: fields.flag("do_normalize", true)?,
+            mean,
+            std,
+        })
+    }
+}
+
+/// The fields of one object of a file.
+struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    file: &'a str,
+    prefix: &'a str,
+}
+
+impl Fields<'_> {
+    /// A field's value. A null counts as left out, as it does in transformers.
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, name: &str, expected: &str, found: &Value) -> PictureError {
+        PictureError::Field {
+            file: self.file.to_owned(),
+            field: format!("{}{name}", self.prefix),
+            expected: expected.to_owned(),
+            found: brief(found),
+        }
+    }
+
+    /// The defaults of the class that the file names. Old files name a feature extractor, some name nothing.
+    fn class(&self) -> Result<&'static Defaults, PictureError> {
+        for field in ["image_processor_type", "feature_extractor_type"] {
+            let Some(value) = self.get(field) else { continue };
+            let name = value.as_str().ok_or_else(|| self.wrong(field, SUPPORTED, value))?;
+            let name = name.strip_suffix("Fast").or(name.strip_suffix("Pil")).unwrap_or(name);
+            let family = name.strip_suffix("ImageProcessor").or(name.strip_suffix("FeatureExtractor"));
+            return match family {
+                Some("CLIP") => Ok(&CLIP),
+                Some("Llava") => Ok(&LLAVA),
+                Some("Siglip") => Ok(&SIGLIP),
+                _ => Err(self.wrong(field, SUPPORTED, value)),
+            };
+        }
+        Ok(&CLIP)
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool, PictureError> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(value) => value.as_bool().ok_or_else(|| self.wrong(name, "true or false", value)),
+        }
+    }
+
+    fn number(&self, name: &str, default: f64) -> Result<f64, PictureError> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(value) => value.as_f64().ok_or_else(|| self.wrong(name, "a number", value)),
+        }
+    }
+
+    /// One number for each channel, or one for all.
+    fn colour(&self, name: &str, default: [f64; 3]) -> Result<[f64; 3], PictureError> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        let colour = match value {
+            Value::Array(list) => match list.as_slice() {
+                [r, g, b] => r.as_f64().zip(g.as_f64()).zip(b.as_f64()).map(|((r, g), b)| [r, g, b]),
+                _ => None,
+            },
+            _ => value.as_f64().map(|all| [all; 3]),
+        };
+        colour.ok_or_else(|| self.wrong(name, "a number, or a list of 3 numbers", value))
+    }
+
+    fn filter(&self) -> Result<Filter, PictureError> {
+        let Some(value) = self.get("resample") else { return Ok(Filter::Bicubic) };
+        let filter = value.as_u64().and_then(Filter::from_pillow);
+        filter.ok_or_else(|| self.wrong("resample", "an integer from 0 to 5", value))
+    }
+
+    fn edge(&self, name: &str, value: &Value) -> Result<u32, PictureError> {
+        let edge = value.as_u64().and_then(|edge| u32::try_from(edge).ok());
+        edge.filter(|edge| (1..=MAX_EDGE).contains(edge))
+            .ok_or_else(|| self.wrong(name, &format!("an integer from 1 to {MAX_EDGE}"), value))
+    }
+
+    fn size(&self, default: SizeRule) -> Result<SizeRule, PictureError> {
+        const KEYS: [&str; 6] = ["shortest_edge", "longest_edge", "height", "width", "max_height", "max_width"];
+        let Some(value) = self.get("size") else { return Ok(default) };
+        let map = match value {
+            Value::Object(map) => map,
+            Value::Array(list) if list.len() == 2 => {
+                let (height, width) = (self.edge("size.0", &list[0])?, self.edge("size.1", &list[1])?);
+                return Ok(SizeRule::Exact { height, width });
+            }
+            _ => {
+                let edge = self.edge("size", value)?;
+                return Ok(match self.flag("default_to_square", false)? {
+                    true => SizeRule::Exact { height: edge, width: edge },
+                    false => SizeRule::ShortestEdge(edge),
+                });
+            }
+        };
+        let mut edges = [None; 6];
+        for (edge, key) in edges.iter_mut().zip(KEYS) {
+            if let Some(value) = map.get(key).filter(|value| !value.is_null()) {
+                *edge = Some(self.edge(&format!("size.{key}"), value)?);
+            }
+        }
+        match edges {
+            [Some(edge), None, None, None, None, None] => Ok(SizeRule::ShortestEdge(edge)),
+            [Some(shortest), Some(longest), None, None, None, None] => Ok(SizeRule::Edges { shortest, longest }),
+            [None, None, Some(height), Some(width), None, None] => Ok(SizeRule::Exact { height, width }),
+            [None, None, None, None, Some(height), Some(width)] => Ok(SizeRule::Within { height, width }),
+            _ => {
+                let expected = "an integer, or an object of shortest_edge, of shortest_edge and longest_edge, \
+                                of height and width, or of max_height and max_width";
+                Err(self.wrong("size", expected, value))
+            }
+        }
+    }
+
+    fn crop_size(&self) -> Result<(u32, u32), PictureError> {
+        let Some(value) = self.get("crop_size") else { return Ok((224, 224)) };
+        match (value, value.get("height"), value.get("width")) {
+            (Value::Object(_), Some(height), Some(width)) => {
+                Ok((self.edge("crop_size.height", height)?, self.edge("crop_size.width", width)?))
+            }
+            (Value::Object(_), ..) => Err(self.wrong("crop_size", "an integer, or an object of height and width", value)),
+            (Value::Array(list), ..) if list.len() == 2 => {
+                Ok((self.edge("crop_size.0", &list[0])?, self.edge("crop_size.1", &list[1])?))
+            }
+            _ => self.edge("crop_size", value).map(|edge| (edge, edge)),
+        }
+    }
+
+    /// The original LLaVA's own field, which is usually found in the model's config instead.
+    fn aspect_ratio_is_pad(&self) -> Result<bool, PictureError> {
+        let Some(value) = self.get("image_aspect_ratio") else { return Ok(false) };
+        match value.as_str() {
+            Some("pad") => Ok(true),
+            Some("square") => Ok(false),
+            _ => Err(self.wrong("image_aspect_ratio", "\"pad\" or \"square\"", value)),
+        }
+    }
+}
+
+/// A value as JSON, cut to what fits in a message.
+fn brief(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}

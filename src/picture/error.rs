@@ -1,0 +1,80 @@
+//! What can go wrong with a picture or with the config that says how to process it.
+
+/// An error of this floor. Every variant says where (file and field), what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The file could not be opened.
+    #[error("{name}: the picture cannot be opened: {source}")]
+    Open {
+        /// The file.
+        name: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The content is of no format that is known here, or is damaged.
+    #[error("{name}: the picture does not decode: {reason}")]
+    Decode {
+        /// The file.
+        name: String,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// A picture without pixels, or with more of them than are accepted.
+    #[error("{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at most {limit} pixels in all")]
+    Size {
+        /// The file, or what the picture was to become.
+        name: String,
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The most pixels that are accepted.
+        limit: u64,
+    },
+    /// The bytes given do not fill the size given.
+    #[error("{found} bytes for an RGB picture of {width} x {height}; expected {expected}")]
+    Length {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// `3 * width * height`.
+        expected: u64,
+        /// The bytes that came.
+        found: usize,
+    },
+    /// The processor's config is not JSON.
+    #[error("{file}: not valid JSON: {source}")]
+    Syntax {
+        /// The config file.
+        file: String,
+        /// The parser's reason, with line and column.
+        source: serde_json::Error,
+    },
+    /// A field of the processor's config holds what it must not.
+    #[error("{file}: field `{field}`: expected {expected}, found {found}")]
+    Field {
+        /// The config file.
+        file: String,
+        /// The field, with dots for nesting.
+        field: String,
+        /// What the field may hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The config and a picture of this size together make a tensor of no or of an absurd size.
+    #[error("{file}: a picture of {width} x {height} becomes {found}; expected {expected}")]
+    Output {
+        /// The config file.
+        file: String,
+        /// The picture's columns.
+        width: u32,
+        /// The picture's rows.
+        height: u32,
+        /// What is accepted.
+        expected: String,
+        /// What would come out.
+        found: String,
+    },
+}

@@ -1,0 +1,24 @@
+//! Pictures: decoding, resizing exactly as a model's own image processor does, the baseline picture, and the geometry
+//! that ties what an encoder sees to the plane of the original picture.
+//!
+//! - [`Picture`] is an 8-bit RGB picture in memory.
+//! - [`resize`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.
+//! - [`Processor`] is a `preprocessor_config.json` put to work: it turns a picture into the numbers an encoder takes.
+//! - [`View`] says where the pixels of such a tensor lie in the picture, and samples a mask there.
+//! - [`Baseline`] makes the picture that a mask replaces the picture by.
+
+mod blur;
+mod config;
+mod error;
+mod decode;
+mod processor;
+pub mod random;
+mod resize;
+mod view;
+
+pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
+pub use error::PictureError;
+pub use decode::Picture;
+pub use processor::Processor;
+pub use resize::{Filter, Window, resize, resize_window};
+pub use view::{Tap, View};

@@ -1,0 +1,122 @@
+//! Where the pixels of what an encoder sees lie in the plane of the original picture.
+
+/// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that was resized to
+/// `resized_height` x `resized_width`.
+///
+/// The mask lives in the plane of the original picture, `[0,1] x [0,1]`. The view's pixel (row `i`, column `j`) lies at
+///
+/// ```text
+/// px = (j + offset_x) / (resized_width - 1)        py = (i + offset_y) / (resized_height - 1)
+/// ```
+///
+/// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py` leaves `[0,1]`
+/// there is padding, and the mask is 1. Of a resized picture one pixel wide, that pixel lies at `px = 0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Rows of the view.
+    pub height: usize,
+    /// Columns of the view.
+    pub width: usize,
+    /// Rows of the whole picture, resized.
+    pub resized_height: usize,
+    /// Columns of the whole picture, resized.
+    pub resized_width: usize,
+    /// The resized picture's row at the view's first: positive for a crop, negative for padding.
+    pub offset_y: isize,
+    /// The resized picture's column at the view's first: positive for a crop, negative for padding.
+    pub offset_x: isize,
+}
+
+/// How one row (or one column) of a view samples the rows (or columns) of a mask:
+/// `(1 - weight_high) * mask[low] + weight_high * mask[high]`. With the taps of the other axis this makes the bilinear
+/// sample; where either tap is not inside, the sample is 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tap {
+    /// The grid's index at or below the position.
+    pub low: u32,
+    /// The next index, or the same at the grid's end.
+    pub high: u32,
+    /// The share of `high`, in `[0,1)`.
+    pub weight_high: f64,
+    /// Whether the position is in the picture. If not, the other fields are zero.
+    pub inside: bool,
+}
+
+impl View {
+    /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one for each column.
+    pub fn taps(&self, size: usize) -> (Vec<Tap>, Vec<Tap>) {
+        (
+            axis_taps(self.height, self.resized_height, self.offset_y, size),
+            axis_taps(self.width, self.resized_width, self.offset_x, size),
+        )
+    }
+
+    /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`, row-major.
+    ///
+    /// # Panics
+    /// If `mask` does not have `size * size` values.
+    pub fn sample(&self, mask: &[f64], size: usize) -> Vec<f64> {
+        assert_eq!(mask.len(), size * size, "a mask of {size} x {size}");
+        let (rows, cols) = self.taps(size);
+        let mut out = Vec::with_capacity(self.height * self.width);
+        for row in &rows {
+            let low = &mask[row.low as usize * size..][..size];
+            let high = &mask[row.high as usize * size..][..size];
+            out.extend(cols.iter().map(|col| {
+                if !(row.inside && col.inside) {
+                    return 1.0;
+                }
+                let mix = |line: &[f64]| {
+                    (1.0 - col.weight_high) * line[col.low as usize] + col.weight_high * line[col.high as usize]
+                };
+                (1.0 - row.weight_high) * mix(low) + row.weight_high * mix(high)
+            }));
+        }
+        out
+    }
+
+    /// The adjoint of [`View::sample`]: adds to `out` (`size * size`) the gradient that `grad` (`height * width`, a
+    /// gradient by the sampled mask) is by the mask.
+    ///
+    /// # Panics
+    /// If `grad` or `out` does not have that many values.
+    pub fn accumulate(&self, grad: &[f64], size: usize, out: &mut [f64]) {
+        assert_eq!(grad.len(), self.height * self.width, "a gradient of {} x {}", self.height, self.width);
+        assert_eq!(out.len(), size * size, "a mask of {size} x {size}");
+        let (rows, cols) = self.taps(size);
+        let mut line = vec![0.0; size];
+        for (row, grad) in rows.iter().zip(grad.chunks_exact(self.width.max(1))) {
+            if !row.inside {
+                continue;
+            }
+            line.fill(0.0);
+            for (col, value) in cols.iter().zip(grad).filter(|(col, _)| col.inside) {
+                line[col.low as usize] += (1.0 - col.weight_high) * value;
+                line[col.high as usize] += col.weight_high * value;
+            }
+            for (column, value) in line.iter().enumerate() {
+                out[row.low as usize * size + column] += (1.0 - row.weight_high) * value;
+                out[row.high as usize * size + column] += row.weight_high * value;
+            }
+        }
+    }
+}
+
+fn axis_taps(length: usize, resized: usize, offset: isize, size: usize) -> Vec<Tap> {
+    let last_pixel = resized.saturating_sub(1);
+    let last_cell = size.saturating_sub(1);
+    (0..length)
+        .map(|index| {
+            let position = index.checked_add_signed(offset).filter(|&position| position <= last_pixel);
+            let Some(position) = position else {
+                return Tap { low: 0, high: 0, weight_high: 0.0, inside: false };
+            };
+            // Divided before multiplied, so that the last pixel lies on the last cell exactly.
+            let cell = position as f64 / last_pixel.max(1) as f64 * last_cell as f64;
+            let low = (cell as usize).min(last_cell);
+            let high = (low + 1).min(last_cell);
+            let weight_high = if high == low { 0.0 } else { cell - low as f64 };
+            Tap { low: low as u32, high: high as u32, weight_high, inside: true }
+        })
+        .collect()
+}

@@ -1,0 +1,29 @@
+//! What can go wrong when drawing.
+
+/// Errors of drawing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// Values that do not fit together.
+    #[error("{what}: expected {expected} values, found {found}")]
+    Length {
+        /// Which values.
+        what: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A plot that could not be drawn.
+    #[error("plot: could not be drawn: {reason}")]
+    Plot {
+        /// The plotting library's reason.
+        reason: String,
+    },
+    /// A picture that could not be encoded.
+    #[error("picture: could not be encoded as PNG: {reason}")]
+    Encode {
+        /// The encoder's reason.
+        reason: String,
+    },
+}
