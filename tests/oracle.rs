@@ -11,7 +11,7 @@ use foveate::picture::{Baseline, Picture, Processor};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-const CASES: [&str; 3] = ["llava-cat", "llava-coffee", "llava-gqa-rocket"];
+const CASES: [&str; 4] = ["llava-cat", "llava-coffee", "llava-gqa-rocket", "llava-variant-cat"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")

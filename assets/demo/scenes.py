@@ -1,6 +1,7 @@
 """Draws the scenes that the demo model knows: coloured shapes on a textured ground, with questions and their evidence.
 
     python scenes.py OUT --count 100 --seed 5000 [--questions color,shape]
+    python scenes.py OUT --seeds 5007 5026
 
 writes OUT/0000.png, OUT/0001.png, ... (112 x 112, RGB) and OUT/scenes.json, a list with one entry for each picture:
 
@@ -10,8 +11,8 @@ writes OUT/0000.png, OUT/0001.png, ... (112 x 112, RGB) and OUT/scenes.json, a l
 
 A box is [x0, y0, x1, y1] in pixels of the picture, x to the right and y downwards, not rounded and not clipped to the
 picture. The box of a question is that of the object asked about: where a map of the evidence should be high.
-Scene k is drawn by the random stream of seed + k alone, so the same seed gives the same bytes wherever numpy and OpenCV
-draw alike. Needs numpy and opencv-python-headless.
+A scene is drawn by the random stream of its own seed alone, so the same seed gives the same bytes wherever numpy and
+OpenCV draw alike. Needs numpy and opencv-python-headless.
 """
 
 import argparse
@@ -196,10 +197,7 @@ def entry(picture, seed, kinds=ONE_OBJECT_KINDS):
         if kind in kinds:
             box = [float(v) for v in boxes[0]]
             questions.append({"question": question, "answer": answer, "key_words": key_words, "box": box})
-    shown = [
-        {"shape": o["shape"], "color": o["color"], "box": [float(v) for v in o["box"]]}
-        for o in objects
-    ]
+    shown = [{"shape": o["shape"], "color": o["color"], "box": [float(v) for v in o["box"]]} for o in objects]
     return image, {"picture": picture, "seed": seed, "objects": shown, "questions": questions}
 
 
@@ -216,7 +214,8 @@ def main():
     parser = argparse.ArgumentParser(description="Draws scenes for the demo model, with questions and their evidence.")
     parser.add_argument("out", type=Path, help="folder to write to; made when missing")
     parser.add_argument("--count", type=int, default=100, help="how many scenes (default 100)")
-    parser.add_argument("--seed", type=int, default=5000, help="seed of the first; the next have the next (default 5000)")
+    parser.add_argument("--seed", type=int, default=5000, help="seed of the first, and 1 more for each (default 5000)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="these seeds, instead of --count and --seed")
     parser.add_argument(
         "--questions",
         type=kinds_argument,
@@ -228,9 +227,10 @@ def main():
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     entries = []
-    for k in range(arguments.count):
+    seeds = arguments.seeds or range(arguments.seed, arguments.seed + arguments.count)
+    for k, seed in enumerate(seeds):
         picture = f"{k:04}.png"
-        image, described = entry(picture, arguments.seed + k, arguments.questions)
+        image, described = entry(picture, seed, arguments.questions)
         if not cv2.imwrite(str(arguments.out / picture), image[:, :, ::-1]):  # OpenCV writes BGR
             raise SystemExit(f"cannot write {arguments.out / picture}")
         entries.append(described)

@@ -33,13 +33,21 @@ impl Baseline {
             Self::Zero => vec![0; bytes],
             Self::Noise => {
                 let mut rgb = vec![0; bytes];
-                rgb.par_chunks_mut(16).enumerate().with_min_len(1024).for_each(|(index, out)| {
-                    let counter = [index as u32, (index as u64 >> 32) as u32, 0, BASELINE_STREAM];
-                    let words = philox4x32(counter, key(seed)).map(u32::to_le_bytes);
-                    for (out, value) in out.iter_mut().zip(words.as_flattened()) {
-                        *out = *value;
-                    }
-                });
+                rgb.par_chunks_mut(16)
+                    .enumerate()
+                    .with_min_len(1024)
+                    .for_each(|(index, out)| {
+                        let counter = [
+                            index as u32,
+                            (index as u64 >> 32) as u32,
+                            0,
+                            BASELINE_STREAM,
+                        ];
+                        let words = philox4x32(counter, key(seed)).map(u32::to_le_bytes);
+                        for (out, value) in out.iter_mut().zip(words.as_flattened()) {
+                            *out = *value;
+                        }
+                    });
                 rgb
             }
         };
@@ -67,7 +75,9 @@ pub fn gaussian_blur(picture: &Picture, size: usize) -> Picture {
     let mut out = vec![0; row_length * height];
 
     // The filtered rows that a block of output rows needs, the first of them being row `low`.
-    let block = (WORK_BYTES / (row_length * 2)).saturating_sub(size).clamp(64, height.max(64));
+    let block = (WORK_BYTES / (row_length * 2))
+        .saturating_sub(size)
+        .clamp(64, height.max(64));
     let mut rows: Vec<u16> = Vec::new();
     let (mut low, mut high) = (0, 0);
     for (index, out) in out.chunks_mut(block * row_length).enumerate() {
@@ -78,23 +88,35 @@ pub fn gaussian_blur(picture: &Picture, size: usize) -> Picture {
         rows.copy_within((new_low - low) * row_length.., 0);
         rows.resize((new_high - new_low) * row_length, 0);
         let fresh = &mut rows[(high - new_low) * row_length..];
-        fresh.par_chunks_exact_mut(row_length).enumerate().for_each_init(Vec::new, |padded, (row, out)| {
-            kernel.filter_row(picture.row(high + row), padded, out);
-        });
+        fresh
+            .par_chunks_exact_mut(row_length)
+            .enumerate()
+            .for_each_init(Vec::new, |padded, (row, out)| {
+                kernel.filter_row(picture.row(high + row), padded, out);
+            });
         (low, high) = (new_low, new_high);
 
-        let filtered = Filtered { rows: &rows, row_length, low, height };
+        let filtered = Filtered {
+            rows: &rows,
+            row_length,
+            low,
+            height,
+        };
         let starts: Vec<usize> = (0..row_length).step_by(TILE).collect();
         let tiles: Vec<Vec<u8>> = starts
             .par_iter()
-            .map(|&start| kernel.filter_columns(&filtered, top, count, start, TILE.min(row_length - start)))
+            .map(|&start| {
+                kernel.filter_columns(&filtered, top, count, start, TILE.min(row_length - start))
+            })
             .collect();
-        out.par_chunks_exact_mut(row_length).enumerate().for_each(|(row, line)| {
-            for (part, tile) in line.chunks_mut(TILE).zip(&tiles) {
-                let length = part.len();
-                part.copy_from_slice(&tile[row * length..(row + 1) * length]);
-            }
-        });
+        out.par_chunks_exact_mut(row_length)
+            .enumerate()
+            .for_each(|(row, line)| {
+                for (part, tile) in line.chunks_mut(TILE).zip(&tiles) {
+                    let length = part.len();
+                    part.copy_from_slice(&tile[row * length..(row + 1) * length]);
+                }
+            });
     }
     Picture::from_checked(picture.width(), picture.height(), out)
 }
@@ -129,20 +151,34 @@ impl Kernel {
         let weights = fixed_point_gaussian(size);
         let pairs = |lag: usize| {
             let weight = |position: isize| {
-                usize::try_from(position).ok().and_then(|position| weights.get(position)).map_or(0, |&w| i32::from(w))
+                usize::try_from(position)
+                    .ok()
+                    .and_then(|position| weights.get(position))
+                    .map_or(0, |&w| i32::from(w))
             };
             let (mut plus, mut minus) = (Vec::new(), Vec::new());
             for position in 0..size + lag {
                 let here = position as isize - lag as isize;
                 let difference = weight(here) - weight(here + lag as isize);
-                let list = if difference > 0 { &mut plus } else { &mut minus };
-                list.extend(std::iter::repeat_n(position, difference.unsigned_abs() as usize));
+                let list = if difference > 0 {
+                    &mut plus
+                } else {
+                    &mut minus
+                };
+                list.extend(std::iter::repeat_n(
+                    position,
+                    difference.unsigned_abs() as usize,
+                ));
             }
             plus.into_iter().zip(minus).collect::<Vec<_>>()
         };
         let lag = (1..=16).min_by_key(|&lag| pairs(lag).len()).unwrap_or(1);
         let pairs = pairs(lag);
-        Self { weights, lag, pairs }
+        Self {
+            weights,
+            lag,
+            pairs,
+        }
     }
 
     fn radius(&self) -> usize {
@@ -153,16 +189,19 @@ impl Kernel {
     fn filter_row(&self, row: &[u8], padded: &mut Vec<u8>, out: &mut [u16]) {
         let (width, radius) = (row.len() / 3, self.radius());
         padded.clear();
-        for x in (-(radius as isize)..0).chain(width as isize..(width + radius) as isize) {
-            if x == width as isize {
-                padded.extend_from_slice(row);
-            }
-            padded.extend_from_slice(&row[reflect(x, width) * 3..][..3]);
-        }
+        let pixel = |x: isize| &row[reflect(x, width) * 3..][..3];
+        padded.extend((-(radius as isize)..0).flat_map(pixel));
+        padded.extend_from_slice(row);
+        padded.extend((width as isize..(width + radius) as isize).flat_map(pixel));
         let (first, rest) = out.split_at_mut((self.lag * 3).min(row.len()));
         for (index, out) in first.iter_mut().enumerate() {
             let values = padded[index..].iter().step_by(3);
-            *out = self.weights.iter().zip(values).map(|(&weight, &value)| weight * u16::from(value)).sum();
+            *out = self
+                .weights
+                .iter()
+                .zip(values)
+                .map(|(&weight, &value)| weight * u16::from(value))
+                .sum();
         }
         // Sums of these differences wrap around, and come right when they are added up.
         for (index, out) in rest.chunks_mut(TILE).enumerate() {
@@ -170,7 +209,9 @@ impl Kernel {
             let mut sums = [0_u16; TILE];
             for &(plus, minus) in &self.pairs {
                 for ((sum, &plus), &minus) in sums.iter_mut().zip(at(plus)).zip(at(minus)) {
-                    *sum = sum.wrapping_add(u16::from(plus)).wrapping_sub(u16::from(minus));
+                    *sum = sum
+                        .wrapping_add(u16::from(plus))
+                        .wrapping_sub(u16::from(minus));
                 }
             }
             out.copy_from_slice(&sums[..out.len()]);
@@ -181,7 +222,14 @@ impl Kernel {
     }
 
     /// Filters `length` columns of values from `start` on, for `count` rows from `top` on: `count * length` u8.
-    fn filter_columns(&self, from: &Filtered, top: usize, count: usize, start: usize, length: usize) -> Vec<u8> {
+    fn filter_columns(
+        &self,
+        from: &Filtered,
+        top: usize,
+        count: usize,
+        start: usize,
+        length: usize,
+    ) -> Vec<u8> {
         let line = |y: usize, position: usize, before: usize| {
             let row = reflect((y + position) as isize - before as isize, from.height) - from.low;
             &from.rows[row * from.row_length + start..][..length]
@@ -201,7 +249,9 @@ impl Kernel {
                 for &(plus, minus) in &self.pairs {
                     let values = line(y, plus, before).iter().zip(line(y, minus, before));
                     for (sum, (&plus, &minus)) in sums.iter_mut().zip(values) {
-                        *sum = sum.wrapping_add(u32::from(plus)).wrapping_sub(u32::from(minus));
+                        *sum = sum
+                            .wrapping_add(u32::from(plus))
+                            .wrapping_sub(u32::from(minus));
                     }
                 }
             }
@@ -251,4 +301,104 @@ fn reflect(index: isize, length: usize) -> usize {
     }
     let index = index.rem_euclid(2 * last);
     index.min(2 * last - index) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Recorded, noise};
+    use super::*;
+
+    #[test]
+    fn equals_opencv_to_the_bit() {
+        let recorded = Recorded::read("blur");
+        for case in &recorded.cases {
+            let (index, size) = (&case["picture"], case["size"].as_u64().unwrap());
+            let picture = recorded.picture(&format!("in{index}")).unwrap();
+            let expected = recorded.picture(&format!("out{index}_{size}")).unwrap();
+            assert_eq!(gaussian_blur(&picture, size as usize), expected, "{case}");
+        }
+    }
+
+    /// Blocks and tiles are cut, and the differences are added up over a long way: neither may show.
+    #[test]
+    fn equals_the_plain_sum_over_the_kernel() {
+        let picture = noise(411, 700, 1);
+        let (width, height) = (411, 700);
+        for size in [3, 101, 501] {
+            let blurred = gaussian_blur(&picture, size);
+            let weights = fixed_point_gaussian(size);
+            assert_eq!(
+                weights.iter().map(|&weight| u32::from(weight)).sum::<u32>(),
+                256
+            );
+            let radius = (size / 2) as isize;
+            for (x, y) in [
+                (0, 0),
+                (410, 699),
+                (200, 350),
+                (7, 690),
+                (405, 3),
+                (170, 171),
+                (171, 512),
+            ] {
+                let mut sum = [0_u32; 3];
+                for (row, &down) in weights.iter().enumerate() {
+                    let line = picture.row(reflect(y + row as isize - radius, height));
+                    for (column, &right) in weights.iter().enumerate() {
+                        let at = reflect(x + column as isize - radius, width) * 3;
+                        for (sum, &value) in sum.iter_mut().zip(&line[at..at + 3]) {
+                            *sum += u32::from(down) * u32::from(right) * u32::from(value);
+                        }
+                    }
+                }
+                let expected = sum.map(|sum| ((sum + (1 << 15)) >> 16) as u8);
+                let found = &blurred.row(y as usize)[x as usize * 3..][..3];
+                assert_eq!(found, expected, "kernel {size}, pixel {x}, {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_colour_stays_that_colour() {
+        let picture = Picture::from_rgb(70, 50, [255, 0, 77].repeat(3500)).unwrap();
+        for size in [1, 101, 201, 301, 501] {
+            assert_eq!(gaussian_blur(&picture, size), picture);
+        }
+    }
+
+    #[test]
+    fn the_kernel_grows_with_the_width() {
+        let sizes = [1, 499, 500, 799, 800, 1999, 2000].map(blur_kernel_size);
+        assert_eq!(sizes, [101, 101, 201, 201, 301, 301, 501]);
+    }
+
+    #[test]
+    fn baselines_have_the_size_of_the_picture() {
+        let picture = noise(31, 17, 1);
+        let blurred = Baseline::Blur.of(&picture, 5);
+        assert_eq!(blurred, gaussian_blur(&picture, 101));
+        let zero = Baseline::Zero.of(&picture, 5);
+        assert_eq!((zero.width(), zero.height()), (31, 17));
+        assert!(zero.rgb().iter().all(|&value| value == 0));
+    }
+
+    #[test]
+    fn noise_is_uniform_and_depends_on_the_seed_alone() {
+        let picture = noise(256, 200, 1);
+        let first = Baseline::Noise.of(&picture, 5);
+        assert_eq!(
+            first,
+            Baseline::Noise.of(&Baseline::Zero.of(&picture, 0), 5)
+        );
+        assert_ne!(first, Baseline::Noise.of(&picture, 6));
+        let mut counts = [0_u32; 256];
+        for &value in first.rgb() {
+            counts[usize::from(value)] += 1;
+        }
+        // 600 expected of each; six standard deviations are 147.
+        assert!(
+            counts.iter().all(|count| count.abs_diff(600) < 147),
+            "{counts:?}"
+        );
+    }
 }

@@ -51,9 +51,15 @@ const CLIP: Defaults = Defaults {
     std: [0.26862954, 0.26130258, 0.27577711],
     pads_to_square: false,
 };
-const LLAVA: Defaults = Defaults { pads_to_square: true, ..CLIP };
+const LLAVA: Defaults = Defaults {
+    pads_to_square: true,
+    ..CLIP
+};
 const SIGLIP: Defaults = Defaults {
-    size: SizeRule::Exact { height: 224, width: 224 },
+    size: SizeRule::Exact {
+        height: 224,
+        width: 224,
+    },
     crop: false,
     mean: [0.5; 3],
     std: [0.5; 3],
@@ -64,12 +70,22 @@ const SUPPORTED: &str = "CLIPImageProcessor, LlavaImageProcessor or SiglipImageP
 impl Settings {
     /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`.
     pub(super) fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
-        let root: Value = serde_json::from_str(text)
-            .map_err(|source| PictureError::Syntax { file: file.to_owned(), source })?;
+        let root: Value = serde_json::from_str(text).map_err(|source| PictureError::Syntax {
+            file: file.to_owned(),
+            source,
+        })?;
         let fields = match root.get("image_processor") {
-            Some(Value::Object(map)) => Fields { map, file, prefix: "image_processor." },
+            Some(Value::Object(map)) => Fields {
+                map,
+                file,
+                prefix: "image_processor.",
+            },
             _ => match &root {
-                Value::Object(map) => Fields { map, file, prefix: "" },
+                Value::Object(map) => Fields {
+                    map,
+                    file,
+                    prefix: "",
+                },
                 other => {
                     return Err(PictureError::Field {
                         file: file.to_owned(),
@@ -90,7 +106,10 @@ impl Settings {
         }
         let mean = fields.colour("image_mean", defaults.mean)?;
         let std = fields.colour("image_std", defaults.std)?;
-        if let Some(value) = fields.get("image_std").filter(|_| std.iter().any(|&std| std <= 0.0)) {
+        if let Some(value) = fields
+            .get("image_std")
+            .filter(|_| std.iter().any(|&std| std <= 0.0))
+        {
             return Err(fields.wrong("image_std", "numbers above 0", value));
         }
         let (size, filter) = (fields.size(defaults.size)?, fields.filter()?);
@@ -99,7 +118,9 @@ impl Settings {
         Ok(Self {
             pad_to_square: (pad && defaults.pads_to_square) || fields.aspect_ratio_is_pad()?,
             resize: fields.flag("do_resize", true)?.then_some((size, filter)),
-            crop: fields.flag("do_center_crop", defaults.crop)?.then_some(crop_size),
+            crop: fields
+                .flag("do_center_crop", defaults.crop)?
+                .then_some(crop_size),
             rescale: fields.flag("do_rescale", true)?.then_some(factor),
             normalize: fields.flag("do_normalize", true)?,
             mean,
@@ -133,10 +154,19 @@ impl Fields<'_> {
     /// The defaults of the class that the file names. Old files name a feature extractor, some name nothing.
     fn class(&self) -> Result<&'static Defaults, PictureError> {
         for field in ["image_processor_type", "feature_extractor_type"] {
-            let Some(value) = self.get(field) else { continue };
-            let name = value.as_str().ok_or_else(|| self.wrong(field, SUPPORTED, value))?;
-            let name = name.strip_suffix("Fast").or(name.strip_suffix("Pil")).unwrap_or(name);
-            let family = name.strip_suffix("ImageProcessor").or(name.strip_suffix("FeatureExtractor"));
+            let Some(value) = self.get(field) else {
+                continue;
+            };
+            let name = value
+                .as_str()
+                .ok_or_else(|| self.wrong(field, SUPPORTED, value))?;
+            let name = name
+                .strip_suffix("Fast")
+                .or(name.strip_suffix("Pil"))
+                .unwrap_or(name);
+            let family = name
+                .strip_suffix("ImageProcessor")
+                .or(name.strip_suffix("FeatureExtractor"));
             return match family {
                 Some("CLIP") => Ok(&CLIP),
                 Some("Llava") => Ok(&LLAVA),
@@ -150,23 +180,33 @@ impl Fields<'_> {
     fn flag(&self, name: &str, default: bool) -> Result<bool, PictureError> {
         match self.get(name) {
             None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| self.wrong(name, "true or false", value)),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.wrong(name, "true or false", value)),
         }
     }
 
     fn number(&self, name: &str, default: f64) -> Result<f64, PictureError> {
         match self.get(name) {
             None => Ok(default),
-            Some(value) => value.as_f64().ok_or_else(|| self.wrong(name, "a number", value)),
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| self.wrong(name, "a number", value)),
         }
     }
 
     /// One number for each channel, or one for all.
     fn colour(&self, name: &str, default: [f64; 3]) -> Result<[f64; 3], PictureError> {
-        let Some(value) = self.get(name) else { return Ok(default) };
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
         let colour = match value {
             Value::Array(list) => match list.as_slice() {
-                [r, g, b] => r.as_f64().zip(g.as_f64()).zip(b.as_f64()).map(|((r, g), b)| [r, g, b]),
+                [r, g, b] => r
+                    .as_f64()
+                    .zip(g.as_f64())
+                    .zip(b.as_f64())
+                    .map(|((r, g), b)| [r, g, b]),
                 _ => None,
             },
             _ => value.as_f64().map(|all| [all; 3]),
@@ -175,7 +215,9 @@ impl Fields<'_> {
     }
 
     fn filter(&self) -> Result<Filter, PictureError> {
-        let Some(value) = self.get("resample") else { return Ok(Filter::Bicubic) };
+        let Some(value) = self.get("resample") else {
+            return Ok(Filter::Bicubic);
+        };
         let filter = value.as_u64().and_then(Filter::from_pillow);
         filter.ok_or_else(|| self.wrong("resample", "an integer from 0 to 5", value))
     }
@@ -187,18 +229,33 @@ impl Fields<'_> {
     }
 
     fn size(&self, default: SizeRule) -> Result<SizeRule, PictureError> {
-        const KEYS: [&str; 6] = ["shortest_edge", "longest_edge", "height", "width", "max_height", "max_width"];
-        let Some(value) = self.get("size") else { return Ok(default) };
+        const KEYS: [&str; 6] = [
+            "shortest_edge",
+            "longest_edge",
+            "height",
+            "width",
+            "max_height",
+            "max_width",
+        ];
+        let Some(value) = self.get("size") else {
+            return Ok(default);
+        };
         let map = match value {
             Value::Object(map) => map,
             Value::Array(list) if list.len() == 2 => {
-                let (height, width) = (self.edge("size.0", &list[0])?, self.edge("size.1", &list[1])?);
+                let (height, width) = (
+                    self.edge("size.0", &list[0])?,
+                    self.edge("size.1", &list[1])?,
+                );
                 return Ok(SizeRule::Exact { height, width });
             }
             _ => {
                 let edge = self.edge("size", value)?;
                 return Ok(match self.flag("default_to_square", false)? {
-                    true => SizeRule::Exact { height: edge, width: edge },
+                    true => SizeRule::Exact {
+                        height: edge,
+                        width: edge,
+                    },
                     false => SizeRule::ShortestEdge(edge),
                 });
             }
@@ -211,9 +268,15 @@ impl Fields<'_> {
         }
         match edges {
             [Some(edge), None, None, None, None, None] => Ok(SizeRule::ShortestEdge(edge)),
-            [Some(shortest), Some(longest), None, None, None, None] => Ok(SizeRule::Edges { shortest, longest }),
-            [None, None, Some(height), Some(width), None, None] => Ok(SizeRule::Exact { height, width }),
-            [None, None, None, None, Some(height), Some(width)] => Ok(SizeRule::Within { height, width }),
+            [Some(shortest), Some(longest), None, None, None, None] => {
+                Ok(SizeRule::Edges { shortest, longest })
+            }
+            [None, None, Some(height), Some(width), None, None] => {
+                Ok(SizeRule::Exact { height, width })
+            }
+            [None, None, None, None, Some(height), Some(width)] => {
+                Ok(SizeRule::Within { height, width })
+            }
             _ => {
                 let expected = "an integer, or an object of shortest_edge, of shortest_edge and longest_edge, \
                                 of height and width, or of max_height and max_width";
@@ -223,22 +286,32 @@ impl Fields<'_> {
     }
 
     fn crop_size(&self) -> Result<(u32, u32), PictureError> {
-        let Some(value) = self.get("crop_size") else { return Ok((224, 224)) };
+        let Some(value) = self.get("crop_size") else {
+            return Ok((224, 224));
+        };
         match (value, value.get("height"), value.get("width")) {
-            (Value::Object(_), Some(height), Some(width)) => {
-                Ok((self.edge("crop_size.height", height)?, self.edge("crop_size.width", width)?))
-            }
-            (Value::Object(_), ..) => Err(self.wrong("crop_size", "an integer, or an object of height and width", value)),
-            (Value::Array(list), ..) if list.len() == 2 => {
-                Ok((self.edge("crop_size.0", &list[0])?, self.edge("crop_size.1", &list[1])?))
-            }
+            (Value::Object(_), Some(height), Some(width)) => Ok((
+                self.edge("crop_size.height", height)?,
+                self.edge("crop_size.width", width)?,
+            )),
+            (Value::Object(_), ..) => Err(self.wrong(
+                "crop_size",
+                "an integer, or an object of height and width",
+                value,
+            )),
+            (Value::Array(list), ..) if list.len() == 2 => Ok((
+                self.edge("crop_size.0", &list[0])?,
+                self.edge("crop_size.1", &list[1])?,
+            )),
             _ => self.edge("crop_size", value).map(|edge| (edge, edge)),
         }
     }
 
     /// The original LLaVA's own field, which is usually found in the model's config instead.
     fn aspect_ratio_is_pad(&self) -> Result<bool, PictureError> {
-        let Some(value) = self.get("image_aspect_ratio") else { return Ok(false) };
+        let Some(value) = self.get("image_aspect_ratio") else {
+            return Ok(false);
+        };
         match value.as_str() {
             Some("pad") => Ok(true),
             Some("square") => Ok(false),

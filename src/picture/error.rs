@@ -20,7 +20,9 @@ pub enum PictureError {
         reason: String,
     },
     /// A picture without pixels, or with more of them than are accepted.
-    #[error("{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at most {limit} pixels in all")]
+    #[error(
+        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at most {limit} pixels in all"
+    )]
     Size {
         /// The file, or what the picture was to become.
         name: String,

@@ -9,16 +9,18 @@
 
 mod blur;
 mod config;
-mod error;
 mod decode;
+mod error;
 mod processor;
 pub mod random;
 mod resize;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
-pub use error::PictureError;
 pub use decode::Picture;
+pub use error::PictureError;
 pub use processor::Processor;
 pub use resize::{Filter, Window, resize, resize_window};
 pub use view::{Tap, View};

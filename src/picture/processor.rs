@@ -46,10 +46,17 @@ impl Processor {
                 file: file.to_owned(),
                 field: "rescale_factor, image_mean, image_std".to_owned(),
                 expected: "finite values in f32".to_owned(),
-                found: format!("{:?}, {:?}, {:?}", settings.rescale, settings.mean, settings.std),
+                found: format!(
+                    "{:?}, {:?}, {:?}",
+                    settings.rescale, settings.mean, settings.std
+                ),
             });
         }
-        Ok(Self { file: file.to_owned(), settings, values })
+        Ok(Self {
+            file: file.to_owned(),
+            settings,
+            values,
+        })
     }
 
     /// Sets whether the picture is first padded to a square with the mean colour, the picture in the middle: what the
@@ -62,12 +69,20 @@ impl Processor {
 
     /// What is subtracted from the rescaled channels; zero where the config does not normalise.
     pub fn mean(&self) -> [f32; 3] {
-        if self.settings.normalize { self.settings.mean.map(|mean| mean as f32) } else { [0.0; 3] }
+        if self.settings.normalize {
+            self.settings.mean.map(|mean| mean as f32)
+        } else {
+            [0.0; 3]
+        }
     }
 
     /// What the channels are then divided by; one where the config does not normalise.
     pub fn std(&self) -> [f32; 3] {
-        if self.settings.normalize { self.settings.std.map(|std| std as f32) } else { [1.0; 3] }
+        if self.settings.normalize {
+            self.settings.std.map(|std| std as f32)
+        } else {
+            [1.0; 3]
+        }
     }
 
     /// Rows and columns of what [`Processor::process`] makes of a picture of this size.
@@ -76,7 +91,8 @@ impl Processor {
     /// [`PictureError::Output`] if that is of no or of an absurd size, [`PictureError::Size`] if the square around the
     /// picture has more than [`Picture::MAX_PIXELS`].
     pub fn output_size(&self, width: u32, height: u32) -> Result<(usize, usize), PictureError> {
-        self.plan(width, height).map(|plan| (plan.view.0 as usize, plan.view.1 as usize))
+        self.plan(width, height)
+            .map(|plan| (plan.view.0 as usize, plan.view.1 as usize))
     }
 
     /// Where the pixels of what [`Processor::process`] makes of a picture of this size lie in the picture's plane.
@@ -133,8 +149,16 @@ impl Processor {
         let picture = padded.as_ref().unwrap_or(picture);
         let (rows, row_at) = overlap(plan.start.0, plan.view.0, plan.resized.0);
         let (columns, column_at) = overlap(plan.start.1, plan.view.1, plan.resized.1);
-        let window = Window { left: columns.0, top: rows.0, width: columns.1, height: rows.1 };
-        let filter = self.settings.resize.map_or(super::Filter::Nearest, |(_, filter)| filter);
+        let window = Window {
+            left: columns.0,
+            top: rows.0,
+            width: columns.1,
+            height: rows.1,
+        };
+        let filter = self
+            .settings
+            .resize
+            .map_or(super::Filter::Nearest, |(_, filter)| filter);
         let part = resize_window(picture, plan.resized.1, plan.resized.0, filter, window)?;
 
         let (height, width) = (plan.view.0 as usize, plan.view.1 as usize);
@@ -155,7 +179,12 @@ impl Processor {
 
     fn plan(&self, width: u32, height: u32) -> Result<Plan, PictureError> {
         check_size("picture", width.into(), height.into())?;
-        let mut square = Window { left: 0, top: 0, width, height };
+        let mut square = Window {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        };
         let mut side = (width, height);
         if self.settings.pad_to_square {
             let longest = width.max(height);
@@ -176,19 +205,35 @@ impl Processor {
             None => (side.1.into(), side.0.into()),
         };
         // Pillow counts pixels in i32.
-        let edge = |edge: u64| u32::try_from(edge).ok().filter(|&edge| edge > 0 && edge <= i32::MAX as u32);
+        let edge = |edge: u64| {
+            u32::try_from(edge)
+                .ok()
+                .filter(|&edge| edge > 0 && edge <= i32::MAX as u32)
+        };
         let (Some(resized_height), Some(resized_width)) = (edge(resized.0), edge(resized.1)) else {
-            return Err(absurd(resized, format!("edges from 1 to {} when resized", i32::MAX)));
+            return Err(absurd(
+                resized,
+                format!("edges from 1 to {} when resized", i32::MAX),
+            ));
         };
         let resized = (resized_height, resized_width);
         let view = self.settings.crop.unwrap_or(resized);
         let pixels = u64::from(view.0) * u64::from(view.1);
         if pixels > MAX_VIEW_PIXELS {
-            return Err(absurd((view.0.into(), view.1.into()), format!("at most {MAX_VIEW_PIXELS} pixels")));
+            return Err(absurd(
+                (view.0.into(), view.1.into()),
+                format!("at most {MAX_VIEW_PIXELS} pixels"),
+            ));
         }
         let start = |resized: u32, view: u32| (i64::from(resized) - i64::from(view)).div_euclid(2);
         let start = (start(resized.0, view.0), start(resized.1, view.1));
-        Ok(Plan { square, side, resized, view, start })
+        Ok(Plan {
+            square,
+            side,
+            resized,
+            view,
+            start,
+        })
     }
 
     /// The square of the mean colour with the picture in its middle, where the plan has one that is not the picture.
@@ -207,10 +252,13 @@ impl Processor {
                 found: format!("{:?}", self.settings.mean),
             });
         }
-        let mut rgb = colour.map(|value| value as u8).repeat(width as usize * height as usize);
+        let mut rgb = colour
+            .map(|value| value as u8)
+            .repeat(width as usize * height as usize);
         let bytes = picture.width() as usize * 3;
         for y in 0..picture.height() as usize {
-            let at = ((plan.square.top as usize + y) * width as usize + plan.square.left as usize) * 3;
+            let at =
+                ((plan.square.top as usize + y) * width as usize + plan.square.left as usize) * 3;
             rgb[at..at + bytes].copy_from_slice(picture.row(y));
         }
         Ok(Some(Picture::from_checked(width, height, rgb)))
@@ -221,7 +269,9 @@ impl Processor {
 fn values(settings: &Settings, channel: usize) -> Vec<f32> {
     (0..=255_u8)
         .map(|value| {
-            let value = settings.rescale.map_or(f32::from(value), |factor| (f64::from(value) * factor) as f32);
+            let value = settings.rescale.map_or(f32::from(value), |factor| {
+                (f64::from(value) * factor) as f32
+            });
             match settings.normalize {
                 true => (value - settings.mean[channel] as f32) / settings.std[channel] as f32,
                 false => value,
@@ -235,9 +285,16 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     let (short, long) = (width.min(height), width.max(height));
     let (new_short, new_long) = match rule {
         SizeRule::Exact { height, width } => return (height.into(), width.into()),
-        SizeRule::Within { height: max_height, width: max_width } => {
-            let scale = (f64::from(max_height) / height as f64).min(f64::from(max_width) / width as f64);
-            return ((height as f64 * scale) as u64, (width as f64 * scale) as u64);
+        SizeRule::Within {
+            height: max_height,
+            width: max_width,
+        } => {
+            let scale =
+                (f64::from(max_height) / height as f64).min(f64::from(max_width) / width as f64);
+            return (
+                (height as f64 * scale) as u64,
+                (width as f64 * scale) as u64,
+            );
         }
         // The exact quotient: cutting off its f64 value gives the same for edges that are accepted here.
         SizeRule::ShortestEdge(edge) => (u64::from(edge), u64::from(edge) * long / short),
@@ -248,13 +305,24 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
                 let exact = longest * short / long;
                 let rounded = exact.round_ties_even();
                 let same = short == rounded;
-                (rounded as u64, if same { long as u64 } else { (exact * long / short) as u64 })
+                (
+                    rounded as u64,
+                    if same {
+                        long as u64
+                    } else {
+                        (exact * long / short) as u64
+                    },
+                )
             } else {
                 (shortest as u64, (shortest * long / short) as u64)
             }
         }
     };
-    if width < height { (new_long, new_short) } else { (new_short, new_long) }
+    if width < height {
+        (new_long, new_short)
+    } else {
+        (new_short, new_long)
+    }
 }
 
 /// The part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel and its length, and where in
@@ -262,7 +330,10 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
 fn overlap(start: i64, length: u32, limit: u32) -> ((u32, u32), usize) {
     let first = start.max(0);
     let end = (start + i64::from(length)).min(limit.into());
-    ((first as u32, (end - first) as u32), (first - start) as usize)
+    (
+        (first as u32, (end - first) as u32),
+        (first - start) as usize,
+    )
 }
 
 #[cfg(test)]

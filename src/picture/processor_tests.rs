@@ -1,0 +1,226 @@
+use super::super::testing::{Recorded, noise};
+use super::*;
+
+fn processor(config: &str) -> Processor {
+    Processor::from_json(config, "preprocessor_config.json").unwrap()
+}
+
+#[test]
+fn equals_transformers() {
+    let recorded = Recorded::read("processor");
+    for (index, config) in recorded.cases.iter().enumerate() {
+        let picture = recorded.picture(&format!("in{index}")).unwrap();
+        let (shape, bytes) = recorded.get(&format!("out{index}")).unwrap();
+        let expected: Vec<f32> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| f32::from_le_bytes(bytes))
+            .collect();
+        let processor = processor(&config.to_string());
+        let size = processor
+            .output_size(picture.width(), picture.height())
+            .unwrap();
+        assert_eq!([3, size.0, size.1], shape.as_slice(), "{config}");
+        let found = processor.process(&picture).unwrap();
+        let worst = found
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert_eq!(found.len(), expected.len());
+        assert!(worst <= 2e-6, "{worst} off: {config}");
+    }
+}
+
+#[test]
+fn fields_left_out_have_the_defaults_of_their_class() {
+    let clip = processor("{}");
+    assert_eq!(clip.output_size(500, 300).unwrap(), (224, 224));
+    assert_eq!(clip.mean(), [0.48145466, 0.4578275, 0.40821073]);
+    assert_eq!(clip.std(), [0.26862954, 0.26130258, 0.27577711]);
+    let siglip = processor(r#"{"image_processor_type": "SiglipImageProcessorFast", "size": null}"#);
+    assert_eq!(siglip.output_size(500, 300).unwrap(), (224, 224));
+    assert_eq!(siglip.view(500, 300).unwrap().offset_x, 0);
+    assert_eq!((siglip.mean(), siglip.std()), ([0.5; 3], [0.5; 3]));
+}
+
+#[test]
+fn older_and_newer_spellings_say_the_same() {
+    let spellings = [
+        r#"{"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}"#,
+        r#"{"feature_extractor_type": "CLIPFeatureExtractor", "size": 336, "crop_size": 336}"#,
+        r#"{"image_processor": {"image_processor_type": "CLIPImageProcessorFast", "size": {"shortest_edge": 336},
+            "crop_size": {"height": 336, "width": 336}}, "processor_class": "LlavaProcessor", "patch_size": 14}"#,
+    ];
+    for spelling in spellings {
+        let view = processor(spelling).view(640, 480).unwrap();
+        let expected = View {
+            height: 336,
+            width: 336,
+            resized_height: 336,
+            resized_width: 448,
+            offset_y: 0,
+            offset_x: 56,
+        };
+        assert_eq!(view, expected, "{spelling}");
+    }
+}
+
+#[test]
+fn the_longer_edge_is_cut_off_not_rounded() {
+    let processor = processor(r#"{"size": 100, "do_center_crop": false}"#);
+    assert_eq!(processor.output_size(300, 199).unwrap(), (100, 150));
+    assert_eq!(processor.output_size(199, 300).unwrap(), (150, 100));
+    assert_eq!(processor.output_size(300, 200).unwrap(), (100, 150));
+    let resized = processor.resized_rgb(&noise(30, 20, 1)).unwrap();
+    assert_eq!((resized.width(), resized.height()), (150, 100));
+}
+
+#[test]
+fn a_crop_larger_than_the_picture_is_black_around_it() {
+    let processor = processor(r#"{"do_resize": false, "crop_size": {"height": 8, "width": 6}}"#);
+    let picture = Picture::from_rgb(3, 3, vec![255; 27]).unwrap();
+    let pixels = processor.process(&picture).unwrap();
+    let view = processor.view(3, 3).unwrap();
+    // Of an odd rest, the larger half is above and before.
+    assert_eq!((view.offset_y, view.offset_x), (-3, -2));
+    let taps = view.taps(4);
+    for (i, row) in taps.0.iter().enumerate() {
+        for (j, col) in taps.1.iter().enumerate() {
+            let white = pixels[i * 6 + j] > 0.0;
+            assert_eq!(white, row.inside && col.inside, "row {i}, column {j}");
+        }
+    }
+}
+
+#[test]
+fn padding_to_a_square_surrounds_the_picture_with_the_mean_colour() {
+    let config =
+        r#"{"size": 20, "crop_size": 20, "do_normalize": false, "image_mean": [0.999, 0.5, 0.1]}"#;
+    let processor = processor(config).with_pad_to_square(true);
+    let resized = processor
+        .resized_rgb(&Picture::from_rgb(10, 40, vec![7; 1200]).unwrap())
+        .unwrap();
+    assert_eq!((resized.width(), resized.height()), (20, 20));
+    // 0.999 * 255 = 254.7, 0.5 * 255 = 127.5, 0.1 * 255 = 25.5, all cut off.
+    assert_eq!(&resized.rgb()[..3], [254, 127, 25]);
+    let middle = (10 * 20 + 9) * 3;
+    assert_eq!(&resized.rgb()[middle..middle + 3], [7, 7, 7]);
+    let view = processor.view(10, 40).unwrap();
+    // Padded on the left by 15 of 40, which is 7.5 of 20.
+    let expected = View {
+        height: 20,
+        width: 20,
+        resized_height: 20,
+        resized_width: 5,
+        offset_y: 0,
+        offset_x: -8,
+    };
+    assert_eq!(view, expected);
+    let from_config = r#"{"size": 20, "crop_size": 20, "image_aspect_ratio": "pad"}"#;
+    assert_eq!(
+        super::Processor::from_json(from_config, "f")
+            .unwrap()
+            .view(10, 40)
+            .unwrap(),
+        expected
+    );
+}
+
+#[test]
+fn extreme_shapes_are_processed_in_little_time() {
+    let processor = processor(r#"{"size": 336, "crop_size": 336}"#);
+    for (width, height) in [(1, 1), (3, 4000), (4000, 3), (1, 100_000)] {
+        let picture = noise(width, height, 2);
+        let pixels = processor.process(&picture).unwrap();
+        assert_eq!(pixels.len(), 3 * 336 * 336);
+        assert!(pixels.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn nonsense_is_an_error_that_names_file_and_field() {
+    let cases = [
+        (r#"{"size": 0}"#, "size"),
+        (r#"{"size": {"shortest_edge": -3}}"#, "size.shortest_edge"),
+        (r#"{"size": {"shortest_edge": 3.5}}"#, "size.shortest_edge"),
+        (r#"{"size": {"height": 3}}"#, "size"),
+        (
+            r#"{"size": {"height": 3, "width": 100000000}}"#,
+            "size.width",
+        ),
+        (r#"{"size": "large"}"#, "size"),
+        (r#"{"crop_size": {"height": 3}}"#, "crop_size"),
+        (r#"{"crop_size": [0, 3]}"#, "crop_size.0"),
+        (r#"{"resample": 6}"#, "resample"),
+        (r#"{"resample": "bicubic"}"#, "resample"),
+        (r#"{"do_resize": 1}"#, "do_resize"),
+        (r#"{"do_convert_rgb": "yes"}"#, "do_convert_rgb"),
+        (r#"{"rescale_factor": "1/255"}"#, "rescale_factor"),
+        (
+            r#"{"rescale_factor": 1e300}"#,
+            "rescale_factor, image_mean, image_std",
+        ),
+        (r#"{"image_mean": [0.5, 0.5]}"#, "image_mean"),
+        (r#"{"image_mean": [0.5, 0.5, "a"]}"#, "image_mean"),
+        (r#"{"image_std": [0.5, 0, 0.5]}"#, "image_std"),
+        (r#"{"image_std": -1}"#, "image_std"),
+        (
+            r#"{"image_std": 1e-300}"#,
+            "rescale_factor, image_mean, image_std",
+        ),
+        (
+            r#"{"do_pad": true, "pad_size": {"height": 9, "width": 9}}"#,
+            "pad_size",
+        ),
+        (r#"{"image_aspect_ratio": "anyres"}"#, "image_aspect_ratio"),
+        (
+            r#"{"image_processor_type": "LlavaOnevisionImageProcessor"}"#,
+            "image_processor_type",
+        ),
+        (
+            r#"{"image_processor": {"size": 0}}"#,
+            "image_processor.size",
+        ),
+        ("[]", "(the whole file)"),
+    ];
+    for (config, field) in cases {
+        let error = Processor::from_json(config, "some/config.json")
+            .unwrap_err()
+            .to_string();
+        let start = format!("some/config.json: field `{field}`: expected ");
+        assert!(error.starts_with(&start), "{config}: {error}");
+    }
+    let error = Processor::from_json("{", "some/config.json").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("some/config.json: not valid JSON"),
+        "{error}"
+    );
+}
+
+#[test]
+fn sizes_that_vanish_or_explode_are_errors() {
+    let shrinking = processor(r#"{"size": {"shortest_edge": 20, "longest_edge": 30}}"#);
+    assert!(matches!(
+        shrinking.process(&noise(1, 1000, 1)),
+        Err(PictureError::Output { .. })
+    ));
+    let whole = processor(r#"{"size": 5000, "do_center_crop": false}"#);
+    assert!(matches!(
+        whole.output_size(3, 4),
+        Err(PictureError::Output { .. })
+    ));
+    let padded = processor("{}").with_pad_to_square(true);
+    assert!(matches!(
+        padded.view(1, 1 << 20),
+        Err(PictureError::Size { .. })
+    ));
+    let colour = processor(r#"{"image_mean": 2.5}"#).with_pad_to_square(true);
+    assert!(matches!(
+        colour.process(&noise(2, 3, 1)),
+        Err(PictureError::Field { .. })
+    ));
+}

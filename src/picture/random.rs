@@ -48,8 +48,16 @@ mod tests {
     #[test]
     fn philox_gives_the_known_answers() {
         let answers = [
-            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
-            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
+            (
+                [u32::MAX; 4],
+                [u32::MAX; 2],
+                [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+            ),
             (
                 [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
                 [0xa409_3822, 0x299f_31d0],
@@ -57,7 +65,11 @@ mod tests {
             ),
         ];
         for (counter, key, words) in answers {
-            assert_eq!(philox4x32(counter, key), words, "counter {counter:x?}, key {key:x?}");
+            assert_eq!(
+                philox4x32(counter, key),
+                words,
+                "counter {counter:x?}, key {key:x?}"
+            );
         }
     }
 
@@ -70,10 +82,20 @@ mod tests {
                 [f64::from(x), f64::from(y)]
             })
             .collect();
-        let moment = |power| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
+        let moment =
+            |power| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         // Six standard errors of each moment of 100 000 numbers.
-        for (power, expected, error) in [(1, 0.0, 0.019), (2, 1.0, 0.027), (3, 0.0, 0.074), (4, 3.0, 0.186)] {
-            assert!((moment(power) - expected).abs() < error, "moment {power}: {}", moment(power));
+        for (power, expected, error) in [
+            (1, 0.0, 0.019),
+            (2, 1.0, 0.027),
+            (3, 0.0, 0.074),
+            (4, 3.0, 0.186),
+        ] {
+            assert!(
+                (moment(power) - expected).abs() < error,
+                "moment {power}: {}",
+                moment(power)
+            );
         }
     }
 

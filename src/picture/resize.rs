@@ -44,9 +44,16 @@ pub enum Filter {
 impl Filter {
     /// The filter of that number in Pillow's `Resampling`, if there is one.
     pub fn from_pillow(number: u64) -> Option<Self> {
-        [Self::Nearest, Self::Lanczos, Self::Bilinear, Self::Bicubic, Self::Box, Self::Hamming]
-            .get(usize::try_from(number).ok()?)
-            .copied()
+        [
+            Self::Nearest,
+            Self::Lanczos,
+            Self::Bilinear,
+            Self::Bicubic,
+            Self::Box,
+            Self::Hamming,
+        ]
+        .get(usize::try_from(number).ok()?)
+        .copied()
     }
 
     /// The distance, in pixels of the coarser grid, beyond which the weight is zero.
@@ -61,17 +68,26 @@ impl Filter {
 
     fn weight(self, x: f64) -> f64 {
         // The system's sine and cosine, as Pillow's: another library's last bit can show in a pixel.
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
+        let sinc = |x: f64| {
+            if x == 0.0 {
+                1.0
+            } else {
+                (x * PI).sin() / (x * PI)
+            }
+        };
         let distance = x.abs();
         match self {
             Self::Nearest | Self::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
             Self::Bilinear => (1.0 - distance).max(0.0),
-            // Pillow's window is given in f32.
+            // Pillow's window is given in f32, where 0.54 + 0.46 is not 1.
+            Self::Hamming if distance == 0.0 => 1.0,
             Self::Hamming if distance < 1.0 => {
                 sinc(distance) * (f64::from(0.54_f32) + f64::from(0.46_f32) * (distance * PI).cos())
             }
             Self::Bicubic if distance < 1.0 => (1.5 * distance - 2.5) * distance * distance + 1.0,
-            Self::Bicubic if distance < 2.0 => (((distance - 5.0) * distance + 8.0) * distance - 4.0) * -0.5,
+            Self::Bicubic if distance < 2.0 => {
+                (((distance - 5.0) * distance + 8.0) * distance - 4.0) * -0.5
+            }
             Self::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
             _ => 0.0,
         }
@@ -95,8 +111,24 @@ pub struct Window {
 ///
 /// # Errors
 /// [`PictureError::Size`] if the result has no pixel or more than [`Picture::MAX_PIXELS`].
-pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Result<Picture, PictureError> {
-    resize_window(picture, width, height, filter, Window { left: 0, top: 0, width, height })
+pub fn resize(
+    picture: &Picture,
+    width: u32,
+    height: u32,
+    filter: Filter,
+) -> Result<Picture, PictureError> {
+    resize_window(
+        picture,
+        width,
+        height,
+        filter,
+        Window {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        },
+    )
 }
 
 /// The part `window` of the picture resized to `width` x `height` pixels, without computing the rest: the same bytes as
@@ -113,7 +145,9 @@ pub fn resize_window(
 ) -> Result<Picture, PictureError> {
     check_size("resized picture", window.width.into(), window.height.into())?;
     let end = |first: u32, length: u32| u64::from(first) + u64::from(length);
-    if end(window.left, window.width) > width.into() || end(window.top, window.height) > height.into() {
+    if end(window.left, window.width) > width.into()
+        || end(window.top, window.height) > height.into()
+    {
         return Err(PictureError::Size {
             name: "part of a resized picture".to_owned(),
             width: end(window.left, window.width),
@@ -152,12 +186,14 @@ fn nearest(picture: &Picture, width: u32, height: u32, window: Window) -> Vec<u8
     let columns = nearest_indices(picture.width(), width, window.left, window.width);
     let rows = nearest_indices(picture.height(), height, window.top, window.height);
     let mut out = vec![0; window.width as usize * window.height as usize * 3];
-    out.par_chunks_exact_mut(window.width as usize * 3).zip(&rows).for_each(|(out, &y)| {
-        let row = picture.row(y);
-        for (out, &x) in out.chunks_exact_mut(3).zip(&columns) {
-            out.copy_from_slice(&row[x * 3..x * 3 + 3]);
-        }
-    });
+    out.par_chunks_exact_mut(window.width as usize * 3)
+        .zip(&rows)
+        .for_each(|(out, &y)| {
+            let row = picture.row(y);
+            for (out, &x) in out.chunks_exact_mut(3).zip(&columns) {
+                out.copy_from_slice(&row[x * 3..x * 3 + 3]);
+            }
+        });
     out
 }
 
@@ -193,7 +229,11 @@ impl Axis {
         let radius = filter.radius() * stretch;
         let inverse = 1.0 / stretch;
         let same = input == output;
-        let mut axis = Self { spans: Vec::with_capacity(length as usize), weights: Vec::new(), same };
+        let mut axis = Self {
+            spans: Vec::with_capacity(length as usize),
+            weights: Vec::new(),
+            same,
+        };
         let mut exact = Vec::new();
         for index in first..first + length {
             if same {
@@ -208,7 +248,11 @@ impl Axis {
             exact.extend((low..high).map(|x| filter.weight((x as f64 - centre + 0.5) * inverse)));
             let sum: f64 = exact.iter().sum();
             let start = axis.weights.len();
-            axis.weights.extend(exact.iter().map(|&weight| fixed_point(if sum == 0.0 { weight } else { weight / sum })));
+            axis.weights.extend(
+                exact
+                    .iter()
+                    .map(|&weight| fixed_point(if sum == 0.0 { weight } else { weight / sum })),
+            );
             axis.spans.push((low, start, axis.weights.len()));
         }
         axis
@@ -233,7 +277,10 @@ impl Axis {
         }
         for (out, &(low, start, end)) in out.chunks_exact_mut(3).zip(&self.spans[first..]) {
             let mut sums = [HALF; 3];
-            for (pixel, &weight) in row[(low - origin) * 3..].chunks_exact(3).zip(&self.weights[start..end]) {
+            for (pixel, &weight) in row[(low - origin) * 3..]
+                .chunks_exact(3)
+                .zip(&self.weights[start..end])
+            {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(value) * weight;
                 }
@@ -245,7 +292,13 @@ impl Axis {
     }
 
     /// Makes output row `index` from the input rows, all of them as long as it.
-    fn resize_column<'a>(&self, row: impl Fn(usize) -> &'a [u8], index: usize, sums: &mut [i32], out: &mut [u8]) {
+    fn resize_column<'a>(
+        &self,
+        row: impl Fn(usize) -> &'a [u8],
+        index: usize,
+        sums: &mut [i32],
+        out: &mut [u8],
+    ) {
         let (low, start, end) = self.spans[index];
         if self.same {
             out.copy_from_slice(row(low));
@@ -268,7 +321,11 @@ const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 fn fixed_point(weight: f64) -> i32 {
     let scaled = weight * f64::from(1 << PRECISION_BITS);
-    (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
+    (if weight < 0.0 {
+        scaled - 0.5
+    } else {
+        scaled + 0.5
+    }) as i32
 }
 
 fn clip(sum: i32) -> u8 {
@@ -294,7 +351,12 @@ fn resample(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
     let (width, height) = (columns.len(), rows.len());
     let mut out = vec![0; width * height * 3];
     // The most input rows that one output row needs decide how wide a tile may be.
-    let deepest = rows.spans.iter().map(|span| span.2 - span.1).max().unwrap_or(1);
+    let deepest = rows
+        .spans
+        .iter()
+        .map(|span| span.2 - span.1)
+        .max()
+        .unwrap_or(1);
     let tile_width = (WORK_BYTES / (deepest * 3)).clamp(1, width);
     let mut between = Vec::new();
     for left in (0..width).step_by(tile_width) {
@@ -307,15 +369,25 @@ fn resample(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
             }
             let inputs = rows.inputs(top..bottom);
             between.resize(inputs.len() * tile, 0);
-            between.par_chunks_exact_mut(tile).enumerate().for_each(|(row, out)| {
-                columns.resize_row(picture.row(inputs.start + row), 0, left, out);
-            });
-            let lines = out[top * width * 3..bottom * width * 3].par_chunks_exact_mut(width * 3).enumerate();
+            between
+                .par_chunks_exact_mut(tile)
+                .enumerate()
+                .for_each(|(row, out)| {
+                    columns.resize_row(picture.row(inputs.start + row), 0, left, out);
+                });
+            let lines = out[top * width * 3..bottom * width * 3]
+                .par_chunks_exact_mut(width * 3)
+                .enumerate();
             lines.for_each_init(
                 || vec![0; tile],
                 |sums, (row, line)| {
                     let input = |y: usize| &between[(y - inputs.start) * tile..][..tile];
-                    rows.resize_column(input, top + row, sums, &mut line[left * 3..left * 3 + tile]);
+                    rows.resize_column(
+                        input,
+                        top + row,
+                        sums,
+                        &mut line[left * 3..left * 3 + tile],
+                    );
                 },
             );
             top = bottom;

@@ -67,7 +67,8 @@ impl View {
                     return 1.0;
                 }
                 let mix = |line: &[f64]| {
-                    (1.0 - col.weight_high) * line[col.low as usize] + col.weight_high * line[col.high as usize]
+                    (1.0 - col.weight_high) * line[col.low as usize]
+                        + col.weight_high * line[col.high as usize]
                 };
                 (1.0 - row.weight_high) * mix(low) + row.weight_high * mix(high)
             }));
@@ -81,7 +82,13 @@ impl View {
     /// # Panics
     /// If `grad` or `out` does not have that many values.
     pub fn accumulate(&self, grad: &[f64], size: usize, out: &mut [f64]) {
-        assert_eq!(grad.len(), self.height * self.width, "a gradient of {} x {}", self.height, self.width);
+        assert_eq!(
+            grad.len(),
+            self.height * self.width,
+            "a gradient of {} x {}",
+            self.height,
+            self.width
+        );
         assert_eq!(out.len(), size * size, "a mask of {size} x {size}");
         let (rows, cols) = self.taps(size);
         let mut line = vec![0.0; size];
@@ -107,16 +114,164 @@ fn axis_taps(length: usize, resized: usize, offset: isize, size: usize) -> Vec<T
     let last_cell = size.saturating_sub(1);
     (0..length)
         .map(|index| {
-            let position = index.checked_add_signed(offset).filter(|&position| position <= last_pixel);
+            let position = index
+                .checked_add_signed(offset)
+                .filter(|&position| position <= last_pixel);
             let Some(position) = position else {
-                return Tap { low: 0, high: 0, weight_high: 0.0, inside: false };
+                return Tap {
+                    low: 0,
+                    high: 0,
+                    weight_high: 0.0,
+                    inside: false,
+                };
             };
             // Divided before multiplied, so that the last pixel lies on the last cell exactly.
             let cell = position as f64 / last_pixel.max(1) as f64 * last_cell as f64;
             let low = (cell as usize).min(last_cell);
             let high = (low + 1).min(last_cell);
             let weight_high = if high == low { 0.0 } else { cell - low as f64 };
-            Tap { low: low as u32, high: high as u32, weight_high, inside: true }
+            Tap {
+                low: low as u32,
+                high: high as u32,
+                weight_high,
+                inside: true,
+            }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::{key, philox4x32};
+    use super::*;
+
+    fn uniform(count: usize, seed: u64) -> Vec<f64> {
+        let word = |index: usize| philox4x32([index as u32, 0, 0, 0], key(seed))[0];
+        (0..count)
+            .map(|index| f64::from(word(index)) / 4294967296.0)
+            .collect()
+    }
+
+    /// Square and not, cropped, padded on both sides and on one, and one pixel thin.
+    fn views() -> Vec<View> {
+        [
+            (56, 56, 56, 84, 0, 14),
+            (24, 24, 24, 24, 0, 0),
+            (20, 20, 20, 5, 0, -8),
+            (9, 13, 40, 60, 30, 50),
+            (12, 7, 8, 3, -2, -1),
+            (5, 6, 1, 9, 0, 1),
+            (4, 4, 1, 1, -2, -1),
+        ]
+        .map(
+            |(height, width, resized_height, resized_width, offset_y, offset_x)| View {
+                height,
+                width,
+                resized_height,
+                resized_width,
+                offset_y,
+                offset_x,
+            },
+        )
+        .to_vec()
+    }
+
+    /// The definition, with hat functions around every cell instead of taps.
+    fn by_definition(view: &View, mask: &[f64], size: usize, i: usize, j: usize) -> f64 {
+        let place = |index: usize, offset: isize, resized: usize| {
+            let position = index as f64 + offset as f64;
+            if resized == 1 {
+                position
+            } else {
+                position / (resized as f64 - 1.0)
+            }
+        };
+        let (px, py) = (
+            place(j, view.offset_x, view.resized_width),
+            place(i, view.offset_y, view.resized_height),
+        );
+        let thin = |resized: usize, p: f64| resized == 1 && p != 0.0;
+        let unit = 0.0..=1.0;
+        let outside = thin(view.resized_width, px) || thin(view.resized_height, py);
+        if !unit.contains(&px) || !unit.contains(&py) || outside {
+            return 1.0;
+        }
+        let hat =
+            |p: f64, cell: usize| (1.0 - (p * (size as f64 - 1.0) - cell as f64).abs()).max(0.0);
+        (0..size * size)
+            .map(|cell| mask[cell] * hat(py, cell / size) * hat(px, cell % size))
+            .sum()
+    }
+
+    #[test]
+    fn a_sample_is_what_the_definition_says() {
+        for view in views() {
+            for size in [1, 2, 5, 8, 33] {
+                let mask = uniform(size * size, 11);
+                let sampled = view.sample(&mask, size);
+                assert_eq!(sampled.len(), view.height * view.width);
+                for (index, value) in sampled.iter().enumerate() {
+                    let expected =
+                        by_definition(&view, &mask, size, index / view.width, index % view.width);
+                    assert!(
+                        (value - expected).abs() < 1e-12,
+                        "{view:?}, size {size}, pixel {index}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn accumulate_is_the_adjoint_of_sample() {
+        for view in views() {
+            for size in [1, 2, 7, 16] {
+                let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                let (mask, grad) = (
+                    uniform(size * size, 21),
+                    uniform(view.height * view.width, 22),
+                );
+                // The sample is affine; less the sample of zeros it is linear.
+                let constant = view.sample(&vec![0.0; size * size], size);
+                let linear: Vec<f64> = view
+                    .sample(&mask, size)
+                    .iter()
+                    .zip(&constant)
+                    .map(|(a, b)| a - b)
+                    .collect();
+                let mut back = vec![0.0; size * size];
+                view.accumulate(&grad, size, &mut back);
+                let (left, right) = (dot(&linear, &grad), dot(&mask, &back));
+                assert!(
+                    (left - right).abs() <= 1e-12 * left.abs().max(1.0),
+                    "{view:?}, size {size}: {left} {right}"
+                );
+                let once = back.clone();
+                view.accumulate(&grad, size, &mut back);
+                let twice = back
+                    .iter()
+                    .zip(&once)
+                    .all(|(back, once)| (back - 2.0 * once).abs() < 1e-12);
+                assert!(twice, "accumulate adds");
+            }
+        }
+    }
+
+    #[test]
+    fn the_corners_of_a_whole_view_are_the_corners_of_the_mask() {
+        let view = View {
+            height: 7,
+            width: 9,
+            resized_height: 7,
+            resized_width: 9,
+            offset_y: 0,
+            offset_x: 0,
+        };
+        let mask = uniform(36, 31);
+        let sampled = view.sample(&mask, 6);
+        assert_eq!(
+            [sampled[0], sampled[8], sampled[54], sampled[62]],
+            [mask[0], mask[5], mask[30], mask[35]]
+        );
+    }
 }

@@ -47,7 +47,7 @@ pub fn curves(plot: &CurvesPlot) -> Result<RgbImage> {
         area.fill(&WHITE).map_err(|e| failed(&e))?;
         let highest = plot.deletion.iter().chain(plot.insertion).copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
         let top = if highest > 0.0 { highest * 1.08 } else { 1.0 };
-        let halves = area.split_evenly((1, 2));
+        let halves = area.margin(14, 0, 0, 0).split_evenly((1, 2));
         let panels = [
             ("Deletion", "needed cells removed first; low is good", plot.deletion, plot.deletion_score, RGBColor(178, 24, 43)),
             ("Insertion", "needed cells revealed first; high is good", plot.insertion, plot.insertion_score, RGBColor(33, 102, 172)),

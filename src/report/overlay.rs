@@ -8,8 +8,8 @@ use super::{ReportError, Result};
 
 /// Perceptually uniform, dark to bright.
 const COLOURS: Gradient = INFERNO;
-/// The share of the map's colour in the overlay.
-const SHARE: f32 = 0.6;
+/// The share of the map's colour in the overlay where the map is 0, and how much it grows up to 1.
+const SHARE: (f32, f32) = (0.35, 0.35);
 /// Narrower pictures are enlarged, so that the legend is legible.
 const NARROWEST: u32 = 480;
 /// A side that enlarging may not exceed.
@@ -93,9 +93,10 @@ pub fn overlay(rgb: &[u8], width: u32, height: u32, saliency: &[f32], size: usiz
             let (pixel, heat) = (&rgb[at..at + 3], colour(value));
             // The picture turns grey where the map is low, so that its own colours are not taken for the map's.
             let grey = 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
+            let share = SHARE.0 + SHARE.1 * value;
             let mix = |c: usize| {
                 let picture = grey + value * (f32::from(pixel[c]) - grey);
-                (SHARE * f32::from(heat.0[c]) + (1.0 - SHARE) * picture).round() as u8
+                (share * f32::from(heat.0[c]) + (1.0 - share) * picture).round() as u8
             };
             out.put_pixel(left + j, i, Rgb([mix(0), mix(1), mix(2)]));
         }

@@ -6,10 +6,10 @@ All are LLaVAs (CLIP ViT, two-layer projector, Llama decoder) in the layout of H
 
 tiny-llava          f16, one file, as transformers 5 writes it
 tiny-llava-gqa      the same with one key-value head for five and with tied embeddings
-tiny-llava-variant  what the other two leave out: bf16 in two files, the names and the config spelling of transformers 4,
-                    fields left out where they equal a default, encoder layers counted from the front, the class token
-                    kept, a head size of its own, biases, Llama-3 rope scaling, other activations, and an image processor
-                    whose crop is higher than the resized picture
+tiny-llava-variant  what the other two leave out: bf16 in two files, the names and the config spelling of
+                    transformers 4, fields left out where they equal a default, encoder layers counted from the
+                    front, the class token kept, a head size of its own, biases, Llama-3 rope scaling, other
+                    activations, and an image processor whose crop is higher than the resized picture
 
 Needs requirements.txt. The same versions make the same files.
 """
@@ -72,15 +72,13 @@ def make_tokenizer():
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     fast.chat_template = CHAT_TEMPLATE
     return fast
 
 
 def spread(model, gain=1.6):
-    """Gives every parameter a random value, larger than the usual 0.02, so that outputs depend visibly on every input."""
+    """Gives every parameter a random value, larger than the usual 0.02, so that outputs depend on every input."""
     generator = torch.Generator().manual_seed(SEED)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)

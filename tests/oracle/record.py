@@ -65,7 +65,9 @@ CASES = {
     "llava-cat": Settings("models/tiny-llava", "images/cat.png", lr=1.0, pp=True),
     "llava-coffee": Settings("models/tiny-llava", "images/coffee.png", size=12, steps=5, max_new_tokens=10),
     "llava-gqa-rocket": Settings("models/tiny-llava-gqa", "images/rocket.png", lr=1.0, pp=True),
-    "llava-variant-cat": Settings("models/tiny-llava-variant", "images/cat.png", size=7, lr=1.0, threshold=0.6, pp=True),
+    "llava-variant-cat": Settings(
+        "models/tiny-llava-variant", "images/cat.png", size=7, lr=1.0, threshold=0.6, pp=True
+    ),
 }
 
 
@@ -107,9 +109,7 @@ class Llava:
     """A LLaVA checkpoint: its picture processing, its prompt, and the log-probabilities it gives an answer."""
 
     def __init__(self, folder, dtype=torch.float64, attention="eager"):
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation=attention
-        )
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
         self.model = model.to(dtype).eval().requires_grad_(False)
         self.config = model.config
         if self.config.model_type != "llava":
@@ -174,14 +174,13 @@ class Llava:
 
 
 def key_tokens(tokenizer, answer, logp_image, logp_baseline, threshold):
-    """Indices of the answer tokens that depend on the picture: likelier with it than with the baseline, and no filler."""
+    """Indices of the answer tokens that depend on the picture: likelier with it than with the baseline, not filler."""
     if len(answer) == 1:
         return [0] if math.exp(logp_baseline[0]) <= 0.5 * math.exp(logp_image[0]) else []
     return [
         t
         for t, token in enumerate(answer)
-        if logp_image[t] - logp_baseline[t] > threshold
-        and tokenizer.decode([token]).strip().lower() not in STOP_WORDS
+        if logp_image[t] - logp_baseline[t] > threshold and tokenizer.decode([token]).strip().lower() not in STOP_WORDS
     ]
 
 
@@ -233,7 +232,7 @@ class Explanation:
         return torch.ones(self.settings.size, self.settings.size, dtype=self.image.dtype, requires_grad=True)
 
     def update(self, mask, gradient, previous, iteration):
-        """Nesterov's accelerated step, clamped. Returns the next mask and the point that the next step looks back to."""
+        """Nesterov's accelerated step, clamped. Returns the next mask and the point the next step looks back to."""
         s = self.settings
         point = mask.detach() - s.lr * gradient
         ahead = iteration / (iteration + s.momentum)
@@ -293,9 +292,7 @@ class Explanation:
 def area(curve, fraction, bottom, top):
     """Area under a curve, by trapezoids, after mapping `bottom` to 0 and `top` to 1."""
     normal = [(value - bottom) / (top - bottom) for value in curve]
-    return sum(
-        (normal[k] + normal[k + 1]) / 2 * (fraction[k + 1] - fraction[k]) for k in range(len(normal) - 1)
-    )
+    return sum((normal[k] + normal[k + 1]) / 2 * (fraction[k + 1] - fraction[k]) for k in range(len(normal) - 1))
 
 
 def prepare(settings, base=HERE):
@@ -321,18 +318,14 @@ def prepare(settings, base=HERE):
         logp_baseline = llava.logp(prompt, answer_ids, baseline)[0]
     keys = settings.keys
     if keys is None:
-        keys = key_tokens(
-            llava.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold
-        )
+        keys = key_tokens(llava.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
     if not keys:
         raise SystemExit("no token of the answer depends on the picture: nothing to record")
 
     def logp_keys(pixels):
         return llava.logp(prompt, answer_ids, pixels)[:, keys]
 
-    explanation = Explanation(
-        settings, llava.view(rgb), image[0], baseline[0], lambda pixels: logp_keys(pixels).sum(1)
-    )
+    explanation = Explanation(settings, llava.view(rgb), image[0], baseline[0], lambda pixels: logp_keys(pixels).sum(1))
     explanation.probability = lambda pixels: logp_keys(pixels).exp().mean().item()
     tensors = {
         "image_pixels": image,

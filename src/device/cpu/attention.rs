@@ -38,12 +38,14 @@ pub(super) fn check(
     v: (usize, usize),
     prefix: Option<((usize, usize), (usize, usize))>,
 ) -> Result<()> {
-    let (width, kv_width) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let own = (s.batch * s.keys, kv_width);
-    let sizes = q == (s.batch * s.queries, width) && k == own && v == own;
+    let size = |rows: (usize, usize), columns: usize| Some((rows.0.checked_mul(rows.1)?, columns.checked_mul(s.head_dim)?));
+    let own = size((s.batch, s.keys), s.kv_heads);
+    let sizes = size((s.batch, s.queries), s.heads) == Some(q) && own == Some(k) && own == Some(v);
     let heads = s.kv_heads > 0 && s.heads.is_multiple_of(s.kv_heads) && s.head_dim > 0;
-    let expected = || format!("sizes of {s:?}");
-    expect(sizes && heads, "attention", expected, || format!("q {q:?}, k {k:?}, v {v:?}"))?;
+    let keys = s.queries == 0 || s.keys > 0 || s.prefix > 0;
+    let expected = || format!("sizes of {s:?}, with a key for every query");
+    expect(sizes && heads && keys, "attention", expected, || format!("q {q:?}, k {k:?}, v {v:?}"))?;
+    let kv_width = k.1;
     let prefix_fits = match prefix {
         None => s.prefix == 0,
         Some((k, v)) => k.0 >= s.prefix && v.0 >= s.prefix && k.1 == kv_width && v.1 == kv_width,

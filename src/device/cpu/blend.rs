@@ -35,12 +35,15 @@ impl<T: CpuReal> CpuPictures<T> {
         mask_size: usize,
     ) -> Result<CpuPictures<T>> {
         let (height, width) = (view.height, view.width);
-        let whole = patch > 0 && height.is_multiple_of(patch) && width.is_multiple_of(patch);
+        let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
+        let whole = tiled(height) && tiled(width);
         let expected = || format!("3 x {height} x {width} values and patches of {patch} that tile them");
         let found = || format!("{} and {} values", picture.len(), baseline.len());
-        let length = CHANNELS * height * width;
-        expect(whole && picture.len() == length && baseline.len() == length, "pictures", expected, found)?;
-        expect(mask_size > 0, "pictures", || "a mask of at least one cell".into(), || "none".into())?;
+        let length = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(CHANNELS));
+        let there = length == Some(picture.len()) && length == Some(baseline.len());
+        expect(whole && there, "pictures", expected, found)?;
+        let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
+        expect((1..=1 << 16).contains(&mask_size), "pictures", cells, || mask_size.to_string())?;
         let (rows, columns) = view.taps(mask_size);
         let across = width / patch;
         let patches = |pixels: &[f32]| {
@@ -91,6 +94,15 @@ impl<T: CpuReal> CpuPictures<T> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// As many gradients as masks, of as many cells.
+    pub(super) fn check_gradients(&self, masks: Masks, gradients: &[Vec<f64>]) -> Result<()> {
+        let cells = self.mask_size * self.mask_size;
+        let fits = gradients.len() == masks.values.len() && gradients.iter().all(|g| g.len() == cells);
+        let expected = || format!("{} gradients of {cells} cells", masks.values.len());
+        let found = || format!("{:?} cells", gradients.iter().map(Vec::len).collect::<Vec<_>>());
+        expect(fits, "blend_vjp", expected, found)
     }
 
     /// The taps of pixel `pixel` of patch `p`.

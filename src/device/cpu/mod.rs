@@ -12,7 +12,7 @@ mod rows;
 mod simd;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -150,7 +150,7 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn upload(&self, rows: usize, columns: usize, values: &[T]) -> Result<CpuMatrix<T>> {
         let expected = || format!("{rows} x {columns} values");
-        expect(values.len() == rows * columns, "upload", expected, || format!("{}", values.len()))?;
+        expect(Some(values.len()) == rows.checked_mul(columns), "upload", expected, || format!("{}", values.len()))?;
         let mut x = self.matrix(rows, columns);
         x.values.copy_from_slice(values);
         Ok(x)
@@ -162,6 +162,10 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn weight(&self, tensor: &Tensor) -> Result<CpuWeight> {
         let rows = tensor.shape.first().copied().unwrap_or(0);
+        let bytes = tensor.shape.iter().try_fold(tensor.dtype.size(), |bytes, &size| bytes.checked_mul(size));
+        let expected = || format!("{} of {:?} {}", tensor.name, tensor.shape, tensor.dtype);
+        let fits = !tensor.shape.is_empty() && bytes == Some(tensor.bytes().len());
+        expect(fits, "weight", expected, || format!("{} bytes", tensor.bytes().len()))?;
         let columns = tensor.shape.iter().skip(1).product();
         Ok(CpuWeight { tensor: tensor.clone(), rows, columns })
     }
@@ -199,6 +203,7 @@ impl<T: CpuReal> Device for Cpu<T> {
     ) -> Result<()> {
         pictures.check(masks, blends)?;
         same_shape("blend_vjp", (blends.len() * pictures.patches(), pictures.columns()), dy)?;
+        pictures.check_gradients(masks, gradients)?;
         self.run(|| pictures.blend_vjp(masks, blends, &dy.values, gradients));
         Ok(())
     }
@@ -235,9 +240,13 @@ impl<T: CpuReal> Device for Cpu<T> {
         positions: &[usize],
         inverse: bool,
     ) -> Result<()> {
-        let heads = x.columns().checked_div(head_dim).unwrap_or(0);
-        same_shape("rope", (x.rows(), heads * 2 * frequencies.len()), x)?;
         let columns = x.columns();
+        let heads = head_dim > 0 && columns.is_multiple_of(head_dim) && head_dim == 2 * frequencies.len();
+        let positions_fit = !positions.is_empty() || x.rows() == 0;
+        let expected = || format!("heads of {head_dim}, even, with {} frequencies, and a position", head_dim / 2);
+        let found =
+            || format!("{columns} columns, {} frequencies, {} positions", frequencies.len(), positions.len());
+        expect(heads && positions_fit, "rope", expected, found)?;
         self.run(|| rows::rope(&mut x.values, columns, head_dim, frequencies, positions, inverse));
         Ok(())
     }
@@ -386,7 +395,9 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn write_rows(&self, target: &mut CpuMatrix<T>, at: usize, x: &CpuMatrix<T>) -> Result<()> {
         let columns = target.columns();
-        same_shape("write_rows", (x.rows().min(target.rows().saturating_sub(at)), columns), x)?;
+        let fits = at.checked_add(x.rows()).is_some_and(|end| end <= target.rows()) && x.columns() == columns;
+        let expected = || format!("rows of {columns} up to row {}", target.rows());
+        expect(fits, "write_rows", expected, || format!("{:?} from row {at} on", x.shape()))?;
         target.values[at * columns..(at + x.rows()) * columns].copy_from_slice(&x.values);
         Ok(())
     }
@@ -428,6 +439,7 @@ impl<T: CpuReal> Device for Cpu<T> {
         weights: &[f64],
     ) -> Result<CpuMatrix<T>> {
         logprob::check(logits.rows(), head.rows, targets)?;
+        same_shape("log_probability_vjp", (targets.len(), head.rows), &logits)?;
         let found = || format!("{} weights", weights.len());
         expect(weights.len() == targets.len(), "log_probability_vjp", || format!("{} weights", targets.len()), found)?;
         self.run(|| logprob::vjp(&mut logits.values, head.rows, targets, weights));

@@ -10,7 +10,7 @@ const ROWS: usize = 16;
 
 /// y and (mean, 1 / standard deviation) per row; moments in `f64`-free two passes.
 pub(super) fn layer<T: Real>(x: &[T], gain: &[T], bias: &[T], eps: f64, y: &mut [T], statistics: &mut [T]) {
-    let n = gain.len();
+    let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
     y.par_chunks_mut(n * ROWS).zip(statistics.par_chunks_mut(2 * ROWS)).zip(x.par_chunks(n * ROWS)).for_each(
         |((y, statistics), x)| {
@@ -34,7 +34,7 @@ pub(super) fn layer<T: Real>(x: &[T], gain: &[T], bias: &[T], eps: f64, y: &mut 
 
 /// With h = (x - mean) * r and e = dy * gain: dx = r * (e - mean(e) - h * mean(e * h)) + onto.
 pub(super) fn layer_vjp<T: Real>(x: &[T], statistics: &[T], gain: &[T], dy: &[T], onto: Option<&[T]>, dx: &mut [T]) {
-    let n = gain.len();
+    let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
     dx.par_chunks_mut(n).enumerate().with_min_len(ROWS).for_each(|(i, dx)| {
         let (x, dy, mean, r) = (&x[i * n..][..n], &dy[i * n..][..n], statistics[2 * i], statistics[2 * i + 1]);
@@ -57,7 +57,7 @@ pub(super) fn layer_vjp<T: Real>(x: &[T], statistics: &[T], gain: &[T], dy: &[T]
 
 /// y and 1 / root mean square per row.
 pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistics: &mut [T]) {
-    let n = gain.len();
+    let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
     y.par_chunks_mut(n * ROWS).zip(statistics.par_chunks_mut(ROWS)).zip(x.par_chunks(n * ROWS)).for_each(
         |((y, statistics), x)| {
@@ -79,7 +79,7 @@ pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistic
 
 /// With e = dy * gain: dx = r * (e - x * r^2 * mean(e * x)) + onto.
 pub(super) fn rms_vjp<T: Real>(x: &[T], statistics: &[T], gain: &[T], dy: &[T], onto: Option<&[T]>, dx: &mut [T]) {
-    let n = gain.len();
+    let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
     dx.par_chunks_mut(n).enumerate().with_min_len(ROWS).for_each(|(i, dx)| {
         let (x, dy, r) = (&x[i * n..][..n], &dy[i * n..][..n], statistics[i]);

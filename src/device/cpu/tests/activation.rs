@@ -43,7 +43,7 @@ fn activations_have_their_limits() {
         assert!(y[..3].iter().all(|v| v.abs() < 1e-30), "{kind:?} far left: {y:?}");
         assert_eq!(y[3..], [90.0, 200.0, 1e4], "{kind:?} far right");
         let slopes = values(&d.activation_vjp(kind, &x, matrix(&d, 1, 6, &[1.0; 6])).unwrap());
-        assert!(slopes[..3].iter().all(|v| v.abs() < 1e-30), "{kind:?} slope far left: {slopes:?}");
+        assert!(slopes[..3].iter().all(|v| v.abs() < 1e-20), "{kind:?} slope far left: {slopes:?}");
         assert_eq!(slopes[3..], [1.0; 3], "{kind:?} slope far right");
         let y = d.activation(kind, &matrix(&d, 1, 1, &[f64::NAN])).unwrap();
         assert!(!d.is_finite(&y).unwrap(), "{kind:?}: a NaN must stay visible");
@@ -63,9 +63,10 @@ fn activation_vjps_are_the_derivatives() {
             assert_vjp(&what, &mut random, f, &x, &dy, &dx);
             let x32 = f32s.upload(m, n, &x.iter().map(|&v| v as f32).collect::<Vec<_>>()).unwrap();
             let exact: Vec<f64> = (0..m * n).map(|i| dy[i] * derivative(kind, f64::from(x32.values[i]))).collect();
-            let rounded: Vec<f64> = exact.iter().map(|&v| f64::from(v as f32)).collect();
+            let plain = |i: usize| f64::from(dy[i] as f32 * naive::derivative::<f32>(kind, x32.values[i].into()) as f32);
+            let plain: Vec<f64> = (0..m * n).map(plain).collect();
             let dx = values(&f32s.activation_vjp(kind, &x32, matrix(&f32s, m, n, &dy)).unwrap());
-            assert_calibrated(&what, &dx, &rounded, &exact, VJP);
+            assert_calibrated(&what, &dx, &plain, &exact, VJP);
         }
     }
 }

@@ -32,7 +32,8 @@ fn log_probability_equals_its_plain_statement() {
         // weight * (one_hot - softmax) W, plainly.
         let gradient = |logits: &[f64], f: &dyn Fn(&[f64], usize) -> f64| -> Vec<f64> {
             let row = |(i, row): (usize, &[f64])| {
-                let hot = move |j: usize| if j == targets[i] as usize { 1.0 } else { 0.0 };
+                let target = targets[i] as usize;
+                let hot = |j: usize| if j == target { 1.0 } else { 0.0 };
                 (0..n).map(|j| weights[i] * (hot(j) - f(row, j).exp())).collect::<Vec<_>>()
             };
             logits.chunks(n).enumerate().flat_map(row).collect()

@@ -215,6 +215,31 @@ pub(super) fn activation<T: Real>(kind: Activation, x: f64) -> f64 {
     .to_f64()
 }
 
+/// The derivative of an activation, as textbooks write it.
+pub(super) fn derivative<T: Real>(kind: Activation, x: f64) -> f64 {
+    let x = T::of(x);
+    let swish = |k: T| {
+        let s = T::ONE / (T::ONE + exp(-(k * x)));
+        s + k * x * s * (T::ONE - s)
+    };
+    let half = T::of(0.5);
+    match kind {
+        Activation::Silu => swish(T::ONE),
+        Activation::QuickGelu => swish(T::of(1.702)),
+        Activation::Gelu => {
+            let cumulative = half * (T::ONE + T::of(libm::erf((x / T::of(2f64.sqrt())).to_f64())));
+            cumulative + x * T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt()) * exp(-half * x * x)
+        }
+        Activation::GeluTanh => {
+            let root = T::of((2.0 / std::f64::consts::PI).sqrt());
+            let tanh = T::of((root * (x + T::of(0.044715) * x * x * x)).to_f64().tanh());
+            let inner = root * (T::ONE + T::of(3.0 * 0.044715) * x * x);
+            half * (T::ONE + tanh) + half * x * (T::ONE - tanh * tanh) * inner
+        }
+    }
+    .to_f64()
+}
+
 /// log_softmax(row)[target].
 pub(super) fn log_probability<T: Real>(row: &[f64], target: usize) -> f64 {
     let row = to::<T>(row);

@@ -96,8 +96,8 @@ fn norm_vjps_are_the_derivatives_plus_onto() {
     for c in cases(&mut random) {
         let what = format!("{} x {}", c.rows, c.columns);
         let dx = c.layer_vjp(&d, false);
-        // One column: the output is constant up to eps, whose scale the differences cannot resolve.
-        if c.columns > 1 {
+        // Of one or two columns the output is constant but for eps, whose scale the differences cannot resolve.
+        if c.columns > 2 {
             assert_vjp(&format!("layer_norm {what}"), &mut random, |x| c.layer(&d, x), &c.x, &c.dy, &dx);
         }
         assert_same("layer_norm onto", &c.layer_vjp(&d, true), &plus(&dx, &c.onto));

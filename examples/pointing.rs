@@ -1,0 +1,160 @@
+//! Does the map point at the asked object? The pointing figures of the README, over scenes made by
+//! `assets/demo/scenes.py`.
+//!
+//! ```text
+//! python assets/demo/scenes.py scenes --count 100 --seed 5000
+//! cargo run --release --example pointing -- scenes --noise 0
+//! ```
+//! peak: the map's maximum lies in the asked object's box (2 pixels of slack); mass: share of the map inside the box;
+//! area: the box's share of the picture, which is what chance would give; deletion and insertion: means over the answers
+//! whose scores are defined.
+
+use std::path::PathBuf;
+
+use foveate::{Cpu, Explanation, Picture, Request, Settings, Silent, explain, open};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Scene {
+    picture: String,
+    questions: Vec<Question>,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    question: String,
+    answer: String,
+    key_words: Vec<String>,
+    #[serde(rename = "box")]
+    bounds: [f64; 4],
+}
+
+/// Sums over one kind of question.
+#[derive(Default)]
+struct Tally {
+    asked: f64,
+    right: f64,
+    key: f64,
+    /// Answers with a map.
+    maps: f64,
+    peak: f64,
+    mass: f64,
+    area: f64,
+    scored: f64,
+    deletion: f64,
+    insertion: f64,
+}
+
+/// Measures how well maps point at the asked object.
+#[derive(clap::Parser)]
+struct Options {
+    /// Folder of scenes made by assets/demo/scenes.py
+    scenes: PathBuf,
+    /// Standard deviation of the noise on every blend
+    #[arg(long, default_value_t = Settings::default().noise)]
+    noise: f64,
+    /// Step size of an update
+    #[arg(long, default_value_t = Settings::default().lr)]
+    lr: f64,
+    /// Cells per side of the mask
+    #[arg(long, default_value_t = Settings::default().mask_size)]
+    mask_size: usize,
+    /// Updates of the mask
+    #[arg(long, default_value_t = Settings::default().iterations)]
+    iterations: usize,
+    /// Leave deletion and insertion out
+    #[arg(long)]
+    no_curves: bool,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = <Options as clap::Parser>::parse();
+    let folder = options.scenes;
+    let scenes: Vec<Scene> = serde_json::from_str(&std::fs::read_to_string(folder.join("scenes.json"))?)?;
+    let model = open(None, Cpu::<f32>::new(0)?)?;
+    let settings = Settings {
+        noise: options.noise,
+        lr: options.lr,
+        mask_size: options.mask_size,
+        iterations: options.iterations,
+        curves: !options.no_curves,
+        ..Settings::default()
+    };
+    let mut tallies: Vec<(String, Tally)> = Vec::new();
+    for scene in &scenes {
+        let picture = Picture::open(&folder.join(&scene.picture))?;
+        for question in &scene.questions {
+            let request =
+                Request { picture: &picture, question: &question.question, answer: None, keys: None, settings: &settings };
+            let explanation = explain(&*model, &request, &mut Silent)?;
+            let kind = question.question.split(' ').take(2).collect::<Vec<_>>().join(" ");
+            let at = tallies.iter().position(|(k, _)| *k == kind).unwrap_or_else(|| {
+                tallies.push((kind, Tally::default()));
+                tallies.len() - 1
+            });
+            tallies[at].1.add(question, &explanation, &picture);
+        }
+    }
+    println!("| question | n | right | key | peak | mass | area | deletion | insertion | (scored) |");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (kind, t) in &tallies {
+        println!(
+            "| {kind} ... | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
+            t.asked,
+            t.right / t.asked,
+            t.key / t.asked,
+            t.peak / t.maps,
+            t.mass / t.maps,
+            t.area / t.maps,
+            t.deletion / t.scored,
+            t.insertion / t.scored,
+            t.scored,
+        );
+    }
+    Ok(())
+}
+
+impl Tally {
+    fn add(&mut self, question: &Question, explanation: &Explanation, picture: &Picture) {
+        self.asked += 1.0;
+        self.right += f64::from(u8::from(explanation.answer.trim() == question.answer));
+        let keys: String = explanation.tokens.iter().filter(|t| t.key).map(|t| t.text.as_str()).collect();
+        self.key += f64::from(u8::from(question.key_words.iter().any(|w| keys.contains(w.as_str()))));
+        let Some(mask) = &explanation.mask else { return };
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let map = upsample(&mask.saliency(), mask.size(), width, height);
+        let largest = map.iter().copied().fold(f32::MIN, f32::max);
+        let peak = map.iter().position(|&v| v == largest).unwrap_or(0);
+        let limit = |v: f64, most: usize| v.round().clamp(0.0, most as f64) as usize;
+        let [x0, y0, x1, y1] = question.bounds;
+        let (x0, y0, x1, y1) = (limit(x0, width), limit(y0, height), limit(x1, width), limit(y1, height));
+        let (px, py) = (peak % width, peak / width);
+        let pointed = (x0.saturating_sub(2)..=x1 + 2).contains(&px) && (y0.saturating_sub(2)..=y1 + 2).contains(&py);
+        let inside: f32 = (y0..y1).flat_map(|y| &map[y * width + x0..y * width + x1]).sum();
+        self.maps += 1.0;
+        self.peak += f64::from(u8::from(pointed));
+        self.mass += f64::from(inside / map.iter().sum::<f32>().max(1e-9));
+        self.area += ((x1 - x0) * (y1 - y0)) as f64 / map.len() as f64;
+        if let Some((Some(deletion), Some(insertion))) =
+            explanation.curves.as_ref().map(|c| (c.deletion_score, c.insertion_score))
+        {
+            self.scored += 1.0;
+            self.deletion += deletion;
+            self.insertion += insertion;
+        }
+    }
+}
+
+/// The map at the picture's size: bilinear, corners on corners, as the method samples its mask.
+fn upsample(map: &[f32], size: usize, width: usize, height: usize) -> Vec<f32> {
+    let view = foveate::picture::View {
+        height,
+        width,
+        resized_height: height,
+        resized_width: width,
+        offset_x: 0,
+        offset_y: 0,
+    };
+    let map: Vec<f64> = map.iter().map(|&v| f64::from(v)).collect();
+    view.sample(&map, size).into_iter().map(|v| v as f32).collect()
+}
