@@ -25,7 +25,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Answer a question about a picture and find the part of the picture that the answer needs
-    Explain(explain::Options),
+    Explain(Box<explain::Options>),
     /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing
     Inspect(inspect::Options),
 }

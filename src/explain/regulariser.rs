@@ -42,7 +42,7 @@ impl Regulariser {
                 across.push((0..3).map(weight).sum::<f64>() / 3.0);
             }
         }
-        Regulariser { view: view.clone(), down, across, l1: l[0], l2: l[1], l3: l[2], gamma }
+        Regulariser { view: *view, down, across, l1: l[0], l2: l[1], l3: l[2], gamma }
     }
 
     /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.

@@ -4,7 +4,7 @@ use super::decoder::{Decoder, DecoderKept, Prefix, Rows};
 use super::encoder::{Clip, ClipKept};
 use super::load::Loader;
 use super::plan::{Plan, Sizes};
-use super::{Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
+use super::{LogProbabilities, Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::device::{Blend, Device, Direction, Masks, Matrix, Real, RowMap, Sampling};
 use crate::nn::{Keep, Mlp, MlpSaved, NnError, Queries};
@@ -145,6 +145,13 @@ struct LlavaSession<'a, D: Device> {
     options: SessionOptions,
 }
 
+/// What a forward pass through the whole model kept.
+struct ModelKept<D: Device> {
+    encoder: ClipKept<D>,
+    projector: MlpSaved<D>,
+    decoder: DecoderKept<D>,
+}
+
 /// The rows behind the prefix for one choice of answer tokens.
 struct Layout<D: Device> {
     length: usize,
@@ -197,7 +204,7 @@ impl<D: Device> LlavaSession<'_, D> {
         masks: Masks,
         blends: &[Blend],
         keep: Keep,
-    ) -> Result<(Vec<f64>, ClipKept<D>, MlpSaved<D>, DecoderKept<D>)> {
+    ) -> Result<(Vec<f64>, ModelKept<D>)> {
         let device = &self.model.device;
         let patches = device.blend(&self.pictures, masks, blends)?;
         let (image, encoder, projector) = self.model.see(&patches, keep, false)?;
@@ -210,7 +217,7 @@ impl<D: Device> LlavaSession<'_, D> {
         if values.iter().any(|v| !v.is_finite()) {
             return Err(self.diagnose(&device.blend(&self.pictures, masks, blends)?));
         }
-        Ok((values, encoder, projector, decoder))
+        Ok((values, ModelKept { encoder, projector, decoder }))
     }
 
     /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
@@ -240,7 +247,7 @@ impl<D: Device> LlavaSession<'_, D> {
         keep: Keep,
     ) -> Result<(Vec<f64>, D::Matrix)> {
         let (model, device) = (self.model, &self.model.device);
-        let (values, encoder, projector, decoder) = self.forward(layout, masks, blends, keep)?;
+        let (values, ModelKept { encoder, projector, decoder }) = self.forward(layout, masks, blends, keep)?;
         let targets = layout.targets.repeat(blends.len());
         let weights: Vec<f64> = weights.iter().flat_map(|&w| vec![w; layout.targets.len()]).collect();
         let dx = model.decoder.vjp(device, decoder, &self.rows(layout, blends.len()), &targets, &weights)?;
@@ -354,7 +361,7 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         blends: &[Blend],
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Vec<f64>>> {
+    ) -> Result<LogProbabilities> {
         let layout = self.layout(tokens)?;
         let plan = self.decide(blends.len(), tokens, false)?;
         let mut values = Vec::with_capacity(blends.len());
@@ -373,7 +380,7 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         weights: &[f64],
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
-    ) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         let layout = self.layout(tokens)?;
         let plan = self.plan(blends.len(), tokens)?;
         let mut values = Vec::with_capacity(blends.len());

@@ -68,6 +68,9 @@ pub struct SessionOptions {
     pub memory_budget: usize,
 }
 
+/// Log-probabilities per blend and token.
+pub type LogProbabilities = Vec<Vec<f64>>;
+
 /// A picture, its baseline and a prompt on the device, and an answer once there is one.
 ///
 /// `evaluated` is called after every batch with the number of blends done in it.
@@ -94,7 +97,7 @@ pub trait Session {
         blends: &[Blend],
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Vec<f64>>>;
+    ) -> Result<LogProbabilities>;
     /// As [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect to every
     /// mask, score being the sum over `tokens`.
     ///
@@ -107,7 +110,7 @@ pub trait Session {
         weights: &[f64],
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
-    ) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)>;
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
     /// Gradient of the score of `tokens` at the whole picture, by pixel of the first view: `3 x height x width`.
     ///
     /// # Errors

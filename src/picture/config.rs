@@ -99,10 +99,11 @@ impl Settings {
         let defaults = fields.class()?;
         fields.flag("do_convert_rgb", true)?;
         let pad = fields.flag("do_pad", false)?;
-        if pad && !defaults.pads_to_square {
-            if let Some(size) = fields.get("pad_size") {
-                return Err(fields.wrong("pad_size", "no such field for this processor", size));
-            }
+        if pad
+            && !defaults.pads_to_square
+            && let Some(size) = fields.get("pad_size")
+        {
+            return Err(fields.wrong("pad_size", "no such field for this processor", size));
         }
         let mean = fields.colour("image_mean", defaults.mean)?;
         let std = fields.colour("image_std", defaults.std)?;

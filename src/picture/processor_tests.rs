@@ -37,8 +37,14 @@ fn equals_transformers() {
 fn fields_left_out_have_the_defaults_of_their_class() {
     let clip = processor("{}");
     assert_eq!(clip.output_size(500, 300).unwrap(), (224, 224));
-    assert_eq!(clip.mean(), [0.48145466, 0.4578275, 0.40821073]);
-    assert_eq!(clip.std(), [0.26862954, 0.26130258, 0.27577711]);
+    assert_eq!(
+        clip.mean(),
+        [0.48145466_f64, 0.4578275, 0.40821073].map(|mean| mean as f32)
+    );
+    assert_eq!(
+        clip.std(),
+        [0.26862954_f64, 0.26130258, 0.27577711].map(|std| std as f32)
+    );
     let siglip = processor(r#"{"image_processor_type": "SiglipImageProcessorFast", "size": null}"#);
     assert_eq!(siglip.output_size(500, 300).unwrap(), (224, 224));
     assert_eq!(siglip.view(500, 300).unwrap().offset_x, 0);

@@ -139,7 +139,7 @@ fn vjp_with<T: Real, F: Function>(x: &[T], dy: &mut [T]) {
             #[inline(always)]
             || {
                 for (dy, &x) in dy.iter_mut().zip(x) {
-                    *dy = *dy * F::derivative(x);
+                    *dy *= F::derivative(x);
                 }
             },
         );
@@ -179,7 +179,7 @@ fn gate_vjp_with<T: Real, F: Function>(gate: &[T], up: &[T], dy: &mut [T], d_gat
                 || {
                     for (((dy, dg), &g), &u) in dy.iter_mut().zip(d_gate).zip(gate).zip(up) {
                         *dg = *dy * u * F::derivative(g);
-                        *dy = *dy * F::value(g);
+                        *dy *= F::value(g);
                     }
                 },
             );

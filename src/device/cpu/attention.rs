@@ -218,7 +218,7 @@ fn softmax<T: Multiply>(row: &mut [T], seen: usize, scale: T) -> T {
             let total = sum(row, |v| v);
             let inverse = T::ONE / total;
             for v in row.iter_mut() {
-                *v = *v * inverse;
+                *v *= inverse;
             }
             largest * scale + T::of(total.to_f64().ln())
         },

@@ -167,9 +167,7 @@ pub(crate) struct Epilogue<'a, T> {
 
 /// `C[m x n] = A[m x k] * B[k x n] + bias + residual`, `c` row-major without gaps, by all threads of the current pool.
 pub(crate) fn product<T: Multiply>(
-    m: usize,
-    n: usize,
-    k: usize,
+    (m, n, k): (usize, usize, usize),
     a: Operand<T>,
     b: Operand<T>,
     c: &mut [T],
@@ -208,35 +206,36 @@ pub(crate) fn product<T: Multiply>(
         let rows = (last * kernel.mr).min(m) - first * kernel.mr;
         // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all lie in the m x n of `c`.
         unsafe {
-            let c = out.get().add(first * kernel.mr * n + j0);
-            block(&kernel, rows, width, k, &packed[first * panel..last * panel], b, j0, c, n, false);
-            finish(rows, width, c, n, first * kernel.mr, j0, epilogue);
+            let tile = Tile { c: out.get().add(first * kernel.mr * n + j0), rows, columns: width, stride: n };
+            block(&kernel, &packed[first * panel..last * panel], b, k, j0, tile, false);
+            finish(tile, first * kernel.mr, j0, epilogue);
         }
     });
 }
 
-/// Adds the epilogue to a tile at (i0, j0) of a matrix with `n` columns.
+/// A part of an output matrix.
+#[derive(Clone, Copy)]
+struct Tile<T> {
+    c: *mut T,
+    rows: usize,
+    columns: usize,
+    /// From row to row of the whole matrix.
+    stride: usize,
+}
+
+/// Adds the epilogue to a tile at (i0, j0) of a matrix whose rows are the tile's stride.
 ///
 /// # Safety
-/// `c` must be writable as a `rows x width` tile of row stride `n`.
-unsafe fn finish<T: Multiply>(
-    rows: usize,
-    width: usize,
-    c: *mut T,
-    n: usize,
-    i0: usize,
-    j0: usize,
-    epilogue: Epilogue<T>,
-) {
-    for i in 0..rows {
+/// The tile must be writable.
+unsafe fn finish<T: Multiply>(tile: Tile<T>, i0: usize, j0: usize, epilogue: Epilogue<T>) {
+    for i in 0..tile.rows {
         // SAFETY: the caller promises the tile.
-        let row = unsafe { std::slice::from_raw_parts_mut(c.add(i * n), width) };
+        let row = unsafe { std::slice::from_raw_parts_mut(tile.c.add(i * tile.stride), tile.columns) };
         if let Some(bias) = epilogue.bias {
-            row.iter_mut().zip(&bias[j0..j0 + width]).for_each(|(c, &b)| *c += b);
+            row.iter_mut().zip(&bias[j0..]).for_each(|(c, &b)| *c += b);
         }
         if let Some(residual) = epilogue.residual {
-            let start = (i0 + i) * n + j0;
-            row.iter_mut().zip(&residual[start..start + width]).for_each(|(c, &r)| *c += r);
+            row.iter_mut().zip(&residual[(i0 + i) * tile.stride + j0..]).for_each(|(c, &r)| *c += r);
         }
     }
 }
@@ -275,29 +274,28 @@ impl Serial {
                 let width = COLUMNS.min(n - j0);
                 // SAFETY: the assertion above keeps every row of the tile inside `c`.
                 unsafe {
-                    block(&kernel, m, width, k, &packed[..panels * panel], b, j0, c.as_mut_ptr().add(j0), stride, add);
+                    let tile = Tile { c: c.as_mut_ptr().add(j0), rows: m, columns: width, stride };
+                    block(&kernel, &packed[..panels * panel], b, k, j0, tile, add);
                 }
             }
         });
     }
 }
 
-/// `C[m x width] (+)= A * B[:, j0 .. j0 + width]`, A packed over the whole depth.
+/// `tile (+)= A * B[:, j0 ..]`, A packed over the whole depth k.
 ///
 /// # Safety
-/// `c` must be writable as an `m x width` tile of row stride `stride`.
+/// The tile must be writable.
 unsafe fn block<T: Multiply>(
     kernel: &Microkernel<T>,
-    m: usize,
-    width: usize,
-    k: usize,
     packed_a: &[T],
     b: Operand<T>,
+    k: usize,
     j0: usize,
-    c: *mut T,
-    stride: usize,
+    tile: Tile<T>,
     add: bool,
 ) {
+    let Tile { c, rows: m, columns: width, stride } = tile;
     let (mr, nr) = (kernel.mr, kernel.nr);
     if k == 0 && !add {
         for i in 0..m {

@@ -91,7 +91,7 @@ impl<T: CpuReal> Cpu<T> {
         // A thread that died while packing left nothing that the next product would read.
         let mut guard = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         let packed = &mut *guard;
-        self.run(|| gemm::product(m, n, k, a, b, &mut y.values, epilogue, packed));
+        self.run(|| gemm::product((m, n, k), a, b, &mut y.values, epilogue, packed));
         y
     }
 }
