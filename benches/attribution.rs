@@ -12,7 +12,10 @@ fn attribution(c: &mut Criterion) {
     let mut group = c.benchmark_group("attribution/demo");
     group.sample_size(10);
     for (name, curves) in [("mask", false), ("mask and curves", true)] {
-        let settings = Settings { curves, ..Settings::default() };
+        let settings = Settings {
+            curves,
+            ..Settings::default()
+        };
         let request = Request {
             picture: &picture,
             question: "What color is the star?",
@@ -20,9 +23,13 @@ fn attribution(c: &mut Criterion) {
             keys: Some(&[4]),
             settings: &settings,
         };
-        let cost = explain(&*model, &request, &mut Silent).expect("an explanation").cost;
+        let cost = explain(&*model, &request, &mut Silent)
+            .expect("an explanation")
+            .cost;
         group.throughput(Throughput::Elements(cost.evaluations as u64));
-        group.bench_function(name, |b| b.iter(|| black_box(explain(&*model, &request, &mut Silent))));
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(explain(&*model, &request, &mut Silent)))
+        });
     }
     group.finish();
 }

@@ -18,20 +18,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let model = open(checkpoint.as_deref(), Cpu::<f32>::new(0)?)?;
     let picture = Picture::open(&picture)?;
-    let settings = Settings { mask_size: 16, ..Settings::default() };
-    let request = Request { picture: &picture, question: &question, answer: None, keys: None, settings: &settings };
+    let settings = Settings {
+        mask_size: 16,
+        ..Settings::default()
+    };
+    let request = Request {
+        picture: &picture,
+        question: &question,
+        answer: None,
+        keys: None,
+        settings: &settings,
+    };
     let explanation = explain(&*model, &request, &mut Silent)?;
 
     println!("{question} {}", explanation.answer.trim());
     for token in explanation.tokens.iter().filter(|t| t.key) {
-        println!("  {:12} gains {:.2} nats from the picture", token.text.trim(), token.llr);
+        println!(
+            "  {:12} gains {:.2} nats from the picture",
+            token.text.trim(),
+            token.llr
+        );
     }
     let Some(mask) = &explanation.mask else {
         println!("The answer does not depend on the picture.");
         return Ok(());
     };
     for row in mask.saliency().chunks(mask.size()) {
-        let shades: String = row.iter().map(|s| [" ", "░", "▒", "▓", "█"][(s * 4.0).round() as usize]).collect();
+        let shades: String = row
+            .iter()
+            .map(|s| [" ", "░", "▒", "▓", "█"][(s * 4.0).round() as usize])
+            .collect();
         println!("  {shades}");
     }
     Ok(())

@@ -70,7 +70,8 @@ struct Options {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = <Options as clap::Parser>::parse();
     let folder = options.scenes;
-    let scenes: Vec<Scene> = serde_json::from_str(&std::fs::read_to_string(folder.join("scenes.json"))?)?;
+    let scenes: Vec<Scene> =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("scenes.json"))?)?;
     let model = open(None, Cpu::<f32>::new(0)?)?;
     let settings = Settings {
         noise: options.noise,
@@ -84,18 +85,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for scene in &scenes {
         let picture = Picture::open(&folder.join(&scene.picture))?;
         for question in &scene.questions {
-            let request =
-                Request { picture: &picture, question: &question.question, answer: None, keys: None, settings: &settings };
+            let request = Request {
+                picture: &picture,
+                question: &question.question,
+                answer: None,
+                keys: None,
+                settings: &settings,
+            };
             let explanation = explain(&*model, &request, &mut Silent)?;
-            let kind = question.question.split(' ').take(2).collect::<Vec<_>>().join(" ");
-            let at = tallies.iter().position(|(k, _)| *k == kind).unwrap_or_else(|| {
-                tallies.push((kind, Tally::default()));
-                tallies.len() - 1
-            });
+            let kind = question
+                .question
+                .split(' ')
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ");
+            let at = tallies
+                .iter()
+                .position(|(k, _)| *k == kind)
+                .unwrap_or_else(|| {
+                    tallies.push((kind, Tally::default()));
+                    tallies.len() - 1
+                });
             tallies[at].1.add(question, &explanation, &picture);
         }
     }
-    println!("| question | n | right | key | peak | mass | area | deletion | insertion | (scored) |");
+    println!(
+        "| question | n | right | key | peak | mass | area | deletion | insertion | (scored) |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (kind, t) in &tallies {
         println!(
@@ -118,25 +134,44 @@ impl Tally {
     fn add(&mut self, question: &Question, explanation: &Explanation, picture: &Picture) {
         self.asked += 1.0;
         self.right += f64::from(u8::from(explanation.answer.trim() == question.answer));
-        let keys: String = explanation.tokens.iter().filter(|t| t.key).map(|t| t.text.as_str()).collect();
-        self.key += f64::from(u8::from(question.key_words.iter().any(|w| keys.contains(w.as_str()))));
-        let Some(mask) = &explanation.mask else { return };
+        let keys: String = explanation
+            .tokens
+            .iter()
+            .filter(|t| t.key)
+            .map(|t| t.text.as_str())
+            .collect();
+        self.key += f64::from(u8::from(
+            question.key_words.iter().any(|w| keys.contains(w.as_str())),
+        ));
+        let Some(mask) = &explanation.mask else {
+            return;
+        };
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let map = upsample(&mask.saliency(), mask.size(), width, height);
         let largest = map.iter().copied().fold(f32::MIN, f32::max);
         let peak = map.iter().position(|&v| v == largest).unwrap_or(0);
         let limit = |v: f64, most: usize| v.round().clamp(0.0, most as f64) as usize;
         let [x0, y0, x1, y1] = question.bounds;
-        let (x0, y0, x1, y1) = (limit(x0, width), limit(y0, height), limit(x1, width), limit(y1, height));
+        let (x0, y0, x1, y1) = (
+            limit(x0, width),
+            limit(y0, height),
+            limit(x1, width),
+            limit(y1, height),
+        );
         let (px, py) = (peak % width, peak / width);
-        let pointed = (x0.saturating_sub(2)..=x1 + 2).contains(&px) && (y0.saturating_sub(2)..=y1 + 2).contains(&py);
-        let inside: f32 = (y0..y1).flat_map(|y| &map[y * width + x0..y * width + x1]).sum();
+        let pointed = (x0.saturating_sub(2)..=x1 + 2).contains(&px)
+            && (y0.saturating_sub(2)..=y1 + 2).contains(&py);
+        let inside: f32 = (y0..y1)
+            .flat_map(|y| &map[y * width + x0..y * width + x1])
+            .sum();
         self.maps += 1.0;
         self.peak += f64::from(u8::from(pointed));
         self.mass += f64::from(inside / map.iter().sum::<f32>().max(1e-9));
         self.area += ((x1 - x0) * (y1 - y0)) as f64 / map.len() as f64;
-        if let Some((Some(deletion), Some(insertion))) =
-            explanation.curves.as_ref().map(|c| (c.deletion_score, c.insertion_score))
+        if let Some((Some(deletion), Some(insertion))) = explanation
+            .curves
+            .as_ref()
+            .map(|c| (c.deletion_score, c.insertion_score))
         {
             self.scored += 1.0;
             self.deletion += deletion;
@@ -156,5 +191,8 @@ fn upsample(map: &[f32], size: usize, width: usize, height: usize) -> Vec<f32> {
         offset_y: 0,
     };
     let map: Vec<f64> = map.iter().map(|&v| f64::from(v)).collect();
-    view.sample(&map, size).into_iter().map(|v| v as f32).collect()
+    view.sample(&map, size)
+        .into_iter()
+        .map(|v| v as f32)
+        .collect()
 }

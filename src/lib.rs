@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`explain`]; [`report`];
+//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`]; [`report`];
 //! [`cli`]. A floor uses what is below it, never what is above.
 
 pub mod checkpoint;

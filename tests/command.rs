@@ -22,8 +22,14 @@ fn scene() -> (PathBuf, String) {
     let folder = root().join("assets/demo/scenes");
     let text = std::fs::read_to_string(folder.join("scenes.json")).unwrap();
     let scenes: Value = serde_json::from_str(&text).unwrap();
-    let question = scenes[0]["questions"][0]["question"].as_str().unwrap().to_string();
-    (folder.join(scenes[0]["picture"].as_str().unwrap()), question)
+    let question = scenes[0]["questions"][0]["question"]
+        .as_str()
+        .unwrap()
+        .to_string();
+    (
+        folder.join(scenes[0]["picture"].as_str().unwrap()),
+        question,
+    )
 }
 
 /// A folder for one test, and the program run in it.
@@ -33,7 +39,9 @@ struct Run {
 
 impl Run {
     fn new() -> Run {
-        Run { folder: TempDir::new().unwrap() }
+        Run {
+            folder: TempDir::new().unwrap(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -41,7 +49,11 @@ impl Run {
     }
 
     fn foveate(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_foveate")).args(arguments).current_dir(self.folder.path()).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_foveate"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap()
     }
 
     /// `explain` about the demo's scene with quick settings; later options win.
@@ -52,7 +64,17 @@ impl Run {
 
     fn explain_picture(&self, picture: &Path, question: &str, out: &str, more: &[&str]) -> Output {
         let picture = picture.to_str().unwrap();
-        let mut arguments = vec!["explain", "--image", picture, "--question", question, "--out", out, "--threads", "2"];
+        let mut arguments = vec![
+            "explain",
+            "--image",
+            picture,
+            "--question",
+            question,
+            "--out",
+            out,
+            "--threads",
+            "2",
+        ];
         for pair in QUICK.chunks(2).filter(|pair| !more.contains(&pair[0])) {
             arguments.extend(pair);
         }
@@ -61,7 +83,10 @@ impl Run {
     }
 
     fn record(&self, out: &str) -> Value {
-        serde_json::from_str(&std::fs::read_to_string(self.path(out).join("explanation.json")).unwrap()).unwrap()
+        serde_json::from_str(
+            &std::fs::read_to_string(self.path(out).join("explanation.json")).unwrap(),
+        )
+        .unwrap()
     }
 
     fn mask(&self, out: &str) -> Vec<f32> {
@@ -82,7 +107,11 @@ impl Run {
 }
 
 fn succeeded(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -117,15 +146,39 @@ fn every_file_is_written_and_says_the_same() {
     let run = Run::new();
     let printed = succeeded(&run.explain("out", &["--json"]));
     let record = run.record("out");
-    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), record, "--json prints the file");
-    let mut names: Vec<_> =
-        std::fs::read_dir(run.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(
+        serde_json::from_str::<Value>(&printed).unwrap(),
+        record,
+        "--json prints the file"
+    );
+    let mut names: Vec<_> = std::fs::read_dir(run.path("out"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
-    let expected = ["curves.png", "explanation.json", "mask.npy", "overlay.png", "saliency.png", "tokens.png"];
+    let expected = [
+        "curves.png",
+        "explanation.json",
+        "mask.npy",
+        "overlay.png",
+        "saliency.png",
+        "tokens.png",
+    ];
     assert_eq!(names, expected);
     let keys = [
-        "model", "family", "device", "image", "question", "prompt", "answer", "image_dependent", "settings", "iterations",
-        "curves", "cost", "version",
+        "model",
+        "family",
+        "device",
+        "image",
+        "question",
+        "prompt",
+        "answer",
+        "image_dependent",
+        "settings",
+        "iterations",
+        "curves",
+        "cost",
+        "version",
     ];
     assert_eq!(record.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert_eq!(record["image_dependent"], true);
@@ -136,7 +189,10 @@ fn every_file_is_written_and_says_the_same() {
     assert_eq!(mask.len(), 64);
     assert!(mask.iter().all(|m| (0.0..=1.0).contains(m)) && mask.iter().any(|m| *m < 1.0));
     let saliency = image::open(run.path("out/saliency.png")).unwrap();
-    assert_eq!((saliency.width(), saliency.height(), saliency.color()), (112, 112, image::ColorType::L8));
+    assert_eq!(
+        (saliency.width(), saliency.height(), saliency.color()),
+        (112, 112, image::ColorType::L8)
+    );
     // The corner pixel is the corner cell.
     let corner = f64::from(saliency.to_luma8().get_pixel(0, 0).0[0]) / 255.0;
     assert!((corner - (1.0 - f64::from(mask[0]))).abs() < 0.003);
@@ -148,7 +204,13 @@ fn same_inputs_give_the_same_bits() {
     for out in ["a", "b"] {
         succeeded(&run.explain(out, &[]));
     }
-    for name in ["mask.npy", "saliency.png", "overlay.png", "curves.png", "tokens.png"] {
+    for name in [
+        "mask.npy",
+        "saliency.png",
+        "overlay.png",
+        "curves.png",
+        "tokens.png",
+    ] {
         let read = |out| std::fs::read(run.path(out).join(name)).unwrap();
         assert!(read("a") == read("b"), "{name}");
     }
@@ -169,11 +231,21 @@ fn any_memory_budget_gives_the_same_mask() {
     let refusal = run.explain("out", &["--no-curves", "--memory-budget", "1kB"]);
     run.refused(&refusal, 2, &["memory budget", "for one blend"]);
     let text = String::from_utf8_lossy(&refusal.stderr).into_owned();
-    let least: usize =
-        text.split("at least ").nth(1).unwrap().split(' ').next().unwrap().parse().expect("the bytes that are needed");
+    let least: usize = text
+        .split("at least ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .expect("the bytes that are needed");
     // The least for one answer token; key tokens further on take a little more, up to which there is a refusal.
     for budget in [least + least / 4, 2 * least, 5 * least] {
-        succeeded(&run.explain("cut", &["--no-curves", "--memory-budget", &budget.to_string()]));
+        succeeded(&run.explain(
+            "cut",
+            &["--no-curves", "--memory-budget", &budget.to_string()],
+        ));
         let largest = run
             .mask("whole")
             .iter()
@@ -190,7 +262,10 @@ fn an_answer_that_needs_no_picture_is_a_result() {
     let text = succeeded(&run.explain("out", &["--threshold", "1000"]));
     assert!(text.contains("does not depend on the picture"), "{text}");
     let record = run.record("out");
-    assert_eq!((&record["image_dependent"], &record["curves"]), (&Value::Bool(false), &Value::Null));
+    assert_eq!(
+        (&record["image_dependent"], &record["curves"]),
+        (&Value::Bool(false), &Value::Null)
+    );
     assert!(!run.path("out/mask.npy").exists() && run.path("out/tokens.png").exists());
     // A mask of an earlier run would contradict the record.
     succeeded(&run.explain("out", &[]));
@@ -213,8 +288,12 @@ fn answers_keys_methods_and_baselines_can_be_chosen() {
         let record = run.record("out");
         if more[0] == "--answer" {
             assert_eq!(record["answer"]["text"], " The ring is red.");
-            let keys: Vec<bool> =
-                record["answer"]["tokens"].as_array().unwrap().iter().map(|t| t["key"].as_bool().unwrap()).collect();
+            let keys: Vec<bool> = record["answer"]["tokens"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|t| t["key"].as_bool().unwrap())
+                .collect();
             let chosen: Vec<usize> = (0..keys.len()).filter(|&t| keys[t]).collect();
             assert_eq!(chosen, [2, 4]);
         } else {
@@ -237,13 +316,21 @@ fn settings_out_of_range_are_refused() {
         ("--noise=-1", ""),
         ("--l1", "nan"),
     ] {
-        let more = if value.is_empty() { vec![option] } else { vec![option, value] };
+        let more = if value.is_empty() {
+            vec![option]
+        } else {
+            vec![option, value]
+        };
         let name = option.trim_start_matches('-').split('=').next().unwrap();
         run.refused(&run.explain("out", &more), 2, &[name, "expected"]);
     }
     run.refused(&run.explain("out", &["--keys", "99"]), 2, &["keys", "99"]);
     run.refused(&run.explain("out", &["--keys", "a"]), 2, &["keys"]);
-    run.refused(&run.explain("out", &["--memory-budget", "much"]), 2, &["memory-budget"]);
+    run.refused(
+        &run.explain("out", &["--memory-budget", "much"]),
+        2,
+        &["memory-budget"],
+    );
     run.refused(&run.explain("out", &["--answer", ""]), 2, &["answer"]);
     succeeded(&run.explain("out", &["--mask-size", "1"]));
     assert_eq!(run.mask("out").len(), 1);
@@ -253,31 +340,77 @@ fn settings_out_of_range_are_refused() {
 fn questions() {
     let run = Run::new();
     let (picture, _) = scene();
-    run.refused(&run.explain_picture(&picture, " \n", "out", &[]), 2, &["question"]);
+    run.refused(
+        &run.explain_picture(&picture, " \n", "out", &[]),
+        2,
+        &["question"],
+    );
     let long = "what ".repeat(2000);
-    run.refused(&run.explain_picture(&picture, &long, "out", &[]), 2, &["512", "tokens"]);
+    run.refused(
+        &run.explain_picture(&picture, &long, "out", &[]),
+        2,
+        &["512", "tokens"],
+    );
     // Special tokens in a question are text: one picture stays one picture.
     let question = "What is <image> or </s> or <s>?";
-    succeeded(&run.explain_picture(&picture, question, "out", &["--answer", " A ring.", "--keys", "1"]));
-    assert!(run.record("out")["prompt"].as_str().unwrap().contains(question));
+    succeeded(&run.explain_picture(
+        &picture,
+        question,
+        "out",
+        &["--answer", " A ring.", "--keys", "1"],
+    ));
+    assert!(
+        run.record("out")["prompt"]
+            .as_str()
+            .unwrap()
+            .contains(question)
+    );
 }
 
 #[test]
 fn pictures_of_every_kind() {
     let run = Run::new();
     let save = |name: &str, picture: image::DynamicImage| picture.save(run.path(name)).unwrap();
-    let colours = RgbImage::from_fn(90, 60, |x, y| image::Rgb([(x * 2) as u8, (y * 4) as u8, 99]));
-    save("one.png", RgbImage::from_pixel(1, 1, image::Rgb([200, 10, 10])).into());
-    save("narrow.png", RgbImage::from_pixel(3, 4000, image::Rgb([10, 200, 10])).into());
-    save("deep.png", image::DynamicImage::from(colours.clone()).to_rgb16().into());
-    save("grey.png", image::DynamicImage::from(colours.clone()).to_luma8().into());
-    save("alpha.png", image::DynamicImage::from(colours.clone()).to_rgba8().into());
+    let colours = RgbImage::from_fn(90, 60, |x, y| {
+        image::Rgb([(x * 2) as u8, (y * 4) as u8, 99])
+    });
+    save(
+        "one.png",
+        RgbImage::from_pixel(1, 1, image::Rgb([200, 10, 10])).into(),
+    );
+    save(
+        "narrow.png",
+        RgbImage::from_pixel(3, 4000, image::Rgb([10, 200, 10])).into(),
+    );
+    save(
+        "deep.png",
+        image::DynamicImage::from(colours.clone()).to_rgb16().into(),
+    );
+    save(
+        "grey.png",
+        image::DynamicImage::from(colours.clone()).to_luma8().into(),
+    );
+    save(
+        "alpha.png",
+        image::DynamicImage::from(colours.clone()).to_rgba8().into(),
+    );
     save("photo.jpg", colours.clone().into());
-    for name in ["one.png", "narrow.png", "deep.png", "grey.png", "alpha.png", "photo.jpg"] {
+    for name in [
+        "one.png",
+        "narrow.png",
+        "deep.png",
+        "grey.png",
+        "alpha.png",
+        "photo.jpg",
+    ] {
         let answer = ["--answer", " It is red.", "--keys", "2"];
         succeeded(&run.explain_picture(&run.path(name), "What color is it?", "out", &answer));
         let size = image::image_dimensions(run.path(name)).unwrap();
-        assert_eq!(image::image_dimensions(run.path("out/saliency.png")).unwrap(), size, "{name}");
+        assert_eq!(
+            image::image_dimensions(run.path("out/saliency.png")).unwrap(),
+            size,
+            "{name}"
+        );
         std::fs::remove_dir_all(run.path("out")).unwrap();
     }
     let mut bytes = std::fs::read(run.path("photo.jpg")).unwrap();
@@ -285,7 +418,11 @@ fn pictures_of_every_kind() {
     std::fs::write(run.path("broken.jpg"), &bytes).unwrap();
     std::fs::write(run.path("text.png"), "not a picture").unwrap();
     for name in ["broken.jpg", "text.png", "absent.png"] {
-        run.refused(&run.explain_picture(&run.path(name), "What color is it?", "out", &[]), 2, &[name]);
+        run.refused(
+            &run.explain_picture(&run.path(name), "What color is it?", "out", &[]),
+            2,
+            &[name],
+        );
     }
 }
 
@@ -296,7 +433,10 @@ fn output_folders() {
     let output = run.explain("file/out", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("file/out"));
-    assert_eq!(std::fs::read_to_string(run.path("file")).unwrap(), "here first");
+    assert_eq!(
+        std::fs::read_to_string(run.path("file")).unwrap(),
+        "here first"
+    );
     // Folders made for a run that fails go again, the outer ones too.
     let output = run.explain("new/deep/out", &["--keys", "99"]);
     assert_eq!(output.status.code(), Some(2));
@@ -320,25 +460,54 @@ fn a_full_disk() {
         picture.display(),
         QUICK.join(" ")
     );
-    let output = Command::new("bash").args(["-c", &script]).current_dir(run.folder.path()).output().unwrap();
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(run.folder.path())
+        .output()
+        .unwrap();
     run.refused(&output, 1, &["could not be written", "out/"]);
 }
 
+/// New bytes for a file, or its removal.
+type Change = fn(Vec<u8>) -> Option<Vec<u8>>;
+
 #[test]
 fn checkpoints_at_fault_are_named() {
-    let cases: [(&str, fn(Vec<u8>) -> Option<Vec<u8>>, &[&str]); 6] = [
+    let cases: [(&str, Change, &[&str]); 6] = [
         ("model.safetensors", |_| None, &["model.safetensors"]),
-        ("model.safetensors", |b| Some(b[..b.len() / 2].to_vec()), &["model.safetensors"]),
+        (
+            "model.safetensors",
+            |b| Some(b[..b.len() / 2].to_vec()),
+            &["model.safetensors"],
+        ),
         ("tokenizer.json", |_| None, &["tokenizer.json"]),
-        ("preprocessor_config.json", |_| None, &["preprocessor_config.json"]),
+        (
+            "preprocessor_config.json",
+            |_| None,
+            &["preprocessor_config.json"],
+        ),
         (
             "config.json",
-            |b| Some(String::from_utf8(b).unwrap().replace("\"llava\"", "\"mystery\"").into_bytes()),
+            |b| {
+                Some(
+                    String::from_utf8(b)
+                        .unwrap()
+                        .replace("\"llava\"", "\"mystery\"")
+                        .into_bytes(),
+                )
+            },
             &["mystery", "llava"],
         ),
         (
             "config.json",
-            |b| Some(String::from_utf8(b).unwrap().replace("\"vocab_size\": 429", "\"vocab_size\": 430").into_bytes()),
+            |b| {
+                Some(
+                    String::from_utf8(b)
+                        .unwrap()
+                        .replace("\"vocab_size\": 429", "\"vocab_size\": 430")
+                        .into_bytes(),
+                )
+            },
             &["embed_tokens", "430", "429"],
         ),
     ];
@@ -348,26 +517,42 @@ fn checkpoints_at_fault_are_named() {
         run.refused(&run.explain("out", &["--model", &model]), 2, words);
     }
     let run = Run::new();
-    run.refused(&run.explain("out", &["--model", "nowhere"]), 2, &["nowhere"]);
+    run.refused(
+        &run.explain("out", &["--model", "nowhere"]),
+        2,
+        &["nowhere"],
+    );
 }
 
 #[test]
 fn weights_that_are_not_numbers_are_named_by_layer() {
     for (tensor, layer) in [
-        ("vision_tower.encoder.layers.2.mlp.fc1.weight", "vision encoder layer 2"),
+        (
+            "vision_tower.encoder.layers.2.mlp.fc1.weight",
+            "vision encoder layer 2",
+        ),
         ("multi_modal_projector.linear_2.weight", "projector"),
-        ("language_model.model.layers.1.self_attn.v_proj.weight", "decoder layer 1"),
+        (
+            "language_model.model.layers.1.self_attn.v_proj.weight",
+            "decoder layer 1",
+        ),
         ("language_model.lm_head.weight", "vocabulary projection"),
     ] {
         let run = Run::new();
         let model = changed_demo(&run, "model.safetensors", |mut bytes| {
             let range = tensor_range(&bytes, tensor);
             let nan = half::f16::NAN.to_le_bytes();
-            bytes[range].chunks_exact_mut(2).for_each(|b| b.copy_from_slice(&nan));
+            bytes[range]
+                .chunks_exact_mut(2)
+                .for_each(|b| b.copy_from_slice(&nan));
             Some(bytes)
         });
         run.refused(&run.explain("out", &["--model", &model]), 2, &[layer]);
-        run.refused(&run.explain("out", &["--model", &model, "--answer", " The ring is red."]), 2, &[layer]);
+        run.refused(
+            &run.explain("out", &["--model", &model, "--answer", " The ring is red."]),
+            2,
+            &[layer],
+        );
     }
 }
 
@@ -379,14 +564,18 @@ fn inspect_says_what_a_checkpoint_is() {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
     let model = changed_demo(&run, "model.safetensors", |bytes| {
-        let text = String::from_utf8_lossy(&bytes[8..]).find("linear_2.bias").unwrap();
+        let text = String::from_utf8_lossy(&bytes[8..])
+            .find("linear_2.bias")
+            .unwrap();
         let mut bytes = bytes;
         bytes[8 + text..][..13].copy_from_slice(b"linear_9.bias");
         Some(bytes)
     });
     let output = run.foveate(&["inspect", &model]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("multi_modal_projector.linear_2.bias"));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("multi_modal_projector.linear_2.bias")
+    );
 }
 
 #[test]
@@ -394,11 +583,30 @@ fn help_states_every_default() {
     let run = Run::new();
     let text = succeeded(&run.foveate(&["explain", "--help"]));
     for option in [
-        "--method", "--optimizer", "--baseline", "--mask-size", "--steps", "--iterations", "--l1", "--l2", "--l3", "--gamma",
-        "--momentum", "--lr", "--noise", "--seed", "--threshold", "--max-new-tokens", "--device", "--memory-budget",
-        "--threads", "--model",
+        "--method",
+        "--optimizer",
+        "--baseline",
+        "--mask-size",
+        "--steps",
+        "--iterations",
+        "--l1",
+        "--l2",
+        "--l3",
+        "--gamma",
+        "--momentum",
+        "--lr",
+        "--noise",
+        "--seed",
+        "--threshold",
+        "--max-new-tokens",
+        "--device",
+        "--memory-budget",
+        "--threads",
+        "--model",
     ] {
-        let at = text.find(&format!("{option} <")).unwrap_or_else(|| panic!("{option} in {text}"));
+        let at = text
+            .find(&format!("{option} <"))
+            .unwrap_or_else(|| panic!("{option} in {text}"));
         let own = text[at + 2..].split("\n      --").next().unwrap();
         assert!(own.contains("[default: "), "{option}: {own}");
     }

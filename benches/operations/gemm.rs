@@ -19,10 +19,18 @@ pub fn benches(c: &mut Criterion) {
         ("text down", BATCH * TEXT_ROWS, TEXT, INNER),
         ("one token", 1, INNER, TEXT),
     ] {
-        let (x, dy, w) = (matrix(&cpu, rows, inside), matrix(&cpu, rows, out), weight(&cpu, out, inside));
+        let (x, dy, w) = (
+            matrix(&cpu, rows, inside),
+            matrix(&cpu, rows, out),
+            weight(&cpu, out, inside),
+        );
         group.throughput(Throughput::Elements((2 * rows * out * inside) as u64));
-        group.bench_function(format!("{name}/forward"), |b| b.iter(|| cpu.linear(&x, &w, None, None)));
-        group.bench_function(format!("{name}/vjp"), |b| b.iter(|| cpu.linear_vjp(&dy, &w, None)));
+        group.bench_function(format!("{name}/forward"), |b| {
+            b.iter(|| cpu.linear(&x, &w, None, None))
+        });
+        group.bench_function(format!("{name}/vjp"), |b| {
+            b.iter(|| cpu.linear_vjp(&dy, &w, None))
+        });
     }
     group.finish();
 }

@@ -14,7 +14,9 @@ pub fn benches(c: &mut Criterion) {
     let (x, head) = (matrix(&cpu, rows, TEXT), weight(&cpu, VOCABULARY, TEXT));
     let (targets, weights) = (vec![7; rows], vec![0.2; rows]);
     group.throughput(Throughput::Elements((rows * VOCABULARY) as u64));
-    group.bench_function("forward", |b| b.iter(|| cpu.log_probability(&x, &head, &targets)));
+    group.bench_function("forward", |b| {
+        b.iter(|| cpu.log_probability(&x, &head, &targets))
+    });
     group.bench_function("vjp", |b| {
         let logits = || matrix(&cpu, rows, VOCABULARY);
         let vjp = |logits| cpu.log_probability_vjp(logits, &head, &targets, &weights);

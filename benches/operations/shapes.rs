@@ -37,12 +37,18 @@ pub fn values(count: usize) -> Vec<f32> {
 
 /// A matrix of such values.
 pub fn matrix(cpu: &Cpu<f32>, rows: usize, columns: usize) -> CpuMatrix<f32> {
-    cpu.upload(rows, columns, &values(rows * columns)).expect("the count is right")
+    cpu.upload(rows, columns, &values(rows * columns))
+        .expect("the count is right")
 }
 
 /// A weight of such values.
 pub fn weight(cpu: &Cpu<f32>, out: usize, inside: usize) -> CpuWeight {
-    cpu.weight(&Tensor::from_f32("weight", &[out, inside], &values(out * inside))).expect("a matrix")
+    cpu.weight(&Tensor::from_f32(
+        "weight",
+        &[out, inside],
+        &values(out * inside),
+    ))
+    .expect("a matrix")
 }
 
 /// The encoder's attention.

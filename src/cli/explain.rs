@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::error::CliError;
 use super::options::{DeviceName, MachineOptions, MethodOptions, settings};
 use super::output::OutputFolder;
+use super::print;
 use super::progress::Bars;
 use super::record::{Context, record};
-use super::print;
 use crate::device::cpu::Cpu;
 use crate::explain::{Explanation, Request, Settings, explain};
 use crate::lvlm;
@@ -18,8 +18,14 @@ use crate::picture::Picture;
 use crate::report;
 
 /// Every file that an explanation can have.
-const FILES: [&str; 6] =
-    ["explanation.json", "tokens.png", "mask.npy", "saliency.png", "overlay.png", "curves.png"];
+const FILES: [&str; 6] = [
+    "explanation.json",
+    "tokens.png",
+    "mask.npy",
+    "saliency.png",
+    "overlay.png",
+    "curves.png",
+];
 
 #[derive(clap::Args)]
 pub(super) struct Options {
@@ -77,7 +83,11 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         note("no --model given: using the built-in demo model, which knows drawn shapes only");
     }
     if options.verbose {
-        note(&format!("{} on {} with {threads} threads", model.name(), model.device()));
+        note(&format!(
+            "{} on {} with {threads} threads",
+            model.name(),
+            model.device()
+        ));
     }
     let request = Request {
         picture: &picture,
@@ -103,17 +113,29 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     };
     let record = record(&context, &explanation);
     let json = text(&record)?;
-    folder.write(&files(&picture, &options.question, &explanation, &json)?, &FILES)?;
+    folder.write(
+        &files(&picture, &options.question, &explanation, &json)?,
+        &FILES,
+    )?;
     if options.verbose {
         let cost = &explanation.cost;
-        note(&format!("{} evaluations; seconds: {:?}", cost.evaluations, cost.seconds));
+        note(&format!(
+            "{} evaluations; seconds: {:?}",
+            cost.evaluations, cost.seconds
+        ));
     }
-    if options.json { print(&json) } else { print(&summary(options, &settings, &explanation)) }
+    if options.json {
+        print(&json)
+    } else {
+        print(&summary(options, &settings, &explanation))
+    }
 }
 
 fn text(record: &Value) -> Result<String, CliError> {
-    serde_json::to_string_pretty(record)
-        .map_err(|e| CliError::Write { path: FILES[0].into(), reason: e.to_string() })
+    serde_json::to_string_pretty(record).map_err(|e| CliError::Write {
+        path: FILES[0].into(),
+        reason: e.to_string(),
+    })
 }
 
 /// The folder's files, in memory.
@@ -126,7 +148,11 @@ fn files(
     let words: Vec<report::TokenShade> = explanation
         .tokens
         .iter()
-        .map(|t| report::TokenShade { text: &t.text, llr: t.llr, key: t.key })
+        .map(|t| report::TokenShade {
+            text: &t.text,
+            llr: t.llr,
+            key: t.key,
+        })
         .collect();
     let mut files = vec![
         (FILES[0], format!("{json}\n").into_bytes()),
@@ -136,8 +162,20 @@ fn files(
         let (size, saliency) = (mask.size(), mask.saliency());
         let (width, height) = (picture.width(), picture.height());
         files.push((FILES[2], npy(size, mask.values())?));
-        files.push((FILES[3], report::png(&report::saliency_grey(&saliency, size, width, height)?)?));
-        files.push((FILES[4], report::png(&report::overlay(picture.rgb(), width, height, &saliency, size)?)?));
+        files.push((
+            FILES[3],
+            report::png(&report::saliency_grey(&saliency, size, width, height)?)?,
+        ));
+        files.push((
+            FILES[4],
+            report::png(&report::overlay(
+                picture.rgb(),
+                width,
+                height,
+                &saliency,
+                size,
+            )?)?,
+        ));
     }
     if let Some(curves) = &explanation.curves {
         let plot = report::CurvesPlot {
@@ -158,11 +196,18 @@ fn npy(size: usize, values: &[f64]) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let write = |bytes: &mut Vec<u8>| {
         let shape = [size as u64, size as u64];
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(bytes)
+            .begin_nd()?;
         writer.extend(values.iter().map(|&v| v as f32))?;
         writer.finish()
     };
-    write(&mut bytes).map_err(|e| CliError::Write { path: FILES[2].into(), reason: e.to_string() })?;
+    write(&mut bytes).map_err(|e| CliError::Write {
+        path: FILES[2].into(),
+        reason: e.to_string(),
+    })?;
     Ok(bytes)
 }
 
@@ -170,7 +215,12 @@ fn npy(size: usize, values: &[f64]) -> Result<Vec<u8>, CliError> {
 fn summary(options: &Options, settings: &Settings, explanation: &Explanation) -> String {
     let mut lines = vec![format!("answer: {}", explanation.answer.trim())];
     if explanation.image_dependent {
-        let keys: Vec<&str> = explanation.tokens.iter().filter(|t| t.key).map(|t| t.text.trim()).collect();
+        let keys: Vec<&str> = explanation
+            .tokens
+            .iter()
+            .filter(|t| t.key)
+            .map(|t| t.text.trim())
+            .collect();
         lines.push(format!("key tokens: {}", keys.join(", ")));
     } else {
         lines.push(format!(

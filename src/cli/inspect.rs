@@ -18,8 +18,10 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let inspection = inspect(&options.dir)?;
     if options.json {
-        let json = serde_json::to_string_pretty(&inspection)
-            .map_err(|e| CliError::Write { path: "standard output".into(), reason: e.to_string() })?;
+        let json = serde_json::to_string_pretty(&inspection).map_err(|e| CliError::Write {
+            path: "standard output".into(),
+            reason: e.to_string(),
+        })?;
         print(&json)?;
     } else {
         print(inspection.to_string().trim_end())?;
@@ -27,6 +29,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     if inspection.is_complete() {
         Ok(())
     } else {
-        Err(CliError::Incomplete { path: options.dir.display().to_string() })
+        Err(CliError::Incomplete {
+            path: options.dir.display().to_string(),
+        })
     }
 }

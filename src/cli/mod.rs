@@ -51,7 +51,10 @@ fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(CliError::Write { path: "standard output".into(), reason: error.to_string() }),
+        Err(error) => Err(CliError::Write {
+            path: "standard output".into(),
+            reason: error.to_string(),
+        }),
         Ok(()) => Ok(()),
     }
 }

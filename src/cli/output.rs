@@ -21,10 +21,17 @@ impl OutputFolder {
     /// # Errors
     /// [`CliError::Folder`] when it cannot be made or written to.
     pub fn prepare(path: &Path) -> Result<OutputFolder, CliError> {
-        let failed =
-            |e: std::io::Error| CliError::Folder { path: path.display().to_string(), reason: e.to_string() };
-        let missing = path.ancestors().take_while(|a| !a.as_os_str().is_empty() && !a.exists());
-        let folder = OutputFolder { path: path.to_path_buf(), made: missing.map(Path::to_path_buf).collect() };
+        let failed = |e: std::io::Error| CliError::Folder {
+            path: path.display().to_string(),
+            reason: e.to_string(),
+        };
+        let missing = path
+            .ancestors()
+            .take_while(|a| !a.as_os_str().is_empty() && !a.exists());
+        let folder = OutputFolder {
+            path: path.to_path_buf(),
+            made: missing.map(Path::to_path_buf).collect(),
+        };
         fs::create_dir_all(path).map_err(failed)?;
         NamedTempFile::new_in(path).map_err(failed)?;
         Ok(folder)
@@ -49,14 +56,23 @@ impl OutputFolder {
                 readable_as_others(&file)?;
                 Ok(file)
             };
-            written.push((name, write().map_err(|e: std::io::Error| failed(name, e.to_string()))?));
+            written.push((
+                name,
+                write().map_err(|e: std::io::Error| failed(name, e.to_string()))?,
+            ));
         }
         for (name, file) in written {
-            file.persist(self.path.join(name)).map_err(|e| failed(name, e.error.to_string()))?;
+            file.persist(self.path.join(name))
+                .map_err(|e| failed(name, e.error.to_string()))?;
         }
-        for name in stale.iter().filter(|name| files.iter().all(|(written, _)| written != *name)) {
+        for name in stale
+            .iter()
+            .filter(|name| files.iter().all(|(written, _)| written != *name))
+        {
             match fs::remove_file(self.path.join(name)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(name, e.to_string())),
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed(name, e.to_string()));
+                }
                 _ => {}
             }
         }
@@ -71,7 +87,8 @@ fn readable_as_others(file: &NamedTempFile) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let folder = file.path().parent().unwrap_or(Path::new("."));
     let mode = fs::metadata(folder)?.permissions().mode() & 0o666;
-    file.as_file().set_permissions(fs::Permissions::from_mode(mode | 0o600))
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(mode | 0o600))
 }
 
 #[cfg(not(unix))]

@@ -12,7 +12,13 @@ pub(super) struct Bars {
 impl Bars {
     /// Shows nothing when `quiet`.
     pub fn new(quiet: bool) -> Bars {
-        Bars { bar: if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() } }
+        Bars {
+            bar: if quiet {
+                ProgressBar::hidden()
+            } else {
+                ProgressBar::no_length()
+            },
+        }
     }
 
     /// Takes the bar off the screen.
@@ -42,7 +48,9 @@ impl Progress for Bars {
             }
         };
         // The templates are constants that parse; the default style would do otherwise.
-        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         self.bar.set_message(name);
         self.bar.set_prefix(unit);
         self.bar.tick();

@@ -41,5 +41,13 @@ pub(crate) fn expect(
     expected: impl FnOnce() -> String,
     found: impl FnOnce() -> String,
 ) -> Result<(), DeviceError> {
-    if holds { Ok(()) } else { Err(DeviceError::Shape { operation, expected: expected(), found: found() }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(DeviceError::Shape {
+            operation,
+            expected: expected(),
+            found: found(),
+        })
+    }
 }

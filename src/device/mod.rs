@@ -72,7 +72,12 @@ pub trait Device: Send + Sync + 'static {
     ///
     /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
     /// `b * w + x * (1 - w)` (reveal), plus noise.
-    fn blend(&self, pictures: &Self::Pictures, masks: Masks, blends: &[Blend]) -> Result<Self::Matrix>;
+    fn blend(
+        &self,
+        pictures: &Self::Pictures,
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<Self::Matrix>;
     /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches. Each blend is summed on its
     /// own and the sums are added in the order of the blends, so how a batch was cut does not show.
     fn blend_vjp(
@@ -128,7 +133,10 @@ pub trait Device: Send + Sync + 'static {
         prefix: Option<(&Self::Matrix, &Self::Matrix)>,
     ) -> Result<(Self::Matrix, Self::Matrix)>;
     /// Gradients with respect to q, k and v; the prefix is constant. `out` and `lse` are what `attention` returned.
-    #[expect(clippy::too_many_arguments, reason = "the operands of one fused operation")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the operands of one fused operation"
+    )]
     fn attention_vjp(
         &self,
         shape: &AttentionShape,
@@ -163,7 +171,12 @@ pub trait Device: Send + Sync + 'static {
     ) -> Result<Self::Matrix>;
     /// Root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`. Returns y and per row the
     /// reciprocal root mean square `[n, 1]`.
-    fn rms_norm(&self, x: &Self::Matrix, gain: &Self::Matrix, eps: f64) -> Result<(Self::Matrix, Self::Matrix)>;
+    fn rms_norm(
+        &self,
+        x: &Self::Matrix,
+        gain: &Self::Matrix,
+        eps: f64,
+    ) -> Result<(Self::Matrix, Self::Matrix)>;
     /// `dx + onto` of `rms_norm`.
     fn rms_norm_vjp(
         &self,
@@ -179,9 +192,19 @@ pub trait Device: Send + Sync + 'static {
     /// `y = f(x)` element by element.
     fn activation(&self, kind: Activation, x: &Self::Matrix) -> Result<Self::Matrix>;
     /// `dx = dy * f'(x)`.
-    fn activation_vjp(&self, kind: Activation, x: &Self::Matrix, dy: Self::Matrix) -> Result<Self::Matrix>;
+    fn activation_vjp(
+        &self,
+        kind: Activation,
+        x: &Self::Matrix,
+        dy: Self::Matrix,
+    ) -> Result<Self::Matrix>;
     /// `y = f(gate) * up` element by element.
-    fn gate(&self, kind: Activation, gate: &Self::Matrix, up: &Self::Matrix) -> Result<Self::Matrix>;
+    fn gate(
+        &self,
+        kind: Activation,
+        gate: &Self::Matrix,
+        up: &Self::Matrix,
+    ) -> Result<Self::Matrix>;
     /// Gradients of `gate` with respect to gate and up.
     fn gate_vjp(
         &self,
@@ -199,7 +222,12 @@ pub trait Device: Send + Sync + 'static {
     fn write_rows(&self, target: &mut Self::Matrix, at: usize, x: &Self::Matrix) -> Result<()>;
     /// Per sequence, `y = map x + constant`: x `[batch * map.inputs, c]`, constant `[map.outputs, c]` the same for every
     /// sequence, y `[batch * map.outputs, c]`.
-    fn mix_rows(&self, x: &Self::Matrix, map: &RowMap, constant: Option<&Self::Matrix>) -> Result<Self::Matrix>;
+    fn mix_rows(
+        &self,
+        x: &Self::Matrix,
+        map: &RowMap,
+        constant: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
     /// `dx = map^T dy + onto` per sequence.
     fn mix_rows_vjp(
         &self,

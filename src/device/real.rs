@@ -146,7 +146,10 @@ mod tests {
         while x < 88.7 {
             let exact = f64::from(x).exp();
             let ulp = f64::from(f32::EPSILON) * exact;
-            assert!((f64::from(Real::exp(x)) - exact).abs() <= 2.0 * ulp, "exp({x})");
+            assert!(
+                (f64::from(Real::exp(x)) - exact).abs() <= 2.0 * ulp,
+                "exp({x})"
+            );
             x += 0.013_7;
         }
         assert_eq!(Real::exp(f32::NEG_INFINITY), 0.0);

@@ -119,7 +119,11 @@ impl RowMap {
                 backward[i].push((o, w));
             }
         }
-        RowMap { inputs, forward, backward }
+        RowMap {
+            inputs,
+            forward,
+            backward,
+        }
     }
 
     /// Output row r is input row `rows[r]`, or nothing (zero) where that is `None`.
@@ -127,7 +131,12 @@ impl RowMap {
     /// # Panics
     /// As [`RowMap::new`].
     pub fn select(inputs: usize, rows: impl IntoIterator<Item = Option<usize>>) -> RowMap {
-        RowMap::new(inputs, rows.into_iter().map(|r| r.map(|i| (i, 1.0)).into_iter().collect()).collect())
+        RowMap::new(
+            inputs,
+            rows.into_iter()
+                .map(|r| r.map(|i| (i, 1.0)).into_iter().collect())
+                .collect(),
+        )
     }
 
     /// Rows per sequence before.

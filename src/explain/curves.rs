@@ -64,20 +64,29 @@ pub fn deletion_insertion(
             fraction.push(done.min(cells) as f64 / cells as f64);
         }
         let blend = |direction| {
-            move |m| Blend { sampling: Sampling::One(m), direction, alpha: 1.0, noise: None }
+            move |m| Blend {
+                sampling: Sampling::One(m),
+                direction,
+                alpha: 1.0,
+                noise: None,
+            }
         };
         let blends: Vec<Blend> = (0..masks.len())
             .map(blend(Direction::Keep))
             .chain((0..masks.len()).map(blend(Direction::Reveal)))
             .collect();
-        let masks = Masks { size: mask.size(), values: &masks };
+        let masks = Masks {
+            size: mask.size(),
+            values: &masks,
+        };
         let values = session.log_probabilities(masks, &blends, keys, evaluated)?;
         let (removed, revealed) = values.split_at(values.len() / 2);
         deletion.extend(removed.iter().map(|v| mean_probability(v)));
         insertion.extend(revealed.iter().map(|v| mean_probability(v)));
     }
     let range = from - to;
-    let score = |curve: &[f64]| (range >= LEAST_RANGE).then(|| (area(&fraction, curve) - to) / range);
+    let score =
+        |curve: &[f64]| (range >= LEAST_RANGE).then(|| (area(&fraction, curve) - to) / range);
     let reason = (range < LEAST_RANGE).then(|| {
         format!(
             "the key tokens' mean probability is {from:.4} with the picture and {to:.4} with the baseline: a difference \
@@ -85,7 +94,14 @@ pub fn deletion_insertion(
         )
     });
     let (deletion_score, insertion_score) = (score(&deletion), score(&insertion));
-    Ok(Curves { fraction, deletion, insertion, deletion_score, insertion_score, reason })
+    Ok(Curves {
+        fraction,
+        deletion,
+        insertion,
+        deletion_score,
+        insertion_score,
+        reason,
+    })
 }
 
 fn mean_probability(log_probabilities: &[f64]) -> f64 {
@@ -95,5 +111,9 @@ fn mean_probability(log_probabilities: &[f64]) -> f64 {
 /// Area under a curve by the trapezoid rule. The fractions go from 0 to 1, so normalising the curve and normalising its
 /// area are the same.
 fn area(fraction: &[f64], curve: &[f64]) -> f64 {
-    fraction.windows(2).zip(curve.windows(2)).map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum()
+    fraction
+        .windows(2)
+        .zip(curve.windows(2))
+        .map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0)
+        .sum()
 }

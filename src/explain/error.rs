@@ -28,6 +28,8 @@ pub enum ExplainError {
         found: usize,
     },
     /// The model answered with nothing.
-    #[error("answer: the model ended its answer at once, so there is nothing to explain; give one with --answer")]
+    #[error(
+        "answer: the model ended its answer at once, so there is nothing to explain; give one with --answer"
+    )]
     NoAnswer,
 }

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::igos::blends_per_iteration;
 use super::{
-    Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves, deletion_insertion, igos, key_tokens,
+    Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
+    deletion_insertion, igos, key_tokens,
 };
 use crate::device::{Blend, Direction, Masks, Sampling};
-use crate::lvlm::{LvlmError, Lvlm, SessionOptions};
+use crate::lvlm::{Lvlm, LvlmError, SessionOptions};
 use crate::picture::Picture;
 
 /// What is to be explained.
@@ -77,7 +78,9 @@ pub struct Explanation {
 impl Explanation {
     /// The key tokens' places in the answer.
     pub fn keys(&self) -> Vec<usize> {
-        (0..self.tokens.len()).filter(|&t| self.tokens[t].key).collect()
+        (0..self.tokens.len())
+            .filter(|&t| self.tokens[t].key)
+            .collect()
     }
 }
 
@@ -148,14 +151,25 @@ fn round(duration: Duration) -> f64 {
 /// # Errors
 /// A setting outside its range, an empty or overlong question, too small a memory budget, a model whose output is not
 /// finite, keys that the answer does not have.
-pub fn explain(model: &dyn Lvlm, request: &Request, progress: &mut dyn Progress) -> Result<Explanation> {
+pub fn explain(
+    model: &dyn Lvlm,
+    request: &Request,
+    progress: &mut dyn Progress,
+) -> Result<Explanation> {
     let settings = request.settings;
     settings.validate()?;
-    let mut clock = Clock { progress, cost: Cost::default(), started: None };
+    let mut clock = Clock {
+        progress,
+        cost: Cost::default(),
+        started: None,
+    };
     clock.begin(Stage::Prepare, None);
     let prompt = model.prompt(request.question)?;
     let baseline = settings.baseline.of(request.picture, settings.seed);
-    let options = SessionOptions { mask_size: settings.mask_size, memory_budget: settings.memory_budget };
+    let options = SessionOptions {
+        mask_size: settings.mask_size,
+        memory_budget: settings.memory_budget,
+    };
     let mut session = model.start(request.picture, &baseline, &prompt, options)?;
     drop(baseline);
 
@@ -164,7 +178,8 @@ pub fn explain(model: &dyn Lvlm, request: &Request, progress: &mut dyn Progress)
     let ids = match request.answer {
         Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
         None => {
-            let ids = session.generate(settings.max_new_tokens, &mut || clock.progress.advance(1))?;
+            let ids =
+                session.generate(settings.max_new_tokens, &mut || clock.progress.advance(1))?;
             if ids.is_empty() {
                 return Err(ExplainError::NoAnswer);
             }
@@ -174,20 +189,26 @@ pub fn explain(model: &dyn Lvlm, request: &Request, progress: &mut dyn Progress)
     session.set_answer(&ids)?;
 
     clock.begin(Stage::Select, Some(2));
-    let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| clock.evaluated(n))?;
+    let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| {
+        clock.evaluated(n)
+    })?;
     let texts: Vec<String> = ids.iter().map(|&id| tokenizer.decode_token(id)).collect();
     let keys = match request.keys {
         None => key_tokens(&image, &base, &texts, settings.threshold),
         Some(given) => chosen(given, ids.len())?,
     };
-    let tokens = ids.iter().zip(texts).enumerate().map(|(t, (&id, text))| AnswerToken {
-        id,
-        text,
-        logp_image: image[t],
-        logp_baseline: base[t],
-        llr: image[t] - base[t],
-        key: keys.contains(&t),
-    });
+    let tokens = ids
+        .iter()
+        .zip(texts)
+        .enumerate()
+        .map(|(t, (&id, text))| AnswerToken {
+            id,
+            text,
+            logp_image: image[t],
+            logp_baseline: base[t],
+            llr: image[t] - base[t],
+            key: keys.contains(&t),
+        });
     let mut explanation = Explanation {
         prompt: prompt.text,
         answer: tokenizer.decode(&ids),
@@ -201,16 +222,27 @@ pub fn explain(model: &dyn Lvlm, request: &Request, progress: &mut dyn Progress)
 
     if !keys.is_empty() {
         let known = settings.optimizer == OptimizerKind::Nag;
-        clock.begin(Stage::Optimise, known.then(|| settings.iterations * blends_per_iteration(settings)));
-        let mask = igos(&*session, &keys, settings, &mut |n| clock.evaluated(n), &mut |_, parts, _| {
-            explanation.iterations.push(parts);
-        })?;
+        clock.begin(
+            Stage::Optimise,
+            known.then(|| settings.iterations * blends_per_iteration(settings)),
+        );
+        let mask = igos(
+            &*session,
+            &keys,
+            settings,
+            &mut |n| clock.evaluated(n),
+            &mut |_, parts, _| {
+                explanation.iterations.push(parts);
+            },
+        )?;
         if settings.curves {
             clock.begin(Stage::Curves, Some(curves::blends(mask.values().len())));
             let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
             let (picture, baseline) = (of_keys(&image), of_keys(&base));
             let evaluated = &mut |n| clock.evaluated(n);
-            explanation.curves = Some(deletion_insertion(&*session, &mask, &keys, &picture, &baseline, evaluated)?);
+            explanation.curves = Some(deletion_insertion(
+                &*session, &mask, &keys, &picture, &baseline, evaluated,
+            )?);
         }
         explanation.mask = Some(mask);
     }
@@ -227,18 +259,37 @@ fn both_pictures(
     evaluated: &mut dyn FnMut(usize),
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let ones = [vec![1.0; size * size]];
-    let whole = |direction| Blend { sampling: Sampling::One(0), direction, alpha: 1.0, noise: None };
+    let whole = |direction| Blend {
+        sampling: Sampling::One(0),
+        direction,
+        alpha: 1.0,
+        noise: None,
+    };
     let blends = [whole(Direction::Keep), whole(Direction::Reveal)];
     let all: Vec<usize> = (0..tokens).collect();
-    let values = session.log_probabilities(Masks { size, values: &ones }, &blends, &all, evaluated)?;
+    let values = session.log_probabilities(
+        Masks {
+            size,
+            values: &ones,
+        },
+        &blends,
+        &all,
+        evaluated,
+    )?;
     let mut values = values.into_iter();
-    Ok((values.next().unwrap_or_default(), values.next().unwrap_or_default()))
+    Ok((
+        values.next().unwrap_or_default(),
+        values.next().unwrap_or_default(),
+    ))
 }
 
 /// Keys given by the user, in order and without doubles.
 fn chosen(given: &[usize], tokens: usize) -> Result<Vec<usize>> {
     if let Some(&found) = given.iter().find(|&&t| t >= tokens) {
-        return Err(ExplainError::Key { last: tokens - 1, found });
+        return Err(ExplainError::Key {
+            last: tokens - 1,
+            found,
+        });
     }
     let mut keys = given.to_vec();
     keys.sort_unstable();

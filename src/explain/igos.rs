@@ -30,21 +30,35 @@ pub fn igos(
     each: &mut dyn FnMut(usize, Iteration, &Mask),
 ) -> Result<Mask> {
     let (view, pixels) = session.first_view();
-    let regulariser = Regulariser::new(view, pixels, [settings.l1, settings.l2, settings.l3], settings.gamma);
-    let objective = Objective { session, regulariser: &regulariser, settings, keys };
+    let regulariser = Regulariser::new(
+        view,
+        pixels,
+        [settings.l1, settings.l2, settings.l3],
+        settings.gamma,
+    );
+    let objective = Objective {
+        session,
+        regulariser: &regulariser,
+        settings,
+        keys,
+    };
     let cells = settings.mask_size * settings.mask_size;
     let count = match settings.method {
         Method::IgosPlus => 1,
         Method::IgosPlusPlus => 2,
     };
     let mut masks = vec![Mask::new(settings.mask_size, vec![1.0; cells]); count];
-    let mut nesterov: Vec<_> = (0..count).map(|_| Nesterov::new(settings.lr, settings.momentum, cells)).collect();
+    let mut nesterov: Vec<_> = (0..count)
+        .map(|_| Nesterov::new(settings.lr, settings.momentum, cells))
+        .collect();
     for i in 0..settings.iterations {
         let at = objective.evaluate(&masks, i, true, true, evaluated)?;
         masks = match settings.optimizer {
             OptimizerKind::Nag => {
                 let steps = nesterov.iter_mut().zip(&masks).zip(&at.gradients);
-                steps.map(|((nesterov, mask), gradient)| nesterov.step(mask, gradient, i)).collect()
+                steps
+                    .map(|((nesterov, mask), gradient)| nesterov.step(mask, gradient, i))
+                    .collect()
             }
             OptimizerKind::LineSearch => {
                 let start = if settings.noise > 0.0 {
@@ -53,11 +67,17 @@ pub fn igos(
                     at.loss
                 };
                 line_search(&masks, &at.gradients, settings.lr, start, |masks| {
-                    Ok::<_, ExplainError>(objective.evaluate(masks, i, false, false, evaluated)?.loss)
+                    Ok::<_, ExplainError>(
+                        objective.evaluate(masks, i, false, false, evaluated)?.loss,
+                    )
                 })?
             }
         };
-        let parts = Iteration { deletion: at.deletion, insertion: at.insertion, regulariser: at.regulariser };
+        let parts = Iteration {
+            deletion: at.deletion,
+            insertion: at.insertion,
+            regulariser: at.regulariser,
+        };
         each(i, parts, &Objective::result(&masks));
     }
     Ok(Objective::result(&masks))

@@ -1,7 +1,9 @@
 //! Which tokens of an answer rest on the picture.
 
 /// Words that carry no content of their own, by text so that it holds for every tokenizer.
-const FUNCTION_WORDS: [&str; 15] = ["", ".", ",", "-", "(", ")", "the", "and", "of", "a", "an", "this", "that", "is", "with"];
+const FUNCTION_WORDS: [&str; 15] = [
+    "", ".", ",", "-", "(", ")", "the", "and", "of", "a", "an", "this", "that", "is", "with",
+];
 
 /// Whether a token's text, stripped and in lower case, is a function word or punctuation.
 pub fn is_function_word(text: &str) -> bool {
@@ -14,7 +16,11 @@ pub fn is_function_word(text: &str) -> bool {
 /// `image` and `baseline` are log-probabilities, `texts` the tokens' texts; all of one length.
 pub fn key_tokens(image: &[f64], baseline: &[f64], texts: &[String], threshold: f64) -> Vec<usize> {
     if let ([image], [baseline]) = (image, baseline) {
-        return if baseline.exp() <= 0.5 * image.exp() { vec![0] } else { Vec::new() };
+        return if baseline.exp() <= 0.5 * image.exp() {
+            vec![0]
+        } else {
+            Vec::new()
+        };
     }
     let ratios = image.iter().zip(baseline).map(|(i, b)| i - b);
     ratios

@@ -14,7 +14,10 @@ impl Mask {
     /// When `values` has another length.
     pub fn new(size: usize, values: Vec<f64>) -> Mask {
         assert_eq!(values.len(), size * size, "a mask of {size} cells a side");
-        Mask { size, values: values.into_iter().map(|v| v.clamp(0.0, 1.0)).collect() }
+        Mask {
+            size,
+            values: values.into_iter().map(|v| v.clamp(0.0, 1.0)).collect(),
+        }
     }
 
     /// Cells per side.

@@ -32,7 +32,11 @@ pub(super) struct Objective<'a> {
 impl Objective<'_> {
     /// Deletion and insertion of the mask come first; what iGOS++ adds after them.
     fn paths(&self) -> Vec<Path> {
-        let path = |sampling, direction, weight| Path { sampling, direction, weight };
+        let path = |sampling, direction, weight| Path {
+            sampling,
+            direction,
+            weight,
+        };
         match self.settings.method {
             Method::IgosPlus => vec![
                 path(Sampling::One(0), Direction::Keep, 1.0),
@@ -47,14 +51,18 @@ impl Objective<'_> {
         }
     }
 
-
     /// The mask that is the result: the one, or the product of the two.
     pub fn result(masks: &[Mask]) -> Mask {
         let first = &masks[0];
         match masks.get(1) {
             None => first.clone(),
             Some(second) => {
-                let values = first.values().iter().zip(second.values()).map(|(a, b)| a * b).collect();
+                let values = first
+                    .values()
+                    .iter()
+                    .zip(second.values())
+                    .map(|(a, b)| a * b)
+                    .collect();
                 Mask::new(first.size(), values)
             }
         }
@@ -79,20 +87,34 @@ impl Objective<'_> {
                     sampling: path.sampling,
                     direction: path.direction,
                     alpha: (n + 1) as f64 / steps as f64,
-                    noise: (deviation > 0.0).then_some(Noise { deviation, seed: self.settings.seed, stream }),
+                    noise: (deviation > 0.0).then_some(Noise {
+                        deviation,
+                        seed: self.settings.seed,
+                        stream,
+                    }),
                 });
                 weights.push(path.weight / steps as f64);
             }
         }
         let values: Vec<Vec<f64>> = masks.iter().map(|m| m.values().to_vec()).collect();
-        let on_device = Masks { size: masks[0].size(), values: &values };
+        let on_device = Masks {
+            size: masks[0].size(),
+            values: &values,
+        };
         let (log_probabilities, mut gradients) = if gradient {
-            self.session.gradient(on_device, &blends, &weights, self.keys, evaluated)?
+            self.session
+                .gradient(on_device, &blends, &weights, self.keys, evaluated)?
         } else {
-            (self.session.log_probabilities(on_device, &blends, self.keys, evaluated)?, Vec::new())
+            (
+                self.session
+                    .log_probabilities(on_device, &blends, self.keys, evaluated)?,
+                Vec::new(),
+            )
         };
         let mean = |p: usize| {
-            let scores = log_probabilities[p * steps..(p + 1) * steps].iter().map(|tokens| tokens.iter().sum::<f64>());
+            let scores = log_probabilities[p * steps..(p + 1) * steps]
+                .iter()
+                .map(|tokens| tokens.iter().sum::<f64>());
             scores.sum::<f64>() / steps as f64
         };
         let result = Self::result(masks);
@@ -104,7 +126,18 @@ impl Objective<'_> {
                 *g += s * other.map_or(1.0, |o| o[cell]);
             }
         }
-        let loss = paths.iter().enumerate().map(|(p, path)| path.weight * mean(p)).sum::<f64>() + regulariser;
-        Ok(Evaluated { deletion: mean(0), insertion: mean(1), regulariser, loss, gradients })
+        let loss = paths
+            .iter()
+            .enumerate()
+            .map(|(p, path)| path.weight * mean(p))
+            .sum::<f64>()
+            + regulariser;
+        Ok(Evaluated {
+            deletion: mean(0),
+            insertion: mean(1),
+            regulariser,
+            loss,
+            gradients,
+        })
     }
 }

@@ -12,14 +12,27 @@ pub(super) struct Nesterov {
 
 impl Nesterov {
     pub fn new(lr: f64, momentum: f64, cells: usize) -> Nesterov {
-        Nesterov { lr, momentum, previous: vec![0.0; cells] }
+        Nesterov {
+            lr,
+            momentum,
+            previous: vec![0.0; cells],
+        }
     }
 
     /// The mask after iteration i.
     pub fn step(&mut self, mask: &Mask, gradient: &[f64], iteration: usize) -> Mask {
         let carried = iteration as f64 / (iteration as f64 + self.momentum);
-        let current: Vec<f64> = mask.values().iter().zip(gradient).map(|(m, g)| m - self.lr * g).collect();
-        let next = current.iter().zip(&self.previous).map(|(c, p)| c + carried * (c - p)).collect();
+        let current: Vec<f64> = mask
+            .values()
+            .iter()
+            .zip(gradient)
+            .map(|(m, g)| m - self.lr * g)
+            .collect();
+        let next = current
+            .iter()
+            .zip(&self.previous)
+            .map(|(c, p)| c + carried * (c - p))
+            .collect();
         self.previous = current;
         Mask::new(mask.size(), next)
     }
@@ -44,7 +57,12 @@ pub(super) fn line_search<E>(
     let mut step = lr;
     loop {
         let moved = |(mask, gradient): (&Mask, &Vec<f64>)| {
-            let values = mask.values().iter().zip(gradient).map(|(m, g)| m - step * g).collect();
+            let values = mask
+                .values()
+                .iter()
+                .zip(gradient)
+                .map(|(m, g)| m - step * g)
+                .collect();
             Mask::new(mask.size(), values)
         };
         let next: Vec<Mask> = masks.iter().zip(gradients).map(moved).collect();

@@ -42,7 +42,15 @@ impl Regulariser {
                 across.push((0..3).map(weight).sum::<f64>() / 3.0);
             }
         }
-        Regulariser { view: *view, down, across, l1: l[0], l2: l[1], l3: l[2], gamma }
+        Regulariser {
+            view: *view,
+            down,
+            across,
+            l1: l[0],
+            l2: l[1],
+            l3: l[2],
+            gamma,
+        }
     }
 
     /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.
@@ -71,7 +79,13 @@ impl Regulariser {
         let (h, w) = (self.view.height, self.view.width);
         let sampled = self.view.sample(mask.values(), size);
         let mut d_sampled = vec![0.0; h * w];
-        value += variation(&sampled, h, w, Some((&self.down, &self.across)), &mut d_sampled);
+        value += variation(
+            &sampled,
+            h,
+            w,
+            Some((&self.down, &self.across)),
+            &mut d_sampled,
+        );
         self.view.accumulate(&d_sampled, size, &mut gradient);
         (value, gradient)
     }
@@ -79,7 +93,13 @@ impl Regulariser {
 
 /// `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, its gradient added to `gradient`. A mean over
 /// nothing is 0.
-fn variation(u: &[f64], h: usize, w: usize, weights: Option<(&[f64], &[f64])>, gradient: &mut [f64]) -> f64 {
+fn variation(
+    u: &[f64],
+    h: usize,
+    w: usize,
+    weights: Option<(&[f64], &[f64])>,
+    gradient: &mut [f64],
+) -> f64 {
     let mut value = 0.0;
     let mut step = |from: usize, to: usize, weight: f64, count: usize| {
         let (d, scale) = (u[from] - u[to], weight / count as f64);
@@ -90,7 +110,12 @@ fn variation(u: &[f64], h: usize, w: usize, weights: Option<(&[f64], &[f64])>, g
     for i in 0..h.saturating_sub(1) {
         for j in 0..w {
             let at = i * w + j;
-            step(at, at + w, weights.map_or(1.0, |(down, _)| down[at]), (h - 1) * w);
+            step(
+                at,
+                at + w,
+                weights.map_or(1.0, |(down, _)| down[at]),
+                (h - 1) * w,
+            );
         }
     }
     for i in 0..h {

@@ -104,8 +104,16 @@ impl Settings {
     /// [`ExplainError::Setting`] names the first that does not.
     pub fn validate(&self) -> Result<()> {
         let count = |setting, value: usize, most: usize| {
-            let found = || ExplainError::Setting { setting, expected: format!("1 to {most}"), found: value.to_string() };
-            if (1..=most).contains(&value) { Ok(()) } else { Err(found()) }
+            let found = || ExplainError::Setting {
+                setting,
+                expected: format!("1 to {most}"),
+                found: value.to_string(),
+            };
+            if (1..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(found())
+            }
         };
         count("mask-size", self.mask_size, LARGEST_MASK)?;
         count("steps", self.steps, 10_000)?;
@@ -113,8 +121,19 @@ impl Settings {
         count("max-new-tokens", self.max_new_tokens, 1_000_000)?;
         let number = |setting, value: f64, least: f64, open: bool| {
             let holds = value.is_finite() && if open { value > least } else { value >= least };
-            let expected = format!("a number {} {least}", if open { "above" } else { "of at least" });
-            if holds { Ok(()) } else { Err(ExplainError::Setting { setting, expected, found: value.to_string() }) }
+            let expected = format!(
+                "a number {} {least}",
+                if open { "above" } else { "of at least" }
+            );
+            if holds {
+                Ok(())
+            } else {
+                Err(ExplainError::Setting {
+                    setting,
+                    expected,
+                    found: value.to_string(),
+                })
+            }
         };
         number("l1", self.l1, 0.0, false)?;
         number("l2", self.l2, 0.0, false)?;

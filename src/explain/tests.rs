@@ -16,7 +16,14 @@ const VIEW: (usize, usize, usize) = (7, 11, 4);
 
 fn view() -> View {
     let (height, width, _) = VIEW;
-    View { height, width, resized_height: 9, resized_width: 11, offset_x: 0, offset_y: 1 }
+    View {
+        height,
+        width,
+        resized_height: 9,
+        resized_width: 11,
+        offset_x: 0,
+        offset_y: 1,
+    }
 }
 
 fn random(seed: u64, count: usize) -> Vec<f64> {
@@ -35,8 +42,15 @@ struct Quadratic {
 impl Quadratic {
     fn new() -> Quadratic {
         let (h, w, s) = VIEW;
-        let pixels = random(1, 3 * h * w).into_iter().map(|v| 0.2 * v as f32).collect();
-        Quadratic { view: view(), pixels, weights: (0..3).map(|t| random(10 + t, s * s)).collect() }
+        let pixels = random(1, 3 * h * w)
+            .into_iter()
+            .map(|v| 0.2 * v as f32)
+            .collect();
+        Quadratic {
+            view: view(),
+            pixels,
+            weights: (0..3).map(|t| random(10 + t, s * s)).collect(),
+        }
     }
 
     fn shown(masks: &Masks, blend: &Blend, cell: usize) -> f64 {
@@ -52,7 +66,10 @@ impl Quadratic {
 
     fn hidden(&self, masks: &Masks, blend: &Blend, token: usize) -> f64 {
         let weights = self.weights[token].iter().enumerate();
-        weights.map(|(cell, w)| w * (1.0 - Self::shown(masks, blend, cell))).sum::<f64>() / 16.0
+        weights
+            .map(|(cell, w)| w * (1.0 - Self::shown(masks, blend, cell)))
+            .sum::<f64>()
+            / 16.0
     }
 }
 
@@ -77,7 +94,12 @@ impl Session for Quadratic {
         evaluated: &mut dyn FnMut(usize),
     ) -> crate::lvlm::Result<LogProbabilities> {
         evaluated(blends.len());
-        let of = |blend| tokens.iter().map(|&t| -self.hidden(&masks, blend, t).powi(2)).collect();
+        let of = |blend| {
+            tokens
+                .iter()
+                .map(|&t| -self.hidden(&masks, blend, t).powi(2))
+                .collect()
+        };
         Ok(blends.iter().map(of).collect())
     }
 
@@ -89,9 +111,14 @@ impl Session for Quadratic {
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
     ) -> crate::lvlm::Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        let mut gradients: Vec<Vec<f64>> = masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
+        let mut gradients: Vec<Vec<f64>> =
+            masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
         for (blend, weight) in blends.iter().zip(weights) {
-            let sign = if blend.direction == Direction::Keep { blend.alpha } else { -blend.alpha };
+            let sign = if blend.direction == Direction::Keep {
+                blend.alpha
+            } else {
+                -blend.alpha
+            };
             for &t in tokens {
                 let slope = 2.0 * self.hidden(&masks, blend, t) * weight * sign / 16.0;
                 for (cell, w) in self.weights[t].iter().enumerate() {
@@ -105,7 +132,10 @@ impl Session for Quadratic {
                 }
             }
         }
-        Ok((self.log_probabilities(masks, blends, tokens, evaluated)?, gradients))
+        Ok((
+            self.log_probabilities(masks, blends, tokens, evaluated)?,
+            gradients,
+        ))
     }
 
     fn pixel_gradient(&self, _: &[usize]) -> crate::lvlm::Result<Vec<f64>> {
@@ -113,16 +143,29 @@ impl Session for Quadratic {
     }
 
     fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<Plan> {
-        Ok(Plan { batch: blends, keep: Keep::Everything, bytes: 0 })
+        Ok(Plan {
+            batch: blends,
+            keep: Keep::Everything,
+            bytes: 0,
+        })
     }
 }
 
 fn settings(method: Method) -> Settings {
-    Settings { method, mask_size: VIEW.2, steps: 3, noise: 0.0, ..Settings::default() }
+    Settings {
+        method,
+        mask_size: VIEW.2,
+        steps: 3,
+        noise: 0.0,
+        ..Settings::default()
+    }
 }
 
 fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
-    assert!((found - expected).abs() <= tolerance, "{what}: found {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() <= tolerance,
+        "{what}: found {found}, expected {expected}"
+    );
 }
 
 #[test]
@@ -137,14 +180,26 @@ fn the_regularisers_gradient_is_its_slope() {
             moved[cell] += step;
             regulariser.value_and_gradient(&Mask::new(4, moved), 2).0
         };
-        close(gradient[cell], (at(1e-5) - at(-1e-5)) / 2e-5, 1e-7, "regulariser");
+        close(
+            gradient[cell],
+            (at(1e-5) - at(-1e-5)) / 2e-5,
+            1e-7,
+            "regulariser",
+        );
     }
 }
 
 #[test]
 fn the_regularisers_terms() {
     // One pixel and one cell: no neighbours, so only the two terms about distance from 1 remain.
-    let one = View { height: 1, width: 1, resized_height: 1, resized_width: 1, offset_x: 0, offset_y: 0 };
+    let one = View {
+        height: 1,
+        width: 1,
+        resized_height: 1,
+        resized_width: 1,
+        offset_x: 0,
+        offset_y: 0,
+    };
     let regulariser = Regulariser::new(&one, &[0.0; 3], [2.0, 0.5, 10.0], 1.0);
     let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![0.25]), 3);
     let decayed = 0.5 * (-3.0f64).exp();
@@ -158,7 +213,14 @@ fn the_regularisers_terms() {
 #[test]
 fn bilateral_variation_of_a_flat_picture() {
     // Equal pixels: every weight is 1, so BTV is the mask's own variation twice, once by cells and once by pixels.
-    let flat = View { height: 2, width: 2, resized_height: 2, resized_width: 2, offset_x: 0, offset_y: 0 };
+    let flat = View {
+        height: 2,
+        width: 2,
+        resized_height: 2,
+        resized_width: 2,
+        offset_x: 0,
+        offset_y: 0,
+    };
     let regulariser = Regulariser::new(&flat, &[0.3; 12], [0.0, 0.0, 1.0], 1.0);
     let (value, _) = regulariser.bilateral_total_variation(&Mask::new(2, vec![1.0, 0.5, 0.0, 0.5]));
     // Down: 1 and 0; across: 0.5 and -0.5.
@@ -172,12 +234,19 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
     let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0);
     for method in [Method::IgosPlus, Method::IgosPlusPlus] {
         let settings = settings(method);
-        let objective = Objective { session: &model, regulariser: &regulariser, settings: &settings, keys: &[0, 2] };
+        let objective = Objective {
+            session: &model,
+            regulariser: &regulariser,
+            settings: &settings,
+            keys: &[0, 2],
+        };
         let count = if method == Method::IgosPlus { 1 } else { 2 };
         let values: Vec<Vec<f64>> = (0..count).map(|m| random(20 + m, 16)).collect();
         let at = |values: &[Vec<f64>], gradient| {
             let masks: Vec<Mask> = values.iter().map(|v| Mask::new(4, v.clone())).collect();
-            objective.evaluate(&masks, 1, true, gradient, &mut |_| {}).unwrap()
+            objective
+                .evaluate(&masks, 1, true, gradient, &mut |_| {})
+                .unwrap()
         };
         let gradients = at(&values, true).gradients;
         for mask in 0..values.len() {
@@ -188,7 +257,12 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
                     at(&moved, false).loss
                 };
                 let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                close(gradients[mask][cell], slope, 1e-7, &format!("{method:?}, mask {mask}, cell {cell}"));
+                close(
+                    gradients[mask][cell],
+                    slope,
+                    1e-7,
+                    &format!("{method:?}, mask {mask}, cell {cell}"),
+                );
             }
         }
     }
@@ -199,8 +273,15 @@ fn deletion_is_the_mean_over_the_path() {
     let model = Quadratic::new();
     let regulariser = Regulariser::new(&model.view, &model.pixels, [0.0; 3], 1.0);
     let settings = settings(Method::IgosPlus);
-    let objective = Objective { session: &model, regulariser: &regulariser, settings: &settings, keys: &[1] };
-    let at = objective.evaluate(&[Mask::new(4, vec![1.0; 16])], 0, true, false, &mut |_| {}).unwrap();
+    let objective = Objective {
+        session: &model,
+        regulariser: &regulariser,
+        settings: &settings,
+        keys: &[1],
+    };
+    let at = objective
+        .evaluate(&[Mask::new(4, vec![1.0; 16])], 0, true, false, &mut |_| {})
+        .unwrap();
     // With a mask of ones a share 1 - n/3 of token 1's weight is hidden at step n, or n/3 of it.
     let whole = model.weights[1].iter().sum::<f64>() / 16.0;
     let mean = |hidden: [f64; 3]| hidden.iter().map(|h| -(whole * h).powi(2)).sum::<f64>() / 3.0;
@@ -227,16 +308,25 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
     // f(m) = 50 (m - 0.5)^2 from m = 1: gradient 50, f = 12.5. A step of 0.05 or more overshoots to 0, f = 12.5 again.
     let f = |masks: &[Mask]| Ok::<f64, ()>(50.0 * (masks[0].values()[0] - 0.5).powi(2));
     let mut tried = Vec::new();
-    let next = line_search(&[Mask::new(1, vec![1.0])], &[vec![50.0]], 1.0, 12.5, |masks| {
-        tried.push(masks[0].values()[0]);
-        f(masks)
-    })
+    let next = line_search(
+        &[Mask::new(1, vec![1.0])],
+        &[vec![50.0]],
+        1.0,
+        12.5,
+        |masks| {
+            tried.push(masks[0].values()[0]);
+            f(masks)
+        },
+    )
     .unwrap();
     // Steps 1, 0.2 and 0.04 reach 0, 0 and 1 - 0.04 * 50 = 0 (clamped); 0.008 reaches 0.6.
     assert_eq!(tried.len(), 4);
     close(next[0].values()[0], 0.6, 1e-12, "line search");
     // Nothing falls: the search ends below its smallest step.
-    let stuck = line_search(&[Mask::new(1, vec![0.5])], &[vec![1.0]], 1.0, 0.0, |_| Ok::<f64, ()>(1.0)).unwrap();
+    let stuck = line_search(&[Mask::new(1, vec![0.5])], &[vec![1.0]], 1.0, 0.0, |_| {
+        Ok::<f64, ()>(1.0)
+    })
+    .unwrap();
     assert!(stuck[0].values()[0] > 0.5 - 1e-5);
 }
 
@@ -244,7 +334,12 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
 fn both_optimisers_lower_the_objective() {
     let model = Quadratic::new();
     for optimizer in [OptimizerKind::Nag, OptimizerKind::LineSearch] {
-        let settings = Settings { optimizer, lr: 0.5, iterations: 6, ..settings(Method::IgosPlus) };
+        let settings = Settings {
+            optimizer,
+            lr: 0.5,
+            iterations: 6,
+            ..settings(Method::IgosPlus)
+        };
         let mut losses = Vec::new();
         igos(&model, &[0, 1], &settings, &mut |_| {}, &mut |_, i, _| {
             losses.push(i.deletion - i.insertion);
@@ -256,7 +351,9 @@ fn both_optimisers_lower_the_objective() {
 
 #[test]
 fn key_tokens_gain_from_the_picture_and_carry_content() {
-    let texts: Vec<String> = [" The", " circle", " is", " red", "."].map(String::from).to_vec();
+    let texts: Vec<String> = [" The", " circle", " is", " red", "."]
+        .map(String::from)
+        .to_vec();
     let baseline = [-3.0, -3.0, -3.0, -3.0, -3.0];
     let image = [-0.5, -2.0, -0.5, -0.5, -0.5];
     // " The", " is" and "." carry nothing; " circle" gains exactly 1.0, which is not more than it.
@@ -264,7 +361,10 @@ fn key_tokens_gain_from_the_picture_and_carry_content() {
     assert_eq!(key_tokens(&image, &baseline, &texts, 0.9), [1, 3]);
     let one = [String::from(" red")];
     assert_eq!(key_tokens(&[0.4f64.ln()], &[0.2f64.ln()], &one, 1.0), [0]);
-    assert_eq!(key_tokens(&[0.4f64.ln()], &[0.21f64.ln()], &one, 1.0), [] as [usize; 0]);
+    assert_eq!(
+        key_tokens(&[0.4f64.ln()], &[0.21f64.ln()], &one, 1.0),
+        [] as [usize; 0]
+    );
     assert!(is_function_word(" THE ") && !is_function_word(" red"));
 }
 
@@ -272,27 +372,54 @@ fn key_tokens_gain_from_the_picture_and_carry_content() {
 fn cells_go_in_ascending_order_equal_ones_by_place() {
     let mask = Mask::new(2, vec![0.5, 0.0, 0.5, 0.0]);
     assert_eq!(mask.ascending(), [1, 3, 0, 2]);
-    assert_eq!(Mask::new(1, vec![2.0]).values(), [1.0], "values are clamped");
+    assert_eq!(
+        Mask::new(1, vec![2.0]).values(),
+        [1.0],
+        "values are clamped"
+    );
 }
 
 #[test]
 fn curves_of_a_mask_and_when_their_scores_are_undefined() {
     let model = Quadratic::new();
     let mask = Mask::new(4, random(5, 16));
-    let (picture, baseline) = ([0.0], [-model.weights[0].iter().sum::<f64>().powi(2) / 256.0]);
+    let (picture, baseline) = (
+        [0.0],
+        [-model.weights[0].iter().sum::<f64>().powi(2) / 256.0],
+    );
     let curves = deletion_insertion(&model, &mask, &[0], &picture, &baseline, &mut |_| {}).unwrap();
     assert_eq!(curves.fraction.len(), 17);
     close(curves.fraction[1], 1.0 / 16.0, 1e-12, "fraction");
     // The most needed cell goes first.
     let first = mask.ascending()[0];
     let hidden = model.weights[0][first] / 16.0;
-    close(curves.deletion[1], (-hidden * hidden).exp(), 1e-12, "first cell removed");
-    close(curves.deletion[16], baseline[0].exp(), 1e-12, "all removed is the baseline");
-    close(curves.insertion[16], 1.0, 1e-12, "all revealed is the picture");
+    close(
+        curves.deletion[1],
+        (-hidden * hidden).exp(),
+        1e-12,
+        "first cell removed",
+    );
+    close(
+        curves.deletion[16],
+        baseline[0].exp(),
+        1e-12,
+        "all removed is the baseline",
+    );
+    close(
+        curves.insertion[16],
+        1.0,
+        1e-12,
+        "all revealed is the picture",
+    );
     let normal = |s: &f64| (s - curves.deletion[16]) / (1.0 - curves.deletion[16]);
     let points: Vec<f64> = curves.deletion.iter().map(normal).collect();
     let area: f64 = points.windows(2).map(|p| (p[0] + p[1]) / 32.0).sum();
-    close(curves.deletion_score.unwrap(), area, 1e-12, "area under the normalised curve");
+    close(
+        curves.deletion_score.unwrap(),
+        area,
+        1e-12,
+        "area under the normalised curve",
+    );
     let alike = deletion_insertion(&model, &mask, &[0], &[-1.0], &[-1.02], &mut |_| {}).unwrap();
     assert_eq!((alike.deletion_score, alike.insertion_score), (None, None));
     assert!(alike.reason.unwrap().contains("too small"));

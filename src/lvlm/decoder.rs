@@ -4,7 +4,9 @@ use super::Result;
 use super::load::Loader;
 use crate::checkpoint::{LlamaConfig, LlavaConfig, RopeScaling};
 use crate::device::{Device, Matrix, RowMap};
-use crate::nn::{Attention, Block, Keep, KeyValues, Kept, Mlp, NnError, Norm, Queries, Sequence, Stack};
+use crate::nn::{
+    Attention, Block, Keep, Kept, KeyValues, Mlp, NnError, Norm, Queries, Sequence, Stack,
+};
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
 pub(super) struct Decoder<D: Device> {
@@ -41,18 +43,31 @@ impl<D: Device> Decoder<D> {
     pub fn load(loader: &Loader<D>, config: &LlavaConfig) -> Result<Decoder<D>> {
         let (llama, names) = (&config.text, &loader.checkpoint.names);
         let (prefix, hidden, eps) = (&names.decoder, llama.hidden, llama.rms_norm_eps);
-        let (queries, keys) = (llama.heads * llama.head_dim, llama.kv_heads * llama.head_dim);
+        let (queries, keys) = (
+            llama.heads * llama.head_dim,
+            llama.kv_heads * llama.head_dim,
+        );
         let frequencies = frequencies(llama);
         let blocks = (0..llama.layers)
             .map(|i| {
                 let name = format!("{prefix}layers.{i}");
                 let attention = |part: &str, out, inside| {
-                    loader.linear(&format!("{name}.self_attn.{part}"), out, inside, llama.attention_bias)
+                    loader.linear(
+                        &format!("{name}.self_attn.{part}"),
+                        out,
+                        inside,
+                        llama.attention_bias,
+                    )
                 };
-                let mlp =
-                    |part: &str, out, inside| loader.linear(&format!("{name}.mlp.{part}"), out, inside, llama.mlp_bias);
+                let mlp = |part: &str, out, inside| {
+                    loader.linear(&format!("{name}.mlp.{part}"), out, inside, llama.mlp_bias)
+                };
                 Ok(Block {
-                    attention_norm: loader.rms_norm(&format!("{name}.input_layernorm"), hidden, eps)?,
+                    attention_norm: loader.rms_norm(
+                        &format!("{name}.input_layernorm"),
+                        hidden,
+                        eps,
+                    )?,
                     attention: Attention {
                         query: attention("q_proj", queries, hidden)?,
                         key: attention("k_proj", keys, hidden)?,
@@ -63,7 +78,11 @@ impl<D: Device> Decoder<D> {
                         head_dim: llama.head_dim,
                         rope: Some(frequencies.clone()),
                     },
-                    mlp_norm: loader.rms_norm(&format!("{name}.post_attention_layernorm"), hidden, eps)?,
+                    mlp_norm: loader.rms_norm(
+                        &format!("{name}.post_attention_layernorm"),
+                        hidden,
+                        eps,
+                    )?,
                     mlp: Mlp::Gated {
                         gate: mlp("gate_proj", llama.intermediate, hidden)?,
                         up: mlp("up_proj", llama.intermediate, hidden)?,
@@ -75,10 +94,17 @@ impl<D: Device> Decoder<D> {
             })
             .collect::<Result<_>>()?;
         let table = format!("{prefix}embed_tokens.weight");
-        let head = if llama.tied_embeddings { &table } else { names.head_or_default() };
+        let head = if llama.tied_embeddings {
+            &table
+        } else {
+            names.head_or_default()
+        };
         Ok(Decoder {
             embedding: loader.weight(&table, &[llama.vocab, hidden])?,
-            stack: Stack { name: "decoder", blocks },
+            stack: Stack {
+                name: "decoder",
+                blocks,
+            },
             norm: loader.rms_norm(&format!("{prefix}norm"), hidden, eps)?,
             head: loader.weight(head, &[llama.vocab, hidden])?,
             hidden,
@@ -105,7 +131,13 @@ impl<D: Device> Decoder<D> {
             let columns = block.attention.kv_heads * block.attention.head_dim;
             device.upload(rows, columns, &vec![D::Host::default(); rows * columns])
         };
-        let entry = |block| Ok(KeyValues { key: matrix(block)?, value: matrix(block)?, length: 0 });
+        let entry = |block| {
+            Ok(KeyValues {
+                key: matrix(block)?,
+                value: matrix(block)?,
+                length: 0,
+            })
+        };
         self.stack.blocks.iter().map(entry).collect()
     }
 
@@ -122,20 +154,38 @@ impl<D: Device> Decoder<D> {
 
     /// Runs one sequence of rows x behind the cache and adds its keys and values to it. Returns the last block's output.
     /// With `check`, the first block whose output is not finite is an error that names it.
-    pub fn extend(&self, device: &D, mut x: D::Matrix, cache: &mut Prefix<D>, check: bool) -> Result<D::Matrix> {
+    pub fn extend(
+        &self,
+        device: &D,
+        mut x: D::Matrix,
+        cache: &mut Prefix<D>,
+        check: bool,
+    ) -> Result<D::Matrix> {
         let length = x.rows();
         if length == 0 {
             return Ok(x);
         }
         for (i, (block, cache)) in self.stack.blocks.iter().zip(cache).enumerate() {
             let prefix = (cache.length > 0).then_some(&*cache);
-            let (y, saved) =
-                block.forward(device, &x, &Sequence { batch: 1, length, causal: true, prefix, queries: None })?;
+            let (y, saved) = block.forward(
+                device,
+                &x,
+                &Sequence {
+                    batch: 1,
+                    length,
+                    causal: true,
+                    prefix,
+                    queries: None,
+                },
+            )?;
             device.write_rows(&mut cache.key, cache.length, &saved.attention.key)?;
             device.write_rows(&mut cache.value, cache.length, &saved.attention.value)?;
             cache.length += length;
             if check && !device.is_finite(&y)? {
-                return Err(NnError::NotFinite { layer: format!("{} layer {i}", self.stack.name) }.into());
+                return Err(NnError::NotFinite {
+                    layer: format!("{} layer {i}", self.stack.name),
+                }
+                .into());
             }
             x = y;
         }
@@ -153,7 +203,13 @@ impl<D: Device> Decoder<D> {
         // Only the last block may leave rows out: the others' are the last one's keys and values.
         let queries = (layer + 1 == self.stack.blocks.len()).then_some(rows.queries);
         let prefix = rows.prefix.get(layer).filter(|p| p.length > 0);
-        Sequence { batch: rows.batch, length: rows.length, causal: true, prefix, queries }
+        Sequence {
+            batch: rows.batch,
+            length: rows.length,
+            causal: true,
+            prefix,
+            queries,
+        }
     }
 
     /// Log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
@@ -165,10 +221,20 @@ impl<D: Device> Decoder<D> {
         targets: &[u32],
         keep: Keep,
     ) -> Result<(Vec<f64>, DecoderKept<D>)> {
-        let (last, stack) = self.stack.forward(device, x, |i| self.sequence(rows, i), keep, false)?;
+        let (last, stack) =
+            self.stack
+                .forward(device, x, |i| self.sequence(rows, i), keep, false)?;
         let (h, statistics) = self.norm.forward(device, &last)?;
         let (values, logits) = device.log_probability(&h, &self.head, targets)?;
-        Ok((values, DecoderKept { stack, last, statistics, logits }))
+        Ok((
+            values,
+            DecoderKept {
+                stack,
+                last,
+                statistics,
+                logits,
+            },
+        ))
     }
 
     /// Gradient of x for `sum of weights * log-probability`.
@@ -181,8 +247,12 @@ impl<D: Device> Decoder<D> {
         weights: &[f64],
     ) -> Result<D::Matrix> {
         let dh = device.log_probability_vjp(kept.logits, &self.head, targets, weights)?;
-        let dx = self.norm.vjp(device, &kept.last, &kept.statistics, &dh, None)?;
-        Ok(self.stack.vjp(device, kept.stack, dx, |i| self.sequence(rows, i))?)
+        let dx = self
+            .norm
+            .vjp(device, &kept.last, &kept.statistics, &dh, None)?;
+        Ok(self
+            .stack
+            .vjp(device, kept.stack, dx, |i| self.sequence(rows, i))?)
     }
 }
 

@@ -9,7 +9,10 @@ use crate::device::Device;
 /// A file of the demo model, embedded.
 macro_rules! file {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../../assets/demo/model/", $name)).as_slice())
+        (
+            $name,
+            include_bytes!(concat!("../../assets/demo/model/", $name)).as_slice(),
+        )
     };
 }
 

@@ -22,7 +22,9 @@ pub enum LvlmError {
     #[error("question: expected text, found nothing but white space")]
     EmptyQuestion,
     /// Prompt and answer do not fit the context.
-    #[error("prompt and answer: expected at most {limit} tokens (the model's context), found {found}")]
+    #[error(
+        "prompt and answer: expected at most {limit} tokens (the model's context), found {found}"
+    )]
     TooLong {
         /// The model's context, in tokens.
         limit: usize,
@@ -30,7 +32,9 @@ pub enum LvlmError {
         found: usize,
     },
     /// The image processor's picture is not what the encoder takes.
-    #[error("image processor: expected {expected} x {expected} pixels (vision_config.image_size), it makes {width} x {height}")]
+    #[error(
+        "image processor: expected {expected} x {expected} pixels (vision_config.image_size), it makes {width} x {height}"
+    )]
     PictureSize {
         /// The encoder's side.
         expected: usize,

@@ -27,19 +27,43 @@ impl<D: Device> Llava<D> {
     /// A tensor that is missing or has another shape than the config says; an image processor whose pictures are not the
     /// encoder's size.
     pub fn load(checkpoint: Checkpoint, device: D) -> Result<Llava<D>> {
-        let loader = Loader { checkpoint: &checkpoint, device: &device };
+        let loader = Loader {
+            checkpoint: &checkpoint,
+            device: &device,
+        };
         let config = &checkpoint.config;
         let prefix = &checkpoint.names.projector;
         let (inside, out) = (config.vision.hidden, config.text.hidden);
-        let (encoder, decoder) = (Clip::load(&loader, config)?, Decoder::load(&loader, config)?);
+        let (encoder, decoder) = (
+            Clip::load(&loader, config)?,
+            Decoder::load(&loader, config)?,
+        );
         let projector = Mlp::Plain {
-            first: loader.linear(&format!("{prefix}linear_1"), out, inside, config.projector_bias)?,
-            second: loader.linear(&format!("{prefix}linear_2"), out, out, config.projector_bias)?,
+            first: loader.linear(
+                &format!("{prefix}linear_1"),
+                out,
+                inside,
+                config.projector_bias,
+            )?,
+            second: loader.linear(
+                &format!("{prefix}linear_2"),
+                out,
+                out,
+                config.projector_bias,
+            )?,
             activation: config.projector_activation,
         };
-        let processor = Processor::from_json(&checkpoint.processor_json, &checkpoint.processor_file)?
-            .with_pad_to_square(config.pad_to_square);
-        Ok(Llava { processor, encoder, projector, decoder, device, checkpoint })
+        let processor =
+            Processor::from_json(&checkpoint.processor_json, &checkpoint.processor_file)?
+                .with_pad_to_square(config.pad_to_square);
+        Ok(Llava {
+            processor,
+            encoder,
+            projector,
+            decoder,
+            device,
+            checkpoint,
+        })
     }
 
     /// The device.
@@ -53,13 +77,21 @@ impl<D: Device> Llava<D> {
 
     fn finite(&self, x: &D::Matrix, layer: &str) -> Result<()> {
         if !self.device.is_finite(x)? {
-            return Err(NnError::NotFinite { layer: layer.to_string() }.into());
+            return Err(NnError::NotFinite {
+                layer: layer.to_string(),
+            }
+            .into());
         }
         Ok(())
     }
 
     /// Patches to the decoder's image rows.
-    fn see(&self, patches: &D::Matrix, keep: Keep, check: bool) -> Result<(D::Matrix, ClipKept<D>, MlpSaved<D>)> {
+    fn see(
+        &self,
+        patches: &D::Matrix,
+        keep: Keep,
+        check: bool,
+    ) -> Result<(D::Matrix, ClipKept<D>, MlpSaved<D>)> {
         let (features, encoder) = self.encoder.forward(&self.device, patches, keep, check)?;
         let (tokens, projector) = self.projector.forward(&self.device, &features, None)?;
         if check {
@@ -91,15 +123,27 @@ impl<D: Device> Lvlm for Llava<D> {
             return Err(LvlmError::EmptyQuestion);
         }
         let rendered = self.checkpoint.template.render(question)?;
-        let ids = self.checkpoint.tokenizer.encode_prompt(&rendered, self.image_tokens())?;
+        let ids = self
+            .checkpoint
+            .tokenizer
+            .encode_prompt(&rendered, self.image_tokens())?;
         let (found, limit) = (ids.len(), self.decoder.max_positions);
         if found >= limit {
             return Err(LvlmError::TooLong { limit, found });
         }
-        if let Some(&found) = ids.iter().find(|&&id| id as usize >= self.decoder.vocabulary) {
-            return Err(LvlmError::BadToken { limit: self.decoder.vocabulary, found });
+        if let Some(&found) = ids
+            .iter()
+            .find(|&&id| id as usize >= self.decoder.vocabulary)
+        {
+            return Err(LvlmError::BadToken {
+                limit: self.decoder.vocabulary,
+                found,
+            });
         }
-        Ok(Prompt { text: rendered.text(), ids })
+        Ok(Prompt {
+            text: rendered.text(),
+            ids,
+        })
     }
 
     fn start<'a>(
@@ -113,15 +157,33 @@ impl<D: Device> Lvlm for Llava<D> {
         let clip = &self.checkpoint.config.vision;
         if view.width != clip.image_size || view.height != clip.image_size {
             let (width, height) = (view.width, view.height);
-            return Err(LvlmError::PictureSize { expected: clip.image_size, width, height });
+            return Err(LvlmError::PictureSize {
+                expected: clip.image_size,
+                width,
+                height,
+            });
         }
-        let (x, b) = (self.processor.process(picture)?, self.processor.process(baseline)?);
-        let pictures = self.device.pictures(&x, &b, &view, clip.patch_size, options.mask_size)?;
+        let (x, b) = (
+            self.processor.process(picture)?,
+            self.processor.process(baseline)?,
+        );
+        let pictures = self
+            .device
+            .pictures(&x, &b, &view, clip.patch_size, options.mask_size)?;
         let image = self.checkpoint.config.image_token_id;
         let at = prompt.ids.iter().position(|&id| id == image).unwrap_or(0);
         let prefix = self.decoder.prefix(&self.device, &prompt.ids[..at])?;
         let after = prompt.ids[at + self.image_tokens()..].to_vec();
-        let session = LlavaSession { model: self, view, x, pictures, prefix, after, answer: Vec::new(), options };
+        let session = LlavaSession {
+            model: self,
+            view,
+            x,
+            pictures,
+            prefix,
+            after,
+            answer: Vec::new(),
+            options,
+        };
         // Too small a budget is better said now than after the answer.
         session.plan(1, &[0])?;
         self.device.limit_memory(options.memory_budget);
@@ -130,7 +192,12 @@ impl<D: Device> Lvlm for Llava<D> {
 }
 
 /// The picture itself, through a mask of ones.
-const WHOLE_PICTURE: Blend = Blend { sampling: Sampling::One(0), direction: Direction::Keep, alpha: 1.0, noise: None };
+const WHOLE_PICTURE: Blend = Blend {
+    sampling: Sampling::One(0),
+    direction: Direction::Keep,
+    alpha: 1.0,
+    noise: None,
+};
 
 /// A session with a LLaVA.
 struct LlavaSession<'a, D: Device> {
@@ -180,17 +247,28 @@ impl<D: Device> LlavaSession<'_, D> {
         let text = model.decoder.embed(&model.device, ids)?;
         let behind = RowMap::select(ids.len(), (0..length).map(|r| r.checked_sub(images)));
         let text = model.device.mix_rows(&text, &behind, None)?;
-        Ok((RowMap::select(images, (0..length).map(|r| (r < images).then_some(r))), text))
+        Ok((
+            RowMap::select(images, (0..length).map(|r| (r < images).then_some(r))),
+            text,
+        ))
     }
 
     fn layout(&self, tokens: &[usize]) -> Result<Layout<D>> {
         let last = tokens.iter().copied().max().unwrap_or(0);
-        let ids: Vec<u32> = self.after.iter().chain(&self.answer[..last]).copied().collect();
+        let ids: Vec<u32> = self
+            .after
+            .iter()
+            .chain(&self.answer[..last])
+            .copied()
+            .collect();
         let (place, text) = self.place(&ids)?;
         let length = place.outputs();
         Ok(Layout {
             length,
-            queries: Queries::new(length, tokens.iter().map(|t| self.first_row() + t).collect()),
+            queries: Queries::new(
+                length,
+                tokens.iter().map(|t| self.first_row() + t).collect(),
+            ),
             targets: tokens.iter().map(|&t| self.answer[t]).collect(),
             place,
             text,
@@ -213,11 +291,21 @@ impl<D: Device> LlavaSession<'_, D> {
         drop(image);
         let targets = layout.targets.repeat(blends.len());
         let rows = self.rows(layout, blends.len());
-        let (values, decoder) = self.model.decoder.forward(device, x, &rows, &targets, keep)?;
+        let (values, decoder) = self
+            .model
+            .decoder
+            .forward(device, x, &rows, &targets, keep)?;
         if values.iter().any(|v| !v.is_finite()) {
             return Err(self.diagnose(&device.blend(&self.pictures, masks, blends)?));
         }
-        Ok((values, ModelKept { encoder, projector, decoder }))
+        Ok((
+            values,
+            ModelKept {
+                encoder,
+                projector,
+                decoder,
+            },
+        ))
     }
 
     /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
@@ -227,13 +315,22 @@ impl<D: Device> LlavaSession<'_, D> {
             let (image, ..) = self.model.see(patches, Keep::Nothing, true)?;
             let first = RowMap::select(image.rows(), (0..self.model.image_tokens()).map(Some));
             let (place, text) = self.place(&self.after)?;
-            let x = device.mix_rows(&device.mix_rows(&image, &first, None)?, &place, Some(&text))?;
+            let x =
+                device.mix_rows(&device.mix_rows(&image, &first, None)?, &place, Some(&text))?;
             self.model.finite(&x, "token embeddings")?;
-            let mut cache = self.model.decoder.grow(device, &self.prefix, place.outputs())?;
+            let mut cache = self
+                .model
+                .decoder
+                .grow(device, &self.prefix, place.outputs())?;
             self.model.decoder.extend(device, x, &mut cache, true)?;
             Ok(())
         };
-        let head = || NnError::NotFinite { layer: "vocabulary projection".into() }.into();
+        let head = || {
+            NnError::NotFinite {
+                layer: "vocabulary projection".into(),
+            }
+            .into()
+        };
         look().err().unwrap_or_else(head)
     }
 
@@ -247,10 +344,26 @@ impl<D: Device> LlavaSession<'_, D> {
         keep: Keep,
     ) -> Result<(Vec<f64>, D::Matrix)> {
         let (model, device) = (self.model, &self.model.device);
-        let (values, ModelKept { encoder, projector, decoder }) = self.forward(layout, masks, blends, keep)?;
+        let (
+            values,
+            ModelKept {
+                encoder,
+                projector,
+                decoder,
+            },
+        ) = self.forward(layout, masks, blends, keep)?;
         let targets = layout.targets.repeat(blends.len());
-        let weights: Vec<f64> = weights.iter().flat_map(|&w| vec![w; layout.targets.len()]).collect();
-        let dx = model.decoder.vjp(device, decoder, &self.rows(layout, blends.len()), &targets, &weights)?;
+        let weights: Vec<f64> = weights
+            .iter()
+            .flat_map(|&w| vec![w; layout.targets.len()])
+            .collect();
+        let dx = model.decoder.vjp(
+            device,
+            decoder,
+            &self.rows(layout, blends.len()),
+            &targets,
+            &weights,
+        )?;
         let d_image = device.mix_rows_vjp(&dx, &layout.place, None)?;
         drop(dx);
         let d_features = model.projector.vjp(device, projector, &d_image)?;
@@ -258,7 +371,12 @@ impl<D: Device> LlavaSession<'_, D> {
     }
 
     fn rows<'b>(&'b self, layout: &'b Layout<D>, batch: usize) -> Rows<'b, D> {
-        Rows { batch, length: layout.length, prefix: &self.prefix, queries: &layout.queries }
+        Rows {
+            batch,
+            length: layout.length,
+            prefix: &self.prefix,
+            queries: &layout.queries,
+        }
     }
 
     fn sizes(&self, tokens: &[usize]) -> Sizes {
@@ -271,7 +389,12 @@ impl<D: Device> LlavaSession<'_, D> {
             let working = blocks.first().map_or(0, |b| b.working_elements(columns));
             let widest = blocks.first().map_or(columns, |b| b.widest(columns));
             let inputs = rows * (columns * blocks.len() + saved + working);
-            (rows * (saved * blocks.len() + working), inputs, rows * (saved + working), rows * widest)
+            (
+                rows * (saved * blocks.len() + working),
+                inputs,
+                rows * (saved + working),
+                rows * widest,
+            )
         };
         let vision = stack(encoder.tokens(), encoder.hidden, &encoder.stack.blocks);
         let text = stack(length, decoder.hidden, &decoder.stack.blocks);
@@ -283,9 +406,14 @@ impl<D: Device> LlavaSession<'_, D> {
         // The packed operand of a product is as large as the widest matrix.
         let packed = vision.3.max(text.3).max(self.x.len());
         let each = |vision: usize, text: usize| element * (vision + text + ends + packed);
-        let kv: usize = self.prefix.iter().map(|p| 2 * p.key.rows() * p.key.columns()).sum();
+        let kv: usize = self
+            .prefix
+            .iter()
+            .map(|p| 2 * p.key.rows() * p.key.columns())
+            .sum();
         Sizes {
-            fixed: element * (2 * self.x.len() + kv + length * decoder.hidden) + device.scratch_bytes(0, 0),
+            fixed: element * (2 * self.x.len() + kv + length * decoder.hidden)
+                + device.scratch_bytes(0, 0),
             everything: each(vision.0, text.0),
             inputs: each(vision.1, text.1),
             nothing: each(vision.2, text.2),
@@ -295,7 +423,13 @@ impl<D: Device> LlavaSession<'_, D> {
 
     fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
         let useful = self.model.device.useful_rows();
-        Plan::decide(&self.sizes(tokens), blends, gradient, useful, self.options.memory_budget)
+        Plan::decide(
+            &self.sizes(tokens),
+            blends,
+            gradient,
+            useful,
+            self.options.memory_budget,
+        )
     }
 }
 
@@ -308,12 +442,24 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         let (model, device) = (self.model, &self.model.device);
         let size = self.options.mask_size;
         let ones = [vec![1.0; size * size]];
-        let patches = device.blend(&self.pictures, Masks { size, values: &ones }, &[WHOLE_PICTURE])?;
+        let patches = device.blend(
+            &self.pictures,
+            Masks {
+                size,
+                values: &ones,
+            },
+            &[WHOLE_PICTURE],
+        )?;
         let (image, ..) = model.see(&patches, Keep::Nothing, false)?;
         let (place, text) = self.place(&self.after)?;
-        let room = model.decoder.max_positions.saturating_sub(self.prefix_length() + place.outputs());
+        let room = model
+            .decoder
+            .max_positions
+            .saturating_sub(self.prefix_length() + place.outputs());
         let limit = max_new_tokens.min(room);
-        let mut cache = model.decoder.grow(device, &self.prefix, place.outputs() + limit)?;
+        let mut cache = model
+            .decoder
+            .grow(device, &self.prefix, place.outputs() + limit)?;
         let x = device.mix_rows(&image, &place, Some(&text))?;
         let mut x = model.decoder.extend(device, x, &mut cache, false)?;
         let mut answer = Vec::new();
@@ -326,14 +472,21 @@ impl<D: Device> Session for LlavaSession<'_, D> {
                 *image = D::Host::MINUS_INFINITY;
             }
             // The first of equal logits, as argmax is usually defined.
-            let next = (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32;
+            let next = (1..logits.len())
+                .fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
+                as u32;
             if model.checkpoint.tokenizer.stop_ids().contains(&next) {
                 break;
             }
             answer.push(next);
             produced();
             if answer.len() < limit {
-                x = model.decoder.extend(device, model.decoder.embed(device, &[next])?, &mut cache, false)?;
+                x = model.decoder.extend(
+                    device,
+                    model.decoder.embed(device, &[next])?,
+                    &mut cache,
+                    false,
+                )?;
             }
         }
         Ok(answer)
@@ -343,11 +496,23 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         if answer.is_empty() {
             return Err(LvlmError::EmptyAnswer);
         }
-        let (decoder, image) = (&self.model.decoder, self.model.checkpoint.config.image_token_id);
-        if let Some(&found) = answer.iter().find(|&&t| t == image || t as usize >= decoder.vocabulary) {
-            return Err(LvlmError::BadToken { limit: decoder.vocabulary, found });
+        let (decoder, image) = (
+            &self.model.decoder,
+            self.model.checkpoint.config.image_token_id,
+        );
+        if let Some(&found) = answer
+            .iter()
+            .find(|&&t| t == image || t as usize >= decoder.vocabulary)
+        {
+            return Err(LvlmError::BadToken {
+                limit: decoder.vocabulary,
+                found,
+            });
         }
-        let (limit, found) = (decoder.max_positions, self.prefix_length() + self.first_row() + 1 + answer.len());
+        let (limit, found) = (
+            decoder.max_positions,
+            self.prefix_length() + self.first_row() + 1 + answer.len(),
+        );
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
@@ -384,10 +549,18 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         let layout = self.layout(tokens)?;
         let plan = self.plan(blends.len(), tokens)?;
         let mut values = Vec::with_capacity(blends.len());
-        let mut gradients: Vec<Vec<f64>> = masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
+        let mut gradients: Vec<Vec<f64>> =
+            masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
         for (blends, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
-            let (batch, d_patches) = self.forward_and_vjp(&layout, masks, blends, weights, plan.keep)?;
-            self.model.device.blend_vjp(&self.pictures, masks, blends, &d_patches, &mut gradients)?;
+            let (batch, d_patches) =
+                self.forward_and_vjp(&layout, masks, blends, weights, plan.keep)?;
+            self.model.device.blend_vjp(
+                &self.pictures,
+                masks,
+                blends,
+                &d_patches,
+                &mut gradients,
+            )?;
             values.extend(batch.chunks(tokens.len().max(1)).map(<[f64]>::to_vec));
             evaluated(blends.len());
         }
@@ -398,10 +571,18 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         let layout = self.layout(tokens)?;
         let size = self.options.mask_size;
         let keep = self.plan(1, tokens)?.keep;
-        let masks = Masks { size, values: &[vec![1.0; size * size]] };
-        let (_, d_patches) = self.forward_and_vjp(&layout, masks, &[WHOLE_PICTURE], &[1.0], keep)?;
+        let masks = Masks {
+            size,
+            values: &[vec![1.0; size * size]],
+        };
+        let (_, d_patches) =
+            self.forward_and_vjp(&layout, masks, &[WHOLE_PICTURE], &[1.0], keep)?;
         let values = self.model.device.download(&d_patches)?;
-        let (h, w, patch) = (self.view.height, self.view.width, self.model.checkpoint.config.vision.patch_size);
+        let (h, w, patch) = (
+            self.view.height,
+            self.view.width,
+            self.model.checkpoint.config.vision.patch_size,
+        );
         let mut pixels = vec![0.0; values.len()];
         for (p, values) in values.chunks(3 * patch * patch).enumerate() {
             let (top, left) = (p / (w / patch) * patch, p % (w / patch) * patch);

@@ -23,16 +23,28 @@ impl<D: Device> Loader<'_, D> {
     }
 
     /// A tensor as `rows x columns` of activations.
-    pub fn matrix(&self, name: &str, shape: &[usize], rows: usize, columns: usize) -> Result<D::Matrix> {
-        let values: Vec<D::Host> =
-            self.tensor(name, shape)?.to_f32().into_iter().map(|v| D::Host::of(f64::from(v))).collect();
+    pub fn matrix(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: usize,
+        columns: usize,
+    ) -> Result<D::Matrix> {
+        let values: Vec<D::Host> = self
+            .tensor(name, shape)?
+            .to_f32()
+            .into_iter()
+            .map(|v| D::Host::of(f64::from(v)))
+            .collect();
         Ok(self.device.upload(rows, columns, &values)?)
     }
 
     /// `name.weight` and, where there is one, `name.bias`.
     pub fn linear(&self, name: &str, out: usize, inside: usize, bias: bool) -> Result<Linear<D>> {
         let weight = self.weight(&format!("{name}.weight"), &[out, inside])?;
-        let bias = bias.then(|| self.matrix(&format!("{name}.bias"), &[out], 1, out)).transpose()?;
+        let bias = bias
+            .then(|| self.matrix(&format!("{name}.bias"), &[out], 1, out))
+            .transpose()?;
         Ok(Linear { weight, bias })
     }
 
@@ -45,6 +57,9 @@ impl<D: Device> Loader<'_, D> {
 
     /// A root-mean-square norm of `name.weight`.
     pub fn rms_norm(&self, name: &str, columns: usize, eps: f64) -> Result<Norm<D>> {
-        Ok(Norm::Rms { gain: self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?, eps })
+        Ok(Norm::Rms {
+            gain: self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?,
+            eps,
+        })
     }
 }

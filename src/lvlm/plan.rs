@@ -42,7 +42,10 @@ impl Plan {
         budget: usize,
     ) -> Result<Plan> {
         let choices: &[(Keep, usize)] = if gradient {
-            &[(Keep::Everything, sizes.everything), (Keep::Inputs, sizes.inputs)]
+            &[
+                (Keep::Everything, sizes.everything),
+                (Keep::Inputs, sizes.inputs),
+            ]
         } else {
             &[(Keep::Nothing, sizes.nothing)]
         };
@@ -52,11 +55,18 @@ impl Plan {
             if fits > 0 {
                 let most = fits.min(useful).min(blends.max(1));
                 let batch = blends.max(1).div_ceil(blends.max(1).div_ceil(most));
-                return Ok(Plan { batch, keep, bytes: sizes.fixed + batch * each });
+                return Ok(Plan {
+                    batch,
+                    keep,
+                    bytes: sizes.fixed + batch * each,
+                });
             }
         }
         let least = choices.iter().map(|c| c.1).min().unwrap_or(0);
-        Err(LvlmError::Memory { needed: sizes.fixed + least, budget })
+        Err(LvlmError::Memory {
+            needed: sizes.fixed + least,
+            budget,
+        })
     }
 }
 
@@ -64,7 +74,13 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const SIZES: Sizes = Sizes { fixed: 100, everything: 50, inputs: 20, nothing: 10, rows: 8 };
+    const SIZES: Sizes = Sizes {
+        fixed: 100,
+        everything: 50,
+        inputs: 20,
+        nothing: 10,
+        rows: 8,
+    };
 
     fn plan(blends: usize, budget: usize) -> Result<Plan> {
         Plan::decide(&SIZES, blends, true, 1000, budget)
@@ -72,9 +88,30 @@ mod tests {
 
     #[test]
     fn everything_is_kept_while_one_blend_fits() {
-        assert_eq!(plan(20, 100_000).unwrap(), Plan { batch: 20, keep: Keep::Everything, bytes: 1100 });
-        assert_eq!(plan(20, 150).unwrap(), Plan { batch: 1, keep: Keep::Everything, bytes: 150 });
-        assert_eq!(plan(20, 149).unwrap(), Plan { batch: 2, keep: Keep::Inputs, bytes: 140 });
+        assert_eq!(
+            plan(20, 100_000).unwrap(),
+            Plan {
+                batch: 20,
+                keep: Keep::Everything,
+                bytes: 1100
+            }
+        );
+        assert_eq!(
+            plan(20, 150).unwrap(),
+            Plan {
+                batch: 1,
+                keep: Keep::Everything,
+                bytes: 150
+            }
+        );
+        assert_eq!(
+            plan(20, 149).unwrap(),
+            Plan {
+                batch: 2,
+                keep: Keep::Inputs,
+                bytes: 140
+            }
+        );
     }
 
     #[test]
@@ -82,13 +119,19 @@ mod tests {
         // Six fit, but 20 = 4 * 5.
         assert_eq!(plan(20, 100 + 6 * 50).unwrap().batch, 5);
         // No more rows than are useful: 16 / 8 = 2.
-        assert_eq!(Plan::decide(&SIZES, 20, true, 16, 100_000).unwrap().batch, 2);
+        assert_eq!(
+            Plan::decide(&SIZES, 20, true, 16, 100_000).unwrap().batch,
+            2
+        );
     }
 
     #[test]
     fn too_little_says_how_much_is_needed() {
         match plan(20, 119) {
-            Err(LvlmError::Memory { needed: 120, budget: 119 }) => {}
+            Err(LvlmError::Memory {
+                needed: 120,
+                budget: 119,
+            }) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(plan(20, 120).unwrap().batch, 1);

@@ -72,7 +72,8 @@ impl<D: Device> Sequence<'_, D> {
     }
 
     fn places(&self) -> Vec<usize> {
-        self.queries.map_or_else(|| (0..self.length).collect(), |q| q.places.clone())
+        self.queries
+            .map_or_else(|| (0..self.length).collect(), |q| q.places.clone())
     }
 
     /// Rows of output per sequence.
@@ -102,11 +103,22 @@ impl<D: Device> Attention<D> {
             heads: self.heads,
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
-            visible: if sequence.causal { Visible::Causal(sequence.places()) } else { Visible::All },
+            visible: if sequence.causal {
+                Visible::Causal(sequence.places())
+            } else {
+                Visible::All
+            },
         }
     }
 
-    fn rotate(&self, device: &D, x: &mut D::Matrix, start: usize, places: &[usize], inverse: bool) -> Result<()> {
+    fn rotate(
+        &self,
+        device: &D,
+        x: &mut D::Matrix,
+        start: usize,
+        places: &[usize],
+        inverse: bool,
+    ) -> Result<()> {
         if let Some(frequencies) = &self.rope {
             let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
             device.rope(x, self.head_dim, frequencies, &positions, inverse)?;
@@ -127,16 +139,33 @@ impl<D: Device> Attention<D> {
     ) -> Result<(D::Matrix, AttentionSaved<D>)> {
         let start = sequence.prefix_length();
         let mut query = match sequence.queries {
-            Some(queries) => self.query.forward(device, &device.mix_rows(x, &queries.map, None)?)?,
+            Some(queries) => self
+                .query
+                .forward(device, &device.mix_rows(x, &queries.map, None)?)?,
             None => self.query.forward(device, x)?,
         };
         let (mut key, value) = (self.key.forward(device, x)?, self.value.forward(device, x)?);
         self.rotate(device, &mut query, start, &sequence.places(), false)?;
-        self.rotate(device, &mut key, start, &(0..sequence.length).collect::<Vec<_>>(), false)?;
+        self.rotate(
+            device,
+            &mut key,
+            start,
+            &(0..sequence.length).collect::<Vec<_>>(),
+            false,
+        )?;
         let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
         let (mixed, lse) = device.attention(&self.shape(sequence), &query, &key, &value, prefix)?;
         let y = self.output.forward_onto(device, &mixed, residual)?;
-        Ok((y, AttentionSaved { query, key, value, mixed, lse }))
+        Ok((
+            y,
+            AttentionSaved {
+                query,
+                key,
+                value,
+                mixed,
+                lse,
+            },
+        ))
     }
 
     /// dx, without the residual's share. dy `[batch * outputs, c]`, dx `[batch * length, c]`.
@@ -153,12 +182,32 @@ impl<D: Device> Attention<D> {
         let start = sequence.prefix_length();
         let d_mixed = self.output.vjp(device, dy, None)?;
         let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
-        let AttentionSaved { query, key, value, mixed, lse } = saved;
-        let (mut dq, mut dk, dv) =
-            device.attention_vjp(&self.shape(sequence), &query, &key, &value, prefix, &mixed, &lse, &d_mixed)?;
+        let AttentionSaved {
+            query,
+            key,
+            value,
+            mixed,
+            lse,
+        } = saved;
+        let (mut dq, mut dk, dv) = device.attention_vjp(
+            &self.shape(sequence),
+            &query,
+            &key,
+            &value,
+            prefix,
+            &mixed,
+            &lse,
+            &d_mixed,
+        )?;
         drop((query, key, value, mixed, lse, d_mixed));
         self.rotate(device, &mut dq, start, &sequence.places(), true)?;
-        self.rotate(device, &mut dk, start, &(0..sequence.length).collect::<Vec<_>>(), true)?;
+        self.rotate(
+            device,
+            &mut dk,
+            start,
+            &(0..sequence.length).collect::<Vec<_>>(),
+            true,
+        )?;
         let from_queries = self.query.vjp(device, &dq, None)?;
         let from_queries = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&from_queries, &queries.map, None)?,

@@ -32,7 +32,12 @@ impl<D: Device> Block<D> {
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn forward(&self, device: &D, x: &D::Matrix, sequence: &Sequence<D>) -> Result<(D::Matrix, BlockSaved<D>)> {
+    pub fn forward(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        sequence: &Sequence<D>,
+    ) -> Result<(D::Matrix, BlockSaved<D>)> {
         let (h, attention_statistics) = self.attention_norm.forward(device, x)?;
         let (mid, attention) = match sequence.queries {
             Some(queries) => {
@@ -44,7 +49,16 @@ impl<D: Device> Block<D> {
         drop(h);
         let (h, mlp_statistics) = self.mlp_norm.forward(device, &mid)?;
         let (y, mlp) = self.mlp.forward(device, &h, Some(&mid))?;
-        Ok((y, BlockSaved { attention_statistics, attention, mid, mlp_statistics, mlp }))
+        Ok((
+            y,
+            BlockSaved {
+                attention_statistics,
+                attention,
+                mid,
+                mlp_statistics,
+                mlp,
+            },
+        ))
     }
 
     /// dx from the block's input, what forward saved, and dy.
@@ -59,16 +73,25 @@ impl<D: Device> Block<D> {
         dy: D::Matrix,
         sequence: &Sequence<D>,
     ) -> Result<D::Matrix> {
-        let BlockSaved { attention_statistics, attention, mid, mlp_statistics, mlp } = saved;
+        let BlockSaved {
+            attention_statistics,
+            attention,
+            mid,
+            mlp_statistics,
+            mlp,
+        } = saved;
         let dh = self.mlp.vjp(device, mlp, &dy)?;
-        let d_mid = self.mlp_norm.vjp(device, &mid, &mlp_statistics, &dh, Some(&dy))?;
+        let d_mid = self
+            .mlp_norm
+            .vjp(device, &mid, &mlp_statistics, &dh, Some(&dy))?;
         drop((dh, dy, mid));
         let dh = self.attention.vjp(device, attention, &d_mid, sequence)?;
         let through = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&d_mid, queries.map(), None)?,
             None => d_mid,
         };
-        self.attention_norm.vjp(device, x, &attention_statistics, &dh, Some(&through))
+        self.attention_norm
+            .vjp(device, x, &attention_statistics, &dh, Some(&through))
     }
 
     /// Elements that [`Block::forward`] saves per row of x, for x of `columns` columns.
@@ -89,7 +112,9 @@ impl<D: Device> Block<D> {
 
     /// Elements of a matrix that the block makes, per row, at most.
     pub fn widest(&self, columns: usize) -> usize {
-        columns.max(self.intermediate).max(self.attention.heads * self.attention.head_dim)
+        columns
+            .max(self.intermediate)
+            .max(self.attention.heads * self.attention.head_dim)
     }
 
     /// Rows of the output when x has `rows` of them.

@@ -10,7 +10,9 @@ pub enum NnError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A layer's output has infinities or NaN.
-    #[error("{layer}: expected finite output, found infinity or NaN; its weights are the first to look at")]
+    #[error(
+        "{layer}: expected finite output, found infinity or NaN; its weights are the first to look at"
+    )]
     NotFinite {
         /// The first such layer.
         layer: String,

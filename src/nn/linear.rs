@@ -24,7 +24,12 @@ impl<D: Device> Linear<D> {
     ///
     /// # Errors
     /// As [`Linear::forward`].
-    pub fn forward_onto(&self, device: &D, x: &D::Matrix, residual: &D::Matrix) -> Result<D::Matrix> {
+    pub fn forward_onto(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        residual: &D::Matrix,
+    ) -> Result<D::Matrix> {
         Ok(device.linear(x, &self.weight, self.bias.as_ref(), Some(residual))?)
     }
 

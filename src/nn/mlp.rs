@@ -51,12 +51,21 @@ impl<D: Device> Mlp<D> {
             None => layer.forward(device, x),
         };
         match self {
-            Mlp::Plain { first, second, activation } => {
+            Mlp::Plain {
+                first,
+                second,
+                activation,
+            } => {
                 let h = first.forward(device, x)?;
                 let a = device.activation(*activation, &h)?;
                 Ok((last(second, &a)?, MlpSaved::Plain(h)))
             }
-            Mlp::Gated { gate, up, down, activation } => {
+            Mlp::Gated {
+                gate,
+                up,
+                down,
+                activation,
+            } => {
                 let (g, u) = (gate.forward(device, x)?, up.forward(device, x)?);
                 let a = device.gate(*activation, &g, &u)?;
                 Ok((last(down, &a)?, MlpSaved::Gated(g, u)))
@@ -73,12 +82,27 @@ impl<D: Device> Mlp<D> {
     /// When `saved` is of the other kind of perceptron.
     pub fn vjp(&self, device: &D, saved: MlpSaved<D>, dy: &D::Matrix) -> Result<D::Matrix> {
         match (self, saved) {
-            (Mlp::Plain { first, second, activation }, MlpSaved::Plain(h)) => {
+            (
+                Mlp::Plain {
+                    first,
+                    second,
+                    activation,
+                },
+                MlpSaved::Plain(h),
+            ) => {
                 let da = second.vjp(device, dy, None)?;
                 let dh = device.activation_vjp(*activation, &h, da)?;
                 first.vjp(device, &dh, None)
             }
-            (Mlp::Gated { gate, up, down, activation }, MlpSaved::Gated(g, u)) => {
+            (
+                Mlp::Gated {
+                    gate,
+                    up,
+                    down,
+                    activation,
+                },
+                MlpSaved::Gated(g, u),
+            ) => {
                 let da = down.vjp(device, dy, None)?;
                 let (dg, du) = device.gate_vjp(*activation, &g, &u, da)?;
                 drop((g, u));

@@ -40,13 +40,14 @@ impl<D: Device> Stack<D> {
         sequence: impl Fn(usize) -> Sequence<'a, D>,
         keep: Keep,
         check: bool,
-    ) -> Result<(D::Matrix, Kept<D>)>
-    {
+    ) -> Result<(D::Matrix, Kept<D>)> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for (i, block) in self.blocks.iter().enumerate() {
             let (y, saved) = block.forward(device, &x, &sequence(i))?;
             if check && !device.is_finite(&y)? {
-                return Err(NnError::NotFinite { layer: format!("{} layer {i}", self.name) });
+                return Err(NnError::NotFinite {
+                    layer: format!("{} layer {i}", self.name),
+                });
             }
             match keep {
                 Keep::Nothing => {}
@@ -68,8 +69,7 @@ impl<D: Device> Stack<D> {
         kept: Kept<D>,
         mut dy: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
-    ) -> Result<D::Matrix>
-    {
+    ) -> Result<D::Matrix> {
         for ((i, block), (x, saved)) in self.blocks.iter().enumerate().zip(kept.blocks).rev() {
             let sequence = sequence(i);
             let saved = match saved {

@@ -10,17 +10,40 @@ use crate::device::cpu::tests::support::{Random, matrix};
 use crate::device::cpu::{Cpu, CpuMatrix};
 use crate::nn::{Attention, Block, KeyValues, Linear, Mlp, Norm};
 
-fn linear(random: &mut Random, d: &Cpu<f64>, out: usize, inputs: usize, bias: bool) -> Linear<Cpu<f64>> {
+fn linear(
+    random: &mut Random,
+    d: &Cpu<f64>,
+    out: usize,
+    inputs: usize,
+    bias: bool,
+) -> Linear<Cpu<f64>> {
     let weight = random.weight(d, out, inputs).0;
-    Linear { weight, bias: bias.then(|| random.matrix(d, 1, out).0) }
+    Linear {
+        weight,
+        bias: bias.then(|| random.matrix(d, 1, out).0),
+    }
 }
 
 fn norm(random: &mut Random, d: &Cpu<f64>, columns: usize, layer: bool) -> Norm<Cpu<f64>> {
     let gain = random.matrix(d, 1, columns).0;
-    if layer { Norm::Layer { gain, bias: random.matrix(d, 1, columns).0, eps: 1e-5 } } else { Norm::Rms { gain, eps: 1e-6 } }
+    if layer {
+        Norm::Layer {
+            gain,
+            bias: random.matrix(d, 1, columns).0,
+            eps: 1e-5,
+        }
+    } else {
+        Norm::Rms { gain, eps: 1e-6 }
+    }
 }
 
-fn mlp(random: &mut Random, d: &Cpu<f64>, columns: usize, inner: usize, gated: bool) -> Mlp<Cpu<f64>> {
+fn mlp(
+    random: &mut Random,
+    d: &Cpu<f64>,
+    columns: usize,
+    inner: usize,
+    gated: bool,
+) -> Mlp<Cpu<f64>> {
     if gated {
         Mlp::Gated {
             gate: linear(random, d, inner, columns, false),
@@ -51,7 +74,11 @@ struct Sizes {
 
 fn attention(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Attention<Cpu<f64>> {
     let (width, kv_width) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let frequencies = || (0..s.head_dim / 2).map(|i| 10f64.powf(-(i as f64))).collect();
+    let frequencies = || {
+        (0..s.head_dim / 2)
+            .map(|i| 10f64.powf(-(i as f64)))
+            .collect()
+    };
     Attention {
         query: linear(random, d, width, s.columns, !s.llama),
         key: linear(random, d, kv_width, s.columns, !s.llama),
@@ -77,7 +104,11 @@ fn block(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Block<Cpu<f64>> {
 /// Keys and values of `length` positions, in a buffer that is longer.
 fn prefix(random: &mut Random, d: &Cpu<f64>, s: Sizes, length: usize) -> KeyValues<Cpu<f64>> {
     let mut rows = || random.matrix(d, length + 2, s.kv_heads * s.head_dim).0;
-    KeyValues { key: rows(), value: rows(), length }
+    KeyValues {
+        key: rows(),
+        value: rows(),
+        length,
+    }
 }
 
 fn on(d: &Cpu<f64>, columns: usize, values: &[f64]) -> CpuMatrix<f64> {

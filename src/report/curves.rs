@@ -33,30 +33,65 @@ pub fn curves(plot: &CurvesPlot) -> Result<RgbImage> {
     for (what, values) in [("deletion", plot.deletion), ("insertion", plot.insertion)] {
         let (expected, found) = (plot.fraction.len(), values.len());
         if expected != found {
-            return Err(ReportError::Length { what, expected, found });
+            return Err(ReportError::Length {
+                what,
+                expected,
+                found,
+            });
         }
     }
-    let failed = |e: &dyn std::fmt::Display| ReportError::Plot { reason: e.to_string() };
+    let failed = |e: &dyn std::fmt::Display| ReportError::Plot {
+        reason: e.to_string(),
+    };
     // Registering the same font again changes nothing.
     for (style, data) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
-        register_font("sans-serif", style, data).map_err(|_| failed(&"the embedded font is not a font"))?;
+        register_font("sans-serif", style, data)
+            .map_err(|_| failed(&"the embedded font is not a font"))?;
     }
     let mut pixels = vec![255; (WIDTH * HEIGHT * 3) as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (WIDTH, HEIGHT)).into_drawing_area();
         area.fill(&WHITE).map_err(|e| failed(&e))?;
-        let highest = plot.deletion.iter().chain(plot.insertion).copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let highest = plot
+            .deletion
+            .iter()
+            .chain(plot.insertion)
+            .copied()
+            .filter(|v| v.is_finite())
+            .fold(0.0, f64::max);
         let top = if highest > 0.0 { highest * 1.08 } else { 1.0 };
         let halves = area.margin(14, 0, 0, 0).split_evenly((1, 2));
         let panels = [
-            ("Deletion", "needed cells removed first; low is good", plot.deletion, plot.deletion_score, RGBColor(178, 24, 43)),
-            ("Insertion", "needed cells revealed first; high is good", plot.insertion, plot.insertion_score, RGBColor(33, 102, 172)),
+            (
+                "Deletion",
+                "needed cells removed first; low is good",
+                plot.deletion,
+                plot.deletion_score,
+                RGBColor(178, 24, 43),
+            ),
+            (
+                "Insertion",
+                "needed cells revealed first; high is good",
+                plot.insertion,
+                plot.insertion_score,
+                RGBColor(33, 102, 172),
+            ),
         ];
         for (half, (name, meaning, values, score, colour)) in halves.iter().zip(panels) {
             let score = score.map_or("undefined".to_string(), |s| format!("{s:.3}"));
-            let points: Vec<(f64, f64)> =
-                plot.fraction.iter().copied().zip(values.iter().copied()).filter(|(_, y)| y.is_finite()).collect();
-            let titled = half.titled(&format!("{name} {score}"), ("sans-serif", 30, FontStyle::Bold)).map_err(|e| failed(&e))?;
+            let points: Vec<(f64, f64)> = plot
+                .fraction
+                .iter()
+                .copied()
+                .zip(values.iter().copied())
+                .filter(|(_, y)| y.is_finite())
+                .collect();
+            let titled = half
+                .titled(
+                    &format!("{name} {score}"),
+                    ("sans-serif", 30, FontStyle::Bold),
+                )
+                .map_err(|e| failed(&e))?;
             let mut chart = ChartBuilder::on(&titled)
                 .caption(meaning, ("sans-serif", 19))
                 .margin(14)
@@ -76,13 +111,23 @@ pub fn curves(plot: &CurvesPlot) -> Result<RgbImage> {
                 .draw()
                 .map_err(|e| failed(&e))?;
             chart
-                .draw_series(AreaSeries::new(points.iter().copied(), 0.0, colour.mix(0.22)))
+                .draw_series(AreaSeries::new(
+                    points.iter().copied(),
+                    0.0,
+                    colour.mix(0.22),
+                ))
                 .map_err(|e| failed(&e))?;
-            chart.draw_series(LineSeries::new(points, colour.stroke_width(3))).map_err(|e| failed(&e))?;
+            chart
+                .draw_series(LineSeries::new(points, colour.stroke_width(3)))
+                .map_err(|e| failed(&e))?;
         }
         area.present().map_err(|e| failed(&e))?;
     }
     let found = pixels.len();
     let expected = (WIDTH * HEIGHT * 3) as usize;
-    RgbImage::from_raw(WIDTH, HEIGHT, pixels).ok_or(ReportError::Length { what: "plot", expected, found })
+    RgbImage::from_raw(WIDTH, HEIGHT, pixels).ok_or(ReportError::Length {
+        what: "plot",
+        expected,
+        found,
+    })
 }

@@ -20,8 +20,13 @@ pub(super) struct Text {
 impl Text {
     /// `data` at a line height of `pixels`.
     pub fn new(data: &'static [u8], pixels: f32) -> Result<Text> {
-        let font = FontRef::try_from_slice(data).map_err(|e| ReportError::Plot { reason: e.to_string() })?;
-        Ok(Text { font, scale: PxScale::from(pixels) })
+        let font = FontRef::try_from_slice(data).map_err(|e| ReportError::Plot {
+            reason: e.to_string(),
+        })?;
+        Ok(Text {
+            font,
+            scale: PxScale::from(pixels),
+        })
     }
 
     /// `text` with what the font cannot draw made visible: a line break as an arrow, anything else as U+FFFD.
@@ -37,11 +42,15 @@ impl Text {
     /// Width in pixels of visible text, its spaces included.
     pub fn width(&self, text: &str) -> u32 {
         // The last space has no ink: measure it in front of a stop.
-        text_size(self.scale, &self.font, &format!("{text}.")).0.saturating_sub(text_size(self.scale, &self.font, ".").0)
+        text_size(self.scale, &self.font, &format!("{text}."))
+            .0
+            .saturating_sub(text_size(self.scale, &self.font, ".").0)
     }
 
     /// Draws visible text with its top left corner at (x, y).
     pub fn draw(&self, canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, text: &str) {
-        draw_text_mut(canvas, colour, x as i32, y as i32, self.scale, &self.font, text);
+        draw_text_mut(
+            canvas, colour, x as i32, y as i32, self.scale, &self.font, text,
+        );
     }
 }

@@ -31,6 +31,10 @@ where
     [u8]: EncodableLayout,
 {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|e| ReportError::Encode { reason: e.to_string() })?;
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|e| ReportError::Encode {
+            reason: e.to_string(),
+        })?;
     Ok(bytes.into_inner())
 }

@@ -24,14 +24,22 @@ struct Map<'a> {
 impl Map<'_> {
     fn new(saliency: &[f32], size: usize) -> Result<Map<'_>> {
         if size == 0 || saliency.len() != size * size {
-            return Err(ReportError::Length { what: "saliency", expected: size * size, found: saliency.len() });
+            return Err(ReportError::Length {
+                what: "saliency",
+                expected: size * size,
+                found: saliency.len(),
+            });
         }
         Ok(Map { saliency, size })
     }
 
     /// Lower cell, upper cell and the upper one's weight, for pixel `i` of `n`.
     fn tap(&self, i: u32, n: u32) -> (usize, usize, f32) {
-        let at = if n > 1 { i as f32 / (n - 1) as f32 * (self.size - 1) as f32 } else { 0.0 };
+        let at = if n > 1 {
+            i as f32 / (n - 1) as f32 * (self.size - 1) as f32
+        } else {
+            0.0
+        };
         let low = (at as usize).min(self.size - 1);
         (low, (low + 1).min(self.size - 1), at - low as f32)
     }
@@ -41,7 +49,11 @@ impl Map<'_> {
         let at = |i: usize, j: usize| self.saliency[i * self.size + j];
         let along = |i: usize| at(i, column.0) + column.2 * (at(i, column.1) - at(i, column.0));
         let value = along(row.0) + row.2 * (along(row.1) - along(row.0));
-        if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 }
+        if value.is_finite() {
+            value.clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 }
 
@@ -71,13 +83,26 @@ fn colour(value: f32) -> Rgb<u8> {
 ///
 /// # Errors
 /// [`ReportError::Length`].
-pub fn overlay(rgb: &[u8], width: u32, height: u32, saliency: &[f32], size: usize) -> Result<RgbImage> {
+pub fn overlay(
+    rgb: &[u8],
+    width: u32,
+    height: u32,
+    saliency: &[f32],
+    size: usize,
+) -> Result<RgbImage> {
     let map = Map::new(saliency, size)?;
     let expected = width as usize * height as usize * 3;
     if rgb.len() != expected || expected == 0 {
-        return Err(ReportError::Length { what: "picture", expected, found: rgb.len() });
+        return Err(ReportError::Length {
+            what: "picture",
+            expected,
+            found: rgb.len(),
+        });
     }
-    let factor = NARROWEST.div_ceil(width).min(LONGEST / width.max(height)).max(1);
+    let factor = NARROWEST
+        .div_ceil(width)
+        .min(LONGEST / width.max(height))
+        .max(1);
     let (shown_width, shown_height) = (width * factor, height * factor);
     let total_width = shown_width.max(NARROWEST);
     let text_height = (total_width as f32 / 34.0).clamp(16.0, 96.0);
@@ -92,7 +117,9 @@ pub fn overlay(rgb: &[u8], width: u32, height: u32, saliency: &[f32], size: usiz
             let at = ((i / factor) as usize * width as usize + (j / factor) as usize) * 3;
             let (pixel, heat) = (&rgb[at..at + 3], colour(value));
             // The picture turns grey where the map is low, so that its own colours are not taken for the map's.
-            let grey = 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
+            let grey = 0.299 * f32::from(pixel[0])
+                + 0.587 * f32::from(pixel[1])
+                + 0.114 * f32::from(pixel[2]);
             let share = SHARE.0 + SHARE.1 * value;
             let mix = |c: usize| {
                 let picture = grey + value * (f32::from(pixel[c]) - grey);

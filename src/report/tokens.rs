@@ -46,14 +46,24 @@ fn pieces(font: &Text, text: &str, width: u32) -> Vec<String> {
 }
 
 fn shade(llr: f64, most: f64) -> Rgb<u8> {
-    let c = COLOURS.eval_continuous(if llr.is_finite() { (llr / most).clamp(0.0, 1.0) * 0.95 } else { 0.0 });
+    let c = COLOURS.eval_continuous(if llr.is_finite() {
+        (llr / most).clamp(0.0, 1.0) * 0.95
+    } else {
+        0.0
+    });
     Rgb([c.r, c.g, c.b])
 }
 
 /// Black or white, whichever is legible on a colour.
 fn ink_on(colour: Rgb<u8>) -> Rgb<u8> {
-    let luminance = 0.299 * f32::from(colour.0[0]) + 0.587 * f32::from(colour.0[1]) + 0.114 * f32::from(colour.0[2]);
-    if luminance > 140.0 { INK } else { Rgb([255, 255, 255]) }
+    let luminance = 0.299 * f32::from(colour.0[0])
+        + 0.587 * f32::from(colour.0[1])
+        + 0.114 * f32::from(colour.0[2]);
+    if luminance > 140.0 {
+        INK
+    } else {
+        Rgb([255, 255, 255])
+    }
 }
 
 /// A piece of text at its place.
@@ -71,11 +81,17 @@ struct Placed {
 /// # Errors
 /// None in a program whose embedded font is whole.
 pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
-    let (small, regular, bold) = (Text::new(REGULAR, 22.0)?, Text::new(REGULAR, 32.0)?, Text::new(BOLD, 32.0)?);
+    let (small, regular, bold) = (
+        Text::new(REGULAR, 22.0)?,
+        Text::new(REGULAR, 32.0)?,
+        Text::new(BOLD, 32.0)?,
+    );
     let inner = WIDTH - 2 * MARGIN;
     let mut asked: Vec<String> = vec![String::new()];
     for word in small.visible(question).split_inclusive(' ') {
-        let fits = asked.last().is_some_and(|line| small.width(line) + small.width(word) <= inner);
+        let fits = asked
+            .last()
+            .is_some_and(|line| small.width(line) + small.width(word) <= inner);
         match asked.last_mut() {
             Some(line) if fits => line.push_str(word),
             _ => asked.extend(pieces(&small, word, inner)),
@@ -93,7 +109,14 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
             if x + width > inner {
                 (x, line) = (0, line + 1);
             }
-            placed.push(Placed { x, line, width, llr: word.llr, key: word.key, text });
+            placed.push(Placed {
+                x,
+                line,
+                width,
+                llr: word.llr,
+                key: word.key,
+                text,
+            });
             x += width;
         }
     }
@@ -105,9 +128,17 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     for (i, text) in asked.iter().enumerate() {
         small.draw(&mut out, MARGIN, MARGIN + 30 * i as u32, GREY, text);
     }
-    let most = words.iter().map(|w| w.llr).filter(|l| l.is_finite()).fold(1.0, f64::max);
+    let most = words
+        .iter()
+        .map(|w| w.llr)
+        .filter(|l| l.is_finite())
+        .fold(1.0, f64::max);
     for p in &placed {
-        let (x, y, background) = (MARGIN + p.x, answer_top + p.line as u32 * LINE, shade(p.llr, most));
+        let (x, y, background) = (
+            MARGIN + p.x,
+            answer_top + p.line as u32 * LINE,
+            shade(p.llr, most),
+        );
         if p.width > 0 {
             fill(&mut out, x, y, p.width, 40, background);
         }
@@ -122,19 +153,36 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
 }
 
 fn fill(out: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb<u8>) {
-    draw_filled_rect_mut(out, Rect::at(x as i32, y as i32).of_size(width, height), colour);
+    draw_filled_rect_mut(
+        out,
+        Rect::at(x as i32, y as i32).of_size(width, height),
+        colour,
+    );
 }
 
 /// What shades and marks mean.
 fn draw_legend(out: &mut RgbImage, top: u32, most: f64, small: &Text) {
     const RAMP: u32 = 260;
     for x in 0..RAMP {
-        fill(out, MARGIN + x, top, 1, 20, shade(most * f64::from(x) / f64::from(RAMP - 1), most));
+        fill(
+            out,
+            MARGIN + x,
+            top,
+            1,
+            20,
+            shade(most * f64::from(x) / f64::from(RAMP - 1), most),
+        );
     }
     small.draw(out, MARGIN, top + 24, INK, "0");
     let end = format!("{most:.1} nats");
     small.draw(out, MARGIN + RAMP - small.width(&end), top + 24, INK, &end);
-    small.draw(out, MARGIN + RAMP + 24, top, INK, "log-ratio, picture over baseline");
+    small.draw(
+        out,
+        MARGIN + RAMP + 24,
+        top,
+        INK,
+        "log-ratio, picture over baseline",
+    );
     let x = MARGIN + RAMP + 24 + small.width("log-ratio, picture over baseline") + 40;
     small.draw(out, x, top, INK, "key token");
     fill(out, x, top + 26, small.width("key token"), 5, MARK);

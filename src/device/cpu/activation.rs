@@ -116,16 +116,18 @@ pub(super) fn forward<T: Real>(kind: Activation, x: &[T], y: &mut [T]) {
 }
 
 fn forward_with<T: Real, F: Function>(x: &[T], y: &mut [T]) {
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        vectorize(
-            #[inline(always)]
-            || {
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = F::value(x);
-                }
-            },
-        );
-    });
+    y.par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .for_each(|(y, x)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = F::value(x);
+                    }
+                },
+            );
+        });
 }
 
 /// dy becomes dx = dy * f'(x).
@@ -134,16 +136,18 @@ pub(super) fn vjp<T: Real>(kind: Activation, x: &[T], dy: &mut [T]) {
 }
 
 fn vjp_with<T: Real, F: Function>(x: &[T], dy: &mut [T]) {
-    dy.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(dy, x)| {
-        vectorize(
-            #[inline(always)]
-            || {
-                for (dy, &x) in dy.iter_mut().zip(x) {
-                    *dy *= F::derivative(x);
-                }
-            },
-        );
-    });
+    dy.par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .for_each(|(dy, x)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for (dy, &x) in dy.iter_mut().zip(x) {
+                        *dy *= F::derivative(x);
+                    }
+                },
+            );
+        });
 }
 
 /// y = f(gate) * up.
@@ -152,20 +156,29 @@ pub(super) fn gate<T: Real>(kind: Activation, gate: &[T], up: &[T], y: &mut [T])
 }
 
 fn gate_with<T: Real, F: Function>(gate: &[T], up: &[T], y: &mut [T]) {
-    y.par_chunks_mut(CHUNK).zip(gate.par_chunks(CHUNK)).zip(up.par_chunks(CHUNK)).for_each(|((y, gate), up)| {
-        vectorize(
-            #[inline(always)]
-            || {
-                for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
-                    *y = F::value(g) * u;
-                }
-            },
-        );
-    });
+    y.par_chunks_mut(CHUNK)
+        .zip(gate.par_chunks(CHUNK))
+        .zip(up.par_chunks(CHUNK))
+        .for_each(|((y, gate), up)| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
+                        *y = F::value(g) * u;
+                    }
+                },
+            );
+        });
 }
 
 /// dy becomes d_up = dy * f(gate); d_gate = dy * up * f'(gate).
-pub(super) fn gate_vjp<T: Real>(kind: Activation, gate: &[T], up: &[T], dy: &mut [T], d_gate: &mut [T]) {
+pub(super) fn gate_vjp<T: Real>(
+    kind: Activation,
+    gate: &[T],
+    up: &[T],
+    dy: &mut [T],
+    d_gate: &mut [T],
+) {
     with_function!(kind, F, gate_vjp_with::<T, F>(gate, up, dy, d_gate));
 }
 

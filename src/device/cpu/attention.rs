@@ -38,23 +38,44 @@ pub(super) fn check(
     v: (usize, usize),
     prefix: Option<((usize, usize), (usize, usize))>,
 ) -> Result<()> {
-    let size = |rows: (usize, usize), columns: usize| Some((rows.0.checked_mul(rows.1)?, columns.checked_mul(s.head_dim)?));
+    let size = |rows: (usize, usize), columns: usize| {
+        Some((
+            rows.0.checked_mul(rows.1)?,
+            columns.checked_mul(s.head_dim)?,
+        ))
+    };
     let own = size((s.batch, s.keys), s.kv_heads);
     let sizes = size((s.batch, s.queries), s.heads) == Some(q) && own == Some(k) && own == Some(v);
     let heads = s.kv_heads > 0 && s.heads.is_multiple_of(s.kv_heads) && s.head_dim > 0;
     let keys = s.queries == 0 || s.keys > 0 || s.prefix > 0;
     let expected = || format!("sizes of {s:?}, with a key for every query");
-    expect(sizes && heads && keys, "attention", expected, || format!("q {q:?}, k {k:?}, v {v:?}"))?;
+    expect(sizes && heads && keys, "attention", expected, || {
+        format!("q {q:?}, k {k:?}, v {v:?}")
+    })?;
     let kv_width = k.1;
     let prefix_fits = match prefix {
         None => s.prefix == 0,
         Some((k, v)) => k.0 >= s.prefix && v.0 >= s.prefix && k.1 == kv_width && v.1 == kv_width,
     };
-    expect(prefix_fits, "attention: prefix", || format!("{} x {kv_width}", s.prefix), || format!("{prefix:?}"))?;
+    expect(
+        prefix_fits,
+        "attention: prefix",
+        || format!("{} x {kv_width}", s.prefix),
+        || format!("{prefix:?}"),
+    )?;
     if let Visible::Causal(places) = &s.visible {
-        expect(places.len() == s.queries, "attention", || format!("{} places", s.queries), || places.len().to_string())?;
+        expect(
+            places.len() == s.queries,
+            "attention",
+            || format!("{} places", s.queries),
+            || places.len().to_string(),
+        )?;
         if let Some(&place) = places.iter().find(|&&p| p >= s.keys) {
-            return Err(DeviceError::Index { operation: "attention", index: place, limit: s.keys });
+            return Err(DeviceError::Index {
+                operation: "attention",
+                index: place,
+                limit: s.keys,
+            });
         }
     }
     Ok(())
@@ -100,11 +121,13 @@ impl<'a, T: Multiply> Head<'a, T> {
     }
     /// Where row `r` of this head starts in a matrix of q's shape.
     fn row(&self, r: usize) -> usize {
-        (self.sequence * self.inputs.shape.queries + r) * self.width() + self.head * self.inputs.shape.head_dim
+        (self.sequence * self.inputs.shape.queries + r) * self.width()
+            + self.head * self.inputs.shape.head_dim
     }
     /// Where this head's keys start in k or v.
     fn keys(&self) -> usize {
-        self.sequence * self.inputs.shape.keys * self.kv_width() + self.kv_head() * self.inputs.shape.head_dim
+        self.sequence * self.inputs.shape.keys * self.kv_width()
+            + self.kv_head() * self.inputs.shape.head_dim
     }
     fn q_rows(&self, values: &'a [T], r: usize) -> Operand<'a, T> {
         Operand::rows(&values[self.row(r)..], self.width())
@@ -113,7 +136,10 @@ impl<'a, T: Multiply> Head<'a, T> {
         Operand::rows(&values[self.keys()..], self.kv_width())
     }
     fn prefix_rows(&self, values: &'a [T]) -> Operand<'a, T> {
-        Operand::rows(&values[self.kv_head() * self.inputs.shape.head_dim..], self.kv_width())
+        Operand::rows(
+            &values[self.kv_head() * self.inputs.shape.head_dim..],
+            self.kv_width(),
+        )
     }
 
     /// `left k^T` (or `left v^T`) for `rows` rows over prefix and own keys, `seen` columns of `out`.
@@ -129,14 +155,24 @@ impl<'a, T: Multiply> Head<'a, T> {
         let s = self.inputs.shape;
         let from_prefix = s.prefix.min(seen);
         let run = |n: usize, right: Operand<T>, out: &mut [T]| {
-            let product = Serial { m: rows, n, k: s.head_dim, stride: seen, add: false };
+            let product = Serial {
+                m: rows,
+                n,
+                k: s.head_dim,
+                stride: seen,
+                add: false,
+            };
             product.run(left, right.transposed(), out);
         };
         if let (Some(prefix), true) = (prefix, from_prefix > 0) {
             run(from_prefix, self.prefix_rows(prefix), out);
         }
         if seen > from_prefix {
-            run(seen - from_prefix, self.kv_rows(own), &mut out[from_prefix..]);
+            run(
+                seen - from_prefix,
+                self.kv_rows(own),
+                &mut out[from_prefix..],
+            );
         }
     }
 
@@ -152,16 +188,34 @@ impl<'a, T: Multiply> Head<'a, T> {
     ) {
         let s = self.inputs.shape;
         let from_prefix = s.prefix.min(seen);
-        let product = Serial { m: rows, n: s.head_dim, k: from_prefix, stride: self.width(), add: false };
+        let product = Serial {
+            m: rows,
+            n: s.head_dim,
+            k: from_prefix,
+            stride: self.width(),
+            add: false,
+        };
         match prefix {
             Some(prefix) if from_prefix > 0 => {
                 product.run(Operand::rows(weights, seen), self.prefix_rows(prefix), out);
                 if seen > from_prefix {
-                    let product = Serial { k: seen - from_prefix, add: true, ..product };
-                    product.run(Operand::rows(&weights[from_prefix..], seen), self.kv_rows(own), out);
+                    let product = Serial {
+                        k: seen - from_prefix,
+                        add: true,
+                        ..product
+                    };
+                    product.run(
+                        Operand::rows(&weights[from_prefix..], seen),
+                        self.kv_rows(own),
+                        out,
+                    );
                 }
             }
-            _ => Serial { k: seen, ..product }.run(Operand::rows(weights, seen), self.kv_rows(own), out),
+            _ => Serial { k: seen, ..product }.run(
+                Operand::rows(weights, seen),
+                self.kv_rows(own),
+                out,
+            ),
         }
     }
 }
@@ -182,26 +236,52 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
     let scale = T::of(shape.scale());
     let step = block_rows(shape);
     let (out, lse) = (Columns(out.as_mut_ptr()), Columns(lse.as_mut_ptr()));
-    (0..shape.batch * shape.heads).into_par_iter().for_each(|task| {
-        let head = Head { inputs, sequence: task / shape.heads, head: task % shape.heads };
-        let mut scores = Vec::new();
-        for r0 in (0..shape.queries).step_by(step) {
-            let rows = step.min(shape.queries - r0);
-            let seen = most_seen(shape, r0..r0 + rows);
-            scores.clear();
-            scores.resize(rows * seen, T::ZERO);
-            let q = head.q_rows(inputs.q, r0);
-            head.against_keys(q, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, &mut scores);
-            for (r, row) in scores.chunks_mut(seen).enumerate() {
-                let total = softmax(row, shape.seen(r0 + r), scale);
-                // SAFETY: this task's own row and head.
-                unsafe { lse.slice((head.sequence * shape.queries + r0 + r) * shape.heads + head.head, 1)[0] = total };
+    (0..shape.batch * shape.heads)
+        .into_par_iter()
+        .for_each(|task| {
+            let head = Head {
+                inputs,
+                sequence: task / shape.heads,
+                head: task % shape.heads,
+            };
+            let mut scores = Vec::new();
+            for r0 in (0..shape.queries).step_by(step) {
+                let rows = step.min(shape.queries - r0);
+                let seen = most_seen(shape, r0..r0 + rows);
+                scores.clear();
+                scores.resize(rows * seen, T::ZERO);
+                let q = head.q_rows(inputs.q, r0);
+                head.against_keys(
+                    q,
+                    inputs.k,
+                    inputs.prefix.map(|p| p.0),
+                    rows,
+                    seen,
+                    &mut scores,
+                );
+                for (r, row) in scores.chunks_mut(seen).enumerate() {
+                    let total = softmax(row, shape.seen(r0 + r), scale);
+                    // SAFETY: this task's own row and head.
+                    unsafe {
+                        lse.slice(
+                            (head.sequence * shape.queries + r0 + r) * shape.heads + head.head,
+                            1,
+                        )[0] = total
+                    };
+                }
+                // SAFETY: the rows of this task's head; the slice ends with the last row's head.
+                let out =
+                    unsafe { out.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim) };
+                head.times_keys(
+                    &scores,
+                    inputs.v,
+                    inputs.prefix.map(|p| p.1),
+                    rows,
+                    seen,
+                    out,
+                );
             }
-            // SAFETY: the rows of this task's head; the slice ends with the last row's head.
-            let out = unsafe { out.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim) };
-            head.times_keys(&scores, inputs.v, inputs.prefix.map(|p| p.1), rows, seen, out);
-        }
-    });
+        });
 }
 
 /// A row of unscaled scores becomes probabilities, zero past `seen`; returns log(sum exp) of the scaled scores.
@@ -240,48 +320,90 @@ pub(super) fn vjp<T: Multiply>(
     let scale = T::of(shape.scale());
     dk.fill(T::ZERO);
     dv.fill(T::ZERO);
-    let (dq, dk, dv) = (Columns(dq.as_mut_ptr()), Columns(dk.as_mut_ptr()), Columns(dv.as_mut_ptr()));
-    (0..shape.batch * shape.kv_heads).into_par_iter().for_each(|task| {
-        let (mut p, mut ds) = (Vec::new(), Vec::new());
-        for g in 0..group {
-            let head = Head { inputs, sequence: task / shape.kv_heads, head: task % shape.kv_heads * group + g };
-            for r0 in (0..shape.queries).step_by(step) {
-                let rows = step.min(shape.queries - r0);
-                let seen = most_seen(shape, r0..r0 + rows);
-                p.clear();
-                p.resize(rows * seen, T::ZERO);
-                ds.clear();
-                ds.resize(rows * seen, T::ZERO);
-                let (q, dy_rows) = (head.q_rows(inputs.q, r0), head.q_rows(dy, r0));
-                head.against_keys(q, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, &mut p);
-                head.against_keys(dy_rows, inputs.v, inputs.prefix.map(|p| p.1), rows, seen, &mut ds);
-                for r in 0..rows {
-                    let at = head.row(r0 + r);
-                    let (o, dy) = (&saved.out[at..at + shape.head_dim], &dy[at..at + shape.head_dim]);
-                    let lse = saved.lse[(head.sequence * shape.queries + r0 + r) * shape.heads + head.head];
-                    let (p, ds) = (&mut p[r * seen..][..seen], &mut ds[r * seen..][..seen]);
-                    scores_vjp(p, ds, shape.seen(r0 + r), lse, o, dy, scale);
+    let (dq, dk, dv) = (
+        Columns(dq.as_mut_ptr()),
+        Columns(dk.as_mut_ptr()),
+        Columns(dv.as_mut_ptr()),
+    );
+    (0..shape.batch * shape.kv_heads)
+        .into_par_iter()
+        .for_each(|task| {
+            let (mut p, mut ds) = (Vec::new(), Vec::new());
+            for g in 0..group {
+                let head = Head {
+                    inputs,
+                    sequence: task / shape.kv_heads,
+                    head: task % shape.kv_heads * group + g,
+                };
+                for r0 in (0..shape.queries).step_by(step) {
+                    let rows = step.min(shape.queries - r0);
+                    let seen = most_seen(shape, r0..r0 + rows);
+                    p.clear();
+                    p.resize(rows * seen, T::ZERO);
+                    ds.clear();
+                    ds.resize(rows * seen, T::ZERO);
+                    let (q, dy_rows) = (head.q_rows(inputs.q, r0), head.q_rows(dy, r0));
+                    head.against_keys(q, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, &mut p);
+                    head.against_keys(
+                        dy_rows,
+                        inputs.v,
+                        inputs.prefix.map(|p| p.1),
+                        rows,
+                        seen,
+                        &mut ds,
+                    );
+                    for r in 0..rows {
+                        let at = head.row(r0 + r);
+                        let (o, dy) = (
+                            &saved.out[at..at + shape.head_dim],
+                            &dy[at..at + shape.head_dim],
+                        );
+                        let lse = saved.lse
+                            [(head.sequence * shape.queries + r0 + r) * shape.heads + head.head];
+                        let (p, ds) = (&mut p[r * seen..][..seen], &mut ds[r * seen..][..seen]);
+                        scores_vjp(p, ds, shape.seen(r0 + r), lse, o, dy, scale);
+                    }
+                    // SAFETY: the rows of this task's own heads; the slice ends with the last row's head.
+                    let dq = unsafe {
+                        dq.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim)
+                    };
+                    head.times_keys(&ds, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, dq);
+                    let own = seen - shape.prefix.min(seen);
+                    if own == 0 {
+                        continue;
+                    }
+                    let length = (own - 1) * head.kv_width() + shape.head_dim;
+                    // SAFETY: this task's own sequence and key-value head, in two different matrices.
+                    let (dk, dv) =
+                        unsafe { (dk.slice(head.keys(), length), dv.slice(head.keys(), length)) };
+                    let product = Serial {
+                        m: own,
+                        n: shape.head_dim,
+                        k: rows,
+                        stride: head.kv_width(),
+                        add: true,
+                    };
+                    product.run(Operand::rows(&ds[shape.prefix..], seen).transposed(), q, dk);
+                    product.run(
+                        Operand::rows(&p[shape.prefix..], seen).transposed(),
+                        dy_rows,
+                        dv,
+                    );
                 }
-                // SAFETY: the rows of this task's own heads; the slice ends with the last row's head.
-                let dq = unsafe { dq.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim) };
-                head.times_keys(&ds, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, dq);
-                let own = seen - shape.prefix.min(seen);
-                if own == 0 {
-                    continue;
-                }
-                let length = (own - 1) * head.kv_width() + shape.head_dim;
-                // SAFETY: this task's own sequence and key-value head, in two different matrices.
-                let (dk, dv) = unsafe { (dk.slice(head.keys(), length), dv.slice(head.keys(), length)) };
-                let product = Serial { m: own, n: shape.head_dim, k: rows, stride: head.kv_width(), add: true };
-                product.run(Operand::rows(&ds[shape.prefix..], seen).transposed(), q, dk);
-                product.run(Operand::rows(&p[shape.prefix..], seen).transposed(), dy_rows, dv);
             }
-        }
-    });
+        });
 }
 
 /// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale * P * (dP - D).
-fn scores_vjp<T: Multiply>(p: &mut [T], ds: &mut [T], seen: usize, lse: T, o: &[T], dy: &[T], scale: T) {
+fn scores_vjp<T: Multiply>(
+    p: &mut [T],
+    ds: &mut [T],
+    seen: usize,
+    lse: T,
+    o: &[T],
+    dy: &[T],
+    scale: T,
+) {
     vectorize(
         #[inline(always)]
         || {

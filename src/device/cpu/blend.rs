@@ -37,13 +37,21 @@ impl<T: CpuReal> CpuPictures<T> {
         let (height, width) = (view.height, view.width);
         let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
         let whole = tiled(height) && tiled(width);
-        let expected = || format!("3 x {height} x {width} values and patches of {patch} that tile them");
+        let expected =
+            || format!("3 x {height} x {width} values and patches of {patch} that tile them");
         let found = || format!("{} and {} values", picture.len(), baseline.len());
-        let length = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(CHANNELS));
+        let length = height
+            .checked_mul(width)
+            .and_then(|pixels| pixels.checked_mul(CHANNELS));
         let there = length == Some(picture.len()) && length == Some(baseline.len());
         expect(whole && there, "pictures", expected, found)?;
         let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
-        expect((1..=1 << 16).contains(&mask_size), "pictures", cells, || mask_size.to_string())?;
+        expect(
+            (1..=1 << 16).contains(&mask_size),
+            "pictures",
+            cells,
+            || mask_size.to_string(),
+        )?;
         let (rows, columns) = view.taps(mask_size);
         let across = width / patch;
         let patches = |pixels: &[f32]| {
@@ -51,8 +59,13 @@ impl<T: CpuReal> CpuPictures<T> {
             for p in 0..(height / patch) * across {
                 for c in 0..CHANNELS {
                     for i in 0..patch {
-                        let start = (c * height + p / across * patch + i) * width + p % across * patch;
-                        out.extend(pixels[start..start + patch].iter().map(|&v| T::of(f64::from(v))));
+                        let start =
+                            (c * height + p / across * patch + i) * width + p % across * patch;
+                        out.extend(
+                            pixels[start..start + patch]
+                                .iter()
+                                .map(|&v| T::of(f64::from(v))),
+                        );
                     }
                 }
             }
@@ -83,15 +96,22 @@ impl<T: CpuReal> CpuPictures<T> {
     pub(super) fn check(&self, masks: Masks, blends: &[Blend]) -> Result<()> {
         let cells = self.mask_size * self.mask_size;
         let fits = masks.size == self.mask_size && masks.values.iter().all(|m| m.len() == cells);
-        expect(fits, "blend", || format!("masks of {} cells a side", self.mask_size), || masks.size.to_string())?;
+        expect(
+            fits,
+            "blend",
+            || format!("masks of {} cells a side", self.mask_size),
+            || masks.size.to_string(),
+        )?;
         let used = blends.iter().flat_map(|b| match b.sampling {
             Sampling::One(m) => [m, m],
             Sampling::Product(m, n) => [m, n],
         });
         match used.max() {
-            Some(index) if index >= masks.values.len() => {
-                Err(DeviceError::Index { operation: "blend", index, limit: masks.values.len() })
-            }
+            Some(index) if index >= masks.values.len() => Err(DeviceError::Index {
+                operation: "blend",
+                index,
+                limit: masks.values.len(),
+            }),
             _ => Ok(()),
         }
     }
@@ -99,16 +119,25 @@ impl<T: CpuReal> CpuPictures<T> {
     /// As many gradients as masks, of as many cells.
     pub(super) fn check_gradients(&self, masks: Masks, gradients: &[Vec<f64>]) -> Result<()> {
         let cells = self.mask_size * self.mask_size;
-        let fits = gradients.len() == masks.values.len() && gradients.iter().all(|g| g.len() == cells);
+        let fits =
+            gradients.len() == masks.values.len() && gradients.iter().all(|g| g.len() == cells);
         let expected = || format!("{} gradients of {cells} cells", masks.values.len());
-        let found = || format!("{:?} cells", gradients.iter().map(Vec::len).collect::<Vec<_>>());
+        let found = || {
+            format!(
+                "{:?} cells",
+                gradients.iter().map(Vec::len).collect::<Vec<_>>()
+            )
+        };
         expect(fits, "blend_vjp", expected, found)
     }
 
     /// The taps of pixel `pixel` of patch `p`.
     #[inline(always)]
     fn taps(&self, p: usize, pixel: usize) -> (&Tap, &Tap) {
-        let (i, j) = (p / self.across * self.patch + pixel / self.patch, p % self.across * self.patch + pixel % self.patch);
+        let (i, j) = (
+            p / self.across * self.patch + pixel / self.patch,
+            p % self.across * self.patch + pixel % self.patch,
+        );
         (&self.rows[i], &self.columns[j])
     }
 
@@ -119,7 +148,9 @@ impl<T: CpuReal> CpuPictures<T> {
             return 1.0;
         }
         let at = |i: u32, j: u32| mask[i as usize * self.mask_size + j as usize];
-        let along = |i: u32| at(i, column.low) + column.weight_high * (at(i, column.high) - at(i, column.low));
+        let along = |i: u32| {
+            at(i, column.low) + column.weight_high * (at(i, column.high) - at(i, column.low))
+        };
         let (low, high) = (along(row.low), along(row.high));
         low + row.weight_high * (high - low)
     }
@@ -127,37 +158,53 @@ impl<T: CpuReal> CpuPictures<T> {
     /// The contract is on `Device::blend`.
     pub(super) fn blend(&self, masks: Masks, blends: &[Blend], y: &mut [T]) {
         let (patches, columns, area) = (self.patches(), self.columns(), self.patch * self.patch);
-        y.par_chunks_mut(columns).enumerate().with_min_len(8).for_each(|(row, y)| {
-            let (blend, p) = (&blends[row / patches], row % patches);
-            let (x, b) = (&self.picture[p * columns..][..columns], &self.baseline[p * columns..][..columns]);
-            let (kept, other) = match blend.direction {
-                Direction::Keep => (x, b),
-                Direction::Reveal => (b, x),
-            };
-            for pixel in 0..area {
-                let (row, column) = self.taps(p, pixel);
-                let u = match blend.sampling {
-                    Sampling::One(m) => self.sample(&masks.values[m], row, column),
-                    Sampling::Product(m, n) => {
-                        self.sample(&masks.values[m], row, column) * self.sample(&masks.values[n], row, column)
-                    }
+        y.par_chunks_mut(columns)
+            .enumerate()
+            .with_min_len(8)
+            .for_each(|(row, y)| {
+                let (blend, p) = (&blends[row / patches], row % patches);
+                let (x, b) = (
+                    &self.picture[p * columns..][..columns],
+                    &self.baseline[p * columns..][..columns],
+                );
+                let (kept, other) = match blend.direction {
+                    Direction::Keep => (x, b),
+                    Direction::Reveal => (b, x),
                 };
-                let w = T::of(blend.alpha * u);
-                for at in (pixel..columns).step_by(area) {
-                    y[at] = kept[at] * w + other[at] * (T::ONE - w);
+                for pixel in 0..area {
+                    let (row, column) = self.taps(p, pixel);
+                    let u = match blend.sampling {
+                        Sampling::One(m) => self.sample(&masks.values[m], row, column),
+                        Sampling::Product(m, n) => {
+                            self.sample(&masks.values[m], row, column)
+                                * self.sample(&masks.values[n], row, column)
+                        }
+                    };
+                    let w = T::of(blend.alpha * u);
+                    for at in (pixel..columns).step_by(area) {
+                        y[at] = kept[at] * w + other[at] * (T::ONE - w);
+                    }
                 }
-            }
-            if let Some(noise) = blend.noise {
-                add_noise(noise, p, y);
-            }
-        });
+                if let Some(noise) = blend.noise {
+                    add_noise(noise, p, y);
+                }
+            });
     }
 
     /// The contract is on `Device::blend_vjp`.
-    pub(super) fn blend_vjp(&self, masks: Masks, blends: &[Blend], dy: &[T], gradients: &mut [Vec<f64>]) {
+    pub(super) fn blend_vjp(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        dy: &[T],
+        gradients: &mut [Vec<f64>],
+    ) {
         let length = self.patches() * self.columns();
-        let parts: Vec<Vec<(usize, Vec<f64>)>> =
-            blends.par_iter().zip(dy.par_chunks(length)).map(|(blend, dy)| self.one_vjp(masks, blend, dy)).collect();
+        let parts: Vec<Vec<(usize, Vec<f64>)>> = blends
+            .par_iter()
+            .zip(dy.par_chunks(length))
+            .map(|(blend, dy)| self.one_vjp(masks, blend, dy))
+            .collect();
         for (mask, part) in parts.into_iter().flatten() {
             for (g, p) in gradients[mask].iter_mut().zip(part) {
                 *g += p;
@@ -167,7 +214,11 @@ impl<T: CpuReal> CpuPictures<T> {
 
     /// The gradient of one blend: for each mask it samples, that mask's number and S x S grid.
     fn one_vjp(&self, masks: Masks, blend: &Blend, dy: &[T]) -> Vec<(usize, Vec<f64>)> {
-        let (columns, area, cells) = (self.columns(), self.patch * self.patch, self.mask_size * self.mask_size);
+        let (columns, area, cells) = (
+            self.columns(),
+            self.patch * self.patch,
+            self.mask_size * self.mask_size,
+        );
         let sign = match blend.direction {
             Direction::Keep => blend.alpha,
             Direction::Reveal => -blend.alpha,
@@ -177,18 +228,34 @@ impl<T: CpuReal> CpuPictures<T> {
             Sampling::Product(m, n) => vec![(m, vec![0.0; cells]), (n, vec![0.0; cells])],
         };
         for (p, dy) in dy.chunks(columns).enumerate() {
-            let (x, b) = (&self.picture[p * columns..][..columns], &self.baseline[p * columns..][..columns]);
+            let (x, b) = (
+                &self.picture[p * columns..][..columns],
+                &self.baseline[p * columns..][..columns],
+            );
             for pixel in 0..area {
                 let (row, column) = self.taps(p, pixel);
                 if !(row.inside && column.inside) {
                     continue;
                 }
-                let along: f64 = (pixel..columns).step_by(area).map(|at| (dy[at] * (x[at] - b[at])).to_f64()).sum();
+                let along: f64 = (pixel..columns)
+                    .step_by(area)
+                    .map(|at| (dy[at] * (x[at] - b[at])).to_f64())
+                    .sum();
                 let du = sign * along;
                 match (&mut grids[..], blend.sampling) {
                     ([(_, first), (_, second)], Sampling::Product(m, n)) => {
-                        self.scatter(first, row, column, du * self.sample(&masks.values[n], row, column));
-                        self.scatter(second, row, column, du * self.sample(&masks.values[m], row, column));
+                        self.scatter(
+                            first,
+                            row,
+                            column,
+                            du * self.sample(&masks.values[n], row, column),
+                        );
+                        self.scatter(
+                            second,
+                            row,
+                            column,
+                            du * self.sample(&masks.values[m], row, column),
+                        );
                     }
                     (grids, _) => self.scatter(&mut grids[0].1, row, column, du),
                 }
@@ -200,8 +267,14 @@ impl<T: CpuReal> CpuPictures<T> {
     /// The adjoint of `sample` at a pixel inside.
     #[inline(always)]
     fn scatter(&self, grid: &mut [f64], row: &Tap, column: &Tap, value: f64) {
-        for (i, wi) in [(row.low, 1.0 - row.weight_high), (row.high, row.weight_high)] {
-            for (j, wj) in [(column.low, 1.0 - column.weight_high), (column.high, column.weight_high)] {
+        for (i, wi) in [
+            (row.low, 1.0 - row.weight_high),
+            (row.high, row.weight_high),
+        ] {
+            for (j, wj) in [
+                (column.low, 1.0 - column.weight_high),
+                (column.high, column.weight_high),
+            ] {
                 grid[i as usize * self.mask_size + j as usize] += value * wi * wj;
             }
         }
@@ -212,7 +285,12 @@ impl<T: CpuReal> CpuPictures<T> {
 fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
     let key = [noise.seed as u32, (noise.seed >> 32) as u32];
     for (group, y) in y.chunks_mut(4).enumerate() {
-        let counter = [group as u32, p as u32, noise.stream as u32, (noise.stream >> 32) as u32];
+        let counter = [
+            group as u32,
+            p as u32,
+            noise.stream as u32,
+            (noise.stream >> 32) as u32,
+        ];
         let bits = philox4x32(counter, key);
         let (a, b) = (normal_pair(bits[0], bits[1]), normal_pair(bits[2], bits[3]));
         for (y, n) in y.iter_mut().zip([a.0, a.1, b.0, b.1]) {

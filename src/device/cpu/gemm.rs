@@ -43,12 +43,20 @@ pub(crate) struct Operand<'a, T> {
 impl<'a, T: Multiply> Operand<'a, T> {
     /// A row-major matrix with `stride` elements from row to row.
     pub fn rows(values: &'a [T], stride: usize) -> Self {
-        Operand { elements: Elements::Real(values), row_stride: stride, column_stride: 1 }
+        Operand {
+            elements: Elements::Real(values),
+            row_stride: stride,
+            column_stride: 1,
+        }
     }
 
     /// The transpose of the view.
     pub fn transposed(self) -> Self {
-        Operand { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
+        Operand {
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
     }
 
     /// Copies `out.len()` elements that are consecutive in memory from element `start`, converted.
@@ -58,18 +66,27 @@ impl<'a, T: Multiply> Operand<'a, T> {
         match self.elements {
             Elements::Real(values) => out.copy_from_slice(&values[start..start + n]),
             Elements::Bf16(bytes) => {
-                for (o, b) in out.iter_mut().zip(bytes[2 * start..2 * (start + n)].chunks_exact(2)) {
+                for (o, b) in out
+                    .iter_mut()
+                    .zip(bytes[2 * start..2 * (start + n)].chunks_exact(2))
+                {
                     *o = T::of(f64::from(bf16::from_le_bytes([b[0], b[1]]).to_f32()));
                 }
             }
             Elements::F32(bytes) => {
-                for (o, b) in out.iter_mut().zip(bytes[4 * start..4 * (start + n)].chunks_exact(4)) {
+                for (o, b) in out
+                    .iter_mut()
+                    .zip(bytes[4 * start..4 * (start + n)].chunks_exact(4))
+                {
                     *o = T::of(f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
                 }
             }
             Elements::F16(bytes) => {
                 let (mut raw, mut wide) = ([half::f16::ZERO; 64], [0f32; 64]);
-                for (out, bytes) in out.chunks_mut(64).zip(bytes[2 * start..2 * (start + n)].chunks(128)) {
+                for (out, bytes) in out
+                    .chunks_mut(64)
+                    .zip(bytes[2 * start..2 * (start + n)].chunks(128))
+                {
                     for (r, b) in raw.iter_mut().zip(bytes.chunks_exact(2)) {
                         *r = half::f16::from_le_bytes([b[0], b[1]]);
                     }
@@ -92,7 +109,15 @@ impl<'a, T: Multiply> Operand<'a, T> {
 
     /// Packs rows `i0 .. i0 + rows` and columns `j0 .. j0 + columns` as one panel: for each column in turn, `width`
     /// values, those past `rows` zero.
-    fn pack_panel(&self, i0: usize, rows: usize, j0: usize, columns: usize, width: usize, out: &mut [T]) {
+    fn pack_panel(
+        &self,
+        i0: usize,
+        rows: usize,
+        j0: usize,
+        columns: usize,
+        width: usize,
+        out: &mut [T],
+    ) {
         vectorize(
             #[inline(always)]
             || {
@@ -120,7 +145,15 @@ impl<'a, T: Multiply> Operand<'a, T> {
     /// `pack_panel` for rows that are consecutive in memory: blocks of 16 columns go through a small buffer, so that
     /// both its reads and its writes stay in the first-level cache.
     #[inline(always)]
-    fn pack_transposing(&self, i0: usize, rows: usize, j0: usize, columns: usize, width: usize, out: &mut [T]) {
+    fn pack_transposing(
+        &self,
+        i0: usize,
+        rows: usize,
+        j0: usize,
+        columns: usize,
+        width: usize,
+        out: &mut [T],
+    ) {
         const BLOCK: usize = 16;
         let mut buffer = [[T::ZERO; BLOCK]; 32];
         for j in (0..columns).step_by(BLOCK) {
@@ -184,33 +217,64 @@ pub(crate) fn product<T: Multiply>(
     packed.clear();
     packed.resize(panels * panel, T::ZERO);
     if panel > 0 {
-        packed.par_chunks_mut(panel).enumerate().for_each(|(p, out)| {
-            let i0 = p * kernel.mr;
-            a.pack_panel(i0, kernel.mr.min(m - i0), 0, k, kernel.mr, out);
-        });
+        packed
+            .par_chunks_mut(panel)
+            .enumerate()
+            .for_each(|(p, out)| {
+                let i0 = p * kernel.mr;
+                a.pack_panel(i0, kernel.mr.min(m - i0), 0, k, kernel.mr, out);
+            });
     }
     let threads = rayon::current_num_threads();
-    let row_tasks = if m < 2 * ROWS { 1 } else { threads.min(m / ROWS) };
+    let row_tasks = if m < 2 * ROWS {
+        1
+    } else {
+        threads.min(m / ROWS)
+    };
     let panels_each = panels.div_ceil(row_tasks);
-    let columns = if row_tasks == 1 { n.div_ceil(2 * threads).next_multiple_of(kernel.nr).min(COLUMNS) } else { COLUMNS };
+    let columns = if row_tasks == 1 {
+        n.div_ceil(2 * threads)
+            .next_multiple_of(kernel.nr)
+            .min(COLUMNS)
+    } else {
+        COLUMNS
+    };
     let column_tasks = n.div_ceil(columns);
     let out = Shared(c.as_mut_ptr());
     let packed = &packed[..];
-    (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
-        let (first, j0) = ((task / column_tasks) * panels_each, (task % column_tasks) * columns);
-        let last = (first + panels_each).min(panels);
-        if first >= last {
-            return;
-        }
-        let width = columns.min(n - j0);
-        let rows = (last * kernel.mr).min(m) - first * kernel.mr;
-        // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all lie in the m x n of `c`.
-        unsafe {
-            let tile = Tile { c: out.get().add(first * kernel.mr * n + j0), rows, columns: width, stride: n };
-            block(&kernel, &packed[first * panel..last * panel], b, k, j0, tile, false);
-            finish(tile, first * kernel.mr, j0, epilogue);
-        }
-    });
+    (0..row_tasks * column_tasks)
+        .into_par_iter()
+        .for_each(|task| {
+            let (first, j0) = (
+                (task / column_tasks) * panels_each,
+                (task % column_tasks) * columns,
+            );
+            let last = (first + panels_each).min(panels);
+            if first >= last {
+                return;
+            }
+            let width = columns.min(n - j0);
+            let rows = (last * kernel.mr).min(m) - first * kernel.mr;
+            // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all lie in the m x n of `c`.
+            unsafe {
+                let tile = Tile {
+                    c: out.get().add(first * kernel.mr * n + j0),
+                    rows,
+                    columns: width,
+                    stride: n,
+                };
+                block(
+                    &kernel,
+                    &packed[first * panel..last * panel],
+                    b,
+                    k,
+                    j0,
+                    tile,
+                    false,
+                );
+                finish(tile, first * kernel.mr, j0, epilogue);
+            }
+        });
 }
 
 /// A part of an output matrix.
@@ -230,12 +294,15 @@ struct Tile<T> {
 unsafe fn finish<T: Multiply>(tile: Tile<T>, i0: usize, j0: usize, epilogue: Epilogue<T>) {
     for i in 0..tile.rows {
         // SAFETY: the caller promises the tile.
-        let row = unsafe { std::slice::from_raw_parts_mut(tile.c.add(i * tile.stride), tile.columns) };
+        let row =
+            unsafe { std::slice::from_raw_parts_mut(tile.c.add(i * tile.stride), tile.columns) };
         if let Some(bias) = epilogue.bias {
             row.iter_mut().zip(&bias[j0..]).for_each(|(c, &b)| *c += b);
         }
         if let Some(residual) = epilogue.residual {
-            row.iter_mut().zip(&residual[(i0 + i) * tile.stride + j0..]).for_each(|(c, &r)| *c += r);
+            row.iter_mut()
+                .zip(&residual[(i0 + i) * tile.stride + j0..])
+                .for_each(|(c, &r)| *c += r);
         }
     }
 }
@@ -255,7 +322,13 @@ pub(crate) struct Serial {
 impl Serial {
     /// Runs the product; `c` must hold `(m - 1) * stride + n` elements.
     pub fn run<T: Multiply>(self, a: Operand<T>, b: Operand<T>, c: &mut [T]) {
-        let Serial { m, n, k, stride, add } = self;
+        let Serial {
+            m,
+            n,
+            k,
+            stride,
+            add,
+        } = self;
         if m == 0 || n == 0 {
             return;
         }
@@ -274,7 +347,12 @@ impl Serial {
                 let width = COLUMNS.min(n - j0);
                 // SAFETY: the assertion above keeps every row of the tile inside `c`.
                 unsafe {
-                    let tile = Tile { c: c.as_mut_ptr().add(j0), rows: m, columns: width, stride };
+                    let tile = Tile {
+                        c: c.as_mut_ptr().add(j0),
+                        rows: m,
+                        columns: width,
+                        stride,
+                    };
                     block(&kernel, &packed[..panels * panel], b, k, j0, tile, add);
                 }
             }
@@ -295,7 +373,12 @@ unsafe fn block<T: Multiply>(
     tile: Tile<T>,
     add: bool,
 ) {
-    let Tile { c, rows: m, columns: width, stride } = tile;
+    let Tile {
+        c,
+        rows: m,
+        columns: width,
+        stride,
+    } = tile;
     let (mr, nr) = (kernel.mr, kernel.nr);
     if k == 0 && !add {
         for i in 0..m {
@@ -312,7 +395,8 @@ unsafe fn block<T: Multiply>(
             let add = add || k0 > 0;
             for s in 0..strips {
                 let out = &mut packed_b[s * nr * depth..(s + 1) * nr * depth];
-                b.transposed().pack_panel(j0 + s * nr, nr.min(width - s * nr), k0, depth, nr, out);
+                b.transposed()
+                    .pack_panel(j0 + s * nr, nr.min(width - s * nr), k0, depth, nr, out);
             }
             for p in 0..m.div_ceil(mr) {
                 let a = packed_a[p * mr * k + k0 * mr..].as_ptr();
@@ -329,7 +413,8 @@ unsafe fn block<T: Multiply>(
                         } else {
                             (kernel.run)(depth, a, b, edge.as_mut_ptr(), nr, false);
                             for i in 0..rows {
-                                let out = std::slice::from_raw_parts_mut(out.add(i * stride), columns);
+                                let out =
+                                    std::slice::from_raw_parts_mut(out.add(i * stride), columns);
                                 for (o, &e) in out.iter_mut().zip(&edge[i * nr..]) {
                                     *o = if add { *o + e } else { e };
                                 }

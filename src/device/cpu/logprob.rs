@@ -10,12 +10,19 @@ use crate::device::{DeviceError, Real, Result};
 /// One target per row, inside the vocabulary.
 pub(super) fn check(rows: usize, vocabulary: usize, targets: &[u32]) -> Result<()> {
     let found = || format!("{}", targets.len());
-    expect(targets.len() == rows, "log_probability", || format!("{rows} targets"), found)?;
+    expect(
+        targets.len() == rows,
+        "log_probability",
+        || format!("{rows} targets"),
+        found,
+    )?;
     match targets.iter().find(|&&t| t as usize >= vocabulary) {
         None => Ok(()),
-        Some(&t) => {
-            Err(DeviceError::Index { operation: "log_probability", index: t as usize, limit: vocabulary })
-        }
+        Some(&t) => Err(DeviceError::Index {
+            operation: "log_probability",
+            index: t as usize,
+            limit: vocabulary,
+        }),
     }
 }
 
@@ -41,16 +48,20 @@ pub(super) fn forward<T: Real>(logits: &[T], vocabulary: usize, targets: &[u32])
 
 /// logits become weight * (one_hot(target) - softmax(logits)).
 pub(super) fn vjp<T: Real>(logits: &mut [T], vocabulary: usize, targets: &[u32], weights: &[f64]) {
-    logits.par_chunks_mut(vocabulary.max(1)).zip(targets).zip(weights).for_each(|((row, &t), &weight)| {
-        let (lse, w) = (T::of(log_sum_exp(row)), T::of(weight));
-        vectorize(
-            #[inline(always)]
-            || {
-                for v in row.iter_mut() {
-                    *v = -w * (*v - lse).exp();
-                }
-            },
-        );
-        row[t as usize] += w;
-    });
+    logits
+        .par_chunks_mut(vocabulary.max(1))
+        .zip(targets)
+        .zip(weights)
+        .for_each(|((row, &t), &weight)| {
+            let (lse, w) = (T::of(log_sum_exp(row)), T::of(weight));
+            vectorize(
+                #[inline(always)]
+                || {
+                    for v in row.iter_mut() {
+                        *v = -w * (*v - lse).exp();
+                    }
+                },
+            );
+            row[t as usize] += w;
+        });
 }

@@ -23,7 +23,11 @@ struct State<T> {
 impl<T> State<T> {
     /// Gives the memory of free buffers back to the system.
     fn clear(&mut self) {
-        let freed: usize = self.free.iter().map(|(length, buffers)| length * buffers.len()).sum();
+        let freed: usize = self
+            .free
+            .iter()
+            .map(|(length, buffers)| length * buffers.len())
+            .sum();
         self.free.clear();
         self.held -= freed;
     }
@@ -44,22 +48,36 @@ impl<T: Real> Pool<T> {
         }
         drop(state);
         let values = reused.unwrap_or_else(|| vec![T::ZERO; length]);
-        CpuMatrix { rows, columns, values, pool: Arc::clone(self) }
+        CpuMatrix {
+            rows,
+            columns,
+            values,
+            pool: Arc::clone(self),
+        }
     }
 
     /// Gives the memory of free buffers back to the system.
     pub fn clear(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Free buffers are given back before more than `elements` are held.
     pub fn limit(&self, elements: usize) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit = Some(elements);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .limit = Some(elements);
     }
 
     /// The most elements ever held, free ones included.
     pub fn peak(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).peak
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .peak
     }
 
     /// Starts measuring the peak anew.
@@ -97,7 +115,11 @@ impl<T: Real> CpuMatrix<T> {
 impl<T: Real> Drop for CpuMatrix<T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .pool
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         state.free.entry(values.len()).or_default().push(values);
     }
 }

@@ -7,7 +7,8 @@ use crate::device::Real;
 ///
 /// `a` holds, for each of `k` steps, `mr` consecutive values; `b` likewise `nr`. `c` is row-major with `stride`
 /// elements from row to row; the tile is overwritten, or added to when `add` is set.
-pub(crate) type Run<T> = unsafe fn(k: usize, a: *const T, b: *const T, c: *mut T, stride: usize, add: bool);
+pub(crate) type Run<T> =
+    unsafe fn(k: usize, a: *const T, b: *const T, c: *mut T, stride: usize, add: bool);
 
 /// A tile size and the code for it.
 pub(crate) struct Microkernel<T> {
@@ -33,10 +34,22 @@ impl Multiply for f32 {
     fn microkernel() -> Microkernel<f32> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Microkernel { mr: 12, nr: 32, run: x86::avx512_12x32 },
+            Isa::Avx512 => Microkernel {
+                mr: 12,
+                nr: 32,
+                run: x86::avx512_12x32,
+            },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Microkernel { mr: 6, nr: 16, run: x86::avx2_6x16 },
-            Isa::Portable => Microkernel { mr: 4, nr: 8, run: portable::<f32, 4, 8> },
+            Isa::Avx2 => Microkernel {
+                mr: 6,
+                nr: 16,
+                run: x86::avx2_6x16,
+            },
+            Isa::Portable => Microkernel {
+                mr: 4,
+                nr: 8,
+                run: portable::<f32, 4, 8>,
+            },
         }
     }
 }
@@ -44,7 +57,11 @@ impl Multiply for f32 {
 impl Multiply for f64 {
     /// The reference: plain loops on every processor.
     fn microkernel() -> Microkernel<f64> {
-        Microkernel { mr: 4, nr: 8, run: portable::<f64, 4, 8> }
+        Microkernel {
+            mr: 4,
+            nr: 8,
+            run: portable::<f64, 4, 8>,
+        }
     }
 }
 
@@ -63,7 +80,12 @@ unsafe fn portable<T: Real, const MR: usize, const NR: usize>(
     let mut tile = [[T::ZERO; NR]; MR];
     for step in 0..k {
         // SAFETY: the caller promises `k * MR` and `k * NR` readable elements.
-        let (a, b) = unsafe { (&*a.add(step * MR).cast::<[T; MR]>(), &*b.add(step * NR).cast::<[T; NR]>()) };
+        let (a, b) = unsafe {
+            (
+                &*a.add(step * MR).cast::<[T; MR]>(),
+                &*b.add(step * NR).cast::<[T; NR]>(),
+            )
+        };
         for i in 0..MR {
             for j in 0..NR {
                 tile[i][j] += a[i] * b[j];
@@ -119,7 +141,11 @@ mod x86 {
                 let out = c.add(i * stride);
                 for (half, &value) in row.iter().enumerate() {
                     let out = out.add(16 * half);
-                    let value = if add { _mm512_add_ps(_mm512_loadu_ps(out), value) } else { value };
+                    let value = if add {
+                        _mm512_add_ps(_mm512_loadu_ps(out), value)
+                    } else {
+                        value
+                    };
                     _mm512_storeu_ps(out, value);
                 }
             }
@@ -160,7 +186,11 @@ mod x86 {
                 let out = c.add(i * stride);
                 for (half, &value) in row.iter().enumerate() {
                     let out = out.add(8 * half);
-                    let value = if add { _mm256_add_ps(_mm256_loadu_ps(out), value) } else { value };
+                    let value = if add {
+                        _mm256_add_ps(_mm256_loadu_ps(out), value)
+                    } else {
+                        value
+                    };
                     _mm256_storeu_ps(out, value);
                 }
             }

@@ -17,7 +17,9 @@ pub(crate) mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::expect;
-use super::{Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap};
+use super::{
+    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap,
+};
 use crate::checkpoint::{Dtype, Tensor};
 use crate::picture::View;
 
@@ -34,7 +36,10 @@ impl CpuReal for f64 {}
 
 mod sealed {
     /// What the public bound stands for inside.
-    #[expect(private_bounds, reason = "the two types are closed; their kernels are nobody else's business")]
+    #[expect(
+        private_bounds,
+        reason = "the two types are closed; their kernels are nobody else's business"
+    )]
     pub trait Sealed: super::Multiply {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
@@ -57,8 +62,15 @@ impl<T: CpuReal> Cpu<T> {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|e| DeviceError::Threads { threads, reason: e.to_string() })?;
-        Ok(Cpu { threads, pool: Arc::default(), packed: Mutex::default() })
+            .map_err(|e| DeviceError::Threads {
+                threads,
+                reason: e.to_string(),
+            })?;
+        Ok(Cpu {
+            threads,
+            pool: Arc::default(),
+            packed: Mutex::default(),
+        })
     }
 
     /// Number of threads.
@@ -86,7 +98,15 @@ impl<T: CpuReal> Cpu<T> {
     }
 
     /// `A B + bias + residual` into a new matrix.
-    fn product(&self, m: usize, n: usize, k: usize, a: Operand<T>, b: Operand<T>, epilogue: Epilogue<T>) -> CpuMatrix<T> {
+    fn product(
+        &self,
+        m: usize,
+        n: usize,
+        k: usize,
+        a: Operand<T>,
+        b: Operand<T>,
+        epilogue: Epilogue<T>,
+    ) -> CpuMatrix<T> {
         let mut y = self.matrix(m, n);
         // A thread that died while packing left nothing that the next product would read.
         let mut guard = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,12 +133,25 @@ impl CpuWeight {
             Dtype::Bf16 => Elements::Bf16(bytes),
             Dtype::F32 => Elements::F32(bytes),
         };
-        Operand { elements, row_stride: self.columns, column_stride: 1 }
+        Operand {
+            elements,
+            row_stride: self.columns,
+            column_stride: 1,
+        }
     }
 }
 
-fn same_shape<T: CpuReal>(operation: &'static str, expected: (usize, usize), found: &CpuMatrix<T>) -> Result<()> {
-    expect(found.shape() == expected, operation, || format!("{expected:?}"), || format!("{:?}", found.shape()))
+fn same_shape<T: CpuReal>(
+    operation: &'static str,
+    expected: (usize, usize),
+    found: &CpuMatrix<T>,
+) -> Result<()> {
+    expect(
+        found.shape() == expected,
+        operation,
+        || format!("{expected:?}"),
+        || format!("{:?}", found.shape()),
+    )
 }
 
 impl<T: CpuReal> Device for Cpu<T> {
@@ -150,7 +183,12 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn upload(&self, rows: usize, columns: usize, values: &[T]) -> Result<CpuMatrix<T>> {
         let expected = || format!("{rows} x {columns} values");
-        expect(Some(values.len()) == rows.checked_mul(columns), "upload", expected, || format!("{}", values.len()))?;
+        expect(
+            Some(values.len()) == rows.checked_mul(columns),
+            "upload",
+            expected,
+            || format!("{}", values.len()),
+        )?;
         let mut x = self.matrix(rows, columns);
         x.values.copy_from_slice(values);
         Ok(x)
@@ -162,12 +200,21 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn weight(&self, tensor: &Tensor) -> Result<CpuWeight> {
         let rows = tensor.shape.first().copied().unwrap_or(0);
-        let bytes = tensor.shape.iter().try_fold(tensor.dtype.size(), |bytes, &size| bytes.checked_mul(size));
+        let bytes = tensor
+            .shape
+            .iter()
+            .try_fold(tensor.dtype.size(), |bytes, &size| bytes.checked_mul(size));
         let expected = || format!("{} of {:?} {}", tensor.name, tensor.shape, tensor.dtype);
         let fits = !tensor.shape.is_empty() && bytes == Some(tensor.bytes().len());
-        expect(fits, "weight", expected, || format!("{} bytes", tensor.bytes().len()))?;
+        expect(fits, "weight", expected, || {
+            format!("{} bytes", tensor.bytes().len())
+        })?;
         let columns = tensor.shape.iter().skip(1).product();
-        Ok(CpuWeight { tensor: tensor.clone(), rows, columns })
+        Ok(CpuWeight {
+            tensor: tensor.clone(),
+            rows,
+            columns,
+        })
     }
 
     fn is_finite(&self, x: &CpuMatrix<T>) -> Result<bool> {
@@ -185,7 +232,12 @@ impl<T: CpuReal> Device for Cpu<T> {
         CpuPictures::new(picture, baseline, view, patch, mask_size)
     }
 
-    fn blend(&self, pictures: &CpuPictures<T>, masks: Masks, blends: &[Blend]) -> Result<CpuMatrix<T>> {
+    fn blend(
+        &self,
+        pictures: &CpuPictures<T>,
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<CpuMatrix<T>> {
         pictures.check(masks, blends)?;
         let (rows, columns) = (blends.len() * pictures.patches(), pictures.columns());
         let mut y = self.matrix(rows, columns);
@@ -202,7 +254,11 @@ impl<T: CpuReal> Device for Cpu<T> {
         gradients: &mut [Vec<f64>],
     ) -> Result<()> {
         pictures.check(masks, blends)?;
-        same_shape("blend_vjp", (blends.len() * pictures.patches(), pictures.columns()), dy)?;
+        same_shape(
+            "blend_vjp",
+            (blends.len() * pictures.patches(), pictures.columns()),
+            dy,
+        )?;
         pictures.check_gradients(masks, gradients)?;
         self.run(|| pictures.blend_vjp(masks, blends, &dy.values, gradients));
         Ok(())
@@ -217,19 +273,47 @@ impl<T: CpuReal> Device for Cpu<T> {
     ) -> Result<CpuMatrix<T>> {
         same_shape("linear", (x.rows(), weight.columns), x)?;
         bias.map_or(Ok(()), |b| same_shape("linear: bias", (1, weight.rows), b))?;
-        residual.map_or(Ok(()), |r| same_shape("linear: residual", (x.rows(), weight.rows), r))?;
-        let epilogue =
-            Epilogue { bias: bias.map(|b| &b.values[..]), residual: residual.map(|r| &r.values[..]) };
+        residual.map_or(Ok(()), |r| {
+            same_shape("linear: residual", (x.rows(), weight.rows), r)
+        })?;
+        let epilogue = Epilogue {
+            bias: bias.map(|b| &b.values[..]),
+            residual: residual.map(|r| &r.values[..]),
+        };
         let a = Operand::rows(&x.values, weight.columns);
-        Ok(self.product(x.rows(), weight.rows, weight.columns, a, weight.operand().transposed(), epilogue))
+        Ok(self.product(
+            x.rows(),
+            weight.rows,
+            weight.columns,
+            a,
+            weight.operand().transposed(),
+            epilogue,
+        ))
     }
 
-    fn linear_vjp(&self, dy: &CpuMatrix<T>, weight: &CpuWeight, onto: Option<&CpuMatrix<T>>) -> Result<CpuMatrix<T>> {
+    fn linear_vjp(
+        &self,
+        dy: &CpuMatrix<T>,
+        weight: &CpuWeight,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
         same_shape("linear_vjp", (dy.rows(), weight.rows), dy)?;
-        onto.map_or(Ok(()), |o| same_shape("linear_vjp: onto", (dy.rows(), weight.columns), o))?;
-        let epilogue = Epilogue { bias: None, residual: onto.map(|o| &o.values[..]) };
+        onto.map_or(Ok(()), |o| {
+            same_shape("linear_vjp: onto", (dy.rows(), weight.columns), o)
+        })?;
+        let epilogue = Epilogue {
+            bias: None,
+            residual: onto.map(|o| &o.values[..]),
+        };
         let a = Operand::rows(&dy.values, weight.rows);
-        Ok(self.product(dy.rows(), weight.columns, weight.rows, a, weight.operand(), epilogue))
+        Ok(self.product(
+            dy.rows(),
+            weight.columns,
+            weight.rows,
+            a,
+            weight.operand(),
+            epilogue,
+        ))
     }
 
     fn rope(
@@ -241,13 +325,33 @@ impl<T: CpuReal> Device for Cpu<T> {
         inverse: bool,
     ) -> Result<()> {
         let columns = x.columns();
-        let heads = head_dim > 0 && columns.is_multiple_of(head_dim) && head_dim == 2 * frequencies.len();
+        let heads =
+            head_dim > 0 && columns.is_multiple_of(head_dim) && head_dim == 2 * frequencies.len();
         let positions_fit = !positions.is_empty() || x.rows() == 0;
-        let expected = || format!("heads of {head_dim}, even, with {} frequencies, and a position", head_dim / 2);
-        let found =
-            || format!("{columns} columns, {} frequencies, {} positions", frequencies.len(), positions.len());
+        let expected = || {
+            format!(
+                "heads of {head_dim}, even, with {} frequencies, and a position",
+                head_dim / 2
+            )
+        };
+        let found = || {
+            format!(
+                "{columns} columns, {} frequencies, {} positions",
+                frequencies.len(),
+                positions.len()
+            )
+        };
         expect(heads && positions_fit, "rope", expected, found)?;
-        self.run(|| rows::rope(&mut x.values, columns, head_dim, frequencies, positions, inverse));
+        self.run(|| {
+            rows::rope(
+                &mut x.values,
+                columns,
+                head_dim,
+                frequencies,
+                positions,
+                inverse,
+            )
+        });
         Ok(())
     }
 
@@ -259,11 +363,23 @@ impl<T: CpuReal> Device for Cpu<T> {
         v: &CpuMatrix<T>,
         prefix: Option<(&CpuMatrix<T>, &CpuMatrix<T>)>,
     ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
-        attention::check(shape, q.shape(), k.shape(), v.shape(), prefix.map(|(k, v)| (k.shape(), v.shape())))?;
+        attention::check(
+            shape,
+            q.shape(),
+            k.shape(),
+            v.shape(),
+            prefix.map(|(k, v)| (k.shape(), v.shape())),
+        )?;
         let mut out = self.matrix(q.rows(), q.columns());
         let mut lse = self.matrix(q.rows(), shape.heads);
         let prefix = prefix.map(|(k, v)| (&k.values[..], &v.values[..]));
-        let inputs = attention::Inputs { shape, q: &q.values, k: &k.values, v: &v.values, prefix };
+        let inputs = attention::Inputs {
+            shape,
+            q: &q.values,
+            k: &k.values,
+            v: &v.values,
+            prefix,
+        };
         self.run(|| attention::forward(&inputs, &mut out.values, &mut lse.values));
         Ok((out, lse))
     }
@@ -279,16 +395,43 @@ impl<T: CpuReal> Device for Cpu<T> {
         lse: &CpuMatrix<T>,
         dy: &CpuMatrix<T>,
     ) -> Result<(CpuMatrix<T>, CpuMatrix<T>, CpuMatrix<T>)> {
-        attention::check(shape, q.shape(), k.shape(), v.shape(), prefix.map(|(k, v)| (k.shape(), v.shape())))?;
+        attention::check(
+            shape,
+            q.shape(),
+            k.shape(),
+            v.shape(),
+            prefix.map(|(k, v)| (k.shape(), v.shape())),
+        )?;
         same_shape("attention_vjp: out", q.shape(), out)?;
         same_shape("attention_vjp: dy", q.shape(), dy)?;
         same_shape("attention_vjp: lse", (q.rows(), shape.heads), lse)?;
-        let (mut dq, mut dk, mut dv) =
-            (self.matrix(q.rows(), q.columns()), self.matrix(k.rows(), k.columns()), self.matrix(v.rows(), v.columns()));
+        let (mut dq, mut dk, mut dv) = (
+            self.matrix(q.rows(), q.columns()),
+            self.matrix(k.rows(), k.columns()),
+            self.matrix(v.rows(), v.columns()),
+        );
         let prefix = prefix.map(|(k, v)| (&k.values[..], &v.values[..]));
-        let inputs = attention::Inputs { shape, q: &q.values, k: &k.values, v: &v.values, prefix };
-        let saved = attention::Saved { out: &out.values, lse: &lse.values };
-        self.run(|| attention::vjp(&inputs, &saved, &dy.values, &mut dq.values, &mut dk.values, &mut dv.values));
+        let inputs = attention::Inputs {
+            shape,
+            q: &q.values,
+            k: &k.values,
+            v: &v.values,
+            prefix,
+        };
+        let saved = attention::Saved {
+            out: &out.values,
+            lse: &lse.values,
+        };
+        self.run(|| {
+            attention::vjp(
+                &inputs,
+                &saved,
+                &dy.values,
+                &mut dq.values,
+                &mut dk.values,
+                &mut dv.values,
+            )
+        });
         Ok((dq, dk, dv))
     }
 
@@ -301,8 +444,18 @@ impl<T: CpuReal> Device for Cpu<T> {
     ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
         same_shape("layer_norm: gain", (1, x.columns()), gain)?;
         same_shape("layer_norm: bias", (1, x.columns()), bias)?;
-        let (mut y, mut statistics) = (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 2));
-        self.run(|| norm::layer(&x.values, &gain.values, &bias.values, eps, &mut y.values, &mut statistics.values));
+        let (mut y, mut statistics) =
+            (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 2));
+        self.run(|| {
+            norm::layer(
+                &x.values,
+                &gain.values,
+                &bias.values,
+                eps,
+                &mut y.values,
+                &mut statistics.values,
+            )
+        });
         Ok((y, statistics))
     }
 
@@ -320,14 +473,37 @@ impl<T: CpuReal> Device for Cpu<T> {
         onto.map_or(Ok(()), |o| same_shape("layer_norm_vjp: onto", x.shape(), o))?;
         let mut dx = self.matrix(x.rows(), x.columns());
         let onto = onto.map(|o| &o.values[..]);
-        self.run(|| norm::layer_vjp(&x.values, &statistics.values, &gain.values, &dy.values, onto, &mut dx.values));
+        self.run(|| {
+            norm::layer_vjp(
+                &x.values,
+                &statistics.values,
+                &gain.values,
+                &dy.values,
+                onto,
+                &mut dx.values,
+            )
+        });
         Ok(dx)
     }
 
-    fn rms_norm(&self, x: &CpuMatrix<T>, gain: &CpuMatrix<T>, eps: f64) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
+    fn rms_norm(
+        &self,
+        x: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        eps: f64,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
         same_shape("rms_norm: gain", (1, x.columns()), gain)?;
-        let (mut y, mut statistics) = (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 1));
-        self.run(|| norm::rms(&x.values, &gain.values, eps, &mut y.values, &mut statistics.values));
+        let (mut y, mut statistics) =
+            (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 1));
+        self.run(|| {
+            norm::rms(
+                &x.values,
+                &gain.values,
+                eps,
+                &mut y.values,
+                &mut statistics.values,
+            )
+        });
         Ok((y, statistics))
     }
 
@@ -345,7 +521,16 @@ impl<T: CpuReal> Device for Cpu<T> {
         onto.map_or(Ok(()), |o| same_shape("rms_norm_vjp: onto", x.shape(), o))?;
         let mut dx = self.matrix(x.rows(), x.columns());
         let onto = onto.map(|o| &o.values[..]);
-        self.run(|| norm::rms_vjp(&x.values, &statistics.values, &gain.values, &dy.values, onto, &mut dx.values));
+        self.run(|| {
+            norm::rms_vjp(
+                &x.values,
+                &statistics.values,
+                &gain.values,
+                &dy.values,
+                onto,
+                &mut dx.values,
+            )
+        });
         Ok(dx)
     }
 
@@ -355,13 +540,23 @@ impl<T: CpuReal> Device for Cpu<T> {
         Ok(y)
     }
 
-    fn activation_vjp(&self, kind: Activation, x: &CpuMatrix<T>, mut dy: CpuMatrix<T>) -> Result<CpuMatrix<T>> {
+    fn activation_vjp(
+        &self,
+        kind: Activation,
+        x: &CpuMatrix<T>,
+        mut dy: CpuMatrix<T>,
+    ) -> Result<CpuMatrix<T>> {
         same_shape("activation_vjp", x.shape(), &dy)?;
         self.run(|| activation::vjp(kind, &x.values, &mut dy.values));
         Ok(dy)
     }
 
-    fn gate(&self, kind: Activation, gate: &CpuMatrix<T>, up: &CpuMatrix<T>) -> Result<CpuMatrix<T>> {
+    fn gate(
+        &self,
+        kind: Activation,
+        gate: &CpuMatrix<T>,
+        up: &CpuMatrix<T>,
+    ) -> Result<CpuMatrix<T>> {
         same_shape("gate", gate.shape(), up)?;
         let mut y = self.matrix(up.rows(), up.columns());
         self.run(|| activation::gate(kind, &gate.values, &up.values, &mut y.values));
@@ -378,53 +573,113 @@ impl<T: CpuReal> Device for Cpu<T> {
         same_shape("gate_vjp: up", gate.shape(), up)?;
         same_shape("gate_vjp: dy", gate.shape(), &dy)?;
         let mut d_gate = self.matrix(up.rows(), up.columns());
-        self.run(|| activation::gate_vjp(kind, &gate.values, &up.values, &mut dy.values, &mut d_gate.values));
+        self.run(|| {
+            activation::gate_vjp(
+                kind,
+                &gate.values,
+                &up.values,
+                &mut dy.values,
+                &mut d_gate.values,
+            )
+        });
         Ok((d_gate, dy))
     }
 
     fn gather(&self, weight: &CpuWeight, ids: &[u32]) -> Result<CpuMatrix<T>> {
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= weight.rows) {
-            return Err(DeviceError::Index { operation: "gather", index: id as usize, limit: weight.rows });
+            return Err(DeviceError::Index {
+                operation: "gather",
+                index: id as usize,
+                limit: weight.rows,
+            });
         }
         let mut y = self.matrix(ids.len(), weight.columns);
         for (&id, out) in ids.iter().zip(y.values.chunks_mut(weight.columns.max(1))) {
-            weight.operand::<T>().read(id as usize * weight.columns, out);
+            weight
+                .operand::<T>()
+                .read(id as usize * weight.columns, out);
         }
         Ok(y)
     }
 
     fn write_rows(&self, target: &mut CpuMatrix<T>, at: usize, x: &CpuMatrix<T>) -> Result<()> {
         let columns = target.columns();
-        let fits = at.checked_add(x.rows()).is_some_and(|end| end <= target.rows()) && x.columns() == columns;
+        let fits = at
+            .checked_add(x.rows())
+            .is_some_and(|end| end <= target.rows())
+            && x.columns() == columns;
         let expected = || format!("rows of {columns} up to row {}", target.rows());
-        expect(fits, "write_rows", expected, || format!("{:?} from row {at} on", x.shape()))?;
+        expect(fits, "write_rows", expected, || {
+            format!("{:?} from row {at} on", x.shape())
+        })?;
         target.values[at * columns..(at + x.rows()) * columns].copy_from_slice(&x.values);
         Ok(())
     }
 
-    fn mix_rows(&self, x: &CpuMatrix<T>, map: &RowMap, constant: Option<&CpuMatrix<T>>) -> Result<CpuMatrix<T>> {
+    fn mix_rows(
+        &self,
+        x: &CpuMatrix<T>,
+        map: &RowMap,
+        constant: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
         let batch = x.rows().checked_div(map.inputs()).unwrap_or(0);
         same_shape("mix_rows", (batch * map.inputs(), x.columns()), x)?;
-        constant.map_or(Ok(()), |c| same_shape("mix_rows: constant", (map.outputs(), x.columns()), c))?;
+        constant.map_or(Ok(()), |c| {
+            same_shape("mix_rows: constant", (map.outputs(), x.columns()), c)
+        })?;
         let mut y = self.matrix(batch * map.outputs(), x.columns());
         let columns = x.columns();
         let start = constant.map_or(rows::Start::Zero, |c| rows::Start::Repeated(&c.values));
-        self.run(|| rows::mix(&x.values, map.inputs(), map.forward(), columns, start, &mut y.values));
+        self.run(|| {
+            rows::mix(
+                &x.values,
+                map.inputs(),
+                map.forward(),
+                columns,
+                start,
+                &mut y.values,
+            )
+        });
         Ok(y)
     }
 
-    fn mix_rows_vjp(&self, dy: &CpuMatrix<T>, map: &RowMap, onto: Option<&CpuMatrix<T>>) -> Result<CpuMatrix<T>> {
+    fn mix_rows_vjp(
+        &self,
+        dy: &CpuMatrix<T>,
+        map: &RowMap,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
         let batch = dy.rows().checked_div(map.outputs()).unwrap_or(0);
         same_shape("mix_rows_vjp", (batch * map.outputs(), dy.columns()), dy)?;
-        onto.map_or(Ok(()), |o| same_shape("mix_rows_vjp: onto", (batch * map.inputs(), dy.columns()), o))?;
+        onto.map_or(Ok(()), |o| {
+            same_shape(
+                "mix_rows_vjp: onto",
+                (batch * map.inputs(), dy.columns()),
+                o,
+            )
+        })?;
         let mut dx = self.matrix(batch * map.inputs(), dy.columns());
         let columns = dy.columns();
         let start = onto.map_or(rows::Start::Zero, |o| rows::Start::Whole(&o.values));
-        self.run(|| rows::mix(&dy.values, map.outputs(), map.backward(), columns, start, &mut dx.values));
+        self.run(|| {
+            rows::mix(
+                &dy.values,
+                map.outputs(),
+                map.backward(),
+                columns,
+                start,
+                &mut dx.values,
+            )
+        });
         Ok(dx)
     }
 
-    fn log_probability(&self, x: &CpuMatrix<T>, head: &CpuWeight, targets: &[u32]) -> Result<(Vec<f64>, CpuMatrix<T>)> {
+    fn log_probability(
+        &self,
+        x: &CpuMatrix<T>,
+        head: &CpuWeight,
+        targets: &[u32],
+    ) -> Result<(Vec<f64>, CpuMatrix<T>)> {
         logprob::check(x.rows(), head.rows, targets)?;
         let logits = self.linear(x, head, None, None)?;
         let values = self.run(|| logprob::forward(&logits.values, head.rows, targets));
@@ -441,7 +696,12 @@ impl<T: CpuReal> Device for Cpu<T> {
         logprob::check(logits.rows(), head.rows, targets)?;
         same_shape("log_probability_vjp", (targets.len(), head.rows), &logits)?;
         let found = || format!("{} weights", weights.len());
-        expect(weights.len() == targets.len(), "log_probability_vjp", || format!("{} weights", targets.len()), found)?;
+        expect(
+            weights.len() == targets.len(),
+            "log_probability_vjp",
+            || format!("{} weights", targets.len()),
+            found,
+        )?;
         self.run(|| logprob::vjp(&mut logits.values, head.rows, targets, weights));
         self.linear_vjp(&logits, head, None)
     }

@@ -9,15 +9,28 @@ use crate::device::Real;
 const ROWS: usize = 16;
 
 /// y and (mean, 1 / standard deviation) per row; moments in `f64`-free two passes.
-pub(super) fn layer<T: Real>(x: &[T], gain: &[T], bias: &[T], eps: f64, y: &mut [T], statistics: &mut [T]) {
+pub(super) fn layer<T: Real>(
+    x: &[T],
+    gain: &[T],
+    bias: &[T],
+    eps: f64,
+    y: &mut [T],
+    statistics: &mut [T],
+) {
     let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
-    y.par_chunks_mut(n * ROWS).zip(statistics.par_chunks_mut(2 * ROWS)).zip(x.par_chunks(n * ROWS)).for_each(
-        |((y, statistics), x)| {
+    y.par_chunks_mut(n * ROWS)
+        .zip(statistics.par_chunks_mut(2 * ROWS))
+        .zip(x.par_chunks(n * ROWS))
+        .for_each(|((y, statistics), x)| {
             vectorize(
                 #[inline(always)]
                 || {
-                    for ((y, s), x) in y.chunks_mut(n).zip(statistics.chunks_mut(2)).zip(x.chunks(n)) {
+                    for ((y, s), x) in y
+                        .chunks_mut(n)
+                        .zip(statistics.chunks_mut(2))
+                        .zip(x.chunks(n))
+                    {
                         let mean = sum(x, |v| v) * scale;
                         let variance = sum(x, |v| (v - mean) * (v - mean)) * scale;
                         let r = T::ONE / (variance + T::of(eps)).sqrt();
@@ -28,39 +41,55 @@ pub(super) fn layer<T: Real>(x: &[T], gain: &[T], bias: &[T], eps: f64, y: &mut 
                     }
                 },
             );
-        },
-    );
+        });
 }
 
 /// With h = (x - mean) * r and e = dy * gain: dx = r * (e - mean(e) - h * mean(e * h)) + onto.
-pub(super) fn layer_vjp<T: Real>(x: &[T], statistics: &[T], gain: &[T], dy: &[T], onto: Option<&[T]>, dx: &mut [T]) {
+pub(super) fn layer_vjp<T: Real>(
+    x: &[T],
+    statistics: &[T],
+    gain: &[T],
+    dy: &[T],
+    onto: Option<&[T]>,
+    dx: &mut [T],
+) {
     let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
-    dx.par_chunks_mut(n).enumerate().with_min_len(ROWS).for_each(|(i, dx)| {
-        let (x, dy, mean, r) = (&x[i * n..][..n], &dy[i * n..][..n], statistics[2 * i], statistics[2 * i + 1]);
-        vectorize(
-            #[inline(always)]
-            || {
-                for ((d, &g), &dy) in dx.iter_mut().zip(gain).zip(dy) {
-                    *d = g * dy;
-                }
-                let mean_e = sum(dx, |v| v) * scale;
-                let mean_eh = dot(dx, x, |e, x| e * ((x - mean) * r)) * scale;
-                for (d, &x) in dx.iter_mut().zip(x) {
-                    *d = r * (*d - mean_e - (x - mean) * r * mean_eh);
-                }
-                add(dx, onto, i);
-            },
-        );
-    });
+    dx.par_chunks_mut(n)
+        .enumerate()
+        .with_min_len(ROWS)
+        .for_each(|(i, dx)| {
+            let (x, dy, mean, r) = (
+                &x[i * n..][..n],
+                &dy[i * n..][..n],
+                statistics[2 * i],
+                statistics[2 * i + 1],
+            );
+            vectorize(
+                #[inline(always)]
+                || {
+                    for ((d, &g), &dy) in dx.iter_mut().zip(gain).zip(dy) {
+                        *d = g * dy;
+                    }
+                    let mean_e = sum(dx, |v| v) * scale;
+                    let mean_eh = dot(dx, x, |e, x| e * ((x - mean) * r)) * scale;
+                    for (d, &x) in dx.iter_mut().zip(x) {
+                        *d = r * (*d - mean_e - (x - mean) * r * mean_eh);
+                    }
+                    add(dx, onto, i);
+                },
+            );
+        });
 }
 
 /// y and 1 / root mean square per row.
 pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistics: &mut [T]) {
     let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
-    y.par_chunks_mut(n * ROWS).zip(statistics.par_chunks_mut(ROWS)).zip(x.par_chunks(n * ROWS)).for_each(
-        |((y, statistics), x)| {
+    y.par_chunks_mut(n * ROWS)
+        .zip(statistics.par_chunks_mut(ROWS))
+        .zip(x.par_chunks(n * ROWS))
+        .for_each(|((y, statistics), x)| {
             vectorize(
                 #[inline(always)]
                 || {
@@ -73,30 +102,39 @@ pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistic
                     }
                 },
             );
-        },
-    );
+        });
 }
 
 /// With e = dy * gain: dx = r * (e - x * r^2 * mean(e * x)) + onto.
-pub(super) fn rms_vjp<T: Real>(x: &[T], statistics: &[T], gain: &[T], dy: &[T], onto: Option<&[T]>, dx: &mut [T]) {
+pub(super) fn rms_vjp<T: Real>(
+    x: &[T],
+    statistics: &[T],
+    gain: &[T],
+    dy: &[T],
+    onto: Option<&[T]>,
+    dx: &mut [T],
+) {
     let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
-    dx.par_chunks_mut(n).enumerate().with_min_len(ROWS).for_each(|(i, dx)| {
-        let (x, dy, r) = (&x[i * n..][..n], &dy[i * n..][..n], statistics[i]);
-        vectorize(
-            #[inline(always)]
-            || {
-                for ((d, &g), &dy) in dx.iter_mut().zip(gain).zip(dy) {
-                    *d = g * dy;
-                }
-                let along = r * r * (dot(dx, x, |e, x| e * x) * scale);
-                for (d, &x) in dx.iter_mut().zip(x) {
-                    *d = r * (*d - x * along);
-                }
-                add(dx, onto, i);
-            },
-        );
-    });
+    dx.par_chunks_mut(n)
+        .enumerate()
+        .with_min_len(ROWS)
+        .for_each(|(i, dx)| {
+            let (x, dy, r) = (&x[i * n..][..n], &dy[i * n..][..n], statistics[i]);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for ((d, &g), &dy) in dx.iter_mut().zip(gain).zip(dy) {
+                        *d = g * dy;
+                    }
+                    let along = r * r * (dot(dx, x, |e, x| e * x) * scale);
+                    for (d, &x) in dx.iter_mut().zip(x) {
+                        *d = r * (*d - x * along);
+                    }
+                    add(dx, onto, i);
+                },
+            );
+        });
 }
 
 /// Adds row `i` of `onto`.

@@ -24,20 +24,26 @@ pub(super) fn mix<T: Real>(
     start: Start<T>,
     y: &mut [T],
 ) {
-    y.par_chunks_mut(columns.max(1)).enumerate().with_min_len(16).for_each(|(row, y)| {
-        let (sequence, o) = (row / terms.len(), row % terms.len());
-        match start {
-            Start::Zero => y.fill(T::ZERO),
-            Start::Repeated(values) => y.copy_from_slice(&values[o * columns..][..columns]),
-            Start::Whole(values) => y.copy_from_slice(&values[row * columns..][..columns]),
-        }
-        for &(i, weight) in &terms[o] {
-            let (x, weight) = (&x[(sequence * inputs + i) * columns..][..columns], T::of(weight));
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y += weight * x;
+    y.par_chunks_mut(columns.max(1))
+        .enumerate()
+        .with_min_len(16)
+        .for_each(|(row, y)| {
+            let (sequence, o) = (row / terms.len(), row % terms.len());
+            match start {
+                Start::Zero => y.fill(T::ZERO),
+                Start::Repeated(values) => y.copy_from_slice(&values[o * columns..][..columns]),
+                Start::Whole(values) => y.copy_from_slice(&values[row * columns..][..columns]),
             }
-        }
-    });
+            for &(i, weight) in &terms[o] {
+                let (x, weight) = (
+                    &x[(sequence * inputs + i) * columns..][..columns],
+                    T::of(weight),
+                );
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y += weight * x;
+                }
+            }
+        });
 }
 
 /// Turns pairs (i, i + d/2) of every head by `position * frequency[i]`, back when `inverse`.
@@ -56,13 +62,16 @@ pub(super) fn rope<T: Real>(
         .flat_map(|&p| frequencies.iter().map(move |f| (p as f64 * f).sin_cos()))
         .map(|(sin, cos)| (T::of(cos), T::of(sign * sin)))
         .collect();
-    x.par_chunks_mut(columns.max(1)).enumerate().with_min_len(16).for_each(|(row, x)| {
-        let turns = &turns[(row % positions.len()) * half..][..half];
-        for head in x.chunks_exact_mut(head_dim) {
-            let (low, high) = head.split_at_mut(half);
-            for ((a, b), &(cos, sin)) in low.iter_mut().zip(high).zip(turns) {
-                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    x.par_chunks_mut(columns.max(1))
+        .enumerate()
+        .with_min_len(16)
+        .for_each(|(row, x)| {
+            let turns = &turns[(row % positions.len()) * half..][..half];
+            for head in x.chunks_exact_mut(head_dim) {
+                let (low, high) = head.split_at_mut(half);
+                for ((a, b), &(cos, sin)) in low.iter_mut().zip(high).zip(turns) {
+                    (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+                }
             }
-        }
-    });
+        });
 }

@@ -4,14 +4,35 @@ use super::{Sizes, attention, on, prefix};
 use crate::device::cpu::tests::support::{Random, assert_same, assert_vjp, device, values};
 use crate::nn::{Queries, Sequence};
 
-const SMALL: Sizes = Sizes { columns: 5, heads: 4, kv_heads: 2, head_dim: 6, inner: 7, llama: true };
-const CLIP: Sizes = Sizes { columns: 7, heads: 3, kv_heads: 3, head_dim: 5, inner: 11, llama: false };
+const SMALL: Sizes = Sizes {
+    columns: 5,
+    heads: 4,
+    kv_heads: 2,
+    head_dim: 6,
+    inner: 7,
+    llama: true,
+};
+const CLIP: Sizes = Sizes {
+    columns: 7,
+    heads: 3,
+    kv_heads: 3,
+    head_dim: 5,
+    inner: 11,
+    llama: false,
+};
 
 /// Sizes, batch, length, rows of the prefix, whether it is causal, chosen rows.
 type Case = (Sizes, usize, usize, usize, bool, Option<Vec<usize>>);
 
 pub(super) fn cases() -> Vec<Case> {
-    let wide = Sizes { columns: 19, heads: 9, kv_heads: 3, head_dim: 10, inner: 23, llama: true };
+    let wide = Sizes {
+        columns: 19,
+        heads: 9,
+        kv_heads: 3,
+        head_dim: 10,
+        inner: 23,
+        llama: true,
+    };
     vec![
         (CLIP, 2, 3, 0, false, None),
         (CLIP, 2, 4, 0, false, Some(vec![0])),
@@ -32,11 +53,24 @@ fn attention_vjp_is_the_derivative() {
         let layer = attention(&mut random, &d, sizes);
         let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
         let queries = chosen.map(|places| Queries::new(length, places));
-        let sequence = Sequence { batch, length, causal, prefix: shared.as_ref(), queries: queries.as_ref() };
+        let sequence = Sequence {
+            batch,
+            length,
+            causal,
+            prefix: shared.as_ref(),
+            queries: queries.as_ref(),
+        };
         let c = sizes.columns;
-        let (x, dy) = (random.values(batch * length * c), random.values(batch * sequence.outputs() * c));
+        let (x, dy) = (
+            random.values(batch * length * c),
+            random.values(batch * sequence.outputs() * c),
+        );
         let residual = random.values(dy.len());
-        let run = |x: &[f64], r: &[f64]| layer.forward(&d, &on(&d, c, x), &on(&d, c, r), &sequence).unwrap();
+        let run = |x: &[f64], r: &[f64]| {
+            layer
+                .forward(&d, &on(&d, c, x), &on(&d, c, r), &sequence)
+                .unwrap()
+        };
         let zero = vec![0.0; dy.len()];
         let f = |x: &[f64]| values(&run(x, &zero).0);
         let (y, saved) = run(&x, &residual);
@@ -55,11 +89,33 @@ fn a_prefix_is_the_same_as_earlier_rows() {
     let layer = attention(&mut random, &d, SMALL);
     let x = random.values(length * c);
     let zero = vec![0.0; length * c];
-    let whole = Sequence { batch: 1, length, causal: true, prefix: None, queries: None };
-    let (y, saved) = layer.forward(&d, &on(&d, c, &x), &on(&d, c, &zero), &whole).unwrap();
-    let kept = crate::nn::KeyValues { key: saved.key, value: saved.value, length: before };
-    let rest = Sequence { batch: 1, length: length - before, causal: true, prefix: Some(&kept), queries: None };
+    let whole = Sequence {
+        batch: 1,
+        length,
+        causal: true,
+        prefix: None,
+        queries: None,
+    };
+    let (y, saved) = layer
+        .forward(&d, &on(&d, c, &x), &on(&d, c, &zero), &whole)
+        .unwrap();
+    let kept = crate::nn::KeyValues {
+        key: saved.key,
+        value: saved.value,
+        length: before,
+    };
+    let rest = Sequence {
+        batch: 1,
+        length: length - before,
+        causal: true,
+        prefix: Some(&kept),
+        queries: None,
+    };
     let (x, zero) = (on(&d, c, &x[before * c..]), on(&d, c, &zero[before * c..]));
     let (tail, _) = layer.forward(&d, &x, &zero, &rest).unwrap();
-    assert_same("the rows after the prefix", &values(&tail), &values(&y)[before * c..]);
+    assert_same(
+        "the rows after the prefix",
+        &values(&tail),
+        &values(&y)[before * c..],
+    );
 }

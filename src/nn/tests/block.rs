@@ -14,14 +14,25 @@ fn block_vjp_is_the_derivative() {
         let layer = block(&mut random, &d, sizes);
         let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
         let queries = chosen.map(|places| Queries::new(length, places));
-        let sequence = Sequence { batch, length, causal, prefix: shared.as_ref(), queries: queries.as_ref() };
+        let sequence = Sequence {
+            batch,
+            length,
+            causal,
+            prefix: shared.as_ref(),
+            queries: queries.as_ref(),
+        };
         let c = sizes.columns;
-        let (x, dy) = (random.values(batch * length * c), random.values(batch * sequence.outputs() * c));
+        let (x, dy) = (
+            random.values(batch * length * c),
+            random.values(batch * sequence.outputs() * c),
+        );
         let f = |x: &[f64]| values(&layer.forward(&d, &on(&d, c, x), &sequence).unwrap().0);
         let x_matrix = on(&d, c, &x);
         let (y, saved) = layer.forward(&d, &x_matrix, &sequence).unwrap();
         assert_eq!(y.rows(), Block::output_rows(&x_matrix, &sequence), "{what}");
-        let dx = layer.vjp(&d, &x_matrix, saved, on(&d, c, &dy), &sequence).unwrap();
+        let dx = layer
+            .vjp(&d, &x_matrix, saved, on(&d, c, &dy), &sequence)
+            .unwrap();
         assert_vjp(&what, &mut random, f, &x, &dy, &values(&dx));
     }
 }
@@ -36,10 +47,19 @@ fn chosen_rows_are_rows_of_the_whole() {
         let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
         let c = sizes.columns;
         let x = on(&d, c, &random.values(batch * length * c));
-        let all = Sequence { batch, length, causal, prefix: shared.as_ref(), queries: None };
+        let all = Sequence {
+            batch,
+            length,
+            causal,
+            prefix: shared.as_ref(),
+            queries: None,
+        };
         let whole = values(&layer.forward(&d, &x, &all).unwrap().0);
         let queries = Queries::new(length, places.clone());
-        let some = Sequence { queries: Some(&queries), ..all };
+        let some = Sequence {
+            queries: Some(&queries),
+            ..all
+        };
         let part = values(&layer.forward(&d, &x, &some).unwrap().0);
         let rows = (0..batch).flat_map(|b| places.iter().map(move |p| b * length + p));
         let expected: Vec<f64> = rows.flat_map(|r| whole[r * c..][..c].to_vec()).collect();

@@ -1,7 +1,9 @@
 //! Attention and its vjp.
 
 use super::naive::Attention;
-use super::support::{FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values};
+use super::support::{
+    FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
+};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuReal};
 use crate::device::{AttentionShape, Device, Visible};
 
@@ -10,8 +12,15 @@ const SPARE: usize = 3;
 
 /// A random attention.
 fn make(random: &mut Random, shape: AttentionShape) -> Attention {
-    let (width, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-    let (queries, keys, prefix) = (shape.batch * shape.queries, shape.batch * shape.keys, shape.prefix + SPARE);
+    let (width, kv) = (
+        shape.heads * shape.head_dim,
+        shape.kv_heads * shape.head_dim,
+    );
+    let (queries, keys, prefix) = (
+        shape.batch * shape.queries,
+        shape.batch * shape.keys,
+        shape.prefix + SPARE,
+    );
     Attention {
         q: random.values(queries * width),
         k: random.values(keys * kv),
@@ -38,7 +47,10 @@ fn upload<T: CpuReal>(d: &Cpu<T>, a: &Attention) -> Uploaded<T> {
         q: matrix(d, s.batch * s.queries, width, &a.q),
         k: matrix(d, s.batch * s.keys, kv, &a.k),
         v: matrix(d, s.batch * s.keys, kv, &a.v),
-        prefix: (matrix(d, rows, kv, &a.prefix_k), matrix(d, rows, kv, &a.prefix_v)),
+        prefix: (
+            matrix(d, rows, kv, &a.prefix_k),
+            matrix(d, rows, kv, &a.prefix_v),
+        ),
     }
 }
 
@@ -55,17 +67,45 @@ fn vjp<T: CpuReal>(d: &Cpu<T>, a: &Attention, dy: &[f64]) -> [Vec<f64>; 3] {
     let x = upload(d, a);
     let prefix = (a.shape.prefix > 0).then_some((&x.prefix.0, &x.prefix.1));
     let (out, lse) = d.attention(&a.shape, &x.q, &x.k, &x.v, prefix).unwrap();
-    let dy = matrix(d, a.shape.batch * a.shape.queries, a.shape.heads * a.shape.head_dim, dy);
-    let (dq, dk, dv) = d.attention_vjp(&a.shape, &x.q, &x.k, &x.v, prefix, &out, &lse, &dy).unwrap();
+    let dy = matrix(
+        d,
+        a.shape.batch * a.shape.queries,
+        a.shape.heads * a.shape.head_dim,
+        dy,
+    );
+    let (dq, dk, dv) = d
+        .attention_vjp(&a.shape, &x.q, &x.k, &x.v, prefix, &out, &lse, &dy)
+        .unwrap();
     [values(&dq), values(&dk), values(&dv)]
 }
 
-fn all(batch: usize, queries: usize, keys: usize, heads: (usize, usize), head_dim: usize) -> AttentionShape {
+fn all(
+    batch: usize,
+    queries: usize,
+    keys: usize,
+    heads: (usize, usize),
+    head_dim: usize,
+) -> AttentionShape {
     let (heads, kv_heads) = heads;
-    AttentionShape { batch, queries, keys, prefix: 0, heads, kv_heads, head_dim, visible: Visible::All }
+    AttentionShape {
+        batch,
+        queries,
+        keys,
+        prefix: 0,
+        heads,
+        kv_heads,
+        head_dim,
+        visible: Visible::All,
+    }
 }
 
-fn causal(batch: usize, keys: usize, prefix: usize, heads: (usize, usize), head_dim: usize) -> AttentionShape {
+fn causal(
+    batch: usize,
+    keys: usize,
+    prefix: usize,
+    heads: (usize, usize),
+    head_dim: usize,
+) -> AttentionShape {
     chosen(batch, (0..keys).collect(), keys, prefix, heads, head_dim)
 }
 
@@ -78,7 +118,11 @@ fn chosen(
     head_dim: usize,
 ) -> AttentionShape {
     let shape = all(batch, places.len(), keys, heads, head_dim);
-    AttentionShape { prefix, visible: Visible::Causal(places), ..shape }
+    AttentionShape {
+        prefix,
+        visible: Visible::Causal(places),
+        ..shape
+    }
 }
 
 /// Small shapes, for differences in every element.
@@ -86,7 +130,10 @@ fn small() -> Vec<AttentionShape> {
     vec![
         all(2, 3, 3, (2, 2), 1),
         all(1, 4, 3, (1, 1), 5),
-        AttentionShape { prefix: 2, ..all(1, 2, 3, (2, 1), 3) },
+        AttentionShape {
+            prefix: 2,
+            ..all(1, 2, 3, (2, 1), 3)
+        },
         causal(2, 3, 0, (2, 1), 2),
         causal(1, 3, 2, (4, 2), 3),
         causal(1, 2, 1, (1, 1), 16),
@@ -102,13 +149,23 @@ fn large() -> Vec<AttentionShape> {
     vec![
         all(2, 37, 41, (3, 3), 5),
         all(1, 131, 131, (2, 1), 16),
-        AttentionShape { prefix: 13, ..all(2, 29, 31, (2, 2), 33) },
+        AttentionShape {
+            prefix: 13,
+            ..all(2, 29, 31, (2, 2), 33)
+        },
         causal(3, 67, 0, (2, 2), 1),
         causal(2, 135, 9, (6, 2), 16),
         causal(1, 259, 3, (1, 1), 33),
         causal(2, 33, 11, (3, 1), 80),
         chosen(3, vec![3, 60, 61, 17, 0], 62, 7, (4, 2), 33),
-        chosen(1, (0..150).map(|i| i * 37 % 301).collect(), 301, 5, (2, 1), 5),
+        chosen(
+            1,
+            (0..150).map(|i| i * 37 % 301).collect(),
+            301,
+            5,
+            (2, 1),
+            5,
+        ),
     ]
 }
 
@@ -153,9 +210,36 @@ fn attention_vjp_is_the_derivative() {
         let a = make(&mut random, shape);
         let dy = random.values(a.q.len());
         let [dq, dk, dv] = vjp(&d, &a, &dy);
-        let q = |x: &[f64]| forward(&d, &Attention { q: x.to_vec(), ..a.clone() }).0;
-        let k = |x: &[f64]| forward(&d, &Attention { k: x.to_vec(), ..a.clone() }).0;
-        let v = |x: &[f64]| forward(&d, &Attention { v: x.to_vec(), ..a.clone() }).0;
+        let q = |x: &[f64]| {
+            forward(
+                &d,
+                &Attention {
+                    q: x.to_vec(),
+                    ..a.clone()
+                },
+            )
+            .0
+        };
+        let k = |x: &[f64]| {
+            forward(
+                &d,
+                &Attention {
+                    k: x.to_vec(),
+                    ..a.clone()
+                },
+            )
+            .0
+        };
+        let v = |x: &[f64]| {
+            forward(
+                &d,
+                &Attention {
+                    v: x.to_vec(),
+                    ..a.clone()
+                },
+            )
+            .0
+        };
         assert_vjp(&format!("q {what}"), &mut random, q, &a.q, &dy, &dq);
         assert_vjp(&format!("k {what}"), &mut random, k, &a.k, &dy, &dk);
         assert_vjp(&format!("v {what}"), &mut random, v, &a.v, &dy, &dv);
@@ -170,5 +254,10 @@ fn large_scores_do_not_overflow() {
     let (out, lse) = forward(&d, &a);
     let dy = random.values(out.len());
     let gradients = vjp(&d, &a, &dy);
-    assert!(out.iter().chain(&lse).chain(gradients.iter().flatten()).all(|v| v.is_finite()));
+    assert!(
+        out.iter()
+            .chain(&lse)
+            .chain(gradients.iter().flatten())
+            .all(|v| v.is_finite())
+    );
 }

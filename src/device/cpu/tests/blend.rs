@@ -1,7 +1,9 @@
 //! Blends of two pictures through masks, and the gradient back to the masks.
 
 use super::naive::plus;
-use super::support::{Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values};
+use super::support::{
+    Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values,
+};
 use crate::device::cpu::{Cpu, CpuReal};
 use crate::device::{Blend, Device, Direction, Masks, Sampling};
 use crate::picture::View;
@@ -20,11 +22,27 @@ pub(super) struct Case {
 impl Case {
     pub fn new(random: &mut Random, view: View, patch: usize, size: usize, count: usize) -> Case {
         let pixels = 3 * view.height * view.width;
-        let mut picture = || random.values(pixels).iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let mut picture = || {
+            random
+                .values(pixels)
+                .iter()
+                .map(|&v| v as f32)
+                .collect::<Vec<_>>()
+        };
         let (picture, baseline) = (picture(), picture());
-        let masks = (0..3).map(|_| (0..size * size).map(|_| random.between(0.0, 1.0)).collect()).collect();
+        let masks = (0..3)
+            .map(|_| (0..size * size).map(|_| random.between(0.0, 1.0)).collect())
+            .collect();
         let blends = (0..count).map(|_| blend(random)).collect();
-        Case { picture, baseline, view, patch, size, masks, blends }
+        Case {
+            picture,
+            baseline,
+            view,
+            patch,
+            size,
+            masks,
+            blends,
+        }
     }
 
     pub fn patches(&self) -> usize {
@@ -36,16 +54,46 @@ impl Case {
     }
 
     pub fn on_device<T: CpuReal>(&self, d: &Cpu<T>, masks: &[Vec<f64>]) -> Vec<f64> {
-        let pictures = d.pictures(&self.picture, &self.baseline, &self.view, self.patch, self.size).unwrap();
-        values(&d.blend(&pictures, Masks { size: self.size, values: masks }, &self.blends).unwrap())
+        let pictures = d
+            .pictures(
+                &self.picture,
+                &self.baseline,
+                &self.view,
+                self.patch,
+                self.size,
+            )
+            .unwrap();
+        values(
+            &d.blend(
+                &pictures,
+                Masks {
+                    size: self.size,
+                    values: masks,
+                },
+                &self.blends,
+            )
+            .unwrap(),
+        )
     }
 
     /// The gradients added to `gradients`.
     pub fn vjp<T: CpuReal>(&self, d: &Cpu<T>, dy: &[f64], gradients: &mut [Vec<f64>]) {
-        let pictures = d.pictures(&self.picture, &self.baseline, &self.view, self.patch, self.size).unwrap();
+        let pictures = d
+            .pictures(
+                &self.picture,
+                &self.baseline,
+                &self.view,
+                self.patch,
+                self.size,
+            )
+            .unwrap();
         let dy = matrix(d, self.blends.len() * self.patches(), self.columns(), dy);
-        let masks = Masks { size: self.size, values: &self.masks };
-        d.blend_vjp(&pictures, masks, &self.blends, &dy, gradients).unwrap();
+        let masks = Masks {
+            size: self.size,
+            values: &self.masks,
+        };
+        d.blend_vjp(&pictures, masks, &self.blends, &dy, gradients)
+            .unwrap();
     }
 
     /// The formula, pixel by pixel, in f64 or with every step rounded by `round`.
@@ -59,12 +107,23 @@ impl Case {
                 Sampling::Product(m, n) => see(m).iter().zip(see(n)).map(|(a, b)| a * b).collect(),
             };
             for (block_i, block_j) in (0..h / p).flat_map(|i| (0..w / p).map(move |j| (i, j))) {
-                for (c, i, j) in (0..3).flat_map(|c| (0..p).flat_map(move |i| (0..p).map(move |j| (c, i, j)))) {
+                for (c, i, j) in
+                    (0..3).flat_map(|c| (0..p).flat_map(move |i| (0..p).map(move |j| (c, i, j))))
+                {
                     let at = (block_i * p + i) * w + block_j * p + j;
-                    let (x, b) = (self.picture[c * h * w + at].into(), self.baseline[c * h * w + at].into());
-                    let (kept, other): (f64, f64) = if blend.direction == Direction::Keep { (x, b) } else { (b, x) };
+                    let (x, b) = (
+                        self.picture[c * h * w + at].into(),
+                        self.baseline[c * h * w + at].into(),
+                    );
+                    let (kept, other): (f64, f64) = if blend.direction == Direction::Keep {
+                        (x, b)
+                    } else {
+                        (b, x)
+                    };
                     let weight = round(blend.alpha * u[at]);
-                    out.push(round(round(kept * weight) + round(other * round(1.0 - weight))));
+                    out.push(round(
+                        round(kept * weight) + round(other * round(1.0 - weight)),
+                    ));
                 }
             }
         }
@@ -80,12 +139,24 @@ fn blend(random: &mut Random) -> Blend {
         _ => Sampling::Product(0, 1),
     };
     let direction = random.one_of(&[Direction::Keep, Direction::Reveal]);
-    Blend { sampling, direction, alpha: random.one_of(&[0.0, 0.2, 0.7, 1.0]), noise: None }
+    Blend {
+        sampling,
+        direction,
+        alpha: random.one_of(&[0.0, 0.2, 0.7, 1.0]),
+        noise: None,
+    }
 }
 
 fn view(height: usize, width: usize, resized: (usize, usize), offset: (isize, isize)) -> View {
     let ((resized_height, resized_width), (offset_y, offset_x)) = (resized, offset);
-    View { height, width, resized_height, resized_width, offset_y, offset_x }
+    View {
+        height,
+        width,
+        resized_height,
+        resized_width,
+        offset_y,
+        offset_x,
+    }
 }
 
 /// Views (whole, cropped, padded, cropped one way and padded the other), patch sizes and mask sizes.
@@ -101,7 +172,10 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         (view(42, 28, (28, 51), (-7, 11)), 14, 13, 7),
         (view(48, 64, (48, 64), (0, 0)), 16, 32, 5),
     ];
-    shapes.into_iter().map(|(view, patch, size, count)| Case::new(random, view, patch, size, count)).collect()
+    shapes
+        .into_iter()
+        .map(|(view, patch, size, count)| Case::new(random, view, patch, size, count))
+        .collect()
 }
 
 #[test]
@@ -112,7 +186,13 @@ fn blend_equals_its_formula() {
         let exact = case.plain(|v| v);
         assert_same(&what, &case.on_device(&f64s, &case.masks), &exact);
         let plain = case.plain(|v| f64::from(v as f32));
-        assert_calibrated(&what, &case.on_device(&f32s, &case.masks), &plain, &exact, 2.0);
+        assert_calibrated(
+            &what,
+            &case.on_device(&f32s, &case.masks),
+            &plain,
+            &exact,
+            2.0,
+        );
     }
 }
 
@@ -124,7 +204,12 @@ fn blend_vjp_is_the_derivative_and_is_added() {
         let cells = case.size * case.size;
         let dy = random.values(case.blends.len() * case.patches() * case.columns());
         let x = case.masks.concat();
-        let f = |x: &[f64]| case.on_device(&d, &x.chunks(cells).map(<[f64]>::to_vec).collect::<Vec<_>>());
+        let f = |x: &[f64]| {
+            case.on_device(
+                &d,
+                &x.chunks(cells).map(<[f64]>::to_vec).collect::<Vec<_>>(),
+            )
+        };
         let mut gradients = vec![vec![0.0; cells]; 3];
         case.vjp(&d, &dy, &mut gradients);
         assert_vjp(&what, &mut random, f, &x, &dy, &gradients.concat());
@@ -132,13 +217,22 @@ fn blend_vjp_is_the_derivative_and_is_added() {
         let start: Vec<Vec<f64>> = (0..3).map(|_| random.values(cells)).collect();
         let mut added = start.clone();
         case.vjp(&d, &dy, &mut added);
-        assert_same(&format!("{what} added"), &added.concat(), &plus(&start.concat(), &gradients.concat()));
+        assert_same(
+            &format!("{what} added"),
+            &added.concat(),
+            &plus(&start.concat(), &gradients.concat()),
+        );
 
         let mut single = vec![vec![0.0; cells]; 3];
         case.vjp(&f32s, &dy, &mut single);
         // Products of pixel differences, rounded to f32, whose sum is in f64.
         let scale: f64 = dy.iter().map(|v| v.abs()).sum::<f64>() * 3.0 * f64::from(f32::EPSILON);
-        let off = single.concat().iter().zip(gradients.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let off = single
+            .concat()
+            .iter()
+            .zip(gradients.concat())
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
         assert!(off <= scale, "{what}: off by {off:e}, allowed {scale:e}");
     }
 }
@@ -149,7 +243,12 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
     let mut case = Case::new(&mut random, view(4, 4, (4, 4), (0, 0)), 2, 3, 1);
     case.masks = vec![vec![1.0; 9]];
     let run = |case: &mut Case, direction, alpha| {
-        case.blends = vec![Blend { sampling: Sampling::One(0), direction, alpha, noise: None }];
+        case.blends = vec![Blend {
+            sampling: Sampling::One(0),
+            direction,
+            alpha,
+            noise: None,
+        }];
         case.on_device(&d, &case.masks.clone())
     };
     let kept = run(&mut case, Direction::Keep, 1.0);
@@ -159,7 +258,9 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
     // The first patch: channel, row, column.
     let first = |pixels: &[f32]| {
         let at = |c: usize, i: usize, j: usize| f64::from(pixels[(c * 4 + i) * 4 + j]);
-        (0..3).flat_map(|c| [at(c, 0, 0), at(c, 0, 1), at(c, 1, 0), at(c, 1, 1)]).collect::<Vec<_>>()
+        (0..3)
+            .flat_map(|c| [at(c, 0, 0), at(c, 0, 1), at(c, 1, 0), at(c, 1, 1)])
+            .collect::<Vec<_>>()
     };
     assert_eq!(kept[..12], first(&case.picture));
     assert_eq!(removed[..12], first(&case.baseline));
@@ -169,7 +270,12 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
 fn padding_has_no_gradient() {
     let (d, mut random) = (device::<f64>(), Random::new(74));
     let mut case = Case::new(&mut random, view(4, 4, (2, 4), (-1, 0)), 4, 2, 1);
-    case.blends[0] = Blend { sampling: Sampling::One(0), direction: Direction::Keep, alpha: 1.0, noise: None };
+    case.blends[0] = Blend {
+        sampling: Sampling::One(0),
+        direction: Direction::Keep,
+        alpha: 1.0,
+        noise: None,
+    };
     let mut dy = vec![0.0; 48];
     // Rows 0 and 3 of every channel are padding.
     for c in 0..3 {

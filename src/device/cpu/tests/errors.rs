@@ -27,7 +27,12 @@ fn zeros(d: &Cpu<f32>, rows: usize, columns: usize) -> CpuMatrix<f32> {
 }
 
 fn weight(d: &Cpu<f32>, out: usize, inputs: usize) -> CpuWeight {
-    d.weight(&Tensor::from_f32("w", &[out, inputs], &vec![0.0; out * inputs])).unwrap()
+    d.weight(&Tensor::from_f32(
+        "w",
+        &[out, inputs],
+        &vec![0.0; out * inputs],
+    ))
+    .unwrap()
 }
 
 #[test]
@@ -37,7 +42,10 @@ fn uploads_and_weights() {
     shape(d.upload(usize::MAX, 2, &[0.0; 5]));
     shape(d.weight(&Tensor::from_f32("w", &[2, 3], &[0.0; 5])));
     shape(d.weight(&Tensor::from_f32("w", &[usize::MAX, 3], &[0.0; 6])));
-    assert!(d.weight(&Tensor::from_f32("w", &[2, 3, 2], &[0.0; 12])).is_ok());
+    assert!(
+        d.weight(&Tensor::from_f32("w", &[2, 3, 2], &[0.0; 12]))
+            .is_ok()
+    );
 }
 
 #[test]
@@ -63,7 +71,10 @@ fn rotary_embedding() {
     shape(d.rope(&mut x, 0, &[], &[0], false));
     shape(d.rope(&mut x, 4, &[1.0; 2], &[], false));
     assert!(d.rope(&mut x, 4, &[1.0; 2], &[0], false).is_ok());
-    assert!(d.rope(&mut zeros(&d, 0, 8), 4, &[1.0; 2], &[], false).is_ok());
+    assert!(
+        d.rope(&mut zeros(&d, 0, 8), 4, &[1.0; 2], &[], false)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -90,23 +101,46 @@ fn attention() {
     shape(d.attention(&s, &q, &k, &k, Some((&short, &p))));
     shape(d.attention(&s, &q, &k, &k, Some((&p, &narrow))));
     for kv_heads in [0, 3] {
-        shape(d.attention(&AttentionShape { kv_heads, ..s.clone() }, &q, &k, &k, some));
+        shape(d.attention(
+            &AttentionShape {
+                kv_heads,
+                ..s.clone()
+            },
+            &q,
+            &k,
+            &k,
+            some,
+        ));
     }
-    let visible = |places: &[usize]| AttentionShape { visible: Visible::Causal(places.to_vec()), ..s.clone() };
+    let visible = |places: &[usize]| AttentionShape {
+        visible: Visible::Causal(places.to_vec()),
+        ..s.clone()
+    };
     shape(d.attention(&visible(&[0, 1]), &q, &k, &k, some));
     index(d.attention(&visible(&[0, 4, 1]), &q, &k, &k, some), (4, 4));
     shape(d.attention_vjp(&s, &q, &k, &k, some, &k, &lse, &q));
     shape(d.attention_vjp(&s, &q, &k, &k, some, &out, &out, &q));
     shape(d.attention_vjp(&s, &q, &k, &k, some, &out, &lse, &k));
     shape(d.attention_vjp(&s, &q, &q, &k, some, &out, &lse, &q));
-    let huge = AttentionShape { batch: usize::MAX, ..s.clone() };
+    let huge = AttentionShape {
+        batch: usize::MAX,
+        ..s.clone()
+    };
     shape(d.attention(&huge, &q, &k, &k, some));
     // Queries that see no key have no softmax.
-    let none = AttentionShape { keys: 0, prefix: 0, visible: Visible::All, ..s };
+    let none = AttentionShape {
+        keys: 0,
+        prefix: 0,
+        visible: Visible::All,
+        ..s
+    };
     let empty = zeros(&d, 0, 10);
     shape(d.attention(&none, &q, &empty, &empty, None));
     let nothing = AttentionShape { queries: 0, ..none };
-    assert!(d.attention(&nothing, &zeros(&d, 0, 20), &empty, &empty, None).is_ok());
+    assert!(
+        d.attention(&nothing, &zeros(&d, 0, 20), &empty, &empty, None)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -175,7 +209,10 @@ fn log_probabilities() {
     shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0], &[1.0]));
     shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0, 1], &[1.0]));
     shape(d.log_probability_vjp(zeros(&d, 2, 3), &head, &[0, 3], &[1.0; 2]));
-    index(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &[1.0; 2]), (4, 4));
+    index(
+        d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &[1.0; 2]),
+        (4, 4),
+    );
 }
 
 #[test]
@@ -200,22 +237,67 @@ fn blends() {
     shape(d.pictures(&pixels, &pixels, &view(usize::MAX, 4), 1, 3));
 
     let pictures = d.pictures(&pixels, &pixels, &view(4, 4), 2, 3).unwrap();
-    let blend = |sampling| [Blend { sampling, direction: Direction::Keep, alpha: 0.5, noise: None }];
+    let blend = |sampling| {
+        [Blend {
+            sampling,
+            direction: Direction::Keep,
+            alpha: 0.5,
+            noise: None,
+        }]
+    };
     let values = vec![vec![0.5; 9]; 2];
-    let masks = Masks { size: 3, values: &values };
+    let masks = Masks {
+        size: 3,
+        values: &values,
+    };
     let first = blend(Sampling::One(0));
     let short = vec![vec![0.5; 9], vec![0.5; 8]];
-    shape(d.blend(&pictures, Masks { size: 4, values: &values }, &first));
-    shape(d.blend(&pictures, Masks { size: 3, values: &short }, &first));
+    shape(d.blend(
+        &pictures,
+        Masks {
+            size: 4,
+            values: &values,
+        },
+        &first,
+    ));
+    shape(d.blend(
+        &pictures,
+        Masks {
+            size: 3,
+            values: &short,
+        },
+        &first,
+    ));
     index(d.blend(&pictures, masks, &blend(Sampling::One(2))), (2, 2));
-    index(d.blend(&pictures, masks, &blend(Sampling::Product(0, 5))), (5, 2));
+    index(
+        d.blend(&pictures, masks, &blend(Sampling::Product(0, 5))),
+        (5, 2),
+    );
     let dy = zeros(&d, 4, 12);
     let mut gradients = vec![vec![0.0; 9]; 2];
     shape(d.blend_vjp(&pictures, masks, &first, &zeros(&d, 3, 12), &mut gradients));
     shape(d.blend_vjp(&pictures, masks, &first, &dy, &mut gradients[..1]));
-    shape(d.blend_vjp(&pictures, masks, &first, &dy, &mut [vec![0.0; 9], vec![0.0; 8]]));
-    index(d.blend_vjp(&pictures, masks, &blend(Sampling::One(2)), &dy, &mut gradients), (2, 2));
-    assert!(d.blend_vjp(&pictures, masks, &[], &zeros(&d, 0, 12), &mut gradients).is_ok());
+    shape(d.blend_vjp(
+        &pictures,
+        masks,
+        &first,
+        &dy,
+        &mut [vec![0.0; 9], vec![0.0; 8]],
+    ));
+    index(
+        d.blend_vjp(
+            &pictures,
+            masks,
+            &blend(Sampling::One(2)),
+            &dy,
+            &mut gradients,
+        ),
+        (2, 2),
+    );
+    assert!(
+        d.blend_vjp(&pictures, masks, &[], &zeros(&d, 0, 12), &mut gradients)
+            .is_ok()
+    );
 }
 
 #[test]

@@ -10,7 +10,9 @@ use crate::device::cpu::CpuReal;
 use crate::device::{Device, Real};
 
 /// Sizes at and beside the edges of tiles, panels and blocks.
-const EDGES: [usize; 17] = [1, 2, 11, 12, 13, 31, 32, 33, 63, 65, 191, 193, 255, 256, 257, 383, 385];
+const EDGES: [usize; 17] = [
+    1, 2, 11, 12, 13, 31, 32, 33, 63, 65, 191, 193, 255, 256, 257, 383, 385,
+];
 
 /// y of `linear` and dx of `linear_vjp` on a device, and the plain sums in precision `N`.
 struct Case {
@@ -30,8 +32,20 @@ impl Case {
     fn new(random: &mut Random, m: usize, n: usize, k: usize, dtype: Dtype, odd: bool) -> Case {
         let (tensor, w) = random.tensor(dtype, n, k, odd);
         let mut make = |size| random.values(size);
-        let (x, dy, bias, residual, onto) = (make(m * k), make(m * n), make(n), make(m * n), make(m * k));
-        Case { m, n, k, x, dy, tensor, w, bias, residual, onto }
+        let (x, dy, bias, residual, onto) =
+            (make(m * k), make(m * n), make(n), make(m * n), make(m * k));
+        Case {
+            m,
+            n,
+            k,
+            x,
+            dy,
+            tensor,
+            w,
+            bias,
+            residual,
+            onto,
+        }
     }
 
     fn on_device<T: CpuReal>(&self, d: &Cpu<T>) -> (Vec<f64>, Vec<f64>) {
@@ -40,15 +54,23 @@ impl Case {
         let (x, dy) = (matrix(d, m, k, &self.x), matrix(d, m, n, &self.dy));
         let (bias, residual) = (matrix(d, 1, n, &self.bias), matrix(d, m, n, &self.residual));
         let y = d.linear(&x, &w, Some(&bias), Some(&residual)).unwrap();
-        let dx = d.linear_vjp(&dy, &w, Some(&matrix(d, m, k, &self.onto))).unwrap();
+        let dx = d
+            .linear_vjp(&dy, &w, Some(&matrix(d, m, k, &self.onto)))
+            .unwrap();
         (values(&y), values(&dx))
     }
 
     fn plain<T: Real>(&self) -> (Vec<f64>, Vec<f64>) {
         let Case { m, n, k, .. } = *self;
         let repeated: Vec<f64> = (0..m).flat_map(|_| self.bias.iter().copied()).collect();
-        let y = plus(&plus(&linear::<T>(&self.x, &self.w, m, n, k), &repeated), &self.residual);
-        let dx = plus(&linear::<T>(&self.dy, &transpose(&self.w, n, k), m, k, n), &self.onto);
+        let y = plus(
+            &plus(&linear::<T>(&self.x, &self.w, m, n, k), &repeated),
+            &self.residual,
+        );
+        let dx = plus(
+            &linear::<T>(&self.dy, &transpose(&self.w, n, k), m, k, n),
+            &self.onto,
+        );
         (y, dx)
     }
 
@@ -68,7 +90,11 @@ impl Case {
 fn products_equal_plain_sums_at_the_edges_of_tiles() {
     let (f32s, f64s, mut random) = (device(), device(), Random::new(11));
     for _ in 0..40 {
-        let (m, n, k) = (random.one_of(&EDGES), random.one_of(&EDGES), random.one_of(&EDGES));
+        let (m, n, k) = (
+            random.one_of(&EDGES),
+            random.one_of(&EDGES),
+            random.one_of(&EDGES),
+        );
         let dtype = random.one_of(&[Dtype::F16, Dtype::Bf16, Dtype::F32]);
         let odd = random.below(2) == 1;
         Case::new(&mut random, m, n, k, dtype, odd).check(&f32s, &f64s);
@@ -116,7 +142,10 @@ fn linear_vjp_is_the_derivative_plus_onto() {
         let dy = matrix(&d, m, n, &case.dy);
         let dx = values(&d.linear_vjp(&dy, &w, None).unwrap());
         assert_vjp("linear", &mut random, f, &case.x, &case.dy, &dx);
-        let onto = values(&d.linear_vjp(&dy, &w, Some(&matrix(&d, m, k, &case.onto))).unwrap());
+        let onto = values(
+            &d.linear_vjp(&dy, &w, Some(&matrix(&d, m, k, &case.onto)))
+                .unwrap(),
+        );
         assert_same("onto", &onto, &plus(&dx, &case.onto));
     }
 }

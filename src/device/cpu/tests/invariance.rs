@@ -21,33 +21,60 @@ fn check<T: CpuReal>(
     let on_three = matrix(&three, rows, columns, x);
     let mut parts = vec![Vec::new(); whole.len()];
     for first in (0..rows).step_by(part) {
-        for (all, new) in parts.iter_mut().zip(run(&three, &rows_of(&three, &on_three, first, part))) {
+        for (all, new) in parts
+            .iter_mut()
+            .zip(run(&three, &rows_of(&three, &on_three, first, part)))
+        {
             all.extend(new);
         }
     }
     for i in 0..whole.len() {
-        assert_bits(&format!("{what}: one thread and three, result {i}"), &other[i], &whole[i]);
-        assert_bits(&format!("{what}: {part} rows at a time, result {i}"), &parts[i], &whole[i]);
+        assert_bits(
+            &format!("{what}: one thread and three, result {i}"),
+            &other[i],
+            &whole[i],
+        );
+        assert_bits(
+            &format!("{what}: {part} rows at a time, result {i}"),
+            &parts[i],
+            &whole[i],
+        );
     }
 }
 
 fn products<T: CpuReal>(seed: u64) {
     let mut random = Random::new(seed);
-    for (rows, out, inputs, part) in [(39, 67, 33, 1), (40, 129, 389, 4), (402, 70, 401, 67), (402, 600, 17, 201)] {
+    for (rows, out, inputs, part) in [
+        (39, 67, 33, 1),
+        (40, 129, 389, 4),
+        (402, 70, 401, 67),
+        (402, 600, 17, 201),
+    ] {
         let (tensor, _) = random.tensor(Dtype::Bf16, out, inputs, false);
-        let (bias, x, dy) = (random.values(out), random.values(rows * inputs), random.values(rows * out));
+        let (bias, x, dy) = (
+            random.values(out),
+            random.values(rows * inputs),
+            random.values(rows * out),
+        );
         check::<T>("linear", &x, inputs, part, |d, x| {
             let w = d.weight(&tensor).unwrap();
-            vec![values(&d.linear(x, &w, Some(&matrix(d, 1, out, &bias)), None).unwrap())]
+            vec![values(
+                &d.linear(x, &w, Some(&matrix(d, 1, out, &bias)), None)
+                    .unwrap(),
+            )]
         });
         check::<T>("linear_vjp", &dy, out, part, |d, dy| {
-            vec![values(&d.linear_vjp(dy, &d.weight(&tensor).unwrap(), None).unwrap())]
+            vec![values(
+                &d.linear_vjp(dy, &d.weight(&tensor).unwrap(), None).unwrap(),
+            )]
         });
         let target = random.below(out) as u32;
         check::<T>("log_probability", &x, inputs, part, |d, x| {
             let (w, targets) = (d.weight(&tensor).unwrap(), vec![target; x.rows()]);
             let (y, logits) = d.log_probability(x, &w, &targets).unwrap();
-            let dx = d.log_probability_vjp(logits, &w, &targets, &vec![0.3; x.rows()]).unwrap();
+            let dx = d
+                .log_probability_vjp(logits, &w, &targets, &vec![0.3; x.rows()])
+                .unwrap();
             vec![y, values(&dx)]
         });
     }
@@ -81,9 +108,11 @@ fn norms() {
 /// One matrix of q, k, v and dy side by side, so that a part of its rows is a sequence.
 fn attentions<T: CpuReal>(seed: u64) {
     let mut random = Random::new(seed);
-    for (batch, n, prefix, heads, kv, d_head, causal) in
-        [(3, 37, 5, 4, 2, 16, true), (2, 150, 0, 3, 3, 33, false), (3, 67, 9, 9, 3, 5, true)]
-    {
+    for (batch, n, prefix, heads, kv, d_head, causal) in [
+        (3, 37, 5, 4, 2, 16, true),
+        (2, 150, 0, 3, 3, 33, false),
+        (3, 67, 9, 9, 3, 5, true),
+    ] {
         let (width, kv_width) = (heads * d_head, kv * d_head);
         let columns = 2 * width + 2 * kv_width;
         let x = random.values(batch * n * columns);
@@ -91,19 +120,40 @@ fn attentions<T: CpuReal>(seed: u64) {
         check::<T>("attention", &x, columns, n, |d, x| {
             let all = values(x);
             let cut = |start: usize, count: usize| {
-                let part: Vec<f64> = all.chunks(columns).flat_map(|row| row[start..start + count].to_vec()).collect();
+                let part: Vec<f64> = all
+                    .chunks(columns)
+                    .flat_map(|row| row[start..start + count].to_vec())
+                    .collect();
                 matrix(d, x.rows(), count, &part)
             };
             let (q, dy) = (cut(0, width), cut(width, width));
-            let (k, v) = (cut(2 * width, kv_width), cut(2 * width + kv_width, kv_width));
-            let visible = if causal { Visible::Causal((0..n).collect()) } else { Visible::All };
+            let (k, v) = (
+                cut(2 * width, kv_width),
+                cut(2 * width + kv_width, kv_width),
+            );
+            let visible = if causal {
+                Visible::Causal((0..n).collect())
+            } else {
+                Visible::All
+            };
             let batch = x.rows() / n;
             let (queries, keys, kv_heads, head_dim) = (n, n, kv, d_head);
-            let shape = AttentionShape { batch, queries, keys, prefix, heads, kv_heads, head_dim, visible };
+            let shape = AttentionShape {
+                batch,
+                queries,
+                keys,
+                prefix,
+                heads,
+                kv_heads,
+                head_dim,
+                visible,
+            };
             let p = matrix(d, prefix + 2, kv_width, &shared);
             let prefix = (prefix > 0).then_some((&p, &p));
             let (out, lse) = d.attention(&shape, &q, &k, &v, prefix).unwrap();
-            let (dq, dk, dv) = d.attention_vjp(&shape, &q, &k, &v, prefix, &out, &lse, &dy).unwrap();
+            let (dq, dk, dv) = d
+                .attention_vjp(&shape, &q, &k, &v, prefix, &out, &lse, &dy)
+                .unwrap();
             [&out, &lse, &dq, &dk, &dv].map(values).to_vec()
         });
     }
@@ -125,16 +175,28 @@ fn gradients_of_blends() {
         let zero = vec![vec![0.0; case.size * case.size]; 3];
         let (mut whole, mut single, mut cut) = (zero.clone(), zero.clone(), zero);
         let y = case.on_device(&three, &case.masks);
-        assert_bits("blend: one thread and three", &case.on_device(&one, &case.masks), &y);
+        assert_bits(
+            "blend: one thread and three",
+            &case.on_device(&one, &case.masks),
+            &y,
+        );
         case.vjp(&three, &dy, &mut whole);
         case.vjp(&one, &dy, &mut single);
         let blends = case.blends.clone();
         for (i, blend) in blends.into_iter().enumerate() {
             case.blends = vec![blend];
-            assert_bits("blend: one at a time", &case.on_device(&three, &case.masks), &y[i * each..][..each]);
+            assert_bits(
+                "blend: one at a time",
+                &case.on_device(&three, &case.masks),
+                &y[i * each..][..each],
+            );
             case.vjp(&three, &dy[i * each..][..each], &mut cut);
         }
-        assert_bits("blend_vjp: one thread and three", &single.concat(), &whole.concat());
+        assert_bits(
+            "blend_vjp: one thread and three",
+            &single.concat(),
+            &whole.concat(),
+        );
         assert_bits("blend_vjp: one at a time", &cut.concat(), &whole.concat());
     }
 }

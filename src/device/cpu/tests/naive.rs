@@ -33,7 +33,9 @@ pub(super) fn linear<T: Real>(a: &[f64], b: &[f64], m: usize, n: usize, k: usize
 
 /// The transpose of an `m x n` matrix.
 pub(super) fn transpose(x: &[f64], m: usize, n: usize) -> Vec<f64> {
-    (0..n).flat_map(|j| (0..m).map(move |i| x[i * n + j])).collect()
+    (0..n)
+        .flat_map(|j| (0..m).map(move |i| x[i * n + j]))
+        .collect()
 }
 
 /// Element by element sum.
@@ -56,8 +58,15 @@ impl Attention {
     /// Start of the head of key `j` (prefix first) in the prefix or in the sequence's own rows.
     fn key(&self, b: usize, h: usize, j: usize) -> (bool, usize) {
         let s = &self.shape;
-        let (head, width) = (h / (s.heads / s.kv_heads) * s.head_dim, s.kv_heads * s.head_dim);
-        if j < s.prefix { (true, j * width + head) } else { (false, (b * s.keys + j - s.prefix) * width + head) }
+        let (head, width) = (
+            h / (s.heads / s.kv_heads) * s.head_dim,
+            s.kv_heads * s.head_dim,
+        );
+        if j < s.prefix {
+            (true, j * width + head)
+        } else {
+            (false, (b * s.keys + j - s.prefix) * width + head)
+        }
     }
 
     fn visible(&self, r: usize) -> usize {
@@ -75,13 +84,25 @@ impl Attention {
         let scores: Vec<T> = (0..self.visible(r))
             .map(|j| {
                 let (in_prefix, start) = self.key(b, h, j);
-                let k = if in_prefix { &self.prefix_k[start..] } else { &self.k[start..] };
-                (0..s.head_dim).map(|c| T::of(q[c]) * T::of(k[c])).sum::<T>() * scale
+                let k = if in_prefix {
+                    &self.prefix_k[start..]
+                } else {
+                    &self.k[start..]
+                };
+                (0..s.head_dim)
+                    .map(|c| T::of(q[c]) * T::of(k[c]))
+                    .sum::<T>()
+                    * scale
             })
             .collect();
-        let top = scores.iter().fold(T::MINUS_INFINITY, |m, &v| if v > m { v } else { m });
+        let top = scores
+            .iter()
+            .fold(T::MINUS_INFINITY, |m, &v| if v > m { v } else { m });
         let total: T = scores.iter().map(|&v| exp(v - top)).sum();
-        (scores.iter().map(|&v| exp(v - top) / total).collect(), top + T::of(total.to_f64().ln()))
+        (
+            scores.iter().map(|&v| exp(v - top) / total).collect(),
+            top + T::of(total.to_f64().ln()),
+        )
     }
 
     /// out and lse.
@@ -98,7 +119,13 @@ impl Attention {
                             (true, start) => T::of(self.prefix_v[start + c]),
                             (false, start) => T::of(self.v[start + c]),
                         };
-                        out.push(p.iter().enumerate().map(|(j, &p)| p * value(j)).sum::<T>().to_f64());
+                        out.push(
+                            p.iter()
+                                .enumerate()
+                                .map(|(j, &p)| p * value(j))
+                                .sum::<T>()
+                                .to_f64(),
+                        );
                     }
                 }
             }
@@ -120,8 +147,14 @@ impl Attention {
                     let dp: Vec<T> = (0..p.len())
                         .map(|j| {
                             let (in_prefix, start) = self.key(b, h, j);
-                            let v = if in_prefix { &self.prefix_v[start..] } else { &self.v[start..] };
-                            (0..s.head_dim).map(|c| T::of(dy[at + c]) * T::of(v[c])).sum()
+                            let v = if in_prefix {
+                                &self.prefix_v[start..]
+                            } else {
+                                &self.v[start..]
+                            };
+                            (0..s.head_dim)
+                                .map(|c| T::of(dy[at + c]) * T::of(v[c]))
+                                .sum()
                         })
                         .collect();
                     let mean: T = p.iter().zip(&dp).map(|(&p, &dp)| p * dp).sum();
@@ -129,7 +162,11 @@ impl Attention {
                         let ds = p[j] * (dp[j] - mean) * scale;
                         let (in_prefix, start) = self.key(b, h, j);
                         for c in 0..s.head_dim {
-                            let k = if in_prefix { self.prefix_k[start + c] } else { self.k[start + c] };
+                            let k = if in_prefix {
+                                self.prefix_k[start + c]
+                            } else {
+                                self.k[start + c]
+                            };
                             dq[at + c] += ds * T::of(k);
                             if !in_prefix {
                                 dk[start + c] += ds * T::of(self.q[at + c]);
@@ -153,7 +190,9 @@ pub(super) fn layer_norm<T: Real>(x: &[f64], gain: &[f64], bias: &[f64], eps: f6
         let mean = x.iter().copied().sum::<T>() / count;
         let variance = x.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / count;
         let deviation = T::of((variance + T::of(eps)).to_f64().sqrt());
-        (0..x.len()).map(|i| ((x[i] - mean) / deviation * gain[i] + bias[i]).to_f64()).collect::<Vec<_>>()
+        (0..x.len())
+            .map(|i| ((x[i] - mean) / deviation * gain[i] + bias[i]).to_f64())
+            .collect::<Vec<_>>()
     };
     x.chunks(gain.len()).flat_map(row).collect()
 }
@@ -162,16 +201,26 @@ pub(super) fn layer_norm<T: Real>(x: &[f64], gain: &[f64], bias: &[f64], eps: f6
 pub(super) fn layer_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f64]) -> Vec<f64> {
     let count = T::of(gain.len() as f64);
     let row = |(x, dy): (&[f64], &[f64])| {
-        let (x, e): (Vec<T>, Vec<T>) = (to(x), (0..x.len()).map(|i| T::of(dy[i]) * T::of(gain[i])).collect());
+        let (x, e): (Vec<T>, Vec<T>) = (
+            to(x),
+            (0..x.len())
+                .map(|i| T::of(dy[i]) * T::of(gain[i]))
+                .collect(),
+        );
         let mean = x.iter().copied().sum::<T>() / count;
         let variance = x.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / count;
         let deviation = T::of((variance + T::of(eps)).to_f64().sqrt());
         let h: Vec<T> = x.iter().map(|&v| (v - mean) / deviation).collect();
         let mean_e = e.iter().copied().sum::<T>() / count;
         let mean_eh = (0..x.len()).map(|i| e[i] * h[i]).sum::<T>() / count;
-        (0..x.len()).map(|i| ((e[i] - mean_e - h[i] * mean_eh) / deviation).to_f64()).collect::<Vec<_>>()
+        (0..x.len())
+            .map(|i| ((e[i] - mean_e - h[i] * mean_eh) / deviation).to_f64())
+            .collect::<Vec<_>>()
     };
-    x.chunks(gain.len()).zip(dy.chunks(gain.len())).flat_map(row).collect()
+    x.chunks(gain.len())
+        .zip(dy.chunks(gain.len()))
+        .flat_map(row)
+        .collect()
 }
 
 /// Root-mean-square normalisation of rows as long as `gain`.
@@ -180,7 +229,9 @@ pub(super) fn rms_norm<T: Real>(x: &[f64], gain: &[f64], eps: f64) -> Vec<f64> {
         let x = to::<T>(x);
         let square = x.iter().map(|&v| v * v).sum::<T>() / T::of(x.len() as f64);
         let root = T::of((square + T::of(eps)).to_f64().sqrt());
-        (0..x.len()).map(|i| (x[i] / root * T::of(gain[i])).to_f64()).collect::<Vec<_>>()
+        (0..x.len())
+            .map(|i| (x[i] / root * T::of(gain[i])).to_f64())
+            .collect::<Vec<_>>()
     };
     x.chunks(gain.len()).flat_map(row).collect()
 }
@@ -188,14 +239,24 @@ pub(super) fn rms_norm<T: Real>(x: &[f64], gain: &[f64], eps: f64) -> Vec<f64> {
 /// dx of `rms_norm`.
 pub(super) fn rms_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f64]) -> Vec<f64> {
     let row = |(x, dy): (&[f64], &[f64])| {
-        let (x, e): (Vec<T>, Vec<T>) = (to(x), (0..x.len()).map(|i| T::of(dy[i]) * T::of(gain[i])).collect());
+        let (x, e): (Vec<T>, Vec<T>) = (
+            to(x),
+            (0..x.len())
+                .map(|i| T::of(dy[i]) * T::of(gain[i]))
+                .collect(),
+        );
         let count = T::of(x.len() as f64);
         let square = x.iter().map(|&v| v * v).sum::<T>() / count;
         let root = T::of((square + T::of(eps)).to_f64().sqrt());
         let along = (0..x.len()).map(|i| e[i] * (x[i] / root)).sum::<T>() / count;
-        (0..x.len()).map(|i| ((e[i] - x[i] / root * along) / root).to_f64()).collect::<Vec<_>>()
+        (0..x.len())
+            .map(|i| ((e[i] - x[i] / root * along) / root).to_f64())
+            .collect::<Vec<_>>()
     };
-    x.chunks(gain.len()).zip(dy.chunks(gain.len())).flat_map(row).collect()
+    x.chunks(gain.len())
+        .zip(dy.chunks(gain.len()))
+        .flat_map(row)
+        .collect()
 }
 
 /// An activation by its definition.
@@ -206,9 +267,12 @@ pub(super) fn activation<T: Real>(kind: Activation, x: f64) -> f64 {
     match kind {
         Activation::Silu => x * sigmoid(x),
         Activation::QuickGelu => x * sigmoid(T::of(1.702) * x),
-        Activation::Gelu => half * x * (T::ONE + T::of(libm::erf((x / T::of(2f64.sqrt())).to_f64()))),
+        Activation::Gelu => {
+            half * x * (T::ONE + T::of(libm::erf((x / T::of(2f64.sqrt())).to_f64())))
+        }
         Activation::GeluTanh => {
-            let inner = T::of((2.0 / std::f64::consts::PI).sqrt()) * (x + T::of(0.044715) * x * x * x);
+            let inner =
+                T::of((2.0 / std::f64::consts::PI).sqrt()) * (x + T::of(0.044715) * x * x * x);
             half * x * (T::ONE + T::of(inner.to_f64().tanh()))
         }
     }
@@ -243,7 +307,9 @@ pub(super) fn derivative<T: Real>(kind: Activation, x: f64) -> f64 {
 /// log_softmax(row)[target].
 pub(super) fn log_probability<T: Real>(row: &[f64], target: usize) -> f64 {
     let row = to::<T>(row);
-    let top = row.iter().fold(T::MINUS_INFINITY, |m, &v| if v > m { v } else { m });
+    let top = row
+        .iter()
+        .fold(T::MINUS_INFINITY, |m, &v| if v > m { v } else { m });
     let total: T = row.iter().map(|&v| exp(v - top)).sum();
     (row[target] - top - T::of(total.to_f64().ln())).to_f64()
 }

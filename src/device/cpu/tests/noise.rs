@@ -10,8 +10,14 @@ const SIDE: usize = 64;
 /// The noise alone: blends of two pictures that are zero.
 fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
     let zero = vec![0.0; 3 * SIDE * SIDE];
-    let view =
-        View { height: SIDE, width: SIDE, resized_height: SIDE, resized_width: SIDE, offset_y: 0, offset_x: 0 };
+    let view = View {
+        height: SIDE,
+        width: SIDE,
+        resized_height: SIDE,
+        resized_width: SIDE,
+        offset_y: 0,
+        offset_x: 0,
+    };
     let pictures = d.pictures(&zero, &zero, &view, patch, 2).unwrap();
     let blend = |&n: &Noise| Blend {
         sampling: Sampling::One(0),
@@ -20,12 +26,27 @@ fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
         noise: Some(n),
     };
     let blends: Vec<Blend> = noises.iter().map(blend).collect();
-    let y = d.blend(&pictures, Masks { size: 2, values: &[vec![1.0; 4]] }, &blends).unwrap();
+    let y = d
+        .blend(
+            &pictures,
+            Masks {
+                size: 2,
+                values: &[vec![1.0; 4]],
+            },
+            &blends,
+        )
+        .unwrap();
     values(&y).chunks(zero.len()).map(<[f64]>::to_vec).collect()
 }
 
 fn streams(seed: u64, count: u64) -> Vec<Noise> {
-    (0..count).map(|stream| Noise { deviation: 0.2, seed, stream }).collect()
+    (0..count)
+        .map(|stream| Noise {
+            deviation: 0.2,
+            seed,
+            stream,
+        })
+        .collect()
 }
 
 #[test]
@@ -36,7 +57,11 @@ fn noise_is_standard_normal_times_its_deviation() {
     // Five standard errors of each moment of a normal distribution.
     for (p, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
         let limit = 5.0 * f64::sqrt(variance / n);
-        assert!((moment(p) - expected).abs() < limit, "moment {p} of {n}: {} within {limit}", moment(p));
+        assert!(
+            (moment(p) - expected).abs() < limit,
+            "moment {p} of {n}: {} within {limit}",
+            moment(p)
+        );
     }
 }
 
@@ -44,7 +69,9 @@ fn noise_is_standard_normal_times_its_deviation() {
 fn neighbours_and_streams_are_uncorrelated() {
     let all = noise(&device(), 16, &streams(8, 2));
     let n = all[0].len();
-    let correlation = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / 0.04 / a.len() as f64;
+    let correlation = |a: &[f64], b: &[f64]| {
+        a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / 0.04 / a.len() as f64
+    };
     let limit = 5.0 / (n as f64 - 768.0).sqrt();
     for lag in [1, 2, 3, 4, 16, 256, 768] {
         let found = correlation(&all[0][lag..], &all[0][..n - lag]);
@@ -59,17 +86,61 @@ fn noise_depends_on_seed_and_stream_alone() {
     let seed = 1 << 40 | random.below(1000) as u64;
     let all = noise(&d, 16, &streams(seed, 5));
     for (stream, together) in all.iter().enumerate() {
-        let alone = noise(&d, 16, &[Noise { deviation: 0.2, seed, stream: stream as u64 }]);
+        let alone = noise(
+            &d,
+            16,
+            &[Noise {
+                deviation: 0.2,
+                seed,
+                stream: stream as u64,
+            }],
+        );
         assert_bits("alone and in a batch", &alone[0], together);
     }
-    let differ = |a: &[f64], b: &[f64]| a.iter().zip(b).filter(|(a, b)| a != b).count() > a.len() * 99 / 100;
+    let differ =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).filter(|(a, b)| a != b).count() > a.len() * 99 / 100;
     assert!(differ(&all[0], &all[1]), "another stream");
-    assert!(differ(&all[0], &noise(&d, 16, &streams(seed + 1, 1))[0]), "another seed");
-    assert!(differ(&all[0], &noise(&d, 16, &streams(seed ^ 1 << 40, 1))[0]), "another high half of the seed");
-    let high = Noise { deviation: 0.2, seed, stream: 1 << 32 };
-    assert!(differ(&all[0], &noise(&d, 16, &[high])[0]), "another high half of the stream");
-    let doubled = noise(&d, 16, &[Noise { deviation: 0.4, seed, stream: 0 }]);
-    assert!(doubled[0].iter().zip(&all[0]).all(|(a, b)| (a - 2.0 * b).abs() < 1e-6), "scaled by the deviation");
-    let none = noise(&d, 16, &[Noise { deviation: 0.0, seed, stream: 0 }]);
+    assert!(
+        differ(&all[0], &noise(&d, 16, &streams(seed + 1, 1))[0]),
+        "another seed"
+    );
+    assert!(
+        differ(&all[0], &noise(&d, 16, &streams(seed ^ 1 << 40, 1))[0]),
+        "another high half of the seed"
+    );
+    let high = Noise {
+        deviation: 0.2,
+        seed,
+        stream: 1 << 32,
+    };
+    assert!(
+        differ(&all[0], &noise(&d, 16, &[high])[0]),
+        "another high half of the stream"
+    );
+    let doubled = noise(
+        &d,
+        16,
+        &[Noise {
+            deviation: 0.4,
+            seed,
+            stream: 0,
+        }],
+    );
+    assert!(
+        doubled[0]
+            .iter()
+            .zip(&all[0])
+            .all(|(a, b)| (a - 2.0 * b).abs() < 1e-6),
+        "scaled by the deviation"
+    );
+    let none = noise(
+        &d,
+        16,
+        &[Noise {
+            deviation: 0.0,
+            seed,
+            stream: 0,
+        }],
+    );
     assert!(none[0].iter().all(|&v| v == 0.0));
 }

@@ -2,12 +2,23 @@
 
 use super::naive;
 use super::naive::plus;
-use super::support::{FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values};
+use super::support::{
+    FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
+};
 use crate::device::Device;
 use crate::device::cpu::{Cpu, CpuReal};
 
 /// Rows and columns.
-const SIZES: [(usize, usize); 8] = [(1, 1), (3, 2), (5, 7), (2, 33), (17, 16), (33, 100), (19, 385), (50, 577)];
+const SIZES: [(usize, usize); 8] = [
+    (1, 1),
+    (3, 2),
+    (5, 7),
+    (2, 33),
+    (17, 16),
+    (33, 100),
+    (19, 385),
+    (50, 577),
+];
 const EPS: f64 = 1e-5;
 
 /// x, gain, bias, dy and onto.
@@ -27,36 +38,68 @@ fn cases(random: &mut Random) -> Vec<Case> {
         // A mean away from zero, as real activations have.
         let x = random.values(n).iter().map(|v| v + 0.75).collect();
         let (gain, bias) = (random.values(columns), random.values(columns));
-        Case { rows, columns, x, gain, bias, dy: random.values(n), onto: random.values(n) }
+        Case {
+            rows,
+            columns,
+            x,
+            gain,
+            bias,
+            dy: random.values(n),
+            onto: random.values(n),
+        }
     };
     SIZES.into_iter().map(&mut case).collect()
 }
 
 impl Case {
     fn layer<T: CpuReal>(&self, d: &Cpu<T>, x: &[f64]) -> Vec<f64> {
-        let (gain, bias) = (matrix(d, 1, self.columns, &self.gain), matrix(d, 1, self.columns, &self.bias));
-        values(&d.layer_norm(&matrix(d, self.rows, self.columns, x), &gain, &bias, EPS).unwrap().0)
+        let (gain, bias) = (
+            matrix(d, 1, self.columns, &self.gain),
+            matrix(d, 1, self.columns, &self.bias),
+        );
+        values(
+            &d.layer_norm(&matrix(d, self.rows, self.columns, x), &gain, &bias, EPS)
+                .unwrap()
+                .0,
+        )
     }
 
     fn layer_vjp<T: CpuReal>(&self, d: &Cpu<T>, onto: bool) -> Vec<f64> {
         let whole = |values: &[f64]| matrix(d, self.rows, self.columns, values);
-        let (gain, bias) = (matrix(d, 1, self.columns, &self.gain), matrix(d, 1, self.columns, &self.bias));
+        let (gain, bias) = (
+            matrix(d, 1, self.columns, &self.gain),
+            matrix(d, 1, self.columns, &self.bias),
+        );
         let (x, dy, added) = (whole(&self.x), whole(&self.dy), whole(&self.onto));
         let statistics = d.layer_norm(&x, &gain, &bias, EPS).unwrap().1;
-        values(&d.layer_norm_vjp(&x, &statistics, &gain, &dy, onto.then_some(&added)).unwrap())
+        values(
+            &d.layer_norm_vjp(&x, &statistics, &gain, &dy, onto.then_some(&added))
+                .unwrap(),
+        )
     }
 
     fn rms<T: CpuReal>(&self, d: &Cpu<T>, x: &[f64]) -> Vec<f64> {
         let gain = matrix(d, 1, self.columns, &self.gain);
-        values(&d.rms_norm(&matrix(d, self.rows, self.columns, x), &gain, EPS).unwrap().0)
+        values(
+            &d.rms_norm(&matrix(d, self.rows, self.columns, x), &gain, EPS)
+                .unwrap()
+                .0,
+        )
     }
 
     fn rms_vjp<T: CpuReal>(&self, d: &Cpu<T>, onto: bool) -> Vec<f64> {
         let whole = |values: &[f64]| matrix(d, self.rows, self.columns, values);
-        let (gain, x, dy, added) =
-            (matrix(d, 1, self.columns, &self.gain), whole(&self.x), whole(&self.dy), whole(&self.onto));
+        let (gain, x, dy, added) = (
+            matrix(d, 1, self.columns, &self.gain),
+            whole(&self.x),
+            whole(&self.dy),
+            whole(&self.onto),
+        );
         let statistics = d.rms_norm(&x, &gain, EPS).unwrap().1;
-        values(&d.rms_norm_vjp(&x, &statistics, &gain, &dy, onto.then_some(&added)).unwrap())
+        values(
+            &d.rms_norm_vjp(&x, &statistics, &gain, &dy, onto.then_some(&added))
+                .unwrap(),
+        )
     }
 }
 
@@ -71,7 +114,13 @@ fn layer_norm_equals_its_plain_statement() {
         assert_calibrated(&what, &c.layer(&f32s, &c.x), &plain, &exact, FORWARD);
         let exact = naive::layer_norm_vjp::<f64>(&c.x, &c.gain, EPS, &c.dy);
         let plain = naive::layer_norm_vjp::<f32>(&c.x, &c.gain, EPS, &c.dy);
-        assert_calibrated(&format!("{what} vjp"), &c.layer_vjp(&f32s, false), &plain, &exact, VJP);
+        assert_calibrated(
+            &format!("{what} vjp"),
+            &c.layer_vjp(&f32s, false),
+            &plain,
+            &exact,
+            VJP,
+        );
     }
 }
 
@@ -86,7 +135,13 @@ fn rms_norm_equals_its_plain_statement() {
         assert_calibrated(&what, &c.rms(&f32s, &c.x), &plain, &exact, FORWARD);
         let exact = naive::rms_norm_vjp::<f64>(&c.x, &c.gain, EPS, &c.dy);
         let plain = naive::rms_norm_vjp::<f32>(&c.x, &c.gain, EPS, &c.dy);
-        assert_calibrated(&format!("{what} vjp"), &c.rms_vjp(&f32s, false), &plain, &exact, VJP);
+        assert_calibrated(
+            &format!("{what} vjp"),
+            &c.rms_vjp(&f32s, false),
+            &plain,
+            &exact,
+            VJP,
+        );
     }
 }
 
@@ -98,12 +153,30 @@ fn norm_vjps_are_the_derivatives_plus_onto() {
         let dx = c.layer_vjp(&d, false);
         // Of one or two columns the output is constant but for eps, whose scale the differences cannot resolve.
         if c.columns > 2 {
-            assert_vjp(&format!("layer_norm {what}"), &mut random, |x| c.layer(&d, x), &c.x, &c.dy, &dx);
+            assert_vjp(
+                &format!("layer_norm {what}"),
+                &mut random,
+                |x| c.layer(&d, x),
+                &c.x,
+                &c.dy,
+                &dx,
+            );
         }
-        assert_same("layer_norm onto", &c.layer_vjp(&d, true), &plus(&dx, &c.onto));
+        assert_same(
+            "layer_norm onto",
+            &c.layer_vjp(&d, true),
+            &plus(&dx, &c.onto),
+        );
         let dx = c.rms_vjp(&d, false);
         if c.columns > 1 {
-            assert_vjp(&format!("rms_norm {what}"), &mut random, |x| c.rms(&d, x), &c.x, &c.dy, &dx);
+            assert_vjp(
+                &format!("rms_norm {what}"),
+                &mut random,
+                |x| c.rms(&d, x),
+                &c.x,
+                &c.dy,
+                &dx,
+            );
         }
         assert_same("rms_norm onto", &c.rms_vjp(&d, true), &plus(&dx, &c.onto));
     }
@@ -114,7 +187,9 @@ fn equal_values_normalise_to_the_bias() {
     let d = device::<f32>();
     let (x, gain) = (matrix(&d, 2, 5, &[3.5; 10]), matrix(&d, 1, 5, &[2.0; 5]));
     let bias = [0.0, 1.0, -1.0, 0.5, 7.0];
-    let (y, statistics) = d.layer_norm(&x, &gain, &matrix(&d, 1, 5, &bias), EPS).unwrap();
+    let (y, statistics) = d
+        .layer_norm(&x, &gain, &matrix(&d, 1, 5, &bias), EPS)
+        .unwrap();
     assert_eq!(values(&y), [bias, bias].concat());
     let dx = d.layer_norm_vjp(&x, &statistics, &gain, &x, None).unwrap();
     assert!(d.is_finite(&dx).unwrap());

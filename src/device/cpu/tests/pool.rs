@@ -14,7 +14,11 @@ fn the_peak_does_not_grow_over_repeated_calls() {
     };
     once();
     let peak = d.peak_bytes();
-    assert_eq!(peak, (65 * 17 + 65 * 33 + 65 * 17) * size_of::<f32>(), "x, y and dx");
+    assert_eq!(
+        peak,
+        (65 * 17 + 65 * 33 + 65 * 17) * size_of::<f32>(),
+        "x, y and dx"
+    );
     for _ in 0..20 {
         once();
     }

@@ -37,12 +37,32 @@ impl Random {
     }
 
     /// A weight `[out, in]` and the values that its dtype made of it. With `odd`, its bytes lie at an odd address.
-    pub fn tensor(&mut self, dtype: Dtype, out: usize, inputs: usize, odd: bool) -> (Tensor, Vec<f64>) {
-        let values: Vec<f32> = (0..out * inputs).map(|_| self.between(-0.5, 0.5) as f32).collect();
+    pub fn tensor(
+        &mut self,
+        dtype: Dtype,
+        out: usize,
+        inputs: usize,
+        odd: bool,
+    ) -> (Tensor, Vec<f64>) {
+        let values: Vec<f32> = (0..out * inputs)
+            .map(|_| self.between(-0.5, 0.5) as f32)
+            .collect();
         let (name, bytes): (_, Vec<u8>) = match dtype {
             Dtype::F32 => ("F32", values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Dtype::F16 => ("F16", values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()),
-            Dtype::Bf16 => ("BF16", values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect()),
+            Dtype::F16 => (
+                "F16",
+                values
+                    .iter()
+                    .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
+                    .collect(),
+            ),
+            Dtype::Bf16 => (
+                "BF16",
+                values
+                    .iter()
+                    .flat_map(|&v| half::bf16::from_f32(v).to_le_bytes())
+                    .collect(),
+            ),
         };
         let tensor = (0..2)
             .map(|padding| embedded(name, [out, inputs], &bytes, padding))
@@ -57,13 +77,23 @@ impl Random {
     }
 
     /// An f32 weight on a device and its values.
-    pub fn weight<T: CpuReal>(&mut self, device: &Cpu<T>, out: usize, inputs: usize) -> (CpuWeight, Vec<f64>) {
+    pub fn weight<T: CpuReal>(
+        &mut self,
+        device: &Cpu<T>,
+        out: usize,
+        inputs: usize,
+    ) -> (CpuWeight, Vec<f64>) {
         let (tensor, values) = self.tensor(Dtype::F32, out, inputs, false);
         (device.weight(&tensor).unwrap(), values)
     }
 
     /// A matrix on a device and its values.
-    pub fn matrix<T: CpuReal>(&mut self, device: &Cpu<T>, rows: usize, columns: usize) -> (CpuMatrix<T>, Vec<f64>) {
+    pub fn matrix<T: CpuReal>(
+        &mut self,
+        device: &Cpu<T>,
+        rows: usize,
+        columns: usize,
+    ) -> (CpuMatrix<T>, Vec<f64>) {
         let values = self.values(rows * columns);
         (matrix(device, rows, columns, &values), values)
     }
@@ -71,11 +101,22 @@ impl Random {
 
 /// A safetensors file of one tensor, its header lengthened by `padding` bytes, read back.
 fn embedded(dtype: &str, shape: [usize; 2], data: &[u8], padding: usize) -> Tensor {
-    let entry = serde_json::json!({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, data.len()]}});
+    let entry =
+        serde_json::json!({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, data.len()]}});
     let header = format!("{entry}{}", " ".repeat(padding));
-    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
-    let files: &'static [(&'static str, &'static [u8])] = vec![("model.safetensors", &*file.leak())].leak();
-    Tensors::open(&Files::embedded("test", files)).unwrap().get("w").unwrap().clone()
+    let file = [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_bytes(),
+        data,
+    ]
+    .concat();
+    let files: &'static [(&'static str, &'static [u8])] =
+        vec![("model.safetensors", &*file.leak())].leak();
+    Tensors::open(&Files::embedded("test", files))
+        .unwrap()
+        .get("w")
+        .unwrap()
+        .clone()
 }
 
 /// A device of two threads.
@@ -84,7 +125,12 @@ pub(crate) fn device<T: CpuReal>() -> Cpu<T> {
 }
 
 /// A matrix of the values nearest to these.
-pub(crate) fn matrix<T: CpuReal>(device: &Cpu<T>, rows: usize, columns: usize, values: &[f64]) -> CpuMatrix<T> {
+pub(crate) fn matrix<T: CpuReal>(
+    device: &Cpu<T>,
+    rows: usize,
+    columns: usize,
+    values: &[f64],
+) -> CpuMatrix<T> {
     let values: Vec<T> = values.iter().map(|&v| T::of(v)).collect();
     device.upload(rows, columns, &values).unwrap()
 }
@@ -95,9 +141,20 @@ pub(crate) fn values<T: CpuReal>(x: &CpuMatrix<T>) -> Vec<f64> {
 }
 
 /// Rows `first .. first + count` of a matrix.
-pub(crate) fn rows_of<T: CpuReal>(device: &Cpu<T>, x: &CpuMatrix<T>, first: usize, count: usize) -> CpuMatrix<T> {
+pub(crate) fn rows_of<T: CpuReal>(
+    device: &Cpu<T>,
+    x: &CpuMatrix<T>,
+    first: usize,
+    count: usize,
+) -> CpuMatrix<T> {
     let columns = x.columns();
-    device.upload(count, columns, &x.values[first * columns..(first + count) * columns]).unwrap()
+    device
+        .upload(
+            count,
+            columns,
+            &x.values[first * columns..(first + count) * columns],
+        )
+        .unwrap()
 }
 
 /// The largest absolute value.
@@ -108,29 +165,57 @@ pub(crate) fn largest(values: &[f64]) -> f64 {
 /// The largest absolute difference; a NaN counts as infinite.
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "as many values");
-    let difference = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    let difference = |(a, b): (&f64, &f64)| {
+        if (a - b).is_nan() {
+            f64::INFINITY
+        } else {
+            (a - b).abs()
+        }
+    };
     a.iter().zip(b).map(difference).fold(0.0, f64::max)
 }
 
 /// Asserts that two results agree to 1e-12 of the largest value.
 pub(crate) fn assert_same(what: &str, out: &[f64], expected: &[f64]) {
     let (found, limit) = (distance(out, expected), 1e-12 * largest(expected).max(1e-3));
-    assert!(found <= limit, "{what}: differs by {found:e}, allowed {limit:e}");
+    assert!(
+        found <= limit,
+        "{what}: differs by {found:e}, allowed {limit:e}"
+    );
 }
 
 /// Asserts that two results are the same bits.
 pub(crate) fn assert_bits(what: &str, a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len(), "{what}: as many values");
-    let first = a.iter().zip(b).position(|(a, b)| a.to_bits() != b.to_bits());
-    assert!(first.is_none(), "{what}: element {first:?} differs: {:?}", first.map(|i| (a[i], b[i])));
+    let first = a
+        .iter()
+        .zip(b)
+        .position(|(a, b)| a.to_bits() != b.to_bits());
+    assert!(
+        first.is_none(),
+        "{what}: element {first:?} differs: {:?}",
+        first.map(|i| (a[i], b[i]))
+    );
 }
 
 /// Asserts that an f32 result is at most `factor` times as far from the f64 reference as the plain f32 computation is,
 /// with a floor of four units in the last place of the largest value.
-pub(crate) fn assert_calibrated(what: &str, out: &[f64], naive: &[f64], reference: &[f64], factor: f64) {
+pub(crate) fn assert_calibrated(
+    what: &str,
+    out: &[f64],
+    naive: &[f64],
+    reference: &[f64],
+    factor: f64,
+) {
     let floor = 4.0 * f64::from(f32::EPSILON) * largest(reference);
-    let (found, limit) = (distance(out, reference), factor * distance(naive, reference) + floor);
-    assert!(found <= limit, "{what}: off by {found:e}, allowed {limit:e}");
+    let (found, limit) = (
+        distance(out, reference),
+        factor * distance(naive, reference) + floor,
+    );
+    assert!(
+        found <= limit,
+        "{what}: off by {found:e}, allowed {limit:e}"
+    );
 }
 
 /// The factor of [`assert_calibrated`] for a forward operation.
@@ -160,7 +245,10 @@ pub(crate) fn assert_vjp(
             let expected = slope(&f, x, &direction, dy);
             direction[i] = 0.0;
             let found = dx[i];
-            assert!((found - expected).abs() <= 1e-7 * size, "{what}: element {i}: {found} instead of {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-7 * size,
+                "{what}: element {i}: {found} instead of {expected}"
+            );
         }
     }
     for _ in 0..2 {
@@ -168,7 +256,10 @@ pub(crate) fn assert_vjp(
         let expected = slope(&f, x, &direction, dy);
         let found = inner(dx, &direction);
         let limit = 1e-7 * size * (x.len() as f64).sqrt().max(1.0);
-        assert!((found - expected).abs() <= limit, "{what}: along a direction: {found} instead of {expected}");
+        assert!(
+            (found - expected).abs() <= limit,
+            "{what}: along a direction: {found} instead of {expected}"
+        );
     }
 }
 
@@ -177,8 +268,13 @@ fn slope(f: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64], dy: &[f64]) -> f
     let h = 1e-3;
     let at = |t: f64| f(&x.iter().zip(v).map(|(x, v)| x + t * v).collect::<Vec<_>>());
     let (near, far) = ((at(h), at(-h)), (at(2.0 * h), at(-2.0 * h)));
-    assert_eq!(near.0.len(), dy.len(), "an output gradient of the output's size");
-    let terms = (0..dy.len()).map(|i| dy[i] * (8.0 * (near.0[i] - near.1[i]) - (far.0[i] - far.1[i])));
+    assert_eq!(
+        near.0.len(),
+        dy.len(),
+        "an output gradient of the output's size"
+    );
+    let terms =
+        (0..dy.len()).map(|i| dy[i] * (8.0 * (near.0[i] - near.1[i]) - (far.0[i] - far.1[i])));
     terms.sum::<f64>() / (12.0 * h)
 }
 
