@@ -55,18 +55,24 @@ impl Function for QuickGelu {
     }
 }
 
+/// Phi(x), the cumulative normal distribution.
+#[inline(always)]
+fn normal<T: Real>(x: T) -> T {
+    T::of(0.5) * (x * T::of(-std::f64::consts::FRAC_1_SQRT_2)).erfc()
+}
+
 /// x * Phi(x), exactly.
 struct Gelu;
 impl Function for Gelu {
     #[inline(always)]
     fn value<T: Real>(x: T) -> T {
-        T::of(0.5) * x * (T::ONE + (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf())
+        x * normal(x)
     }
     #[inline(always)]
     fn derivative<T: Real>(x: T) -> T {
         // Phi(x) + x * phi(x), with phi(x) = exp(-x^2 / 2) / sqrt(2 pi).
         let density = T::of(0.398_942_280_401_432_7) * (T::of(-0.5) * x * x).exp();
-        T::of(0.5) * (T::ONE + (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf()) + x * density
+        normal(x) + x * density
     }
 }
 

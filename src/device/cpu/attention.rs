@@ -1,19 +1,24 @@
 //! Scaled dot-product attention on the CPU, forward and vjp, by blocks of queries.
 //!
-//! A block of queries holds its scores against all keys that it sees, so its softmax is plain; the whole matrix of
-//! scores never exists. The vjp makes a block's probabilities anew from the saved log-sum-exp.
+//! A head's keys and values are packed once for all its queries. A block of queries holds its scores against all keys that
+//! it sees, so its softmax is plain; the whole matrix of scores never exists. The vjp makes a block's probabilities anew from the saved log-sum-exp.
 
 use rayon::prelude::*;
 
-use super::gemm::{Operand, Serial};
-use super::microkernel::Multiply;
-use super::norm::{dot, sum};
+use super::microkernel::{Microkernel, Multiply};
+use super::norm::{PARTS, dot, largest};
+use super::packing::Operand;
+use super::panels::{Panels, Strided, Target, packed_length};
 use super::simd::vectorize;
 use crate::device::error::expect;
 use crate::device::{AttentionShape, DeviceError, Result, Visible};
 
-/// Elements of a block of scores: a block stays in the second-level cache.
-const BLOCK: usize = 1 << 16;
+/// Elements of a block of scores: two blocks stay in the second-level cache.
+const BLOCK: usize = 1 << 15;
+/// The most rows of a block: causal queries see different numbers of keys, and a block computes the most of them.
+const ROWS: usize = 48;
+/// Rows of scores start at multiples of this, which every tile's width divides.
+const ALIGNMENT: usize = 32;
 
 /// The operands, by name.
 pub(super) struct Inputs<'a, T> {
@@ -81,24 +86,38 @@ pub(super) fn check(
     Ok(())
 }
 
-/// A column block of an output matrix that several tasks write, each its own rows and columns.
+/// An output matrix that several tasks write, each its own rows and columns.
 #[derive(Clone, Copy)]
-struct Columns<T>(*mut T);
+struct Output<T>(*mut T);
 
 // SAFETY: `forward` and `vjp` give every task its own (sequence, head), so no element is written twice.
-unsafe impl<T: Send> Sync for Columns<T> {}
+unsafe impl<T: Send> Sync for Output<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Send for Columns<T> {}
+unsafe impl<T: Send> Send for Output<T> {}
 
-impl<T> Columns<T> {
-    /// `length` elements from `start`.
+impl<T> Output<T> {
+    /// The product's target from element `at` on.
     ///
     /// # Safety
-    /// They must lie inside the matrix, and no other task may touch the elements of this one's head meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "disjoint by the caller's promise")]
-    unsafe fn slice(&self, start: usize, length: usize) -> &mut [T] {
+    /// `at` must lie inside the matrix.
+    unsafe fn target(&self, at: usize, stride: usize, add: bool) -> Target<T> {
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), length) }
+        Target {
+            start: unsafe { self.0.add(at) },
+            stride,
+            add,
+            padded: false,
+        }
+    }
+
+    /// `length` elements from `at`.
+    ///
+    /// # Safety
+    /// They must lie inside the matrix and belong to this task alone.
+    #[expect(clippy::mut_from_ref, reason = "disjoint by the caller's promise")]
+    unsafe fn slice(&self, at: usize, length: usize) -> &mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), length) }
     }
 }
 
@@ -129,113 +148,106 @@ impl<'a, T: Multiply> Head<'a, T> {
         self.sequence * self.inputs.shape.keys * self.kv_width()
             + self.kv_head() * self.inputs.shape.head_dim
     }
-    fn q_rows(&self, values: &'a [T], r: usize) -> Operand<'a, T> {
-        Operand::rows(&values[self.row(r)..], self.width())
+    /// Where the log-sum-exp of row `r` is.
+    fn lse(&self, r: usize) -> usize {
+        (self.sequence * self.inputs.shape.queries + r) * self.inputs.shape.heads + self.head
     }
-    fn kv_rows(&self, values: &'a [T]) -> Operand<'a, T> {
-        Operand::rows(&values[self.keys()..], self.kv_width())
-    }
-    fn prefix_rows(&self, values: &'a [T]) -> Operand<'a, T> {
-        Operand::rows(
-            &values[self.kv_head() * self.inputs.shape.head_dim..],
-            self.kv_width(),
-        )
-    }
-
-    /// `left k^T` (or `left v^T`) for `rows` rows over prefix and own keys, `seen` columns of `out`.
-    fn against_keys(
-        &self,
-        left: Operand<T>,
-        own: &'a [T],
-        prefix: Option<&'a [T]>,
-        rows: usize,
-        seen: usize,
-        out: &mut [T],
-    ) {
-        let s = self.inputs.shape;
-        let from_prefix = s.prefix.min(seen);
-        let run = |n: usize, right: Operand<T>, out: &mut [T]| {
-            let product = Serial {
-                m: rows,
-                n,
-                k: s.head_dim,
-                stride: seen,
-                add: false,
-            };
-            product.run(left, right.transposed(), out);
-        };
-        if let (Some(prefix), true) = (prefix, from_prefix > 0) {
-            run(from_prefix, self.prefix_rows(prefix), out);
-        }
-        if seen > from_prefix {
-            run(
-                seen - from_prefix,
-                self.kv_rows(own),
-                &mut out[from_prefix..],
-            );
+    /// Rows from `r` on as a left operand.
+    fn left(&self, values: &'a [T], r: usize) -> Strided<'a, T> {
+        Strided {
+            values: &values[self.row(r)..],
+            row: self.width(),
+            column: 1,
         }
     }
-
-    /// `weights k` (or `weights v`): rows of `seen` weights times prefix and own rows, into rows of q's stride.
-    fn times_keys(
-        &self,
-        weights: &[T],
-        own: &'a [T],
-        prefix: Option<&'a [T]>,
-        rows: usize,
-        seen: usize,
-        out: &mut [T],
-    ) {
-        let s = self.inputs.shape;
-        let from_prefix = s.prefix.min(seen);
-        let product = Serial {
-            m: rows,
-            n: s.head_dim,
-            k: from_prefix,
-            stride: self.width(),
-            add: false,
-        };
-        match prefix {
-            Some(prefix) if from_prefix > 0 => {
-                product.run(Operand::rows(weights, seen), self.prefix_rows(prefix), out);
-                if seen > from_prefix {
-                    let product = Serial {
-                        k: seen - from_prefix,
-                        add: true,
-                        ..product
-                    };
-                    product.run(
-                        Operand::rows(&weights[from_prefix..], seen),
-                        self.kv_rows(own),
-                        out,
-                    );
-                }
+    /// This head's rows of k (or v), those of the prefix first, without gaps.
+    fn gather(&self, own: &[T], prefix: Option<&[T]>, out: &mut [T]) {
+        let (s, kv_width) = (self.inputs.shape, self.kv_width());
+        let first = prefix.map_or(0, |_| s.prefix);
+        let (before, after) = out.split_at_mut(first * s.head_dim);
+        let sources = [
+            (prefix.unwrap_or(&[]), self.kv_head() * s.head_dim, before),
+            (own, self.keys(), after),
+        ];
+        for (values, start, out) in sources {
+            for (r, out) in out.chunks_exact_mut(s.head_dim).enumerate() {
+                out.copy_from_slice(&values[start + r * kv_width..][..s.head_dim]);
             }
-            _ => Serial { k: seen, ..product }.run(
-                Operand::rows(weights, seen),
-                self.kv_rows(own),
-                out,
-            ),
         }
     }
 }
 
-/// Query rows per block.
-fn block_rows(shape: &AttentionShape) -> usize {
-    (BLOCK / (shape.prefix + shape.keys).max(1)).clamp(16, 128)
+/// What every task does alike.
+struct Plan<T> {
+    kernel: Microkernel<T>,
+    /// Rows per block.
+    step: usize,
+    /// Prefix and keys.
+    keys: usize,
+    /// From row to row of scores.
+    stride: usize,
+    scale: T,
 }
 
-/// The most keys that any query of `rows` sees.
-fn most_seen(shape: &AttentionShape, rows: std::ops::Range<usize>) -> usize {
-    rows.map(|r| shape.seen(r)).max().unwrap_or(0)
+impl<T: Multiply> Plan<T> {
+    fn new(shape: &AttentionShape) -> Plan<T> {
+        let kernel = T::microkernel();
+        let keys = shape.prefix + shape.keys;
+        let step = (BLOCK / keys.max(1)).clamp(kernel.mr, ROWS) / kernel.mr * kernel.mr;
+        Plan {
+            kernel,
+            step,
+            keys,
+            stride: keys.next_multiple_of(ALIGNMENT),
+            scale: T::of(shape.scale()),
+        }
+    }
+
+    /// Blocks of queries: the first, how many, and the most keys that any of them sees.
+    fn blocks(&self, shape: &AttentionShape) -> impl Iterator<Item = (usize, usize, usize)> {
+        (0..shape.queries).step_by(self.step).map(move |first| {
+            let rows = self.step.min(shape.queries - first);
+            (
+                first,
+                rows,
+                (first..first + rows)
+                    .map(|r| shape.seen(r))
+                    .max()
+                    .unwrap_or(0),
+            )
+        })
+    }
+
+    /// The target of a block of scores.
+    fn scores(&self, scores: &mut [T]) -> Target<T> {
+        Target {
+            start: scores.as_mut_ptr(),
+            stride: self.stride,
+            add: false,
+            padded: true,
+        }
+    }
+}
+
+/// Cuts a buffer into parts of these lengths.
+fn cut<T: Multiply, const N: usize>(buffer: &mut Vec<T>, lengths: [usize; N]) -> [&mut [T]; N] {
+    buffer.resize(buffer.len().max(lengths.iter().sum()), T::ZERO);
+    let mut rest = &mut buffer[..];
+    lengths.map(|length| rest.split_off_mut(..length).unwrap_or_default())
 }
 
 /// out and lse.
 pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut [T]) {
-    let shape = inputs.shape;
-    let scale = T::of(shape.scale());
-    let step = block_rows(shape);
-    let (out, lse) = (Columns(out.as_mut_ptr()), Columns(lse.as_mut_ptr()));
+    let (shape, d) = (inputs.shape, inputs.shape.head_dim);
+    let plan = &Plan::<T>::new(shape);
+    let (kernel, n, stride) = (&plan.kernel, plan.keys, plan.stride);
+    let lengths = [
+        n * d,
+        packed_length(kernel, d, n),
+        packed_length(kernel, n, d),
+        plan.step * stride,
+    ];
+    let (out, lse) = (Output(out.as_mut_ptr()), Output(lse.as_mut_ptr()));
     (0..shape.batch * shape.heads)
         .into_par_iter()
         .for_each(|task| {
@@ -244,63 +256,71 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
                 sequence: task / shape.heads,
                 head: task % shape.heads,
             };
-            let mut scores = Vec::new();
-            for r0 in (0..shape.queries).step_by(step) {
-                let rows = step.min(shape.queries - r0);
-                let seen = most_seen(shape, r0..r0 + rows);
-                scores.clear();
-                scores.resize(rows * seen, T::ZERO);
-                let q = head.q_rows(inputs.q, r0);
-                head.against_keys(
-                    q,
-                    inputs.k,
-                    inputs.prefix.map(|p| p.0),
-                    rows,
-                    seen,
-                    &mut scores,
-                );
-                for (r, row) in scores.chunks_mut(seen).enumerate() {
-                    let total = softmax(row, shape.seen(r0 + r), scale);
-                    // SAFETY: this task's own row and head.
+            T::with_head(|buffer| {
+                let [rows, k, v, scores] = cut(buffer, lengths);
+                head.gather(inputs.k, inputs.prefix.map(|p| p.0), rows);
+                let k = Panels::pack(kernel, Operand::rows(rows, d).transposed(), d, n, k);
+                head.gather(inputs.v, inputs.prefix.map(|p| p.1), rows);
+                let v = Panels::pack(kernel, Operand::rows(rows, d), n, d, v);
+                for (first, count, seen) in plan.blocks(shape) {
+                    // SAFETY: a block of scores is whole tiles; of `out` and `lse`, these rows of this head are this task's.
                     unsafe {
-                        lse.slice(
-                            (head.sequence * shape.queries + r0 + r) * shape.heads + head.head,
-                            1,
-                        )[0] = total
-                    };
+                        k.multiply(
+                            kernel,
+                            (count, seen, d),
+                            head.left(inputs.q, first),
+                            &plan.scores(scores),
+                        );
+                        let mut inverse = [T::ONE; ROWS];
+                        for (r, row) in scores.chunks_exact_mut(stride).take(count).enumerate() {
+                            let total;
+                            (total, inverse[r]) =
+                                softmax(row, shape.seen(first + r), seen, plan.scale);
+                            lse.slice(head.lse(first + r), 1)[0] = total;
+                        }
+                        let p = Strided {
+                            values: scores,
+                            row: stride,
+                            column: 1,
+                        };
+                        v.multiply(
+                            kernel,
+                            (count, d, seen),
+                            p,
+                            &out.target(head.row(first), head.width(), false),
+                        );
+                        for (r, &inverse) in inverse[..count].iter().enumerate() {
+                            for o in out.slice(head.row(first + r), d) {
+                                *o *= inverse;
+                            }
+                        }
+                    }
                 }
-                // SAFETY: the rows of this task's head; the slice ends with the last row's head.
-                let out =
-                    unsafe { out.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim) };
-                head.times_keys(
-                    &scores,
-                    inputs.v,
-                    inputs.prefix.map(|p| p.1),
-                    rows,
-                    seen,
-                    out,
-                );
-            }
+            });
         });
 }
 
-/// A row of unscaled scores becomes probabilities, zero past `seen`; returns log(sum exp) of the scaled scores.
-fn softmax<T: Multiply>(row: &mut [T], seen: usize, scale: T) -> T {
+/// A row of unscaled scores becomes exponentials, zero from `visible` to `seen`. Returns log(sum exp) of the scaled scores,
+/// and the reciprocal of the exponentials' sum. The row has room up to a multiple of `PARTS`.
+fn softmax<T: Multiply>(row: &mut [T], visible: usize, seen: usize, scale: T) -> (T, T) {
     vectorize(
         #[inline(always)]
         || {
-            let (row, hidden) = row.split_at_mut(seen);
-            hidden.fill(T::ZERO);
-            let largest = row.iter().fold(T::MINUS_INFINITY, |m, &v| m.max(v));
-            for v in row.iter_mut() {
-                *v = ((*v - largest) * scale).exp();
+            let padded = visible.next_multiple_of(PARTS);
+            row[visible..padded].fill(T::MINUS_INFINITY);
+            let largest = largest(&row[..padded]);
+            let mut parts = [T::ZERO; PARTS];
+            for chunk in row[..padded].chunks_exact_mut(PARTS) {
+                for i in 0..PARTS {
+                    chunk[i] = ((chunk[i] - largest) * scale).exp();
+                    parts[i] += chunk[i];
+                }
             }
-            let total = sum(row, |v| v);
-            let inverse = T::ONE / total;
-            for v in row.iter_mut() {
-                *v *= inverse;
+            if visible < seen {
+                row[visible..seen].fill(T::ZERO);
             }
-            largest * scale + T::of(total.to_f64().ln())
+            let total = parts.into_iter().sum::<T>();
+            (largest * scale + T::of(total.to_f64().ln()), T::ONE / total)
         },
     )
 }
@@ -314,106 +334,133 @@ pub(super) fn vjp<T: Multiply>(
     dk: &mut [T],
     dv: &mut [T],
 ) {
-    let shape = inputs.shape;
+    let (shape, d) = (inputs.shape, inputs.shape.head_dim);
     let group = shape.heads / shape.kv_heads;
-    let step = block_rows(shape);
-    let scale = T::of(shape.scale());
+    let plan = &Plan::<T>::new(shape);
+    let (kernel, n, stride, scores) = (
+        &plan.kernel,
+        plan.keys,
+        plan.stride,
+        plan.step * plan.stride,
+    );
+    let (across, along, block) = (
+        packed_length(kernel, d, n),
+        packed_length(kernel, n, d),
+        packed_length(kernel, plan.step, d),
+    );
     dk.fill(T::ZERO);
     dv.fill(T::ZERO);
     let (dq, dk, dv) = (
-        Columns(dq.as_mut_ptr()),
-        Columns(dk.as_mut_ptr()),
-        Columns(dv.as_mut_ptr()),
+        Output(dq.as_mut_ptr()),
+        Output(dk.as_mut_ptr()),
+        Output(dv.as_mut_ptr()),
     );
     (0..shape.batch * shape.kv_heads)
         .into_par_iter()
         .for_each(|task| {
-            let (mut p, mut ds) = (Vec::new(), Vec::new());
-            for g in 0..group {
-                let head = Head {
-                    inputs,
-                    sequence: task / shape.kv_heads,
-                    head: task % shape.kv_heads * group + g,
-                };
-                for r0 in (0..shape.queries).step_by(step) {
-                    let rows = step.min(shape.queries - r0);
-                    let seen = most_seen(shape, r0..r0 + rows);
-                    p.clear();
-                    p.resize(rows * seen, T::ZERO);
-                    ds.clear();
-                    ds.resize(rows * seen, T::ZERO);
-                    let (q, dy_rows) = (head.q_rows(inputs.q, r0), head.q_rows(dy, r0));
-                    head.against_keys(q, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, &mut p);
-                    head.against_keys(
-                        dy_rows,
-                        inputs.v,
-                        inputs.prefix.map(|p| p.1),
-                        rows,
-                        seen,
-                        &mut ds,
-                    );
-                    for r in 0..rows {
-                        let at = head.row(r0 + r);
-                        let (o, dy) = (
-                            &saved.out[at..at + shape.head_dim],
-                            &dy[at..at + shape.head_dim],
+            let head = |g: usize| Head {
+                inputs,
+                sequence: task / shape.kv_heads,
+                head: task % shape.kv_heads * group + g,
+            };
+            T::with_head(|buffer| {
+                let [rows, v_across, k_across, k_along, right, p, ds] = cut(
+                    buffer,
+                    [n * d, across, across, along, block, scores, scores],
+                );
+                head(0).gather(inputs.v, inputs.prefix.map(|p| p.1), rows);
+                let v_across =
+                    Panels::pack(kernel, Operand::rows(rows, d).transposed(), d, n, v_across);
+                head(0).gather(inputs.k, inputs.prefix.map(|p| p.0), rows);
+                let k_across =
+                    Panels::pack(kernel, Operand::rows(rows, d).transposed(), d, n, k_across);
+                let k_along = Panels::pack(kernel, Operand::rows(rows, d), n, d, k_along);
+                for (head, (first, count, seen)) in
+                    (0..group).flat_map(|g| plan.blocks(shape).map(move |b| (head(g), b)))
+                {
+                    let (q, dy_left) = (head.left(inputs.q, first), head.left(dy, first));
+                    // SAFETY: a block of scores is whole tiles; of dq these rows of this head, and of dk and dv this sequence's
+                    // rows of this key-value head, are this task's.
+                    unsafe {
+                        k_across.multiply(kernel, (count, seen, d), q, &plan.scores(p));
+                        v_across.multiply(kernel, (count, seen, d), dy_left, &plan.scores(ds));
+                        for (r, (p, ds)) in p
+                            .chunks_exact_mut(stride)
+                            .zip(ds.chunks_exact_mut(stride))
+                            .take(count)
+                            .enumerate()
+                        {
+                            let at = head.row(first + r);
+                            let (o, dy) = (&saved.out[at..at + d], &dy[at..at + d]);
+                            let lse = saved.lse[head.lse(first + r)];
+                            scores_vjp(
+                                (p, ds),
+                                (shape.seen(first + r), seen),
+                                lse,
+                                (o, dy),
+                                plan.scale,
+                            );
+                        }
+                        let left = Strided {
+                            values: ds,
+                            row: stride,
+                            column: 1,
+                        };
+                        k_along.multiply(
+                            kernel,
+                            (count, d, seen),
+                            left,
+                            &dq.target(head.row(first), head.width(), false),
                         );
-                        let lse = saved.lse
-                            [(head.sequence * shape.queries + r0 + r) * shape.heads + head.head];
-                        let (p, ds) = (&mut p[r * seen..][..seen], &mut ds[r * seen..][..seen]);
-                        scores_vjp(p, ds, shape.seen(r0 + r), lse, o, dy, scale);
+                        let own = seen - shape.prefix.min(seen);
+                        if own == 0 {
+                            continue;
+                        }
+                        for (left, right_rows, target) in [(&*ds, q, dk), (&*p, dy_left, dv)] {
+                            let rows = Operand::rows(right_rows.values, right_rows.row);
+                            let right = &mut right[..packed_length(kernel, count, d)];
+                            let right = Panels::pack(kernel, rows, count, d, right);
+                            let left = Strided {
+                                values: &left[shape.prefix..],
+                                row: 1,
+                                column: stride,
+                            };
+                            right.multiply(
+                                kernel,
+                                (own, d, count),
+                                left,
+                                &target.target(head.keys(), head.kv_width(), true),
+                            );
+                        }
                     }
-                    // SAFETY: the rows of this task's own heads; the slice ends with the last row's head.
-                    let dq = unsafe {
-                        dq.slice(head.row(r0), (rows - 1) * head.width() + shape.head_dim)
-                    };
-                    head.times_keys(&ds, inputs.k, inputs.prefix.map(|p| p.0), rows, seen, dq);
-                    let own = seen - shape.prefix.min(seen);
-                    if own == 0 {
-                        continue;
-                    }
-                    let length = (own - 1) * head.kv_width() + shape.head_dim;
-                    // SAFETY: this task's own sequence and key-value head, in two different matrices.
-                    let (dk, dv) =
-                        unsafe { (dk.slice(head.keys(), length), dv.slice(head.keys(), length)) };
-                    let product = Serial {
-                        m: own,
-                        n: shape.head_dim,
-                        k: rows,
-                        stride: head.kv_width(),
-                        add: true,
-                    };
-                    product.run(Operand::rows(&ds[shape.prefix..], seen).transposed(), q, dk);
-                    product.run(
-                        Operand::rows(&p[shape.prefix..], seen).transposed(),
-                        dy_rows,
-                        dv,
-                    );
                 }
-            }
+            });
         });
 }
 
-/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale * P * (dP - D).
+/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale * P * (dP - D), both zero from
+/// `visible` to `seen`.
 fn scores_vjp<T: Multiply>(
-    p: &mut [T],
-    ds: &mut [T],
-    seen: usize,
+    (p, ds): (&mut [T], &mut [T]),
+    (visible, seen): (usize, usize),
     lse: T,
-    o: &[T],
-    dy: &[T],
+    (o, dy): (&[T], &[T]),
     scale: T,
 ) {
     vectorize(
         #[inline(always)]
         || {
             let d = dot(o, dy, |a, b| a * b);
-            for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
+            // To a whole number of vectors: rows have room, and what is past `visible` is overwritten below.
+            let padded = visible.next_multiple_of(PARTS);
+            for (p, ds) in p[..padded].iter_mut().zip(&mut ds[..padded]) {
                 *p = (*p * scale - lse).exp();
                 *ds = *p * (*ds - d) * scale;
             }
-            p[seen..].fill(T::ZERO);
-            ds[seen..].fill(T::ZERO);
+            if visible < seen {
+                p[visible..seen].fill(T::ZERO);
+                ds[visible..seen].fill(T::ZERO);
+            }
         },
     );
 }

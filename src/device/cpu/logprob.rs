@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::norm::sum;
+use super::norm::{largest, sum};
 use super::simd::vectorize;
 use crate::device::error::expect;
 use crate::device::{DeviceError, Real, Result};
@@ -31,7 +31,7 @@ fn log_sum_exp<T: Real>(row: &[T]) -> f64 {
     vectorize(
         #[inline(always)]
         || {
-            let largest = row.iter().fold(T::MINUS_INFINITY, |m, &v| m.max(v));
+            let largest = largest(row);
             largest.to_f64() + sum(row, |v| (v - largest).exp()).to_f64().ln()
         },
     )

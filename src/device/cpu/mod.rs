@@ -8,6 +8,8 @@ mod logprob;
 mod matrix;
 mod microkernel;
 mod norm;
+mod packing;
+mod panels;
 mod rows;
 mod simd;
 
@@ -24,10 +26,11 @@ use crate::checkpoint::{Dtype, Tensor};
 use crate::picture::View;
 
 pub use blend::CpuPictures;
-use gemm::{Elements, Epilogue, Operand};
+use gemm::Epilogue;
 pub use matrix::CpuMatrix;
 use matrix::Pool;
 use microkernel::Multiply;
+use packing::{Elements, Operand};
 
 /// The types that the CPU device computes in: `f32` and `f64`.
 pub trait CpuReal: sealed::Sealed {}
@@ -135,8 +138,8 @@ impl CpuWeight {
         };
         Operand {
             elements,
-            row_stride: self.columns,
-            column_stride: 1,
+            stride: self.columns,
+            transposed: false,
         }
     }
 }

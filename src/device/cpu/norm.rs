@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use super::simd::vectorize;
 use crate::device::Real;
 
+/// Interleaved parts of a sum: as many as the widest vector holds.
+pub(super) const PARTS: usize = 16;
 /// Rows per task.
 const ROWS: usize = 16;
 
@@ -154,10 +156,26 @@ pub(super) fn sum<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     dot(x, x, |v, _| f(v))
 }
 
+/// The largest of `x`, in 16 interleaved parts; minus infinity when there is none.
+#[inline(always)]
+pub(super) fn largest<T: Real>(x: &[T]) -> T {
+    let mut parts = [T::MINUS_INFINITY; PARTS];
+    let chunks = x.chunks_exact(PARTS);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..PARTS {
+            parts[i] = parts[i].max(chunk[i]);
+        }
+    }
+    parts
+        .iter()
+        .chain(rest)
+        .fold(T::MINUS_INFINITY, |m, &v| m.max(v))
+}
+
 /// Sum of `f(x, y)` in 16 interleaved parts.
 #[inline(always)]
 pub(super) fn dot<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
-    const PARTS: usize = 16;
     let mut parts = [T::ZERO; PARTS];
     let (xs, ys) = (x.chunks_exact(PARTS), y.chunks_exact(PARTS));
     let (x_rest, y_rest) = (xs.remainder(), ys.remainder());
