@@ -7,7 +7,7 @@ use crate::device::{Blend, Direction, Masks, Sampling};
 use crate::lvlm::Session;
 
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
-const LEAST_RANGE: f64 = 0.01;
+pub const LEAST_RANGE: f64 = 0.01;
 /// Groups that the cells are cut into.
 const GROUPS: usize = 50;
 /// Masks that are held at a time.

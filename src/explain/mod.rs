@@ -16,7 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use curves::{Curves, deletion_insertion};
+pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
 pub use error::ExplainError;
 pub use explainer::{AnswerToken, Cost, Explanation, Progress, Request, Silent, Stage, explain};
 pub use igos::{Iteration, igos};

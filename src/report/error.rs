@@ -14,6 +14,16 @@ pub enum ReportError {
         /// How many there are.
         found: usize,
     },
+    /// A picture or map with a side of 0, or one larger than memory can address.
+    #[error("{what}: expected sides of at least 1 that memory can hold, found {width} x {height}")]
+    Size {
+        /// Which picture or map.
+        what: &'static str,
+        /// Its columns.
+        width: usize,
+        /// Its rows.
+        height: usize,
+    },
     /// A plot that could not be drawn.
     #[error("plot: could not be drawn: {reason}")]
     Plot {

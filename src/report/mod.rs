@@ -1,40 +1,26 @@
-//! The pictures that show an explanation: the map over the picture, the curves, the answer's words.
+//! The pictures that show an explanation: the map over the picture ([`overlay()`]), the map alone ([`saliency_grey`]), the
+//! deletion and insertion curves ([`curves()`]), the answer's words ([`tokens()`]). Each is drawn in memory, with an
+//! embedded font; [`png()`] makes a file's bytes of it.
 
+mod colour;
 mod curves;
 mod error;
 mod font;
+mod layout;
 mod overlay;
+mod png;
 mod tokens;
 
 #[cfg(test)]
+mod overlay_tests;
+#[cfg(test)]
 mod tests;
-
-use std::io::Cursor;
-
-use image::{EncodableLayout, ImageBuffer, ImageFormat, PixelWithColorType};
 
 pub use curves::{CurvesPlot, curves};
 pub use error::ReportError;
 pub use overlay::{overlay, saliency_grey};
+pub use png::png;
 pub use tokens::{TokenShade, tokens};
 
 /// Result of drawing.
 pub type Result<T> = std::result::Result<T, ReportError>;
-
-/// A picture as the bytes of a PNG file.
-///
-/// # Errors
-/// [`ReportError::Encode`].
-pub fn png<P>(picture: &ImageBuffer<P, Vec<u8>>) -> Result<Vec<u8>>
-where
-    P: PixelWithColorType<Subpixel = u8>,
-    [u8]: EncodableLayout,
-{
-    let mut bytes = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|e| ReportError::Encode {
-            reason: e.to_string(),
-        })?;
-    Ok(bytes.into_inner())
-}

@@ -1,19 +1,21 @@
 //! A saliency map over its picture.
 
-use colorous::{Gradient, INFERNO};
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use colorous::INFERNO;
+use image::{GrayImage, Rgb, RgbImage};
 
+use super::colour::Ramp;
 use super::font::{REGULAR, Text};
 use super::{ReportError, Result};
 
-/// Perceptually uniform, dark to bright.
-const COLOURS: Gradient = INFERNO;
 /// The share of the map's colour in the overlay where the map is 0, and how much it grows up to 1.
-const SHARE: (f32, f32) = (0.35, 0.35);
+const SHARE: (f32, f32) = (0.35, 0.2);
 /// Narrower pictures are enlarged, so that the legend is legible.
 const NARROWEST: u32 = 480;
 /// A side that enlarging may not exceed.
 const LONGEST: u32 = 1600;
+/// A side that is shown reduced when it is longer, so that the legend of a picture of a few rows stays small.
+const WIDEST: u32 = 32_768;
+const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
 /// The map in the plane of the picture: bilinear, corners on corners.
 struct Map<'a> {
@@ -21,68 +23,143 @@ struct Map<'a> {
     size: usize,
 }
 
+/// Lower cell, upper cell and the upper one's weight.
+type Tap = (usize, usize, f32);
+
 impl Map<'_> {
     fn new(saliency: &[f32], size: usize) -> Result<Map<'_>> {
-        if size == 0 || saliency.len() != size * size {
-            return Err(ReportError::Length {
-                what: "saliency",
-                expected: size * size,
-                found: saliency.len(),
-            });
+        let (what, found) = ("saliency", saliency.len());
+        let expected = size.checked_mul(size).filter(|&cells| cells > 0);
+        let (width, height) = (size, size);
+        match expected.ok_or(ReportError::Size {
+            what,
+            width,
+            height,
+        })? {
+            expected if expected != found => Err(ReportError::Length {
+                what,
+                expected,
+                found,
+            }),
+            _ => Ok(Map { saliency, size }),
         }
-        Ok(Map { saliency, size })
     }
 
-    /// Lower cell, upper cell and the upper one's weight, for pixel `i` of `n`.
-    fn tap(&self, i: u32, n: u32) -> (usize, usize, f32) {
+    /// Where pixel `i` of `n` lies among the cells of a side.
+    fn tap(&self, i: u32, n: u32) -> Tap {
+        let last = self.size - 1;
+        // In f64 so that the far corner falls on the last cell exactly.
         let at = if n > 1 {
-            i as f32 / (n - 1) as f32 * (self.size - 1) as f32
+            f64::from(i) / f64::from(n - 1) * last as f64
         } else {
             0.0
         };
-        let low = (at as usize).min(self.size - 1);
-        (low, (low + 1).min(self.size - 1), at - low as f32)
+        let low = (at as usize).min(last);
+        (low, (low + 1).min(last), (at - low as f64) as f32)
     }
 
-    /// A row of samples at `row` of `height`, for columns 0 to `taps.len()`.
-    fn sample(&self, row: (usize, usize, f32), column: (usize, usize, f32)) -> f32 {
-        let at = |i: usize, j: usize| self.saliency[i * self.size + j];
-        let along = |i: usize| at(i, column.0) + column.2 * (at(i, column.1) - at(i, column.0));
-        let value = along(row.0) + row.2 * (along(row.1) - along(row.0));
-        if value.is_finite() {
-            value.clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+    /// Rows of `width` samples in 0..1, from the top; what is not a number is 0.
+    fn rows(&self, width: u32, height: u32) -> impl Iterator<Item = Vec<f32>> {
+        let columns: Vec<Tap> = (0..width).map(|j| self.tap(j, width)).collect();
+        (0..height).map(move |i| {
+            let (low, high, weight) = self.tap(i, height);
+            let row = |i: usize| &self.saliency[i * self.size..(i + 1) * self.size];
+            let cells: Vec<f32> = row(low)
+                .iter()
+                .zip(row(high))
+                .map(|(&a, &b)| mix(unit(a), unit(b), weight))
+                .collect();
+            columns
+                .iter()
+                .map(|&(low, high, weight)| mix(cells[low], cells[high], weight))
+                .collect()
+        })
     }
 }
 
-/// The map in grey at `width x height`, 255 where it is 1. `saliency` is `size x size`, row by row.
+fn unit(value: f32) -> f32 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, 1.0)
+    }
+}
+
+fn mix(a: f32, b: f32, weight: f32) -> f32 {
+    a + weight * (b - a)
+}
+
+/// The map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x size`, row by row, in the plane of
+/// the picture; the corner cells lie on the corner pixels. Values outside 0..1 are clamped, NaN is 0.
 ///
 /// # Errors
-/// [`ReportError::Length`].
+/// [`ReportError::Length`], [`ReportError::Size`].
 pub fn saliency_grey(saliency: &[f32], size: usize, width: u32, height: u32) -> Result<GrayImage> {
     let map = Map::new(saliency, size)?;
-    let columns: Vec<_> = (0..width).map(|j| map.tap(j, width)).collect();
+    pixels(width, height, 1)?;
     let mut out = GrayImage::new(width, height);
-    for (i, row) in out.rows_mut().enumerate() {
-        let tap = map.tap(i as u32, height);
-        for (pixel, &column) in row.zip(&columns) {
-            *pixel = Luma([(map.sample(tap, column) * 255.0).round() as u8]);
+    let rows = out
+        .chunks_exact_mut(width as usize)
+        .zip(map.rows(width, height));
+    for (out, values) in rows {
+        for (pixel, value) in out.iter_mut().zip(values) {
+            *pixel = (value * 255.0 + 0.5) as u8;
         }
     }
     Ok(out)
 }
 
-fn colour(value: f32) -> Rgb<u8> {
-    let c = COLOURS.eval_continuous(f64::from(value));
-    Rgb([c.r, c.g, c.b])
+/// The bytes of a picture, which must have some.
+fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> {
+    let (width, height) = (width as usize, height as usize);
+    width
+        .checked_mul(height)
+        .and_then(|pixels| pixels.checked_mul(channels))
+        .filter(|&bytes| bytes > 0)
+        .ok_or(ReportError::Size {
+            what: "picture",
+            width,
+            height,
+        })
 }
 
-/// The picture (RGB, row by row) under the colours of the map, with a legend below. Small pictures are enlarged.
+/// How large a picture is shown: each pixel `factor` times, or of `step` pixels one.
+struct Shown {
+    width: u32,
+    height: u32,
+    factor: u32,
+    step: u32,
+}
+
+impl Shown {
+    fn new(width: u32, height: u32) -> Shown {
+        let longest = width.max(height);
+        let factor = NARROWEST.div_ceil(width).min(LONGEST / longest).max(1);
+        let step = longest.div_ceil(WIDEST);
+        let shown = |side: u32| side.div_ceil(step) * factor;
+        Shown {
+            width: shown(width),
+            height: shown(height),
+            factor,
+            step,
+        }
+    }
+
+    /// The picture's row or column at a shown one.
+    fn source(&self, i: u32) -> usize {
+        (i / self.factor * self.step) as usize
+    }
+}
+
+/// The picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map, with the colours' legend below.
+/// `saliency` is as in [`saliency_grey`].
+///
+/// The result is as wide as the picture, or a whole multiple of it where that is narrower than 480 pixels and enlarging
+/// leaves its longer side within 1600; a picture that stays narrower stands in the middle of 480. A side above 32 768 is
+/// shown reduced by a whole factor.
 ///
 /// # Errors
-/// [`ReportError::Length`].
+/// [`ReportError::Length`], [`ReportError::Size`].
 pub fn overlay(
     rgb: &[u8],
     width: u32,
@@ -91,68 +168,67 @@ pub fn overlay(
     size: usize,
 ) -> Result<RgbImage> {
     let map = Map::new(saliency, size)?;
-    let expected = width as usize * height as usize * 3;
-    if rgb.len() != expected || expected == 0 {
+    let (expected, found) = (pixels(width, height, 3)?, rgb.len());
+    if found != expected {
         return Err(ReportError::Length {
             what: "picture",
             expected,
-            found: rgb.len(),
+            found,
         });
     }
-    let factor = NARROWEST
-        .div_ceil(width)
-        .min(LONGEST / width.max(height))
-        .max(1);
-    let (shown_width, shown_height) = (width * factor, height * factor);
-    let total_width = shown_width.max(NARROWEST);
-    let text_height = (total_width as f32 / 34.0).clamp(16.0, 96.0);
-    let legend = (text_height * 4.2) as u32;
-    let mut out = RgbImage::from_pixel(total_width, shown_height + legend, Rgb([255, 255, 255]));
-    let left = (total_width - shown_width) / 2;
-    let columns: Vec<_> = (0..shown_width).map(|j| map.tap(j, shown_width)).collect();
-    for i in 0..shown_height {
-        let tap = map.tap(i, shown_height);
-        for j in 0..shown_width {
-            let value = map.sample(tap, columns[j as usize]);
-            let at = ((i / factor) as usize * width as usize + (j / factor) as usize) * 3;
-            let (pixel, heat) = (&rgb[at..at + 3], colour(value));
+    let shown = Shown::new(width, height);
+    let total = shown.width.max(NARROWEST);
+    let text_height = (total as f32 / 32.0).clamp(19.0, 96.0);
+    let legend = (text_height * 4.3) as u32;
+    let mut out = RgbImage::from_pixel(total, shown.height + legend, Rgb([255; 3]));
+    let left = ((total - shown.width) / 2) as usize;
+    let ramp = Ramp::new(INFERNO);
+    let rows = out
+        .chunks_exact_mut(total as usize * 3)
+        .zip(map.rows(shown.width, shown.height));
+    for (i, (out, values)) in (0..).zip(rows) {
+        let row = &rgb[shown.source(i) * width as usize * 3..][..width as usize * 3];
+        let out = out[left * 3..].chunks_exact_mut(3);
+        for (j, (out, value)) in (0..).zip(out.zip(values)) {
+            let pixel = &row[shown.source(j) * 3..][..3];
+            let heat = ramp.at(value);
             // The picture turns grey where the map is low, so that its own colours are not taken for the map's.
             let grey = 0.299 * f32::from(pixel[0])
                 + 0.587 * f32::from(pixel[1])
                 + 0.114 * f32::from(pixel[2]);
             let share = SHARE.0 + SHARE.1 * value;
-            let mix = |c: usize| {
-                let picture = grey + value * (f32::from(pixel[c]) - grey);
-                (share * f32::from(heat.0[c]) + (1.0 - share) * picture).round() as u8
-            };
-            out.put_pixel(left + j, i, Rgb([mix(0), mix(1), mix(2)]));
+            for (out, (&own, heat)) in out.iter_mut().zip(pixel.iter().zip(heat.0)) {
+                let picture = mix(grey, f32::from(own), value);
+                *out = mix(picture, f32::from(heat), share).round() as u8;
+            }
         }
     }
-    draw_legend(&mut out, shown_height, text_height)?;
+    draw_legend(&mut out, shown.height, text_height, &ramp)?;
     Ok(out)
 }
 
 /// The colour ramp from 0 to 1 with its meaning, below `top`.
-fn draw_legend(out: &mut RgbImage, top: u32, text_height: f32) -> Result<()> {
+fn draw_legend(out: &mut RgbImage, top: u32, text_height: f32, ramp: &Ramp) -> Result<()> {
     let text = Text::new(REGULAR, text_height)?;
-    let ink = Rgb([30, 30, 30]);
     let margin = text_height as u32;
     let (left, right) = (margin, out.width() - margin);
-    let title = "saliency: what the answer needs";
-    text.draw(out, left, top + margin / 3, ink, title);
-    let ramp_top = top + margin / 3 + (text_height * 1.3) as u32;
-    let ramp_height = (text_height * 0.9) as u32;
+    let title_top = top + margin / 3;
+    text.draw(out, left, title_top, INK, "saliency: what the answer needs");
+    let ramp_top = title_top + (text_height * 1.25) as u32;
+    let ramp_bottom = ramp_top + (text_height * 0.9) as u32;
     for x in left..right {
-        let c = colour((x - left) as f32 / (right - left - 1) as f32);
-        for y in ramp_top..ramp_top + ramp_height {
-            out.put_pixel(x, y, c);
-        }
+        let colour = ramp.at((x - left) as f32 / (right - left - 1) as f32);
+        (ramp_top..ramp_bottom).for_each(|y| out.put_pixel(x, y, colour));
     }
-    let below = ramp_top + ramp_height + 2;
-    for (label, place) in [("0", 0.0), ("0.5", 0.5), ("1", 1.0)] {
-        let width = text.width(label);
-        let x = left as f32 + place * ((right - left) as f32 - width as f32);
-        text.draw(out, x as u32, below, ink, label);
+    let tick = (text_height / 4.0) as u32;
+    let thick = (text_height / 16.0).ceil() as u32;
+    for (label, place) in [("0 (low)", 0.0), ("0.5", 0.5), ("1 (high)", 1.0)] {
+        let at = left + (place * (right - left - thick) as f32) as u32;
+        for x in at..at + thick {
+            (ramp_bottom..ramp_bottom + tick).for_each(|y| out.put_pixel(x, y, INK));
+        }
+        let x = left + (place * (right - left - text.width(label)) as f32) as u32;
+        text.draw(out, x, ramp_bottom + tick + 1, INK, label);
     }
     Ok(())
 }

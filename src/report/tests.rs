@@ -1,183 +1,318 @@
-//! Properties of the pictures.
+//! Properties of the curves, the words and the encoded pictures.
 
-use image::Rgb;
+use image::{GrayImage, Rgb, RgbImage};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
+use super::colour::lightness;
+use super::font::{REGULAR, Text};
+use super::layout::Layout;
 use super::*;
 
-/// A map of one bright cell.
-fn one_cell(size: usize, cell: usize) -> Vec<f32> {
-    (0..size * size)
-        .map(|i| if i == cell { 1.0 } else { 0.0 })
-        .collect()
+const MARK: [u8; 3] = [230, 97, 1];
+
+fn word(text: &str, llr: f64, key: bool) -> TokenShade<'_> {
+    TokenShade { text, llr, key }
 }
 
-fn luminance(p: &Rgb<u8>) -> f32 {
-    0.299 * f32::from(p.0[0]) + 0.587 * f32::from(p.0[1]) + 0.114 * f32::from(p.0[2])
-}
+const FRACTION: [f64; 3] = [0.0, 0.5, 1.0];
 
-#[test]
-fn grey_has_the_pictures_size_and_the_maps_peak() {
-    let out = saliency_grey(&one_cell(5, 7), 5, 41, 21).unwrap();
-    assert_eq!((out.width(), out.height()), (41, 21));
-    // Cell 7 is row 1, column 2 of 5: corners on corners, pixel (20, 5).
-    assert_eq!(out.get_pixel(20, 5).0, [255]);
-    assert_eq!(out.pixels().filter(|p| p.0 == [255]).count(), 1);
-    assert_eq!(
-        saliency_grey(&[0.5], 1, 1, 1).unwrap().get_pixel(0, 0).0,
-        [128]
-    );
-}
-
-#[test]
-fn overlay_is_brightest_at_the_peak() {
-    let rgb = vec![128; 112 * 112 * 3];
-    let out = overlay(&rgb, 112, 112, &one_cell(8, 27), 8).unwrap();
-    let factor = out.width() / 112;
-    let picture = image::imageops::crop_imm(&out, 0, 0, 112 * factor, 112 * factor).to_image();
-    let (x, y, _) = picture
-        .enumerate_pixels()
-        .max_by(|a, b| luminance(a.2).total_cmp(&luminance(b.2)))
-        .unwrap();
-    // Cell 27 is row 3, column 3 of 8.
-    let expected = 3.0 / 7.0 * (112.0 * factor as f32 - 1.0);
-    assert!(
-        (x as f32 - expected).abs() < 3.0 && (y as f32 - expected).abs() < 3.0,
-        "({x}, {y}), expected {expected}"
-    );
-}
-
-#[test]
-fn the_legends_ramp_rises_in_luminance() {
-    let out = overlay(&[0; 3], 1, 1, &[0.0], 1).unwrap();
-    let row = |y: u32| {
-        (0..out.width())
-            .map(|x| luminance(out.get_pixel(x, y)))
-            .collect::<Vec<_>>()
-    };
-    // The ramp is the row with the most different colours.
-    let ramp = (0..out.height())
-        .map(row)
-        .max_by_key(|r| {
-            r.iter()
-                .map(|v| v.round() as i32)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-        })
-        .unwrap();
-    let dark = ramp.iter().position(|v| *v < 10.0).unwrap();
-    let inside: Vec<f32> = ramp[dark..]
-        .iter()
-        .copied()
-        .take_while(|v| *v < 254.0)
-        .collect();
-    assert!(
-        inside.len() > 300 && inside.windows(2).all(|w| w[1] >= w[0] - 1.0),
-        "{inside:?}"
-    );
-}
-
-#[test]
-fn odd_pictures_are_drawn() {
-    for (w, h) in [(1, 1), (3, 4000), (4000, 3), (1, 999)] {
-        let out = overlay(
-            &vec![9; w as usize * h as usize * 3],
-            w,
-            h,
-            &one_cell(4, 3),
-            4,
-        )
-        .unwrap();
-        assert!(out.width() >= 480 && out.height() >= h);
-    }
-    assert!(matches!(
-        overlay(&[0; 5], 1, 1, &[0.0], 1),
-        Err(ReportError::Length {
-            what: "picture",
-            ..
-        })
-    ));
-    assert!(matches!(
-        overlay(&[0; 3], 1, 1, &[0.0], 2),
-        Err(ReportError::Length {
-            what: "saliency",
-            ..
-        })
-    ));
-    assert!(overlay(&[0; 3], 1, 1, &[f32::NAN], 1).is_ok());
-}
-
-#[test]
-fn curves_are_drawn_whatever_their_values() {
-    let fraction = [0.0, 0.5, 1.0];
-    let plot = CurvesPlot {
-        fraction: &fraction,
+fn plot() -> CurvesPlot<'static> {
+    CurvesPlot {
+        fraction: &FRACTION,
         deletion: &[0.9, 0.2, 0.1],
         insertion: &[0.1, 0.8, 0.9],
         deletion_score: Some(0.2),
         insertion_score: None,
+    }
+}
+
+#[test]
+fn each_curve_is_drawn_in_its_panel() {
+    let out = curves(&plot()).unwrap();
+    // The line at full strength; the headings, above, have the same colours.
+    let count = |colour: [u8; 3], left: bool| {
+        let here = |(x, y, p): &(u32, u32, &Rgb<u8>)| {
+            *y > 90 && (*x < out.width() / 2) == left && p.0 == colour
+        };
+        out.enumerate_pixels().filter(here).count()
     };
-    let out = curves(&plot).unwrap();
-    let red = |p: &&Rgb<u8>| p.0[0] > 150 && p.0[1] < 60;
-    let (left, right): (Vec<_>, Vec<_>) = out
-        .enumerate_pixels()
-        .partition(|(x, _, _)| *x < out.width() / 2);
+    let (deletion, insertion) = ([178, 24, 43], [33, 102, 172]);
+    assert!(count(deletion, true) > 300 && count(insertion, false) > 300);
+    assert_eq!((count(deletion, false), count(insertion, true)), (0, 0));
+}
+
+#[test]
+fn scores_stand_in_the_headings() {
+    let differs = |a: &CurvesPlot, b: &CurvesPlot| {
+        let (a, b) = (curves(a).unwrap(), curves(b).unwrap());
+        let rows = a.rows().zip(b.rows()).enumerate();
+        let changed: Vec<usize> = rows
+            .filter(|(_, (a, b))| a.clone().ne(b.clone()))
+            .map(|r| r.0)
+            .collect();
+        changed
+    };
+    let other = CurvesPlot {
+        deletion_score: Some(0.7),
+        ..plot()
+    };
+    let undefined = CurvesPlot {
+        deletion_score: None,
+        ..plot()
+    };
+    for changed in [differs(&plot(), &other), differs(&plot(), &undefined)] {
+        assert!(
+            !changed.is_empty() && changed.iter().all(|&y| y < 50),
+            "{changed:?}"
+        );
+    }
+    // A score that is undefined for a known reason has the reason below it.
+    let close = CurvesPlot {
+        deletion: &[0.105, 0.2, 0.1],
+        ..plot()
+    };
+    let without = CurvesPlot {
+        deletion_score: None,
+        ..close
+    };
     assert!(
-        left.iter().map(|p| p.2).filter(red).count() > 300,
-        "the deletion curve is drawn in its panel"
+        differs(&close, &without)
+            .iter()
+            .any(|y| (52..84).contains(y))
     );
-    assert_eq!(
-        right.iter().map(|p| p.2).filter(red).count(),
-        0,
-        "and nowhere else"
-    );
-    assert!(
-        curves(&CurvesPlot {
-            deletion: &[f64::NAN; 3],
-            insertion: &[f64::INFINITY; 3],
-            ..plot
-        })
-        .is_ok()
-    );
-    assert!(
-        curves(&CurvesPlot {
-            fraction: &[],
-            deletion: &[],
-            insertion: &[],
-            ..plot
-        })
-        .is_ok()
-    );
+}
+
+#[test]
+fn curves_are_drawn_whatever_their_values() {
+    for value in [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e308,
+        -1e308,
+        0.0,
+        1e-320,
+    ] {
+        let same = [value; 3];
+        let all = CurvesPlot {
+            fraction: &same,
+            deletion: &same,
+            insertion: &same,
+            deletion_score: Some(value),
+            insertion_score: Some(value),
+        };
+        assert_eq!(curves(&all).unwrap().dimensions(), (1200, 620), "{value}");
+        let one = [0.1, value, 0.9];
+        assert!(
+            curves(&CurvesPlot {
+                deletion: &one,
+                insertion: &one,
+                ..plot()
+            })
+            .is_ok()
+        );
+    }
+    let none = CurvesPlot {
+        fraction: &[],
+        deletion: &[],
+        insertion: &[],
+        ..plot()
+    };
+    assert!(curves(&none).is_ok());
+    let short = curves(&CurvesPlot {
+        insertion: &[],
+        ..plot()
+    });
     assert!(matches!(
-        curves(&CurvesPlot {
-            deletion: &[],
-            ..plot
-        }),
-        Err(ReportError::Length { .. })
+        short,
+        Err(ReportError::Length {
+            what: "insertion",
+            expected: 3,
+            found: 0
+        })
     ));
 }
 
 #[test]
+fn points_that_are_not_finite_are_left_out() {
+    let gap = CurvesPlot {
+        fraction: &[0.0, 0.3, 0.5, f64::INFINITY, 1.0],
+        deletion: &[0.9, f64::NAN, 0.2, 0.4, 0.1],
+        insertion: &[0.1, f64::NAN, 0.8, 0.4, 0.9],
+        ..plot()
+    };
+    assert_eq!(curves(&gap).unwrap(), curves(&plot()).unwrap());
+}
+
+#[test]
+fn the_axis_of_small_probabilities_ends_at_two_hundredths() {
+    let low = CurvesPlot {
+        deletion: &[0.01; 3],
+        insertion: &[0.0; 3],
+        ..plot()
+    };
+    let out = curves(&low).unwrap();
+    let line = |(_, y, p): &(u32, u32, &Rgb<u8>)| *y > 90 && p.0 == [178, 24, 43];
+    let rows: Vec<u32> = out.enumerate_pixels().filter(line).map(|p| p.1).collect();
+    // Half way up: the panel's axes take rows 90 to 512.
+    assert!(
+        !rows.is_empty() && rows.iter().all(|y| y.abs_diff(301) < 8),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn text_is_legible_on_its_ground() {
+    let has = |llr, ink: [u8; 3]| {
+        let out = tokens("", &[word("HHH", llr, false), word(" x", 9.0, false)]).unwrap();
+        // Inside the first token's ground.
+        let inside = image::imageops::crop_imm(&out, 28, 45, 60, 36).to_image();
+        inside.pixels().any(|p| p.0 == ink)
+    };
+    assert!(has(0.0, [0; 3]) && has(9.0, [255; 3]));
+    assert!(!has(9.0, [0; 3]));
+}
+
+#[test]
 fn key_tokens_are_marked() {
-    let word = |text, llr, key| TokenShade { text, llr, key };
     let marks = |key| {
         let out = tokens("What?", &[word("The", 0.0, false), word(" red", 5.0, key)]).unwrap();
-        out.pixels().filter(|p| p.0 == [230, 97, 1]).count()
+        out.enumerate_rows()
+            .map(|(_, row)| row.filter(|p| p.2.0 == MARK).count())
+            .filter(|&pixels| pixels > 0)
+            .collect::<Vec<_>>()
     };
-    // The legend has one mark of its own.
-    assert!(marks(true) > marks(false));
+    assert!(marks(false).is_empty(), "no mark, and none in the legend");
+    // Five rows below the word, five below the legend's.
+    let rows = marks(true);
+    assert_eq!(rows.len(), 10);
+    assert!(
+        rows[0] > 40 && rows[..5].iter().all(|&r| r == rows[0]),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn grounds_darken_with_the_log_ratio() {
+    // The darkest pixel of a column inside the full stop's ground, above its ink.
+    let ground = |llr| {
+        let out = tokens("", &[word(".", llr, false), word(" x", 4.0, false)]).unwrap();
+        lightness(*out.get_pixel(30, 48))
+    };
+    let at: Vec<f64> = [-2.0, 0.0, 1.0, 2.0, 3.0, 4.0].map(ground).into();
+    assert_eq!(at[0], at[1]);
+    assert!(at[1..].windows(2).all(|w| w[1] < w[0] - 10.0), "{at:?}");
+    assert_eq!(ground(f64::NAN), at[1]);
+    assert_eq!(ground(f64::INFINITY), at[5]);
+    assert_eq!(ground(f64::NEG_INFINITY), at[1]);
+}
+
+#[test]
+fn what_has_no_ink_is_made_visible() {
+    let text = Text::new(REGULAR, 20.0).unwrap();
+    assert_eq!(
+        text.visible("a é\n\t\u{1}\r"),
+        "a é\u{23ce}\u{21e5}\\u{1}\\r"
+    );
+    assert_eq!(text.visible("日\u{1f980}"), "\u{fffd}\u{fffd}");
+}
+
+#[test]
+fn words_stay_whole_and_lines_bounded() {
+    let font = Text::new(REGULAR, 32.0).unwrap();
+    let mut layout = Layout::new(300, 6);
+    for (i, parts) in [
+        ["un", "be", "lievable"],
+        [" is", "n", "'t"],
+        [" the", "-", "word"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let items: Vec<_> = parts.iter().map(|part| (i, &font, *part)).collect();
+        layout.push(&items);
+    }
+    for word in 0..3 {
+        let lines: Vec<u32> = layout
+            .placed
+            .iter()
+            .filter(|p| p.item == word)
+            .map(|p| p.line)
+            .collect();
+        assert!(
+            lines.windows(2).all(|w| w[0] == w[1]),
+            "word {word}: {lines:?}"
+        );
+    }
+    assert!(layout.lines() > 1, "the words do not fit one line");
+    assert!(
+        layout
+            .placed
+            .iter()
+            .all(|p| p.x > 0 || !p.text.starts_with(' '))
+    );
+    assert!(!layout.cut);
+    layout.push(&[(3, &font, "\n"), (4, &font, &"wide".repeat(500))]);
+    assert!(layout.cut && layout.lines() == 6);
+    assert!(layout.placed.iter().all(|p| p.x + p.width <= 300));
 }
 
 #[test]
 fn any_text_is_drawn() {
-    let long = "x".repeat(4000);
-    for text in ["", "\n", "\u{0}", "日本語", "🦀", &long, "مرحبا"] {
-        let shade = TokenShade {
-            text,
-            llr: f64::NAN,
-            key: true,
-        };
-        let out = tokens(text, &[shade]).unwrap();
-        assert_eq!(out.width(), 960);
+    let long = "x".repeat(400_000);
+    let marks = format!(" {}", "\u{301}".repeat(200_000));
+    for text in [
+        "",
+        " ",
+        "\n",
+        "\u{0}",
+        "日本語",
+        "🦀",
+        "مرحبا",
+        " \u{301}",
+        &long,
+        &marks,
+    ] {
+        for llr in [f64::NAN, f64::INFINITY, -1e308, 1e308] {
+            let out = tokens(
+                text,
+                &[
+                    word(text, llr, true),
+                    word("x", llr, true),
+                    word(text, llr, false),
+                ],
+            )
+            .unwrap();
+            assert_eq!(out.width(), 960);
+            assert!(out.height() < 9000, "{}", out.height());
+        }
     }
-    assert!(tokens(&long, &[]).is_ok());
+    assert!(tokens("", &[]).is_ok());
+    let many = vec![word("\n", 1.0, true); 100_000];
+    assert!(tokens("", &many).unwrap().height() < 9000);
+    let seed = 5;
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..300 {
+        let text: String = (0..40).map(|_| random.random::<char>()).collect();
+        let basic: String = (0..40)
+            .filter_map(|_| char::from_u32(random.random_range(0..0x3000)))
+            .collect();
+        assert!(tokens(&text, &[word(&basic, 1.0, true), word(&text, 2.0, false)]).is_ok());
+    }
+}
+
+#[test]
+fn png_gives_the_same_pixels_back() {
+    let picture = RgbImage::from_fn(13, 7, |x, y| Rgb([x as u8 * 19, y as u8 * 31, 200]));
+    let back = image::load_from_memory(&png(&picture).unwrap()).unwrap();
+    assert_eq!(back.as_rgb8(), Some(&picture));
+    let grey = saliency_grey(&[0.2, 0.9, 0.0, 1.0], 2, 9, 5).unwrap();
+    let back = image::load_from_memory(&png(&grey).unwrap()).unwrap();
+    assert_eq!(back.as_luma8(), Some(&grey));
+    assert!(matches!(
+        png(&GrayImage::new(0, 3)),
+        Err(ReportError::Encode { .. })
+    ));
 }

@@ -1,22 +1,34 @@
 //! The answer's words, shaded by what the picture does for them.
 
-use colorous::{BLUES, Gradient};
+use colorous::BLUES;
 use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 
 use super::Result;
+use super::colour::{Ramp, contrast};
 use super::font::{BOLD, REGULAR, Text};
+use super::layout::{Layout, Placed};
 
 const WIDTH: u32 = 960;
 const MARGIN: u32 = 28;
-const LINE: u32 = 52;
-/// More lines are not drawn: a picture of a whole book helps nobody.
-const MOST_LINES: usize = 200;
-/// One hue from white to dark.
-const COLOURS: Gradient = BLUES;
-const INK: Rgb<u8> = Rgb([20, 20, 20]);
-const GREY: Rgb<u8> = Rgb([105, 105, 105]);
+/// From one line of the answer to the next, in pixels; the height of a token's ground, and of the line below a key one.
+const LINE: u32 = 54;
+const GROUND: u32 = 40;
+const MARK_HEIGHT: u32 = 5;
+/// From one line of the question to the next.
+const SMALL_LINE: u32 = 30;
+/// Lines of the question that are drawn, and of the answer: a picture of a whole book helps nobody.
+const QUESTION_LINES: u32 = 12;
+const ANSWER_LINES: u32 = 150;
+/// How much of the ramp is used: to its end, white text and black text are both legible next to each other.
+const RAMP_END: f64 = 0.97;
+/// How far a word's ground reaches beyond it, in pixels; the narrowest space is wider than two.
+const REACH: u32 = 3;
+const INK: Rgb<u8> = Rgb([0, 0, 0]);
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const GREY: Rgb<u8> = Rgb([95, 95, 95]);
+const EDGE: Rgb<u8> = Rgb([150, 150, 150]);
 const MARK: Rgb<u8> = Rgb([230, 97, 1]);
 
 /// One token of the answer.
@@ -30,160 +42,187 @@ pub struct TokenShade<'a> {
     pub key: bool,
 }
 
-/// Visible pieces of `text`, each at most `width` wide.
-fn pieces(font: &Text, text: &str, width: u32) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    for c in font.visible(text).chars() {
-        if let Some(piece) = pieces.last_mut() {
-            piece.push(c);
-            if font.width(piece) > width {
-                piece.pop();
-                pieces.push(c.to_string());
-            }
-        }
+/// The answer's fonts, the shade of a log-ratio and the log-ratio that has the darkest.
+struct Style {
+    small: Text,
+    regular: Text,
+    bold: Text,
+    ramp: Ramp,
+    most: f64,
+}
+
+impl Style {
+    fn answer(&self, key: bool) -> &Text {
+        if key { &self.bold } else { &self.regular }
     }
-    pieces
-}
 
-fn shade(llr: f64, most: f64) -> Rgb<u8> {
-    let c = COLOURS.eval_continuous(if llr.is_finite() {
-        (llr / most).clamp(0.0, 1.0) * 0.95
-    } else {
-        0.0
-    });
-    Rgb([c.r, c.g, c.b])
-}
-
-/// Black or white, whichever is legible on a colour.
-fn ink_on(colour: Rgb<u8>) -> Rgb<u8> {
-    let luminance = 0.299 * f32::from(colour.0[0])
-        + 0.587 * f32::from(colour.0[1])
-        + 0.114 * f32::from(colour.0[2]);
-    if luminance > 140.0 {
-        INK
-    } else {
-        Rgb([255, 255, 255])
+    fn shade(&self, llr: f64) -> Rgb<u8> {
+        self.ramp.at((llr / self.most) as f32)
     }
 }
 
-/// A piece of text at its place.
-struct Placed {
-    text: String,
-    x: u32,
-    line: usize,
-    width: u32,
-    llr: f64,
-    key: bool,
-}
-
-/// The question, then the answer's tokens shaded by their log-ratio (0 or less is white), key ones bold and underlined.
+/// The question in grey, then the answer's tokens shaded by their log-ratio (0 or less is the lightest; the darkest is the
+/// largest finite one, 1 nat at least), key ones bold and underlined. Lines break before words where they can and after
+/// every line break of the answer. 960 pixels wide; what goes beyond 12 lines of question or 150 of answer is left out,
+/// which the picture says.
 ///
 /// # Errors
 /// None in a program whose embedded font is whole.
 pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
-    let (small, regular, bold) = (
-        Text::new(REGULAR, 22.0)?,
-        Text::new(REGULAR, 32.0)?,
-        Text::new(BOLD, 32.0)?,
-    );
-    let inner = WIDTH - 2 * MARGIN;
-    let mut asked: Vec<String> = vec![String::new()];
-    for word in small.visible(question).split_inclusive(' ') {
-        let fits = asked
-            .last()
-            .is_some_and(|line| small.width(line) + small.width(word) <= inner);
-        match asked.last_mut() {
-            Some(line) if fits => line.push_str(word),
-            _ => asked.extend(pieces(&small, word, inner)),
-        }
-    }
-    asked.retain(|line| !line.is_empty());
-    asked.truncate(MOST_LINES / 4);
-
-    let (mut x, mut line) = (0, 0);
-    let mut placed = Vec::new();
-    for word in words {
-        let font = if word.key { &bold } else { &regular };
-        for text in pieces(font, word.text, inner) {
-            let width = font.width(&text);
-            if x + width > inner {
-                (x, line) = (0, line + 1);
-            }
-            placed.push(Placed {
-                x,
-                line,
-                width,
-                llr: word.llr,
-                key: word.key,
-                text,
-            });
-            x += width;
-        }
-    }
-    placed.retain(|p| p.line < MOST_LINES);
-    let lines = placed.last().map_or(0, |p| p.line + 1) as u32;
-    let answer_top = MARGIN + asked.len() as u32 * 30 + 16;
-    let legend_top = answer_top + lines * LINE + 18;
-    let mut out = RgbImage::from_pixel(WIDTH, legend_top + 84, Rgb([255, 255, 255]));
-    for (i, text) in asked.iter().enumerate() {
-        small.draw(&mut out, MARGIN, MARGIN + 30 * i as u32, GREY, text);
-    }
     let most = words
         .iter()
         .map(|w| w.llr)
         .filter(|l| l.is_finite())
         .fold(1.0, f64::max);
-    for p in &placed {
-        let (x, y, background) = (
-            MARGIN + p.x,
-            answer_top + p.line as u32 * LINE,
-            shade(p.llr, most),
-        );
-        if p.width > 0 {
-            fill(&mut out, x, y, p.width, 40, background);
-        }
-        let font = if p.key { &bold } else { &regular };
-        font.draw(&mut out, x, y + 3, ink_on(background), &p.text);
-        if p.key && p.width > 0 {
-            fill(&mut out, x, y + 40, p.width, 5, MARK);
-        }
+    let style = Style {
+        small: Text::new(REGULAR, 22.0)?,
+        regular: Text::new(REGULAR, 32.0)?,
+        bold: Text::new(BOLD, 32.0)?,
+        ramp: Ramp::even(BLUES, RAMP_END),
+        most,
+    };
+    let inner = WIDTH - 2 * MARGIN;
+    let mut asked = Layout::new(inner, QUESTION_LINES);
+    for word in question.split_inclusive([' ', '\n']) {
+        asked.push(&[(0, &style.small, word)]);
     }
-    draw_legend(&mut out, legend_top, most, &small);
+    let mut answer = Layout::new(inner, ANSWER_LINES);
+    for group in whole_words(words) {
+        let group: Vec<_> = group
+            .map(|i| (i, style.answer(words[i].key), words[i].text))
+            .collect();
+        answer.push(&group);
+    }
+
+    let cut_line = |cut| if cut { SMALL_LINE } else { 0 };
+    let asked_end = MARGIN + asked.lines() * SMALL_LINE;
+    let answer_top = asked_end + cut_line(asked.cut) + 14;
+    let answer_end = answer_top + answer.lines() * LINE;
+    let legend_top = answer_end + cut_line(answer.cut) + 18;
+    let mut out = RgbImage::from_pixel(WIDTH, legend_top + 84, PAPER);
+    for p in &asked.placed {
+        style.small.draw(
+            &mut out,
+            MARGIN + p.x,
+            MARGIN + p.line * SMALL_LINE,
+            GREY,
+            &p.text,
+        );
+    }
+    if asked.cut {
+        style.small.draw(
+            &mut out,
+            MARGIN,
+            asked_end,
+            GREY,
+            "… (the question goes on)",
+        );
+    }
+    for (i, p) in answer.placed.iter().enumerate() {
+        let next = answer.placed.get(i + 1).filter(|next| next.line == p.line);
+        let ends = next.is_none_or(|next| next.text.starts_with(' '));
+        draw_token(&mut out, answer_top, p, ends, &words[p.item], &style);
+    }
+    if answer.cut {
+        style
+            .small
+            .draw(&mut out, MARGIN, answer_end, GREY, "… (the answer goes on)");
+    }
+    draw_legend(&mut out, legend_top, words.iter().any(|w| w.key), &style);
     Ok(out)
 }
 
+/// The ranges of tokens that make a word: a token goes with the one before it unless there is a space between them.
+fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let starts = |i: usize| {
+        i == 0
+            || words[i].text.starts_with(char::is_whitespace)
+            || words[i - 1].text.ends_with(char::is_whitespace)
+    };
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let start = next;
+        next = (start + 1..words.len())
+            .find(|&i| starts(i))
+            .unwrap_or(words.len());
+        (start < words.len()).then_some(start..next)
+    })
+}
+
+/// One token of the answer, which begins at `top`; `ends` says whether a space or nothing comes next.
+fn draw_token(
+    out: &mut RgbImage,
+    top: u32,
+    p: &Placed,
+    ends: bool,
+    word: &TokenShade,
+    style: &Style,
+) {
+    let (x, y, ground) = (MARGIN + p.x, top + p.line * LINE, style.shade(word.llr));
+    let font = style.answer(word.key);
+    // The spaces before a word stay white, and so does a hair between tokens: words stand apart, tokens can be told.
+    let ink = p.text.trim_start_matches(' ');
+    let spaces = if ink.is_empty() {
+        0
+    } else {
+        p.width.saturating_sub(font.width(ink))
+    };
+    let begins = p.x == 0 || spaces > 0;
+    let from = x + spaces - if begins { REACH } else { 0 };
+    let to = x + p.width + if ends { REACH } else { 0 };
+    // A token without ink or width has no ground.
+    let width = if p.width > 0 {
+        to.saturating_sub(from + u32::from(!ends))
+    } else {
+        0
+    };
+    fill(out, from, y, width, GROUND, ground);
+    if word.key {
+        fill(out, from, y + GROUND, width, MARK_HEIGHT, MARK);
+    }
+    let colour = if contrast(ground, INK) >= contrast(ground, PAPER) {
+        INK
+    } else {
+        PAPER
+    };
+    font.draw(out, x, y + 4, colour, &p.text);
+}
+
+/// A filled rectangle, none where a side is 0.
 fn fill(out: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb<u8>) {
-    draw_filled_rect_mut(
-        out,
-        Rect::at(x as i32, y as i32).of_size(width, height),
-        colour,
-    );
+    if width > 0 && height > 0 {
+        draw_filled_rect_mut(
+            out,
+            Rect::at(x as i32, y as i32).of_size(width, height),
+            colour,
+        );
+    }
 }
 
 /// What shades and marks mean.
-fn draw_legend(out: &mut RgbImage, top: u32, most: f64, small: &Text) {
+fn draw_legend(out: &mut RgbImage, top: u32, any_key: bool, style: &Style) {
     const RAMP: u32 = 260;
+    const RAMP_HEIGHT: u32 = 22;
+    let small = &style.small;
+    fill(out, MARGIN - 1, top - 1, RAMP + 2, RAMP_HEIGHT + 2, EDGE);
     for x in 0..RAMP {
-        fill(
-            out,
-            MARGIN + x,
-            top,
-            1,
-            20,
-            shade(most * f64::from(x) / f64::from(RAMP - 1), most),
-        );
+        let llr = style.most * f64::from(x) / f64::from(RAMP - 1);
+        fill(out, MARGIN + x, top, 1, RAMP_HEIGHT, style.shade(llr));
     }
-    small.draw(out, MARGIN, top + 24, INK, "0");
-    let end = format!("{most:.1} nats");
-    small.draw(out, MARGIN + RAMP - small.width(&end), top + 24, INK, &end);
-    small.draw(
-        out,
-        MARGIN + RAMP + 24,
-        top,
-        INK,
-        "log-ratio, picture over baseline",
-    );
-    let x = MARGIN + RAMP + 24 + small.width("log-ratio, picture over baseline") + 40;
-    small.draw(out, x, top, INK, "key token");
-    fill(out, x, top + 26, small.width("key token"), 5, MARK);
+    let label_top = top + RAMP_HEIGHT + 5;
+    small.draw(out, MARGIN, label_top, INK, "≤ 0");
+    let end = match style.most {
+        most if most < 1e4 => format!("{most:.1} nats"),
+        most => format!("{most:.1e} nats"),
+    };
+    small.draw(out, MARGIN + RAMP - small.width(&end), label_top, INK, &end);
+    let x = MARGIN + RAMP + 26;
+    let meaning = "log-ratio, picture over baseline";
+    small.draw(out, x, top, INK, meaning);
+    let x = x + small.width(meaning) + 46;
+    let key = if any_key { "key token" } else { "no key token" };
+    small.draw(out, x, top, INK, key);
+    if any_key {
+        fill(out, x, top + 28, small.width(key), MARK_HEIGHT, MARK);
+    }
 }
