@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::explain::{Explanation, Settings};
 use crate::lvlm::Lvlm;
-use crate::picture::{Baseline, Picture};
+use crate::picture::Picture;
 
 /// What the record says beside the explanation itself.
 pub(super) struct Context<'a> {
@@ -43,35 +43,13 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
     })
 }
 
+/// The method's settings, and what else the result depends on.
 fn settings(context: &Context) -> Value {
-    let s = context.settings;
-    json!({
-        "method": s.method,
-        "optimizer": s.optimizer,
-        "baseline": match s.baseline {
-            Baseline::Blur => "blur",
-            Baseline::Zero => "zero",
-            Baseline::Noise => "noise",
-        },
-        "mask_size": s.mask_size,
-        "steps": s.steps,
-        "iterations": s.iterations,
-        "l1": s.l1,
-        "l2": s.l2,
-        "l3": s.l3,
-        "gamma": s.gamma,
-        "momentum": s.momentum,
-        "lr": s.lr,
-        "noise": s.noise,
-        "seed": s.seed,
-        "threshold": s.threshold,
-        "max_new_tokens": s.max_new_tokens,
-        "curves": s.curves,
-        "answer": context.answer,
-        "keys": context.keys,
-        "memory_budget": s.memory_budget,
-        "threads": context.threads,
-    })
+    let mut settings = json!(context.settings);
+    settings["answer"] = json!(context.answer);
+    settings["keys"] = json!(context.keys);
+    settings["threads"] = json!(context.threads);
+    settings
 }
 
 fn cost(context: &Context, explanation: &Explanation) -> Value {

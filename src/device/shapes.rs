@@ -88,6 +88,18 @@ pub struct Blend {
     pub noise: Option<Noise>,
 }
 
+impl Blend {
+    /// The end of a path through one mask, without noise.
+    pub const fn whole(mask: usize, direction: Direction) -> Blend {
+        Blend {
+            sampling: Sampling::One(mask),
+            direction,
+            alpha: 1.0,
+            noise: None,
+        }
+    }
+}
+
 /// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Masks<'a> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Mask, Result};
-use crate::device::{Blend, Direction, Masks, Sampling};
+use crate::device::{Blend, Direction, Masks};
 use crate::lvlm::Session;
 
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
@@ -63,17 +63,9 @@ pub fn deletion_insertion(
             let done = fraction.len() * step;
             fraction.push(done.min(cells) as f64 / cells as f64);
         }
-        let blend = |direction| {
-            move |m| Blend {
-                sampling: Sampling::One(m),
-                direction,
-                alpha: 1.0,
-                noise: None,
-            }
-        };
-        let blends: Vec<Blend> = (0..masks.len())
-            .map(blend(Direction::Keep))
-            .chain((0..masks.len()).map(blend(Direction::Reveal)))
+        let blends: Vec<Blend> = [Direction::Keep, Direction::Reveal]
+            .into_iter()
+            .flat_map(|direction| (0..masks.len()).map(move |m| Blend::whole(m, direction)))
             .collect();
         let masks = Masks {
             size: mask.size(),

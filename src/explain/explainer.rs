@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::igos::blends_per_iteration;
 use super::{
     Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
-    deletion_insertion, igos, key_tokens,
+    deletion_insertion, igos, key_tokens, objective,
 };
-use crate::device::{Blend, Direction, Masks, Sampling};
+use crate::device::{Blend, Direction, Masks};
 use crate::lvlm::{Lvlm, LvlmError, SessionOptions};
 use crate::picture::Picture;
 
@@ -224,7 +223,7 @@ pub fn explain(
         let known = settings.optimizer == OptimizerKind::Nag;
         clock.begin(
             Stage::Optimise,
-            known.then(|| settings.iterations * blends_per_iteration(settings)),
+            known.then(|| settings.iterations * objective::blends(settings)),
         );
         let mask = igos(
             &*session,
@@ -259,13 +258,7 @@ fn both_pictures(
     evaluated: &mut dyn FnMut(usize),
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let ones = [vec![1.0; size * size]];
-    let whole = |direction| Blend {
-        sampling: Sampling::One(0),
-        direction,
-        alpha: 1.0,
-        noise: None,
-    };
-    let blends = [whole(Direction::Keep), whole(Direction::Reveal)];
+    let blends = [Direction::Keep, Direction::Reveal].map(|direction| Blend::whole(0, direction));
     let all: Vec<usize> = (0..tokens).collect();
     let values = session.log_probabilities(
         Masks {

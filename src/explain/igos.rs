@@ -82,12 +82,3 @@ pub fn igos(
     }
     Ok(Objective::result(&masks))
 }
-
-/// Blends that one gradient evaluation takes.
-pub(super) fn blends_per_iteration(settings: &Settings) -> usize {
-    let paths = match settings.method {
-        Method::IgosPlus => 2,
-        Method::IgosPlusPlus => 4,
-    };
-    paths * settings.steps
-}

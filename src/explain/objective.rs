@@ -11,6 +11,32 @@ struct Path {
     weight: f64,
 }
 
+/// The paths of a method: deletion and insertion of the result first, what iGOS++ adds after them.
+fn paths(method: Method) -> Vec<Path> {
+    let path = |sampling, direction, weight| Path {
+        sampling,
+        direction,
+        weight,
+    };
+    match method {
+        Method::IgosPlus => vec![
+            path(Sampling::One(0), Direction::Keep, 1.0),
+            path(Sampling::One(0), Direction::Reveal, -1.0),
+        ],
+        Method::IgosPlusPlus => vec![
+            path(Sampling::Product(0, 1), Direction::Keep, 0.5),
+            path(Sampling::Product(0, 1), Direction::Reveal, -0.5),
+            path(Sampling::One(0), Direction::Keep, 0.5),
+            path(Sampling::One(1), Direction::Reveal, -0.5),
+        ],
+    }
+}
+
+/// Blends that one evaluation of the objective takes.
+pub(super) fn blends(settings: &Settings) -> usize {
+    paths(settings.method).len() * settings.steps
+}
+
 /// The objective's value, in parts, and its gradient per mask.
 pub(super) struct Evaluated {
     pub deletion: f64,
@@ -30,27 +56,6 @@ pub(super) struct Objective<'a> {
 }
 
 impl Objective<'_> {
-    /// Deletion and insertion of the mask come first; what iGOS++ adds after them.
-    fn paths(&self) -> Vec<Path> {
-        let path = |sampling, direction, weight| Path {
-            sampling,
-            direction,
-            weight,
-        };
-        match self.settings.method {
-            Method::IgosPlus => vec![
-                path(Sampling::One(0), Direction::Keep, 1.0),
-                path(Sampling::One(0), Direction::Reveal, -1.0),
-            ],
-            Method::IgosPlusPlus => vec![
-                path(Sampling::Product(0, 1), Direction::Keep, 0.5),
-                path(Sampling::Product(0, 1), Direction::Reveal, -0.5),
-                path(Sampling::One(0), Direction::Keep, 0.5),
-                path(Sampling::One(1), Direction::Reveal, -0.5),
-            ],
-        }
-    }
-
     /// The mask that is the result: the one, or the product of the two.
     pub fn result(masks: &[Mask]) -> Mask {
         let first = &masks[0];
@@ -77,7 +82,7 @@ impl Objective<'_> {
         gradient: bool,
         evaluated: &mut dyn FnMut(usize),
     ) -> Result<Evaluated> {
-        let (paths, steps) = (self.paths(), self.settings.steps);
+        let (paths, steps) = (paths(self.settings.method), self.settings.steps);
         let deviation = if noise { self.settings.noise } else { 0.0 };
         let (mut blends, mut weights) = (Vec::new(), Vec::new());
         for (p, path) in paths.iter().enumerate() {

@@ -31,7 +31,7 @@ pub enum OptimizerKind {
 }
 
 /// Everything that the method's result depends on beside model, picture and text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// Which masks are optimised.
     pub method: Method,

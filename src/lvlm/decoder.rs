@@ -5,7 +5,7 @@ use super::load::Loader;
 use crate::checkpoint::{LlamaConfig, LlavaConfig, RopeScaling};
 use crate::device::{Device, Matrix, RowMap};
 use crate::nn::{
-    Attention, Block, Keep, Kept, KeyValues, Mlp, NnError, Norm, Queries, Sequence, Stack,
+    Attention, Block, Keep, Kept, KeyValues, Mlp, Norm, Queries, Sequence, Stack, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
@@ -181,11 +181,8 @@ impl<D: Device> Decoder<D> {
             device.write_rows(&mut cache.key, cache.length, &saved.attention.key)?;
             device.write_rows(&mut cache.value, cache.length, &saved.attention.value)?;
             cache.length += length;
-            if check && !device.is_finite(&y)? {
-                return Err(NnError::NotFinite {
-                    layer: format!("{} layer {i}", self.stack.name),
-                }
-                .into());
+            if check {
+                require_finite(device, &y, || self.stack.layer(i))?;
             }
             x = y;
         }

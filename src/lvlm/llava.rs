@@ -6,8 +6,8 @@ use super::load::Loader;
 use super::plan::{Plan, Sizes};
 use super::{LogProbabilities, Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
 use crate::checkpoint::{Checkpoint, Tokenizer};
-use crate::device::{Blend, Device, Direction, Masks, Matrix, Real, RowMap, Sampling};
-use crate::nn::{Keep, Mlp, MlpSaved, NnError, Queries};
+use crate::device::{Blend, Device, Direction, Masks, Matrix, Real, RowMap};
+use crate::nn::{Keep, Mlp, MlpSaved, NnError, Queries, require_finite};
 use crate::picture::{Picture, Processor, View};
 
 /// A LLaVA on a device.
@@ -66,23 +66,8 @@ impl<D: Device> Llava<D> {
         })
     }
 
-    /// The device.
-    pub fn device_ref(&self) -> &D {
-        &self.device
-    }
-
     fn image_tokens(&self) -> usize {
         self.checkpoint.config.image_tokens()
-    }
-
-    fn finite(&self, x: &D::Matrix, layer: &str) -> Result<()> {
-        if !self.device.is_finite(x)? {
-            return Err(NnError::NotFinite {
-                layer: layer.to_string(),
-            }
-            .into());
-        }
-        Ok(())
     }
 
     /// Patches to the decoder's image rows.
@@ -95,7 +80,7 @@ impl<D: Device> Llava<D> {
         let (features, encoder) = self.encoder.forward(&self.device, patches, keep, check)?;
         let (tokens, projector) = self.projector.forward(&self.device, &features, None)?;
         if check {
-            self.finite(&tokens, "projector")?;
+            require_finite(&self.device, &tokens, || "projector".into())?;
         }
         Ok((tokens, encoder, projector))
     }
@@ -192,12 +177,7 @@ impl<D: Device> Lvlm for Llava<D> {
 }
 
 /// The picture itself, through a mask of ones.
-const WHOLE_PICTURE: Blend = Blend {
-    sampling: Sampling::One(0),
-    direction: Direction::Keep,
-    alpha: 1.0,
-    noise: None,
-};
+const WHOLE_PICTURE: Blend = Blend::whole(0, Direction::Keep);
 
 /// A session with a LLaVA.
 struct LlavaSession<'a, D: Device> {
@@ -317,7 +297,7 @@ impl<D: Device> LlavaSession<'_, D> {
             let (place, text) = self.place(&self.after)?;
             let x =
                 device.mix_rows(&device.mix_rows(&image, &first, None)?, &place, Some(&text))?;
-            self.model.finite(&x, "token embeddings")?;
+            require_finite(device, &x, || "token embeddings".into())?;
             let mut cache = self
                 .model
                 .decoder

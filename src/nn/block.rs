@@ -1,7 +1,7 @@
 //! The pre-norm transformer block, of vision encoders and decoders alike.
 
 use super::{Attention, AttentionSaved, Mlp, MlpSaved, Norm, Result, Sequence};
-use crate::device::{Device, Matrix};
+use crate::device::Device;
 
 /// `mid = x + attention(norm(x))`, `y = mid + mlp(norm(mid))`.
 pub struct Block<D: Device> {
@@ -115,10 +115,5 @@ impl<D: Device> Block<D> {
         columns
             .max(self.intermediate)
             .max(self.attention.heads * self.attention.head_dim)
-    }
-
-    /// Rows of the output when x has `rows` of them.
-    pub fn output_rows(x: &D::Matrix, sequence: &Sequence<D>) -> usize {
-        x.rows() / sequence.length.max(1) * sequence.outputs()
     }
 }

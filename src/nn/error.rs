@@ -1,6 +1,6 @@
 //! What can go wrong in a layer.
 
-use crate::device::DeviceError;
+use crate::device::{Device, DeviceError};
 
 /// Errors of layers.
 #[derive(Debug, thiserror::Error)]
@@ -17,4 +17,20 @@ pub enum NnError {
         /// The first such layer.
         layer: String,
     },
+}
+
+/// Succeeds when all of `x` is finite, else names the layer that made it.
+///
+/// # Errors
+/// [`NnError::NotFinite`].
+pub fn require_finite<D: Device>(
+    device: &D,
+    x: &D::Matrix,
+    layer: impl FnOnce() -> String,
+) -> Result<(), NnError> {
+    if device.is_finite(x)? {
+        Ok(())
+    } else {
+        Err(NnError::NotFinite { layer: layer() })
+    }
 }

@@ -16,7 +16,7 @@ mod tests;
 
 pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
 pub use block::{Block, BlockSaved};
-pub use error::NnError;
+pub use error::{NnError, require_finite};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;

@@ -1,6 +1,6 @@
 //! A stack of blocks, with its activations kept or made anew.
 
-use super::{Block, BlockSaved, NnError, Result, Sequence};
+use super::{Block, BlockSaved, Result, Sequence, require_finite};
 use crate::device::Device;
 
 /// What a forward pass keeps for the vjp.
@@ -28,6 +28,11 @@ pub struct Stack<D: Device> {
 }
 
 impl<D: Device> Stack<D> {
+    /// What messages call block `i`.
+    pub fn layer(&self, i: usize) -> String {
+        format!("{} layer {i}", self.name)
+    }
+
     /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first block whose output is not
     /// finite is an error that names it.
     ///
@@ -44,10 +49,8 @@ impl<D: Device> Stack<D> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for (i, block) in self.blocks.iter().enumerate() {
             let (y, saved) = block.forward(device, &x, &sequence(i))?;
-            if check && !device.is_finite(&y)? {
-                return Err(NnError::NotFinite {
-                    layer: format!("{} layer {i}", self.name),
-                });
+            if check {
+                require_finite(device, &y, || self.layer(i))?;
             }
             match keep {
                 Keep::Nothing => {}

@@ -8,7 +8,7 @@ mod stack;
 use crate::checkpoint::Activation;
 use crate::device::cpu::tests::support::{Random, matrix};
 use crate::device::cpu::{Cpu, CpuMatrix};
-use crate::nn::{Attention, Block, KeyValues, Linear, Mlp, Norm};
+use crate::nn::{Attention, Block, KeyValues, Linear, Mlp, Norm, Queries, Sequence};
 
 fn linear(
     random: &mut Random,
@@ -108,6 +108,23 @@ fn prefix(random: &mut Random, d: &Cpu<f64>, s: Sizes, length: usize) -> KeyValu
         key: rows(),
         value: rows(),
         length,
+    }
+}
+
+/// How the rows of a case attend to each other.
+fn sequence<'a>(
+    batch: usize,
+    length: usize,
+    causal: bool,
+    prefix: &'a Option<KeyValues<Cpu<f64>>>,
+    queries: &'a Option<Queries>,
+) -> Sequence<'a, Cpu<f64>> {
+    Sequence {
+        batch,
+        length,
+        causal,
+        prefix: prefix.as_ref(),
+        queries: queries.as_ref(),
     }
 }
 

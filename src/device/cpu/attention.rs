@@ -1,15 +1,18 @@
 //! Scaled dot-product attention on the CPU, forward and vjp, by blocks of queries.
 //!
 //! A head's keys and values are packed once for all its queries. A block of queries holds its scores against all keys that
-//! it sees, so its softmax is plain; the whole matrix of scores never exists. The vjp makes a block's probabilities anew from the saved log-sum-exp.
+//! it sees, so its softmax is plain; the whole matrix of scores never exists. The vjp makes a block's probabilities anew from
+//! the saved log-sum-exp.
 
 use rayon::prelude::*;
 
 use super::microkernel::{Microkernel, Multiply};
 use super::norm::{PARTS, dot, largest};
+use super::output::Output;
 use super::packing::Operand;
 use super::panels::{Panels, Strided, Target, packed_length};
 use super::simd::vectorize;
+use super::{CpuMatrix, CpuReal};
 use crate::device::error::expect;
 use crate::device::{AttentionShape, DeviceError, Result, Visible};
 
@@ -29,6 +32,27 @@ pub(super) struct Inputs<'a, T> {
     pub prefix: Option<(&'a [T], &'a [T])>,
 }
 
+impl<'a, T: CpuReal> Inputs<'a, T> {
+    /// The values of the operands, whose sizes must be those of the shape.
+    pub fn new(
+        shape: &'a AttentionShape,
+        q: &'a CpuMatrix<T>,
+        k: &'a CpuMatrix<T>,
+        v: &'a CpuMatrix<T>,
+        prefix: Option<(&'a CpuMatrix<T>, &'a CpuMatrix<T>)>,
+    ) -> Result<Self> {
+        let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
+        check(shape, q.shape(), k.shape(), v.shape(), sizes)?;
+        Ok(Inputs {
+            shape,
+            q: &q.values,
+            k: &k.values,
+            v: &v.values,
+            prefix: prefix.map(|(k, v)| (&k.values[..], &v.values[..])),
+        })
+    }
+}
+
 /// What the forward pass left.
 pub(super) struct Saved<'a, T> {
     pub out: &'a [T],
@@ -36,7 +60,7 @@ pub(super) struct Saved<'a, T> {
 }
 
 /// Operand sizes against the shape.
-pub(super) fn check(
+fn check(
     s: &AttentionShape,
     q: (usize, usize),
     k: (usize, usize),
@@ -86,38 +110,17 @@ pub(super) fn check(
     Ok(())
 }
 
-/// An output matrix that several tasks write, each its own rows and columns.
-#[derive(Clone, Copy)]
-struct Output<T>(*mut T);
-
-// SAFETY: `forward` and `vjp` give every task its own (sequence, head), so no element is written twice.
-unsafe impl<T: Send> Sync for Output<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Send for Output<T> {}
-
-impl<T> Output<T> {
-    /// The product's target from element `at` on.
-    ///
-    /// # Safety
-    /// `at` must lie inside the matrix.
-    unsafe fn target(&self, at: usize, stride: usize, add: bool) -> Target<T> {
+/// A product's target from element `at` of an output on.
+///
+/// # Safety
+/// As [`Output::at`].
+unsafe fn target<T>(out: &Output<T>, at: usize, stride: usize, add: bool) -> Target<T> {
+    Target {
         // SAFETY: the caller's promise.
-        Target {
-            start: unsafe { self.0.add(at) },
-            stride,
-            add,
-            padded: false,
-        }
-    }
-
-    /// `length` elements from `at`.
-    ///
-    /// # Safety
-    /// They must lie inside the matrix and belong to this task alone.
-    #[expect(clippy::mut_from_ref, reason = "disjoint by the caller's promise")]
-    unsafe fn slice(&self, at: usize, length: usize) -> &mut [T] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), length) }
+        start: unsafe { out.at(at) },
+        stride,
+        add,
+        padded: false,
     }
 }
 
@@ -247,7 +250,7 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
         packed_length(kernel, n, d),
         plan.step * stride,
     ];
-    let (out, lse) = (Output(out.as_mut_ptr()), Output(lse.as_mut_ptr()));
+    let (out, lse) = (Output::new(out), Output::new(lse));
     (0..shape.batch * shape.heads)
         .into_par_iter()
         .for_each(|task| {
@@ -287,7 +290,7 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
                             kernel,
                             (count, d, seen),
                             p,
-                            &out.target(head.row(first), head.width(), false),
+                            &target(&out, head.row(first), head.width(), false),
                         );
                         for (r, &inverse) in inverse[..count].iter().enumerate() {
                             for o in out.slice(head.row(first + r), d) {
@@ -350,11 +353,7 @@ pub(super) fn vjp<T: Multiply>(
     );
     dk.fill(T::ZERO);
     dv.fill(T::ZERO);
-    let (dq, dk, dv) = (
-        Output(dq.as_mut_ptr()),
-        Output(dk.as_mut_ptr()),
-        Output(dv.as_mut_ptr()),
-    );
+    let (dq, dk, dv) = (Output::new(dq), Output::new(dk), Output::new(dv));
     (0..shape.batch * shape.kv_heads)
         .into_par_iter()
         .for_each(|task| {
@@ -410,13 +409,13 @@ pub(super) fn vjp<T: Multiply>(
                             kernel,
                             (count, d, seen),
                             left,
-                            &dq.target(head.row(first), head.width(), false),
+                            &target(&dq, head.row(first), head.width(), false),
                         );
                         let own = seen - shape.prefix.min(seen);
                         if own == 0 {
                             continue;
                         }
-                        for (left, right_rows, target) in [(&*ds, q, dk), (&*p, dy_left, dv)] {
+                        for (left, right_rows, out) in [(&*ds, q, dk), (&*p, dy_left, dv)] {
                             let rows = Operand::rows(right_rows.values, right_rows.row);
                             let right = &mut right[..packed_length(kernel, count, d)];
                             let right = Panels::pack(kernel, rows, count, d, right);
@@ -429,7 +428,7 @@ pub(super) fn vjp<T: Multiply>(
                                 kernel,
                                 (own, d, count),
                                 left,
-                                &target.target(head.keys(), head.kv_width(), true),
+                                &target(&out, head.keys(), head.kv_width(), true),
                             );
                         }
                     }

@@ -6,7 +6,7 @@ use super::CpuReal;
 use super::microkernel::Multiply;
 use crate::device::error::expect;
 use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Result, Sampling};
-use crate::picture::random::{normal_pair, philox4x32};
+use crate::picture::random::{key, normal_pair, philox4x32};
 use crate::picture::{Tap, View};
 
 const CHANNELS: usize = 3;
@@ -283,7 +283,7 @@ impl<T: CpuReal> CpuPictures<T> {
 
 /// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch, stream), keyed by the seed.
 fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
-    let key = [noise.seed as u32, (noise.seed >> 32) as u32];
+    let key = key(noise.seed);
     for (group, y) in y.chunks_mut(4).enumerate() {
         let counter = [
             group as u32,

@@ -8,7 +8,9 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::microkernel::{Left, Microkernel, Multiply};
+use super::output::Output;
 use super::packing::Operand;
+use super::panels::Target;
 
 /// Depth of a block: an A panel of this depth stays in the first-level cache.
 const DEPTH: usize = 384;
@@ -16,20 +18,6 @@ const DEPTH: usize = 384;
 const COLUMNS: usize = 256;
 /// The fewest rows worth a task of their own, since each task packs its own block of B.
 const ROWS: usize = 192;
-
-/// A pointer to an output matrix whose disjoint tiles are written by different tasks.
-struct Shared<T>(*mut T);
-
-// SAFETY: every task writes its own tiles only (see `product`).
-unsafe impl<T: Send> Sync for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Send for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn get(&self) -> *mut T {
-        self.0
-    }
-}
 
 /// What is added to a finished product, in this order.
 #[derive(Clone, Copy)]
@@ -82,7 +70,7 @@ pub(crate) fn product<T: Multiply>(
         COLUMNS
     };
     let column_tasks = n.div_ceil(columns);
-    let out = Shared(c.as_mut_ptr());
+    let out = Output::new(c);
     let packed = &*packed;
     (0..row_tasks * column_tasks)
         .into_par_iter()
@@ -100,7 +88,7 @@ pub(crate) fn product<T: Multiply>(
             // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all lie in the m x n of `c`.
             unsafe {
                 let tile = Tile {
-                    c: out.get().add(first * kernel.mr * n + j0),
+                    c: out.at(first * kernel.mr * n + j0),
                     rows,
                     columns: width,
                     stride: n,
@@ -203,13 +191,13 @@ unsafe fn block<T: Multiply>(
                             (kernel.packed)(depth, a, b, out, stride, add);
                         } else {
                             (kernel.packed)(depth, a, b, edge.as_mut_ptr(), nr, false);
-                            for i in 0..rows {
-                                let out =
-                                    std::slice::from_raw_parts_mut(out.add(i * stride), columns);
-                                for (o, &e) in out.iter_mut().zip(&edge[i * nr..]) {
-                                    *o = if add { *o + e } else { e };
-                                }
-                            }
+                            let target = Target {
+                                start: c,
+                                stride,
+                                add: false,
+                                padded: false,
+                            };
+                            target.take(&edge, nr, (p * mr, s * nr), (rows, columns), add);
                         }
                     }
                 }

@@ -8,6 +8,7 @@ mod logprob;
 mod matrix;
 mod microkernel;
 mod norm;
+mod output;
 mod packing;
 mod panels;
 mod rows;
@@ -366,23 +367,9 @@ impl<T: CpuReal> Device for Cpu<T> {
         v: &CpuMatrix<T>,
         prefix: Option<(&CpuMatrix<T>, &CpuMatrix<T>)>,
     ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
-        attention::check(
-            shape,
-            q.shape(),
-            k.shape(),
-            v.shape(),
-            prefix.map(|(k, v)| (k.shape(), v.shape())),
-        )?;
+        let inputs = attention::Inputs::new(shape, q, k, v, prefix)?;
         let mut out = self.matrix(q.rows(), q.columns());
         let mut lse = self.matrix(q.rows(), shape.heads);
-        let prefix = prefix.map(|(k, v)| (&k.values[..], &v.values[..]));
-        let inputs = attention::Inputs {
-            shape,
-            q: &q.values,
-            k: &k.values,
-            v: &v.values,
-            prefix,
-        };
         self.run(|| attention::forward(&inputs, &mut out.values, &mut lse.values));
         Ok((out, lse))
     }
@@ -398,13 +385,7 @@ impl<T: CpuReal> Device for Cpu<T> {
         lse: &CpuMatrix<T>,
         dy: &CpuMatrix<T>,
     ) -> Result<(CpuMatrix<T>, CpuMatrix<T>, CpuMatrix<T>)> {
-        attention::check(
-            shape,
-            q.shape(),
-            k.shape(),
-            v.shape(),
-            prefix.map(|(k, v)| (k.shape(), v.shape())),
-        )?;
+        let inputs = attention::Inputs::new(shape, q, k, v, prefix)?;
         same_shape("attention_vjp: out", q.shape(), out)?;
         same_shape("attention_vjp: dy", q.shape(), dy)?;
         same_shape("attention_vjp: lse", (q.rows(), shape.heads), lse)?;
@@ -413,14 +394,6 @@ impl<T: CpuReal> Device for Cpu<T> {
             self.matrix(k.rows(), k.columns()),
             self.matrix(v.rows(), v.columns()),
         );
-        let prefix = prefix.map(|(k, v)| (&k.values[..], &v.values[..]));
-        let inputs = attention::Inputs {
-            shape,
-            q: &q.values,
-            k: &k.values,
-            v: &v.values,
-            prefix,
-        };
         let saved = attention::Saved {
             out: &out.values,
             lse: &lse.values,

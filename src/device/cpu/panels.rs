@@ -152,7 +152,7 @@ impl<T: Multiply> Target<T> {
     ///
     /// # Safety
     /// They must lie inside the target.
-    unsafe fn take(
+    pub unsafe fn take(
         &self,
         tile: &[T],
         width: usize,

@@ -4,7 +4,7 @@ use super::super::load::Loader;
 use crate::checkpoint::{LlavaConfig, Select};
 use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::Result;
-use crate::nn::{Attention, Block, Keep, Kept, Linear, Mlp, NnError, Norm, Sequence, Stack};
+use crate::nn::{Attention, Block, Keep, Kept, Linear, Mlp, Norm, Sequence, Stack, require_finite};
 
 /// The encoder: patches in, features out.
 pub(in crate::lvlm) struct Clip<D: Device> {
@@ -145,11 +145,8 @@ impl<D: Device> Clip<D> {
         let batch = patches.rows() / self.place.inputs();
         let embedded = self.patch_embedding.forward(device, patches)?;
         let embedded = device.mix_rows(&embedded, &self.place, Some(&self.constant))?;
-        if check && !device.is_finite(&embedded)? {
-            return Err(NnError::NotFinite {
-                layer: "vision encoder embeddings".into(),
-            }
-            .into());
+        if check {
+            require_finite(device, &embedded, || "vision encoder embeddings".into())?;
         }
         let (x, statistics) = self.norm.forward(device, &embedded)?;
         let (x, stack) = self

@@ -1,6 +1,6 @@
 //! Self-attention: causal or not, with grouped queries, a prefix, rotary positions and a choice of rows.
 
-use super::{Sizes, attention, on, prefix};
+use super::{Sizes, attention, on, prefix, sequence};
 use crate::device::cpu::tests::support::{Random, assert_same, assert_vjp, device, values};
 use crate::nn::{Queries, Sequence};
 
@@ -53,13 +53,7 @@ fn attention_vjp_is_the_derivative() {
         let layer = attention(&mut random, &d, sizes);
         let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
         let queries = chosen.map(|places| Queries::new(length, places));
-        let sequence = Sequence {
-            batch,
-            length,
-            causal,
-            prefix: shared.as_ref(),
-            queries: queries.as_ref(),
-        };
+        let sequence = sequence(batch, length, causal, &shared, &queries);
         let c = sizes.columns;
         let (x, dy) = (
             random.values(batch * length * c),

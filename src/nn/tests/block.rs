@@ -1,10 +1,10 @@
 //! The transformer block.
 
 use super::attention::cases;
-use super::{block, on, prefix};
+use super::{block, on, prefix, sequence};
 use crate::device::Matrix;
 use crate::device::cpu::tests::support::{Random, assert_same, assert_vjp, device, values};
-use crate::nn::{Block, Queries, Sequence};
+use crate::nn::{Queries, Sequence};
 
 #[test]
 fn block_vjp_is_the_derivative() {
@@ -14,13 +14,7 @@ fn block_vjp_is_the_derivative() {
         let layer = block(&mut random, &d, sizes);
         let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
         let queries = chosen.map(|places| Queries::new(length, places));
-        let sequence = Sequence {
-            batch,
-            length,
-            causal,
-            prefix: shared.as_ref(),
-            queries: queries.as_ref(),
-        };
+        let sequence = sequence(batch, length, causal, &shared, &queries);
         let c = sizes.columns;
         let (x, dy) = (
             random.values(batch * length * c),
@@ -29,7 +23,7 @@ fn block_vjp_is_the_derivative() {
         let f = |x: &[f64]| values(&layer.forward(&d, &on(&d, c, x), &sequence).unwrap().0);
         let x_matrix = on(&d, c, &x);
         let (y, saved) = layer.forward(&d, &x_matrix, &sequence).unwrap();
-        assert_eq!(y.rows(), Block::output_rows(&x_matrix, &sequence), "{what}");
+        assert_eq!(y.rows(), batch * sequence.outputs(), "{what}");
         let dx = layer
             .vjp(&d, &x_matrix, saved, on(&d, c, &dy), &sequence)
             .unwrap();

@@ -4,7 +4,7 @@ use super::naive::plus;
 use super::support::{
     Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values,
 };
-use crate::device::cpu::{Cpu, CpuReal};
+use crate::device::cpu::{Cpu, CpuPictures, CpuReal};
 use crate::device::{Blend, Device, Direction, Masks, Sampling};
 use crate::picture::View;
 
@@ -53,16 +53,19 @@ impl Case {
         3 * self.patch * self.patch
     }
 
+    fn pictures<T: CpuReal>(&self, d: &Cpu<T>) -> CpuPictures<T> {
+        d.pictures(
+            &self.picture,
+            &self.baseline,
+            &self.view,
+            self.patch,
+            self.size,
+        )
+        .unwrap()
+    }
+
     pub fn on_device<T: CpuReal>(&self, d: &Cpu<T>, masks: &[Vec<f64>]) -> Vec<f64> {
-        let pictures = d
-            .pictures(
-                &self.picture,
-                &self.baseline,
-                &self.view,
-                self.patch,
-                self.size,
-            )
-            .unwrap();
+        let pictures = self.pictures(d);
         values(
             &d.blend(
                 &pictures,
@@ -78,15 +81,7 @@ impl Case {
 
     /// The gradients added to `gradients`.
     pub fn vjp<T: CpuReal>(&self, d: &Cpu<T>, dy: &[f64], gradients: &mut [Vec<f64>]) {
-        let pictures = d
-            .pictures(
-                &self.picture,
-                &self.baseline,
-                &self.view,
-                self.patch,
-                self.size,
-            )
-            .unwrap();
+        let pictures = self.pictures(d);
         let dy = matrix(d, self.blends.len() * self.patches(), self.columns(), dy);
         let masks = Masks {
             size: self.size,
