@@ -556,6 +556,39 @@ fn weights_that_are_not_numbers_are_named_by_layer() {
     }
 }
 
+/// The embedding of a word that only the answer has.
+#[test]
+fn an_answers_embedding_that_is_not_a_number_is_named() {
+    let run = Run::new();
+    let words = succeeded(&run.explain(
+        "first",
+        &["--answer", " purple purple", "--keys", "0", "--json"],
+    ));
+    let record: Value = serde_json::from_str(&words).unwrap();
+    let id = record["answer"]["tokens"][0]["id"].as_u64().unwrap() as usize;
+    let model = changed_demo(&run, "model.safetensors", |mut bytes| {
+        let start =
+            tensor_range(&bytes, "language_model.model.embed_tokens.weight").start + id * 128 * 2;
+        let nan = half::f16::NAN.to_le_bytes();
+        bytes[start..start + 256]
+            .chunks_exact_mut(2)
+            .for_each(|b| b.copy_from_slice(&nan));
+        Some(bytes)
+    });
+    let output = run.explain(
+        "out",
+        &[
+            "--model",
+            &model,
+            "--answer",
+            " purple purple",
+            "--keys",
+            "1",
+        ],
+    );
+    run.refused(&output, 2, &["token embeddings"]);
+}
+
 #[test]
 fn inspect_says_what_a_checkpoint_is() {
     let run = Run::new();

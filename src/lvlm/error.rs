@@ -51,6 +51,30 @@ pub enum LvlmError {
         /// What is allowed.
         budget: usize,
     },
+    /// A prompt that was not made by [`Lvlm::prompt`](super::Lvlm::prompt) of the same model.
+    #[error("prompt: expected {expected} image tokens in a row, found {found}")]
+    Prompt {
+        /// Visual tokens of one picture.
+        expected: usize,
+        /// Image tokens from the first on.
+        found: usize,
+    },
+    /// A token number that the answer does not have; an answer that was not set has none.
+    #[error("tokens: expected numbers of answer tokens below {answer}, found {found}")]
+    Token {
+        /// Tokens of the answer.
+        answer: usize,
+        /// The number.
+        found: usize,
+    },
+    /// Weights that are not one per blend.
+    #[error("weights: expected one for each of {blends} blends, found {found}")]
+    Weights {
+        /// Number of blends.
+        blends: usize,
+        /// Number of weights.
+        found: usize,
+    },
     /// An answer without tokens.
     #[error("answer: expected at least one token, found none")]
     EmptyAnswer,

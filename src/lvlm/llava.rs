@@ -156,9 +156,17 @@ impl<D: Device> Lvlm for Llava<D> {
             .device
             .pictures(&x, &b, &view, clip.patch_size, options.mask_size)?;
         let image = self.checkpoint.config.image_token_id;
-        let at = prompt.ids.iter().position(|&id| id == image).unwrap_or(0);
-        let prefix = self.decoder.prefix(&self.device, &prompt.ids[..at])?;
-        let after = prompt.ids[at + self.image_tokens()..].to_vec();
+        let before = prompt.ids.iter().take_while(|&&id| id != image).count();
+        let (before, rest) = prompt.ids.split_at(before);
+        let (expected, found) = (
+            self.image_tokens(),
+            rest.iter().take_while(|&&id| id == image).count(),
+        );
+        if found != expected {
+            return Err(LvlmError::Prompt { expected, found });
+        }
+        let prefix = self.decoder.prefix(&self.device, before)?;
+        let after = rest[expected..].to_vec();
         let session = LlavaSession {
             model: self,
             view,
@@ -233,15 +241,21 @@ impl<D: Device> LlavaSession<'_, D> {
         ))
     }
 
+    /// Tokens behind the picture: the prompt's, and the first `count` of the answer.
+    fn behind(&self, count: usize) -> Vec<u32> {
+        let answer = &self.answer[..count];
+        self.after.iter().chain(answer).copied().collect()
+    }
+
     fn layout(&self, tokens: &[usize]) -> Result<Layout<D>> {
         let last = tokens.iter().copied().max().unwrap_or(0);
-        let ids: Vec<u32> = self
-            .after
-            .iter()
-            .chain(&self.answer[..last])
-            .copied()
-            .collect();
-        let (place, text) = self.place(&ids)?;
+        if last >= self.answer.len() {
+            return Err(LvlmError::Token {
+                answer: self.answer.len(),
+                found: last,
+            });
+        }
+        let (place, text) = self.place(&self.behind(last))?;
         let length = place.outputs();
         Ok(Layout {
             length,
@@ -294,7 +308,7 @@ impl<D: Device> LlavaSession<'_, D> {
             let device = &self.model.device;
             let (image, ..) = self.model.see(patches, Keep::Nothing, true)?;
             let first = RowMap::select(image.rows(), (0..self.model.image_tokens()).map(Some));
-            let (place, text) = self.place(&self.after)?;
+            let (place, text) = self.place(&self.behind(self.answer.len()))?;
             let x =
                 device.mix_rows(&device.mix_rows(&image, &first, None)?, &place, Some(&text))?;
             require_finite(device, &x, || "token embeddings".into())?;
@@ -526,6 +540,12 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        if weights.len() != blends.len() {
+            return Err(LvlmError::Weights {
+                blends: blends.len(),
+                found: weights.len(),
+            });
+        }
         let layout = self.layout(tokens)?;
         let plan = self.plan(blends.len(), tokens)?;
         let mut values = Vec::with_capacity(blends.len());

@@ -49,7 +49,7 @@ pub trait Lvlm: Send + Sync {
     /// Puts a picture, its baseline and a prompt on the device.
     ///
     /// # Errors
-    /// When the picture cannot be processed, or one blend does not fit `memory_budget`.
+    /// When the picture cannot be processed, the prompt is not this model's, or one blend does not fit `memory_budget`.
     fn start<'a>(
         &'a self,
         picture: &Picture,
@@ -90,7 +90,7 @@ pub trait Session {
     /// log p of the answer's tokens `tokens` (ascending) for every blend, each given the tokens before it.
     ///
     /// # Errors
-    /// When the model's output is not finite: the first such layer is named.
+    /// When the model's output is not finite: the first such layer is named. When `tokens` are not the answer's.
     fn log_probabilities(
         &self,
         masks: Masks,
@@ -102,7 +102,7 @@ pub trait Session {
     /// mask, score being the sum over `tokens`.
     ///
     /// # Errors
-    /// As [`Session::log_probabilities`].
+    /// As [`Session::log_probabilities`], and when `weights` are not one per blend.
     fn gradient(
         &self,
         masks: Masks,

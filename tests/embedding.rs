@@ -1,0 +1,130 @@
+//! What a program that embeds the engine can do wrong: an error each, never a panic.
+
+use foveate::device::{Blend, Direction, Masks};
+use foveate::lvlm::{LvlmError, Prompt, SessionOptions};
+use foveate::{Cpu, Picture, open};
+
+const OPTIONS: SessionOptions = SessionOptions {
+    mask_size: 4,
+    memory_budget: 1 << 28,
+};
+
+fn picture() -> Picture {
+    Picture::from_rgb(2, 2, vec![128; 12]).unwrap()
+}
+
+#[test]
+fn prompts_of_another_model() {
+    let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let good = model.prompt("What color is it?").unwrap();
+    let image = good.ids.iter().position(|&id| id == 3).unwrap();
+    let mut short = good.ids.clone();
+    short.remove(image);
+    for (ids, images) in [(vec![], 0), (vec![1, 2], 0), (vec![3; 9], 9), (short, 63)] {
+        let prompt = Prompt {
+            text: String::new(),
+            ids,
+        };
+        match model
+            .start(&picture(), &picture(), &prompt, OPTIONS)
+            .map(|_| ())
+        {
+            Err(LvlmError::Prompt { expected, found }) => {
+                assert_eq!((expected, found), (64, images))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn questions_to_a_session_that_do_not_fit() {
+    let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let prompt = model.prompt("What color is it?").unwrap();
+    let mut session = model
+        .start(&picture(), &picture(), &prompt, OPTIONS)
+        .unwrap();
+    let mask = [vec![1.0; 16]];
+    let masks = Masks {
+        size: 4,
+        values: &mask,
+    };
+    let blends = [Blend::whole(0, Direction::Keep)];
+    let ask = |session: &dyn foveate::lvlm::Session, tokens: &[usize], weights: &[f64]| {
+        session
+            .gradient(masks, &blends, weights, tokens, &mut |_| {})
+            .map(|_| ())
+    };
+    // No answer yet.
+    let early = ask(&*session, &[0], &[1.0]);
+    assert!(
+        matches!(
+            early,
+            Err(LvlmError::Token {
+                answer: 0,
+                found: 0
+            })
+        ),
+        "{early:?}"
+    );
+    assert!(matches!(
+        session.set_answer(&[]),
+        Err(LvlmError::EmptyAnswer)
+    ));
+    assert!(matches!(
+        session.set_answer(&[3]),
+        Err(LvlmError::BadToken { found: 3, .. })
+    ));
+    assert!(matches!(
+        session.set_answer(&[9999]),
+        Err(LvlmError::BadToken { found: 9999, .. })
+    ));
+    assert!(matches!(
+        session.set_answer(&[5; 600]),
+        Err(LvlmError::TooLong { limit: 512, .. })
+    ));
+    session.set_answer(&[5, 6]).unwrap();
+    assert!(ask(&*session, &[0, 1], &[1.0]).is_ok());
+    let beyond = ask(&*session, &[2], &[1.0]);
+    assert!(
+        matches!(
+            beyond,
+            Err(LvlmError::Token {
+                answer: 2,
+                found: 2
+            })
+        ),
+        "{beyond:?}"
+    );
+    let weights = ask(&*session, &[0], &[1.0, 1.0]);
+    assert!(
+        matches!(
+            weights,
+            Err(LvlmError::Weights {
+                blends: 1,
+                found: 2
+            })
+        ),
+        "{weights:?}"
+    );
+    // A mask of another size, and one that is not there.
+    let small = [vec![1.0; 9]];
+    let masks = Masks {
+        size: 3,
+        values: &small,
+    };
+    assert!(
+        session
+            .log_probabilities(masks, &blends, &[0], &mut |_| {})
+            .is_err()
+    );
+    let masks = Masks {
+        size: 4,
+        values: &[],
+    };
+    assert!(
+        session
+            .log_probabilities(masks, &blends, &[0], &mut |_| {})
+            .is_err()
+    );
+}
