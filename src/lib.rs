@@ -34,8 +34,10 @@ pub mod lvlm;
 pub mod nn;
 pub mod picture;
 pub mod report;
+pub mod selftest;
 
 pub use device::cpu::Cpu;
+pub use device::cuda::Cuda;
 pub use explain::{Explanation, Mask, Progress, Request, Settings, Silent, explain};
 pub use lvlm::open;
 pub use picture::Picture;

@@ -75,6 +75,9 @@ impl Run {
             "--threads",
             "2",
         ];
+        if !more.contains(&"--device") {
+            arguments.extend(["--device", "cpu"]);
+        }
         for pair in QUICK.chunks(2).filter(|pair| !more.contains(&pair[0])) {
             arguments.extend(pair);
         }
@@ -169,6 +172,7 @@ fn every_file_is_written_and_says_the_same() {
         "model",
         "family",
         "device",
+        "dtype",
         "image",
         "question",
         "prompt",
@@ -633,6 +637,7 @@ fn help_states_every_default() {
         "--threshold",
         "--max-new-tokens",
         "--device",
+        "--dtype",
         "--memory-budget",
         "--threads",
         "--model",
@@ -643,4 +648,52 @@ fn help_states_every_default() {
         let own = text[at + 2..].split("\n      --").next().unwrap();
         assert!(own.contains("[default: "), "{option}: {own}");
     }
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_refused_in_one_line() {
+    let run = Run::new();
+    let devices = succeeded(&run.foveate(&["devices"]));
+    assert!(devices.starts_with("cpu: "), "{devices}");
+    for name in ["gpu", "cuda:", "cuda:x", "cuda:-1"] {
+        let refused = run.explain("out", &["--device", name]);
+        run.refused(&refused, 2, &["--device", "expected auto, cpu, or cuda:N"]);
+    }
+    // No machine has that many; where there is no GPU at all, the reason is the one that `devices` gives.
+    let refused = run.explain("out", &["--device", "cuda:4096"]);
+    run.refused(&refused, 2, &["foveate: cuda:4096: "]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    if let Some(reason) = devices.lines().find_map(|l| l.strip_prefix("no GPU: ")) {
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[test]
+fn auto_without_a_gpu_is_the_processor() {
+    let run = Run::new();
+    if succeeded(&run.foveate(&["devices"])).contains("cuda:") {
+        return;
+    }
+    let output = run.explain("out", &["--device", "auto", "--verbose"]);
+    succeeded(&output);
+    assert_eq!(run.record("out")["device"], "cpu");
+    assert_eq!(run.record("out")["dtype"], "f32");
+    let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(notes.contains("no GPU: "), "{notes}");
+}
+
+#[test]
+fn a_selftest_of_no_gpu_or_of_nothing_is_refused() {
+    let run = Run::new();
+    for device in ["cpu", "auto"] {
+        let refused = run.foveate(&["selftest", "--device", device]);
+        run.refused(&refused, 2, &["--device: expected a GPU, cuda:N"]);
+    }
+    let refused = run.foveate(&["selftest", "--only", "gemm,convolution"]);
+    run.refused(
+        &refused,
+        2,
+        &["--only: expected some of blend, gemm, ", "convolution"],
+    );
 }

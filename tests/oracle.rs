@@ -8,15 +8,7 @@ use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::explain::{Mask, Method, Regulariser, Settings, deletion_insertion, igos, key_tokens};
 use foveate::lvlm::{Llava, Lvlm, Session, SessionOptions};
 use foveate::picture::{Baseline, Picture, Processor};
-use safetensors::SafeTensors;
-use serde_json::Value;
-
-const CASES: [&str; 4] = [
-    "llava-cat",
-    "llava-coffee",
-    "llava-gqa-rocket",
-    "llava-variant-cat",
-];
+use foveate::selftest::{CASES, Results};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")
@@ -25,63 +17,52 @@ fn folder() -> PathBuf {
 /// A recorded case.
 struct Case {
     name: &'static str,
-    bytes: Vec<u8>,
-    meta: Value,
+    results: Results,
 }
 
 impl Case {
-    fn open(name: &'static str) -> Case {
-        let bytes = std::fs::read(folder().join(format!("cases/{name}.safetensors"))).unwrap();
-        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-        let meta = serde_json::from_str(&header.metadata().as_ref().unwrap()["json"]).unwrap();
-        Case { name, bytes, meta }
-    }
-
     fn all() -> impl Iterator<Item = Case> {
-        CASES.into_iter().map(Case::open)
+        CASES.iter().map(|case| Case {
+            name: case.name,
+            results: case.results(),
+        })
     }
 
     fn tensor(&self, name: &str) -> Vec<f64> {
-        let file = SafeTensors::deserialize(&self.bytes).unwrap();
-        let tensor = file.tensor(name).unwrap();
-        let chunks = |n| tensor.data().chunks_exact(n);
-        match tensor.dtype() {
-            safetensors::Dtype::F64 => chunks(8)
-                .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
-                .collect(),
-            safetensors::Dtype::F32 => chunks(4)
-                .map(|b| f32::from_le_bytes(b.try_into().unwrap()).into())
-                .collect(),
-            safetensors::Dtype::I64 => chunks(8)
-                .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
-                .collect(),
-            other => panic!("{name}: {other:?}"),
-        }
+        let numbers = self.results.numbers(name);
+        assert!(!numbers.is_empty(), "{name} was recorded");
+        numbers
     }
 
     fn ids(&self, name: &str) -> Vec<u32> {
-        self.tensor(name).into_iter().map(|v| v as u32).collect()
+        self.tensor(name).iter().map(|&v| v as u32).collect()
     }
 
     fn argument(&self, name: &str) -> f64 {
-        self.meta["args"][name].as_f64().unwrap()
+        let argument = self.results.argument(name);
+        assert!(!argument.is_nan(), "{name} was an argument");
+        argument
     }
 
     fn text(&self, name: &str) -> &str {
-        self.meta[name].as_str().unwrap()
+        self.results.meta()[name].as_str().unwrap()
     }
 
     fn keys(&self) -> Vec<usize> {
-        self.meta["key"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_u64().unwrap() as usize)
-            .collect()
+        let keys = self.results.keys();
+        assert_eq!(
+            keys.len(),
+            self.results.meta()["key"].as_array().unwrap().len()
+        );
+        keys
+    }
+
+    fn settings(&self) -> Settings {
+        self.results.settings()
     }
 
     fn model_folder(&self) -> PathBuf {
-        folder().join(self.meta["args"]["model"].as_str().unwrap())
+        folder().join(self.results.meta()["args"]["model"].as_str().unwrap())
     }
 
     fn picture(&self) -> Picture {
@@ -94,22 +75,6 @@ impl Case {
             Cpu::new(2).unwrap(),
         )
         .unwrap()
-    }
-
-    fn settings(&self) -> Settings {
-        Settings {
-            mask_size: self.argument("size") as usize,
-            steps: self.argument("steps") as usize,
-            iterations: self.argument("iterations") as usize,
-            l1: self.argument("l1"),
-            l2: self.argument("l2"),
-            l3: self.argument("l3"),
-            gamma: self.argument("gamma"),
-            momentum: self.argument("momentum"),
-            lr: self.argument("lr"),
-            noise: 0.0,
-            ..Settings::default()
-        }
     }
 
     /// A session with the recorded answer.
@@ -363,7 +328,9 @@ fn masks_after_every_iteration() {
             ("igos_p_masks", Method::IgosPlus),
             ("igos_pp_masks", Method::IgosPlusPlus),
         ] {
-            if method == Method::IgosPlusPlus && !case.meta["args"]["pp"].as_bool().unwrap() {
+            if method == Method::IgosPlusPlus
+                && !case.results.meta()["args"]["pp"].as_bool().unwrap()
+            {
                 continue;
             }
             let expected = case.tensor(name);
@@ -432,8 +399,8 @@ fn curves_of_the_recorded_mask_and_scores() {
             1e-4,
         );
         let expected = [
-            case.meta["deletion"].as_f64().unwrap(),
-            case.meta["insertion"].as_f64().unwrap(),
+            case.results.meta()["deletion"].as_f64().unwrap(),
+            case.results.meta()["insertion"].as_f64().unwrap(),
         ];
         let found = [
             curves.deletion_score.unwrap(),

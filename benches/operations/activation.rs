@@ -1,17 +1,19 @@
 //! Every activation at the encoder's inner shape, the gate at the decoder's.
 
-use criterion::{BatchSize, Criterion, Throughput};
-use foveate::device::{Activation, Device};
+use std::cell::LazyCell;
 
-use super::shapes::{BATCH, INNER, TEXT_ROWS, VISION_ROWS, cpu, matrix};
+use criterion::{Criterion, Throughput};
+use foveate::device::Activation;
+
+use super::device::{Timed, copy, group, matrix, time, time_taking};
+use super::shapes::Shapes;
 
 /// The benches of this family.
-pub fn benches(c: &mut Criterion) {
-    let cpu = cpu();
-    let mut group = c.benchmark_group("activation");
-    let rows = BATCH * VISION_ROWS;
-    let x = matrix(&cpu, rows, INNER);
-    group.throughput(Throughput::Elements((rows * INNER) as u64));
+pub fn benches<D: Timed>(c: &mut Criterion, device: &D, shapes: &Shapes) {
+    let mut group = group(c, "activation", device, shapes);
+    let (rows, columns) = (shapes.batch * shapes.encoder.rows, shapes.encoder.inside);
+    let x = LazyCell::new(|| matrix(device, rows, columns));
+    group.throughput(Throughput::Elements((rows * columns) as u64));
     for kind in [
         Activation::Gelu,
         Activation::GeluTanh,
@@ -19,29 +21,29 @@ pub fn benches(c: &mut Criterion) {
         Activation::Silu,
     ] {
         group.bench_function(format!("{kind:?}/forward"), |b| {
-            b.iter(|| cpu.activation(kind, &x))
+            let x = &*x;
+            time(b, device, || device.activation(kind, x));
         });
         group.bench_function(format!("{kind:?}/vjp"), |b| {
-            b.iter_batched(
-                || matrix(&cpu, rows, INNER),
-                |dy| cpu.activation_vjp(kind, &x, dy),
-                BatchSize::LargeInput,
-            );
+            let x = &*x;
+            let vjp = |dy| device.activation_vjp(kind, x, dy);
+            time_taking(b, device, || copy(device, x), vjp);
         });
     }
-    let rows = BATCH * TEXT_ROWS;
-    let (gate, up) = (matrix(&cpu, rows, INNER), matrix(&cpu, rows, INNER));
-    group.throughput(Throughput::Elements((rows * INNER) as u64));
+
+    let (rows, columns) = (shapes.batch * shapes.decoder.rows, shapes.decoder.inside);
+    let gate = LazyCell::new(|| matrix(device, rows, columns));
+    let up = LazyCell::new(|| matrix(device, rows, columns));
+    let kind = shapes.decoder.activation;
+    group.throughput(Throughput::Elements((rows * columns) as u64));
     group.bench_function("gate/forward", |b| {
-        b.iter(|| cpu.gate(Activation::Silu, &gate, &up))
+        let (gate, up) = (&*gate, &*up);
+        time(b, device, || device.gate(kind, gate, up));
     });
     group.bench_function("gate/vjp", |b| {
-        let dy = || matrix(&cpu, rows, INNER);
-        b.iter_batched(
-            dy,
-            |dy| cpu.gate_vjp(Activation::Silu, &gate, &up, dy),
-            BatchSize::LargeInput,
-        );
+        let (gate, up) = (&*gate, &*up);
+        let vjp = |dy| device.gate_vjp(kind, gate, up, dy);
+        time_taking(b, device, || copy(device, up), vjp);
     });
     group.finish();
 }

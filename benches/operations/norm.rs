@@ -1,34 +1,48 @@
 //! LayerNorm at the encoder's shape, RMSNorm at the decoder's.
 
-use criterion::{Criterion, Throughput};
-use foveate::device::Device;
+use std::cell::LazyCell;
 
-use super::shapes::{BATCH, TEXT, TEXT_ROWS, VISION, VISION_ROWS, cpu, matrix};
+use criterion::{Criterion, Throughput};
+
+use super::device::{Timed, group, matrix, time};
+use super::shapes::Shapes;
+
+const EPS: f64 = 1e-5;
 
 /// The benches of this family.
-pub fn benches(c: &mut Criterion) {
-    let cpu = cpu();
-    let mut group = c.benchmark_group("norm");
-    let (x, gain, bias) = (
-        matrix(&cpu, BATCH * VISION_ROWS, VISION),
-        matrix(&cpu, 1, VISION),
-        matrix(&cpu, 1, VISION),
-    );
-    group.throughput(Throughput::Elements((BATCH * VISION_ROWS * VISION) as u64));
+pub fn benches<D: Timed>(c: &mut Criterion, device: &D, shapes: &Shapes) {
+    let mut group = group(c, "norm", device, shapes);
+    let (rows, columns) = (shapes.batch * shapes.encoder.rows, shapes.encoder.columns);
+    let x = LazyCell::new(|| matrix(device, rows, columns));
+    let gain = LazyCell::new(|| matrix(device, 1, columns));
+    let bias = LazyCell::new(|| matrix(device, 1, columns));
+    group.throughput(Throughput::Elements((rows * columns) as u64));
     group.bench_function("layer/forward", |b| {
-        b.iter(|| cpu.layer_norm(&x, &gain, &bias, 1e-5))
+        let (x, gain, bias) = (&*x, &*gain, &*bias);
+        time(b, device, || device.layer_norm(x, gain, bias, EPS));
     });
-    let (_, statistics) = cpu.layer_norm(&x, &gain, &bias, 1e-5).expect("sizes fit");
     group.bench_function("layer/vjp", |b| {
-        b.iter(|| cpu.layer_norm_vjp(&x, &statistics, &gain, &x, Some(&x)))
+        let (x, gain, bias) = (&*x, &*gain, &*bias);
+        let (_, statistics) = device.layer_norm(x, gain, bias, EPS).expect("sizes fit");
+        time(b, device, || {
+            device.layer_norm_vjp(x, &statistics, gain, x, Some(x))
+        });
     });
 
-    let (x, gain) = (matrix(&cpu, BATCH * TEXT_ROWS, TEXT), matrix(&cpu, 1, TEXT));
-    group.throughput(Throughput::Elements((BATCH * TEXT_ROWS * TEXT) as u64));
-    group.bench_function("rms/forward", |b| b.iter(|| cpu.rms_norm(&x, &gain, 1e-5)));
-    let (_, statistics) = cpu.rms_norm(&x, &gain, 1e-5).expect("sizes fit");
+    let (rows, columns) = (shapes.batch * shapes.decoder.rows, shapes.decoder.columns);
+    let x = LazyCell::new(|| matrix(device, rows, columns));
+    let gain = LazyCell::new(|| matrix(device, 1, columns));
+    group.throughput(Throughput::Elements((rows * columns) as u64));
+    group.bench_function("rms/forward", |b| {
+        let (x, gain) = (&*x, &*gain);
+        time(b, device, || device.rms_norm(x, gain, EPS));
+    });
     group.bench_function("rms/vjp", |b| {
-        b.iter(|| cpu.rms_norm_vjp(&x, &statistics, &gain, &x, Some(&x)))
+        let (x, gain) = (&*x, &*gain);
+        let (_, statistics) = device.rms_norm(x, gain, EPS).expect("sizes fit");
+        time(b, device, || {
+            device.rms_norm_vjp(x, &statistics, gain, x, Some(x))
+        });
     });
     group.finish();
 }

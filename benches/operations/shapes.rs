@@ -1,80 +1,251 @@
-//! The shapes of the benches: a CLIP of 384 columns and a Llama of SmolLM2-135M's shape, five blends at a time.
+//! The shapes of the benches: those of whole models, so that every operation is timed at the sizes it is used at.
 
-use foveate::Cpu;
-use foveate::checkpoint::Tensor;
-use foveate::device::cpu::{CpuMatrix, CpuWeight};
-use foveate::device::{AttentionShape, Device, Visible};
+use foveate::device::{Activation, AttentionShape, Visible};
 
-/// Blends per batch.
-pub const BATCH: usize = 5;
-/// Tokens of the vision encoder.
-pub const VISION_ROWS: usize = 197;
-/// Columns of the vision encoder.
-pub const VISION: usize = 384;
-/// Tokens of the decoder behind the shared prefix.
-pub const TEXT_ROWS: usize = 221;
-/// Columns of the decoder.
-pub const TEXT: usize = 576;
-/// Columns inside both perceptrons.
-pub const INNER: usize = 1536;
-/// Tokens of the vocabulary.
-pub const VOCABULARY: usize = 49152;
-
-/// The CPU with all its cores.
-pub fn cpu() -> Cpu<f32> {
-    Cpu::new(0).expect("threads")
+/// The layers of an encoder or a decoder.
+pub struct Layers {
+    /// Rows per sequence.
+    pub rows: usize,
+    /// Columns between the layers.
+    pub columns: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads.
+    pub kv_heads: usize,
+    /// Columns of a head.
+    pub head_dim: usize,
+    /// Columns inside the perceptron.
+    pub inside: usize,
+    /// The perceptron's activation, or its gate's.
+    pub activation: Activation,
 }
 
-/// Values without structure, in -1 to 1.
-pub fn values(count: usize) -> Vec<f32> {
-    let mut state = 1u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
+/// The shapes of a model and of a batch through it.
+pub struct Shapes {
+    /// As it stands in the benches' names.
+    pub name: &'static str,
+    /// Blends per batch.
+    pub batch: usize,
+    /// Pixels per side of the view.
+    pub side: usize,
+    /// Pixels per side of a patch.
+    pub patch: usize,
+    /// Cells per side of a mask.
+    pub mask: usize,
+    /// The vision encoder.
+    pub encoder: Layers,
+    /// The decoder; its rows are those behind the shared prefix: visual tokens, then text.
+    pub decoder: Layers,
+    /// Tokens of the shared prefix.
+    pub prefix: usize,
+    /// Visual tokens among the decoder's rows.
+    pub visual: usize,
+    /// Key tokens per blend.
+    pub keys: usize,
+    /// Tokens of the vocabulary.
+    pub vocabulary: usize,
 }
 
-/// A matrix of such values.
-pub fn matrix(cpu: &Cpu<f32>, rows: usize, columns: usize) -> CpuMatrix<f32> {
-    cpu.upload(rows, columns, &values(rows * columns))
-        .expect("the count is right")
-}
-
-/// A weight of such values.
-pub fn weight(cpu: &Cpu<f32>, out: usize, inside: usize) -> CpuWeight {
-    cpu.weight(&Tensor::from_f32(
-        "weight",
-        &[out, inside],
-        &values(out * inside),
-    ))
-    .expect("a matrix")
-}
-
-/// The encoder's attention.
-pub fn vision_attention() -> AttentionShape {
-    AttentionShape {
-        batch: BATCH,
-        queries: VISION_ROWS,
-        keys: VISION_ROWS,
-        prefix: 0,
+/// A CLIP of 384 columns and a Llama of SmolLM2-135M's shape, five blends at a time.
+pub const SMALL: Shapes = Shapes {
+    name: "small LLaVA",
+    batch: 5,
+    side: 224,
+    patch: 16,
+    mask: 16,
+    encoder: Layers {
+        rows: 197,
+        columns: 384,
         heads: 6,
         kv_heads: 6,
         head_dim: 64,
-        visible: Visible::All,
-    }
-}
-
-/// The decoder's attention, behind a prefix of nine tokens.
-pub fn text_attention() -> AttentionShape {
-    AttentionShape {
-        batch: BATCH,
-        queries: TEXT_ROWS,
-        keys: TEXT_ROWS,
-        prefix: 9,
+        inside: 1536,
+        activation: Activation::QuickGelu,
+    },
+    decoder: Layers {
+        rows: 221,
+        columns: 576,
         heads: 9,
         kv_heads: 3,
         head_dim: 64,
-        visible: Visible::Causal((0..TEXT_ROWS).collect()),
+        inside: 1536,
+        activation: Activation::Silu,
+    },
+    prefix: 9,
+    visual: 196,
+    keys: 2,
+    vocabulary: 49152,
+};
+
+/// LLaVA-1.5-7B: CLIP-L/14 at 336 pixels, and Vicuna-7B.
+pub const LLAVA_1_5_7B: Shapes = Shapes {
+    name: "LLaVA-1.5-7B",
+    batch: 20,
+    side: 336,
+    patch: 14,
+    mask: 32,
+    encoder: Layers {
+        rows: 577,
+        columns: 1024,
+        heads: 16,
+        kv_heads: 16,
+        head_dim: 64,
+        inside: 4096,
+        activation: Activation::QuickGelu,
+    },
+    decoder: Layers {
+        rows: 624,
+        columns: 4096,
+        heads: 32,
+        kv_heads: 32,
+        head_dim: 128,
+        inside: 11008,
+        activation: Activation::Silu,
+    },
+    prefix: 35,
+    visual: 576,
+    keys: 4,
+    vocabulary: 32064,
+};
+
+/// LLaVA-OneVision-0.5B with one view: SigLIP-so400m/14, whose patches cover 378 of its 384 pixels, and Qwen2-0.5B.
+pub const LLAVA_ONEVISION_0_5B: Shapes = Shapes {
+    name: "LLaVA-OneVision-0.5B",
+    batch: 20,
+    side: 378,
+    patch: 14,
+    mask: 32,
+    encoder: Layers {
+        rows: 729,
+        columns: 1152,
+        heads: 16,
+        kv_heads: 16,
+        head_dim: 72,
+        inside: 4304,
+        activation: Activation::GeluTanh,
+    },
+    decoder: Layers {
+        rows: 777,
+        columns: 896,
+        heads: 14,
+        kv_heads: 2,
+        head_dim: 64,
+        inside: 4864,
+        activation: Activation::Silu,
+    },
+    prefix: 14,
+    visual: 729,
+    keys: 4,
+    vocabulary: 151_646,
+};
+
+/// Small enough for a test of the benches themselves.
+pub const TINY: Shapes = Shapes {
+    name: "tiny",
+    batch: 2,
+    side: 12,
+    patch: 4,
+    mask: 3,
+    encoder: Layers {
+        rows: 10,
+        columns: 24,
+        heads: 2,
+        kv_heads: 2,
+        head_dim: 12,
+        inside: 40,
+        activation: Activation::Gelu,
+    },
+    decoder: Layers {
+        rows: 13,
+        columns: 32,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 16,
+        inside: 56,
+        activation: Activation::Silu,
+    },
+    prefix: 3,
+    visual: 9,
+    keys: 2,
+    vocabulary: 67,
+};
+
+impl Layers {
+    /// Columns of all query heads.
+    pub fn query_columns(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Columns of all key-value heads.
+    pub fn key_columns(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    fn attention(&self, batch: usize, prefix: usize, visible: Visible) -> AttentionShape {
+        AttentionShape {
+            batch,
+            queries: match &visible {
+                Visible::All => self.rows,
+                Visible::Causal(places) => places.len(),
+            },
+            keys: self.rows,
+            prefix,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            visible,
+        }
+    }
+}
+
+impl Shapes {
+    /// Patches of a view.
+    pub fn patches(&self) -> usize {
+        (self.side / self.patch).pow(2)
+    }
+
+    /// Values of a patch.
+    pub fn patch_values(&self) -> usize {
+        3 * self.patch * self.patch
+    }
+
+    /// Values of a view.
+    pub fn pixel_values(&self) -> usize {
+        3 * self.side * self.side
+    }
+
+    /// The attentions of a model, by name: the encoder's, the decoder's, its last layer's, for the rows before key tokens only, and
+    /// one generated token's, behind the whole sequence.
+    pub fn attentions(&self) -> [(&'static str, AttentionShape); 4] {
+        let (decoder, rows) = (&self.decoder, self.decoder.rows);
+        let causal = |places| decoder.attention(self.batch, self.prefix, Visible::Causal(places));
+        let one = AttentionShape {
+            batch: 1,
+            keys: 1,
+            prefix: self.prefix + rows,
+            ..causal(vec![0])
+        };
+        [
+            (
+                "encoder",
+                self.encoder.attention(self.batch, 0, Visible::All),
+            ),
+            ("decoder", causal((0..rows).collect())),
+            ("last layer", causal((rows - self.keys..rows).collect())),
+            ("one token", one),
+        ]
+    }
+
+    /// Where the decoder's rows stand.
+    pub fn positions(&self) -> Vec<usize> {
+        (self.prefix..self.prefix + self.decoder.rows).collect()
+    }
+
+    /// The decoder's rotary frequencies, in radians per position.
+    pub fn frequencies(&self) -> Vec<f64> {
+        let half = self.decoder.head_dim / 2;
+        (0..half)
+            .map(|i| 10_000f64.powf(-(i as f64) / half as f64))
+            .collect()
     }
 }

@@ -104,6 +104,16 @@ impl Checkpoint {
         })
     }
 
+    /// The dtype that most numbers of the weights are in.
+    pub fn dtype(&self) -> Dtype {
+        let numbers = |dtype: &Dtype| -> usize {
+            let tensors = self.tensors.iter().filter(|t| t.dtype == *dtype);
+            tensors.map(Tensor::elements).sum()
+        };
+        let all = [Dtype::F16, Dtype::Bf16, Dtype::F32];
+        all.into_iter().max_by_key(numbers).unwrap_or(Dtype::F32)
+    }
+
     /// A tensor that must be there with that shape.
     ///
     /// # Errors

@@ -29,6 +29,22 @@ pub(super) enum CliError {
     /// A file that could not be written.
     #[error("{path}: could not be written: {reason}")]
     Write { path: String, reason: String },
+    /// A family of operations that there is none of.
+    #[error("--only: expected some of {expected}, found {found}")]
+    Family { found: String, expected: String },
+    /// A selftest of no GPU.
+    #[error("--device: expected a GPU, cuda:N, to compare with the processor")]
+    NotAGpu,
+    /// A GPU that does not compute what it should.
+    #[error("selftest: {failed} of {total} checks failed")]
+    Selftest { failed: usize, total: usize },
+    /// An option that contradicts the others or the model.
+    #[error("--{option}: expected {expected}, found {found}")]
+    Option {
+        option: &'static str,
+        expected: String,
+        found: String,
+    },
     /// A checkpoint that lacks something, found by inspection.
     #[error("{path}: the checkpoint is not complete")]
     Incomplete { path: String },
@@ -38,11 +54,14 @@ impl CliError {
     /// 2 when the command line or an input is wrong, 1 when the work failed.
     pub fn exit_code(&self) -> u8 {
         match self {
+            // A device that was asked for and is not there.
+            CliError::Device(DeviceError::Unavailable { .. }) => 2,
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
+            CliError::Selftest { .. } => 1,
             CliError::Explain(ExplainError::NoAnswer) => 1,
             CliError::Model(e) | CliError::Explain(ExplainError::Model(e)) => match e {
                 LvlmError::Layer(NnError::NotFinite { .. }) => 2,
-                LvlmError::Layer(_) => 1,
+                LvlmError::Layer(_) | LvlmError::Gradient { .. } => 1,
                 _ => 2,
             },
             _ => 2,

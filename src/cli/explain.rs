@@ -6,14 +6,13 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::error::CliError;
-use super::options::{DeviceName, MachineOptions, MethodOptions, settings};
+use super::machine;
+use super::options::{MachineOptions, MethodOptions, settings};
 use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
 use super::record::{Context, record};
-use crate::device::cpu::Cpu;
 use crate::explain::{Explanation, Request, Settings, explain};
-use crate::lvlm;
 use crate::picture::Picture;
 use crate::report;
 
@@ -63,16 +62,16 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let settings = settings(&options.method, &options.machine);
+    let mut settings = settings(&options.method, &options.machine);
     settings.validate()?;
     let folder = OutputFolder::prepare(&options.out)?;
     let started = Instant::now();
     let picture = Picture::open(&options.image)?;
-    let device = match options.machine.device {
-        DeviceName::Auto | DeviceName::Cpu => Cpu::<f32>::new(options.machine.threads)?,
-    };
-    let threads = device.threads();
-    let model = lvlm::open(options.model.as_deref(), device)?;
+    let opened = machine::open(&options.machine, options.model.as_deref())?;
+    let (model, threads) = (opened.model, opened.threads);
+    if options.machine.budget().is_none() {
+        settings.memory_budget = model.memory_budget();
+    }
     let load_seconds = started.elapsed().as_secs_f64();
     let note = |text: &str| {
         if !options.quiet {
@@ -83,10 +82,14 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         note("no --model given: using the built-in demo model, which knows drawn shapes only");
     }
     if options.verbose {
+        if let Some(reason) = &opened.no_gpu {
+            note(&format!("no GPU: {reason}"));
+        }
         note(&format!(
-            "{} on {} with {threads} threads",
+            "{} on {} in {} with {threads} threads",
             model.name(),
-            model.device()
+            model.device(),
+            model.dtype()
         ));
     }
     let request = Request {

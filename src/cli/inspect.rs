@@ -1,28 +1,52 @@
-//! `foveate inspect`: what a checkpoint is.
+//! `foveate inspect`: what a checkpoint is, or what explanations with it cost.
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::error::CliError;
+use super::options::MethodOptions;
+use super::plan::{self, PlanOptions};
 use super::print;
 use crate::checkpoint::inspect;
 
 #[derive(clap::Args)]
+#[command(mut_group("MethodOptions", |group| group.requires("plan")))]
+#[command(mut_group("PlanOptions", |group| group.requires("plan")))]
 pub(super) struct Options {
-    /// Checkpoint folder
-    dir: PathBuf,
+    /// Checkpoint folder [with --plan, default: the built-in demo model]
+    #[arg(required_unless_present = "plan")]
+    dir: Option<PathBuf>,
+    /// Say instead what explanations cost: operations, bytes, memory, batches and time on a GPU
+    #[arg(long)]
+    plan: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    costs: PlanOptions,
+    #[command(flatten)]
+    method: MethodOptions,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let inspection = inspect(&options.dir)?;
-    if options.json {
-        let json = serde_json::to_string_pretty(&inspection).map_err(|e| CliError::Write {
-            path: "standard output".into(),
-            reason: e.to_string(),
-        })?;
-        print(&json)?;
+    match &options.dir {
+        Some(dir) if !options.plan => describe(dir, options.json),
+        dir => {
+            let report = plan::report(dir.as_deref(), &options.costs, &options.method)?;
+            if options.json {
+                print_json(&report)
+            } else {
+                print(&plan::table(&report))
+            }
+        }
+    }
+}
+
+fn describe(dir: &std::path::Path, json: bool) -> Result<(), CliError> {
+    let inspection = inspect(dir)?;
+    if json {
+        print_json(&inspection)?;
     } else {
         print(inspection.to_string().trim_end())?;
     }
@@ -30,7 +54,15 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         Ok(())
     } else {
         Err(CliError::Incomplete {
-            path: options.dir.display().to_string(),
+            path: dir.display().to_string(),
         })
     }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), CliError> {
+    let json = serde_json::to_string_pretty(value).map_err(|e| CliError::Write {
+        path: "standard output".into(),
+        reason: e.to_string(),
+    })?;
+    print(&json)
 }

@@ -1,12 +1,16 @@
 //! The command line: one file per subcommand.
 
+mod devices;
 mod error;
 mod explain;
 mod inspect;
+mod machine;
 mod options;
 mod output;
+mod plan;
 mod progress;
 mod record;
+mod selftest;
 
 use std::process::ExitCode;
 
@@ -26,14 +30,20 @@ struct Cli {
 enum Command {
     /// Answer a question about a picture and find the part of the picture that the answer needs
     Explain(Box<explain::Options>),
-    /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing
-    Inspect(inspect::Options),
+    /// List what there is to compute on, and what each can run
+    Devices(devices::Options),
+    /// Prove that a GPU computes what the processor computes
+    Selftest(selftest::Options),
+    /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing; or what an explanation costs
+    Inspect(Box<inspect::Options>),
 }
 
 /// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input is wrong.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Explain(options) => explain::run(&options),
+        Command::Devices(options) => devices::run(&options),
+        Command::Selftest(options) => selftest::run(&options),
         Command::Inspect(options) => inspect::run(&options),
     };
     match result {

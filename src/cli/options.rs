@@ -7,12 +7,42 @@ use crate::explain::{Method, OptimizerKind, Settings};
 use crate::picture::Baseline;
 
 /// Where to compute.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeviceName {
-    /// The best device there is
+    /// The first GPU that can be used, or else the processor.
     Auto,
-    /// The processor
+    /// The processor.
     Cpu,
+    /// A GPU, by number.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DeviceName, String> {
+        match text {
+            "auto" => Ok(DeviceName::Auto),
+            "cpu" => Ok(DeviceName::Cpu),
+            "cuda" => Ok(DeviceName::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|n| n.parse().ok())
+                .map(DeviceName::Cuda)
+                .ok_or_else(|| "expected auto, cpu, or cuda:N".to_string()),
+        }
+    }
+}
+
+/// How a GPU stores activations and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DtypeName {
+    /// As the checkpoint's weights are; bf16 where they are f32
+    Auto,
+    /// bfloat16
+    Bf16,
+    /// IEEE half
+    F16,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,47 +134,69 @@ pub(super) struct MethodOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Machine")]
 pub(super) struct MachineOptions {
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "auto")]
+    /// Where to compute: auto (a GPU where there is one), cpu, or cuda:N
+    #[arg(long, default_value = "auto")]
     pub device: DeviceName,
-    /// The most memory for activations, such as 800MiB or 6GB; the mapped weights are not counted
-    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
-    memory_budget: ByteSize,
+    /// How a GPU stores activations and weights; the processor computes in f32
+    #[arg(long, value_enum, default_value = "auto")]
+    pub dtype: DtypeName,
+    /// The most memory for activations, such as 800MiB or 6GB [default: 4GiB, on a GPU 4/5 of what is free]
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<ByteSize>,
     /// Threads of the processor; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }
 
-/// The settings that both groups of options ask for.
+impl MachineOptions {
+    /// The memory budget that was asked for, in bytes.
+    pub fn budget(&self) -> Option<usize> {
+        let bytes = self.memory_budget?.as_u64();
+        Some(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+}
+
+impl MethodOptions {
+    /// The settings that are asked for, with the memory budget of [`Settings::default`].
+    pub fn settings(&self) -> Settings {
+        Settings {
+            method: match self.method {
+                MethodName::IgosPlus => Method::IgosPlus,
+                MethodName::IgosPlusPlus => Method::IgosPlusPlus,
+            },
+            optimizer: match self.optimizer {
+                OptimizerName::Nag => OptimizerKind::Nag,
+                OptimizerName::Ls => OptimizerKind::LineSearch,
+            },
+            baseline: match self.baseline {
+                BaselineName::Blur => Baseline::Blur,
+                BaselineName::Zero => Baseline::Zero,
+                BaselineName::Noise => Baseline::Noise,
+            },
+            mask_size: self.mask_size,
+            steps: self.steps,
+            iterations: self.iterations,
+            l1: self.l1,
+            l2: self.l2,
+            l3: self.l3,
+            gamma: self.gamma,
+            momentum: self.momentum,
+            lr: self.lr,
+            noise: self.noise,
+            seed: self.seed,
+            threshold: self.threshold,
+            max_new_tokens: self.max_new_tokens,
+            curves: !self.no_curves,
+            ..Settings::default()
+        }
+    }
+}
+
+/// The settings that both groups of options ask for; without a budget, that of [`Settings::default`].
 pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
+    let settings = method.settings();
     Settings {
-        method: match method.method {
-            MethodName::IgosPlus => Method::IgosPlus,
-            MethodName::IgosPlusPlus => Method::IgosPlusPlus,
-        },
-        optimizer: match method.optimizer {
-            OptimizerName::Nag => OptimizerKind::Nag,
-            OptimizerName::Ls => OptimizerKind::LineSearch,
-        },
-        baseline: match method.baseline {
-            BaselineName::Blur => Baseline::Blur,
-            BaselineName::Zero => Baseline::Zero,
-            BaselineName::Noise => Baseline::Noise,
-        },
-        mask_size: method.mask_size,
-        steps: method.steps,
-        iterations: method.iterations,
-        l1: method.l1,
-        l2: method.l2,
-        l3: method.l3,
-        gamma: method.gamma,
-        momentum: method.momentum,
-        lr: method.lr,
-        noise: method.noise,
-        seed: method.seed,
-        threshold: method.threshold,
-        max_new_tokens: method.max_new_tokens,
-        curves: !method.no_curves,
-        memory_budget: usize::try_from(machine.memory_budget.as_u64()).unwrap_or(usize::MAX),
+        memory_budget: machine.budget().unwrap_or(settings.memory_budget),
+        ..settings
     }
 }

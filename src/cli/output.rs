@@ -8,6 +8,25 @@ use tempfile::NamedTempFile;
 
 use super::error::CliError;
 
+/// Writes one file whole, or not at all.
+///
+/// # Errors
+/// [`CliError::Write`].
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let failed = |reason: String| CliError::Write {
+        path: path.display().to_string(),
+        reason,
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = written(folder, bytes).map_err(|e| failed(e.to_string()))?;
+    file.persist(path)
+        .map(|_| ())
+        .map_err(|e| failed(e.error.to_string()))
+}
+
 /// A folder to write to. What was made for a run that fails is taken away again.
 pub(super) struct OutputFolder {
     path: PathBuf,
@@ -47,21 +66,12 @@ impl OutputFolder {
             path: self.path.join(name).display().to_string(),
             reason,
         };
-        let mut written = Vec::with_capacity(files.len());
+        let mut temporary = Vec::with_capacity(files.len());
         for (name, bytes) in files {
-            let write = || {
-                let mut file = NamedTempFile::new_in(&self.path)?;
-                file.write_all(bytes)?;
-                file.as_file().sync_all()?;
-                readable_as_others(&file)?;
-                Ok(file)
-            };
-            written.push((
-                name,
-                write().map_err(|e: std::io::Error| failed(name, e.to_string()))?,
-            ));
+            let file = written(&self.path, bytes).map_err(|e| failed(name, e.to_string()))?;
+            temporary.push((name, file));
         }
-        for (name, file) in written {
+        for (name, file) in temporary {
             file.persist(self.path.join(name))
                 .map_err(|e| failed(name, e.error.to_string()))?;
         }
@@ -79,6 +89,15 @@ impl OutputFolder {
         self.made.clear();
         Ok(())
     }
+}
+
+/// Bytes in a file of a temporary name, on the disk, as readable as a result.
+fn written(folder: &Path, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    readable_as_others(&file)?;
+    Ok(file)
 }
 
 /// Temporary files are private; results are as readable as the folder that they lie in.

@@ -26,6 +26,7 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "model": context.model.name(),
         "family": context.model.family(),
         "device": context.model.device(),
+        "dtype": context.model.dtype(),
         "image": {
             "path": context.image.to_string_lossy(),
             "width": context.picture.width(),

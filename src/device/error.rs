@@ -24,6 +24,45 @@ pub enum DeviceError {
         /// The table's length.
         limit: usize,
     },
+    /// A device that is not there or cannot be used.
+    #[error("{device}: {reason}")]
+    Unavailable {
+        /// The device, as a user would type it.
+        device: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The driver of a GPU reported an error.
+    #[error("{operation}: {reason}")]
+    Driver {
+        /// What was being done.
+        operation: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The memory of a GPU is exhausted.
+    #[error(
+        "GPU memory: expected room for {bytes} bytes more, found none beside the {held} bytes that foveate holds"
+    )]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Bytes that foveate holds already.
+        held: usize,
+    },
+    /// Something that the CPU device can do and this one cannot.
+    #[error("{operation}: expected {expected}, found {found}; use --device cpu")]
+    Unsupported {
+        /// The operation.
+        operation: &'static str,
+        /// What the device's kernels can do.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+    /// Memory or a table was missing while operations were recorded; they are done without recording then.
+    #[error("operations could not be recorded: memory or a table was missing")]
+    Starved,
     /// The worker threads could not be started.
     #[error("could not start {threads} worker threads: {reason}")]
     Threads {

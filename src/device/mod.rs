@@ -7,7 +7,9 @@
 //! sequence by sequence. `dy` is the gradient with respect to `y`. An `onto` argument is added to the result, which
 //! saves the sum of two branches its own pass. Sizes that do not fit are [`DeviceError::Shape`].
 
+mod contract;
 pub mod cpu;
+pub mod cuda;
 mod error;
 mod real;
 mod shapes;
@@ -34,9 +36,23 @@ pub trait Device: Send + Sync + 'static {
     type Weight: Send + Sync;
     /// Two pictures as patches, and how their view samples a mask.
     type Pictures: Send + Sync;
+    /// Masks and the blends that look through them, where `blend` and its vjp read them.
+    type Batch: Send + Sync;
+    /// One S x S gradient per mask, summed over batches.
+    type Gradients: Send + Sync;
+    /// One weight per row of a score.
+    type Weights: Send + Sync;
+    /// Log-probabilities, one per row.
+    type Values: Send + Sync;
+    /// What `log_probability_vjp` wants of `log_probability`.
+    type Logits: Send + Sync;
+    /// A sequence of operations that is done again and again, and the handles of its results.
+    type Recording<T: Send + Sync>: Default + Send + Sync;
 
     /// The device's name, as a user would type it (`cpu`).
     fn name(&self) -> String;
+    /// How it stores activations, as a user would type it (`f32`).
+    fn dtype(&self) -> &'static str;
     /// Bytes of one activation element.
     fn element_bytes(&self) -> usize;
     /// Rows of activations beyond which a larger batch is no faster.
@@ -44,6 +60,8 @@ pub trait Device: Send + Sync + 'static {
     /// Bytes that operations need beside their inputs and outputs, for matrices of up to `rows x columns`.
     fn scratch_bytes(&self, rows: usize, columns: usize) -> usize;
 
+    /// A budget for activations that suits the device, in bytes, once a model's weights are where they belong.
+    fn memory_budget(&self) -> usize;
     /// Memory of matrices no longer in use is kept for the next ones, but given back before `bytes` are exceeded.
     fn limit_memory(&self, bytes: usize);
 
@@ -55,6 +73,30 @@ pub trait Device: Send + Sync + 'static {
     fn weight(&self, tensor: &Tensor) -> Result<Self::Weight>;
     /// Whether every element is finite.
     fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
+    /// The factor on gradients that keeps them within the range of the device's storage type. The caller multiplies the
+    /// weights of a score by it and divides the gradients.
+    fn gradient_scale(&self) -> f64 {
+        1.0
+    }
+    /// Whether repeating the same work is much cheaper than doing as much other work: batches are filled up to one size then.
+    fn prefers_one_shape(&self) -> bool {
+        false
+    }
+    /// Does `work`, or what it did the times before. A device may record the operations of `work` and repeat them without
+    /// calling it, so with one `recording` it must be the same operations on operands at the same places: what changes
+    /// between calls goes through [`Device::restage`] and [`Device::reweigh`]. The contents behind the returned handles are
+    /// those of the last call.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    fn replay<'r, T, E>(
+        &self,
+        recording: &'r mut Self::Recording<T>,
+        work: impl FnMut() -> std::result::Result<T, E>,
+    ) -> std::result::Result<&'r T, E>
+    where
+        T: Send + Sync,
+        E: From<DeviceError>;
 
     // blend
 
@@ -68,26 +110,41 @@ pub trait Device: Send + Sync + 'static {
         patch: usize,
         mask_size: usize,
     ) -> Result<Self::Pictures>;
-    /// The patch matrix of every blend: `[blends * patches, 3 * patch * patch]`, columns ordered channel, row, column.
-    ///
-    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
-    /// `b * w + x * (1 - w)` (reveal), plus noise.
-    fn blend(
+    /// Puts masks and blends on the device.
+    fn stage(
         &self,
         pictures: &Self::Pictures,
         masks: Masks,
         blends: &[Blend],
-    ) -> Result<Self::Matrix>;
+    ) -> Result<Self::Batch>;
+    /// Puts other masks and blends, as many as before, in the place of a batch's.
+    fn restage(
+        &self,
+        pictures: &Self::Pictures,
+        batch: &mut Self::Batch,
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<()>;
+    /// The patch matrix of every blend: `[blends * patches, 3 * patch * patch]`, columns ordered channel, row, column.
+    ///
+    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
+    /// `b * w + x * (1 - w)` (reveal), plus noise.
+    fn blend(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix>;
+    /// Gradients of `masks` masks, zero.
+    fn gradients(&self, pictures: &Self::Pictures, masks: usize) -> Result<Self::Gradients>;
+    /// Sets gradients to zero.
+    fn clear(&self, gradients: &mut Self::Gradients) -> Result<()>;
     /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches. Each blend is summed on its
     /// own and the sums are added in the order of the blends, so how a batch was cut does not show.
     fn blend_vjp(
         &self,
         pictures: &Self::Pictures,
-        masks: Masks,
-        blends: &[Blend],
+        batch: &Self::Batch,
         dy: &Self::Matrix,
-        gradients: &mut [Vec<f64>],
+        gradients: &mut Self::Gradients,
     ) -> Result<()>;
+    /// The gradients, mask by mask.
+    fn read_gradients(&self, gradients: &Self::Gradients) -> Result<Vec<Vec<f64>>>;
 
     // gemm
 
@@ -106,6 +163,67 @@ pub trait Device: Send + Sync + 'static {
         weight: &Self::Weight,
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
+
+    /// A linear layer and its activation: `h = x W^T + bias` and `f(h)`.
+    fn linear_activation(
+        &self,
+        kind: Activation,
+        x: &Self::Matrix,
+        weight: &Self::Weight,
+        bias: Option<&Self::Matrix>,
+    ) -> Result<(Self::Matrix, Self::Matrix)> {
+        let h = self.linear(x, weight, bias, None)?;
+        let y = self.activation(kind, &h)?;
+        Ok((h, y))
+    }
+    /// The gradient of h where `y = linear(f(h))`: `(dy W) * f'(h)`.
+    fn linear_vjp_activation(
+        &self,
+        kind: Activation,
+        dy: &Self::Matrix,
+        weight: &Self::Weight,
+        h: &Self::Matrix,
+    ) -> Result<Self::Matrix> {
+        self.activation_vjp(kind, h, self.linear_vjp(dy, weight, None)?)
+    }
+    /// A linear layer multiplied by a gate's activation: `up = x W^T + bias` and `f(gate) * up`.
+    fn linear_gate(
+        &self,
+        kind: Activation,
+        gate: &Self::Matrix,
+        x: &Self::Matrix,
+        weight: &Self::Weight,
+        bias: Option<&Self::Matrix>,
+    ) -> Result<(Self::Matrix, Self::Matrix)> {
+        let up = self.linear(x, weight, bias, None)?;
+        let y = self.gate(kind, gate, &up)?;
+        Ok((up, y))
+    }
+    /// The gradients of gate and up where `y = linear(f(gate) * up)`.
+    fn linear_vjp_gate(
+        &self,
+        kind: Activation,
+        dy: &Self::Matrix,
+        weight: &Self::Weight,
+        gate: &Self::Matrix,
+        up: &Self::Matrix,
+    ) -> Result<(Self::Matrix, Self::Matrix)> {
+        self.gate_vjp(kind, gate, up, self.linear_vjp(dy, weight, None)?)
+    }
+    /// A linear layer whose output is turned by [`Device::rope`].
+    fn linear_rope(
+        &self,
+        x: &Self::Matrix,
+        weight: &Self::Weight,
+        bias: Option<&Self::Matrix>,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+    ) -> Result<Self::Matrix> {
+        let mut y = self.linear(x, weight, bias, None)?;
+        self.rope(&mut y, head_dim, frequencies, positions, false)?;
+        Ok(y)
+    }
 
     // attention
 
@@ -238,22 +356,31 @@ pub trait Device: Send + Sync + 'static {
 
     // logprob
 
-    /// Log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or better. Returns it and the logits,
-    /// which `log_probability_vjp` wants.
+    /// Weights to the device, one per row of a score.
+    fn weigh(&self, weights: &[f64]) -> Result<Self::Weights>;
+    /// Puts other weights, as many as before, in the place of these.
+    fn reweigh(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()>;
+    /// Log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or better.
     fn log_probability(
         &self,
         x: &Self::Matrix,
         head: &Self::Weight,
         targets: &[u32],
-    ) -> Result<(Vec<f64>, Self::Matrix)>;
+    ) -> Result<(Self::Values, Self::Logits)>;
+    /// Log-probabilities from the device.
+    fn values(&self, values: &Self::Values) -> Result<Vec<f64>>;
     /// `dx` for `sum over rows of weights[row] * log_probability[row]`.
     fn log_probability_vjp(
         &self,
-        logits: Self::Matrix,
+        logits: Self::Logits,
         head: &Self::Weight,
         targets: &[u32],
-        weights: &[f64],
+        weights: &Self::Weights,
     ) -> Result<Self::Matrix>;
+    /// `x W^T` row by row, in f32 or better.
+    fn logits(&self, x: &Self::Matrix, head: &Self::Weight) -> Result<Vec<Self::Host>> {
+        self.download(&self.linear(x, head, None, None)?)
+    }
 }
 
 /// The size of a matrix on a device.

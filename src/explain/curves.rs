@@ -9,9 +9,9 @@ use crate::lvlm::Session;
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
 pub const LEAST_RANGE: f64 = 0.01;
 /// Groups that the cells are cut into.
-const GROUPS: usize = 50;
-/// Masks that are held at a time.
-const HELD: usize = 16;
+pub(crate) const GROUPS: usize = 50;
+/// Masks that are held at a time, each for deletion and for insertion.
+pub(crate) const HELD: usize = 16;
 
 /// Mean probability of the key tokens while the most needed cells are removed from the picture, or revealed in the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize)]

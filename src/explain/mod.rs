@@ -17,6 +17,7 @@ mod settings;
 mod tests;
 
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
+pub(crate) use curves::{GROUPS, HELD};
 pub use error::ExplainError;
 pub use explainer::{AnswerToken, Cost, Explanation, Progress, Request, Silent, Stage, explain};
 pub use igos::{Iteration, igos};

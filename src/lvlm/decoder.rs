@@ -14,7 +14,6 @@ pub(super) struct Decoder<D: Device> {
     pub stack: Stack<D>,
     norm: Norm<D>,
     head: D::Weight,
-    pub hidden: usize,
     pub vocabulary: usize,
     pub max_positions: usize,
 }
@@ -27,7 +26,7 @@ pub(super) struct DecoderKept<D: Device> {
     stack: Kept<D>,
     last: D::Matrix,
     statistics: D::Matrix,
-    logits: D::Matrix,
+    logits: D::Logits,
 }
 
 /// The rows of a batch: `length` per sequence, and those whose output is wanted.
@@ -89,7 +88,6 @@ impl<D: Device> Decoder<D> {
                         down: mlp("down_proj", hidden, llama.intermediate)?,
                         activation: llama.activation,
                     },
-                    intermediate: llama.intermediate,
                 })
             })
             .collect::<Result<_>>()?;
@@ -107,7 +105,6 @@ impl<D: Device> Decoder<D> {
             },
             norm: loader.rms_norm(&format!("{prefix}norm"), hidden, eps)?,
             head: loader.weight(head, &[llama.vocab, hidden])?,
-            hidden,
             vocabulary: llama.vocab,
             max_positions: llama.max_positions,
         })
@@ -193,7 +190,7 @@ impl<D: Device> Decoder<D> {
     pub fn last_logits(&self, device: &D, x: &D::Matrix) -> Result<Vec<D::Host>> {
         let last = device.mix_rows(x, &RowMap::select(x.rows(), [Some(x.rows() - 1)]), None)?;
         let (h, _) = self.norm.forward(device, &last)?;
-        Ok(device.download(&device.linear(&h, &self.head, None, None)?)?)
+        Ok(device.logits(&h, &self.head)?)
     }
 
     fn sequence<'a>(&'a self, rows: &Rows<'a, D>, layer: usize) -> Sequence<'a, D> {
@@ -217,7 +214,7 @@ impl<D: Device> Decoder<D> {
         rows: &Rows<D>,
         targets: &[u32],
         keep: Keep,
-    ) -> Result<(Vec<f64>, DecoderKept<D>)> {
+    ) -> Result<(D::Values, DecoderKept<D>)> {
         let (last, stack) =
             self.stack
                 .forward(device, x, |i| self.sequence(rows, i), keep, false)?;
@@ -241,7 +238,7 @@ impl<D: Device> Decoder<D> {
         kept: DecoderKept<D>,
         rows: &Rows<D>,
         targets: &[u32],
-        weights: &[f64],
+        weights: &D::Weights,
     ) -> Result<D::Matrix> {
         let dh = device.log_probability_vjp(kept.logits, &self.head, targets, weights)?;
         let dx = self

@@ -34,14 +34,29 @@ pub fn demo_checkpoint() -> std::result::Result<Checkpoint, CheckpointError> {
     Checkpoint::embedded("built-in demo model", &DEMO)
 }
 
+/// The checkpoint in a folder, or that of the built-in demo model without one.
+///
+/// # Errors
+/// Everything that can be wrong with a checkpoint; see [`CheckpointError`].
+pub fn checkpoint(folder: Option<&Path>) -> std::result::Result<Checkpoint, CheckpointError> {
+    match folder {
+        Some(folder) => Checkpoint::open(folder),
+        None => demo_checkpoint(),
+    }
+}
+
+/// The model of a checkpoint.
+///
+/// # Errors
+/// A tensor that is missing or has another shape than the config says; what the device reports.
+pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+    Ok(Box::new(Llava::load(checkpoint, device)?))
+}
+
 /// The model in a checkpoint folder, or the built-in demo model without one.
 ///
 /// # Errors
 /// Everything that can be wrong with a checkpoint; see [`CheckpointError`].
 pub fn open<D: Device>(folder: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
-    let checkpoint = match folder {
-        Some(folder) => Checkpoint::open(folder)?,
-        None => demo_checkpoint()?,
-    };
-    Ok(Box::new(Llava::load(checkpoint, device)?))
+    load(checkpoint(folder)?, device)
 }

@@ -75,6 +75,14 @@ pub enum LvlmError {
         /// Number of weights.
         found: usize,
     },
+    /// A gradient beyond the range of the numbers it is computed in.
+    #[error(
+        "gradient of the mask: expected finite numbers, found infinity or NaN in {dtype}; bf16 has a wider range than f16"
+    )]
+    Gradient {
+        /// How the device stores activations.
+        dtype: &'static str,
+    },
     /// An answer without tokens.
     #[error("answer: expected at least one token, found none")]
     EmptyAnswer,

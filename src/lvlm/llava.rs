@@ -1,5 +1,9 @@
 //! LLaVA-1.5: one CLIP encoder at one resolution, a two-layer projector, a Llama decoder.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::decoder::{Decoder, DecoderKept, Prefix, Rows};
 use super::encoder::{Clip, ClipKept};
 use super::load::Loader;
@@ -99,6 +103,14 @@ impl<D: Device> Lvlm for Llava<D> {
         self.device.name()
     }
 
+    fn dtype(&self) -> &'static str {
+        self.device.dtype()
+    }
+
+    fn memory_budget(&self) -> usize {
+        self.device.memory_budget()
+    }
+
     fn tokenizer(&self) -> &Tokenizer {
         &self.checkpoint.tokenizer
     }
@@ -176,6 +188,7 @@ impl<D: Device> Lvlm for Llava<D> {
             after,
             answer: Vec::new(),
             options,
+            work: RefCell::default(),
         };
         // Too small a budget is better said now than after the answer.
         session.plan(1, &[0])?;
@@ -198,6 +211,53 @@ struct LlavaSession<'a, D: Device> {
     after: Vec<u32>,
     answer: Vec<u32>,
     options: SessionOptions,
+    work: RefCell<Work<D>>,
+}
+
+/// What evaluations of one answer keep between them.
+struct Work<D: Device> {
+    prepared: HashMap<Shape, Prepared<D>>,
+    /// By number of masks.
+    gradients: HashMap<usize, D::Gradients>,
+}
+
+impl<D: Device> Default for Work<D> {
+    fn default() -> Self {
+        Work {
+            prepared: HashMap::new(),
+            gradients: HashMap::new(),
+        }
+    }
+}
+
+/// What must be the same for two batches to do the same operations.
+#[derive(PartialEq, Eq, Hash)]
+struct Shape {
+    tokens: Vec<usize>,
+    blends: usize,
+    masks: usize,
+    keep: Keep,
+}
+
+impl Shape {
+    fn new(tokens: &[usize], blends: usize, masks: Masks, keep: Keep) -> Shape {
+        Shape {
+            tokens: tokens.to_vec(),
+            blends,
+            masks: masks.values.len(),
+            keep,
+        }
+    }
+}
+
+/// What batches of one shape share.
+struct Prepared<D: Device> {
+    layout: Layout<D>,
+    batch: D::Batch,
+    weights: D::Weights,
+    recording: D::Recording<D::Values>,
+    /// The most that its activations take.
+    bytes: usize,
 }
 
 /// What a forward pass through the whole model kept.
@@ -273,25 +333,22 @@ impl<D: Device> LlavaSession<'_, D> {
     fn forward(
         &self,
         layout: &Layout<D>,
-        masks: Masks,
-        blends: &[Blend],
+        batch: &D::Batch,
+        blends: usize,
         keep: Keep,
-    ) -> Result<(Vec<f64>, ModelKept<D>)> {
+    ) -> Result<(D::Values, ModelKept<D>)> {
         let device = &self.model.device;
-        let patches = device.blend(&self.pictures, masks, blends)?;
+        let patches = device.blend(&self.pictures, batch)?;
         let (image, encoder, projector) = self.model.see(&patches, keep, false)?;
         drop(patches);
         let x = device.mix_rows(&image, &layout.place, Some(&layout.text))?;
         drop(image);
-        let targets = layout.targets.repeat(blends.len());
-        let rows = self.rows(layout, blends.len());
+        let targets = layout.targets.repeat(blends);
+        let rows = self.rows(layout, blends);
         let (values, decoder) = self
             .model
             .decoder
             .forward(device, x, &rows, &targets, keep)?;
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.diagnose(&device.blend(&self.pictures, masks, blends)?));
-        }
         Ok((
             values,
             ModelKept {
@@ -300,6 +357,22 @@ impl<D: Device> LlavaSession<'_, D> {
                 decoder,
             },
         ))
+    }
+
+    /// The values of a batch, blend by blend, if they are finite.
+    fn read(
+        &self,
+        layout: &Layout<D>,
+        batch: &D::Batch,
+        values: &D::Values,
+    ) -> Result<LogProbabilities> {
+        let device = &self.model.device;
+        let values = device.values(values)?;
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(self.diagnose(&device.blend(&self.pictures, batch)?));
+        }
+        let tokens = layout.targets.len().max(1);
+        Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
     }
 
     /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
@@ -332,11 +405,11 @@ impl<D: Device> LlavaSession<'_, D> {
     fn forward_and_vjp(
         &self,
         layout: &Layout<D>,
-        masks: Masks,
-        blends: &[Blend],
-        weights: &[f64],
+        batch: &D::Batch,
+        blends: usize,
+        weights: &D::Weights,
         keep: Keep,
-    ) -> Result<(Vec<f64>, D::Matrix)> {
+    ) -> Result<(D::Values, D::Matrix)> {
         let (model, device) = (self.model, &self.model.device);
         let (
             values,
@@ -345,23 +418,72 @@ impl<D: Device> LlavaSession<'_, D> {
                 projector,
                 decoder,
             },
-        ) = self.forward(layout, masks, blends, keep)?;
-        let targets = layout.targets.repeat(blends.len());
-        let weights: Vec<f64> = weights
-            .iter()
-            .flat_map(|&w| vec![w; layout.targets.len()])
-            .collect();
+        ) = self.forward(layout, batch, blends, keep)?;
+        let targets = layout.targets.repeat(blends);
         let dx = model.decoder.vjp(
             device,
             decoder,
-            &self.rows(layout, blends.len()),
+            &self.rows(layout, blends),
             &targets,
-            &weights,
+            weights,
         )?;
         let d_image = device.mix_rows_vjp(&dx, &layout.place, None)?;
         drop(dx);
         let d_features = model.projector.vjp(device, projector, &d_image)?;
         Ok((values, model.encoder.vjp(device, encoder, &d_features)?))
+    }
+
+    /// One weight per row of the score: each blend's, scaled for the device, for every token.
+    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
+        let scale = self.model.device.gradient_scale();
+        let each = weights.iter().map(|w| w * scale);
+        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
+    }
+
+    /// A path's last batch, filled up to the size of the others with blends of weight 0 where the device prefers one shape.
+    fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
+        let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
+        if let (true, Some(&last)) = (self.model.device.prefers_one_shape(), blends.last()) {
+            let weighed = !weights.is_empty();
+            blends.resize(batch.max(blends.len()), last);
+            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
+        }
+        (blends, weights)
+    }
+
+    /// What batches of this shape share, made the first time.
+    fn prepared<'p>(
+        &self,
+        all: &'p mut HashMap<Shape, Prepared<D>>,
+        shape: Shape,
+        bytes: usize,
+        (masks, blends, weights): (Masks, &[Blend], &[f64]),
+    ) -> Result<&'p mut Prepared<D>> {
+        let device = &self.model.device;
+        let weights = self.row_weights(weights, shape.tokens.len());
+        // What is prepared holds its memory: at most the budget, all shapes together.
+        let held: usize = all.values().map(|p| p.bytes).sum();
+        if !all.contains_key(&shape) && held + bytes > self.options.memory_budget {
+            all.clear();
+        }
+        Ok(match all.entry(shape) {
+            Entry::Occupied(entry) => {
+                let prepared = entry.into_mut();
+                device.restage(&self.pictures, &mut prepared.batch, masks, blends)?;
+                device.reweigh(&mut prepared.weights, &weights)?;
+                prepared
+            }
+            Entry::Vacant(entry) => {
+                let layout = self.layout(&entry.key().tokens)?;
+                entry.insert(Prepared {
+                    layout,
+                    batch: device.stage(&self.pictures, masks, blends)?,
+                    weights: device.weigh(&weights)?,
+                    recording: D::Recording::default(),
+                    bytes,
+                })
+            }
+        })
     }
 
     fn rows<'b>(&'b self, layout: &'b Layout<D>, batch: usize) -> Rows<'b, D> {
@@ -374,45 +496,14 @@ impl<D: Device> LlavaSession<'_, D> {
     }
 
     fn sizes(&self, tokens: &[usize]) -> Sizes {
-        let model = self.model;
-        let (device, encoder, decoder) = (&model.device, &model.encoder, &model.decoder);
-        let element = device.element_bytes();
-        let length = self.first_row() + 1 + tokens.iter().copied().max().unwrap_or(0);
-        let stack = |rows: usize, columns: usize, blocks: &[crate::nn::Block<D>]| {
-            let saved = blocks.first().map_or(0, |b| b.saved_elements(columns));
-            let working = blocks.first().map_or(0, |b| b.working_elements(columns));
-            let widest = blocks.first().map_or(columns, |b| b.widest(columns));
-            let inputs = rows * (columns * blocks.len() + saved + working);
-            (
-                rows * (saved * blocks.len() + working),
-                inputs,
-                rows * (saved + working),
-                rows * widest,
-            )
-        };
-        let vision = stack(encoder.tokens(), encoder.hidden, &encoder.stack.blocks);
-        let text = stack(length, decoder.hidden, &decoder.stack.blocks);
-        let ends = 2 * self.x.len()
-            + 3 * encoder.tokens() * encoder.hidden
-            + 3 * model.image_tokens() * decoder.hidden
-            + 3 * length * decoder.hidden
-            + tokens.len() * (4 * decoder.hidden + 2 * decoder.vocabulary);
-        // The packed operand of a product is as large as the widest matrix.
-        let packed = vision.3.max(text.3).max(self.x.len());
-        let each = |vision: usize, text: usize| element * (vision + text + ends + packed);
-        let kv: usize = self
-            .prefix
-            .iter()
-            .map(|p| 2 * p.key.rows() * p.key.columns())
-            .sum();
-        Sizes {
-            fixed: element * (2 * self.x.len() + kv + length * decoder.hidden)
-                + device.scratch_bytes(0, 0),
-            everything: each(vision.0, text.0),
-            inputs: each(vision.1, text.1),
-            nothing: each(vision.2, text.2),
-            rows: encoder.tokens().max(length),
-        }
+        let device = &self.model.device;
+        Sizes::of(
+            &self.model.checkpoint.config,
+            (self.prefix_length(), self.after.len()),
+            tokens,
+            device.element_bytes(),
+            device.scratch_bytes(0, 0),
+        )
     }
 
     fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
@@ -436,14 +527,12 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         let (model, device) = (self.model, &self.model.device);
         let size = self.options.mask_size;
         let ones = [vec![1.0; size * size]];
-        let patches = device.blend(
-            &self.pictures,
-            Masks {
-                size,
-                values: &ones,
-            },
-            &[WHOLE_PICTURE],
-        )?;
+        let masks = Masks {
+            size,
+            values: &ones,
+        };
+        let batch = device.stage(&self.pictures, masks, &[WHOLE_PICTURE])?;
+        let patches = device.blend(&self.pictures, &batch)?;
         let (image, ..) = model.see(&patches, Keep::Nothing, false)?;
         let (place, text) = self.place(&self.after)?;
         let room = model
@@ -511,6 +600,7 @@ impl<D: Device> Session for LlavaSession<'_, D> {
             return Err(LvlmError::TooLong { limit, found });
         }
         self.answer = answer.to_vec();
+        self.work.borrow_mut().prepared.clear();
         Ok(())
     }
 
@@ -521,13 +611,29 @@ impl<D: Device> Session for LlavaSession<'_, D> {
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
     ) -> Result<LogProbabilities> {
-        let layout = self.layout(tokens)?;
         let plan = self.decide(blends.len(), tokens, false)?;
+        let device = &self.model.device;
+        let mut work = self.work.borrow_mut();
         let mut values = Vec::with_capacity(blends.len());
-        for blends in blends.chunks(plan.batch) {
-            let (batch, ..) = self.forward(&layout, masks, blends, Keep::Nothing)?;
-            values.extend(batch.chunks(tokens.len().max(1)).map(<[f64]>::to_vec));
-            evaluated(blends.len());
+        for chunk in blends.chunks(plan.batch) {
+            let (blends, _) = self.filled(chunk, &[], plan.batch);
+            let (count, blends) = (blends.len(), &blends[..]);
+            let shape = Shape::new(tokens, count, masks, Keep::Nothing);
+            let prepared =
+                self.prepared(&mut work.prepared, shape, plan.bytes, (masks, blends, &[]))?;
+            let Prepared {
+                layout,
+                batch,
+                recording,
+                ..
+            } = &mut *prepared;
+            let batch_values = device.replay(recording, || {
+                let (values, _) = self.forward(layout, batch, count, Keep::Nothing)?;
+                Ok::<_, LvlmError>(values)
+            })?;
+            let batch_values = self.read(layout, batch, batch_values)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            evaluated(chunk.len());
         }
         Ok(values)
     }
@@ -546,25 +652,54 @@ impl<D: Device> Session for LlavaSession<'_, D> {
                 found: weights.len(),
             });
         }
-        let layout = self.layout(tokens)?;
         let plan = self.plan(blends.len(), tokens)?;
+        let device = &self.model.device;
+        let mut work = self.work.borrow_mut();
+        let Work {
+            prepared: all,
+            gradients,
+        } = &mut *work;
+        let gradients = match gradients.entry(masks.values.len()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(device.gradients(&self.pictures, masks.values.len())?)
+            }
+        };
+        device.clear(gradients)?;
         let mut values = Vec::with_capacity(blends.len());
-        let mut gradients: Vec<Vec<f64>> =
-            masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
-        for (blends, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
-            let (batch, d_patches) =
-                self.forward_and_vjp(&layout, masks, blends, weights, plan.keep)?;
-            self.model.device.blend_vjp(
-                &self.pictures,
-                masks,
-                blends,
-                &d_patches,
-                &mut gradients,
-            )?;
-            values.extend(batch.chunks(tokens.len().max(1)).map(<[f64]>::to_vec));
-            evaluated(blends.len());
+        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
+            let (blends, weights) = self.filled(chunk, weights, plan.batch);
+            let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
+            let shape = Shape::new(tokens, count, masks, plan.keep);
+            let prepared = self.prepared(all, shape, plan.bytes, (masks, blends, weights))?;
+            let Prepared {
+                layout,
+                batch,
+                weights,
+                recording,
+                ..
+            } = &mut *prepared;
+            let batch_values = device.replay(recording, || {
+                let (values, d_patches) =
+                    self.forward_and_vjp(layout, batch, count, weights, plan.keep)?;
+                device.blend_vjp(&self.pictures, batch, &d_patches, gradients)?;
+                Ok::<_, LvlmError>(values)
+            })?;
+            let batch_values = self.read(layout, batch, batch_values)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            evaluated(chunk.len());
         }
-        Ok((values, gradients))
+        let mut gradients = device.read_gradients(gradients)?;
+        for g in gradients.iter_mut().flatten() {
+            *g /= device.gradient_scale();
+        }
+        if gradients.iter().flatten().all(|g| g.is_finite()) {
+            Ok((values, gradients))
+        } else {
+            Err(LvlmError::Gradient {
+                dtype: device.dtype(),
+            })
+        }
     }
 
     fn pixel_gradient(&self, tokens: &[usize]) -> Result<Vec<f64>> {
@@ -575,9 +710,17 @@ impl<D: Device> Session for LlavaSession<'_, D> {
             size,
             values: &[vec![1.0; size * size]],
         };
-        let (_, d_patches) =
-            self.forward_and_vjp(&layout, masks, &[WHOLE_PICTURE], &[1.0], keep)?;
-        let values = self.model.device.download(&d_patches)?;
+        let device = &self.model.device;
+        let batch = device.stage(&self.pictures, masks, &[WHOLE_PICTURE])?;
+        let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
+        let (values, d_patches) = self.forward_and_vjp(&layout, &batch, 1, &weights, keep)?;
+        self.read(&layout, &batch, &values)?;
+        if !device.is_finite(&d_patches)? {
+            return Err(LvlmError::Gradient {
+                dtype: device.dtype(),
+            });
+        }
+        let values = device.download(&d_patches)?;
         let (h, w, patch) = (
             self.view.height,
             self.view.width,
@@ -588,7 +731,7 @@ impl<D: Device> Session for LlavaSession<'_, D> {
             let (top, left) = (p / (w / patch) * patch, p % (w / patch) * patch);
             for (at, value) in values.iter().enumerate() {
                 let (c, i, j) = (at / (patch * patch), at / patch % patch, at % patch);
-                pixels[(c * h + top + i) * w + left + j] = value.to_f64();
+                pixels[(c * h + top + i) * w + left + j] = value.to_f64() / device.gradient_scale();
             }
         }
         Ok(pixels)

@@ -6,6 +6,7 @@ mod decoder;
 mod demo;
 mod encoder;
 mod error;
+mod estimate;
 mod llava;
 mod load;
 mod plan;
@@ -14,8 +15,9 @@ use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};
 use crate::picture::{Picture, View};
 
-pub use demo::{demo_checkpoint, open};
+pub use demo::{checkpoint, demo_checkpoint, load, open};
 pub use error::LvlmError;
+pub use estimate::{Estimator, Lengths, Parts, Tally};
 pub use llava::Llava;
 pub use plan::Plan;
 
@@ -39,6 +41,10 @@ pub trait Lvlm: Send + Sync {
     fn family(&self) -> &'static str;
     /// Where it runs.
     fn device(&self) -> String;
+    /// How activations are stored there.
+    fn dtype(&self) -> &'static str;
+    /// A budget for activations that suits the device, in bytes.
+    fn memory_budget(&self) -> usize;
     /// Its tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
     /// Renders and tokenises a question about one picture.

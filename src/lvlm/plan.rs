@@ -1,7 +1,8 @@
 //! How a path's batch is cut to fit a memory budget, decided once from sizes.
 
 use super::{LvlmError, Result};
-use crate::nn::Keep;
+use crate::checkpoint::LlavaConfig;
+use crate::nn::{BlockSize, Keep};
 
 /// Bytes of activations, as sizes give them.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,116 @@ pub(super) struct Sizes {
     pub nothing: usize,
     /// Rows of the largest matrix, per blend.
     pub rows: usize,
+}
+
+impl Sizes {
+    /// The sizes for a prompt of `before` text tokens before the picture and `behind` after it, and the answer's tokens
+    /// `tokens`, on a device whose elements have `element` bytes and whose operations want `scratch` bytes.
+    pub fn of(
+        config: &LlavaConfig,
+        (before, behind): (usize, usize),
+        tokens: &[usize],
+        element: usize,
+        scratch: usize,
+    ) -> Sizes {
+        let (vision, text) = (vision_block(config), text_block(config));
+        let (hidden, images) = (text.columns, config.image_tokens());
+        let inside = config.vision.patches() + 1;
+        let length = images + behind + tokens.iter().copied().max().unwrap_or(0);
+        let pixels = config.vision.channels * config.vision.image_size.pow(2);
+        let encoder = Stack {
+            block: vision,
+            layers: config.vision_layers_used(),
+            rows: inside,
+        };
+        let decoder = Stack {
+            block: text,
+            layers: config.text.layers,
+            rows: length,
+        };
+        let ends = 2 * pixels
+            + 3 * inside * vision.columns
+            + 3 * images * hidden
+            + 3 * length * hidden
+            + tokens.len() * (4 * hidden + 2 * config.text.vocab);
+        // The packed operand of a product is as large as the widest matrix.
+        let packed = encoder.widest().max(decoder.widest()).max(pixels);
+        let each =
+            |kept: fn(&Stack) -> usize| element * (kept(&encoder) + kept(&decoder) + ends + packed);
+        let prefix = prefix_bytes(config, before, element);
+        Sizes {
+            fixed: element * (2 * pixels + length * hidden) + prefix + scratch,
+            everything: each(Stack::everything),
+            inputs: each(Stack::inputs),
+            nothing: each(Stack::nothing),
+            rows: inside.max(length),
+        }
+    }
+}
+
+/// Bytes of the keys and values of `before` tokens.
+pub(super) fn prefix_bytes(config: &LlavaConfig, before: usize, element: usize) -> usize {
+    let text = &config.text;
+    element * 2 * text.layers * before * text.kv_heads * text.head_dim
+}
+
+/// The sizes of the vision encoder's blocks.
+pub(super) fn vision_block(config: &LlavaConfig) -> BlockSize {
+    let clip = &config.vision;
+    BlockSize {
+        columns: clip.hidden,
+        heads: clip.heads,
+        kv_heads: clip.heads,
+        head_dim: clip.hidden / clip.heads,
+        intermediate: clip.intermediate,
+        gated: false,
+    }
+}
+
+/// The sizes of the decoder's blocks.
+pub(super) fn text_block(config: &LlavaConfig) -> BlockSize {
+    let llama = &config.text;
+    BlockSize {
+        columns: llama.hidden,
+        heads: llama.heads,
+        kv_heads: llama.kv_heads,
+        head_dim: llama.head_dim,
+        intermediate: llama.intermediate,
+        gated: true,
+    }
+}
+
+/// Blocks one after the other, and the rows of a blend that go through them. All results are elements per blend.
+struct Stack {
+    block: BlockSize,
+    layers: usize,
+    rows: usize,
+}
+
+impl Stack {
+    fn saved(&self) -> usize {
+        self.rows * self.block.saved_elements()
+    }
+
+    fn working(&self) -> usize {
+        self.rows * self.block.working_elements()
+    }
+
+    fn everything(&self) -> usize {
+        self.layers * self.saved() + self.working()
+    }
+
+    fn inputs(&self) -> usize {
+        self.layers * self.rows * self.block.columns + self.saved() + self.working()
+    }
+
+    fn nothing(&self) -> usize {
+        self.saved() + self.working()
+    }
+
+    fn widest(&self) -> usize {
+        self.rows * self.block.widest()
+    }
 }
 
 /// How many blends are computed together, and what is kept of them.

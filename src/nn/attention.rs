@@ -111,17 +111,36 @@ impl<D: Device> Attention<D> {
         }
     }
 
-    fn rotate(
+    /// `layer(x)`, turned where positions are rotary.
+    fn project(
+        &self,
+        device: &D,
+        layer: &Linear<D>,
+        x: &D::Matrix,
+        sequence: &Sequence<D>,
+        places: &[usize],
+    ) -> Result<D::Matrix> {
+        let Some(frequencies) = &self.rope else {
+            return layer.forward(device, x);
+        };
+        let start = sequence.prefix_length();
+        let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
+        let (weight, bias) = (&layer.weight, layer.bias.as_ref());
+        let turned = device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
+        Ok(turned)
+    }
+
+    /// Turns a gradient back.
+    fn rotate_back(
         &self,
         device: &D,
         x: &mut D::Matrix,
         start: usize,
         places: &[usize],
-        inverse: bool,
     ) -> Result<()> {
         if let Some(frequencies) = &self.rope {
             let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
-            device.rope(x, self.head_dim, frequencies, &positions, inverse)?;
+            device.rope(x, self.head_dim, frequencies, &positions, true)?;
         }
         Ok(())
     }
@@ -137,22 +156,16 @@ impl<D: Device> Attention<D> {
         residual: &D::Matrix,
         sequence: &Sequence<D>,
     ) -> Result<(D::Matrix, AttentionSaved<D>)> {
-        let start = sequence.prefix_length();
-        let mut query = match sequence.queries {
-            Some(queries) => self
-                .query
-                .forward(device, &device.mix_rows(x, &queries.map, None)?)?,
-            None => self.query.forward(device, x)?,
+        let query = match sequence.queries {
+            Some(queries) => {
+                let x = device.mix_rows(x, &queries.map, None)?;
+                self.project(device, &self.query, &x, sequence, &queries.places)?
+            }
+            None => self.project(device, &self.query, x, sequence, &sequence.places())?,
         };
-        let (mut key, value) = (self.key.forward(device, x)?, self.value.forward(device, x)?);
-        self.rotate(device, &mut query, start, &sequence.places(), false)?;
-        self.rotate(
-            device,
-            &mut key,
-            start,
-            &(0..sequence.length).collect::<Vec<_>>(),
-            false,
-        )?;
+        let all: Vec<usize> = (0..sequence.length).collect();
+        let key = self.project(device, &self.key, x, sequence, &all)?;
+        let value = self.value.forward(device, x)?;
         let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
         let (mixed, lse) = device.attention(&self.shape(sequence), &query, &key, &value, prefix)?;
         let y = self.output.forward_onto(device, &mixed, residual)?;
@@ -200,14 +213,9 @@ impl<D: Device> Attention<D> {
             &d_mixed,
         )?;
         drop((query, key, value, mixed, lse, d_mixed));
-        self.rotate(device, &mut dq, start, &sequence.places(), true)?;
-        self.rotate(
-            device,
-            &mut dk,
-            start,
-            &(0..sequence.length).collect::<Vec<_>>(),
-            true,
-        )?;
+        self.rotate_back(device, &mut dq, start, &sequence.places())?;
+        let all: Vec<usize> = (0..sequence.length).collect();
+        self.rotate_back(device, &mut dk, start, &all)?;
         let from_queries = self.query.vjp(device, &dq, None)?;
         let from_queries = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&from_queries, &queries.map, None)?,

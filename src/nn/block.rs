@@ -13,8 +13,6 @@ pub struct Block<D: Device> {
     pub mlp_norm: Norm<D>,
     /// The perceptron.
     pub mlp: Mlp<D>,
-    /// Columns inside the perceptron.
-    pub intermediate: usize,
 }
 
 /// What [`Block::forward`] saved beside its input.
@@ -93,27 +91,46 @@ impl<D: Device> Block<D> {
         self.attention_norm
             .vjp(device, x, &attention_statistics, &dh, Some(&through))
     }
+}
 
-    /// Elements that [`Block::forward`] saves per row of x, for x of `columns` columns.
-    pub fn saved_elements(&self, columns: usize) -> usize {
-        let a = &self.attention;
-        let attention = 2 * a.heads * a.head_dim + 2 * a.kv_heads * a.head_dim + a.heads;
+/// The sizes of a block, from which the memory of its activations follows.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockSize {
+    /// Columns of its input and output.
+    pub columns: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads.
+    pub kv_heads: usize,
+    /// Size of a head.
+    pub head_dim: usize,
+    /// Columns inside the perceptron.
+    pub intermediate: usize,
+    /// Whether the perceptron is [`Mlp::Gated`].
+    pub gated: bool,
+}
+
+impl BlockSize {
+    /// Elements that [`Block::forward`] saves per row of its input, the input included.
+    pub fn saved_elements(&self) -> usize {
+        let attention =
+            2 * self.heads * self.head_dim + 2 * self.kv_heads * self.head_dim + self.heads;
+        let inside = if self.gated { 2 } else { 1 } * self.intermediate;
         // x itself, mid, and two pairs of statistics.
-        2 * columns + 4 + attention + self.mlp.elements(self.intermediate)
+        2 * self.columns + 4 + attention + inside
     }
 
     /// The most elements that forward and vjp hold per row beside what is saved.
-    pub fn working_elements(&self, columns: usize) -> usize {
-        let a = &self.attention;
-        let attention = (2 * a.heads + 2 * a.kv_heads) * a.head_dim;
+    pub fn working_elements(&self) -> usize {
+        let attention = (2 * self.heads + 2 * self.kv_heads) * self.head_dim;
         // Gradients of a perceptron's inside, or of attention's operands, with a few matrices of x's own size.
-        5 * columns + attention.max(3 * self.intermediate)
+        5 * self.columns + attention.max(3 * self.intermediate)
     }
 
-    /// Elements of a matrix that the block makes, per row, at most.
-    pub fn widest(&self, columns: usize) -> usize {
-        columns
+    /// Elements of the widest matrix that the block makes, per row.
+    pub fn widest(&self) -> usize {
+        self.columns
             .max(self.intermediate)
-            .max(self.attention.heads * self.attention.head_dim)
+            .max(self.heads * self.head_dim)
     }
 }

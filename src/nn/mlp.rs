@@ -56,8 +56,8 @@ impl<D: Device> Mlp<D> {
                 second,
                 activation,
             } => {
-                let h = first.forward(device, x)?;
-                let a = device.activation(*activation, &h)?;
+                let (weight, bias) = (&first.weight, first.bias.as_ref());
+                let (h, a) = device.linear_activation(*activation, x, weight, bias)?;
                 Ok((last(second, &a)?, MlpSaved::Plain(h)))
             }
             Mlp::Gated {
@@ -66,8 +66,9 @@ impl<D: Device> Mlp<D> {
                 down,
                 activation,
             } => {
-                let (g, u) = (gate.forward(device, x)?, up.forward(device, x)?);
-                let a = device.gate(*activation, &g, &u)?;
+                let g = gate.forward(device, x)?;
+                let (weight, bias) = (&up.weight, up.bias.as_ref());
+                let (u, a) = device.linear_gate(*activation, &g, x, weight, bias)?;
                 Ok((last(down, &a)?, MlpSaved::Gated(g, u)))
             }
         }
@@ -90,8 +91,7 @@ impl<D: Device> Mlp<D> {
                 },
                 MlpSaved::Plain(h),
             ) => {
-                let da = second.vjp(device, dy, None)?;
-                let dh = device.activation_vjp(*activation, &h, da)?;
+                let dh = device.linear_vjp_activation(*activation, dy, &second.weight, &h)?;
                 first.vjp(device, &dh, None)
             }
             (
@@ -103,21 +103,12 @@ impl<D: Device> Mlp<D> {
                 },
                 MlpSaved::Gated(g, u),
             ) => {
-                let da = down.vjp(device, dy, None)?;
-                let (dg, du) = device.gate_vjp(*activation, &g, &u, da)?;
+                let (dg, du) = device.linear_vjp_gate(*activation, dy, &down.weight, &g, &u)?;
                 drop((g, u));
                 let dx = gate.vjp(device, &dg, None)?;
                 up.vjp(device, &du, Some(&dx))
             }
             _ => unreachable!("a perceptron's vjp takes what its own forward saved"),
-        }
-    }
-
-    /// Elements saved per row, and elements of the largest intermediate.
-    pub(crate) fn elements(&self, intermediate: usize) -> usize {
-        match self {
-            Mlp::Plain { .. } => intermediate,
-            Mlp::Gated { .. } => 2 * intermediate,
         }
     }
 }

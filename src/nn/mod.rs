@@ -15,7 +15,7 @@ mod stack;
 mod tests;
 
 pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
-pub use block::{Block, BlockSaved};
+pub use block::{Block, BlockSaved, BlockSize};
 pub use error::{NnError, require_finite};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};

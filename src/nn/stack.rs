@@ -4,7 +4,7 @@ use super::{Block, BlockSaved, Result, Sequence, require_finite};
 use crate::device::Device;
 
 /// What a forward pass keeps for the vjp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// Nothing: there will be no vjp.
     Nothing,

@@ -97,7 +97,6 @@ fn block(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Block<Cpu<f64>> {
         attention: attention(random, d, s),
         mlp_norm: norm(random, d, s.columns, !s.llama),
         mlp: mlp(random, d, s.columns, s.inner, s.llama),
-        intermediate: s.inner,
     }
 }
 

@@ -13,8 +13,8 @@ use super::packing::Operand;
 use super::panels::{Panels, Strided, Target, packed_length};
 use super::simd::vectorize;
 use super::{CpuMatrix, CpuReal};
-use crate::device::error::expect;
-use crate::device::{AttentionShape, DeviceError, Result, Visible};
+use crate::device::contract;
+use crate::device::{AttentionShape, Result};
 
 /// Elements of a block of scores: two blocks stay in the second-level cache.
 const BLOCK: usize = 1 << 15;
@@ -42,7 +42,7 @@ impl<'a, T: CpuReal> Inputs<'a, T> {
         prefix: Option<(&'a CpuMatrix<T>, &'a CpuMatrix<T>)>,
     ) -> Result<Self> {
         let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
-        check(shape, q.shape(), k.shape(), v.shape(), sizes)?;
+        contract::attention(shape, q.shape(), k.shape(), v.shape(), sizes)?;
         Ok(Inputs {
             shape,
             q: &q.values,
@@ -57,57 +57,6 @@ impl<'a, T: CpuReal> Inputs<'a, T> {
 pub(super) struct Saved<'a, T> {
     pub out: &'a [T],
     pub lse: &'a [T],
-}
-
-/// Operand sizes against the shape.
-fn check(
-    s: &AttentionShape,
-    q: (usize, usize),
-    k: (usize, usize),
-    v: (usize, usize),
-    prefix: Option<((usize, usize), (usize, usize))>,
-) -> Result<()> {
-    let size = |rows: (usize, usize), columns: usize| {
-        Some((
-            rows.0.checked_mul(rows.1)?,
-            columns.checked_mul(s.head_dim)?,
-        ))
-    };
-    let own = size((s.batch, s.keys), s.kv_heads);
-    let sizes = size((s.batch, s.queries), s.heads) == Some(q) && own == Some(k) && own == Some(v);
-    let heads = s.kv_heads > 0 && s.heads.is_multiple_of(s.kv_heads) && s.head_dim > 0;
-    let keys = s.queries == 0 || s.keys > 0 || s.prefix > 0;
-    let expected = || format!("sizes of {s:?}, with a key for every query");
-    expect(sizes && heads && keys, "attention", expected, || {
-        format!("q {q:?}, k {k:?}, v {v:?}")
-    })?;
-    let kv_width = k.1;
-    let prefix_fits = match prefix {
-        None => s.prefix == 0,
-        Some((k, v)) => k.0 >= s.prefix && v.0 >= s.prefix && k.1 == kv_width && v.1 == kv_width,
-    };
-    expect(
-        prefix_fits,
-        "attention: prefix",
-        || format!("{} x {kv_width}", s.prefix),
-        || format!("{prefix:?}"),
-    )?;
-    if let Visible::Causal(places) = &s.visible {
-        expect(
-            places.len() == s.queries,
-            "attention",
-            || format!("{} places", s.queries),
-            || places.len().to_string(),
-        )?;
-        if let Some(&place) = places.iter().find(|&&p| p >= s.keys) {
-            return Err(DeviceError::Index {
-                operation: "attention",
-                index: place,
-                limit: s.keys,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// A product's target from element `at` of an output on.

@@ -4,12 +4,11 @@ use rayon::prelude::*;
 
 use super::CpuReal;
 use super::microkernel::Multiply;
+use crate::device::contract::{self, CHANNELS};
 use crate::device::error::expect;
-use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Result, Sampling};
+use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling};
 use crate::picture::random::{key, normal_pair, philox4x32};
 use crate::picture::{Tap, View};
-
-const CHANNELS: usize = 3;
 
 /// Two pictures of one view in patch order, and how the view samples a mask.
 #[derive(Debug)]
@@ -25,6 +24,39 @@ pub struct CpuPictures<T> {
     mask_size: usize,
 }
 
+/// Masks and the blends that look through them.
+#[derive(Clone, Debug)]
+pub struct CpuBatch {
+    mask_size: usize,
+    masks: Vec<Vec<f64>>,
+    blends: Vec<Blend>,
+}
+
+impl CpuBatch {
+    /// Copies both.
+    pub(super) fn new(masks: Masks, blends: &[Blend]) -> CpuBatch {
+        CpuBatch {
+            mask_size: masks.size,
+            masks: masks.values.to_vec(),
+            blends: blends.to_vec(),
+        }
+    }
+
+    /// How many masks and blends.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.masks.len(), self.blends.len())
+    }
+
+    /// Masks and blends.
+    pub(super) fn parts(&self) -> (Masks<'_>, &[Blend]) {
+        let masks = Masks {
+            size: self.mask_size,
+            values: &self.masks,
+        };
+        (masks, &self.blends)
+    }
+}
+
 impl<T: CpuReal> CpuPictures<T> {
     /// Rearranges both pictures into patches.
     pub(super) fn new(
@@ -34,46 +66,15 @@ impl<T: CpuReal> CpuPictures<T> {
         patch: usize,
         mask_size: usize,
     ) -> Result<CpuPictures<T>> {
-        let (height, width) = (view.height, view.width);
-        let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
-        let whole = tiled(height) && tiled(width);
-        let expected =
-            || format!("3 x {height} x {width} values and patches of {patch} that tile them");
-        let found = || format!("{} and {} values", picture.len(), baseline.len());
-        let length = height
-            .checked_mul(width)
-            .and_then(|pixels| pixels.checked_mul(CHANNELS));
-        let there = length == Some(picture.len()) && length == Some(baseline.len());
-        expect(whole && there, "pictures", expected, found)?;
-        let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
-        expect(
-            (1..=1 << 16).contains(&mask_size),
-            "pictures",
-            cells,
-            || mask_size.to_string(),
-        )?;
+        contract::pictures(picture, baseline, view, patch, mask_size)?;
         let (rows, columns) = view.taps(mask_size);
-        let across = width / patch;
         let patches = |pixels: &[f32]| {
-            let mut out = Vec::with_capacity(pixels.len());
-            for p in 0..(height / patch) * across {
-                for c in 0..CHANNELS {
-                    for i in 0..patch {
-                        let start =
-                            (c * height + p / across * patch + i) * width + p % across * patch;
-                        out.extend(
-                            pixels[start..start + patch]
-                                .iter()
-                                .map(|&v| T::of(f64::from(v))),
-                        );
-                    }
-                }
-            }
-            out
+            let values = contract::patch_order(view, patch).map(|at| pixels[at]);
+            values.map(|v| T::of(f64::from(v))).collect()
         };
         Ok(CpuPictures {
             patch,
-            across,
+            across: view.width / patch,
             picture: patches(picture),
             baseline: patches(baseline),
             rows,
@@ -92,28 +93,14 @@ impl<T: CpuReal> CpuPictures<T> {
         CHANNELS * self.patch * self.patch
     }
 
+    /// Cells of a mask.
+    pub(super) fn cells(&self) -> usize {
+        self.mask_size * self.mask_size
+    }
+
     /// The masks that the blends name must be there and of the size that was prepared for.
     pub(super) fn check(&self, masks: Masks, blends: &[Blend]) -> Result<()> {
-        let cells = self.mask_size * self.mask_size;
-        let fits = masks.size == self.mask_size && masks.values.iter().all(|m| m.len() == cells);
-        expect(
-            fits,
-            "blend",
-            || format!("masks of {} cells a side", self.mask_size),
-            || masks.size.to_string(),
-        )?;
-        let used = blends.iter().flat_map(|b| match b.sampling {
-            Sampling::One(m) => [m, m],
-            Sampling::Product(m, n) => [m, n],
-        });
-        match used.max() {
-            Some(index) if index >= masks.values.len() => Err(DeviceError::Index {
-                operation: "blend",
-                index,
-                limit: masks.values.len(),
-            }),
-            _ => Ok(()),
-        }
+        contract::masks(self.mask_size, masks, blends)
     }
 
     /// As many gradients as masks, of as many cells.

@@ -4,27 +4,7 @@ use rayon::prelude::*;
 
 use super::norm::{largest, sum};
 use super::simd::vectorize;
-use crate::device::error::expect;
-use crate::device::{DeviceError, Real, Result};
-
-/// One target per row, inside the vocabulary.
-pub(super) fn check(rows: usize, vocabulary: usize, targets: &[u32]) -> Result<()> {
-    let found = || format!("{}", targets.len());
-    expect(
-        targets.len() == rows,
-        "log_probability",
-        || format!("{rows} targets"),
-        found,
-    )?;
-    match targets.iter().find(|&&t| t as usize >= vocabulary) {
-        None => Ok(()),
-        Some(&t) => Err(DeviceError::Index {
-            operation: "log_probability",
-            index: t as usize,
-            limit: vocabulary,
-        }),
-    }
-}
+use crate::device::Real;
 
 /// log(sum exp) of one row.
 fn log_sum_exp<T: Real>(row: &[T]) -> f64 {

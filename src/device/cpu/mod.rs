@@ -19,6 +19,7 @@ pub(crate) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::contract;
 use super::error::expect;
 use super::{
     Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap,
@@ -26,7 +27,7 @@ use super::{
 use crate::checkpoint::{Dtype, Tensor};
 use crate::picture::View;
 
-pub use blend::CpuPictures;
+pub use blend::{CpuBatch, CpuPictures};
 use gemm::Epilogue;
 pub use matrix::CpuMatrix;
 use matrix::Pool;
@@ -163,9 +164,19 @@ impl<T: CpuReal> Device for Cpu<T> {
     type Matrix = CpuMatrix<T>;
     type Weight = CpuWeight;
     type Pictures = CpuPictures<T>;
+    type Batch = CpuBatch;
+    type Gradients = Vec<Vec<f64>>;
+    type Weights = Vec<f64>;
+    type Values = Vec<f64>;
+    type Logits = CpuMatrix<T>;
+    type Recording<R: Send + Sync> = Option<R>;
 
     fn name(&self) -> String {
         "cpu".to_string()
+    }
+
+    fn dtype(&self) -> &'static str {
+        if size_of::<T>() == 4 { "f32" } else { "f64" }
     }
 
     fn element_bytes(&self) -> usize {
@@ -181,18 +192,16 @@ impl<T: CpuReal> Device for Cpu<T> {
         (rows.next_multiple_of(16) * columns + self.threads() * (1 << 20)) * size_of::<T>()
     }
 
+    fn memory_budget(&self) -> usize {
+        4 << 30
+    }
+
     fn limit_memory(&self, bytes: usize) {
         self.pool.limit(bytes / size_of::<T>());
     }
 
     fn upload(&self, rows: usize, columns: usize, values: &[T]) -> Result<CpuMatrix<T>> {
-        let expected = || format!("{rows} x {columns} values");
-        expect(
-            Some(values.len()) == rows.checked_mul(columns),
-            "upload",
-            expected,
-            || format!("{}", values.len()),
-        )?;
+        contract::upload(rows, columns, values.len())?;
         let mut x = self.matrix(rows, columns);
         x.values.copy_from_slice(values);
         Ok(x)
@@ -203,17 +212,7 @@ impl<T: CpuReal> Device for Cpu<T> {
     }
 
     fn weight(&self, tensor: &Tensor) -> Result<CpuWeight> {
-        let rows = tensor.shape.first().copied().unwrap_or(0);
-        let bytes = tensor
-            .shape
-            .iter()
-            .try_fold(tensor.dtype.size(), |bytes, &size| bytes.checked_mul(size));
-        let expected = || format!("{} of {:?} {}", tensor.name, tensor.shape, tensor.dtype);
-        let fits = !tensor.shape.is_empty() && bytes == Some(tensor.bytes().len());
-        expect(fits, "weight", expected, || {
-            format!("{} bytes", tensor.bytes().len())
-        })?;
-        let columns = tensor.shape.iter().skip(1).product();
+        let (rows, columns) = contract::weight(tensor)?;
         Ok(CpuWeight {
             tensor: tensor.clone(),
             rows,
@@ -236,12 +235,40 @@ impl<T: CpuReal> Device for Cpu<T> {
         CpuPictures::new(picture, baseline, view, patch, mask_size)
     }
 
-    fn blend(
+    fn replay<'r, R, E>(
+        &self,
+        recording: &'r mut Option<R>,
+        mut work: impl FnMut() -> std::result::Result<R, E>,
+    ) -> std::result::Result<&'r R, E>
+    where
+        R: Send + Sync,
+        E: From<DeviceError>,
+    {
+        // The results of the last time go first: their memory serves this time.
+        *recording = None;
+        Ok(recording.insert(work()?))
+    }
+
+    fn stage(&self, pictures: &CpuPictures<T>, masks: Masks, blends: &[Blend]) -> Result<CpuBatch> {
+        pictures.check(masks, blends)?;
+        Ok(CpuBatch::new(masks, blends))
+    }
+
+    fn restage(
         &self,
         pictures: &CpuPictures<T>,
+        batch: &mut CpuBatch,
         masks: Masks,
         blends: &[Blend],
-    ) -> Result<CpuMatrix<T>> {
+    ) -> Result<()> {
+        let next = self.stage(pictures, masks, blends)?;
+        contract::restage(batch.size(), next.size())?;
+        *batch = next;
+        Ok(())
+    }
+
+    fn blend(&self, pictures: &CpuPictures<T>, batch: &CpuBatch) -> Result<CpuMatrix<T>> {
+        let (masks, blends) = batch.parts();
         pictures.check(masks, blends)?;
         let (rows, columns) = (blends.len() * pictures.patches(), pictures.columns());
         let mut y = self.matrix(rows, columns);
@@ -249,14 +276,23 @@ impl<T: CpuReal> Device for Cpu<T> {
         Ok(y)
     }
 
+    fn gradients(&self, pictures: &CpuPictures<T>, masks: usize) -> Result<Vec<Vec<f64>>> {
+        Ok(vec![vec![0.0; pictures.cells()]; masks])
+    }
+
+    fn clear(&self, gradients: &mut Vec<Vec<f64>>) -> Result<()> {
+        gradients.iter_mut().for_each(|g| g.fill(0.0));
+        Ok(())
+    }
+
     fn blend_vjp(
         &self,
         pictures: &CpuPictures<T>,
-        masks: Masks,
-        blends: &[Blend],
+        batch: &CpuBatch,
         dy: &CpuMatrix<T>,
-        gradients: &mut [Vec<f64>],
+        gradients: &mut Vec<Vec<f64>>,
     ) -> Result<()> {
+        let (masks, blends) = batch.parts();
         pictures.check(masks, blends)?;
         same_shape(
             "blend_vjp",
@@ -266,6 +302,10 @@ impl<T: CpuReal> Device for Cpu<T> {
         pictures.check_gradients(masks, gradients)?;
         self.run(|| pictures.blend_vjp(masks, blends, &dy.values, gradients));
         Ok(())
+    }
+
+    fn read_gradients(&self, gradients: &Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>> {
+        Ok(gradients.clone())
     }
 
     fn linear(
@@ -329,23 +369,7 @@ impl<T: CpuReal> Device for Cpu<T> {
         inverse: bool,
     ) -> Result<()> {
         let columns = x.columns();
-        let heads =
-            head_dim > 0 && columns.is_multiple_of(head_dim) && head_dim == 2 * frequencies.len();
-        let positions_fit = !positions.is_empty() || x.rows() == 0;
-        let expected = || {
-            format!(
-                "heads of {head_dim}, even, with {} frequencies, and a position",
-                head_dim / 2
-            )
-        };
-        let found = || {
-            format!(
-                "{columns} columns, {} frequencies, {} positions",
-                frequencies.len(),
-                positions.len()
-            )
-        };
-        expect(heads && positions_fit, "rope", expected, found)?;
+        contract::rope(x.shape(), head_dim, frequencies, positions)?;
         self.run(|| {
             rows::rope(
                 &mut x.values,
@@ -562,13 +586,7 @@ impl<T: CpuReal> Device for Cpu<T> {
     }
 
     fn gather(&self, weight: &CpuWeight, ids: &[u32]) -> Result<CpuMatrix<T>> {
-        if let Some(&id) = ids.iter().find(|&&id| id as usize >= weight.rows) {
-            return Err(DeviceError::Index {
-                operation: "gather",
-                index: id as usize,
-                limit: weight.rows,
-            });
-        }
+        contract::gather(weight.rows, ids)?;
         let mut y = self.matrix(ids.len(), weight.columns);
         for (&id, out) in ids.iter().zip(y.values.chunks_mut(weight.columns.max(1))) {
             weight
@@ -580,14 +598,7 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn write_rows(&self, target: &mut CpuMatrix<T>, at: usize, x: &CpuMatrix<T>) -> Result<()> {
         let columns = target.columns();
-        let fits = at
-            .checked_add(x.rows())
-            .is_some_and(|end| end <= target.rows())
-            && x.columns() == columns;
-        let expected = || format!("rows of {columns} up to row {}", target.rows());
-        expect(fits, "write_rows", expected, || {
-            format!("{:?} from row {at} on", x.shape())
-        })?;
+        contract::write_rows(target.shape(), at, x.shape())?;
         target.values[at * columns..(at + x.rows()) * columns].copy_from_slice(&x.values);
         Ok(())
     }
@@ -650,13 +661,27 @@ impl<T: CpuReal> Device for Cpu<T> {
         Ok(dx)
     }
 
+    fn weigh(&self, weights: &[f64]) -> Result<Vec<f64>> {
+        Ok(weights.to_vec())
+    }
+
+    fn reweigh(&self, place: &mut Vec<f64>, weights: &[f64]) -> Result<()> {
+        contract::reweigh(place.len(), weights.len())?;
+        place.copy_from_slice(weights);
+        Ok(())
+    }
+
+    fn values(&self, values: &Vec<f64>) -> Result<Vec<f64>> {
+        Ok(values.clone())
+    }
+
     fn log_probability(
         &self,
         x: &CpuMatrix<T>,
         head: &CpuWeight,
         targets: &[u32],
     ) -> Result<(Vec<f64>, CpuMatrix<T>)> {
-        logprob::check(x.rows(), head.rows, targets)?;
+        contract::targets(x.rows(), head.rows, targets)?;
         let logits = self.linear(x, head, None, None)?;
         let values = self.run(|| logprob::forward(&logits.values, head.rows, targets));
         Ok((values, logits))
@@ -667,17 +692,11 @@ impl<T: CpuReal> Device for Cpu<T> {
         mut logits: CpuMatrix<T>,
         head: &CpuWeight,
         targets: &[u32],
-        weights: &[f64],
+        weights: &Vec<f64>,
     ) -> Result<CpuMatrix<T>> {
-        logprob::check(logits.rows(), head.rows, targets)?;
+        contract::targets(logits.rows(), head.rows, targets)?;
         same_shape("log_probability_vjp", (targets.len(), head.rows), &logits)?;
-        let found = || format!("{} weights", weights.len());
-        expect(
-            weights.len() == targets.len(),
-            "log_probability_vjp",
-            || format!("{} weights", targets.len()),
-            found,
-        )?;
+        contract::weights(targets.len(), weights.len())?;
         self.run(|| logprob::vjp(&mut logits.values, head.rows, targets, weights));
         self.linear_vjp(&logits, head, None)
     }

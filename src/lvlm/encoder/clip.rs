@@ -17,7 +17,6 @@ pub(in crate::lvlm) struct Clip<D: Device> {
     pub stack: Stack<D>,
     /// Features wanted of all tokens.
     select: RowMap,
-    pub hidden: usize,
 }
 
 /// What the forward pass kept.
@@ -93,7 +92,6 @@ impl<D: Device> Clip<D> {
                         )?,
                         activation: clip.activation,
                     },
-                    intermediate: clip.intermediate,
                 })
             })
             .collect::<Result<_>>()?;
@@ -115,7 +113,6 @@ impl<D: Device> Clip<D> {
                 blocks,
             },
             select: RowMap::select(tokens, (first..tokens).map(Some)),
-            hidden,
         })
     }
 

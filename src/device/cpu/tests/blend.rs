@@ -66,29 +66,24 @@ impl Case {
 
     pub fn on_device<T: CpuReal>(&self, d: &Cpu<T>, masks: &[Vec<f64>]) -> Vec<f64> {
         let pictures = self.pictures(d);
-        values(
-            &d.blend(
-                &pictures,
-                Masks {
-                    size: self.size,
-                    values: masks,
-                },
-                &self.blends,
-            )
-            .unwrap(),
-        )
+        let masks = Masks {
+            size: self.size,
+            values: masks,
+        };
+        let batch = d.stage(&pictures, masks, &self.blends).unwrap();
+        values(&d.blend(&pictures, &batch).unwrap())
     }
 
     /// The gradients added to `gradients`.
-    pub fn vjp<T: CpuReal>(&self, d: &Cpu<T>, dy: &[f64], gradients: &mut [Vec<f64>]) {
+    pub fn vjp<T: CpuReal>(&self, d: &Cpu<T>, dy: &[f64], gradients: &mut Vec<Vec<f64>>) {
         let pictures = self.pictures(d);
         let dy = matrix(d, self.blends.len() * self.patches(), self.columns(), dy);
         let masks = Masks {
             size: self.size,
             values: &self.masks,
         };
-        d.blend_vjp(&pictures, masks, &self.blends, &dy, gradients)
-            .unwrap();
+        let batch = d.stage(&pictures, masks, &self.blends).unwrap();
+        d.blend_vjp(&pictures, &batch, &dy, gradients).unwrap();
     }
 
     /// The formula, pixel by pixel, in f64 or with every step rounded by `round`.

@@ -206,11 +206,11 @@ fn log_probabilities() {
     shape(d.log_probability(&x, &head, &[0]));
     shape(d.log_probability(&zeros(&d, 2, 4), &head, &[0, 1]));
     index(d.log_probability(&x, &head, &[0, 4]), (4, 4));
-    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0], &[1.0]));
-    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0, 1], &[1.0]));
-    shape(d.log_probability_vjp(zeros(&d, 2, 3), &head, &[0, 3], &[1.0; 2]));
+    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0], &vec![1.0]));
+    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0, 1], &vec![1.0]));
+    shape(d.log_probability_vjp(zeros(&d, 2, 3), &head, &[0, 3], &vec![1.0; 2]));
     index(
-        d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &[1.0; 2]),
+        d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &vec![1.0; 2]),
         (4, 4),
     );
 }
@@ -252,52 +252,41 @@ fn blends() {
     };
     let first = blend(Sampling::One(0));
     let short = vec![vec![0.5; 9], vec![0.5; 8]];
-    shape(d.blend(
-        &pictures,
-        Masks {
-            size: 4,
-            values: &values,
-        },
-        &first,
-    ));
-    shape(d.blend(
-        &pictures,
-        Masks {
-            size: 3,
-            values: &short,
-        },
-        &first,
-    ));
-    index(d.blend(&pictures, masks, &blend(Sampling::One(2))), (2, 2));
-    index(
-        d.blend(&pictures, masks, &blend(Sampling::Product(0, 5))),
-        (5, 2),
-    );
+    let other = Masks {
+        size: 4,
+        values: &values,
+    };
+    shape(d.stage(&pictures, other, &first));
+    let uneven = Masks {
+        size: 3,
+        values: &short,
+    };
+    shape(d.stage(&pictures, uneven, &first));
+    index(d.stage(&pictures, masks, &blend(Sampling::One(2))), (2, 2));
+    let beyond = blend(Sampling::Product(0, 5));
+    index(d.stage(&pictures, masks, &beyond), (5, 2));
+    let mut batch = d.stage(&pictures, masks, &first).unwrap();
+    let one_mask = Masks {
+        size: 3,
+        values: &values[..1],
+    };
+    shape(d.restage(&pictures, &mut batch, one_mask, &first));
+    shape(d.restage(&pictures, &mut batch, masks, &[]));
     let dy = zeros(&d, 4, 12);
-    let mut gradients = vec![vec![0.0; 9]; 2];
-    shape(d.blend_vjp(&pictures, masks, &first, &zeros(&d, 3, 12), &mut gradients));
-    shape(d.blend_vjp(&pictures, masks, &first, &dy, &mut gradients[..1]));
-    shape(d.blend_vjp(
-        &pictures,
-        masks,
-        &first,
-        &dy,
-        &mut [vec![0.0; 9], vec![0.0; 8]],
-    ));
-    index(
-        d.blend_vjp(
-            &pictures,
-            masks,
-            &blend(Sampling::One(2)),
-            &dy,
-            &mut gradients,
-        ),
-        (2, 2),
-    );
+    let mut gradients = d.gradients(&pictures, 2).unwrap();
+    shape(d.blend_vjp(&pictures, &batch, &zeros(&d, 3, 12), &mut gradients));
+    shape(d.blend_vjp(&pictures, &batch, &dy, &mut vec![vec![0.0; 9]]));
+    let mut uneven = vec![vec![0.0; 9], vec![0.0; 8]];
+    shape(d.blend_vjp(&pictures, &batch, &dy, &mut uneven));
+    let wider = d.pictures(&pixels, &pixels, &view(4, 4), 2, 4).unwrap();
+    shape(d.blend(&wider, &batch));
+    let none = d.stage(&pictures, masks, &[]).unwrap();
     assert!(
-        d.blend_vjp(&pictures, masks, &[], &zeros(&d, 0, 12), &mut gradients)
+        d.blend_vjp(&pictures, &none, &zeros(&d, 0, 12), &mut gradients)
             .is_ok()
     );
+    let mut weights = d.weigh(&[1.0, 2.0]).unwrap();
+    shape(d.reweigh(&mut weights, &[1.0]));
 }
 
 #[test]

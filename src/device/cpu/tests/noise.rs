@@ -26,16 +26,12 @@ fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
         noise: Some(n),
     };
     let blends: Vec<Blend> = noises.iter().map(blend).collect();
-    let y = d
-        .blend(
-            &pictures,
-            Masks {
-                size: 2,
-                values: &[vec![1.0; 4]],
-            },
-            &blends,
-        )
-        .unwrap();
+    let masks = Masks {
+        size: 2,
+        values: &[vec![1.0; 4]],
+    };
+    let batch = d.stage(&pictures, masks, &blends).unwrap();
+    let y = d.blend(&pictures, &batch).unwrap();
     values(&y).chunks(zero.len()).map(<[f64]>::to_vec).collect()
 }
 

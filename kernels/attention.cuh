@@ -1,0 +1,286 @@
+// What attention's kernels share: their arguments, tiles in shared memory, fragments of tiles, the list of key tiles.
+//
+// A tile is ROWS x D values of T in shared memory, D a multiple of 32; a row is D / 8 chunks of 16 bytes, permuted within the
+// row so that neither ldmatrix nor the copies meet a bank conflict. Fragments are those of mma.m16n8k16: with
+// g = lane / 4 and t = lane % 4, an accumulator c holds (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+#pragma once
+#include "common.cuh"
+
+struct AttentionArguments {
+  const void* q;          // T [batch * queries, heads * d]
+  const void *k, *v;      // T [batch * keys, kv_heads * d]
+  const void* prefix_k;   // T [prefix, kv_heads * d], shared by every sequence; null when prefix == 0
+  const void* prefix_v;
+  const int* places;      // [queries]: query r sees the prefix and its sequence's keys 0..=places[r]; null: sees all
+  void* out;              // T [batch * queries, heads * d]
+  float* lse;             // [batch * queries, heads]: natural log-sum-exp of the scaled scores
+  const void* dy;         // vjp: T, of q's shape
+  float* delta;           // vjp: [batch * queries, heads]: rowsum(dy * out)
+  void *dq, *dk, *dv;     // vjp: T, of the shapes of q, k, v
+  int batch, queries, keys, prefix, heads, kv_heads, d;
+  float scale;            // on the scores; positive
+};
+
+constexpr float LOG2_E = 1.4426950408889634f;
+
+constexpr int ATTENTION_WARPS = 4;
+constexpr int ATTENTION_THREADS = 32 * ATTENTION_WARPS;
+
+// Instantiates MACRO(D, T) for every head size and storage type.
+#define FOR_HEADS(MACRO, T) MACRO(32, T) MACRO(64, T) MACRO(96, T) MACRO(128, T) MACRO(256, T)
+
+__device__ __forceinline__ int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+// v, which all lanes of the warp hold alike and is not negative: tells the compiler so, which then computes with it in uniform
+// registers, branches on it without synchronising the lanes, and has more registers for accumulators.
+__device__ __forceinline__ int uniform(int v) { return __reduce_max_sync(FULL_WARP, v); }
+
+// Two values as the 32-bit register that mma takes, rounded by one instruction.
+template <typename T>
+__device__ __forceinline__ uint32_t round2(float low, float high);
+template <>
+__device__ __forceinline__ uint32_t round2<bf16>(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  uint32_t bits;
+  memcpy(&bits, &pair, 4);
+  return bits;
+}
+template <>
+__device__ __forceinline__ uint32_t round2<f16>(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  uint32_t bits;
+  memcpy(&bits, &pair, 4);
+  return bits;
+}
+
+// The A fragment of a 16 x 16 block of scores, from its accumulators: columns 0 to 7 in `left`, 8 to 15 in `right`.
+template <typename T>
+__device__ __forceinline__ void as_operand(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
+  a[0] = round2<T>(left[0], left[1]);
+  a[1] = round2<T>(left[2], left[3]);
+  a[2] = round2<T>(right[0], right[1]);
+  a[3] = round2<T>(right[2], right[3]);
+}
+
+// Where chunk `chunk` of row `row` of a tile is, in elements. Eight rows from a multiple of eight on have one chunk in eight
+// different groups of banks. Rows of an odd number of 64-byte halves alternate between halves by themselves.
+template <int D>
+__device__ __forceinline__ unsigned tile_at(unsigned row, unsigned chunk) {
+  constexpr unsigned GROUP = D % 64 == 0 ? 8 : 4;
+  const unsigned turn = GROUP == 8 ? row & 7 : row >> 1 & 3;
+  return row * D + chunk / GROUP * GROUP * 8 + (chunk % GROUP ^ turn) * 8;
+}
+
+// Starts copying a tile from a matrix whose rows are `stride` elements apart; rows from `rows` on and columns from `d` on
+// become zero and are not read. All threads of the block take part.
+template <typename T, int ROWS, int D>
+__device__ __forceinline__ void copy_tile(T* tile, const T* source, int64_t stride, int rows, int d) {
+  constexpr int CHUNKS = D % 64 == 0 ? 8 : 4;  // that neighbouring threads copy
+  constexpr int STEP = ATTENTION_THREADS / CHUNKS;
+  const int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
+  const T* from = source + row * stride + chunk * 8;
+#pragma unroll
+  for (int r = 0; r < ROWS; r += STEP) {
+    if (ROWS % STEP != 0 && row + r >= ROWS) break;
+#pragma unroll
+    for (int c = 0; c < D / 8; c += CHUNKS) {
+      const bool inside = row + r < rows && (chunk + c) * 8 < d;
+      cp_async16(tile + tile_at<D>(row + r, chunk + c), inside ? from + c * 8 : source, inside ? 16 : 0);
+    }
+    from += STEP * stride;
+  }
+}
+
+// Fragment A (16 rows x 16 k) of a tile whose columns are k; `step` counts 16 columns.
+template <int D, typename T>
+__device__ __forceinline__ void load_a(uint32_t (&r)[4], const T* tile, int row, int step) {
+  const unsigned lane = threadIdx.x & 31;
+  ldmatrix_x4(r, tile + tile_at<D>(row + (lane & 15), 2 * step + (lane >> 4)));
+}
+
+// Fragments B (16 k x 8 n) of 16 rows n of a tile whose columns are k: r[0], r[1] of the first eight rows, r[2], r[3] of the
+// rest.
+template <int D, typename T>
+__device__ __forceinline__ void load_b(uint32_t (&r)[4], const T* tile, int row, int step) {
+  const unsigned lane = threadIdx.x & 31;
+  ldmatrix_x4(r, tile + tile_at<D>(row + (lane & 7) + (lane >> 4) * 8, 2 * step + (lane >> 3 & 1)));
+}
+
+// Fragments B (16 k x 8 n) of 16 columns n of a tile whose rows are k: r[0], r[1] of the first eight columns, r[2], r[3] of the
+// rest.
+template <int D, typename T>
+__device__ __forceinline__ void load_b_transposed(uint32_t (&r)[4], const T* tile, int row, int step) {
+  const unsigned lane = threadIdx.x & 31;
+  ldmatrix_x4_trans(r, tile + tile_at<D>(row + (lane & 15), 2 * step + (lane >> 4)));
+}
+
+// scores[m] += A B^T over D columns: 16 M rows of tile a from `row` on, N rows of tile b. UNROLL: how many steps of 16 columns
+// at once; fewer keep the compiler from loading so far ahead that registers run out.
+template <int M, int N, int D, int UNROLL, typename T>
+__device__ __forceinline__ void multiply_rows(float (&scores)[M][N / 8][4], const T* a, int row, const T* b) {
+#pragma unroll UNROLL
+  for (int step = 0; step < D / 16; step++) {
+    uint32_t left[M][4];
+#pragma unroll
+    for (int m = 0; m < M; m++) load_a<D>(left[m], a, row + 16 * m, step);
+#pragma unroll
+    for (int n = 0; n < N / 16; n++) {
+      uint32_t right[4];
+      load_b<D>(right, b, 16 * n, step);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_16816<T>(scores[m][2 * n], left[m], right[0], right[1]);
+        mma_16816<T>(scores[m][2 * n + 1], left[m], right[2], right[3]);
+      }
+    }
+  }
+}
+
+// acc[m] += P B: P the 16 M x N scores, rounded to T, B the N x D tile.
+template <int M, int N, int D, typename T>
+__device__ __forceinline__ void multiply_scores(float (&acc)[M][D / 8][4], const float (&scores)[M][N / 8][4], const T* b) {
+#pragma unroll
+  for (int k = 0; k < N / 16; k++) {
+    uint32_t left[M][4];
+#pragma unroll
+    for (int m = 0; m < M; m++) as_operand<T>(left[m], scores[m][2 * k], scores[m][2 * k + 1]);
+#pragma unroll
+    for (int n = 0; n < D / 16; n++) {
+      uint32_t right[4];
+      load_b_transposed<D>(right, b, 16 * k, n);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_16816<T>(acc[m][2 * n], left[m], right[0], right[1]);
+        mma_16816<T>(acc[m][2 * n + 1], left[m], right[2], right[3]);
+      }
+    }
+  }
+}
+
+// Writes the 16 x D accumulator of a warp, rows g times `low` and rows g + 8 times `high`, to the first `rows` rows and d
+// columns of `out`, by way of 16 rows of a tile (from a multiple of 8 on) that this warp alone uses.
+template <typename T, int D>
+__device__ __forceinline__ void store_rows(const float (&acc)[D / 8][4], float low, float high, T* tile, T* out, int64_t stride,
+                                           int rows, int d) {
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  __syncwarp();
+#pragma unroll
+  for (int n = 0; n < D / 8; n++) {
+    *reinterpret_cast<uint32_t*>(tile + tile_at<D>(g, n) + 2 * t) = round2<T>(acc[n][0] * low, acc[n][1] * low);
+    *reinterpret_cast<uint32_t*>(tile + tile_at<D>(g + 8, n) + 2 * t) = round2<T>(acc[n][2] * high, acc[n][3] * high);
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = lane; i < 16 * (D / 8); i += 32) {
+    const int row = i / (D / 8), chunk = i % (D / 8);
+    if (row < rows && chunk * 8 < d)
+      *reinterpret_cast<uint4*>(out + row * stride + chunk * 8) = *reinterpret_cast<const uint4*>(tile + tile_at<D>(row, chunk));
+  }
+}
+
+// The keys that a tile of queries sees, in tiles of N: those of the prefix, then the sequence's own up to the largest place.
+template <typename T, int N>
+struct KeyTiles {
+  const T *prefix_k, *prefix_v, *k, *v;  // of this key-value head and sequence
+  int64_t stride;
+  int prefix, own, prefix_tiles, count;
+
+  // Of the key-value head of query head `query_head`, in sequence `b`; `own` of the sequence's own keys are seen.
+  __device__ __forceinline__ KeyTiles(const AttentionArguments& a, int b, int query_head, int own)
+      : stride((int64_t)a.kv_heads * a.d), prefix(a.prefix), own(own) {
+    const int64_t head = (int64_t)uniform(query_head / (a.heads / a.kv_heads)) * a.d, sequence = b * (stride * a.keys);
+    prefix_k = static_cast<const T*>(a.prefix_k) + head;
+    prefix_v = static_cast<const T*>(a.prefix_v) + head;
+    k = static_cast<const T*>(a.k) + sequence + head;
+    v = static_cast<const T*>(a.v) + sequence + head;
+    prefix_tiles = divide_up(prefix, N);
+    count = prefix_tiles + divide_up(own, N);
+  }
+  __device__ __forceinline__ bool in_prefix(int tile) const { return tile < prefix_tiles; }
+  // The first key of a tile, counted within the prefix or within the sequence's own.
+  __device__ __forceinline__ int first(int tile) const { return N * (in_prefix(tile) ? tile : tile - prefix_tiles); }
+
+  template <int D>
+  __device__ __forceinline__ void copy(T* shared, int tile, const T* of_prefix, const T* of_own, int d) const {
+    const int i = first(tile);
+    const T* source = (in_prefix(tile) ? of_prefix : of_own) + i * stride;
+    copy_tile<T, N, D>(shared, source, stride, (in_prefix(tile) ? prefix : own) - i, d);
+  }
+  template <int D>
+  __device__ __forceinline__ void copy_k(T* shared, int tile, int d) const { copy<D>(shared, tile, prefix_k, k, d); }
+  template <int D>
+  __device__ __forceinline__ void copy_v(T* shared, int tile, int d) const { copy<D>(shared, tile, prefix_v, v, d); }
+};
+
+// Which queries a block, a warp and a thread hold, and how many own keys they see. Thread rows are 16 m + g + 8 r from the
+// warp's first on.
+template <int M>
+struct QueryRows {
+  static constexpr int ROWS = 16 * M * ATTENTION_WARPS;
+  int sequence, head, first;      // of the block: sequence, head, first query
+  int rows;                       // queries of the block, at most ROWS
+  int warp_row;                   // the warp's first row within the block
+  int own;                        // own keys that the block sees
+  const int* places;              // of the block's rows, or null
+  int warp_least, warp_most;      // own keys that the warp's rows see: the least, the most (0: it has no rows)
+
+  // Blocks go by sequence, head, tile of queries, the last queries first: they see the most keys.
+  __device__ __forceinline__ explicit QueryRows(const AttentionArguments& a) {
+    const int tiles = divide_up(a.queries, ROWS), lane = threadIdx.x & 31;
+    const int pair = uniform(blockIdx.x / tiles);
+    first = (tiles - 1 - (blockIdx.x - pair * tiles)) * ROWS;
+    sequence = uniform(pair / a.heads);
+    head = pair - sequence * a.heads;
+    rows = min(ROWS, a.queries - first);
+    warp_row = uniform(threadIdx.x / 32) * (16 * M);
+    places = a.places ? a.places + first : nullptr;
+    own = places ? 0 : a.keys;
+    warp_most = warp_row < rows ? own : 0;
+    warp_least = a.keys;
+    if (places) {
+#pragma unroll
+      for (int i = 0; i < ROWS / 32; i++)
+        if (32 * i + lane < rows) own = max(own, places[32 * i + lane] + 1);
+      const int row = warp_row + lane % (16 * M);
+      if (row < rows) warp_least = warp_most = places[row] + 1;
+      own = __reduce_max_sync(FULL_WARP, own);
+      warp_most = __reduce_max_sync(FULL_WARP, warp_most);
+      warp_least = __reduce_min_sync(FULL_WARP, warp_least);
+    }
+  }
+  // The thread's row (m, r) within the block.
+  __device__ __forceinline__ int row(int m, int r) const { return warp_row + 16 * m + (threadIdx.x & 31) / 4 + 8 * r; }
+  __device__ __forceinline__ bool exists(int m, int r) const { return row(m, r) < rows; }
+  // Where the block's rows start in a matrix of q's shape.
+  __device__ __forceinline__ int64_t start(const AttentionArguments& a) const {
+    return (((int64_t)sequence * a.queries + first) * a.heads + head) * a.d;
+  }
+  // Where the thread's row (m, r) is in a [batch * queries, heads] matrix.
+  __device__ __forceinline__ int64_t statistic(const AttentionArguments& a, int m, int r) const {
+    return ((int64_t)sequence * a.queries + first + row(m, r)) * a.heads + head;
+  }
+  // Whether the warp sees any key of a tile.
+  template <typename T, int N>
+  __device__ __forceinline__ bool sees(const KeyTiles<T, N>& keys, int tile) const {
+    return __any_sync(FULL_WARP, keys.in_prefix(tile) ? warp_row < rows : keys.first(tile) < warp_most);
+  }
+  // Scores of keys that a row does not see become -inf.
+  template <typename T, int N>
+  __device__ __forceinline__ void mask(float (&scores)[M][N / 8][4], const KeyTiles<T, N>& keys, int tile) const {
+    const bool in_prefix = keys.in_prefix(tile);
+    const int first = keys.first(tile);
+    if (first + N <= (in_prefix ? keys.prefix : warp_least)) return;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int r = 0; r < 2; r++) {
+        const int seen = in_prefix ? keys.prefix : places && exists(m, r) ? places[row(m, r)] + 1 : keys.own;
+        const int end = seen - first - 2 * (threadIdx.x & 3);  // columns from here on, less the thread's first, are not seen
+#pragma unroll
+        for (int n = 0; n < N / 8; n++) {
+          if (8 * n >= end) scores[m][n][2 * r] = -INFINITY;
+          if (8 * n + 1 >= end) scores[m][n][2 * r + 1] = -INFINITY;
+        }
+      }
+  }
+};

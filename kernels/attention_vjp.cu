@@ -1,0 +1,326 @@
+// Flash attention, vjp: the gradients of attention_<D>_<T> with respect to q, k and v; the prefix is constant.
+//
+//   attention_delta_<T>(AttentionArguments)      delta = rowsum(dy * out), which the others read
+//   attention_dkdv_<D>_<T>(AttentionArguments)   dk =, dv =, summed over the group's heads and all queries
+//   attention_dq_<D>_<T>(AttentionArguments)     dq =
+//
+// Arguments, D and alignment as in attention.cu. Probabilities are made anew from lse. With P = exp(scale * S - lse),
+// S = q k^T, and dP = dy v^T:
+//   dS = P * (dP - delta),  dv = P^T dy,  dk = scale * dS^T q,  dq = scale * dS k
+// P and dS are rounded to T before their products, sums are f32. Every sum has one fixed order, without atomics, and depends
+// on its own sequence alone.
+//
+//   D                        32     64     96    128    256
+//   dkdv keys per block     128    128     64     64     64
+//        queries per tile    32     32     32     32     16
+//        dynamic shared   25344  49920  49920  66304  98688    bytes: 4 D (keys + 2 * queries) + 24 * queries
+//        grid             batch * kv_heads * ceil(keys / keys per block) blocks; twice that for D = 256
+//   dq   queries per block  128    128    128    128     64
+//        keys per tile       32     32     32     32     16
+//        dynamic shared   24576  49152  73728  98304  98304    bytes: 4 D (queries + 2 * keys)
+//        grid             batch * heads * ceil(queries / queries per block) blocks
+//   delta                 no dynamic shared memory, ceil(batch * queries * heads / 16) blocks
+//
+// All of them have 128 threads per block.
+#include "attention.cuh"
+
+template <typename T>
+__device__ __forceinline__ void attention_delta(const AttentionArguments& a) {
+  constexpr int LANES = 8;  // per row and head
+  const int lane = threadIdx.x % LANES;
+  const int64_t row = ((int64_t)blockIdx.x * ATTENTION_THREADS + threadIdx.x) / LANES;
+  const bool exists = row < (int64_t)a.batch * a.queries * a.heads;
+  const T *dy = static_cast<const T*>(a.dy) + row * a.d, *out = static_cast<const T*>(a.out) + row * a.d;
+  float sum = 0.0f;
+  for (int i = lane * 8; exists && i < a.d; i += LANES * 8) {
+    const Pack8<T> x = load8(dy + i), y = load8(out + i);
+#pragma unroll
+    for (int j = 0; j < 8; j++) sum += to_float(x.v[j]) * to_float(y.v[j]);
+  }
+#pragma unroll
+  for (int offset = LANES / 2; offset; offset >>= 1) sum += __shfl_xor_sync(FULL_WARP, sum, offset);
+  if (exists && lane == 0) a.delta[row] = sum;
+}
+
+template <int D>
+struct KeyGradientTile {
+  static constexpr int M = D <= 64 ? 2 : 1;            // 16 M keys per warp
+  static constexpr int QUERIES = D <= 128 ? 32 : 16;   // per tile
+  // Where registers hold one accumulator only, blocks alternate between dv and dk, each making P for itself.
+  static constexpr bool SPLIT = D > 128;
+};
+
+// A walk over the queries that add to a tile of keys, in tiles of N: those of the group's heads, one after another, of one
+// sequence.
+template <typename T, int N>
+struct QueryTiles {
+  const AttentionArguments& a;
+  int sequence, head, last_head, first;  // the tile at hand: its head, its first query; done when head > last_head
+  int first_key;
+
+  __device__ __forceinline__ QueryTiles(const AttentionArguments& a, int sequence, int kv_head, int first_key)
+      : a(a), sequence(sequence), first(0), first_key(first_key) {
+    const int group = uniform(a.heads / a.kv_heads);
+    head = kv_head * group;
+    last_head = head + group - 1;
+    skip();
+  }
+  __device__ __forceinline__ bool done() const { return head > last_head; }
+  __device__ __forceinline__ void step() {
+    first += N;
+    if (first >= a.queries) first = 0, head++;
+  }
+  // On to a tile with a query that sees the first key.
+  __device__ __forceinline__ void skip() {
+    if (!a.places) return;
+    const int r = threadIdx.x & 31;
+    while (!done() && !__any_sync(FULL_WARP, r < N && first + r < a.queries && a.places[first + r] >= first_key)) step();
+  }
+  __device__ __forceinline__ void next() {
+    step();
+    skip();
+  }
+  // The row of the tile's query `r` in a [batch * queries, heads, ..] matrix.
+  __device__ __forceinline__ int64_t row(int r) const { return ((int64_t)sequence * a.queries + first + r) * a.heads + head; }
+  template <int D>
+  __device__ __forceinline__ void copy(T* q, T* dy) const {
+    const int64_t start = row(0) * a.d, stride = (int64_t)a.heads * a.d;
+    copy_tile<T, N, D>(q, static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
+    copy_tile<T, N, D>(dy, static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
+  }
+};
+
+// What the queries of a tile have beside their rows, in shared memory.
+template <int N>
+struct QueryStatistics {
+  float lse[N], delta[N];  // lse in log2
+  int limit[N];            // keys of the sequence's own that are seen; 0 where there is no query
+};
+
+// One thread's part of QueryStatistics, thread r < N that of query r: loaded before a tile's work, stored after.
+template <typename T, int N>
+struct QueryStatistic {
+  float lse = 0.0f, delta = 0.0f;
+  int limit = 0;
+
+  __device__ __forceinline__ void load(const QueryTiles<T, N>& queries) {
+    const AttentionArguments& a = queries.a;
+    const int r = threadIdx.x, query = queries.first + r;
+    lse = delta = 0.0f;
+    limit = 0;
+    if (r < N && query < a.queries) {
+      const int64_t row = queries.row(r);
+      lse = a.lse[row] * LOG2_E;
+      delta = a.delta[row];
+      limit = a.places ? a.places[query] + 1 : a.keys;
+    }
+  }
+  __device__ __forceinline__ void store(QueryStatistics<N>& to) const {
+    if (threadIdx.x < N) {
+      to.lse[threadIdx.x] = lse;
+      to.delta[threadIdx.x] = delta;
+      to.limit[threadIdx.x] = limit;
+    }
+  }
+};
+
+// The tile of KEYS keys that a block works on.
+template <int KEYS>
+struct KeyRows {
+  int sequence, kv_head, first;
+  __device__ __forceinline__ KeyRows(const AttentionArguments& a, int block) {
+    const int tiles = divide_up(a.keys, KEYS), pair = uniform(block / tiles);
+    first = (block - pair * tiles) * KEYS;
+    sequence = uniform(pair / a.kv_heads);
+    kv_head = pair - sequence * a.kv_heads;
+  }
+  // Where row `row` starts in a matrix of k's shape.
+  __device__ __forceinline__ int64_t start(const AttentionArguments& a, int row) const {
+    return (((int64_t)sequence * a.keys + first + row) * a.kv_heads + kv_head) * a.d;
+  }
+};
+
+// A block makes dk (if DK) and dv (if DV) of a tile of keys, with keys as the rows of all products: S^T = k q^T, so that the
+// accumulators of P^T and dS^T are the operands of dv = P^T dy and dk = dS^T q. `block` counts tiles.
+template <typename T, int D, bool DK, bool DV>
+__device__ __forceinline__ void key_gradients(const AttentionArguments& a, int block) {
+  constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * ATTENTION_WARPS;
+  DYNAMIC_SHARED(T, k);
+  T *v = k + KEYS * D, *stages = v + KEYS * D;  // two stages of q and dy
+  auto* statistics = reinterpret_cast<QueryStatistics<N>*>(stages + 4 * N * D);
+
+  const KeyRows<KEYS> rows(a, block);
+  const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  const int warp_row = uniform(threadIdx.x / 32) * (16 * M), warp_first = rows.first + warp_row;
+  const int64_t stride = (int64_t)a.kv_heads * a.d;
+  const float scale = a.scale * LOG2_E;
+
+  copy_tile<T, KEYS, D>(k, static_cast<const T*>(a.k) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
+  if (DK) copy_tile<T, KEYS, D>(v, static_cast<const T*>(a.v) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
+  QueryTiles<T, N> queries(a, rows.sequence, rows.kv_head, rows.first);
+  QueryStatistic<T, N> statistic;
+  int stage = 0;
+  bool more = !queries.done();
+  if (more) {
+    queries.template copy<D>(stages, stages + N * D);
+    statistic.load(queries);
+    statistic.store(statistics[0]);
+  }
+  cp_async_commit();
+
+  float dk[M][D / 8][4] = {}, dv[M][D / 8][4] = {};
+  while (more) {
+    queries.next();
+    more = !queries.done();
+    cp_async_wait<0>();
+    __syncthreads();  // this stage has arrived, and all are done with the other
+    if (more) {
+      T* q = stages + (stage ^ 1) * 2 * N * D;
+      queries.template copy<D>(q, q + N * D);
+      statistic.load(queries);
+    }
+    cp_async_commit();
+
+    const T *q = stages + stage * 2 * N * D, *dy = q + N * D;
+    const QueryStatistics<N>& of = statistics[stage];
+    const int limit = of.limit[lane % N];
+    if (__any_sync(FULL_WARP, limit > warp_first)) {
+      float p[M][N / 8][4] = {};
+      multiply_rows<M, N, D, 2>(p, k, warp_row, q);
+#pragma unroll
+      for (int n = 0; n < N / 8; n++) {
+        const float2 lse = *reinterpret_cast<const float2*>(&of.lse[8 * n + 2 * t]);
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+          for (int c = 0; c < 4; c++) p[m][n][c] = exp2f(fmaf(p[m][n][c], scale, c & 1 ? -lse.y : -lse.x));
+      }
+      if (__any_sync(FULL_WARP, limit < warp_first + 16 * M)) {
+#pragma unroll
+        for (int n = 0; n < N / 8; n++) {
+          const int2 end = *reinterpret_cast<const int2*>(&of.limit[8 * n + 2 * t]);
+#pragma unroll
+          for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int c = 0; c < 4; c++)
+              if (warp_first + 16 * m + g + c / 2 * 8 >= (c & 1 ? end.y : end.x)) p[m][n][c] = 0.0f;
+        }
+      }
+      if (DV) multiply_scores<M, N, D>(dv, p, dy);
+      if (DK) {
+        float ds[M][N / 8][4] = {};
+        multiply_rows<M, N, D, 2>(ds, v, warp_row, dy);
+#pragma unroll
+        for (int n = 0; n < N / 8; n++) {
+          const float2 delta = *reinterpret_cast<const float2*>(&of.delta[8 * n + 2 * t]);
+#pragma unroll
+          for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int c = 0; c < 4; c++) ds[m][n][c] = p[m][n][c] * (ds[m][n][c] - (c & 1 ? delta.y : delta.x));
+        }
+        multiply_scores<M, N, D>(dk, ds, q);
+      }
+    }
+    stage ^= 1;
+    if (more) statistic.store(statistics[stage]);
+  }
+
+  cp_async_wait<0>();
+  __syncthreads();  // k and v have arrived even where no query saw them
+  const KeyRows<KEYS> out(a, block);  // as `rows`, made anew: the loop has no registers to spare for it
+#pragma unroll
+  for (int m = 0; m < M; m++) {
+    const int row = warp_row + 16 * m, count = a.keys - out.first - row;
+    const int64_t at = out.start(a, row);
+    if (DK) store_rows<T, D>(dk[m], a.scale, a.scale, k + row * D, static_cast<T*>(a.dk) + at, stride, count, a.d);
+    if (DV) store_rows<T, D>(dv[m], 1.0f, 1.0f, v + row * D, static_cast<T*>(a.dv) + at, stride, count, a.d);
+  }
+}
+
+template <int D>
+struct QueryGradientTile {
+  static constexpr int M = D <= 128 ? 2 : 1;        // 16 M queries per warp
+  static constexpr int KEYS = D <= 128 ? 32 : 16;   // per tile
+};
+
+template <typename T, int D>
+__device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
+  constexpr int M = QueryGradientTile<D>::M, KEYS = QueryGradientTile<D>::KEYS;
+  using Rows = QueryRows<M>;
+  DYNAMIC_SHARED(T, q);
+  T *dy = q + Rows::ROWS * D, *stages = dy + Rows::ROWS * D;  // two stages of k and v
+  const Rows rows(a);
+  const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
+  const int64_t stride = (int64_t)a.heads * a.d;
+  const float scale = a.scale * LOG2_E;
+
+  copy_tile<T, Rows::ROWS, D>(q, static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  copy_tile<T, Rows::ROWS, D>(dy, static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
+  keys.template copy_k<D>(stages, 0, a.d);
+  keys.template copy_v<D>(stages + KEYS * D, 0, a.d);
+  cp_async_commit();
+  float lse[M][2], delta[M][2];
+#pragma unroll
+  for (int m = 0; m < M; m++)
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      lse[m][r] = rows.exists(m, r) ? a.lse[rows.statistic(a, m, r)] * LOG2_E : 0.0f;
+      delta[m][r] = rows.exists(m, r) ? a.delta[rows.statistic(a, m, r)] : 0.0f;
+    }
+
+  float dq[M][D / 8][4] = {};
+  for (int tile = 0; tile < keys.count; tile++) {
+    const T *k = stages + (tile & 1) * 2 * KEYS * D, *v = k + KEYS * D;
+    cp_async_wait<0>();
+    __syncthreads();  // this stage has arrived, and all are done with the other
+    if (tile + 1 < keys.count) {
+      T* next = stages + (~tile & 1) * 2 * KEYS * D;
+      keys.template copy_k<D>(next, tile + 1, a.d);
+      keys.template copy_v<D>(next + KEYS * D, tile + 1, a.d);
+    }
+    cp_async_commit();
+    if (!rows.sees(keys, tile)) continue;
+    float p[M][KEYS / 8][4] = {}, ds[M][KEYS / 8][4] = {};
+    multiply_rows<M, KEYS, D, 2>(p, q, rows.warp_row, k);
+    rows.mask(p, keys, tile);
+    multiply_rows<M, KEYS, D, 2>(ds, dy, rows.warp_row, v);
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int c = 0; c < 4; c++)
+          ds[m][n][c] = exp2f(fmaf(p[m][n][c], scale, -lse[m][c / 2])) * (ds[m][n][c] - delta[m][c / 2]);
+    multiply_scores<M, KEYS, D>(dq, ds, k);
+  }
+
+#pragma unroll
+  for (int m = 0; m < M; m++) {
+    const int row = rows.warp_row + 16 * m;
+    T* target = static_cast<T*>(a.dq) + rows.start(a) + row * stride;
+    store_rows<T, D>(dq[m], a.scale, a.scale, q + row * D, target, stride, rows.rows - row, a.d);
+  }
+}
+
+#define DELTA(T)                                                                                            \
+  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS) attention_delta_##T(AttentionArguments a) { \
+    attention_delta<T>(a);                                                                                  \
+  }
+#define DKDV(D, T)                                                                                                \
+  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dkdv_##D##_##T(AttentionArguments a) { \
+    if constexpr (!KeyGradientTile<D>::SPLIT)                                                                     \
+      key_gradients<T, D, true, true>(a, blockIdx.x);                                                             \
+    else if (blockIdx.x & 1)                                                                                      \
+      key_gradients<T, D, false, true>(a, blockIdx.x / 2);                                                        \
+    else                                                                                                          \
+      key_gradients<T, D, true, false>(a, blockIdx.x / 2);                                                        \
+  }
+#define DQ(D, T)                                                                                                \
+  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dq_##D##_##T(AttentionArguments a) { \
+    query_gradients<T, D>(a);                                                                                   \
+  }
+FOR_BOTH(DELTA)
+FOR_HEADS(DKDV, bf16)
+FOR_HEADS(DKDV, f16)
+FOR_HEADS(DQ, bf16)
+FOR_HEADS(DQ, f16)

@@ -1,0 +1,146 @@
+// What every kernel file shares: the storage types, 16-byte packs, reductions, activation functions.
+//
+// Activations and weights are stored as T, bf16 or f16; arithmetic is f32. Matrices are row-major. Offsets are 64-bit.
+#pragma once
+#include "ptx.cuh"
+
+using bf16 = __nv_bfloat16;
+using f16 = __half;
+
+constexpr unsigned FULL_WARP = 0xffffffffu;
+
+// MACRO(T) for both storage types; kernels are named after theirs: gemm_bf16, gemm_f16.
+#define FOR_BOTH(MACRO) MACRO(bf16) MACRO(f16)
+
+__device__ __forceinline__ float to_float(float v) { return v; }
+__device__ __forceinline__ float to_float(bf16 v) { return __bfloat162float(v); }
+__device__ __forceinline__ float to_float(f16 v) { return __half2float(v); }
+
+// The nearest T; an f16 beyond the largest becomes infinite.
+template <typename T>
+__device__ __forceinline__ T from_float(float v);
+template <>
+__device__ __forceinline__ float from_float<float>(float v) { return v; }
+template <>
+__device__ __forceinline__ bf16 from_float<bf16>(float v) { return __float2bfloat16(v); }
+template <>
+__device__ __forceinline__ f16 from_float<f16>(float v) { return __float2half(v); }
+
+// Eight stored values, loaded and written as one 16-byte access.
+template <typename T>
+struct __align__(16) Pack8 {
+  T v[8];
+};
+
+template <typename T>
+__device__ __forceinline__ Pack8<T> load8(const T* p) {
+  uint4 bits = *reinterpret_cast<const uint4*>(p);
+  Pack8<T> pack;
+  memcpy(&pack, &bits, 16);
+  return pack;
+}
+
+template <typename T>
+__device__ __forceinline__ void store8(T* p, const Pack8<T>& pack) {
+  uint4 bits;
+  memcpy(&bits, &pack, 16);
+  *reinterpret_cast<uint4*>(p) = bits;
+}
+
+// N stored values as f32: N = 8 in one 16-byte access, or 1.
+template <int N, typename T>
+__device__ __forceinline__ void load(const T* p, float (&v)[N]) {
+  static_assert(N == 8 || N == 1, "packs of eight, or single values");
+  if constexpr (N == 8) {
+    const Pack8<T> pack = load8(p);
+#pragma unroll
+    for (int e = 0; e < 8; e++) v[e] = to_float(pack.v[e]);
+  } else {
+    v[0] = to_float(*p);
+  }
+}
+
+// N f32 values rounded to T and stored, as load reads them.
+template <int N, typename T>
+__device__ __forceinline__ void store(T* p, const float (&v)[N]) {
+  static_assert(N == 8 || N == 1, "packs of eight, or single values");
+  if constexpr (N == 8) {
+    Pack8<T> pack;
+#pragma unroll
+    for (int e = 0; e < 8; e++) pack.v[e] = from_float<T>(v[e]);
+    store8(p, pack);
+  } else {
+    *p = from_float<T>(v[0]);
+  }
+}
+
+struct Sum {
+  static __device__ __forceinline__ float neutral() { return 0.0f; }
+  static __device__ __forceinline__ float combine(float a, float b) { return a + b; }
+};
+
+struct Max {
+  static __device__ __forceinline__ float neutral() { return -INFINITY; }
+  static __device__ __forceinline__ float combine(float a, float b) { return fmaxf(a, b); }
+};
+
+// Reduction over a warp; every lane gets it.
+template <typename Operation>
+__device__ __forceinline__ float warp_reduce(float v) {
+#pragma unroll
+  for (int offset = 16; offset; offset >>= 1) v = Operation::combine(v, __shfl_xor_sync(FULL_WARP, v, offset));
+  return v;
+}
+
+// Reduction over a block of at most 1024 threads, a multiple of 32; every thread gets it. The order is fixed.
+template <typename Operation>
+__device__ __forceinline__ float block_reduce(float v) {
+  SHARED(float, parts, [32]);
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+  v = warp_reduce<Operation>(v);
+  __syncthreads();
+  if (lane == 0) parts[warp] = v;
+  __syncthreads();
+  return warp_reduce<Operation>(lane < warps ? parts[lane] : Operation::neutral());
+}
+
+__device__ __forceinline__ float block_sum(float v) { return block_reduce<Sum>(v); }
+__device__ __forceinline__ float block_max(float v) { return block_reduce<Max>(v); }
+
+// Activation functions, numbered as `Activation` in src/device/cuda/activation.rs.
+enum ActivationKind { GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3 };
+
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+
+__device__ __forceinline__ float activate(int kind, float x) {
+  switch (kind) {
+    case GELU:
+      return 0.5f * x * erfcf(-0.70710678f * x);
+    case GELU_TANH:
+      return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
+    case QUICK_GELU:
+      return x * sigmoid(1.702f * x);
+    default:
+      return x * sigmoid(x);
+  }
+}
+
+// f'(x).
+__device__ __forceinline__ float activation_slope(int kind, float x) {
+  switch (kind) {
+    case GELU:
+      return 0.5f * erfcf(-0.70710678f * x) + 0.39894228f * x * __expf(-0.5f * x * x);
+    case GELU_TANH: {
+      const float s = sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
+      return s + x * s * (1.0f - s) * 1.5957691f * (1.0f + 0.134145f * x * x);
+    }
+    case QUICK_GELU: {
+      const float s = sigmoid(1.702f * x);
+      return s + 1.702f * x * s * (1.0f - s);
+    }
+    default: {
+      const float s = sigmoid(x);
+      return s + x * s * (1.0f - s);
+    }
+  }
+}

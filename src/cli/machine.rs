@@ -1,0 +1,69 @@
+//! A model on the device that the command line asks for.
+
+use std::path::Path;
+
+use super::error::CliError;
+use super::options::{DeviceName, DtypeName, MachineOptions};
+use crate::checkpoint::Dtype;
+use crate::device::cpu::Cpu;
+use crate::device::cuda::{self, Cuda, Storage};
+use crate::lvlm::{self, Lvlm};
+
+/// A model, ready.
+pub(super) struct Opened {
+    pub model: Box<dyn Lvlm>,
+    /// Threads of the processor that compute; on a GPU, none.
+    pub threads: usize,
+    /// Why `auto` took no GPU.
+    pub no_gpu: Option<String>,
+}
+
+/// Opens the model in a folder, or the demo model.
+pub(super) fn open(options: &MachineOptions, folder: Option<&Path>) -> Result<Opened, CliError> {
+    let checkpoint = lvlm::checkpoint(folder)?;
+    let (ordinal, no_gpu) = match options.device {
+        DeviceName::Cpu => (None, None),
+        DeviceName::Cuda(ordinal) => (Some(ordinal), None),
+        DeviceName::Auto => match first_gpu() {
+            Ok(ordinal) => (Some(ordinal), None),
+            Err(reason) => (None, Some(reason)),
+        },
+    };
+    let (model, threads) = match ordinal {
+        Some(ordinal) => {
+            let storage = storage(options.dtype, checkpoint.dtype());
+            let device = Cuda::new(ordinal, storage)?;
+            (lvlm::load(checkpoint, device)?, 0)
+        }
+        None => {
+            let device = Cpu::<f32>::new(options.threads)?;
+            let threads = device.threads();
+            (lvlm::load(checkpoint, device)?, threads)
+        }
+    };
+    Ok(Opened {
+        model,
+        threads,
+        no_gpu,
+    })
+}
+
+/// The first GPU that can be used, or why there is none.
+fn first_gpu() -> Result<usize, String> {
+    let gpus = cuda::gpus()?;
+    let usable = gpus.iter().find(|gpu| gpu.unusable.is_none());
+    usable.map(|gpu| gpu.ordinal).ok_or_else(|| {
+        let reasons = gpus
+            .iter()
+            .filter_map(|gpu| Some(format!("{}: {}", gpu.name, gpu.unusable.as_ref()?)));
+        reasons.collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// How to store activations and weights for a checkpoint of some dtype.
+fn storage(asked: DtypeName, checkpoint: Dtype) -> Storage {
+    match (asked, checkpoint) {
+        (DtypeName::F16, _) | (DtypeName::Auto, Dtype::F16) => Storage::F16,
+        (DtypeName::Bf16, _) | (DtypeName::Auto, Dtype::Bf16 | Dtype::F32) => Storage::Bf16,
+    }
+}

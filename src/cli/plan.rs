@@ -1,0 +1,317 @@
+//! What explanations with a model cost on a card: counted from sizes, nothing is computed.
+
+mod cards;
+mod phases;
+mod table;
+
+use std::path::Path;
+
+use bytesize::ByteSize;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde::Serialize;
+
+use super::error::CliError;
+use super::options::MethodOptions;
+use crate::checkpoint::Checkpoint;
+use crate::device::cuda;
+use crate::lvlm::{self, Estimator, Lengths, Parts, Plan, Tally};
+use crate::nn::Keep;
+use cards::Card;
+use phases::{Phase, Work, phases};
+pub(super) use table::table;
+
+/// A prompt of ordinary length, in tokens of text.
+const PROMPT_TOKENS: usize = 40;
+
+/// What is planned for, and on what card.
+#[derive(Args)]
+#[command(next_help_heading = "Plan")]
+pub(super) struct PlanOptions {
+    /// Text tokens of the prompt, chat template included [default: 40, or what the chat template takes if that is more]
+    #[arg(long, value_name = "N")]
+    prompt_tokens: Option<usize>,
+    /// Tokens of an answer
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = count)]
+    answer_tokens: usize,
+    /// Key tokens of an answer; they are taken to be its last, which costs the most
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = count)]
+    key_tokens: usize,
+    /// The card, with the memory and rates of NVIDIA's data sheets
+    #[arg(long, value_name = "NAME", default_value = "h100-sxm", value_parser = PossibleValuesParser::new(cards::names()))]
+    card: String,
+    /// Memory of the card, such as 80GB, instead of the data sheet's
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// The card's rate of bf16 products in 10^12 operations per second, instead of the data sheet's
+    #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true)]
+    tflops: Option<f64>,
+    /// The card's memory bandwidth in 10^9 bytes per second, instead of the data sheet's
+    #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true)]
+    bandwidth: Option<f64>,
+    /// The part of both rates that is reached, above 0 and at most 1
+    #[arg(long, value_name = "PART", default_value_t = 0.5, value_parser = part, allow_negative_numbers = true)]
+    fraction: f64,
+    /// The most memory for activations [default: four fifths of what the weights leave free on the card]
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<ByteSize>,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x <= 1.0 => Ok(x),
+        _ => Err("expected a number above 0 and at most 1".into()),
+    }
+}
+
+/// All that is known before anything runs.
+#[derive(Serialize)]
+pub(super) struct Report {
+    model: String,
+    tokens: Tokens,
+    card: Card,
+    /// The part of the card's rates that is reached.
+    fraction: f64,
+    memory: Memory,
+    /// One evaluation within the batch that fits.
+    evaluation: Evaluation,
+    /// In their order; host work is not counted.
+    phases: Vec<Phase>,
+    total: Total,
+}
+
+#[derive(Serialize)]
+struct Tokens {
+    image: usize,
+    #[serde(flatten)]
+    lengths: Lengths,
+    keys: usize,
+}
+
+/// Bytes.
+#[derive(Serialize)]
+struct Memory {
+    weights: Parts<usize>,
+    weights_total: usize,
+    /// Keys and values of the text before the picture; part of `fixed`.
+    prefix: usize,
+    /// Activations whatever the batch.
+    fixed: usize,
+    per_blend: PerBlend,
+    /// What activations may take.
+    budget: usize,
+    /// What the largest batch and the weights take together.
+    used: usize,
+}
+
+/// Bytes of activations per blend.
+#[derive(Serialize)]
+struct PerBlend {
+    kept: usize,
+    recomputed: usize,
+    forward: usize,
+}
+
+#[derive(Serialize)]
+struct Evaluation {
+    forward: Parts<Tally>,
+    gradient: Parts<Tally>,
+    /// As `gradient`, activations made anew block by block.
+    gradient_recomputed: Parts<Tally>,
+}
+
+#[derive(Serialize)]
+struct Total {
+    evaluations: usize,
+    operations: f64,
+    bytes: f64,
+    seconds: f64,
+    pictures_per_hour: f64,
+    hours_per_1000_pictures: f64,
+}
+
+/// What explanations cost with the model in a folder, or with the demo model.
+pub(super) fn report(
+    folder: Option<&Path>,
+    options: &PlanOptions,
+    method: &MethodOptions,
+) -> Result<Report, CliError> {
+    let settings = method.settings();
+    settings.validate()?;
+    let checkpoint = lvlm::checkpoint(folder)?;
+    let config = &checkpoint.config;
+    let lengths = lengths(&checkpoint, options)?;
+    if options.key_tokens > options.answer_tokens {
+        return Err(CliError::Option {
+            option: "key-tokens",
+            expected: format!("at most the {} tokens of the answer", options.answer_tokens),
+            found: options.key_tokens.to_string(),
+        });
+    }
+    let estimator = Estimator::new(config, lengths)?;
+    let card = card(options)?;
+    let weights = estimator.weights();
+    let free = card.memory - weights.total() as f64;
+    if free <= 0.0 {
+        return Err(CliError::Option {
+            option: if options.memory.is_some() {
+                "memory"
+            } else {
+                "card"
+            },
+            expected: format!(
+                "more than the {} that the weights take",
+                table::bytes(weights.total() as f64)
+            ),
+            found: table::bytes(card.memory),
+        });
+    }
+    let budget = match options.memory_budget {
+        Some(size) => usize::try_from(size.as_u64()).unwrap_or(usize::MAX),
+        None => cuda::budget(free as usize),
+    };
+    let keys: Vec<usize> = (lengths.answer - options.key_tokens..lengths.answer).collect();
+    let work = Work {
+        estimator,
+        keys: &keys,
+        settings: &settings,
+        budget,
+    };
+    let rates = (
+        card.rate * options.fraction,
+        card.bandwidth * options.fraction,
+    );
+    let phases = phases(&work, lengths.answer, rates)?;
+    let seconds = phases.iter().map(|phase| phase.seconds).sum::<f64>();
+    let total = Total {
+        evaluations: phases.iter().map(|phase| phase.evaluations).sum(),
+        operations: phases.iter().map(|phase| phase.cost.operations).sum(),
+        bytes: phases.iter().map(|phase| phase.cost.bytes).sum(),
+        seconds,
+        pictures_per_hour: 3600.0 / seconds,
+        hours_per_1000_pictures: seconds / 3.6,
+    };
+    let peak = phases.iter().map(|phase| phase.memory).max().unwrap_or(0);
+    let per_blend = |keep| estimator.bytes_per_blend(&keys, keep);
+    Ok(Report {
+        model: checkpoint.files.name(),
+        tokens: Tokens {
+            image: config.image_tokens(),
+            lengths,
+            keys: keys.len(),
+        },
+        fraction: options.fraction,
+        memory: Memory {
+            weights,
+            weights_total: weights.total(),
+            prefix: estimator.prefix_bytes(),
+            fixed: estimator.fixed_bytes(&keys),
+            per_blend: PerBlend {
+                kept: per_blend(Keep::Everything),
+                recomputed: per_blend(Keep::Inputs),
+                forward: per_blend(Keep::Nothing),
+            },
+            budget,
+            used: peak.saturating_add(weights.total()),
+        },
+        evaluation: evaluation(&work)?,
+        card,
+        phases,
+        total,
+    })
+}
+
+/// One evaluation: its share of a batch as the optimisation cuts it.
+fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
+    let plan: Plan = work.plan(work.path_blends(), work.keys, true)?;
+    let each = |keep| {
+        let Parts {
+            blend,
+            vision,
+            projector,
+            decoder,
+            vocabulary,
+        } = work.estimator.batch(plan.batch, work.keys, keep);
+        let share = |cost: Tally| Tally {
+            operations: cost.operations / plan.batch as f64,
+            bytes: cost.bytes / plan.batch as f64,
+        };
+        Parts {
+            blend: share(blend),
+            vision: share(vision),
+            projector: share(projector),
+            decoder: share(decoder),
+            vocabulary: share(vocabulary),
+        }
+    };
+    Ok(Evaluation {
+        forward: each(Keep::Nothing),
+        gradient: each(Keep::Everything),
+        gradient_recomputed: each(Keep::Inputs),
+    })
+}
+
+/// The prompt as the chat template makes it, filled up to the length that is asked for.
+fn lengths(checkpoint: &Checkpoint, options: &PlanOptions) -> Result<Lengths, CliError> {
+    let (config, image) = (&checkpoint.config, checkpoint.config.image_token_id);
+    let rendered = checkpoint.template.render("What is in the picture?")?;
+    let ids = checkpoint
+        .tokenizer
+        .encode_prompt(&rendered, config.image_tokens())?;
+    let before = ids.iter().take_while(|&&id| id != image).count();
+    let text = ids.len().saturating_sub(config.image_tokens());
+    let prompt = options.prompt_tokens.unwrap_or(text.max(PROMPT_TOKENS));
+    if prompt <= before {
+        return Err(CliError::Option {
+            option: "prompt-tokens",
+            expected: format!(
+                "more than the {before} tokens that the chat template puts before the picture"
+            ),
+            found: prompt.to_string(),
+        });
+    }
+    Ok(Lengths {
+        before,
+        behind: prompt - before,
+        answer: options.answer_tokens,
+    })
+}
+
+/// The card of the data sheets, with what is given by hand.
+fn card(options: &PlanOptions) -> Result<Card, CliError> {
+    let known = cards::card(&options.card).ok_or_else(|| CliError::Option {
+        option: "card",
+        expected: format!("one of {}", cards::names().collect::<Vec<_>>().join(", ")),
+        found: options.card.clone(),
+    })?;
+    let memory = options.memory.map(|size| size.as_u64() as f64);
+    let (rate, bandwidth) = (
+        options.tflops.map(|r| r * 1e12),
+        options.bandwidth.map(|b| b * 1e9),
+    );
+    let changed = memory.is_some() || rate.is_some() || bandwidth.is_some();
+    Ok(Card {
+        name: if changed {
+            format!("{}, changed", known.name)
+        } else {
+            known.name
+        },
+        memory: memory.unwrap_or(known.memory),
+        rate: rate.unwrap_or(known.rate),
+        bandwidth: bandwidth.unwrap_or(known.bandwidth),
+    })
+}

@@ -1,0 +1,151 @@
+//! The stages of an explanation as batches, and what they cost.
+
+use serde::Serialize;
+
+use crate::explain::{GROUPS, HELD, Method, OptimizerKind, Settings, Stage};
+use crate::lvlm::{Estimator, Parts, Plan, Result, Tally};
+use crate::nn::Keep;
+
+/// What the phases are made of.
+pub(super) struct Work<'a> {
+    pub estimator: Estimator<'a>,
+    /// The key tokens.
+    pub keys: &'a [usize],
+    pub settings: &'a Settings,
+    /// Bytes that activations may take.
+    pub budget: usize,
+}
+
+/// One stage of an explanation.
+#[derive(Serialize)]
+pub(super) struct Phase {
+    pub stage: Stage,
+    /// Pictures sent through the model, the answer's generation not counted.
+    pub evaluations: usize,
+    pub batches: usize,
+    /// Blends of the largest batch.
+    pub batch: usize,
+    /// What the forward pass keeps, where there is a gradient: everything, or inputs of blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<&'static str>,
+    /// Bytes of activations that the largest batch needs.
+    pub memory: usize,
+    #[serde(flatten)]
+    pub cost: Tally,
+    /// Batch by batch (and token by token), the longer of its operations' time and its bytes' time.
+    pub seconds: f64,
+}
+
+impl Work<'_> {
+    /// Blends of all paths, which one update of the mask takes.
+    pub fn path_blends(&self) -> usize {
+        let paths = match self.settings.method {
+            Method::IgosPlus => 2,
+            Method::IgosPlusPlus => 4,
+        };
+        paths * self.settings.steps
+    }
+
+    pub fn plan(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+        self.estimator.plan(blends, tokens, gradient, self.budget)
+    }
+}
+
+impl Phase {
+    fn new(stage: Stage) -> Phase {
+        Phase {
+            stage,
+            evaluations: 0,
+            batches: 0,
+            batch: 0,
+            keep: None,
+            memory: 0,
+            cost: Tally::default(),
+            seconds: 0.0,
+        }
+    }
+
+    /// Adds something that is done `times` times, at `rates` operations and bytes per second.
+    fn add(&mut self, cost: Parts<Tally>, times: usize, rates: (f64, f64)) {
+        let cost = cost.total();
+        let seconds = (cost.operations / rates.0).max(cost.bytes / rates.1);
+        self.cost += cost * times;
+        self.seconds += seconds * times as f64;
+    }
+
+    /// Adds `times` calls for the scores of `tokens` with `blends` blends each.
+    fn call(
+        &mut self,
+        work: &Work,
+        (blends, times): (usize, usize),
+        tokens: &[usize],
+        gradient: bool,
+        rates: (f64, f64),
+    ) -> Result<()> {
+        if blends == 0 || times == 0 {
+            return Ok(());
+        }
+        let plan = work.plan(blends, tokens, gradient)?;
+        let (whole, rest) = (blends / plan.batch, blends % plan.batch);
+        self.add(
+            work.estimator.batch(plan.batch, tokens, plan.keep),
+            whole * times,
+            rates,
+        );
+        if rest > 0 {
+            self.add(work.estimator.batch(rest, tokens, plan.keep), times, rates);
+        }
+        self.evaluations += blends * times;
+        self.batches += (whole + usize::from(rest > 0)) * times;
+        self.batch = self.batch.max(plan.batch);
+        self.memory = self.memory.max(plan.bytes);
+        if gradient {
+            self.keep = Some(if plan.keep == Keep::Everything {
+                "everything"
+            } else {
+                "inputs"
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Every stage of an explanation with a greedy answer of `answer` tokens, at `rates` operations and bytes per second.
+///
+/// A line search is counted with one step per update, the least that it takes.
+pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
+    let (estimator, settings) = (&work.estimator, work.settings);
+    let mut prepare = Phase::new(Stage::Prepare);
+    prepare.add(estimator.prefix(), 1, rates);
+
+    let mut greedy = Phase::new(Stage::Answer);
+    greedy.add(estimator.read_prompt(), 1, rates);
+    greedy.add(estimator.choose_token(), answer + 1, rates);
+    for token in 0..answer {
+        greedy.add(estimator.read_token(token), 1, rates);
+    }
+
+    let mut select = Phase::new(Stage::Select);
+    let all: Vec<usize> = (0..answer).collect();
+    select.call(work, (2, 1), &all, false, rates)?;
+
+    let mut optimise = Phase::new(Stage::Optimise);
+    let (blends, updates) = (work.path_blends(), settings.iterations);
+    optimise.call(work, (blends, updates), work.keys, true, rates)?;
+    if settings.optimizer == OptimizerKind::LineSearch {
+        // The gradient's own loss is noisy: without noise it is computed again.
+        let values = if settings.noise > 0.0 { 2 } else { 1 };
+        optimise.call(work, (blends, values * updates), work.keys, false, rates)?;
+    }
+
+    let mut all = vec![prepare, greedy, select, optimise];
+    if settings.curves {
+        let cells = settings.mask_size.pow(2);
+        let masks = cells.div_ceil((cells / GROUPS).max(1));
+        let mut curves = Phase::new(Stage::Curves);
+        curves.call(work, (2 * HELD, masks / HELD), work.keys, false, rates)?;
+        curves.call(work, (2 * (masks % HELD), 1), work.keys, false, rates)?;
+        all.push(curves);
+    }
+    Ok(all)
+}

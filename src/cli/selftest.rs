@@ -1,0 +1,176 @@
+//! `foveate selftest`: does a GPU compute what the CPU computes?
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::options::DeviceName;
+use super::output::write_file;
+use super::print;
+use crate::device::cuda::{self, Cuda, Storage};
+use crate::selftest::{CASES, Check, Extent, FAMILIES, Part, family, recorded};
+
+/// How much is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExtentName {
+    /// Tens of rows: for an emulator
+    Small,
+    /// Hundreds of rows: for a GPU
+    Large,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// The GPU: cuda:N
+    #[arg(long, default_value = "cuda:0")]
+    device: DeviceName,
+    /// How much the checks compute
+    #[arg(long, value_enum, default_value = "large")]
+    extent: ExtentName,
+    /// Check these families of operations only, such as gemm,attention, or the recorded cases by name
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Seed of the inputs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Also write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), CliError> {
+    let ordinal = match options.device {
+        DeviceName::Cuda(ordinal) => ordinal,
+        DeviceName::Auto | DeviceName::Cpu => return Err(CliError::NotAGpu),
+    };
+    let names = || FAMILIES.into_iter().chain(CASES.iter().map(|c| c.name));
+    if let Some(found) = options
+        .only
+        .iter()
+        .find(|only| !names().any(|n| n == **only))
+    {
+        return Err(CliError::Family {
+            found: found.clone(),
+            expected: names().collect::<Vec<_>>().join(", "),
+        });
+    }
+    let device = |storage| Cuda::new(ordinal, storage);
+    let started = Instant::now();
+    let mut groups: Vec<(String, Vec<Check>)> = Vec::new();
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
+    for (name, storage) in FAMILIES
+        .iter()
+        .filter(|name| wanted(name))
+        .flat_map(|n| [(n, Storage::Bf16), (n, Storage::F16)])
+    {
+        let extent = match options.extent {
+            ExtentName::Small => Extent::Small,
+            ExtentName::Large => Extent::Large,
+        };
+        let checks = family(name, &device(storage)?, storage, extent, options.seed)?;
+        groups.push((format!("{name} in {storage}"), checks));
+        report(&groups)?;
+    }
+    for case in CASES.iter().filter(|case| wanted(case.name)) {
+        groups.push((format!("recorded {}", case.name), whole(case, &device)?));
+        report(&groups)?;
+    }
+    let failed = groups
+        .iter()
+        .flat_map(|(_, checks)| checks)
+        .filter(|c| !c.passed())
+        .count();
+    let total: usize = groups.iter().map(|(_, checks)| checks.len()).sum();
+    let seconds = started.elapsed().as_secs_f64();
+    let verdict = match failed {
+        0 => format!("all {total} checks passed in {seconds:.1} s"),
+        _ => format!("{failed} of {total} checks failed"),
+    };
+    print(&verdict)?;
+    if let Some(path) = &options.out {
+        let json = record(options, ordinal, &groups, seconds)?;
+        write_file(path, format!("{json:#}\n").as_bytes())?;
+    }
+    if failed > 0 {
+        return Err(CliError::Selftest { failed, total });
+    }
+    Ok(())
+}
+
+/// A recorded case with graphs and without, whole and cut, whose masks and gradients must be the same bits.
+fn whole(
+    case: &'static crate::selftest::Recorded,
+    device: &impl Fn(Storage) -> crate::device::Result<Cuda>,
+) -> Result<Vec<Check>, CliError> {
+    // The finer of the two: these models of random weights carry rounding on.
+    let storage = Storage::F16;
+    let first = recorded(case, device(storage)?, None, Part::Everything)?;
+    let (mut checks, name) = (first.checks, case.name);
+    for (what, at_once, graphs) in [
+        ("without graphs", None, false),
+        ("three blends at a time", Some(3), true),
+    ] {
+        let other = recorded(
+            case,
+            device(storage)?.with_graphs(graphs),
+            at_once,
+            Part::Bits,
+        )?;
+        let same = other.mask == first.mask && other.gradient == first.gradient;
+        checks.push(Check::holds(format!("{name} {storage} {what}"), same));
+    }
+    Ok(checks)
+}
+
+/// The line of the last group, and of each of its checks that failed.
+fn report(groups: &[(String, Vec<Check>)]) -> Result<(), CliError> {
+    let Some((name, checks)) = groups.last() else {
+        return Ok(());
+    };
+    let worst = checks
+        .iter()
+        .filter(|c| c.allowed > 0.0)
+        .map(|c| c.found / c.allowed)
+        .fold(0.0, f64::max);
+    let failed = checks.iter().filter(|c| !c.passed());
+    let count = checks.len();
+    let verdict = if checks.iter().all(Check::passed) {
+        "passed"
+    } else {
+        "FAILED"
+    };
+    print(&format!(
+        "{name:30} {count:4} checks {verdict}, the worst at {worst:.2} of what is allowed"
+    ))?;
+    for check in failed {
+        print(&format!(
+            "    {}: found {:e}, allowed {:e}",
+            check.name, check.found, check.allowed
+        ))?;
+    }
+    Ok(())
+}
+
+/// The results as JSON.
+fn record(
+    options: &Options,
+    ordinal: usize,
+    groups: &[(String, Vec<Check>)],
+    seconds: f64,
+) -> Result<Value, CliError> {
+    let gpu = cuda::gpus().ok().and_then(|g| g.into_iter().nth(ordinal));
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "device": gpu.as_ref().map(|g| &g.name),
+        "capability": gpu.as_ref().map(|g| format!("{}.{}", g.capability.0, g.capability.1)),
+        "seed": options.seed,
+        "seconds": seconds,
+        "groups": groups
+            .iter()
+            .map(|(name, checks)| json!({ "name": name, "checks": checks }))
+            .collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,224 @@
+//! What every device asks of its operands, stated once: sizes that fit, and indices inside their tables.
+
+use super::error::expect;
+use super::{AttentionShape, Blend, DeviceError, Masks, Result, Sampling, Visible};
+use crate::checkpoint::Tensor;
+use crate::picture::View;
+
+/// Colours of a picture.
+pub(super) const CHANNELS: usize = 3;
+
+/// Rows and columns.
+type Size = (usize, usize);
+
+/// Every index below `limit`, else a [`DeviceError::Index`].
+fn below(
+    operation: &'static str,
+    indices: impl IntoIterator<Item = usize>,
+    limit: usize,
+) -> Result<()> {
+    match indices.into_iter().find(|&index| index >= limit) {
+        None => Ok(()),
+        Some(index) => Err(DeviceError::Index {
+            operation,
+            index,
+            limit,
+        }),
+    }
+}
+
+/// As many values as a matrix has elements.
+pub(super) fn upload(rows: usize, columns: usize, values: usize) -> Result<()> {
+    let expected = || format!("{rows} x {columns} values");
+    let fits = Some(values) == rows.checked_mul(columns);
+    expect(fits, "upload", expected, || format!("{values}"))
+}
+
+/// Rows and columns of a weight: a tensor whose first dimension is the output, with all of its bytes.
+pub(super) fn weight(tensor: &Tensor) -> Result<Size> {
+    let bytes = tensor
+        .shape
+        .iter()
+        .try_fold(tensor.dtype.size(), |bytes, &size| bytes.checked_mul(size));
+    let expected = || format!("{} of {:?} {}", tensor.name, tensor.shape, tensor.dtype);
+    let fits = !tensor.shape.is_empty() && bytes == Some(tensor.bytes().len());
+    expect(fits, "weight", expected, || {
+        format!("{} bytes", tensor.bytes().len())
+    })?;
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    Ok((rows, tensor.shape.iter().skip(1).product()))
+}
+
+/// Two pictures of a view's size, and patches that tile it.
+pub(super) fn pictures(
+    picture: &[f32],
+    baseline: &[f32],
+    view: &View,
+    patch: usize,
+    mask_size: usize,
+) -> Result<()> {
+    let (height, width) = (view.height, view.width);
+    let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
+    let whole = tiled(height) && tiled(width);
+    let expected =
+        || format!("3 x {height} x {width} values and patches of {patch} that tile them");
+    let found = || format!("{} and {} values", picture.len(), baseline.len());
+    let length = height
+        .checked_mul(width)
+        .and_then(|pixels| pixels.checked_mul(CHANNELS));
+    let there = length == Some(picture.len()) && length == Some(baseline.len());
+    expect(whole && there, "pictures", expected, found)?;
+    let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
+    let numbered = (1..=1 << 16).contains(&mask_size);
+    expect(numbered, "pictures", cells, || mask_size.to_string())
+}
+
+/// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row, column.
+pub(super) fn patch_order(view: &View, patch: usize) -> impl Iterator<Item = usize> {
+    let (height, width) = (view.height, view.width);
+    let across = width / patch;
+    let patches = height / patch * across;
+    (0..patches).flat_map(move |p| {
+        (0..CHANNELS * patch).flat_map(move |line| {
+            let (c, i) = (line / patch, line % patch);
+            let start = (c * height + p / across * patch + i) * width + p % across * patch;
+            start..start + patch
+        })
+    })
+}
+
+/// Masks of `size` cells a side, and blends that name no others.
+pub(super) fn masks(size: usize, masks: Masks, blends: &[Blend]) -> Result<()> {
+    let fits = masks.size == size && masks.values.iter().all(|m| m.len() == size * size);
+    let expected = || format!("masks of {size} cells a side");
+    expect(fits, "blend", expected, || masks.size.to_string())?;
+    let used = blends.iter().flat_map(|b| match b.sampling {
+        Sampling::One(m) => [m, m],
+        Sampling::Product(m, n) => [m, n],
+    });
+    // The largest, so that the message says how many masks there would have to be.
+    below("blend", used.max(), masks.values.len())
+}
+
+/// As many masks and blends as those in whose place they go.
+pub(super) fn restage(expected: Size, found: Size) -> Result<()> {
+    let say = |(masks, blends): Size| format!("{masks} masks and {blends} blends");
+    expect(
+        expected == found,
+        "restage",
+        || say(expected),
+        || say(found),
+    )
+}
+
+/// Weights that are as many as those in whose place they go.
+pub(super) fn reweigh(expected: usize, found: usize) -> Result<()> {
+    let expects = || format!("{expected} weights");
+    expect(expected == found, "reweigh", expects, || format!("{found}"))
+}
+
+/// Heads that rotary positions fit.
+pub(super) fn rope(
+    (rows, columns): Size,
+    head_dim: usize,
+    frequencies: &[f64],
+    positions: &[usize],
+) -> Result<()> {
+    let heads =
+        head_dim > 0 && columns.is_multiple_of(head_dim) && head_dim == 2 * frequencies.len();
+    let positions_fit = !positions.is_empty() || rows == 0;
+    let expected = || {
+        format!(
+            "heads of {head_dim}, even, with {} frequencies, and a position",
+            head_dim / 2
+        )
+    };
+    let found = || {
+        format!(
+            "{columns} columns, {} frequencies, {} positions",
+            frequencies.len(),
+            positions.len()
+        )
+    };
+    expect(heads && positions_fit, "rope", expected, found)
+}
+
+/// Operands of an attention against its shape.
+pub(super) fn attention(
+    s: &AttentionShape,
+    q: Size,
+    k: Size,
+    v: Size,
+    prefix: Option<(Size, Size)>,
+) -> Result<()> {
+    let size = |rows: Size, columns: usize| {
+        Some((
+            rows.0.checked_mul(rows.1)?,
+            columns.checked_mul(s.head_dim)?,
+        ))
+    };
+    let own = size((s.batch, s.keys), s.kv_heads);
+    let sizes = size((s.batch, s.queries), s.heads) == Some(q) && own == Some(k) && own == Some(v);
+    let heads = s.kv_heads > 0 && s.heads.is_multiple_of(s.kv_heads) && s.head_dim > 0;
+    let keys = s.queries == 0 || s.keys > 0 || s.prefix > 0;
+    let expected = || format!("sizes of {s:?}, with a key for every query");
+    expect(sizes && heads && keys, "attention", expected, || {
+        format!("q {q:?}, k {k:?}, v {v:?}")
+    })?;
+    let kv_width = k.1;
+    let prefix_fits = match prefix {
+        None => s.prefix == 0,
+        Some((k, v)) => k.0 >= s.prefix && v.0 >= s.prefix && k.1 == kv_width && v.1 == kv_width,
+    };
+    expect(
+        prefix_fits,
+        "attention: prefix",
+        || format!("{} x {kv_width}", s.prefix),
+        || format!("{prefix:?}"),
+    )?;
+    let Visible::Causal(places) = &s.visible else {
+        return Ok(());
+    };
+    expect(
+        places.len() == s.queries,
+        "attention",
+        || format!("{} places", s.queries),
+        || places.len().to_string(),
+    )?;
+    below("attention", places.iter().copied(), s.keys)
+}
+
+/// Rows of a table.
+pub(super) fn gather(table_rows: usize, ids: &[u32]) -> Result<()> {
+    below("gather", ids.iter().map(|&id| id as usize), table_rows)
+}
+
+/// Rows that fit into `target` from row `at` on.
+pub(super) fn write_rows(target: Size, at: usize, x: Size) -> Result<()> {
+    let end = at.checked_add(x.0);
+    let fits = end.is_some_and(|end| end <= target.0) && x.1 == target.1;
+    let expected = || format!("rows of {} up to row {}", target.1, target.0);
+    expect(fits, "write_rows", expected, || {
+        format!("{x:?} from row {at} on")
+    })
+}
+
+/// One target per row, inside the vocabulary.
+pub(super) fn targets(rows: usize, vocabulary: usize, targets: &[u32]) -> Result<()> {
+    let (expected, found) = (
+        || format!("{rows} targets"),
+        || format!("{}", targets.len()),
+    );
+    expect(targets.len() == rows, "log_probability", expected, found)?;
+    let tokens = targets.iter().map(|&t| t as usize);
+    below("log_probability", tokens, vocabulary)
+}
+
+/// One weight per row of a score.
+pub(super) fn weights(rows: usize, weights: usize) -> Result<()> {
+    let (expected, found) = (
+        || format!("{rows} weights"),
+        || format!("{weights} weights"),
+    );
+    expect(weights == rows, "log_probability_vjp", expected, found)
+}

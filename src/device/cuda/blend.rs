@@ -1,0 +1,352 @@
+//! Launches of `kernels/blend.cu`: pictures, staged batches, and gradients on the GPU.
+
+use cudarc::driver::DeviceRepr;
+
+use super::matrix::{CudaMatrix, Element};
+use super::memory::{Arena, Buffer};
+use super::staging::Staged;
+use super::{Cuda, same_shape};
+use crate::device::contract::{self, CHANNELS};
+use crate::device::error::expect;
+use crate::device::{Blend, Direction, Masks, Result, Sampling};
+use crate::picture::{Tap, View};
+
+/// The most pixels of a view's row: two lines of them fit in shared memory.
+const WIDEST: usize = 6144;
+/// The most cells of a mask's side.
+const MOST_CELLS: usize = 4096;
+
+/// `BlendArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Arguments {
+    picture: u64,
+    baseline: u64,
+    difference: u64,
+    rows: u64,
+    columns: u64,
+    masks: u64,
+    blends: u64,
+    patches: u64,
+    parts: u64,
+    gradients: u64,
+    bands: u64,
+    spans: u64,
+    patch: i32,
+    across: i32,
+    patch_count: i32,
+    width: i32,
+    size: i32,
+    count: i32,
+    slots: i32,
+    each: i32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Arguments {}
+
+/// Two pictures as f32 patches, and how their view samples a mask.
+pub struct CudaPictures {
+    picture: Buffer,
+    baseline: Buffer,
+    difference: Buffer,
+    rows: Buffer,
+    columns: Buffer,
+    bands: Buffer,
+    spans: Buffer,
+    patch: usize,
+    across: usize,
+    patch_count: usize,
+    width: usize,
+    size: usize,
+}
+
+/// Masks and blends at fixed places on the GPU.
+pub struct CudaBatch {
+    masks: Staged,
+    blends: Staged,
+    mask_size: usize,
+    masks_count: usize,
+    count: usize,
+    /// Masks that a blend may sample: 2 where one may sample a product.
+    slots: usize,
+}
+
+/// S x S gradients on the GPU, f32.
+pub struct CudaGradients {
+    buffer: Buffer,
+    masks: usize,
+    cells: usize,
+}
+
+fn words(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    values.into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+/// f32 values as bytes.
+pub(super) fn floats(values: impl IntoIterator<Item = f64>) -> Vec<u8> {
+    words(values.into_iter().map(|v| (v as f32).to_bits()))
+}
+
+/// `Tap` of the kernels.
+fn taps(taps: &[Tap]) -> Vec<u8> {
+    words(taps.iter().flat_map(|tap| {
+        let low = if tap.inside { tap.low } else { u32::MAX };
+        [low, tap.high, (tap.weight_high as f32).to_bits()]
+    }))
+}
+
+/// `Blend` of the kernels.
+fn blends(blends: &[Blend]) -> Vec<u8> {
+    words(blends.iter().flat_map(|blend| {
+        let (first, second) = match blend.sampling {
+            Sampling::One(m) => (m as u32, u32::MAX),
+            Sampling::Product(m, n) => (m as u32, n as u32),
+        };
+        let (deviation, seed, stream) = blend
+            .noise
+            .map_or((0.0, 0, 0), |n| (n.deviation, n.seed, n.stream));
+        [
+            first,
+            second,
+            u32::from(blend.direction == Direction::Reveal),
+            (blend.alpha as f32).to_bits(),
+            (deviation as f32).to_bits(),
+            seed as u32,
+            (seed >> 32) as u32,
+            stream as u32,
+            (stream >> 32) as u32,
+        ]
+    }))
+}
+
+/// Masks that one of the blends samples, at most: 2 for a product.
+fn slots(blends: &[Blend]) -> usize {
+    let product = |blend: &Blend| matches!(blend.sampling, Sampling::Product(..));
+    if blends.iter().any(product) { 2 } else { 1 }
+}
+
+/// Per mask row i, where the view's rows with low = i begin; padding is left out, as its rows begin nowhere.
+fn bands(rows: &[Tap], size: usize) -> Vec<u8> {
+    let before = rows.iter().take_while(|tap| !tap.inside).count();
+    let inside = rows.iter().filter(|tap| tap.inside).count();
+    let rows = &rows[before..before + inside];
+    words((0..=size).map(|i| (before + rows.partition_point(|tap| (tap.low as usize) < i)) as u32))
+}
+
+/// Per mask column, the range of the view's columns that it touches.
+fn spans(columns: &[Tap], size: usize) -> Vec<u8> {
+    let before = columns.iter().take_while(|tap| !tap.inside).count();
+    let inside = columns.iter().filter(|tap| tap.inside).count();
+    let columns = &columns[before..before + inside];
+    words((0..size).flat_map(|cell| {
+        let first = columns.partition_point(|tap| (tap.high as usize) < cell);
+        let last = columns.partition_point(|tap| (tap.low as usize) <= cell);
+        [(before + first) as u32, (before + last.max(first)) as u32]
+    }))
+}
+
+impl Cuda {
+    fn table(&self, bytes: &[u8]) -> Result<Buffer> {
+        let buffer = self.gpu.pool.buffer_of(Arena::Single, bytes.len())?;
+        self.gpu.write(&buffer, bytes)?;
+        Ok(buffer)
+    }
+
+    /// The contract is on `Device::pictures`.
+    pub(super) fn prepare(
+        &self,
+        picture: &[f32],
+        baseline: &[f32],
+        view: &View,
+        patch: usize,
+        size: usize,
+    ) -> Result<CudaPictures> {
+        contract::pictures(picture, baseline, view, patch, size)?;
+        expect(
+            view.width <= WIDEST && size <= MOST_CELLS,
+            "pictures",
+            || format!("at most {WIDEST} columns and masks of at most {MOST_CELLS} cells a side"),
+            || format!("{} and {size}", view.width),
+        )?;
+        let (rows, columns) = view.taps(size);
+        let across = view.width / patch;
+        let order: Vec<usize> = contract::patch_order(view, patch).collect();
+        let values = |f: &dyn Fn(usize) -> f32| words(order.iter().map(|&i| f(i).to_bits()));
+        Ok(CudaPictures {
+            picture: self.table(&values(&|i| picture[i]))?,
+            baseline: self.table(&values(&|i| baseline[i]))?,
+            difference: self.table(&values(&|i| picture[i] - baseline[i]))?,
+            rows: self.table(&taps(&rows))?,
+            columns: self.table(&taps(&columns))?,
+            bands: self.table(&bands(&rows, size))?,
+            spans: self.table(&spans(&columns, size))?,
+            patch,
+            across,
+            patch_count: view.height / patch * across,
+            width: view.width,
+            size,
+        })
+    }
+
+    /// The contract is on `Device::stage`.
+    pub(super) fn stage_batch(
+        &self,
+        pictures: &CudaPictures,
+        masks: Masks,
+        batch: &[Blend],
+    ) -> Result<CudaBatch> {
+        contract::masks(pictures.size, masks, batch)?;
+        let values = floats(masks.values.iter().flatten().copied());
+        Ok(CudaBatch {
+            masks: self.gpu.stage(&values)?,
+            blends: self.gpu.stage(&blends(batch))?,
+            mask_size: masks.size,
+            masks_count: masks.values.len(),
+            count: batch.len(),
+            // With several masks the next blends may sample products where these do not.
+            slots: slots(batch).max(masks.values.len().min(2)),
+        })
+    }
+
+    /// The contract is on `Device::restage`.
+    pub(super) fn restage_batch(
+        &self,
+        pictures: &CudaPictures,
+        batch: &mut CudaBatch,
+        masks: Masks,
+        next: &[Blend],
+    ) -> Result<()> {
+        contract::masks(pictures.size, masks, next)?;
+        let size = (batch.masks_count, batch.count);
+        contract::restage(size, (masks.values.len(), next.len()))?;
+        let expected = || "blends of one mask each, as before".to_string();
+        expect(slots(next) <= batch.slots, "restage", expected, || {
+            "products of masks".into()
+        })?;
+        let values = floats(masks.values.iter().flatten().copied());
+        self.gpu.restage(&mut batch.masks, &values)?;
+        self.gpu.restage(&mut batch.blends, &blends(next))
+    }
+
+    fn arguments(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<Arguments> {
+        expect(
+            batch.mask_size == pictures.size,
+            "blend",
+            || format!("masks of {} cells a side", pictures.size),
+            || batch.mask_size.to_string(),
+        )?;
+        Ok(Arguments {
+            picture: pictures.picture.address(),
+            baseline: pictures.baseline.address(),
+            difference: pictures.difference.address(),
+            rows: pictures.rows.address(),
+            columns: pictures.columns.address(),
+            masks: batch.masks.address(),
+            blends: batch.blends.address(),
+            bands: pictures.bands.address(),
+            spans: pictures.spans.address(),
+            patch: self.number(pictures.patch)?,
+            across: self.number(pictures.across)?,
+            patch_count: self.number(pictures.patch_count)?,
+            width: self.number(pictures.width)?,
+            size: self.number(pictures.size)?,
+            count: self.number(batch.count)?,
+            slots: self.number(batch.slots)?,
+            ..Arguments::default()
+        })
+    }
+
+    /// The contract is on `Device::blend`.
+    pub(super) fn blend_patches(
+        &self,
+        pictures: &CudaPictures,
+        batch: &CudaBatch,
+    ) -> Result<CudaMatrix> {
+        /// Blends that one thread makes of what it has read of the pictures.
+        const EACH: usize = 5;
+        let columns = CHANNELS * pictures.patch * pictures.patch;
+        let rows = batch.count * pictures.patch_count;
+        let y = self.gpu.matrix(rows, columns, Element::Stored)?;
+        let arguments = Arguments {
+            patches: y.address(),
+            each: EACH as i32,
+            ..self.arguments(pictures, batch)?
+        };
+        let threads = pictures.patch_count * columns.div_ceil(4);
+        let grid = (threads.div_ceil(128), batch.count.div_ceil(EACH), 1);
+        // SAFETY: sizes come from the pictures and the batch themselves.
+        unsafe { self.launch("blend", "blend", grid, 128, 0, &arguments) }?;
+        Ok(y)
+    }
+
+    /// Zero gradients of `masks` masks.
+    pub(super) fn zero_gradients(
+        &self,
+        pictures: &CudaPictures,
+        masks: usize,
+    ) -> Result<CudaGradients> {
+        let cells = pictures.size * pictures.size;
+        let gradients = CudaGradients {
+            buffer: self.gpu.pool.buffer_of(Arena::Single, masks * cells * 4)?,
+            masks,
+            cells,
+        };
+        self.clear_gradients(&gradients)?;
+        Ok(gradients)
+    }
+
+    /// Sets gradients to zero.
+    pub(super) fn clear_gradients(&self, gradients: &CudaGradients) -> Result<()> {
+        let bytes = gradients.masks * gradients.cells * 4;
+        self.gpu.zero(&gradients.buffer, bytes)
+    }
+
+    /// The contract is on `Device::blend_vjp`.
+    pub(super) fn blend_gradient(
+        &self,
+        pictures: &CudaPictures,
+        batch: &CudaBatch,
+        dy: &CudaMatrix,
+        gradients: &CudaGradients,
+    ) -> Result<()> {
+        let columns = CHANNELS * pictures.patch * pictures.patch;
+        let rows = batch.count * pictures.patch_count;
+        same_shape("blend_vjp", (rows, columns), dy)?;
+        let cells = pictures.size * pictures.size;
+        expect(
+            (gradients.masks, gradients.cells) == (batch.masks_count, cells),
+            "blend_vjp",
+            || format!("{} gradients of {cells} cells", batch.masks_count),
+            || format!("{} of {}", gradients.masks, gradients.cells),
+        )?;
+        let parts = self.gpu.buffer(batch.count * batch.slots * 2 * cells * 4)?;
+        let arguments = Arguments {
+            patches: dy.address(),
+            parts: parts.address(),
+            gradients: gradients.buffer.address(),
+            ..self.arguments(pictures, batch)?
+        };
+        let grid = (pictures.size, batch.count, 1);
+        let shared = 2 * pictures.width * 4;
+        // SAFETY: the shapes were compared; `parts` is as large as the kernel's contract says.
+        unsafe { self.launch("blend", "blend_vjp", grid, 128, shared, &arguments) }?;
+        let grid = (cells.div_ceil(128), batch.masks_count, 1);
+        // SAFETY: likewise.
+        unsafe {
+            self.gpu
+                .launch(("blend", "blend_gather"), grid, 128, 0, &arguments)
+        }
+    }
+
+    /// Gradients, mask by mask.
+    pub(super) fn download_gradients(&self, gradients: &CudaGradients) -> Result<Vec<Vec<f64>>> {
+        let values = self
+            .gpu
+            .floats(&gradients.buffer, gradients.masks * gradients.cells)?;
+        let grids = values.chunks(gradients.cells.max(1));
+        Ok(grids
+            .map(|grid| grid.iter().map(|&v| f64::from(v)).collect())
+            .collect())
+    }
+}

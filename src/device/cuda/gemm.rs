@@ -1,0 +1,371 @@
+//! Launches of `kernels/gemm.cu`: linear layers with what follows them fused.
+
+use cudarc::driver::DeviceRepr;
+
+use super::activation::number;
+use super::matrix::{CudaMatrix, CudaWeight, Element};
+use super::{Cuda, same_shape};
+use crate::device::{Activation, Result, contract};
+
+/// `GemmArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Arguments {
+    a: u64,
+    b: u64,
+    y: u64,
+    bias: u64,
+    residual: u64,
+    first: u64,
+    second: u64,
+    also: u64,
+    turns: u64,
+    m: i32,
+    n: i32,
+    k: i32,
+    epilogue: i32,
+    kind: i32,
+    head_dim: i32,
+    positions: i32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Arguments {}
+
+/// What follows a product; `Epilogue` in `kernels/gemm.cu`.
+#[derive(Clone, Copy)]
+enum Epilogue {
+    Plain = 0,
+    Activation = 1,
+    Gate = 2,
+    ActivationVjp = 3,
+    GateVjp = 4,
+    Rope = 5,
+    F32 = 6,
+    F32Onto = 7,
+}
+
+/// Which way the weight `[out, in]` stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// `x W^T`.
+    Forward,
+    /// `dy W`.
+    Vjp,
+}
+
+/// Threads per block, of every tile.
+const THREADS: u32 = 128;
+/// Dynamic shared memory of every tile, in bytes.
+const SHARED: usize = 49152;
+
+/// The block of the product that one thread block makes, rows and columns alike.
+#[derive(Clone, Copy)]
+enum Tile {
+    Large = 128,
+    Small = 64,
+}
+
+impl Tile {
+    /// The large tile where the product fills the card with it. The bits of the result are the same with both.
+    fn of(m: usize, n: usize, multiprocessors: usize) -> Tile {
+        let blocks = m.div_ceil(128) * n.div_ceil(128);
+        if m > 64 && blocks >= multiprocessors {
+            Tile::Large
+        } else {
+            Tile::Small
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Tile::Large => "large",
+            Tile::Small => "small",
+        }
+    }
+}
+
+impl Cuda {
+    fn product(
+        &self,
+        layout: Layout,
+        (m, n, k): (usize, usize, usize),
+        epilogue: Epilogue,
+        arguments: Arguments,
+    ) -> Result<()> {
+        // Under rotary positions a tile must hold whole heads: both halves of a pair.
+        let tile = match epilogue {
+            Epilogue::Rope if arguments.head_dim > Tile::Small as i32 => Tile::Large,
+            _ => Tile::of(m, n, self.multiprocessors),
+        };
+        let arguments = Arguments {
+            m: self.number(m)?,
+            n: self.number(n)?,
+            k: self.number(k)?,
+            epilogue: epilogue as i32,
+            ..arguments
+        };
+        let layout = match layout {
+            Layout::Forward => "nt",
+            Layout::Vjp => "nn",
+        };
+        let name = format!("gemm_{layout}_{}_{}", tile.name(), self.storage);
+        let side = tile as usize;
+        let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
+        // SAFETY: the callers compare shapes.
+        unsafe {
+            self.gpu
+                .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
+        }
+    }
+
+    /// `x W^T + bias + residual` with an epilogue that takes `operands`, one matrix of y's shape for each of y and `also`.
+    fn forward(
+        &self,
+        operation: &'static str,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+        epilogue: Epilogue,
+        operands: Arguments,
+    ) -> Result<CudaMatrix> {
+        same_shape(operation, (x.rows, weight.columns), x)?;
+        bias.map_or(Ok(()), |b| same_shape(operation, (1, weight.rows), b))?;
+        let y = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
+        let arguments = Arguments {
+            a: x.address(),
+            b: weight.buffer.address(),
+            y: y.address(),
+            bias: bias.map_or(0, CudaMatrix::address),
+            ..operands
+        };
+        let sizes = (x.rows, weight.rows, weight.columns);
+        self.product(Layout::Forward, sizes, epilogue, arguments)?;
+        Ok(y)
+    }
+
+    /// `dy W` with an epilogue.
+    fn backward(
+        &self,
+        operation: &'static str,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        epilogue: Epilogue,
+        operands: Arguments,
+    ) -> Result<CudaMatrix> {
+        same_shape(operation, (dy.rows, weight.rows), dy)?;
+        let dx = self.gpu.matrix(dy.rows, weight.columns, Element::Stored)?;
+        let arguments = Arguments {
+            a: dy.address(),
+            b: weight.buffer.address(),
+            y: dx.address(),
+            ..operands
+        };
+        let sizes = (dy.rows, weight.columns, weight.rows);
+        self.product(Layout::Vjp, sizes, epilogue, arguments)?;
+        Ok(dx)
+    }
+
+    /// The contract is on `Device::linear`.
+    pub(super) fn affine(
+        &self,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+        residual: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        residual.map_or(Ok(()), |r| {
+            same_shape("linear: residual", (x.rows, weight.rows), r)
+        })?;
+        let operands = Arguments {
+            residual: residual.map_or(0, CudaMatrix::address),
+            ..Arguments::default()
+        };
+        self.forward("linear", x, weight, bias, Epilogue::Plain, operands)
+    }
+
+    /// The contract is on `Device::linear_vjp`.
+    pub(super) fn affine_vjp(
+        &self,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        onto.map_or(Ok(()), |o| {
+            same_shape("linear_vjp: onto", (dy.rows, weight.columns), o)
+        })?;
+        let operands = Arguments {
+            residual: onto.map_or(0, CudaMatrix::address),
+            ..Arguments::default()
+        };
+        self.backward("linear_vjp", dy, weight, Epilogue::Plain, operands)
+    }
+
+    /// The contract is on `Device::linear_activation`.
+    pub(super) fn affine_activation(
+        &self,
+        kind: Activation,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        let h = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
+        let operands = Arguments {
+            also: h.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let y = self.forward(
+            "linear_activation",
+            x,
+            weight,
+            bias,
+            Epilogue::Activation,
+            operands,
+        )?;
+        Ok((h, y))
+    }
+
+    /// The contract is on `Device::linear_vjp_activation`.
+    pub(super) fn affine_vjp_activation(
+        &self,
+        kind: Activation,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        h: &CudaMatrix,
+    ) -> Result<CudaMatrix> {
+        same_shape("linear_vjp_activation", (dy.rows, weight.columns), h)?;
+        let operands = Arguments {
+            first: h.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        self.backward(
+            "linear_vjp_activation",
+            dy,
+            weight,
+            Epilogue::ActivationVjp,
+            operands,
+        )
+    }
+
+    /// The contract is on `Device::linear_gate`.
+    pub(super) fn affine_gate(
+        &self,
+        kind: Activation,
+        gate: &CudaMatrix,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        same_shape("linear_gate", (x.rows, weight.rows), gate)?;
+        let up = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
+        let operands = Arguments {
+            first: gate.address(),
+            also: up.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let y = self.forward("linear_gate", x, weight, bias, Epilogue::Gate, operands)?;
+        Ok((up, y))
+    }
+
+    /// The contract is on `Device::linear_vjp_gate`.
+    pub(super) fn affine_vjp_gate(
+        &self,
+        kind: Activation,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        gate: &CudaMatrix,
+        up: &CudaMatrix,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        same_shape("linear_vjp_gate: gate", (dy.rows, weight.columns), gate)?;
+        same_shape("linear_vjp_gate: up", (dy.rows, weight.columns), up)?;
+        let d_up = self.gpu.matrix(dy.rows, weight.columns, Element::Stored)?;
+        let operands = Arguments {
+            first: gate.address(),
+            second: up.address(),
+            also: d_up.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let d_gate = self.backward("linear_vjp_gate", dy, weight, Epilogue::GateVjp, operands)?;
+        Ok((d_gate, d_up))
+    }
+
+    /// The contract is on `Device::linear_rope`.
+    pub(super) fn affine_rope(
+        &self,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+    ) -> Result<CudaMatrix> {
+        contract::rope((x.rows, weight.rows), head_dim, frequencies, positions)?;
+        // No tile holds whole heads of such sizes; the choice must not depend on the number of rows, for its bits would.
+        if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
+            let mut y = self.affine(x, weight, bias, None)?;
+            self.turn(&mut y, head_dim, frequencies, positions, false)?;
+            return Ok(y);
+        }
+        let turns = self.turns(frequencies, positions)?;
+        let operands = Arguments {
+            turns: turns.address(),
+            head_dim: self.number(head_dim)?,
+            positions: self.number(positions.len())?,
+            ..Arguments::default()
+        };
+        self.forward("linear_rope", x, weight, bias, Epilogue::Rope, operands)
+    }
+
+    /// Logits of tokens `start .. start + chunk` to `logits`, f32 `[rows, chunk]`.
+    pub(super) fn project(
+        &self,
+        x: &CudaMatrix,
+        head: &CudaWeight,
+        start: usize,
+        chunk: usize,
+        logits: u64,
+    ) -> Result<()> {
+        same_shape("log_probability", (x.rows, head.columns), x)?;
+        let arguments = Arguments {
+            a: x.address(),
+            b: head.buffer.address() + (start * head.columns * 2) as u64,
+            y: logits,
+            ..Arguments::default()
+        };
+        let sizes = (x.rows, chunk, head.columns);
+        self.product(Layout::Forward, sizes, Epilogue::F32, arguments)
+    }
+
+    /// `slope W` for tokens `start .. start + chunk`, to `sum`, f32 `[rows, in]`: the first chunk's overwrites, others add.
+    pub(super) fn project_back(
+        &self,
+        slope: u64,
+        rows: usize,
+        head: &CudaWeight,
+        start: usize,
+        chunk: usize,
+        sum: u64,
+    ) -> Result<()> {
+        let epilogue = if start == 0 {
+            Epilogue::F32
+        } else {
+            Epilogue::F32Onto
+        };
+        let arguments = Arguments {
+            a: slope,
+            b: head.buffer.address() + (start * head.columns * 2) as u64,
+            y: sum,
+            ..Arguments::default()
+        };
+        self.product(
+            Layout::Vjp,
+            (rows, head.columns, chunk),
+            epilogue,
+            arguments,
+        )
+    }
+}

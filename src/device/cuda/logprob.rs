@@ -1,0 +1,213 @@
+//! Launches of `kernels/logprob.cu` over chunks of the vocabulary.
+
+use std::sync::Arc;
+
+use cudarc::driver::DeviceRepr;
+
+use super::Cuda;
+use super::blend::floats;
+use super::matrix::{CudaMatrix, CudaWeight, Element};
+use super::memory::Buffer;
+use super::staging::Staged;
+use crate::device::{Result, contract};
+
+/// Tokens of the vocabulary at a time; the same for every batch, so that sums have one order.
+const CHUNK: usize = 16384;
+
+/// `LogprobArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Arguments {
+    logits: u64,
+    targets: u64,
+    state: u64,
+    values: u64,
+    weights: u64,
+    slope: u64,
+    start: i32,
+    chunk: i32,
+    rows: i32,
+}
+
+/// `RoundArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Round {
+    x: u64,
+    y: u64,
+    count: i64,
+}
+
+// SAFETY: laid out as the kernels' structs.
+unsafe impl DeviceRepr for Arguments {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for Round {}
+
+/// Log-probabilities on the GPU, f32.
+pub struct CudaValues {
+    buffer: Buffer,
+    rows: usize,
+}
+
+/// What the vjp of log-probabilities wants: the rows that were projected, and the softmax's largest logit and sum per row. The
+/// logits themselves are made anew, chunk by chunk.
+pub struct CudaLogits {
+    x: CudaMatrix,
+    state: Buffer,
+}
+
+/// One weight per row of a score, f32, at a fixed place.
+pub struct CudaWeights {
+    staged: Staged,
+    rows: usize,
+}
+
+impl Cuda {
+    /// The contract is on `Device::weigh`.
+    pub(super) fn stage_weights(&self, weights: &[f64]) -> Result<CudaWeights> {
+        Ok(CudaWeights {
+            staged: self.gpu.stage(&floats(weights.iter().copied()))?,
+            rows: weights.len(),
+        })
+    }
+
+    /// The contract is on `Device::reweigh`.
+    pub(super) fn restage_weights(&self, place: &mut CudaWeights, weights: &[f64]) -> Result<()> {
+        contract::reweigh(place.rows, weights.len())?;
+        self.gpu
+            .restage(&mut place.staged, &floats(weights.iter().copied()))
+    }
+
+    fn targets(&self, rows: usize, vocabulary: usize, targets: &[u32]) -> Result<Arc<Buffer>> {
+        contract::targets(rows, vocabulary, targets)?;
+        self.gpu
+            .indices("targets", targets.iter().map(|&t| t as usize))
+    }
+
+    /// Does `each(first token, number of tokens)` for every chunk of the vocabulary.
+    fn over_chunks(
+        vocabulary: usize,
+        mut each: impl FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        (0..vocabulary)
+            .step_by(CHUNK)
+            .try_for_each(|start| each(start, CHUNK.min(vocabulary - start)))
+    }
+
+    /// The contract is on `Device::log_probability`.
+    pub(super) fn score(
+        &self,
+        x: &CudaMatrix,
+        head: &CudaWeight,
+        targets: &[u32],
+    ) -> Result<(CudaValues, CudaLogits)> {
+        let targets = self.targets(x.rows, head.rows, targets)?;
+        let state = self.gpu.buffer(x.rows * 3 * 4)?;
+        let values = self.gpu.buffer(x.rows * 4)?;
+        let logits = self
+            .gpu
+            .matrix(x.rows, CHUNK.min(head.rows), Element::F32)?;
+        let arguments = Arguments {
+            logits: logits.address(),
+            targets: targets.address(),
+            state: state.address(),
+            values: values.address(),
+            rows: self.number(x.rows)?,
+            ..Arguments::default()
+        };
+        Self::over_chunks(head.rows, |start, chunk| {
+            self.project(x, head, start, chunk, logits.address())?;
+            let arguments = Arguments {
+                start: self.number(start)?,
+                chunk: self.number(chunk)?,
+                ..arguments
+            };
+            let grid = (x.rows, 1, 1);
+            // SAFETY: the chunk's logits were just made; targets and state have one entry per row.
+            unsafe {
+                self.gpu
+                    .launch(("logprob", "logprob_chunk"), grid, 256, 0, &arguments)
+            }
+        })?;
+        let blocks = (x.rows.div_ceil(256), 1, 1);
+        // SAFETY: values and state have one entry per row.
+        unsafe {
+            self.gpu
+                .launch(("logprob", "logprob_value"), blocks, 256, 0, &arguments)
+        }?;
+        let values = CudaValues {
+            buffer: values,
+            rows: x.rows,
+        };
+        let logits = CudaLogits {
+            x: x.share(),
+            state,
+        };
+        Ok((values, logits))
+    }
+
+    /// The contract is on `Device::values`.
+    pub(super) fn download_values(&self, values: &CudaValues) -> Result<Vec<f64>> {
+        let values = self.gpu.floats(&values.buffer, values.rows)?;
+        Ok(values.into_iter().map(f64::from).collect())
+    }
+
+    /// The contract is on `Device::log_probability_vjp`.
+    pub(super) fn score_vjp(
+        &self,
+        logits: &CudaLogits,
+        head: &CudaWeight,
+        targets: &[u32],
+        weights: &CudaWeights,
+    ) -> Result<CudaMatrix> {
+        let x = &logits.x;
+        let targets = self.targets(x.rows, head.rows, targets)?;
+        contract::weights(x.rows, weights.rows)?;
+        let widest = CHUNK.min(head.rows);
+        let chunk_logits = self.gpu.matrix(x.rows, widest, Element::F32)?;
+        let slope = self.gpu.matrix(x.rows, widest, Element::Stored)?;
+        let sum = self.gpu.matrix(x.rows, x.columns, Element::F32)?;
+        Self::over_chunks(head.rows, |start, chunk| {
+            self.project(x, head, start, chunk, chunk_logits.address())?;
+            let arguments = Arguments {
+                logits: chunk_logits.address(),
+                targets: targets.address(),
+                state: logits.state.address(),
+                weights: weights.staged.address(),
+                slope: slope.address(),
+                start: self.number(start)?,
+                chunk: self.number(chunk)?,
+                ..Arguments::default()
+            };
+            // SAFETY: as in `score`; the slope is as large as the logits.
+            unsafe {
+                self.launch(
+                    "logprob",
+                    "logprob_slope",
+                    (x.rows, 1, 1),
+                    256,
+                    0,
+                    &arguments,
+                )
+            }?;
+            self.project_back(slope.address(), x.rows, head, start, chunk, sum.address())
+        })?;
+        let dx = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+        let arguments = Round {
+            x: sum.address(),
+            y: dx.address(),
+            count: dx.count() as i64,
+        };
+        let blocks = (dx.count().div_ceil(256), 1, 1);
+        // SAFETY: both matrices have `count` elements.
+        unsafe { self.launch("logprob", "round", blocks, 256, 0, &arguments) }?;
+        Ok(dx)
+    }
+
+    /// The contract is on `Device::logits`.
+    pub(super) fn all_logits(&self, x: &CudaMatrix, head: &CudaWeight) -> Result<Vec<f32>> {
+        let logits = self.gpu.matrix(x.rows, head.rows, Element::F32)?;
+        self.project(x, head, 0, head.rows, logits.address())?;
+        self.gpu.download(self.storage, &logits)
+    }
+}

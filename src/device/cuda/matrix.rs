@@ -1,0 +1,266 @@
+//! Matrices and weights on the GPU, and how values get there and back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use half::{bf16, f16};
+
+use super::error::During;
+use super::gpu::Gpu;
+use super::memory::Buffer;
+use super::staging::Pinned;
+use crate::checkpoint::{Dtype, Tensor};
+use crate::device::error::expect;
+use crate::device::{Matrix, Result, contract};
+
+/// How activations and weights are stored on a GPU. Arithmetic is f32 with either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// bfloat16: the range of f32, 8 bits of precision.
+    Bf16,
+    /// IEEE half: 11 bits of precision, up to 65504.
+    F16,
+}
+
+impl Storage {
+    /// As it stands in kernel names and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Storage::Bf16 => "bf16",
+            Storage::F16 => "f16",
+        }
+    }
+
+    /// The nearest stored value.
+    fn encode(self, value: f32) -> [u8; 2] {
+        match self {
+            Storage::Bf16 => bf16::from_f32(value).to_ne_bytes(),
+            Storage::F16 => f16::from_f32(value).to_ne_bytes(),
+        }
+    }
+
+    fn decode(self, bytes: [u8; 2]) -> f32 {
+        match self {
+            Storage::Bf16 => bf16::from_ne_bytes(bytes).to_f32(),
+            Storage::F16 => f16::from_ne_bytes(bytes).to_f32(),
+        }
+    }
+}
+
+impl std::fmt::Display for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The type of a matrix's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    /// The device's storage type.
+    Stored,
+    /// f32: statistics and log-sum-exps.
+    F32,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::Stored => 2,
+            Element::F32 => 4,
+        }
+    }
+}
+
+/// A row-major matrix on a GPU.
+pub struct CudaMatrix {
+    pub(super) buffer: Arc<Buffer>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) element: Element,
+}
+
+impl Matrix for CudaMatrix {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+impl CudaMatrix {
+    /// Its address on the device.
+    pub(super) fn address(&self) -> u64 {
+        self.buffer.address()
+    }
+
+    /// Rows and columns.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// Number of elements.
+    pub(super) fn count(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Another handle of the same values.
+    pub(super) fn share(&self) -> CudaMatrix {
+        CudaMatrix {
+            buffer: self.buffer.clone(),
+            ..*self
+        }
+    }
+}
+
+/// A weight matrix `[out, in]` on a GPU, in the device's storage type.
+pub struct CudaWeight {
+    pub(super) buffer: Arc<Buffer>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// Weights already on the GPU, for tied ones, by the address of their bytes; the tensor is kept, so that no other can come to lie
+/// at the same address.
+#[derive(Default)]
+pub(super) struct Weights {
+    uploaded: HashMap<(usize, usize), (Tensor, Weak<Buffer>)>,
+    /// Two page-locked buffers: one is filled while the other is copied.
+    pinned: Vec<Pinned>,
+    /// Which of them is next.
+    turn: usize,
+}
+
+/// Bytes of one page-locked buffer.
+const PINNED: usize = 16 << 20;
+
+impl Gpu {
+    /// A matrix whose values are undefined.
+    pub fn matrix(&self, rows: usize, columns: usize, element: Element) -> Result<CudaMatrix> {
+        let bytes = rows
+            .checked_mul(columns)
+            .and_then(|count| count.checked_mul(element.bytes()));
+        let found = || format!("{rows} x {columns}");
+        let expected = || "a matrix that memory can address".to_string();
+        expect(bytes.is_some(), "matrix", expected, found)?;
+        Ok(CudaMatrix {
+            buffer: Arc::new(self.buffer(bytes.unwrap_or(0))?),
+            rows,
+            columns,
+            element,
+        })
+    }
+
+    /// f32 values to the GPU, rounded to the storage type.
+    pub fn upload(
+        &self,
+        storage: Storage,
+        rows: usize,
+        columns: usize,
+        values: &[f32],
+    ) -> Result<CudaMatrix> {
+        contract::upload(rows, columns, values.len())?;
+        let x = self.matrix(rows, columns, Element::Stored)?;
+        let bytes: Vec<u8> = values.iter().flat_map(|&v| storage.encode(v)).collect();
+        self.write(&x.buffer, &bytes)?;
+        Ok(x)
+    }
+
+    /// The values of a matrix.
+    pub fn download(&self, storage: Storage, x: &CudaMatrix) -> Result<Vec<f32>> {
+        let mut bytes = vec![0; x.count() * x.element.bytes()];
+        self.read(&x.buffer, &mut bytes)?;
+        Ok(match x.element {
+            Element::Stored => {
+                let pairs = bytes.chunks_exact(2);
+                pairs.map(|b| storage.decode([b[0], b[1]])).collect()
+            }
+            Element::F32 => {
+                let words = bytes.chunks_exact(4);
+                words
+                    .map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect()
+            }
+        })
+    }
+
+    /// A weight from a tensor whose first dimension is the output, through two page-locked buffers in turns.
+    pub fn weight(
+        &self,
+        storage: Storage,
+        weights: &Mutex<Weights>,
+        tensor: &Tensor,
+    ) -> Result<CudaWeight> {
+        let (rows, columns) = contract::weight(tensor)?;
+        let bytes = tensor.bytes();
+        let mut weights = weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (bytes.as_ptr() as usize, bytes.len());
+        let shared = weights
+            .uploaded
+            .get(&key)
+            .and_then(|(_, buffer)| buffer.upgrade());
+        let buffer = match shared {
+            Some(buffer) => buffer,
+            None => {
+                let buffer = Arc::new(self.buffer(rows * columns * 2)?);
+                self.pool.is_weight(&buffer);
+                self.send_weight(storage, &mut weights, tensor, &buffer)?;
+                let entry = (tensor.clone(), Arc::downgrade(&buffer));
+                weights.uploaded.insert(key, entry);
+                buffer
+            }
+        };
+        Ok(CudaWeight {
+            buffer,
+            rows,
+            columns,
+        })
+    }
+
+    fn send_weight(
+        &self,
+        storage: Storage,
+        weights: &mut Weights,
+        tensor: &Tensor,
+        to: &Buffer,
+    ) -> Result<()> {
+        let _turn = self.turn();
+        let sending = || format!("copying {} to the GPU", tensor.name);
+        while weights.pinned.len() < 2 {
+            weights.pinned.push(self.pin(PINNED)?);
+        }
+        let size = tensor.dtype.size();
+        for (piece, bytes) in tensor.bytes().chunks(PINNED / 2 * size).enumerate() {
+            let pinned = &mut weights.pinned[weights.turn];
+            weights.turn = 1 - weights.turn;
+            let length = bytes.len() / size * 2;
+            let place = pinned.bytes().during(sending)?;
+            convert(storage, tensor.dtype, bytes, &mut place[..length]);
+            let address = to.address() + (piece * PINNED) as u64;
+            // SAFETY: the buffer is as long as all pieces together.
+            unsafe { self.send(pinned, length, address) }.during(sending)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checkpoint values, in whatever alignment, to the storage type.
+fn convert(storage: Storage, dtype: Dtype, from: &[u8], to: &mut [u8]) {
+    let same = matches!(
+        (storage, dtype),
+        (Storage::Bf16, Dtype::Bf16) | (Storage::F16, Dtype::F16)
+    );
+    if same && cfg!(target_endian = "little") {
+        to.copy_from_slice(from);
+        return;
+    }
+    let values = from.chunks_exact(dtype.size()).map(|b| match dtype {
+        Dtype::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        Dtype::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
+        Dtype::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+    });
+    for (to, value) in to.chunks_exact_mut(2).zip(values) {
+        to.copy_from_slice(&storage.encode(value));
+    }
+}

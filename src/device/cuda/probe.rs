@@ -1,0 +1,143 @@
+//! What CUDA there is on this machine, found out without failing.
+
+use cudarc::driver::{result, sys};
+
+use super::error::reason;
+use super::kernels::{ARCHS, CUDA_VERSION, FATBINS, PTX};
+use crate::device::{DeviceError, Result};
+
+/// The oldest compute capability that the kernels run on.
+const OLDEST: (i32, i32) = (8, 0);
+
+/// A GPU as the driver describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuInfo {
+    /// Its number, as in `cuda:0`.
+    pub ordinal: usize,
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub capability: (i32, i32),
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Streaming multiprocessors.
+    pub multiprocessors: i32,
+    /// Why foveate cannot use it, where it cannot.
+    pub unusable: Option<String>,
+}
+
+/// The GPUs of this machine.
+///
+/// # Errors
+/// One line that says why there are none: the program has no kernels, there is no driver, it is too old, it finds no device.
+pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
+    if FATBINS.is_empty() {
+        return Err("this program was built without CUDA kernels (no nvcc was found)".into());
+    }
+    // SAFETY: only looks whether the driver's library can be loaded.
+    if !unsafe { sys::is_culib_present() } {
+        return Err("no CUDA driver (libcuda was not found)".into());
+    }
+    result::init().map_err(|e| format!("the CUDA driver does not start: {}", reason(e)))?;
+    let mut version = 0;
+    // SAFETY: the driver is loaded, and writes one number.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(|e| format!("the CUDA driver does not tell its version: {}", reason(e)))?;
+    let major = CUDA_VERSION.map_or(12, |v| v.0.cast_signed());
+    if version / 1000 < major {
+        let (found, minor) = (version / 1000, version % 1000 / 10);
+        return Err(format!(
+            "the CUDA driver is too old: expected one for CUDA {major}.0 or newer, found one for {found}.{minor}"
+        ));
+    }
+    let count = result::device::get_count()
+        .map_err(|e| format!("the CUDA driver finds no device: {}", reason(e)))?;
+    let gpus: Vec<GpuInfo> = (0..count)
+        .map(|ordinal| describe(ordinal).unwrap_or_else(|e| unknown(ordinal, &reason(e))))
+        .collect();
+    if gpus.is_empty() {
+        return Err("the CUDA driver finds no device".into());
+    }
+    Ok(gpus)
+}
+
+/// A GPU that the driver does not describe; the others may be used.
+fn unknown(ordinal: i32, reason: &str) -> GpuInfo {
+    GpuInfo {
+        ordinal: ordinal.cast_unsigned() as usize,
+        name: "a GPU".into(),
+        capability: (0, 0),
+        memory: 0,
+        multiprocessors: 0,
+        unusable: Some(reason.to_string()),
+    }
+}
+
+fn describe(ordinal: i32) -> std::result::Result<GpuInfo, cudarc::driver::DriverError> {
+    use sys::CUdevice_attribute as Attribute;
+    let device = result::device::get(ordinal)?;
+    // SAFETY: `device` is what the driver gave.
+    let attribute = |a| unsafe { result::device::get_attribute(device, a) };
+    let capability = (
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+    );
+    Ok(GpuInfo {
+        ordinal: ordinal.cast_unsigned() as usize,
+        name: result::device::get_name(device)?,
+        capability,
+        // SAFETY: likewise.
+        memory: unsafe { result::device::total_mem(device) }?,
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        unusable: unusable(capability),
+    })
+}
+
+/// Why GPUs of a compute capability cannot be used, where they cannot.
+fn unusable((major, minor): (i32, i32)) -> Option<String> {
+    let (old, older) = OLDEST;
+    if (major, minor) < OLDEST {
+        return Some(format!(
+            "expected compute capability {old}.{older} or newer, found {major}.{minor}"
+        ));
+    }
+    let from_ptx = PTX.is_some_and(|ptx| ptx.cast_signed() <= 10 * major + minor);
+    (!has_machine_code((major, minor)) && !from_ptx).then(|| {
+        let built = ARCHS.join(", ");
+        format!("expected one of the architectures that this program was built for ({built}), found {major}.{minor}")
+    })
+}
+
+/// Whether the program has machine code for a GPU, or compiles it from PTX when it is first used.
+pub fn has_machine_code(capability: (i32, i32)) -> bool {
+    let (major, minor) = capability;
+    ARCHS.iter().any(|arch| {
+        let number: i32 = arch.trim_end_matches('a').parse().unwrap_or(0);
+        // Machine code runs on later minor versions of its major version; with the suffix `a`, on its own version alone.
+        let exact = (number / 10, number % 10) == (major, minor);
+        exact || (!arch.ends_with('a') && number / 10 == major && number % 10 <= minor)
+    })
+}
+
+/// Succeeds when GPU `ordinal` can be used.
+pub(super) fn usable(ordinal: usize) -> Result<()> {
+    let unavailable = |reason| DeviceError::Unavailable {
+        device: format!("cuda:{ordinal}"),
+        reason,
+    };
+    let gpus = gpus().map_err(unavailable)?;
+    match gpus.get(ordinal) {
+        None => Err(unavailable(format!(
+            "there {} only",
+            match gpus.len() {
+                1 => "is cuda:0".to_string(),
+                n => format!("are cuda:0 to cuda:{}", n - 1),
+            }
+        ))),
+        Some(gpu) => match &gpu.unusable {
+            None => Ok(()),
+            Some(reason) => Err(unavailable(format!("{}: {reason}", gpu.name))),
+        },
+    }
+}

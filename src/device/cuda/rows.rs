@@ -1,0 +1,261 @@
+//! Launches of `kernels/rows.cu`, and the tables they read.
+
+use std::sync::Arc;
+
+use cudarc::driver::DeviceRepr;
+
+use super::matrix::{CudaMatrix, CudaWeight, Element};
+use super::memory::Buffer;
+use super::{Cuda, same, same_shape};
+use crate::device::{Result, contract};
+
+/// `MixArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Mix {
+    x: u64,
+    offsets: u64,
+    rows: u64,
+    weights: u64,
+    constant: u64,
+    onto: u64,
+    y: u64,
+    inputs: i32,
+    outputs: i32,
+    columns: i32,
+}
+
+/// `GatherArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Gather {
+    table: u64,
+    ids: u64,
+    y: u64,
+    columns: i32,
+}
+
+/// `RopeArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Rope {
+    x: u64,
+    turns: u64,
+    columns: i32,
+    head_dim: i32,
+    positions: i32,
+    sign: f32,
+}
+
+/// `FiniteArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Finite {
+    x: u64,
+    found: u64,
+    count: i64,
+}
+
+/// `RepadArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Repad {
+    x: u64,
+    y: u64,
+    heads: i32,
+    from: i32,
+    to: i32,
+}
+
+// SAFETY: laid out as the kernels' structs.
+unsafe impl DeviceRepr for Repad {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for Mix {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for Gather {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for Rope {}
+// SAFETY: likewise.
+unsafe impl DeviceRepr for Finite {}
+
+/// Threads per row.
+const THREADS: u32 = 128;
+
+/// What a mixed row starts from.
+pub(super) enum Start<'a> {
+    /// The same rows for every sequence, or nothing.
+    Repeated(Option<&'a CudaMatrix>),
+    /// Rows of the whole batch, or nothing.
+    Whole(Option<&'a CudaMatrix>),
+}
+
+impl Cuda {
+    /// Sparse rows as offsets, row numbers and weights.
+    fn sparse(&self, terms: &[Vec<(usize, f64)>]) -> Result<[Arc<Buffer>; 3]> {
+        let ends = terms.iter().scan(0, |end, row| {
+            *end += row.len();
+            Some(*end)
+        });
+        let offsets = self
+            .gpu
+            .indices("row map offsets", std::iter::once(0).chain(ends))?;
+        let flat = || terms.iter().flatten();
+        let rows = self.gpu.indices("row map rows", flat().map(|t| t.0))?;
+        let key = flat().map(|t| t.1.to_bits()).collect();
+        let weights = self.gpu.constant(("row map weights", key), || {
+            flat().flat_map(|t| (t.1 as f32).to_ne_bytes()).collect()
+        })?;
+        Ok([offsets, rows, weights])
+    }
+
+    /// Multiplies the rows of every sequence of `inputs` rows by a sparse matrix.
+    pub(super) fn mix(
+        &self,
+        operation: &'static str,
+        x: &CudaMatrix,
+        inputs: usize,
+        terms: &[Vec<(usize, f64)>],
+        start: Start,
+    ) -> Result<CudaMatrix> {
+        let batch = x.rows.checked_div(inputs).unwrap_or(0);
+        same_shape(operation, (batch * inputs, x.columns), x)?;
+        let outputs = terms.len();
+        let (constant, onto) = match start {
+            Start::Repeated(rows) => (rows, None),
+            Start::Whole(rows) => (None, rows),
+        };
+        constant.map_or(Ok(()), |c| same_shape(operation, (outputs, x.columns), c))?;
+        onto.map_or(Ok(()), |o| {
+            same_shape(operation, (batch * outputs, x.columns), o)
+        })?;
+        let [offsets, rows, weights] = self.sparse(terms)?;
+        let y = self
+            .gpu
+            .matrix(batch * outputs, x.columns, Element::Stored)?;
+        let arguments = Mix {
+            x: x.address(),
+            offsets: offsets.address(),
+            rows: rows.address(),
+            weights: weights.address(),
+            constant: constant.map_or(0, CudaMatrix::address),
+            onto: onto.map_or(0, CudaMatrix::address),
+            y: y.address(),
+            inputs: self.number(inputs)?,
+            outputs: self.number(outputs)?,
+            columns: self.number(x.columns)?,
+        };
+        // SAFETY: the shapes were compared, and a row map's rows are below its inputs.
+        unsafe { self.launch("rows", "mix_rows", (y.rows, 1, 1), THREADS, 0, &arguments) }?;
+        Ok(y)
+    }
+
+    /// The rows `ids` of a weight.
+    pub(super) fn gather_rows(&self, weight: &CudaWeight, ids: &[u32]) -> Result<CudaMatrix> {
+        contract::gather(weight.rows, ids)?;
+        let table = self
+            .gpu
+            .indices("token ids", ids.iter().map(|&id| id as usize))?;
+        let y = self
+            .gpu
+            .matrix(ids.len(), weight.columns, Element::Stored)?;
+        let arguments = Gather {
+            table: weight.buffer.address(),
+            ids: table.address(),
+            y: y.address(),
+            columns: self.number(weight.columns)?,
+        };
+        // SAFETY: the ids were compared with the table's rows.
+        unsafe { self.launch("rows", "gather", (ids.len(), 1, 1), THREADS, 0, &arguments) }?;
+        Ok(y)
+    }
+
+    /// Cosines and sines `[positions, head_dim / 2]`.
+    pub(super) fn turns(&self, frequencies: &[f64], positions: &[usize]) -> Result<Arc<Buffer>> {
+        let key = frequencies
+            .iter()
+            .map(|f| f.to_bits())
+            .chain(positions.iter().map(|&p| p as u64))
+            .collect();
+        self.gpu.constant(("rotary turns", key), || {
+            let angles = positions
+                .iter()
+                .flat_map(|&p| frequencies.iter().map(move |f| p as f64 * f));
+            angles
+                .map(f64::sin_cos)
+                .flat_map(|(sine, cosine)| [cosine as f32, sine as f32])
+                .flat_map(f32::to_ne_bytes)
+                .collect()
+        })
+    }
+
+    /// The contract is on `Device::rope`.
+    pub(super) fn turn(
+        &self,
+        x: &mut CudaMatrix,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+        inverse: bool,
+    ) -> Result<()> {
+        contract::rope(x.shape(), head_dim, frequencies, positions)?;
+        same_shape("rope", x.shape(), x)?;
+        let turns = self.turns(frequencies, positions)?;
+        let arguments = Rope {
+            x: x.address(),
+            turns: turns.address(),
+            columns: self.number(x.columns)?,
+            head_dim: self.number(head_dim)?,
+            positions: self.number(positions.len())?,
+            sign: if inverse { -1.0 } else { 1.0 },
+        };
+        // SAFETY: the table has a row for every position.
+        unsafe { self.launch("rows", "rope", (x.rows, 1, 1), THREADS, 0, &arguments) }
+    }
+
+    /// Heads of `from` columns as heads of `to`: widened with zeros, or cut back.
+    pub(super) fn repad(&self, x: &CudaMatrix, from: usize, to: usize) -> Result<CudaMatrix> {
+        let heads = x.columns / from;
+        let y = self.gpu.matrix(x.rows, heads * to, Element::Stored)?;
+        let arguments = Repad {
+            x: x.address(),
+            y: y.address(),
+            heads: self.number(heads)?,
+            from: self.number(from)?,
+            to: self.number(to)?,
+        };
+        // SAFETY: both matrices have that many heads of those sizes.
+        unsafe { self.launch("rows", "repad", (x.rows, 1, 1), THREADS, 0, &arguments) }?;
+        Ok(y)
+    }
+
+    /// Whether every element is finite.
+    pub(super) fn finite(&self, x: &CudaMatrix) -> Result<bool> {
+        let found = self.gpu.buffer(4)?;
+        self.gpu.zero(&found, 4)?;
+        let arguments = Finite {
+            x: x.address(),
+            found: found.address(),
+            count: x.count() as i64,
+        };
+        let blocks = (x.count().div_ceil(2048), 1, 1);
+        let name = match x.element {
+            Element::Stored => format!("finite_{}", self.storage),
+            Element::F32 => "finite_f32".to_string(),
+        };
+        // SAFETY: the matrix has `count` elements of that type.
+        unsafe { self.gpu.launch(("rows", &name), blocks, 256, 0, &arguments) }?;
+        let mut bytes = [0; 4];
+        self.gpu.read(&found, &mut bytes)?;
+        Ok(bytes == [0; 4])
+    }
+
+    /// Copies all of `x` into `target` from row `at` on.
+    pub(super) fn write_at(&self, target: &CudaMatrix, at: usize, x: &CudaMatrix) -> Result<()> {
+        contract::write_rows(target.shape(), at, x.shape())?;
+        same("write_rows", x.shape(), target.element, x)?;
+        let bytes = target.element.bytes();
+        let to = target.address() + (at * target.columns * bytes) as u64;
+        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed mutably by the trait.
+        unsafe { self.gpu.copy(to, x.address(), x.count() * bytes) }
+    }
+}

@@ -1,0 +1,94 @@
+//! What changes between evaluations: bytes at a fixed place on the GPU, written through page-locked memory.
+
+use cudarc::driver::{CudaEvent, DriverError, PinnedHostSlice, result};
+
+use super::error::During;
+use super::gpu::Gpu;
+use super::memory::{Arena, Buffer};
+use crate::device::Result;
+
+/// Page-locked memory of the host, and the end of the last copy from it.
+///
+/// The event is our own: cudarc records its own events only while it tracks several streams, which is off here.
+pub(super) struct Pinned {
+    slice: PinnedHostSlice<u8>,
+    copied: CudaEvent,
+}
+
+impl Pinned {
+    /// Its bytes, once the last copy from them has been made.
+    pub fn bytes(&mut self) -> std::result::Result<&mut [u8], DriverError> {
+        self.copied.synchronize()?;
+        self.slice.as_mut_slice()
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // The memory must not go while it is copied; an error shows at the next call of the driver.
+        let _ = self.copied.synchronize();
+    }
+}
+
+/// Bytes at a fixed place on the GPU.
+pub(super) struct Staged {
+    pinned: Pinned,
+    buffer: Buffer,
+}
+
+impl Staged {
+    /// Their address on the device.
+    pub fn address(&self) -> u64 {
+        self.buffer.address()
+    }
+}
+
+impl Gpu {
+    /// Page-locked memory of `bytes` bytes, at least one.
+    pub fn pin(&self, bytes: usize) -> Result<Pinned> {
+        let pinning = || format!("page-locking {bytes} bytes");
+        // SAFETY: bytes are written before they are copied from.
+        let slice = unsafe { self.context.alloc_pinned_with_flags(bytes.max(1), 0) };
+        Ok(Pinned {
+            slice: slice.during(pinning)?,
+            copied: self.context.new_event(None).during(pinning)?,
+        })
+    }
+
+    /// Submits a copy of the first `length` page-locked bytes to `address`.
+    ///
+    /// # Safety
+    /// `address` must be that of at least `length` bytes of a buffer.
+    pub unsafe fn send(
+        &self,
+        pinned: &mut Pinned,
+        length: usize,
+        address: u64,
+    ) -> std::result::Result<(), DriverError> {
+        self.context.bind_to_thread()?;
+        let bytes = &pinned.slice.as_slice()?[..length];
+        // SAFETY: the destination is the caller's; the source is written or freed only after `copied`, recorded behind the copy.
+        unsafe { result::memcpy_htod_async(address, bytes, self.stream.cu_stream()) }?;
+        pinned.copied.record(&self.stream)
+    }
+
+    /// A place for `bytes`, and them in it.
+    pub fn stage(&self, bytes: &[u8]) -> Result<Staged> {
+        let mut staged = Staged {
+            pinned: self.pin(bytes.len())?,
+            buffer: self.pool.buffer_of(Arena::Single, bytes.len())?,
+        };
+        self.restage(&mut staged, bytes)?;
+        Ok(staged)
+    }
+
+    /// Other bytes, as many, in their place. The copy is submitted, not waited for.
+    pub fn restage(&self, staged: &mut Staged, bytes: &[u8]) -> Result<()> {
+        let _turn = self.turn();
+        let copying = || format!("copying {} bytes to the GPU", bytes.len());
+        staged.pinned.bytes().during(copying)?[..bytes.len()].copy_from_slice(bytes);
+        let address = staged.buffer.address();
+        // SAFETY: the buffer was made for as many bytes.
+        unsafe { self.send(&mut staged.pinned, bytes.len(), address) }.during(copying)
+    }
+}

@@ -1,0 +1,232 @@
+//! Operations and bytes of single operations, from the sizes of their operands.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul};
+
+use serde::Serialize;
+
+use crate::device::{AttentionShape, Visible};
+
+/// Bytes of an element of activations or weights.
+pub(super) const BYTES: usize = 2;
+/// Queries and keys of a tile of attention.
+const TILE: usize = 32;
+
+/// What something costs. Whole numbers, exact below 2^53.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Tally {
+    /// Operations of matrix products, two per multiplication and addition.
+    pub operations: f64,
+    /// Bytes read and written.
+    pub bytes: f64,
+}
+
+impl Add for Tally {
+    type Output = Tally;
+
+    fn add(self, other: Tally) -> Tally {
+        Tally {
+            operations: self.operations + other.operations,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<usize> for Tally {
+    type Output = Tally;
+
+    fn mul(self, times: usize) -> Tally {
+        Tally {
+            operations: self.operations * times as f64,
+            bytes: self.bytes * times as f64,
+        }
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(all: I) -> Tally {
+        all.fold(Tally::default(), Add::add)
+    }
+}
+
+/// One thing per part of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Parts<T> {
+    /// Blending the two pictures, and the gradient back to the masks.
+    pub blend: T,
+    /// The vision encoder.
+    pub vision: T,
+    /// The projector.
+    pub projector: T,
+    /// The decoder with its token embeddings.
+    pub decoder: T,
+    /// The vocabulary projection.
+    pub vocabulary: T,
+}
+
+impl<T: Copy + Sum> Parts<T> {
+    /// All parts together.
+    pub fn total(&self) -> T {
+        [
+            self.blend,
+            self.vision,
+            self.projector,
+            self.decoder,
+            self.vocabulary,
+        ]
+        .into_iter()
+        .sum()
+    }
+}
+
+impl<T: Add<Output = T>> Add for Parts<T> {
+    type Output = Parts<T>;
+
+    fn add(self, other: Parts<T>) -> Parts<T> {
+        Parts {
+            blend: self.blend + other.blend,
+            vision: self.vision + other.vision,
+            projector: self.projector + other.projector,
+            decoder: self.decoder + other.decoder,
+            vocabulary: self.vocabulary + other.vocabulary,
+        }
+    }
+}
+
+/// A matrix of activations, read or written.
+pub(super) fn moved(rows: usize, columns: usize) -> Tally {
+    Tally {
+        operations: 0.0,
+        bytes: BYTES as f64 * rows as f64 * columns as f64,
+    }
+}
+
+/// Numbers of f32, read or written.
+pub(super) fn numbers(count: usize) -> Tally {
+    Tally {
+        operations: 0.0,
+        bytes: 4.0 * count as f64,
+    }
+}
+
+/// A rearrangement of rows: the rows that are read, and those that are written.
+pub(super) fn mix(read: usize, written: usize, columns: usize) -> Tally {
+    moved(read + written, columns)
+}
+
+/// A product with a weight matrix, which is read; what else is read and written is not counted.
+fn product(rows: usize, inside: usize, out: usize) -> Tally {
+    let operations = 2.0 * rows as f64 * inside as f64 * out as f64;
+    Tally {
+        operations,
+        ..moved(out, inside)
+    }
+}
+
+/// An affine layer.
+#[derive(Clone, Copy)]
+pub(super) struct Linear {
+    pub inside: usize,
+    out: usize,
+    bias: bool,
+}
+
+impl Linear {
+    pub fn new(inside: usize, out: usize, bias: bool) -> Linear {
+        Linear { inside, out, bias }
+    }
+
+    /// Numbers in its weight and bias.
+    pub fn parameters(&self) -> usize {
+        (self.inside + usize::from(self.bias)) * self.out
+    }
+
+    /// Forward for `rows` rows. `beside`: further matrices of the output's size that are read or written, such as a residual.
+    pub fn forward(self, rows: usize, beside: usize) -> Tally {
+        product(rows, self.inside, self.out)
+            + moved(rows, self.inside + (1 + beside) * self.out)
+            + moved(usize::from(self.bias), self.out)
+    }
+
+    /// The vjp for `rows` rows. `beside`: further matrices of the input's size that are read or written.
+    pub fn vjp(self, rows: usize, beside: usize) -> Tally {
+        product(rows, self.inside, self.out) + moved(rows, self.out + (1 + beside) * self.inside)
+    }
+}
+
+/// Pairs of a query and a key that are multiplied, per sequence and head: keys of the prefix, keys of the sequence's own.
+fn pairs(shape: &AttentionShape) -> (f64, f64) {
+    let own = match &shape.visible {
+        Visible::All => shape.queries as f64 * shape.keys as f64,
+        Visible::Causal(places) => places
+            .chunks(TILE)
+            .map(|tile| {
+                let seen = tile.iter().max().map_or(0, |last| last + 1);
+                tile.len() as f64 * seen.next_multiple_of(TILE).min(shape.keys) as f64
+            })
+            .sum(),
+    };
+    (shape.queries as f64 * shape.prefix as f64, own)
+}
+
+/// Operations of `prefix` and `own` products over the pairs of a shape.
+fn products(shape: &AttentionShape, prefix: f64, own: f64) -> Tally {
+    let (with_prefix, with_own) = pairs(shape);
+    let each = 2.0 * shape.head_dim as f64 * (shape.batch * shape.heads) as f64;
+    Tally {
+        operations: each * (prefix * with_prefix + own * with_own),
+        bytes: 0.0,
+    }
+}
+
+/// Keys and values, those of the prefix once per batch.
+fn keys_and_values(shape: &AttentionShape, prefix: bool) -> Tally {
+    let rows = shape.batch * shape.keys + if prefix { shape.prefix } else { 0 };
+    moved(2 * rows, shape.kv_heads * shape.head_dim)
+}
+
+/// Attention: S and its product with V.
+pub(super) fn attention(shape: &AttentionShape) -> Tally {
+    let rows = shape.batch * shape.queries;
+    products(shape, 2.0, 2.0)
+        + moved(2 * rows, shape.heads * shape.head_dim)
+        + keys_and_values(shape, true)
+        + numbers(rows * shape.heads)
+}
+
+/// The vjp of attention, by three kernels.
+pub(super) fn attention_vjp(shape: &AttentionShape) -> Tally {
+    let rows = shape.batch * shape.queries;
+    let queries = moved(rows, shape.heads * shape.head_dim);
+    let statistics = numbers(rows * shape.heads);
+    // From dy and the output; one number per row and head.
+    let delta = queries * 2 + statistics;
+    // From q, dy, k, v and both statistics.
+    let keys = queries * 2 + statistics * 2 + keys_and_values(shape, false) * 2;
+    let own = queries * 3 + statistics * 2 + keys_and_values(shape, true);
+    products(shape, 3.0, 7.0) + delta + keys + own
+}
+
+/// Log-probabilities of one token per row: logits in f32, written and read once, and one number per row.
+pub(super) fn log_probability(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+    product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(2 * rows * vocabulary + rows)
+}
+
+/// Their vjp: logits again, their gradient in the storage type, written and read once, and the product back.
+pub(super) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+    product(rows, hidden, vocabulary) * 2
+        + moved(2 * rows, hidden)
+        + numbers(2 * rows * vocabulary)
+        + moved(2 * rows, vocabulary)
+}
+
+/// All logits of some rows.
+pub(super) fn logits(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+    product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(rows * vocabulary)
+}

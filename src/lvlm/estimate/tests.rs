@@ -1,0 +1,307 @@
+//! Estimates against counts: real models on a device that counts what it is asked for.
+
+mod counting;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use counting::{Counting, Counts};
+
+use super::{Estimator, Lengths};
+use crate::checkpoint::{Checkpoint, LlavaConfig};
+use crate::device::cpu::Cpu;
+use crate::device::{Blend, Direction, Masks, Noise, Sampling};
+use crate::lvlm::{Llava, Lvlm, LvlmError, Parts, Prompt, Session, SessionOptions, Tally};
+use crate::nn::Keep;
+use crate::picture::Picture;
+
+const MODELS: [&str; 3] = ["tiny-llava", "tiny-llava-gqa", "tiny-llava-variant"];
+const ANSWER: [u32; 9] = [7, 8, 9, 10, 11, 12, 13, 14, 15];
+const SIZE: usize = 8;
+
+/// A model that counts, and its config.
+struct Counted {
+    model: Llava<Counting>,
+    config: LlavaConfig,
+    counts: Arc<Mutex<Counts>>,
+}
+
+fn counted(name: &str) -> Counted {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models");
+    let checkpoint = Checkpoint::open(folder.join(name)).unwrap();
+    let config = checkpoint.config.clone();
+    let counts = Arc::default();
+    let on = Cpu::new(1).unwrap();
+    let device = Counting {
+        on,
+        counts: Arc::clone(&counts),
+    };
+    let model = Llava::load(checkpoint, device).unwrap();
+    Counted {
+        model,
+        config,
+        counts,
+    }
+}
+
+impl Counted {
+    fn lengths(&self, prompt: &Prompt) -> Lengths {
+        let image = self.config.image_token_id;
+        let before = prompt.ids.iter().take_while(|&&id| id != image).count();
+        Lengths {
+            before,
+            behind: prompt.ids.len() - before - self.config.image_tokens(),
+            answer: ANSWER.len(),
+        }
+    }
+
+    fn start<'a>(&'a self, prompt: &Prompt, memory_budget: usize) -> Box<dyn Session + 'a> {
+        let rgb = (0..40 * 30 * 3).map(|i| (i * 7 % 256) as u8).collect();
+        let picture = Picture::from_rgb(40, 30, rgb).unwrap();
+        let black = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
+        let options = SessionOptions {
+            mask_size: SIZE,
+            memory_budget,
+        };
+        self.model.start(&picture, &black, prompt, options).unwrap()
+    }
+
+    /// What `work` adds to the counts.
+    fn during(&self, work: impl FnOnce()) -> Counts {
+        *self.counts.lock().unwrap() = Counts::default();
+        work();
+        self.counts.lock().unwrap().clone()
+    }
+}
+
+/// Every operation of every part, and all bytes.
+fn same(what: &str, estimate: Parts<Tally>, counts: &Counts) {
+    let expected = counts.operations;
+    let Parts {
+        blend,
+        vision,
+        projector,
+        decoder,
+        vocabulary,
+    } = estimate;
+    let found = Parts {
+        blend: blend.operations,
+        vision: vision.operations,
+        projector: projector.operations,
+        decoder: decoder.operations,
+        vocabulary: vocabulary.operations,
+    };
+    assert_eq!(found, expected, "{what}: operations");
+    assert_eq!(estimate.total().bytes, counts.bytes, "{what}: bytes");
+}
+
+fn blends(count: usize) -> Vec<Blend> {
+    (0..count)
+        .map(|i| Blend {
+            sampling: Sampling::One(0),
+            direction: [Direction::Keep, Direction::Reveal][i % 2],
+            alpha: (i + 1) as f64 / count as f64,
+            noise: Some(Noise {
+                deviation: 0.2,
+                seed: 1,
+                stream: i as u64,
+            }),
+        })
+        .collect()
+}
+
+#[test]
+fn batches_cost_what_is_counted() {
+    for name in MODELS {
+        let counted = counted(name);
+        // A question of about a hundred tokens: causal attention has several tiles, and ragged ones.
+        for question in [
+            "What is it?",
+            &"What is in the picture, and where is it? ".repeat(6),
+        ] {
+            let prompt = counted.model.prompt(question).unwrap();
+            let lengths = counted.lengths(&prompt);
+            let estimator = Estimator::new(&counted.config, lengths).unwrap();
+            let ones = [vec![1.0; SIZE * SIZE]];
+            let masks = Masks {
+                size: SIZE,
+                values: &ones,
+            };
+            for tokens in [vec![0], vec![8], vec![1, 3, 4], (0..9).collect()] {
+                let what = format!("{name}, {lengths:?}, tokens {tokens:?}");
+                let fixed = estimator.fixed_bytes(&tokens);
+                let roomy = fixed + 4 * estimator.bytes_per_blend(&tokens, Keep::Everything);
+                let tight = fixed + estimator.bytes_per_blend(&tokens, Keep::Everything) - 1;
+                for (budget, keep) in [(roomy, Keep::Everything), (tight, Keep::Inputs)] {
+                    let mut session = counted.start(&prompt, budget);
+                    session.set_answer(&ANSWER).unwrap();
+                    let blends = blends(3);
+                    let gradient = || {
+                        session
+                            .gradient(masks, &blends, &[1.0; 3], &tokens, &mut |_| {})
+                            .unwrap()
+                    };
+                    let plan = estimator.plan(3, &tokens, true, budget).unwrap();
+                    assert_eq!(session.plan(3, &tokens).unwrap(), plan, "{what}");
+                    assert_eq!(plan.keep, keep, "{what}");
+                    // The first call also makes what all calls share.
+                    gradient();
+                    let counts = counted.during(|| drop(gradient()));
+                    let batches = (0..3).step_by(plan.batch).map(|at| plan.batch.min(3 - at));
+                    let estimate = batches
+                        .map(|count| estimator.batch(count, &tokens, keep))
+                        .fold(Parts::default(), |a, b| a + b);
+                    same(&format!("{what}, {plan:?}"), estimate, &counts);
+                }
+                let mut session = counted.start(&prompt, roomy);
+                session.set_answer(&ANSWER).unwrap();
+                let values = || {
+                    let blends = blends(2);
+                    session.log_probabilities(masks, &blends, &tokens, &mut |_| {})
+                };
+                values().unwrap();
+                let counts = counted.during(|| drop(values().unwrap()));
+                same(&what, estimator.batch(2, &tokens, Keep::Nothing), &counts);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_costs_what_is_counted() {
+    for name in MODELS {
+        let counted = counted(name);
+        let prompt = counted.model.prompt("What is in the picture?").unwrap();
+        let lengths = counted.lengths(&prompt);
+        let estimator = Estimator::new(&counted.config, lengths).unwrap();
+        let mut session = None;
+        let counts = counted.during(|| session = Some(counted.start(&prompt, 1 << 30)));
+        same(name, estimator.prefix(), &counts);
+        let session = session.unwrap();
+        for limit in [1, 6] {
+            let mut tokens = 0;
+            let counts = counted.during(|| {
+                tokens = session.generate(limit, &mut || {}).unwrap().len();
+            });
+            // At the limit no further token is read or looked for.
+            let read = tokens.min(limit - 1);
+            let estimate = (0..read)
+                .map(|i| estimator.read_token(i) + estimator.choose_token())
+                .fold(
+                    estimator.read_prompt() + estimator.choose_token(),
+                    |a, b| a + b,
+                );
+            same(
+                &format!("{name}, {tokens} of {limit} tokens"),
+                estimate,
+                &counts,
+            );
+        }
+    }
+}
+
+#[test]
+fn weights_are_those_that_are_loaded() {
+    for name in MODELS {
+        let counted = counted(name);
+        let loaded = counted.counts.lock().unwrap().loaded;
+        let lengths = Lengths {
+            before: 1,
+            behind: 1,
+            answer: 1,
+        };
+        let weights = Estimator::new(&counted.config, lengths).unwrap().weights();
+        assert_eq!(weights.total(), 2 * loaded, "{name}");
+    }
+}
+
+/// tiny-llava by hand: a picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64 columns.
+#[test]
+fn memory_is_that_of_the_matrices() {
+    let counted = counted("tiny-llava");
+    let lengths = Lengths {
+        before: 5,
+        behind: 10,
+        answer: 4,
+    };
+    let estimator = Estimator::new(&counted.config, lengths).unwrap();
+    let tokens = [1, 3];
+    // Rows behind the prefix: 16 + 10 + 3.
+    let rows = 29;
+    let pixels = 3 * 56 * 56;
+    assert_eq!(estimator.prefix_bytes(), 2 * 3 * 2 * 5 * 64);
+    let fixed = 2 * (2 * pixels + rows * 64) + 3840 + (8 << 20);
+    assert_eq!(estimator.fixed_bytes(&tokens), fixed);
+    // Input, mid, statistics, q k v and their mixture, lse of 3 or 4 heads, the perceptron's inside once or twice.
+    let (vision, text) = (
+        2 * 48 + 4 + 4 * 48 + 3 + 112,
+        2 * 64 + 4 + 4 * 64 + 4 + 2 * 136,
+    );
+    let working = 17 * (5 * 48 + 3 * 112) + rows * (5 * 64 + 3 * 136);
+    let ends = 2 * pixels + 3 * 17 * 48 + 3 * 16 * 64 + 3 * rows * 64 + 2 * (4 * 64 + 2 * 400);
+    // The widest matrix of a blend is the picture.
+    let others = working + ends + pixels;
+    let saved = 17 * vision + rows * text;
+    for (keep, elements) in [
+        (Keep::Nothing, saved),
+        (Keep::Inputs, saved + 3 * 17 * 48 + 3 * rows * 64),
+        (Keep::Everything, 3 * saved),
+    ] {
+        let found = estimator.bytes_per_blend(&tokens, keep);
+        assert_eq!(found, 2 * (elements + others), "{keep:?}");
+    }
+}
+
+/// The leading terms of the operations of a known model: LLaVA-1.5-7B, two per weight and row.
+#[test]
+fn a_known_model_costs_two_operations_per_weight_and_row() {
+    let json = r#"{"model_type": "llava", "vision_config": {"hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14},
+        "text_config": {"vocab_size": 32064, "max_position_embeddings": 4096}}"#;
+    let config = LlavaConfig::from_json(json, "config.json").unwrap();
+    let lengths = Lengths {
+        before: 5,
+        behind: 35,
+        answer: 32,
+    };
+    let estimator = Estimator::new(&config, lengths).unwrap();
+    let weights = estimator.weights();
+    // 7.06 billion parameters, less the encoder's last layer and its last norm.
+    assert!(
+        (weights.total() as f64 / 2.0 - 7.05e9).abs() < 0.01e9,
+        "{weights:?}"
+    );
+    let cost = estimator.batch(1, &[0], Keep::Nothing);
+    // Rows behind the prefix; weights of a layer's attention and perceptron.
+    let (rows, layer) = (576.0 + 35.0, 4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
+    let leading = 2.0 * rows * 32.0 * layer;
+    // Attention adds a few per cent, and the last layer saves a thirty-second of most of its products.
+    let ratio = cost.decoder.operations / leading;
+    assert!((0.97..1.05).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let counted = counted("tiny-llava");
+    let lengths = Lengths {
+        before: 5,
+        behind: 490,
+        answer: 2,
+    };
+    match Estimator::new(&counted.config, lengths) {
+        Err(LvlmError::TooLong {
+            limit: 512,
+            found: 513,
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+    let lengths = Lengths {
+        answer: 1,
+        ..lengths
+    };
+    let estimator = Estimator::new(&counted.config, lengths).unwrap();
+    match estimator.plan(1, &[0], true, 1000) {
+        Err(LvlmError::Memory { budget: 1000, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,294 @@
+//! Attention and its vjp: every head size, full and causal, grouped queries, with and without a shared prefix.
+
+use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
+use crate::device::{AttentionShape, Device, Result, Visible};
+
+pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
+    for shape in shapes(bench) {
+        one(bench, &shape)?;
+    }
+    sequences_do_not_see_each_other(bench)
+}
+
+fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
+    let sizes = [12, 16, 20, 24, 32, 64, 72, 80, 96, 128, 192, 256];
+    let lengths: &[(usize, usize)] = match bench.extent {
+        Extent::Small => &[(37, 0), (70, 3)],
+        Extent::Large => &[(577, 0), (300, 35), (130, 1)],
+    };
+    let mut shapes = Vec::new();
+    for (i, &head_dim) in sizes.iter().enumerate() {
+        let (keys, prefix) = lengths[i % lengths.len()];
+        // Full, causal, and the few queries of a last layer, over the head sizes in turns.
+        let (queries, visible) = match i % 3 {
+            0 => (keys, Visible::All),
+            1 => (keys, Visible::Causal((0..keys).collect())),
+            _ => (
+                5,
+                Visible::Causal((0..5).map(|_| bench.below(keys)).collect()),
+            ),
+        };
+        let (heads, kv_heads) = [(2, 2), (4, 2), (3, 1)][i % 3];
+        shapes.push(AttentionShape {
+            batch: 2,
+            queries,
+            keys,
+            prefix,
+            heads,
+            kv_heads,
+            head_dim,
+            visible,
+        });
+    }
+    // One token behind a cache, as in generation.
+    shapes.push(AttentionShape {
+        batch: 1,
+        queries: 1,
+        keys: 1,
+        prefix: 90,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 64,
+        visible: Visible::Causal(vec![0]),
+    });
+    shapes
+}
+
+fn name(s: &AttentionShape) -> String {
+    let visible = match s.visible {
+        Visible::All => "full",
+        Visible::Causal(_) => "causal",
+    };
+    format!(
+        "{visible}, {} x {} queries, {} + {} keys, {} of {} heads of {}",
+        s.batch, s.queries, s.prefix, s.keys, s.kv_heads, s.heads, s.head_dim
+    )
+}
+
+/// The operands of one attention.
+struct Operands<D: Device> {
+    q: Operand<D>,
+    k: Operand<D>,
+    v: Operand<D>,
+    prefix: Option<(Operand<D>, Operand<D>)>,
+    dy: Operand<D>,
+}
+
+fn operands<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    s: &AttentionShape,
+) -> Result<Operands<D>> {
+    let (queries, keys) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
+    let prefix = if s.prefix > 0 {
+        // More rows than are used.
+        let rows = s.prefix + 2;
+        Some((bench.matrix(rows, keys)?, bench.matrix(rows, keys)?))
+    } else {
+        None
+    };
+    Ok(Operands {
+        q: bench.matrix(s.batch * s.queries, queries)?,
+        k: bench.matrix(s.batch * s.keys, keys)?,
+        v: bench.matrix(s.batch * s.keys, keys)?,
+        dy: bench.matrix(s.batch * s.queries, queries)?,
+        prefix,
+    })
+}
+
+fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShape) -> Result<()> {
+    let o = operands(bench, s)?;
+    let on = o.prefix.as_ref().map(|(k, v)| (&k.on, &v.on));
+    let at = o.prefix.as_ref().map(|(k, v)| (&k.exact, &v.exact));
+    let device = bench.device;
+    let (y, lse) = device.attention(s, &o.q.on, &o.k.on, &o.v.on, on)?;
+    let (exact, exact_lse) = bench
+        .reference
+        .attention(s, &o.q.exact, &o.k.exact, &o.v.exact, at)?;
+    let plain = Plain::of(bench, s, &o);
+    let name = name(s);
+    let (out, reference) = (bench.read(&y)?, bench.exact(&exact)?);
+    bench.compare(
+        format!("attention {name}"),
+        &out,
+        &plain.out,
+        &reference,
+        FORWARD,
+    );
+    let (out, reference) = (bench.read(&lse)?, bench.exact(&exact_lse)?);
+    let single: Vec<f64> = reference.iter().map(|&v| f64::from(v as f32)).collect();
+    bench.compare(
+        format!("attention lse {name}"),
+        &out,
+        &single,
+        &reference,
+        FORWARD,
+    );
+
+    let (dq, dk, dv) =
+        device.attention_vjp(s, &o.q.on, &o.k.on, &o.v.on, on, &y, &lse, &o.dy.on)?;
+    let (q, k, v) = bench.reference.attention_vjp(
+        s,
+        &o.q.exact,
+        &o.k.exact,
+        &o.v.exact,
+        at,
+        &exact,
+        &exact_lse,
+        &o.dy.exact,
+    )?;
+    for (part, out, plain, exact) in [
+        ("dq", &dq, &plain.dq, &q),
+        ("dk", &dk, &plain.dk, &k),
+        ("dv", &dv, &plain.dv, &v),
+    ] {
+        let (out, reference) = (bench.read(out)?, bench.exact(exact)?);
+        bench.compare(
+            format!("attention_vjp {part} {name}"),
+            &out,
+            plain,
+            &reference,
+            VJP,
+        );
+    }
+    Ok(())
+}
+
+/// Attention and its vjp stated plainly in f64, with probabilities, the output and the slopes of scores rounded to the storage
+/// type before they go on.
+struct Plain {
+    out: Vec<f64>,
+    dq: Vec<f64>,
+    dk: Vec<f64>,
+    dv: Vec<f64>,
+}
+
+impl Plain {
+    fn of<D: Device<Host = f32>>(bench: &Bench<D>, s: &AttentionShape, o: &Operands<D>) -> Plain {
+        let d = s.head_dim;
+        let (wide, narrow) = (s.heads * d, s.kv_heads * d);
+        let (q, dy) = (&o.q.values, &o.dy.values);
+        let mut plain = Plain {
+            out: vec![0.0; q.len()],
+            dq: vec![0.0; q.len()],
+            dk: vec![0.0; o.k.values.len()],
+            dv: vec![0.0; o.v.values.len()],
+        };
+        let inner = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        for (b, r) in (0..s.batch).flat_map(|b| (0..s.queries).map(move |r| (b, r))) {
+            for h in 0..s.heads {
+                let at = (b * s.queries + r) * wide + h * d;
+                let head = h / (s.heads / s.kv_heads) * d;
+                // Key j of the prefix, then of the sequence: where it starts in its own matrix.
+                let place = |j: usize| match j.checked_sub(s.prefix) {
+                    None => (true, j * narrow + head),
+                    Some(own) => (false, (b * s.keys + own) * narrow + head),
+                };
+                let (pk, pv) = match &o.prefix {
+                    Some((k, v)) => (&k.values[..], &v.values[..]),
+                    None => (&[][..], &[][..]),
+                };
+                let key = |j: usize| match place(j) {
+                    (true, at) => &pk[at..at + d],
+                    (false, at) => &o.k.values[at..at + d],
+                };
+                let value = |j: usize| match place(j) {
+                    (true, at) => &pv[at..at + d],
+                    (false, at) => &o.v.values[at..at + d],
+                };
+                let (query, slope) = (&q[at..at + d], &dy[at..at + d]);
+                let seen = s.seen(r);
+                let scores: Vec<f64> = (0..seen)
+                    .map(|j| inner(query, key(j)) * s.scale())
+                    .collect();
+                let top = scores.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
+                let total: f64 = scores.iter().map(|v| (v - top).exp()).sum();
+                let p: Vec<f64> = scores.iter().map(|v| (v - top).exp() / total).collect();
+                for (j, &p) in p.iter().enumerate() {
+                    let p = bench.round(p);
+                    for (out, v) in plain.out[at..].iter_mut().zip(value(j)) {
+                        *out += p * v;
+                    }
+                }
+                for out in &mut plain.out[at..at + d] {
+                    *out = bench.round(*out);
+                }
+                let delta = inner(&plain.out[at..at + d], slope);
+                for (j, &p) in p.iter().enumerate() {
+                    let rounded = bench.round(p);
+                    let ds = bench.round(p * (inner(slope, value(j)) - delta)) * s.scale();
+                    for (dq, k) in plain.dq[at..].iter_mut().zip(key(j)) {
+                        *dq += ds * k;
+                    }
+                    if let (false, start) = place(j) {
+                        for c in 0..d {
+                            plain.dk[start + c] += ds * query[c];
+                            plain.dv[start + c] += rounded * slope[c];
+                        }
+                    }
+                }
+            }
+        }
+        for part in [&mut plain.dq, &mut plain.dk, &mut plain.dv] {
+            part.iter_mut().for_each(|v| *v = bench.round(*v));
+        }
+        plain
+    }
+}
+
+/// A sequence's bits must not depend on how many others there are.
+fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
+    let shape = |batch| AttentionShape {
+        batch,
+        queries: 40,
+        keys: 40,
+        prefix: 0,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 64,
+        visible: Visible::Causal((0..40).collect()),
+    };
+    let o = operands(bench, &shape(3))?;
+    let device = bench.device;
+    let (y, lse) = device.attention(&shape(3), &o.q.on, &o.k.on, &o.v.on, None)?;
+    let whole = device.attention_vjp(
+        &shape(3),
+        &o.q.on,
+        &o.k.on,
+        &o.v.on,
+        None,
+        &y,
+        &lse,
+        &o.dy.on,
+    )?;
+    let last = |x: &Operand<D>| {
+        let third = x.values.len() / 3;
+        bench.matrix_of(40, third / 40, x.values[2 * third..].to_vec())
+    };
+    let (q, k, v, dy) = (last(&o.q)?, last(&o.k)?, last(&o.v)?, last(&o.dy)?);
+    let (one_y, one_lse) = device.attention(&shape(1), &q.on, &k.on, &v.on, None)?;
+    let one = device.attention_vjp(
+        &shape(1),
+        &q.on,
+        &k.on,
+        &v.on,
+        None,
+        &one_y,
+        &one_lse,
+        &dy.on,
+    )?;
+    let mut same = true;
+    for (all, alone) in [
+        (&y, &one_y),
+        (&whole.0, &one.0),
+        (&whole.1, &one.1),
+        (&whole.2, &one.2),
+    ] {
+        let (all, alone) = (bench.read(all)?, bench.read(alone)?);
+        same &= all[all.len() / 3 * 2..] == alone[..];
+    }
+    bench.require(
+        "attention: the same bits of a sequence in any batch".into(),
+        same,
+    );
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Proof that a device computes what the CPU device computes: every operation on random inputs against f64, and recorded
+//! explanations from end to end. One table of checks for every device and for the emulator.
+
+mod activation;
+mod attention;
+mod blend;
+mod gemm;
+mod logprob;
+mod norm;
+mod numbers;
+mod recorded;
+mod rows;
+
+use crate::device::cuda::Storage;
+use crate::device::{Device, Result};
+
+use numbers::Bench;
+pub use numbers::{Check, Extent};
+pub use recorded::{CASES, Outcome, Part, Recorded, Results, recorded};
+
+/// The families of operations, by the names of their kernel files.
+pub const FAMILIES: [&str; 7] = [
+    "blend",
+    "gemm",
+    "attention",
+    "norm",
+    "activation",
+    "rows",
+    "logprob",
+];
+
+/// Checks one family of operations of a device that stores `storage` on inputs drawn from `seed`. An unknown family has no
+/// checks.
+///
+/// # Errors
+/// What the device reports.
+pub fn family<D: Device<Host = f32>>(
+    name: &str,
+    device: &D,
+    storage: Storage,
+    extent: Extent,
+    seed: u64,
+) -> Result<Vec<Check>> {
+    let mut bench = Bench::new(device, storage, extent, seed)?;
+    match name {
+        "blend" => blend::checks(&mut bench)?,
+        "gemm" => gemm::checks(&mut bench)?,
+        "attention" => attention::checks(&mut bench)?,
+        "norm" => norm::checks(&mut bench)?,
+        "activation" => activation::checks(&mut bench)?,
+        "rows" => rows::checks(&mut bench)?,
+        "logprob" => logprob::checks(&mut bench)?,
+        _ => {}
+    }
+    Ok(bench.checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::Cpu;
+
+    /// The f32 CPU device is more precise than either storage type: whatever fails here is the table's own fault.
+    #[test]
+    fn the_cpu_device_passes_every_check() {
+        let cpu = Cpu::<f32>::new(2).unwrap();
+        for (name, storage) in FAMILIES
+            .into_iter()
+            .flat_map(|n| [(n, Storage::Bf16), (n, Storage::F16)])
+        {
+            let seed = 1;
+            println!("seed {seed}");
+            let checks = family(name, &cpu, storage, Extent::Small, seed).unwrap();
+            assert!(!checks.is_empty(), "{name} is checked");
+            for check in checks {
+                assert!(check.passed(), "{check:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cpu_device_makes_the_recorded_cases() {
+        for case in &CASES {
+            let outcome =
+                recorded(case, Cpu::<f32>::new(2).unwrap(), None, Part::Everything).unwrap();
+            for check in outcome.checks {
+                assert!(check.passed(), "{check:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Counts of calls, copied bytes and kernel runs, failures to order, and the functions by which tests use them.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char};
+
+use crate::driver::lock;
+use crate::settings::{NAMES, Settings};
+use crate::status::Status;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    HostToDevice = 0,
+    DeviceToHost = 1,
+    DeviceToDevice = 2,
+}
+
+/// The `nth` call of a function, from 1, fails with a status.
+#[derive(Clone)]
+pub struct Failure {
+    call: String,
+    nth: u64,
+    status: Status,
+}
+
+impl Failure {
+    /// Reads `call:k:code`, several of them with commas in between.
+    pub fn list(text: &str) -> Option<Vec<Self>> {
+        text.split(',').map(Self::one).collect()
+    }
+
+    fn one(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split(':');
+        let failure = Self {
+            call: parts.next()?.to_owned(),
+            nth: parts.next()?.parse().ok()?,
+            status: Status::known(parts.next()?.parse().ok()?)?,
+        };
+        parts.next().is_none().then_some(failure)
+    }
+}
+
+/// What has happened since the last reset.
+pub struct Counters {
+    calls: BTreeMap<&'static str, u64>,
+    bytes: [u64; 3],
+    runs: BTreeMap<String, u64>,
+    failures: Vec<Failure>,
+}
+
+impl Counters {
+    /// All zero, with the failures of the settings ahead.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            calls: BTreeMap::new(),
+            bytes: [0; 3],
+            runs: BTreeMap::new(),
+            failures: settings.failures.clone(),
+        }
+    }
+
+    /// Counts a call; the status that it is to fail with, if any.
+    pub fn count(&mut self, name: &'static str) -> Option<Status> {
+        let calls = self.calls.entry(name).or_default();
+        *calls += 1;
+        self.failures
+            .iter()
+            .find(|failure| failure.call == name && failure.nth == *calls)
+            .map(|failure| failure.status)
+    }
+
+    /// Counts copied bytes.
+    pub fn copied(&mut self, direction: Direction, bytes: usize) {
+        self.bytes[direction as usize] += bytes as u64;
+    }
+
+    /// Counts a kernel's run, by a launch or by a graph.
+    pub fn ran(&mut self, kernel: String) {
+        *self.runs.entry(kernel).or_default() += 1;
+    }
+}
+
+/// The text at a pointer from a test; none for null.
+fn text(pointer: *const c_char) -> Option<String> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the contract of the functions below: a C string or null.
+    Some(
+        unsafe { CStr::from_ptr(pointer) }
+            .to_string_lossy()
+            .into_owned(),
+    )
+}
+
+/// Calls of a driver function (a C string; null for all functions) since the last reset.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn foveate_emulator_calls(name: *const c_char) -> u64 {
+    let driver = lock();
+    match text(name) {
+        Some(name) => driver
+            .counters
+            .calls
+            .get(name.as_str())
+            .copied()
+            .unwrap_or(0),
+        None => driver.counters.calls.values().sum(),
+    }
+}
+
+/// Bytes copied since the last reset: 0 host to device, 1 device to host, 2 device to device; those of graphs at each replay.
+#[unsafe(no_mangle)]
+pub extern "C" fn foveate_emulator_bytes(direction: u32) -> u64 {
+    lock()
+        .counters
+        .bytes
+        .get(direction as usize)
+        .copied()
+        .unwrap_or(0)
+}
+
+/// Finished runs of a kernel (a C string; null for all kernels) since the last reset, launched or in graphs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn foveate_emulator_runs(kernel: *const c_char) -> u64 {
+    let driver = lock();
+    match text(kernel) {
+        Some(name) => driver.counters.runs.get(&name).copied().unwrap_or(0),
+        None => driver.counters.runs.values().sum(),
+    }
+}
+
+/// Bytes of device memory that are allocated now.
+#[unsafe(no_mangle)]
+pub extern "C" fn foveate_emulator_allocated() -> u64 {
+    lock().memory.allocated()
+}
+
+/// The last kernel fault since the last reset, as printed; empty for none. Valid until the next fault or reset.
+#[unsafe(no_mangle)]
+pub extern "C" fn foveate_emulator_last_fault() -> *const c_char {
+    lock().last_fault.as_ptr()
+}
+
+/// Sets a setting (its environment name without `FOVEATE_EMULATOR_`) before the environment; takes effect at the next reset. Both
+/// are C strings; a null value gives way to the environment again. 0 on success, 1 for a name that is no setting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn foveate_emulator_set(name: *const c_char, value: *const c_char) -> u32 {
+    let Some(name) = text(name).filter(|name| NAMES.contains(&name.as_str())) else {
+        return 1;
+    };
+    let mut driver = lock();
+    match text(value) {
+        Some(value) => driver.given.insert(name, value),
+        None => driver.given.remove(&name),
+    };
+    0
+}
+
+/// Counts, ordered failures, a sticky error and the schedules start afresh; work not yet run is dropped; settings are read again.
+#[unsafe(no_mangle)]
+pub extern "C" fn foveate_emulator_reset() {
+    lock().reset();
+}

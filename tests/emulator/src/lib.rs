@@ -1,0 +1,20 @@
+//! A CUDA driver without a GPU: the functions of `libcuda` that foveate calls, running foveate's own kernels on the host.
+//!
+//! See the crate's README for what is emulated, the settings and the functions that tests read counts with.
+
+mod calls;
+mod capture;
+mod context;
+mod copy;
+mod counters;
+mod device;
+mod driver;
+mod event;
+mod fault;
+mod launch;
+mod memory;
+mod module;
+mod runtime;
+mod settings;
+mod status;
+mod stream;

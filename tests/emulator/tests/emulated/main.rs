@@ -1,0 +1,10 @@
+//! The emulator as foveate meets it: opened before cudarc looks for a driver. Every test here runs emulated, without a GPU.
+
+mod driver;
+mod harness;
+mod pipelines;
+mod planted;
+#[path = "../../build/scan.rs"]
+mod scan;
+mod scanning;
+mod streams;

@@ -1,0 +1,147 @@
+//! `foveate explain --device cuda:0` from end to end, against the CPU.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::program::{Run, root, succeeded};
+
+/// A model's folder, if not the demo model, a picture and a question.
+type Case<'a> = (Option<&'a str>, &'a str, &'a str);
+
+const SETTINGS: [&str; 12] = [
+    "--steps",
+    "2",
+    "--iterations",
+    "2",
+    "--mask-size",
+    "4",
+    "--lr",
+    "1",
+    "--max-new-tokens",
+    "12",
+    "--threads",
+    "2",
+];
+
+fn explain(run: &Run, case: Case, device: &str, more: &[&str], out: &str) -> Value {
+    let picture = root().join(case.1);
+    let model = case.0.map(|m| root().join(m));
+    let mut arguments = vec![
+        "explain",
+        "--image",
+        picture.to_str().unwrap(),
+        "--question",
+        case.2,
+    ];
+    if let Some(model) = &model {
+        arguments.extend(["--model", model.to_str().unwrap()]);
+    }
+    arguments.extend(["--device", device, "--out", out]);
+    arguments.extend(SETTINGS);
+    arguments.extend(more);
+    succeeded(&run.foveate(&arguments, &[]));
+    let json = std::fs::read_to_string(run.path(out).join("explanation.json")).unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+fn keys(record: &Value) -> Vec<usize> {
+    let tokens = record["answer"]["tokens"].as_array().unwrap();
+    let is_key = |i: &usize| tokens[*i]["key"] == true;
+    (0..tokens.len()).filter(is_key).collect()
+}
+
+fn bytes(run: &Run, out: &str) -> Vec<u8> {
+    std::fs::read(Path::new(&run.path(out)).join("mask.npy")).unwrap()
+}
+
+/// The answer and the key tokens are the CPU's, the scores are within 0.03 of it, and two runs have the same bits.
+fn agrees(case: Case, dtype: &str) {
+    let run = Run::new();
+    let cpu = explain(&run, case, "cpu", &["--noise", "0"], "cpu");
+    let gpu = explain(
+        &run,
+        case,
+        "cuda:0",
+        &["--noise", "0", "--dtype", dtype],
+        "gpu",
+    );
+    assert_eq!(gpu["device"], "cuda:0");
+    assert_eq!(gpu["dtype"], dtype);
+    assert_eq!(gpu["answer"]["text"], cpu["answer"]["text"]);
+    assert_eq!(keys(&gpu), keys(&cpu));
+    assert!(!keys(&cpu).is_empty(), "there is a mask to compare");
+    for score in ["deletion_score", "insertion_score"] {
+        let (found, expected) = (&gpu["curves"][score], &cpu["curves"][score]);
+        let difference = (found.as_f64().unwrap() - expected.as_f64().unwrap()).abs();
+        println!("{score}: {found} instead of {expected}");
+        assert!(difference <= 0.03, "{score}: {found} instead of {expected}");
+    }
+    // With noise, which is made on the device.
+    let curves = ["--dtype", dtype, "--no-curves"];
+    explain(&run, case, "cuda:0", &curves, "once");
+    explain(&run, case, "cuda:0", &curves, "twice");
+    assert_eq!(bytes(&run, "once"), bytes(&run, "twice"));
+}
+
+const DEMO: Case = (
+    None,
+    "assets/demo/scenes/0001.png",
+    "What color is the star?",
+);
+
+#[test]
+fn emulated_demo_model_in_f16() {
+    agrees(DEMO, "f16");
+}
+
+#[test]
+fn emulated_demo_model_in_bf16() {
+    agrees(DEMO, "bf16");
+}
+
+#[test]
+fn emulated_tiny_llava() {
+    let model = "tests/oracle/models/tiny-llava";
+    agrees(
+        (
+            Some(model),
+            "tests/oracle/images/cat.png",
+            "What color is the circle?",
+        ),
+        "f16",
+    );
+}
+
+#[test]
+fn emulated_tiny_llava_gqa() {
+    let model = "tests/oracle/models/tiny-llava-gqa";
+    agrees(
+        (
+            Some(model),
+            "tests/oracle/images/rocket.png",
+            "What color is the circle?",
+        ),
+        "f16",
+    );
+}
+
+/// Two masks, whose paths sample a product or one of them, in batches that hold the one or the other.
+#[test]
+fn emulated_igos_plus_plus_in_small_batches() {
+    let model = "tests/oracle/models/tiny-llava";
+    let case = (
+        Some(model),
+        "tests/oracle/images/cat.png",
+        "What color is the circle?",
+    );
+    let run = Run::new();
+    let plain = ["--method", "igos++", "--no-curves"];
+    explain(&run, case, "cuda:0", &plain, "whole");
+    // Tables take 8 MiB of a budget; a blend of this model half a MiB.
+    for budget in ["9MB", "9500KB", "10MB"] {
+        let cut = [&plain[..], &["--memory-budget", budget]].concat();
+        explain(&run, case, "cuda:0", &cut, "cut");
+        assert_eq!(bytes(&run, "cut"), bytes(&run, "whole"), "{budget}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The foveate program as it ships, on the emulated driver. Nothing in the program knows that there is no GPU.
+
+mod devices;
+mod explain;
+mod faults;
+mod kernels;
+mod program;
+mod steady;

@@ -1,0 +1,91 @@
+//! Building the program and running it with the emulator in the driver's place.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The emulator's library, beside this test.
+pub fn library() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.with_file_name("libfoveate_emulator.so")
+}
+
+/// The program, built once.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        // target/<profile>/deps/<test>
+        let target = test.ancestors().nth(3).unwrap();
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "foveate",
+                "--target-dir",
+            ])
+            .arg(target)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        target.join("release/foveate")
+    })
+}
+
+/// A folder for one test's results.
+pub struct Run(TempDir);
+
+impl Run {
+    pub fn new() -> Run {
+        Run(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program on the emulator with settings of the emulator.
+    pub fn foveate(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("LD_PRELOAD", library());
+        for (name, value) in settings {
+            command.env(format!("FOVEATE_EMULATOR_{name}"), value);
+        }
+        command.output().unwrap()
+    }
+}
+
+/// What a run that succeeded printed.
+pub fn succeeded(output: &Output) -> String {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{out}{err}");
+    out
+}
+
+/// What a run that failed with that exit code said.
+pub fn failed(output: &Output, code: i32) -> String {
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+    err
+}

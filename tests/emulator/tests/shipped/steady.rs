@@ -1,0 +1,130 @@
+//! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only masks, gradients and
+//! log-probabilities copied.
+
+use std::ffi::CString;
+
+use foveate::checkpoint::Checkpoint;
+use foveate::device::cuda::{Cuda, Storage};
+use foveate::device::{Blend, Direction, Masks, Sampling};
+use foveate::lvlm::{Llava, Lvlm, SessionOptions};
+use foveate::picture::{Baseline, Picture};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+use super::program::{library, root};
+
+/// The emulator, loaded where the driver will be looked for, and its counters.
+struct Emulator(Library);
+
+impl Emulator {
+    fn load() -> Emulator {
+        // SAFETY: the library's initialisers only register kernels.
+        Emulator(unsafe { Library::open(Some(library()), RTLD_NOW | RTLD_GLOBAL) }.unwrap())
+    }
+
+    fn calls(&self, name: &str) -> u64 {
+        let name = CString::new(name).unwrap();
+        // SAFETY: the function's type is the one that the emulator's README gives.
+        unsafe {
+            let f = self
+                .0
+                .get::<unsafe extern "C" fn(*const std::ffi::c_char) -> u64>(
+                    b"foveate_emulator_calls",
+                );
+            f.unwrap()(name.as_ptr())
+        }
+    }
+
+    fn bytes(&self, direction: u32) -> u64 {
+        // SAFETY: likewise.
+        unsafe {
+            let f = self
+                .0
+                .get::<unsafe extern "C" fn(u32) -> u64>(b"foveate_emulator_bytes");
+            f.unwrap()(direction)
+        }
+    }
+
+    fn reset(&self) {
+        // SAFETY: likewise.
+        unsafe {
+            let f = self
+                .0
+                .get::<unsafe extern "C" fn()>(b"foveate_emulator_reset");
+            f.unwrap()();
+        }
+    }
+}
+
+#[test]
+fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only() {
+    let emulator = Emulator::load();
+    let checkpoint = Checkpoint::open(root().join("tests/oracle/models/tiny-llava")).unwrap();
+    let model = Llava::load(checkpoint, Cuda::new(0, Storage::F16).unwrap()).unwrap();
+    let picture = Picture::open(&root().join("tests/oracle/images/cat.png")).unwrap();
+    let baseline = Baseline::Zero.of(&picture, 0);
+    let prompt = model.prompt("What color is the circle?").unwrap();
+    let (size, blends_count) = (6, 4);
+    let options = SessionOptions {
+        mask_size: size,
+        memory_budget: 1 << 30,
+    };
+    let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
+    session.set_answer(&[20, 21, 22]).unwrap();
+    let tokens = [0, 2];
+    let blends: Vec<Blend> = (1..=blends_count)
+        .map(|n| Blend {
+            sampling: Sampling::One(0),
+            direction: if n % 2 == 0 {
+                Direction::Keep
+            } else {
+                Direction::Reveal
+            },
+            alpha: n as f64 / blends_count as f64,
+            noise: None,
+        })
+        .collect();
+    let weights = vec![0.25; blends.len()];
+    let gradient = |value: f64| {
+        let values = [vec![value; size * size]];
+        let masks = Masks {
+            size,
+            values: &values,
+        };
+        session
+            .gradient(masks, &blends, &weights, &tokens, &mut |_| {})
+            .unwrap()
+    };
+    let first = gradient(0.5);
+    let captured = gradient(0.5);
+    assert_eq!(
+        first, captured,
+        "a captured graph gives the bits of the operations one by one"
+    );
+
+    emulator.reset();
+    let replayed = gradient(0.5);
+    let other = gradient(0.25);
+    assert_eq!(first, replayed, "and so does its replay");
+    assert_ne!(first.1, other.1, "a replay reads the new mask");
+    for call in [
+        "cuMemAllocAsync",
+        "cuMemAlloc_v2",
+        "cuMemHostAlloc",
+        "cuMemFreeAsync",
+        "cuLaunchKernel",
+        "cuModuleLoadData",
+        "cuGraphInstantiateWithFlags",
+    ] {
+        assert_eq!(emulator.calls(call), 0, "{call}");
+    }
+    assert_eq!(emulator.calls("cuGraphLaunch"), 2, "one graph per batch");
+    let cells = (size * size) as u64;
+    let rows = blends.len() as u64 * tokens.len() as u64;
+    // f32 masks and weights, 36 bytes for each blend.
+    assert_eq!(
+        emulator.bytes(0),
+        2 * (4 * cells + 36 * blends.len() as u64 + 4 * rows)
+    );
+    // f32 gradients and log-probabilities.
+    assert_eq!(emulator.bytes(1), 2 * (4 * cells + 4 * rows));
+}

@@ -1,0 +1,205 @@
+//! `foveate inspect --plan` as a user runs it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn foveate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_foveate"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn succeeded(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The plan of the demo model as JSON.
+fn plan(more: &[&str]) -> Value {
+    let mut arguments = vec!["inspect", "--plan", "--json"];
+    arguments.extend(more);
+    serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap()
+}
+
+fn number(value: &Value, pointer: &str) -> f64 {
+    let number = value.pointer(pointer).and_then(Value::as_f64);
+    number.unwrap_or_else(|| panic!("{pointer} is no number in {value:#}"))
+}
+
+fn phase<'a>(plan: &'a Value, stage: &str) -> &'a Value {
+    let phases = plan["phases"].as_array().unwrap();
+    phases.iter().find(|phase| phase["stage"] == stage).unwrap()
+}
+
+#[test]
+fn the_table_says_what_a_picture_costs() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/model");
+    let text = succeeded(&foveate(&["inspect", model.to_str().unwrap(), "--plan"]));
+    for words in [
+        "weights",
+        "per blend",
+        "per evaluation",
+        "vision encoder",
+        "vocabulary",
+        "greedy answer",
+        "mask",
+        "curves",
+        "pictures per hour",
+        "h100-sxm",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in:\n{text}");
+    }
+    // Without a folder, the demo model.
+    let built_in = succeeded(&foveate(&["inspect", "--plan"]));
+    let numbers = |text: &str| text.split_once('\n').unwrap().1.to_string();
+    assert_eq!(numbers(&built_in), numbers(&text));
+}
+
+/// Both methods and optimisers, curves of a ragged number of groups: as many evaluations as `explain` then makes.
+#[test]
+fn evaluations_are_those_of_explain() {
+    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    for method in [
+        ["--method", "igos+", "--mask-size", "8", "--steps", "2"].as_slice(),
+        &["--method", "igos++", "--mask-size", "5", "--steps", "3"],
+        &["--no-curves", "--mask-size", "8", "--steps", "2"],
+    ] {
+        let method = [method, &["--iterations", "2"]].concat();
+        let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
+        arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
+        arguments.extend(["--image", scene.to_str().unwrap()]);
+        arguments.extend(["--out", out.to_str().unwrap()]);
+        arguments.extend(&method);
+        let made: Value = serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap();
+        let made = number(&made, "/cost/evaluations");
+        assert_eq!(
+            number(&plan(&method), "/total/evaluations"),
+            made,
+            "{method:?}"
+        );
+    }
+}
+
+#[test]
+fn time_follows_the_rates_and_the_batch_follows_the_memory() {
+    let whole = plan(&["--fraction", "1"]);
+    let half = plan(&["--fraction", "0.5"]);
+    let ratio = number(&half, "/total/seconds") / number(&whole, "/total/seconds");
+    assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
+
+    // Bytes are free: the time is that of the operations.
+    let rates = ["--fraction", "1", "--tflops", "2", "--bandwidth", "1e9"];
+    let bound = plan(&rates);
+    let seconds = number(&bound, "/total/operations") / 2e12;
+    assert!((number(&bound, "/total/seconds") / seconds - 1.0).abs() < 1e-9);
+    // Operations are free: the time is that of the bytes.
+    let bound = plan(&["--fraction", "1", "--tflops", "1e9", "--bandwidth", "3"]);
+    let seconds = number(&bound, "/total/bytes") / 3e9;
+    assert!((number(&bound, "/total/seconds") / seconds - 1.0).abs() < 1e-9);
+    let hour = number(&bound, "/total/pictures_per_hour");
+    assert!((hour * number(&bound, "/total/seconds") / 3600.0 - 1.0).abs() < 1e-9);
+
+    // Room for three blends and a half with activations kept: 20 blends are cut into 7 batches.
+    let fixed = number(&whole, "/memory/fixed");
+    let budget = fixed + 3.5 * number(&whole, "/memory/per_blend/kept");
+    let tight = plan(&["--memory-budget", &format!("{budget:.0}")]);
+    let mask = phase(&tight, "optimise");
+    assert_eq!(number(mask, "/batch"), 3.0);
+    assert_eq!(number(mask, "/batches"), 5.0 * 7.0);
+    assert_eq!(mask["keep"], "everything");
+    assert_eq!(number(mask, "/evaluations"), 100.0);
+
+    // Too little to keep them: made anew, which costs operations.
+    let budget = fixed + 0.9 * number(&whole, "/memory/per_blend/kept");
+    let tight = plan(&["--memory-budget", &format!("{budget:.0}")]);
+    let (less, more) = (phase(&whole, "optimise"), phase(&tight, "optimise"));
+    assert_eq!(more["keep"], "inputs");
+    assert!(number(more, "/operations") > 1.2 * number(less, "/operations"));
+
+    // Four fifths of what the weights leave free.
+    let small = plan(&["--memory", "2GB"]);
+    let free = 2e9 - number(&small, "/memory/weights_total");
+    assert_eq!(number(&small, "/memory/budget"), (free / 5.0 * 4.0).floor());
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    for (arguments, words) in [
+        (vec!["inspect"], vec!["DIR"]),
+        (vec!["inspect", "x", "--steps", "3"], vec!["--plan"]),
+        (vec!["inspect", "x", "--card", "h200"], vec!["--plan"]),
+        (
+            vec!["inspect", "--plan", "--card", "voodoo"],
+            vec!["voodoo", "h100-sxm"],
+        ),
+        (
+            vec!["inspect", "--plan", "--fraction", "0"],
+            vec!["--fraction", "above 0"],
+        ),
+        (
+            vec!["inspect", "--plan", "--fraction", "1.1"],
+            vec!["--fraction", "at most 1"],
+        ),
+        (
+            vec!["inspect", "--plan", "--fraction", "nan"],
+            vec!["--fraction"],
+        ),
+        (
+            vec!["inspect", "--plan", "--tflops", "-1"],
+            vec!["--tflops"],
+        ),
+        (
+            vec!["inspect", "--plan", "--bandwidth", "inf"],
+            vec!["--bandwidth", "above 0"],
+        ),
+        (
+            vec!["inspect", "--plan", "--answer-tokens", "0"],
+            vec!["--answer-tokens"],
+        ),
+        (vec!["inspect", "--plan", "--steps", "0"], vec!["steps"]),
+        (
+            vec![
+                "inspect",
+                "--plan",
+                "--answer-tokens",
+                "3",
+                "--key-tokens",
+                "4",
+            ],
+            vec!["--key-tokens", "at most the 3"],
+        ),
+        (
+            vec!["inspect", "--plan", "--prompt-tokens", "0"],
+            vec!["--prompt-tokens", "before the picture"],
+        ),
+        (
+            vec!["inspect", "--plan", "--answer-tokens", "999999999"],
+            vec!["prompt and answer", "context", "1000000103"],
+        ),
+        (
+            vec!["inspect", "--plan", "--memory", "1kB"],
+            vec!["--memory", "weights"],
+        ),
+        (
+            vec!["inspect", "--plan", "--memory-budget", "1kB"],
+            vec!["memory budget", "1000"],
+        ),
+        (vec!["inspect", "/nowhere", "--plan"], vec!["/nowhere"]),
+    ] {
+        let output = foveate(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        for word in words {
+            assert!(
+                text.contains(word),
+                "{arguments:?}: {word:?} is not in: {text}"
+            );
+        }
+    }
+}
