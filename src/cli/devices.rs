@@ -12,7 +12,13 @@ pub(super) fn run(_options: &Options) -> Result<(), CliError> {
     let mut lines = vec![format!("cpu: {threads} threads, f32; runs everything")];
     match cuda::gpus() {
         Err(reason) => lines.push(format!("no GPU: {reason}")),
-        Ok(gpus) => lines.extend(gpus.iter().map(line)),
+        Ok(gpus) => {
+            lines.extend(gpus.iter().map(line));
+            lines.push(match cuda::cublaslt_version() {
+                Ok(version) => format!("cuBLASLt {version}"),
+                Err(reason) => format!("no cuBLASLt: {reason}"),
+            });
+        }
     }
     print(&lines.join("\n"))
 }

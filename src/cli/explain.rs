@@ -126,6 +126,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
             "{} evaluations; seconds: {:?}",
             cost.evaluations, cost.seconds
         ));
+        model.device_choices().iter().for_each(|line| note(line));
     }
     if options.json {
         print(&json)

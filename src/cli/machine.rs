@@ -32,7 +32,7 @@ pub(super) fn open(options: &MachineOptions, folder: Option<&Path>) -> Result<Op
     let (model, threads) = match ordinal {
         Some(ordinal) => {
             let storage = storage(options.dtype, checkpoint.dtype());
-            let device = Cuda::new(ordinal, storage)?;
+            let device = Cuda::new(ordinal, storage)?.with_gemm(options.gemm.into())?;
             (lvlm::load(checkpoint, device)?, 0)
         }
         None => {

@@ -3,6 +3,7 @@
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
+use crate::device::cuda::Gemm;
 use crate::explain::{Method, OptimizerKind, Settings};
 use crate::picture::Baseline;
 
@@ -43,6 +44,27 @@ pub(super) enum DtypeName {
     Bf16,
     /// IEEE half
     F16,
+}
+
+/// How a GPU makes matrix products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GemmName {
+    /// Each shape the faster way of the two, measured when it first occurs and kept for later runs
+    Auto,
+    /// Through foveate's own kernels
+    Native,
+    /// Through NVIDIA's cuBLASLt, where its library takes the shape
+    Cublaslt,
+}
+
+impl From<GemmName> for Gemm {
+    fn from(name: GemmName) -> Gemm {
+        match name {
+            GemmName::Auto => Gemm::Auto,
+            GemmName::Native => Gemm::Native,
+            GemmName::Cublaslt => Gemm::Cublaslt,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -140,6 +162,9 @@ pub(super) struct MachineOptions {
     /// How a GPU stores activations and weights; the processor computes in f32
     #[arg(long, value_enum, default_value = "auto")]
     pub dtype: DtypeName,
+    /// How a GPU makes matrix products
+    #[arg(long, value_enum, default_value = "auto")]
+    pub gemm: GemmName,
     /// The most memory for activations, such as 800MiB or 6GB [default: 4GiB, on a GPU 4/5 of what is free]
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<ByteSize>,

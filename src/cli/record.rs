@@ -27,6 +27,7 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "family": context.model.family(),
         "device": context.model.device(),
         "dtype": context.model.dtype(),
+        "device_choices": context.model.device_choices(),
         "image": {
             "path": context.image.to_string_lossy(),
             "width": context.picture.width(),

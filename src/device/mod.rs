@@ -82,6 +82,10 @@ pub trait Device: Send + Sync + 'static {
     fn prefers_one_shape(&self) -> bool {
         false
     }
+    /// What the device has chosen by itself and results may depend on, such as algorithms: a line each.
+    fn choices(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Does `work`, or what it did the times before. A device may record the operations of `work` and repeat them without
     /// calling it, so with one `recording` it must be the same operations on operands at the same places: what changes
     /// between calls goes through [`Device::restage`] and [`Device::reweigh`]. The contents behind the returned handles are

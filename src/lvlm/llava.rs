@@ -111,6 +111,10 @@ impl<D: Device> Lvlm for Llava<D> {
         self.device.memory_budget()
     }
 
+    fn device_choices(&self) -> Vec<String> {
+        self.device.choices()
+    }
+
     fn tokenizer(&self) -> &Tokenizer {
         &self.checkpoint.tokenizer
     }

@@ -45,6 +45,8 @@ pub trait Lvlm: Send + Sync {
     fn dtype(&self) -> &'static str;
     /// A budget for activations that suits the device, in bytes.
     fn memory_budget(&self) -> usize;
+    /// What the device has chosen by itself so far and results may depend on, a line each.
+    fn device_choices(&self) -> Vec<String>;
     /// Its tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
     /// Renders and tokenises a question about one picture.

@@ -9,14 +9,14 @@ use crate::device::{Activation, Result};
 /// `ActivationArguments` of the kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Arguments {
-    x: u64,
-    up: u64,
-    dy: u64,
-    out: u64,
-    also: u64,
-    count: i64,
-    kind: i32,
+pub(super) struct Arguments {
+    pub x: u64,
+    pub up: u64,
+    pub dy: u64,
+    pub out: u64,
+    pub also: u64,
+    pub count: i64,
+    pub kind: i32,
 }
 
 // SAFETY: laid out as the kernels' struct.
@@ -33,7 +33,13 @@ pub(super) fn number(kind: Activation) -> i32 {
 }
 
 impl Cuda {
-    fn over_elements(&self, name: &str, count: usize, arguments: Arguments) -> Result<()> {
+    /// Launches kernel `name` over matrices of `count` elements in all.
+    pub(super) fn over_elements(
+        &self,
+        name: &str,
+        count: usize,
+        arguments: Arguments,
+    ) -> Result<()> {
         let arguments = Arguments {
             count: count as i64,
             ..arguments

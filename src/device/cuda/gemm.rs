@@ -1,40 +1,67 @@
-//! Launches of `kernels/gemm.cu`: linear layers with what follows them fused.
+//! Linear layers with what follows them: launches of `kernels/gemm.cu`, or a product of cuBLASLt and one more kernel.
 
 use cudarc::driver::DeviceRepr;
 
-use super::activation::number;
+use super::activation::{Arguments as Elementwise, number};
+use super::cublaslt::{Algorithm, CublasLt, Product};
 use super::matrix::{CudaMatrix, CudaWeight, Element};
 use super::{Cuda, same_shape};
 use crate::device::{Activation, Result, contract};
 
+impl Product {
+    /// What the library makes of a product: without what follows it beyond bias and residual. A kernel that follows takes it from
+    /// where its own output, or what it works on, belongs.
+    pub(super) fn of(
+        layout: Layout,
+        (m, n, k): (usize, usize, usize),
+        epilogue: Epilogue,
+        arguments: &Arguments,
+    ) -> Product {
+        Product {
+            vjp: layout == Layout::Vjp,
+            m,
+            n,
+            k,
+            a: arguments.a,
+            b: arguments.b,
+            bias: arguments.bias,
+            residual: arguments.residual,
+            y: match epilogue {
+                Epilogue::Activation | Epilogue::Gate | Epilogue::GateVjp => arguments.also,
+                _ => arguments.y,
+            },
+        }
+    }
+}
+
 /// `GemmArguments` of the kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Arguments {
-    a: u64,
-    b: u64,
-    y: u64,
-    bias: u64,
-    residual: u64,
-    first: u64,
-    second: u64,
-    also: u64,
-    turns: u64,
-    m: i32,
-    n: i32,
-    k: i32,
-    epilogue: i32,
-    kind: i32,
-    head_dim: i32,
-    positions: i32,
+pub(super) struct Arguments {
+    pub a: u64,
+    pub b: u64,
+    pub y: u64,
+    pub bias: u64,
+    pub residual: u64,
+    pub first: u64,
+    pub second: u64,
+    pub also: u64,
+    pub turns: u64,
+    pub m: i32,
+    pub n: i32,
+    pub k: i32,
+    pub epilogue: i32,
+    pub kind: i32,
+    pub head_dim: i32,
+    pub positions: i32,
 }
 
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
 /// What follows a product; `Epilogue` in `kernels/gemm.cu`.
-#[derive(Clone, Copy)]
-enum Epilogue {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Epilogue {
     Plain = 0,
     Activation = 1,
     Gate = 2,
@@ -45,13 +72,38 @@ enum Epilogue {
     F32Onto = 7,
 }
 
+impl Epilogue {
+    /// As a list of products names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Epilogue::Plain => "plain",
+            Epilogue::Activation => "activation",
+            Epilogue::Gate => "gate",
+            Epilogue::ActivationVjp => "activation vjp",
+            Epilogue::GateVjp => "gate vjp",
+            Epilogue::Rope => "rope",
+            Epilogue::F32 | Epilogue::F32Onto => "f32",
+        }
+    }
+}
+
 /// Which way the weight `[out, in]` stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Layout {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Layout {
     /// `x W^T`.
     Forward,
     /// `dy W`.
     Vjp,
+}
+
+impl Layout {
+    /// As in the kernels' names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layout::Forward => "nt",
+            Layout::Vjp => "nn",
+        }
+    }
 }
 
 /// Threads per block, of every tile.
@@ -86,7 +138,28 @@ impl Tile {
 }
 
 impl Cuda {
+    /// The product of `sizes` m, n, k, the way that is chosen for its shape.
     fn product(
+        &self,
+        layout: Layout,
+        (m, n, k): (usize, usize, usize),
+        epilogue: Epilogue,
+        arguments: Arguments,
+    ) -> Result<()> {
+        match self.through_library(layout, (n, k), epilogue, &arguments)? {
+            None => self.native(layout, (m, n, k), epilogue, arguments),
+            Some((library, algorithm)) => {
+                let sizes = (m, n, k);
+                // SAFETY: the callers compare shapes.
+                unsafe {
+                    self.library_product(&library, algorithm, layout, sizes, epilogue, &arguments)
+                }
+            }
+        }
+    }
+
+    /// The product through the kernels.
+    pub(super) fn native(
         &self,
         layout: Layout,
         (m, n, k): (usize, usize, usize),
@@ -105,17 +178,70 @@ impl Cuda {
             epilogue: epilogue as i32,
             ..arguments
         };
-        let layout = match layout {
-            Layout::Forward => "nt",
-            Layout::Vjp => "nn",
-        };
-        let name = format!("gemm_{layout}_{}_{}", tile.name(), self.storage);
+        let name = format!("gemm_{}_{}_{}", layout.name(), tile.name(), self.storage);
         let side = tile as usize;
         let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
         // SAFETY: the callers compare shapes.
         unsafe {
             self.gpu
                 .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
+        }
+    }
+
+    /// The product through cuBLASLt, rounded to the storage type, and what follows it as a kernel of its own.
+    ///
+    /// # Safety
+    /// The addresses in `arguments` must be those of matrices of these sizes; `algorithm` must be one for them.
+    pub(super) unsafe fn library_product(
+        &self,
+        library: &CublasLt,
+        algorithm: Algorithm,
+        layout: Layout,
+        (m, n, k): (usize, usize, usize),
+        epilogue: Epilogue,
+        g: &Arguments,
+    ) -> Result<()> {
+        if m == 0 {
+            return Ok(());
+        }
+        let product = Product::of(layout, (m, n, k), epilogue, g);
+        // SAFETY: the caller's; buffers are aligned to 512 bytes.
+        unsafe { library.multiply(&product, algorithm) }?;
+        let elements = Elementwise {
+            x: g.first,
+            out: g.y,
+            kind: g.kind,
+            ..Elementwise::default()
+        };
+        let count = m * n;
+        match epilogue {
+            Epilogue::Plain | Epilogue::F32 | Epilogue::F32Onto => Ok(()),
+            Epilogue::Activation => {
+                let x = product.y;
+                self.over_elements("activation", count, Elementwise { x, ..elements })
+            }
+            Epilogue::Gate => {
+                let up = product.y;
+                self.over_elements("gate", count, Elementwise { up, ..elements })
+            }
+            Epilogue::ActivationVjp => {
+                let dy = product.y;
+                self.over_elements("activation_vjp", count, Elementwise { dy, ..elements })
+            }
+            Epilogue::GateVjp => {
+                let (up, dy, also) = (g.second, product.y, g.also);
+                let elements = Elementwise {
+                    up,
+                    dy,
+                    also,
+                    ..elements
+                };
+                self.over_elements("gate_vjp", count, elements)
+            }
+            Epilogue::Rope => {
+                let heads = (g.head_dim, g.positions);
+                self.turn_rows(g.y, (m, n), g.turns, heads, false)
+            }
         }
     }
 

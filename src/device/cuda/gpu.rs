@@ -73,6 +73,10 @@ impl Gpu {
             return Ok(());
         }
         let _turn = self.turn();
+        // Looking up a function and asking for shared memory want a context too.
+        self.context
+            .bind_to_thread()
+            .during(|| format!("launching {name}"))?;
         let shared = u32::try_from(shared).unwrap_or(u32::MAX);
         let function = self.kernels.function(file, name, shared)?;
         // A grid that the driver does not take is its error, not a wrapped number.
@@ -105,14 +109,22 @@ impl Gpu {
 
     /// Copies as many bytes as `bytes` has from a buffer's start.
     pub fn read(&self, from: &Buffer, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the buffer is at least as long as the slice.
+        unsafe { self.read_at(from.address(), bytes) }
+    }
+
+    /// Copies as many bytes as `bytes` has from an address.
+    ///
+    /// # Safety
+    /// As many bytes must be there.
+    pub unsafe fn read_at(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         let _turn = self.turn();
         let length = bytes.len();
         let copying = || format!("copying {length} bytes from the GPU");
         self.context.bind_to_thread().during(copying)?;
-        // SAFETY: the buffer is at least as long as the slice, which outlives the copy because of the wait.
+        // SAFETY: the caller's; the slice outlives the copy because of the wait.
         unsafe {
-            result::memcpy_dtoh_async(bytes, from.address(), self.stream.cu_stream())
-                .during(copying)?;
+            result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()).during(copying)?;
         }
         self.synchronize(copying)
     }

@@ -141,6 +141,19 @@ impl Pool {
         std::mem::take(&mut state.starved)
     }
 
+    /// Succeeds unless work is being captured: then it is refused for want of what cannot be done during a capture.
+    ///
+    /// # Errors
+    /// [`DeviceError::Starved`].
+    pub fn not_while_capturing(&self) -> Result<()> {
+        let mut state = self.state();
+        if state.capturing {
+            state.starved = true;
+            return Err(DeviceError::Starved);
+        }
+        Ok(())
+    }
+
     /// Once no recording is left, their buffers may serve other work.
     pub fn release_recorded(&self) {
         let mut state = self.state();

@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod blend;
 mod constants;
+mod cublaslt;
 mod error;
 mod gemm;
 mod gpu;
@@ -17,6 +18,7 @@ mod memory;
 mod norm;
 mod probe;
 mod recording;
+mod route;
 mod rows;
 mod staging;
 
@@ -30,6 +32,7 @@ use crate::checkpoint::Tensor;
 use crate::picture::View;
 
 pub use blend::{CudaBatch, CudaGradients, CudaPictures};
+pub use cublaslt::version as cublaslt_version;
 use error::During;
 use gpu::Gpu;
 pub use logprob::{CudaLogits, CudaValues, CudaWeights};
@@ -38,6 +41,8 @@ use matrix::{Element, Weights};
 use norm::VjpInputs;
 pub use probe::{GpuInfo, gpus, has_machine_code};
 pub use recording::CudaRecording;
+pub use route::Gemm;
+use route::Routes;
 use rows::Start;
 
 /// Rows of activations beyond which a larger batch is no faster.
@@ -58,6 +63,7 @@ pub struct Cuda {
     multiprocessors: usize,
     weights: Mutex<Weights>,
     graphs: bool,
+    routes: Routes,
 }
 
 impl Cuda {
@@ -79,6 +85,7 @@ impl Cuda {
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1),
             weights: Mutex::default(),
             graphs: true,
+            routes: Routes::default(),
         })
     }
 
@@ -237,6 +244,10 @@ impl Device for Cuda {
 
     fn prefers_one_shape(&self) -> bool {
         true
+    }
+
+    fn choices(&self) -> Vec<String> {
+        self.ways()
     }
 
     fn replay<'r, T, E>(

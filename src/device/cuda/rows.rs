@@ -200,16 +200,29 @@ impl Cuda {
         contract::rope(x.shape(), head_dim, frequencies, positions)?;
         same_shape("rope", x.shape(), x)?;
         let turns = self.turns(frequencies, positions)?;
+        let heads = (self.number(head_dim)?, self.number(positions.len())?);
+        self.turn_rows(x.address(), x.shape(), turns.address(), heads, inverse)
+    }
+
+    /// Turns rows in place; `turns` is the table for heads of `head_dim` columns at `positions` positions.
+    pub(super) fn turn_rows(
+        &self,
+        x: u64,
+        (rows, columns): (usize, usize),
+        turns: u64,
+        (head_dim, positions): (i32, i32),
+        inverse: bool,
+    ) -> Result<()> {
         let arguments = Rope {
-            x: x.address(),
-            turns: turns.address(),
-            columns: self.number(x.columns)?,
-            head_dim: self.number(head_dim)?,
-            positions: self.number(positions.len())?,
+            x,
+            turns,
+            columns: self.number(columns)?,
+            head_dim,
+            positions,
             sign: if inverse { -1.0 } else { 1.0 },
         };
         // SAFETY: the table has a row for every position.
-        unsafe { self.launch("rows", "rope", (x.rows, 1, 1), THREADS, 0, &arguments) }
+        unsafe { self.launch("rows", "rope", (rows, 1, 1), THREADS, 0, &arguments) }
     }
 
     /// Heads of `from` columns as heads of `to`: widened with zeros, or cut back.

@@ -7,6 +7,7 @@ use crate::driver::{Driver, Out};
 use crate::status::{Outcome, Status};
 
 /// What differs between architectures.
+#[derive(Clone, Copy)]
 struct Card {
     capability: (i32, i32),
     multiprocessors: i32,
@@ -47,13 +48,20 @@ const CARDS: [Card; 8] = [
 ];
 
 impl Driver {
-    /// The newest card that is no newer than the capability set.
-    fn card(&self) -> &'static Card {
-        CARDS
+    /// The newest card that is no newer than the capability set, with as many multiprocessors as are set.
+    fn card(&self) -> Card {
+        let card = CARDS
             .iter()
             .rev()
             .find(|card| card.capability <= self.settings.capability)
-            .unwrap_or(&CARDS[0])
+            .unwrap_or(&CARDS[0]);
+        Card {
+            multiprocessors: self
+                .settings
+                .multiprocessors
+                .unwrap_or(card.multiprocessors),
+            ..*card
+        }
     }
 
     /// Threads that a multiprocessor holds.

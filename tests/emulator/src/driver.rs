@@ -6,6 +6,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::capture::Graph;
 use crate::counters::Counters;
+use crate::cublaslt;
 use crate::event::Event;
 use crate::memory::Memory;
 use crate::module::{Function, Module};
@@ -29,6 +30,7 @@ pub struct Driver {
     pub events: HashMap<usize, Event>,
     pub graphs: HashMap<usize, Graph>,
     pub executables: HashMap<usize, Graph>,
+    pub cublaslt: cublaslt::Objects,
     /// Work of all streams in the order of submission, run at the next synchronisation.
     pub queue: VecDeque<Operation>,
     last_handle: usize,
@@ -58,6 +60,7 @@ static DRIVER: LazyLock<Mutex<Driver>> = LazyLock::new(|| {
         events: HashMap::new(),
         graphs: HashMap::new(),
         executables: HashMap::new(),
+        cublaslt: cublaslt::Objects::default(),
         queue: VecDeque::new(),
         last_handle: 0x1000,
     })

@@ -7,6 +7,7 @@ mod capture;
 mod context;
 mod copy;
 mod counters;
+mod cublaslt;
 mod device;
 mod driver;
 mod event;

@@ -10,8 +10,9 @@ use crate::runtime::Order;
 
 const PREFIX: &str = "FOVEATE_EMULATOR_";
 /// Every setting's name without the prefix.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "CAPABILITY",
+    "MULTIPROCESSORS",
     "DEVICES",
     "DRIVER",
     "SEED",
@@ -27,6 +28,8 @@ pub const NAMES: [&str; 10] = [
 pub struct Settings {
     /// Compute capability, major and minor.
     pub capability: (i32, i32),
+    /// Of each device, where they are not those of a common card.
+    pub multiprocessors: Option<i32>,
     pub devices: usize,
     /// As cuDriverGetVersion reports it: 13000 for CUDA 13.0.
     pub driver: i32,
@@ -64,6 +67,9 @@ impl Settings {
                 (9, 0),
                 version,
             ),
+            multiprocessors: parse(&text, "MULTIPROCESSORS", "at least 1", None, |value| {
+                number(value).filter(|n| *n >= 1).map(Some)
+            }),
             devices: parse(&text, "DEVICES", "0 to 16", 1, |value| {
                 number(value).filter(|n| *n <= 16)
             }),

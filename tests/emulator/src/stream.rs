@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::calls::driver_calls;
 use crate::capture::Capture;
 use crate::copy::{Copy, Fill};
+use crate::cublaslt::Product;
 use crate::driver::{Driver, Out};
 use crate::launch::Prepared;
 use crate::status::{Outcome, Status};
@@ -38,6 +39,8 @@ pub enum Operation {
     Copy(Copy),
     Fill(Fill),
     Launch(Arc<Prepared>),
+    /// Of cuBLASLt.
+    Product(Arc<Product>),
     /// Of an event, by its handle.
     Record(usize),
     /// Of device memory.
@@ -125,6 +128,10 @@ impl Driver {
             Operation::Fill(fill) if !fill.is_valid() => return Err(Status::ILLEGAL_ADDRESS),
             Operation::Fill(fill) => fill.run(),
             Operation::Launch(prepared) => return self.run(prepared),
+            Operation::Product(product) => {
+                product.run()?;
+                self.counters.ran(product.name().to_owned());
+            }
             Operation::Record(event) => {
                 if let Some(event) = self.events.get_mut(event) {
                     event.pending = event.pending.saturating_sub(1);

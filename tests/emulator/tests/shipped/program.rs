@@ -6,15 +6,11 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::emulator::library;
+
 /// The project's root.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// The emulator's library, beside this test.
-pub fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.with_file_name("libfoveate_emulator.so")
 }
 
 /// The program, built once.
@@ -58,15 +54,21 @@ impl Run {
         self.0.path().join(name)
     }
 
-    /// Runs the program on the emulator with settings of the emulator.
+    /// Runs the program on the emulator with settings of the emulator; CUBLASLT is the path of cuBLASLt's library.
     pub fn foveate(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let mut command = Command::new(program());
         command
             .args(arguments)
             .current_dir(self.0.path())
-            .env("LD_PRELOAD", library());
+            .env("LD_PRELOAD", library())
+            // Another run's choices must not show, nor a cuBLASLt of this machine.
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("FOVEATE_CUBLASLT", "");
         for (name, value) in settings {
-            command.env(format!("FOVEATE_EMULATOR_{name}"), value);
+            match *name {
+                "CUBLASLT" => command.env("FOVEATE_CUBLASLT", value),
+                _ => command.env(format!("FOVEATE_EMULATOR_{name}"), value),
+            };
         }
         command.output().unwrap()
     }

@@ -1,0 +1,355 @@
+//! Matrix products through NVIDIA's cuBLASLt, where its library is present.
+//!
+//! The library sees column-major matrices, so it makes the transpose of what the kernels make: y^T = W x^T. No algorithm may split
+//! the sum over k: the bits of a row would depend on how the sum is split.
+
+mod functions;
+
+use std::ffi::c_void;
+use std::ptr::{from_ref, null_mut};
+use std::sync::Arc;
+
+use cudarc::cublaslt::sys::{
+    cublasComputeType_t as Compute, cublasLtEpilogue_t as LibraryEpilogue, cublasLtMatmulAlgo_t,
+    cublasLtMatmulDescAttributes_t as ProductAttribute,
+    cublasLtMatmulPreferenceAttributes_t as PreferenceAttribute,
+    cublasLtReductionScheme_t as Reduction, cudaDataType_t as DataType,
+};
+
+use super::error::During;
+use super::gpu::Gpu;
+use super::matrix::Storage;
+use super::memory::{Arena, Buffer};
+use crate::device::{DeviceError, Result};
+use functions::{Found, Functions, Object, functions};
+
+/// `cublasOperation_t`: as it is, and transposed.
+const AS_IT_IS: i32 = 0;
+const TRANSPOSED: i32 = 1;
+
+/// Bytes of workspace: what NVIDIA recommends for Hopper, more than for older ones.
+const WORKSPACE: usize = 32 << 20;
+
+/// The library's version, as text, or why it is not used.
+pub fn version() -> std::result::Result<String, &'static str> {
+    // SAFETY: takes nothing.
+    functions().map(|f| functions::name(unsafe { (f.version)() }))
+}
+
+/// An algorithm of the library, for products of one shape; of use to the same version of the library only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Algorithm([u64; 8]);
+
+#[cfg(test)]
+impl Algorithm {
+    /// None of the library's.
+    pub fn for_test(data: [u64; 8]) -> Algorithm {
+        Algorithm(data)
+    }
+}
+
+/// A product y = a b^T (b `[n, k]`) or, `vjp`, y = a b (b `[k, n]`), with bias and residual added; a `[m, k]`, y `[m, n]`, all
+/// row-major in the storage type.
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    pub vjp: bool,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: u64,
+    pub b: u64,
+    /// `[n]`, or 0.
+    pub bias: u64,
+    /// `[m, n]`, or 0.
+    pub residual: u64,
+    pub y: u64,
+}
+
+/// The library on one GPU.
+pub(super) struct CublasLt {
+    functions: &'static Functions,
+    handle: Object,
+    workspace: Buffer,
+    storage: Storage,
+    gpu: Arc<Gpu>,
+}
+
+// SAFETY: a handle may be used from any thread.
+unsafe impl Send for CublasLt {}
+// SAFETY: the library says that calls with one handle may come from several threads; what they share here, the workspace, is used in
+// the order of the one stream.
+unsafe impl Sync for CublasLt {}
+
+impl Drop for CublasLt {
+    fn drop(&mut self) {
+        if self.gpu.context.bind_to_thread().is_ok() {
+            // SAFETY: made by `create`, and given back once.
+            unsafe { (self.functions.destroy)(self.handle) };
+        }
+    }
+}
+
+/// One of the library's descriptions; given back when dropped.
+struct Described {
+    object: Object,
+    destroy: unsafe extern "C" fn(Object) -> u32,
+}
+
+impl Drop for Described {
+    fn drop(&mut self) {
+        // SAFETY: made by the library, and given back once.
+        unsafe { (self.destroy)(self.object) };
+    }
+}
+
+/// A product as the library has it described.
+struct Description {
+    product: Described,
+    a: Described,
+    b: Described,
+    /// Of residual and y alike.
+    y: Described,
+}
+
+impl CublasLt {
+    /// The library for a GPU.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unavailable`] when the library is not there or does not take this GPU.
+    pub fn new(gpu: &Arc<Gpu>, storage: Storage) -> Result<CublasLt> {
+        let unavailable = |reason: String| DeviceError::Unavailable {
+            device: "cuBLASLt".into(),
+            reason,
+        };
+        let functions = functions().map_err(|reason| unavailable(reason.into()))?;
+        gpu.context
+            .bind_to_thread()
+            .during(|| "opening cuBLASLt".into())?;
+        let mut handle = null_mut();
+        // SAFETY: writes one handle, of the current context.
+        let status = unsafe { (functions.create)(&mut handle) };
+        if status != 0 {
+            return Err(unavailable(functions.words(status)));
+        }
+        let workspace = gpu.pool.buffer_of(Arena::Single, WORKSPACE)?;
+        // It stays as long as the weights do.
+        gpu.pool.is_weight(&workspace);
+        Ok(CublasLt {
+            functions,
+            handle,
+            workspace,
+            storage,
+            gpu: gpu.clone(),
+        })
+    }
+
+    fn succeed(&self, status: u32, doing: &str) -> Result<()> {
+        if status == 0 {
+            return Ok(());
+        }
+        Err(DeviceError::Driver {
+            operation: format!("cuBLASLt: {doing}"),
+            reason: self.functions.words(status),
+        })
+    }
+
+    fn described(
+        &self,
+        create: impl FnOnce(*mut Object) -> u32,
+        destroy: unsafe extern "C" fn(Object) -> u32,
+    ) -> Result<Described> {
+        let mut object = null_mut();
+        self.succeed(create(&mut object), "describing a product")?;
+        Ok(Described { object, destroy })
+    }
+
+    /// Sets an attribute of a product's description.
+    fn set<T>(&self, product: &Described, attribute: ProductAttribute, value: &T) -> Result<()> {
+        let (value, bytes) = (from_ref(value).cast::<c_void>(), size_of::<T>());
+        // SAFETY: the value is read now, and is as long as it says.
+        let status =
+            unsafe { (self.functions.set_product)(product.object, attribute as u32, value, bytes) };
+        self.succeed(status, "describing a product")
+    }
+
+    /// Sets an attribute of a preference.
+    fn prefer<T>(&self, to: &Described, attribute: PreferenceAttribute, value: &T) -> Result<()> {
+        let (value, bytes) = (from_ref(value).cast::<c_void>(), size_of::<T>());
+        // SAFETY: as in `set`.
+        let status =
+            unsafe { (self.functions.set_preference)(to.object, attribute as u32, value, bytes) };
+        self.succeed(status, "describing what an algorithm must keep to")
+    }
+
+    /// A dense column-major matrix in the storage type.
+    fn matrix(&self, rows: usize, columns: usize) -> Result<Described> {
+        let f = self.functions;
+        let kind = match self.storage {
+            Storage::Bf16 => DataType::CUDA_R_16BF,
+            Storage::F16 => DataType::CUDA_R_16F,
+        } as u32;
+        let (rows, columns) = (rows as u64, columns as u64);
+        let step = rows.cast_signed();
+        // SAFETY: writes one handle.
+        let create = |out| unsafe { (f.create_matrix)(out, kind, rows, columns, step) };
+        self.described(create, f.destroy_matrix)
+    }
+
+    fn describe(&self, p: &Product) -> Result<Description> {
+        let f = self.functions;
+        let (compute, scale) = (
+            Compute::CUBLAS_COMPUTE_32F as u32,
+            DataType::CUDA_R_32F as u32,
+        );
+        let create = |out| {
+            // SAFETY: writes one handle.
+            unsafe { (f.create_product)(out, compute, scale) }
+        };
+        let product = self.described(create, f.destroy_product)?;
+        let turned = if p.vjp { AS_IT_IS } else { TRANSPOSED };
+        self.set(
+            &product,
+            ProductAttribute::CUBLASLT_MATMUL_DESC_TRANSA,
+            &turned,
+        )?;
+        if p.bias != 0 {
+            let epilogue = LibraryEpilogue::CUBLASLT_EPILOGUE_BIAS as u32;
+            self.set(
+                &product,
+                ProductAttribute::CUBLASLT_MATMUL_DESC_EPILOGUE,
+                &epilogue,
+            )?;
+            self.set(
+                &product,
+                ProductAttribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                &p.bias,
+            )?;
+        }
+        // Column by column, b's rows of k are columns of k, and its rows of n columns of n.
+        let a = if p.vjp {
+            self.matrix(p.n, p.k)?
+        } else {
+            self.matrix(p.k, p.n)?
+        };
+        Ok(Description {
+            product,
+            a,
+            b: self.matrix(p.k, p.m)?,
+            y: self.matrix(p.n, p.m)?,
+        })
+    }
+
+    /// The algorithms that the library suggests for a product, the most promising first, at most `most`; none where it has none.
+    ///
+    /// # Errors
+    /// What the library reports.
+    pub fn suggestions(&self, product: &Product, most: usize) -> Result<Vec<Algorithm>> {
+        let (f, d) = (self.functions, self.describe(product)?);
+        // SAFETY: writes one handle.
+        let create = |out| unsafe { (f.create_preference)(out) };
+        let preference = self.described(create, f.destroy_preference)?;
+        self.prefer(
+            &preference,
+            PreferenceAttribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+            &WORKSPACE,
+        )?;
+        let whole = Reduction::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
+        self.prefer(
+            &preference,
+            PreferenceAttribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+            &whole,
+        )?;
+        let mut found = vec![Found::EMPTY; most];
+        let mut count = 0;
+        let room = i32::try_from(most).unwrap_or(i32::MAX);
+        // SAFETY: all were described above; there is room for as many.
+        let status = unsafe {
+            (f.suggest)(
+                self.handle,
+                d.product.object,
+                d.a.object,
+                d.b.object,
+                d.y.object,
+                d.y.object,
+                preference.object,
+                room,
+                found.as_mut_ptr(),
+                &mut count,
+            )
+        };
+        if status != 0 {
+            // A shape that it does not take.
+            return Ok(Vec::new());
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        let usable = found.iter().take(count).filter(|f| f.status == 0);
+        Ok(usable.map(|f| Algorithm(f.algorithm.data)).collect())
+    }
+
+    /// Whether an algorithm can make a product in the workspace that there is.
+    ///
+    /// # Errors
+    /// When the product cannot be described.
+    pub fn takes(&self, product: &Product, algorithm: Algorithm) -> Result<bool> {
+        let (f, d) = (self.functions, self.describe(product)?);
+        let algorithm = cublasLtMatmulAlgo_t { data: algorithm.0 };
+        let mut found = Found::EMPTY;
+        // SAFETY: all were described above.
+        let status = unsafe {
+            (f.check)(
+                self.handle,
+                d.product.object,
+                d.a.object,
+                d.b.object,
+                d.y.object,
+                d.y.object,
+                &algorithm,
+                &mut found,
+            )
+        };
+        Ok(status == 0 && found.status == 0 && found.workspace <= WORKSPACE)
+    }
+
+    /// Submits a product.
+    ///
+    /// # Safety
+    /// Every address must be that of a matrix of its shape in the storage type, aligned to 16 bytes.
+    ///
+    /// # Errors
+    /// What the library reports.
+    pub unsafe fn multiply(&self, p: &Product, algorithm: Algorithm) -> Result<()> {
+        let _turn = self.gpu.turn();
+        let doing = || format!("multiplying {} x {} x {}", p.m, p.n, p.k);
+        self.gpu.context.bind_to_thread().during(doing)?;
+        let d = self.describe(p)?;
+        let algorithm = cublasLtMatmulAlgo_t { data: algorithm.0 };
+        let alpha = 1.0f32;
+        let (beta, c) = if p.residual == 0 {
+            (0.0f32, p.y)
+        } else {
+            (1.0, p.residual)
+        };
+        // SAFETY: the matrices are the caller's, alpha and beta are read now, and the workspace is used in the stream's order.
+        let status = unsafe {
+            (self.functions.multiply)(
+                self.handle,
+                d.product.object,
+                from_ref(&alpha).cast(),
+                p.b,
+                d.a.object,
+                p.a,
+                d.b.object,
+                from_ref(&beta).cast(),
+                c,
+                d.y.object,
+                p.y,
+                d.y.object,
+                &algorithm,
+                self.workspace.address(),
+                WORKSPACE,
+                self.gpu.stream.cu_stream().cast(),
+            )
+        };
+        self.succeed(status, &doing())
+    }
+}

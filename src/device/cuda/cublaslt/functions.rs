@@ -1,0 +1,162 @@
+//! The functions of NVIDIA's cuBLASLt, looked up in its library when the program runs.
+//!
+//! cudarc has them too, but knows the names of the library up to CUDA 12 and ends the program when a function is missing. Types and
+//! numbers are cudarc's; statuses are plain numbers, since a newer library may return ones that no header here has.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::OnceLock;
+
+use cudarc::cublaslt::sys::cublasLtMatmulAlgo_t;
+use libloading::Library;
+
+/// `cublasLtMatmulHeuristicResult_t`, with its status as a number.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// The algorithm, opaque.
+    pub algorithm: cublasLtMatmulAlgo_t,
+    /// Bytes of workspace that it needs.
+    pub workspace: usize,
+    /// Whether it can be used: 0.
+    pub status: u32,
+    waves: f32,
+    reserved: [c_int; 4],
+}
+
+impl Found {
+    /// Nothing found yet.
+    pub const EMPTY: Found = Found {
+        algorithm: cublasLtMatmulAlgo_t { data: [0; 8] },
+        workspace: 0,
+        status: u32::MAX,
+        waves: 0.0,
+        reserved: [0; 4],
+    };
+}
+
+/// A handle of one of the library's objects.
+pub type Object = *mut c_void;
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $name:ident = $symbol:literal ($($type:ty),*) -> $result:ty;)*) => {
+        /// The functions, by what they do.
+        pub struct Functions {
+            $($(#[$doc])* pub $name: unsafe extern "C" fn($($type),*) -> $result,)*
+        }
+
+        impl Functions {
+            /// All of them, or the name of the first that is missing.
+            fn of(library: &Library) -> Result<Functions, &'static str> {
+                // SAFETY: the types are those of cublasLt.h, the same since CUDA 11.4.
+                unsafe {
+                    Ok(Functions {
+                        $($name: *library.get(concat!($symbol, "\0").as_bytes()).map_err(|_| $symbol)?,)*
+                    })
+                }
+            }
+        }
+    };
+}
+
+functions! {
+    /// The library's version: 10000 * major + 100 * minor + patch.
+    version = "cublasLtGetVersion" () -> usize;
+    /// A status in words.
+    describe = "cublasLtGetStatusString" (u32) -> *const c_char;
+    /// A handle for the current context.
+    create = "cublasLtCreate" (*mut Object) -> u32;
+    /// Gives it back.
+    destroy = "cublasLtDestroy" (Object) -> u32;
+    /// What is multiplied how: compute type, type of alpha and beta.
+    create_product = "cublasLtMatmulDescCreate" (*mut Object, u32, u32) -> u32;
+    /// Attribute, value, its bytes.
+    set_product = "cublasLtMatmulDescSetAttribute" (Object, u32, *const c_void, usize) -> u32;
+    /// Gives it back.
+    destroy_product = "cublasLtMatmulDescDestroy" (Object) -> u32;
+    /// A matrix in column-major order: type, rows, columns, elements from column to column.
+    create_matrix = "cublasLtMatrixLayoutCreate" (*mut Object, u32, u64, u64, i64) -> u32;
+    /// Gives it back.
+    destroy_matrix = "cublasLtMatrixLayoutDestroy" (Object) -> u32;
+    /// What an algorithm must keep to.
+    create_preference = "cublasLtMatmulPreferenceCreate" (*mut Object) -> u32;
+    /// Attribute, value, its bytes.
+    set_preference = "cublasLtMatmulPreferenceSetAttribute" (Object, u32, *const c_void, usize) -> u32;
+    /// Gives it back.
+    destroy_preference = "cublasLtMatmulPreferenceDestroy" (Object) -> u32;
+    /// Handle, product, matrices A to D, preference, how many algorithms are wanted, room for them, how many there are.
+    suggest = "cublasLtMatmulAlgoGetHeuristic"
+        (Object, Object, Object, Object, Object, Object, Object, c_int, *mut Found, *mut c_int) -> u32;
+    /// Handle, product, matrices A to D, an algorithm, what it needs.
+    check = "cublasLtMatmulAlgoCheck"
+        (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found) -> u32;
+    /// D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm, workspace and its bytes, stream.
+    multiply = "cublasLtMatmul"
+        (Object, Object, *const c_void, u64, Object, u64, Object, *const c_void, u64, Object, u64, Object,
+         *const cublasLtMatmulAlgo_t, u64, usize, Object) -> u32;
+}
+
+impl Functions {
+    /// A status in the library's words.
+    pub fn words(&self, status: u32) -> String {
+        // SAFETY: the library gives a text that is never freed, or null.
+        let text = unsafe { (self.describe)(status) };
+        if text.is_null() {
+            return format!("status {status}");
+        }
+        // SAFETY: not null.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        format!("{text} ({status})")
+    }
+}
+
+/// The environment variable that says which library to take; empty for none.
+pub const VARIABLE: &str = "FOVEATE_CUBLASLT";
+
+/// Where the library is looked for by the system's loader.
+const NAMES: [&str; 3] = ["libcublasLt.so", "libcublasLt.so.13", "libcublasLt.so.12"];
+
+/// The oldest version that is used.
+const OLDEST: usize = 12_00_00;
+
+/// The library's functions, loaded once, or why there are none.
+pub fn functions() -> Result<&'static Functions, &'static str> {
+    static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
+    let loaded = FUNCTIONS.get_or_init(|| match std::env::var(VARIABLE) {
+        Ok(path) if path.is_empty() => Err(format!("{VARIABLE} is empty")),
+        Ok(path) => load(&[&path]),
+        Err(_) => load(&NAMES),
+    });
+    loaded.as_ref().map_err(String::as_str)
+}
+
+fn load(names: &[&str]) -> Result<Functions, String> {
+    // SAFETY: loading the library runs its initialisers, as for every program that links it.
+    let open = |name: &&str| unsafe { Library::new(*name) }.ok();
+    let Some(library) = names.iter().find_map(open) else {
+        return Err(format!("{} was not found", names.join(", ")));
+    };
+    let functions = Functions::of(&library)
+        .map_err(|symbol| format!("cuBLASLt: expected the function {symbol}, found none"))?;
+    // Its code must stay: the functions are kept until the program ends.
+    std::mem::forget(library);
+    // SAFETY: takes nothing.
+    let version = unsafe { (functions.version)() };
+    if version < OLDEST {
+        return Err(format!(
+            "cuBLASLt: expected version {} or newer, found {}",
+            name(OLDEST),
+            name(version)
+        ));
+    }
+    Ok(functions)
+}
+
+/// A version as it is written.
+pub fn name(version: usize) -> String {
+    format!(
+        "{}.{}.{}",
+        version / 10000,
+        version / 100 % 100,
+        version % 100
+    )
+}

@@ -1,0 +1,238 @@
+//! Which way a matrix product goes: through `kernels/gemm.cu`, or through cuBLASLt and, for what follows the product, one more kernel.
+//!
+//! A product's way depends on its layout, n, k and what follows it, never on m: a row has the same bits however many rows there are.
+//! The faster way is measured once, when a product of a shape first occurs, and kept for later runs ([`kept`]), so that these have the
+//! same bits too.
+
+mod kept;
+mod trial;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Cuda;
+use super::cublaslt::{Algorithm, CublasLt, Product};
+use super::gemm::{Arguments, Epilogue, Layout};
+use crate::device::{DeviceError, Result};
+use kept::Kept;
+
+/// Which matrix products go through cuBLASLt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gemm {
+    /// Those that are faster through it, where it is present.
+    Auto,
+    /// None.
+    #[default]
+    Native,
+    /// All that it takes: those with n and k multiples of 8, the vocabulary projection apart.
+    Cublaslt,
+}
+
+/// What decides a product's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    layout: Layout,
+    n: usize,
+    k: usize,
+    epilogue: Epilogue,
+    bias: bool,
+    residual: bool,
+}
+
+/// A product's way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Route {
+    Native,
+    Library(Algorithm),
+}
+
+/// A way, and the times that it was chosen by, in microseconds for [`trial`]'s number of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Choice {
+    route: Route,
+    native: Option<f64>,
+    library: Option<f64>,
+}
+
+impl Choice {
+    /// Of a product that only the kernels make.
+    const NATIVE: Choice = Choice {
+        route: Route::Native,
+        native: None,
+        library: None,
+    };
+}
+
+/// The ways of all products so far.
+#[derive(Default)]
+pub(super) struct Routes {
+    gemm: Gemm,
+    library: Option<Arc<CublasLt>>,
+    /// Why it is not used, where it was wanted.
+    absent: Option<String>,
+    /// Where choices are kept between runs.
+    kept: Option<Kept>,
+    choices: Mutex<HashMap<Shape, Choice>>,
+}
+
+impl Routes {
+    fn choices(&self) -> MutexGuard<'_, HashMap<Shape, Choice>> {
+        self.choices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shape {
+    fn of(layout: Layout, n: usize, k: usize, epilogue: Epilogue, arguments: &Arguments) -> Shape {
+        Shape {
+            layout,
+            n,
+            k,
+            epilogue,
+            bias: arguments.bias != 0,
+            residual: arguments.residual != 0,
+        }
+    }
+
+    /// Whether the library is asked at all: rows must be whole 16-byte pieces. The vocabulary projection, f32, is bound by memory for
+    /// its few rows and stays with the kernels.
+    fn is_for_library(&self) -> bool {
+        let whole =
+            self.n > 0 && self.k > 0 && self.n.is_multiple_of(8) && self.k.is_multiple_of(8);
+        whole && !matches!(self.epilogue, Epilogue::F32 | Epilogue::F32Onto)
+    }
+}
+
+impl std::fmt::Display for Shape {
+    /// As in `nt 4096 x 11008 gate`: layout, n, k, what follows.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (layout, epilogue) = (self.layout.name(), self.epilogue.name());
+        write!(f, "{layout} {} x {} {epilogue}", self.n, self.k)?;
+        for (there, what) in [(self.bias, "bias"), (self.residual, "residual")] {
+            if there {
+                write!(f, " {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.route {
+            Route::Native => "native",
+            Route::Library(_) => "cublaslt",
+        })?;
+        match (self.native, self.library) {
+            (Some(native), Some(library)) => {
+                write!(f, " (native {native:.0} us, cublaslt {library:.0} us)")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Cuda {
+    /// Which matrix products go through cuBLASLt; [`Gemm::Native`] unless this is called. With [`Gemm::Auto`] choices are read from
+    /// and kept in the user's cache folder.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unavailable`] when [`Gemm::Cublaslt`] is asked for and the library is not there; what the driver reports.
+    pub fn with_gemm(mut self, gemm: Gemm) -> Result<Cuda> {
+        let library = match gemm {
+            Gemm::Native => Ok(None),
+            Gemm::Auto | Gemm::Cublaslt => CublasLt::new(&self.gpu, self.storage).map(Some),
+        };
+        let (library, absent) = match library {
+            Ok(library) => (library, None),
+            Err(DeviceError::Unavailable { reason, .. }) if gemm == Gemm::Auto => {
+                (None, Some(reason))
+            }
+            Err(error) => return Err(error),
+        };
+        self.routes = Routes {
+            gemm,
+            kept: match (gemm, &library) {
+                (Gemm::Auto, Some(_)) => Kept::of(&self),
+                _ => None,
+            },
+            library: library.map(Arc::new),
+            absent,
+            choices: Mutex::default(),
+        };
+        Ok(self)
+    }
+
+    /// The ways of all products so far, a line each, as in `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`.
+    pub(super) fn ways(&self) -> Vec<String> {
+        if let Some(reason) = &self.routes.absent {
+            return vec![format!("gemm: native; no cuBLASLt: {reason}")];
+        }
+        let choices = self.routes.choices();
+        let mut lines: Vec<String> = choices
+            .iter()
+            .map(|(shape, choice)| format!("gemm {shape}: {choice}"))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// The library and its algorithm for a product, if it goes that way. The operands serve for a trial of both ways the first time.
+    pub(super) fn through_library(
+        &self,
+        layout: Layout,
+        (n, k): (usize, usize),
+        epilogue: Epilogue,
+        arguments: &Arguments,
+    ) -> Result<Option<(Arc<CublasLt>, Algorithm)>> {
+        let Some(library) = &self.routes.library else {
+            return Ok(None);
+        };
+        let shape = Shape::of(layout, n, k, epilogue, arguments);
+        let known = self.routes.choices().get(&shape).copied();
+        let choice = match known {
+            Some(choice) => choice,
+            None => {
+                let choice = self.choose(library, shape, arguments)?;
+                self.routes.choices().insert(shape, choice);
+                choice
+            }
+        };
+        Ok(match choice.route {
+            Route::Native => None,
+            Route::Library(algorithm) => Some((library.clone(), algorithm)),
+        })
+    }
+
+    fn choose(&self, library: &CublasLt, shape: Shape, arguments: &Arguments) -> Result<Choice> {
+        if !shape.is_for_library() {
+            return Ok(Choice::NATIVE);
+        }
+        // A trial waits for the GPU, which ends a capture: the work is done step by step once more then.
+        self.gpu.pool.not_while_capturing()?;
+        let kept = self.routes.kept.as_ref();
+        if let Some(choice) = kept.and_then(|kept| kept.read(shape)) {
+            let usable = match choice.route {
+                Route::Native => true,
+                Route::Library(algorithm) => {
+                    library.takes(&shape.product(shape.n, arguments), algorithm)?
+                }
+            };
+            if usable {
+                return Ok(choice);
+            }
+        }
+        let choice = self.try_both(library, shape, arguments)?;
+        Ok(match kept {
+            // Another run may have been faster to choose: its choice is the one that stands.
+            Some(kept) => kept.keep(shape, choice),
+            None => choice,
+        })
+    }
+}
+
+impl Shape {
+    /// The product of `m` rows that the library makes.
+    fn product(&self, m: usize, arguments: &Arguments) -> Product {
+        Product::of(self.layout, (m, self.n, self.k), self.epilogue, arguments)
+    }
+}

@@ -1,0 +1,219 @@
+//! Both ways of a product, tried on operands of our own: time, and whether the library's rows stand for themselves.
+
+use cudarc::driver::{CudaSlice, DevicePtr, sys};
+
+use super::{Choice, Route, Shape};
+use crate::device::Result;
+use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
+use crate::device::cuda::error::{During, is_out_of_memory};
+use crate::device::cuda::gemm::Arguments;
+use crate::device::cuda::{Cuda, Gemm};
+
+/// Algorithms of the library that are tried.
+const CANDIDATES: usize = 4;
+/// Timed runs of each, the fastest of which counts.
+const RUNS: usize = 3;
+/// The library must need at most this share of the native time: near-ties stay native.
+const SHARE: f64 = 0.95;
+/// Rows whose bits are compared.
+const COMPARED: usize = 256;
+
+/// Rows of a trial: four tiles of 128 x 128 for each multiprocessor, whatever the batch to come.
+fn rows(n: usize, multiprocessors: usize) -> usize {
+    (4 * multiprocessors * 128 * 128 / n).clamp(1024, 8192)
+}
+
+/// Memory of a trial, given back at its end.
+struct Operands {
+    arguments: Arguments,
+    /// Where the library's product goes when its rows are compared.
+    compared: u64,
+    _memory: CudaSlice<u8>,
+}
+
+impl Cuda {
+    /// The faster way for a shape. `arguments` tell which operands there are; the weight, the bias and the rotary table are used.
+    pub(super) fn try_both(
+        &self,
+        library: &CublasLt,
+        shape: Shape,
+        arguments: &Arguments,
+    ) -> Result<Choice> {
+        let m = rows(shape.n, self.multiprocessors);
+        let Some(operands) = self.operands(shape, m, arguments)? else {
+            // No room to try: the kernels need none beside their operands.
+            return Ok(Choice::NATIVE);
+        };
+        let product = shape.product(m, &operands.arguments);
+        let mut candidates = Vec::new();
+        for algorithm in library.suggestions(&product, CANDIDATES)? {
+            if self.rows_stand_alone(library, shape, &operands, m, algorithm)? {
+                candidates.push(algorithm);
+            }
+        }
+        let a = &operands.arguments;
+        if self.routes.gemm == Gemm::Cublaslt {
+            let route = candidates.first().copied().map(Route::Library);
+            return Ok(route.map_or(Choice::NATIVE, |route| Choice {
+                route,
+                ..Choice::NATIVE
+            }));
+        }
+        let sizes = (m, shape.n, shape.k);
+        let native = self.time(|| self.native(shape.layout, sizes, shape.epilogue, *a))?;
+        let mut timed = Vec::new();
+        for algorithm in candidates {
+            let microseconds = self.time(|| {
+                // SAFETY: the operands are of m rows.
+                unsafe {
+                    self.library_product(library, algorithm, shape.layout, sizes, shape.epilogue, a)
+                }
+            })?;
+            timed.push((algorithm, microseconds));
+        }
+        Ok(faster(native, &timed))
+    }
+
+    /// Operands of `m` rows for those that there are, filled with the weight's values over and over; `None` when they do not fit.
+    fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Option<Operands>> {
+        let (of_a, of_y) = (m * shape.k * 2, m * shape.n * 2);
+        let places = [
+            (given.a, of_a),
+            (given.y, of_y),
+            (given.residual, of_y),
+            (given.first, of_y),
+            (given.second, of_y),
+            (given.also, of_y),
+            (given.y, of_y),
+        ];
+        let bytes: usize = places.iter().map(|&(_, bytes)| bytes).sum();
+        let _turn = self.gpu.turn();
+        let trying = || "trying matrix products".to_string();
+        // SAFETY: filled below, as far as it is read.
+        let memory = match unsafe { self.gpu.stream.alloc::<u8>(bytes) } {
+            Err(error) if is_out_of_memory(error) => return Ok(None),
+            other => other.during(trying)?,
+        };
+        let start = memory.device_ptr(&self.gpu.stream).0;
+        let weight = shape.n * shape.k * 2;
+        for at in (0..bytes).step_by(weight) {
+            // SAFETY: both are on the device, and the weight is as long.
+            unsafe {
+                self.gpu
+                    .copy(start + at as u64, given.b, weight.min(bytes - at))
+            }?;
+        }
+        let mut next = start;
+        let mut place = |(address, bytes): (u64, usize)| {
+            let here = next;
+            next += bytes as u64;
+            // What there is none of stays away.
+            if address == 0 { 0 } else { here }
+        };
+        let [a, y, residual, first, second, also, compared] = places.map(&mut place);
+        Ok(Some(Operands {
+            arguments: Arguments {
+                a,
+                y,
+                residual,
+                first,
+                second,
+                also,
+                ..*given
+            },
+            compared,
+            _memory: memory,
+        }))
+    }
+
+    /// Whether the library's rows have the same bits whatever their number.
+    fn rows_stand_alone(
+        &self,
+        library: &CublasLt,
+        shape: Shape,
+        operands: &Operands,
+        m: usize,
+        algorithm: Algorithm,
+    ) -> Result<bool> {
+        let all = shape.product(m, &operands.arguments);
+        if !library.takes(&all, algorithm)? {
+            return Ok(false);
+        }
+        // SAFETY: the operands are of m rows.
+        unsafe { library.multiply(&all, algorithm) }?;
+        let bits = |address: u64, rows: usize| {
+            let mut bytes = vec![0; rows.min(COMPARED) * shape.n * 2];
+            // SAFETY: the operands have at least as many rows.
+            unsafe { self.gpu.read_at(address, &mut bytes) }.map(|()| bytes)
+        };
+        for m in [1, 77, m / 2] {
+            let mut some = all;
+            (some.m, some.y) = (m, operands.compared);
+            if !library.takes(&some, algorithm)? {
+                return Ok(false);
+            }
+            // SAFETY: of fewer rows.
+            unsafe { library.multiply(&some, algorithm) }?;
+            if bits(all.y, m)? != bits(some.y, m)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Microseconds of the fastest of several runs, after one that is not counted.
+    fn time(&self, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+        let _turn = self.gpu.turn();
+        let timing = || "timing matrix products".to_string();
+        let event = || {
+            let flags = sys::CUevent_flags::CU_EVENT_DEFAULT;
+            self.gpu.context.new_event(Some(flags)).during(timing)
+        };
+        let (start, end) = (event()?, event()?);
+        work()?;
+        let mut best = f64::INFINITY;
+        for _ in 0..RUNS {
+            start.record(&self.gpu.stream).during(timing)?;
+            work()?;
+            end.record(&self.gpu.stream).during(timing)?;
+            end.synchronize().during(timing)?;
+            let milliseconds = start.elapsed_ms(&end).during(timing)?;
+            best = best.min(f64::from(milliseconds) * 1e3);
+        }
+        Ok(best)
+    }
+}
+
+/// The faster way, by microseconds; near-ties stay native.
+fn faster(native: f64, library: &[(Algorithm, f64)]) -> Choice {
+    let best = library.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    Choice {
+        route: match best {
+            Some(&(algorithm, time)) if time <= SHARE * native => Route::Library(algorithm),
+            _ => Route::Native,
+        },
+        native: Some(native),
+        library: best.map(|&(_, time)| time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faster_way_is_taken_and_near_ties_stay_native() {
+        let algorithm = |n| Algorithm::for_test([n; 8]);
+        let of = |native, library: &[(u64, f64)]| {
+            let library: Vec<_> = library.iter().map(|&(n, t)| (algorithm(n), t)).collect();
+            faster(native, &library).route
+        };
+        assert_eq!(of(10.0, &[]), Route::Native);
+        assert_eq!(of(10.0, &[(1, 11.0)]), Route::Native);
+        assert_eq!(of(10.0, &[(1, 9.9)]), Route::Native);
+        assert_eq!(
+            of(10.0, &[(1, 8.0), (2, 6.0), (3, 7.0)]),
+            Route::Library(algorithm(2))
+        );
+    }
+}

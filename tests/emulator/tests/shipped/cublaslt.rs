@@ -1,0 +1,182 @@
+//! Matrix products through cuBLASLt, whose functions the emulator has too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::emulator::library;
+use super::program::{Run, failed, root, succeeded};
+
+/// Runs `explain` with cuBLASLt at hand.
+fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::process::Output {
+    let picture = root().join("tests/oracle/images/cat.png");
+    let model = root().join("tests/oracle/models/tiny-llava");
+    let arguments = [
+        "explain",
+        "--image",
+        picture.to_str().unwrap(),
+        "--model",
+        model.to_str().unwrap(),
+        "--question",
+        "What color is the circle?",
+        "--out",
+        out,
+        "--device",
+        "cuda:0",
+        "--gemm",
+        gemm,
+        "--dtype",
+        "f16",
+        "--steps",
+        "2",
+        "--iterations",
+        "2",
+        "--mask-size",
+        "4",
+        "--lr",
+        "1",
+        "--noise",
+        "0",
+        "--max-new-tokens",
+        "5",
+    ];
+    let library = library();
+    // Trials fill the card: a small one is done sooner.
+    let mut all = vec![
+        ("CHECK", "0"),
+        ("MULTIPROCESSORS", "1"),
+        ("CUBLASLT", library.to_str().unwrap()),
+    ];
+    all.extend(settings);
+    run.foveate(&arguments, &all)
+}
+
+fn record(run: &Run, out: &str) -> Value {
+    let json = fs::read_to_string(run.path(out).join("explanation.json")).unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+fn mask(run: &Run, out: &str) -> Vec<u8> {
+    fs::read(run.path(out).join("mask.npy")).unwrap()
+}
+
+/// The lines about products.
+fn choices(record: &Value) -> Vec<&str> {
+    let lines = record["device_choices"].as_array().unwrap();
+    lines.iter().map(|line| line.as_str().unwrap()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn emulated_explanation_through_cublaslt_agrees_with_the_kernels() {
+    let run = Run::new();
+    for gemm in ["native", "cublaslt"] {
+        succeeded(&explain(&run, gemm, gemm, &[]));
+    }
+    let (native, library) = (record(&run, "native"), record(&run, "cublaslt"));
+    assert!(choices(&native).is_empty());
+    let lines = choices(&library);
+    // The picture's patches are 588 values long, which is no multiple of 8; the vocabulary stays with the kernels.
+    for (line, way) in [
+        ("gemm nt 48 x 588 plain: ", "native"),
+        ("gemm nt 400 x 64 f32: ", "native"),
+        ("gemm nt 112 x 48 activation bias: ", "cublaslt"),
+        ("gemm nn 136 x 64 gate vjp: ", "cublaslt"),
+        ("gemm nt 64 x 64 rope: ", "cublaslt"),
+        ("gemm nt 64 x 136 plain residual: ", "cublaslt"),
+    ] {
+        assert!(
+            lines.contains(&format!("{line}{way}").as_str()),
+            "{line}{way}: {lines:#?}"
+        );
+    }
+    assert_eq!(native["answer"]["text"], library["answer"]["text"]);
+    for score in ["deletion_score", "insertion_score"] {
+        let of = |record: &Value| record["curves"][score].as_f64().unwrap();
+        let difference = (of(&native) - of(&library)).abs();
+        assert!(difference <= 0.03, "{score}: {difference}");
+    }
+}
+
+#[test]
+fn emulated_choices_are_kept_between_runs() {
+    let run = Run::new();
+    succeeded(&explain(&run, "auto", "once", &[]));
+    let first = record(&run, "once");
+    let lines = choices(&first);
+    assert!(
+        lines.iter().any(|line| line.contains("cublaslt (native ")),
+        "{lines:#?}"
+    );
+    let kept = files(&run.path("cache"));
+    let measured = lines.iter().filter(|line| line.contains(" us")).count();
+    assert_eq!(kept.len(), measured, "{kept:#?}");
+    // The second run has the first one's times too: it did not measure.
+    succeeded(&explain(&run, "auto", "twice", &[]));
+    assert_eq!(choices(&record(&run, "twice")), lines);
+    assert_eq!(mask(&run, "once"), mask(&run, "twice"));
+    // What cannot be read is measured anew and written over.
+    for file in &kept {
+        fs::write(file, "{").unwrap();
+    }
+    succeeded(&explain(&run, "auto", "again", &[]));
+    for file in &kept {
+        let kept: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert!(
+            kept["native_microseconds"].as_f64().unwrap() > 0.0,
+            "{kept}"
+        );
+    }
+}
+
+#[test]
+fn emulated_cublaslt_that_fails_or_is_not_there() {
+    let run = Run::new();
+    let said = failed(
+        &explain(
+            &run,
+            "cublaslt",
+            "out",
+            &[("FAIL", "cublasLtMatmul:40:719")],
+        ),
+        1,
+    );
+    assert!(
+        said.contains("cuBLASLt") && said.contains("EXECUTION_FAILED"),
+        "{said}"
+    );
+    let said = failed(&explain(&run, "cublaslt", "out", &[("CUBLASLT", "")]), 2);
+    assert!(
+        said.contains("cuBLASLt: FOVEATE_CUBLASLT is empty"),
+        "{said}"
+    );
+    let said = failed(
+        &explain(&run, "cublaslt", "out", &[("CUBLASLT", "/nowhere/lib.so")]),
+        2,
+    );
+    assert!(said.contains("/nowhere/lib.so was not found"), "{said}");
+    assert!(!run.path("out").exists(), "nothing is left");
+    // Not wanted by name, it is done without.
+    succeeded(&explain(&run, "auto", "auto", &[("CUBLASLT", "")]));
+    let record = record(&run, "auto");
+    assert_eq!(
+        choices(&record),
+        ["gemm: native; no cuBLASLt: FOVEATE_CUBLASLT is empty"]
+    );
+    let devices = |path| succeeded(&run.foveate(&["devices"], &[("CUBLASLT", path)]));
+    let library = library();
+    assert!(devices(library.to_str().unwrap()).contains("\ncuBLASLt 13.1.0"));
+    assert!(devices("").contains("\nno cuBLASLt: "));
+}
