@@ -67,6 +67,10 @@ pub trait Device: Send + Sync + 'static {
 
     /// Values to the device; `values` holds `rows * columns` of them.
     fn upload(&self, rows: usize, columns: usize, values: &[Self::Host]) -> Result<Self::Matrix>;
+    /// A matrix of zeros.
+    fn zeros(&self, rows: usize, columns: usize) -> Result<Self::Matrix> {
+        self.upload(rows, columns, &vec![Self::Host::default(); rows * columns])
+    }
     /// Values from the device, row by row.
     fn download(&self, x: &Self::Matrix) -> Result<Vec<Self::Host>>;
     /// A weight matrix from a tensor whose first dimension is the output; the other dimensions are flattened.
@@ -86,18 +90,19 @@ pub trait Device: Send + Sync + 'static {
     fn choices(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Does `work`, or what it did the times before. A device may record the operations of `work` and repeat them without
-    /// calling it, so with one `recording` it must be the same operations on operands at the same places: what changes
-    /// between calls goes through [`Device::restage`] and [`Device::reweigh`]. The contents behind the returned handles are
-    /// those of the last call.
+    /// Does `work`, or what it did the times before, then `read` with its results. A device may record the operations of `work` and
+    /// repeat them without calling it, so with one `recording` it must be the same operations on operands at the same places: what
+    /// changes between calls goes through [`Device::restage`] and [`Device::reweigh`]. No other thread's work comes between `work` and
+    /// the end of `read`; after that, the memory of the results may serve other recordings.
     ///
     /// # Errors
-    /// Those of `work`.
-    fn replay<'r, T, E>(
+    /// Those of `work` and of `read`.
+    fn replay<T, R, E>(
         &self,
-        recording: &'r mut Self::Recording<T>,
+        recording: &mut Self::Recording<T>,
         work: impl FnMut() -> std::result::Result<T, E>,
-    ) -> std::result::Result<&'r T, E>
+        read: impl FnOnce(&T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
     where
         T: Send + Sync,
         E: From<DeviceError>;

@@ -126,7 +126,7 @@ impl<D: Device> Decoder<D> {
     fn cache(&self, device: &D, rows: usize) -> Result<Prefix<D>> {
         let matrix = |block: &Block<D>| {
             let columns = block.attention.kv_heads * block.attention.head_dim;
-            device.upload(rows, columns, &vec![D::Host::default(); rows * columns])
+            device.zeros(rows, columns)
         };
         let entry = |block| {
             Ok(KeyValues {

@@ -631,11 +631,12 @@ impl<D: Device> Session for LlavaSession<'_, D> {
                 recording,
                 ..
             } = &mut *prepared;
-            let batch_values = device.replay(recording, || {
+            let work = || {
                 let (values, _) = self.forward(layout, batch, count, Keep::Nothing)?;
                 Ok::<_, LvlmError>(values)
-            })?;
-            let batch_values = self.read(layout, batch, batch_values)?;
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
             values.extend(batch_values.into_iter().take(chunk.len()));
             evaluated(chunk.len());
         }
@@ -683,13 +684,14 @@ impl<D: Device> Session for LlavaSession<'_, D> {
                 recording,
                 ..
             } = &mut *prepared;
-            let batch_values = device.replay(recording, || {
+            let work = || {
                 let (values, d_patches) =
                     self.forward_and_vjp(layout, batch, count, weights, plan.keep)?;
                 device.blend_vjp(&self.pictures, batch, &d_patches, gradients)?;
                 Ok::<_, LvlmError>(values)
-            })?;
-            let batch_values = self.read(layout, batch, batch_values)?;
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
             values.extend(batch_values.into_iter().take(chunk.len()));
             evaluated(chunk.len());
         }

@@ -235,18 +235,19 @@ impl<T: CpuReal> Device for Cpu<T> {
         CpuPictures::new(picture, baseline, view, patch, mask_size)
     }
 
-    fn replay<'r, R, E>(
+    fn replay<W, R, E>(
         &self,
-        recording: &'r mut Option<R>,
-        mut work: impl FnMut() -> std::result::Result<R, E>,
-    ) -> std::result::Result<&'r R, E>
+        recording: &mut Option<W>,
+        mut work: impl FnMut() -> std::result::Result<W, E>,
+        read: impl FnOnce(&W) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
     where
-        R: Send + Sync,
+        W: Send + Sync,
         E: From<DeviceError>,
     {
         // The results of the last time go first: their memory serves this time.
         *recording = None;
-        Ok(recording.insert(work()?))
+        read(recording.insert(work()?))
     }
 
     fn stage(&self, pictures: &CpuPictures<T>, masks: Masks, blends: &[Blend]) -> Result<CpuBatch> {

@@ -3,7 +3,7 @@
 use cudarc::driver::DeviceRepr;
 
 use super::matrix::{CudaMatrix, Element};
-use super::memory::{Arena, Buffer};
+use super::memory::Buffer;
 use super::staging::Staged;
 use super::{Cuda, same_shape};
 use crate::device::contract::{self, CHANNELS};
@@ -148,7 +148,7 @@ fn spans(columns: &[Tap], size: usize) -> Vec<u8> {
 
 impl Cuda {
     fn table(&self, bytes: &[u8]) -> Result<Buffer> {
-        let buffer = self.gpu.pool.buffer_of(Arena::Single, bytes.len())?;
+        let buffer = self.gpu.single_buffer(bytes.len())?;
         self.gpu.write(&buffer, bytes)?;
         Ok(buffer)
     }
@@ -288,7 +288,7 @@ impl Cuda {
     ) -> Result<CudaGradients> {
         let cells = pictures.size * pictures.size;
         let gradients = CudaGradients {
-            buffer: self.gpu.pool.buffer_of(Arena::Single, masks * cells * 4)?,
+            buffer: self.gpu.single_buffer(masks * cells * 4)?,
             masks,
             cells,
         };

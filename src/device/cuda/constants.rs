@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gpu::Gpu;
-use super::memory::{Arena, Buffer};
+use super::memory::Buffer;
 use crate::device::{DeviceError, Result};
 
 /// The most bytes of tables that are kept for operations to come.
@@ -62,7 +62,7 @@ impl Gpu {
                     constants.tables.clear();
                     constants.bytes = 0;
                 }
-                let table = Arc::new(self.pool.buffer_of(Arena::Single, bytes.len())?);
+                let table = Arc::new(self.single_buffer(bytes.len())?);
                 self.write(&table, &bytes)?;
                 constants.tables.insert(key, table.clone());
                 constants.bytes += bytes.len();

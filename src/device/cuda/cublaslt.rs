@@ -19,7 +19,7 @@ use cudarc::cublaslt::sys::{
 use super::error::During;
 use super::gpu::Gpu;
 use super::matrix::Storage;
-use super::memory::{Arena, Buffer};
+use super::memory::Buffer;
 use crate::device::{DeviceError, Result};
 use functions::{Found, Functions, Object, functions};
 
@@ -131,7 +131,7 @@ impl CublasLt {
         if status != 0 {
             return Err(unavailable(functions.words(status)));
         }
-        let workspace = gpu.pool.buffer_of(Arena::Single, WORKSPACE)?;
+        let workspace = gpu.single_buffer(WORKSPACE)?;
         // It stays as long as the weights do.
         gpu.pool.is_weight(&workspace);
         Ok(CublasLt {

@@ -9,7 +9,7 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use super::constants::Constants;
 use super::error::During;
 use super::kernels::Kernels;
-use super::memory::{Buffer, Pool};
+use super::memory::{Arena, Buffer, Pool};
 use super::probe;
 use crate::device::Result;
 
@@ -54,6 +54,12 @@ impl Gpu {
     pub fn buffer(&self, bytes: usize) -> Result<Buffer> {
         let _turn = self.turn();
         self.pool.buffer(bytes)
+    }
+
+    /// As [`Gpu::buffer`], never one of a recording.
+    pub fn single_buffer(&self, bytes: usize) -> Result<Buffer> {
+        let _turn = self.turn();
+        self.pool.buffer_of(Arena::Single, bytes)
     }
 
     /// Launches kernel `name` of `file` on `grid` blocks of `threads` threads with `shared` bytes of dynamic shared memory.
@@ -167,6 +173,7 @@ impl Gpu {
 
     /// Waits for all submitted work, and reports what failed in it.
     pub fn synchronize(&self, doing: impl Fn() -> String) -> Result<()> {
+        let _turn = self.turn();
         self.stream.synchronize().during(&doing)?;
         self.context.check_err().during(&doing)
     }

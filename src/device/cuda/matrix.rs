@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use super::error::During;
 use super::gpu::Gpu;
@@ -132,6 +133,8 @@ pub(super) struct Weights {
     turn: usize,
 }
 
+/// Values that one thread converts at a time.
+const CONVERTED: usize = 1 << 16;
 /// Bytes of one page-locked buffer.
 const PINNED: usize = 16 << 20;
 
@@ -255,12 +258,17 @@ fn convert(storage: Storage, dtype: Dtype, from: &[u8], to: &mut [u8]) {
         to.copy_from_slice(from);
         return;
     }
-    let values = from.chunks_exact(dtype.size()).map(|b| match dtype {
+    let value = |b: &[u8]| match dtype {
         Dtype::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
         Dtype::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
         Dtype::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+    };
+    let pieces = to
+        .par_chunks_mut(2 * CONVERTED)
+        .zip(from.par_chunks(dtype.size() * CONVERTED));
+    pieces.for_each(|(to, from)| {
+        for (to, from) in to.chunks_exact_mut(2).zip(from.chunks_exact(dtype.size())) {
+            to.copy_from_slice(&storage.encode(value(from)));
+        }
     });
-    for (to, value) in to.chunks_exact_mut(2).zip(values) {
-        to.copy_from_slice(&storage.encode(value));
-    }
 }

@@ -210,10 +210,13 @@ impl Pool {
                 self.stream
                     .synchronize()
                     .during(|| "waiting for memory".into())?;
-                ask().map_err(|_| DeviceError::OutOfMemory {
-                    bytes: size,
-                    held: state.held,
-                })
+                match ask() {
+                    Err(error) if is_out_of_memory(error) => Err(DeviceError::OutOfMemory {
+                        bytes: size,
+                        held: state.held,
+                    }),
+                    other => other.during(|| format!("allocating {size} bytes")),
+                }
             }
             other => other.during(|| format!("allocating {size} bytes")),
         }
@@ -222,7 +225,8 @@ impl Pool {
     fn give_back(&self, slice: CudaSlice<u8>, arena: Arena) {
         let mut state = self.state();
         let bytes = slice.num_bytes();
-        if arena == Arena::Single && state.held > state.limit {
+        // A capture must not free what it did not allocate.
+        if arena == Arena::Single && state.held > state.limit && !state.capturing {
             state.held -= bytes;
             return;
         }

@@ -222,6 +222,13 @@ impl Device for Cuda {
         self.gpu.upload(self.storage, rows, columns, values)
     }
 
+    fn zeros(&self, rows: usize, columns: usize) -> Result<CudaMatrix> {
+        let x = self.gpu.matrix(rows, columns, Element::Stored)?;
+        self.gpu
+            .zero(&x.buffer, x.count() * Element::Stored.bytes())?;
+        Ok(x)
+    }
+
     fn download(&self, x: &CudaMatrix) -> Result<Vec<f32>> {
         self.gpu.download(self.storage, x)
     }
@@ -250,16 +257,17 @@ impl Device for Cuda {
         self.ways()
     }
 
-    fn replay<'r, T, E>(
+    fn replay<T, R, E>(
         &self,
-        recording: &'r mut CudaRecording<T>,
+        recording: &mut CudaRecording<T>,
         work: impl FnMut() -> std::result::Result<T, E>,
-    ) -> std::result::Result<&'r T, E>
+        read: impl FnOnce(&T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
     where
         T: Send + Sync,
         E: From<DeviceError>,
     {
-        self.gpu.replay(self.graphs, recording, work)
+        self.gpu.replay(self.graphs, recording, work, read)
     }
 
     fn pictures(

@@ -54,7 +54,7 @@ pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
     let count = result::device::get_count()
         .map_err(|e| format!("the CUDA driver finds no device: {}", reason(e)))?;
     let gpus: Vec<GpuInfo> = (0..count)
-        .map(|ordinal| describe(ordinal).unwrap_or_else(|e| unknown(ordinal, &reason(e))))
+        .map(|ordinal| describe(ordinal, version).unwrap_or_else(|e| unknown(ordinal, &reason(e))))
         .collect();
     if gpus.is_empty() {
         return Err("the CUDA driver finds no device".into());
@@ -74,7 +74,10 @@ fn unknown(ordinal: i32, reason: &str) -> GpuInfo {
     }
 }
 
-fn describe(ordinal: i32) -> std::result::Result<GpuInfo, cudarc::driver::DriverError> {
+fn describe(
+    ordinal: i32,
+    version: i32,
+) -> std::result::Result<GpuInfo, cudarc::driver::DriverError> {
     use sys::CUdevice_attribute as Attribute;
     let device = result::device::get(ordinal)?;
     // SAFETY: `device` is what the driver gave.
@@ -90,22 +93,32 @@ fn describe(ordinal: i32) -> std::result::Result<GpuInfo, cudarc::driver::Driver
         // SAFETY: likewise.
         memory: unsafe { result::device::total_mem(device) }?,
         multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-        unusable: unusable(capability),
+        unusable: unusable(capability, version),
     })
 }
 
-/// Why GPUs of a compute capability cannot be used, where they cannot.
-fn unusable((major, minor): (i32, i32)) -> Option<String> {
+/// Why GPUs of a compute capability cannot be used with a driver of a version (1000 * major + 10 * minor), where they cannot.
+fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     let (old, older) = OLDEST;
     if (major, minor) < OLDEST {
         return Some(format!(
             "expected compute capability {old}.{older} or newer, found {major}.{minor}"
         ));
     }
-    let from_ptx = PTX.is_some_and(|ptx| ptx.cast_signed() <= 10 * major + minor);
-    (!has_machine_code((major, minor)) && !from_ptx).then(|| {
+    if has_machine_code((major, minor)) {
+        return None;
+    }
+    if PTX.is_none_or(|ptx| ptx.cast_signed() > 10 * major + minor) {
         let built = ARCHS.join(", ");
-        format!("expected one of the architectures that this program was built for ({built}), found {major}.{minor}")
+        return Some(format!(
+            "expected one of the architectures that this program was built for ({built}), found {major}.{minor}"
+        ));
+    }
+    // Machine code runs with every driver of its major version; PTX wants one as new as the compiler that made it.
+    let (new, newer) = CUDA_VERSION.map_or((0, 0), |(a, b)| (a.cast_signed(), b.cast_signed()));
+    let (found, minor) = (driver / 1000, driver % 1000 / 10);
+    (driver < 1000 * new + 10 * newer).then(|| {
+        format!("expected a driver for CUDA {new}.{newer} or newer, which can compile the kernels for this GPU, found one for {found}.{minor}")
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use cudarc::driver::{CudaGraph, sys};
 
-use super::error::During;
+use super::error::{During, is_out_of_memory};
 use super::gpu::Gpu;
 use super::memory::Buffer;
 use crate::device::DeviceError;
@@ -17,6 +17,8 @@ use crate::device::DeviceError;
 pub struct CudaRecording<T> {
     results: Option<T>,
     graph: Option<Graph>,
+    /// Whether there was no memory for a graph: the work is done operation by operation every time.
+    without_graph: bool,
     /// Tables that the work reads.
     tables: Vec<Arc<Buffer>>,
     /// Set with the first work; its recordings are counted.
@@ -35,6 +37,7 @@ impl<T> Default for CudaRecording<T> {
         CudaRecording {
             results: None,
             graph: None,
+            without_graph: false,
             tables: Vec::new(),
             gpu: None,
         }
@@ -55,12 +58,13 @@ impl<T> Drop for CudaRecording<T> {
 
 impl Gpu {
     /// The contract is on `Device::replay`. Without `graphs` the work is done operation by operation every time.
-    pub fn replay<'r, T, E>(
+    pub fn replay<T, R, E>(
         self: &Arc<Self>,
         graphs: bool,
-        recording: &'r mut CudaRecording<T>,
+        recording: &mut CudaRecording<T>,
         mut work: impl FnMut() -> std::result::Result<T, E>,
-    ) -> std::result::Result<&'r T, E>
+        read: impl FnOnce(&T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
     where
         E: From<DeviceError>,
     {
@@ -73,7 +77,7 @@ impl Gpu {
             graph.0.launch().during(|| "replaying a graph".into())?;
         } else {
             let first = recording.results.take().is_none();
-            let captured = if first || !graphs {
+            let captured = if first || !graphs || recording.without_graph {
                 None
             } else {
                 self.capture(recording, &mut work)?
@@ -84,7 +88,8 @@ impl Gpu {
             });
         }
         match &recording.results {
-            Some(results) => Ok(results),
+            // Still in turn: another recording's work may write where these results are.
+            Some(results) => read(results),
             None => Err(DeviceError::Starved.into()),
         }
     }
@@ -101,7 +106,7 @@ impl Gpu {
     }
 
     /// Captures the work and launches it once; `None` when memory or a table was missing, so that it must be done step by step
-    /// once more.
+    /// once more, or every time.
     fn capture<T, E>(
         &self,
         recording: &mut CudaRecording<T>,
@@ -112,8 +117,9 @@ impl Gpu {
     {
         let capturing = || "capturing a graph".to_string();
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        self.stream.begin_capture(mode).during(capturing)?;
+        // Nothing may be allocated from here on, not even by another thread.
         let scope = Scope::begin(self, true);
+        self.stream.begin_capture(mode).during(capturing)?;
         let results = work();
         let graph = self.stream.end_capture(INSTANTIATE);
         let (tables, starved) = scope.end();
@@ -125,7 +131,13 @@ impl Gpu {
             operation: capturing(),
             reason: "the driver recorded nothing".into(),
         };
-        let graph = graph.during(capturing)?.ok_or_else(empty)?;
+        let graph = match graph {
+            Err(error) if is_out_of_memory(error) => {
+                recording.without_graph = true;
+                return Ok(None);
+            }
+            other => other.during(capturing)?.ok_or_else(empty)?,
+        };
         graph.launch().during(|| "launching a graph".into())?;
         recording.graph = Some(Graph(graph));
         recording.tables = tables;

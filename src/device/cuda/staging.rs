@@ -4,7 +4,7 @@ use cudarc::driver::{CudaEvent, DriverError, PinnedHostSlice, result};
 
 use super::error::During;
 use super::gpu::Gpu;
-use super::memory::{Arena, Buffer};
+use super::memory::Buffer;
 use crate::device::Result;
 
 /// Page-locked memory of the host, and the end of the last copy from it.
@@ -76,7 +76,7 @@ impl Gpu {
     pub fn stage(&self, bytes: &[u8]) -> Result<Staged> {
         let mut staged = Staged {
             pinned: self.pin(bytes.len())?,
-            buffer: self.pool.buffer_of(Arena::Single, bytes.len())?,
+            buffer: self.single_buffer(bytes.len())?,
         };
         self.restage(&mut staged, bytes)?;
         Ok(staged)

@@ -173,16 +173,17 @@ impl Device for Counting {
     fn is_finite(&self, x: &M) -> Result<bool> {
         self.on.is_finite(x)
     }
-    fn replay<'r, T, E>(
+    fn replay<T, R, E>(
         &self,
-        recording: &'r mut Self::Recording<T>,
+        recording: &mut Self::Recording<T>,
         work: impl FnMut() -> std::result::Result<T, E>,
-    ) -> std::result::Result<&'r T, E>
+        read: impl FnOnce(&T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
     where
         T: Send + Sync,
         E: From<DeviceError>,
     {
-        self.on.replay(recording, work)
+        self.on.replay(recording, work, read)
     }
     fn pictures(
         &self,

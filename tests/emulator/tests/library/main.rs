@@ -114,8 +114,8 @@ fn replayed(device: &Cuda, emulator: &Emulator) {
     let mut recording = CudaRecording::default();
     let mut replay = || {
         let work = || device.linear(&x, &weight, None, None);
-        let y = device.replay(&mut recording, work).unwrap();
-        device.download(y).unwrap()
+        let read = |y: &CudaMatrix| device.download(y);
+        device.replay(&mut recording, work, read).unwrap()
     };
     // Done step by step, captured, and twice replayed.
     let (first, captured) = (replay(), replay());

@@ -8,3 +8,4 @@ mod faults;
 mod kernels;
 mod program;
 mod steady;
+mod threads;
