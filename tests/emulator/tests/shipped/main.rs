@@ -1,6 +1,7 @@
 //! The foveate program as it ships, on the emulated driver. Nothing in the program knows that there is no GPU.
 
 mod devices;
+mod emulator;
 mod explain;
 mod faults;
 mod kernels;

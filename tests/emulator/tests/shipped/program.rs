@@ -6,15 +6,11 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::emulator::library;
+
 /// The project's root.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// The emulator's library, beside this test.
-pub fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.with_file_name("libfoveate_emulator.so")
 }
 
 /// The program, built once.
@@ -42,7 +38,13 @@ fn program() -> &'static Path {
             "{}",
             String::from_utf8_lossy(&built.stderr)
         );
-        target.join("release/foveate")
+        let program = target.join("release/foveate");
+        let devices = Command::new(&program).arg("devices").output().unwrap();
+        assert!(
+            !String::from_utf8_lossy(&devices.stdout).contains("without CUDA kernels"),
+            "the program has no kernels; FOVEATE_CUDA=require says where nvcc was looked for"
+        );
+        program
     })
 }
 

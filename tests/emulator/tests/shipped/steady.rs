@@ -1,59 +1,14 @@
 //! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only masks, gradients and
 //! log-probabilities copied.
 
-use std::ffi::CString;
-
 use foveate::checkpoint::Checkpoint;
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::lvlm::{Llava, Lvlm, SessionOptions};
 use foveate::picture::{Baseline, Picture};
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
-use super::program::{library, root};
-
-/// The emulator, loaded where the driver will be looked for, and its counters.
-struct Emulator(Library);
-
-impl Emulator {
-    fn load() -> Emulator {
-        // SAFETY: the library's initialisers only register kernels.
-        Emulator(unsafe { Library::open(Some(library()), RTLD_NOW | RTLD_GLOBAL) }.unwrap())
-    }
-
-    fn calls(&self, name: &str) -> u64 {
-        let name = CString::new(name).unwrap();
-        // SAFETY: the function's type is the one that the emulator's README gives.
-        unsafe {
-            let f = self
-                .0
-                .get::<unsafe extern "C" fn(*const std::ffi::c_char) -> u64>(
-                    b"foveate_emulator_calls",
-                );
-            f.unwrap()(name.as_ptr())
-        }
-    }
-
-    fn bytes(&self, direction: u32) -> u64 {
-        // SAFETY: likewise.
-        unsafe {
-            let f = self
-                .0
-                .get::<unsafe extern "C" fn(u32) -> u64>(b"foveate_emulator_bytes");
-            f.unwrap()(direction)
-        }
-    }
-
-    fn reset(&self) {
-        // SAFETY: likewise.
-        unsafe {
-            let f = self
-                .0
-                .get::<unsafe extern "C" fn()>(b"foveate_emulator_reset");
-            f.unwrap()();
-        }
-    }
-}
+use super::emulator::Emulator;
+use super::program::root;
 
 #[test]
 fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only() {
