@@ -1,4 +1,5 @@
-//! Attention and its vjp: every head size, full and causal, grouped queries, with and without a shared prefix.
+//! Attention and its vjp: every head size full, causal behind a shared prefix, and for a last layer's few queries; queries grouped
+//! or not.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
 use crate::device::{AttentionShape, Device, Result, Visible};
@@ -10,35 +11,44 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     sequences_do_not_see_each_other(bench)
 }
 
+/// The head sizes that kernels are made for.
+const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
+/// Sizes between them, which run on the next larger one's, some of them widened first.
+const BETWEEN: [usize; 7] = [12, 16, 20, 24, 72, 80, 192];
+/// Heads, and heads of keys and values.
+const GROUPS: [(usize, usize); 3] = [(2, 2), (4, 2), (3, 1)];
+
+/// What queries see.
+#[derive(Clone, Copy)]
+enum Sight {
+    Full,
+    Causal,
+    /// The few rows that a last layer goes on with.
+    Last,
+}
+
 fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
-    let sizes = [12, 16, 20, 24, 32, 64, 72, 80, 96, 128, 192, 256];
-    let lengths: &[(usize, usize)] = match bench.extent {
-        Extent::Small => &[(37, 0), (70, 3)],
-        Extent::Large => &[(577, 0), (300, 35), (130, 1)],
+    use Sight::{Causal, Full, Last};
+    // What is seen, keys and prefix.
+    let sights = match bench.extent {
+        Extent::Small => [(Full, 70, 0), (Causal, 40, 35), (Last, 70, 3)],
+        Extent::Large => [(Full, 300, 0), (Causal, 300, 35), (Last, 130, 1)],
     };
     let mut shapes = Vec::new();
-    for (i, &head_dim) in sizes.iter().enumerate() {
-        let (keys, prefix) = lengths[i % lengths.len()];
-        // Full, causal, and the few queries of a last layer, over the head sizes in turns.
-        let (queries, visible) = match i % 3 {
-            0 => (keys, Visible::All),
-            1 => (keys, Visible::Causal((0..keys).collect())),
-            _ => (
-                5,
-                Visible::Causal((0..5).map(|_| bench.below(keys)).collect()),
-            ),
-        };
-        let (heads, kv_heads) = [(2, 2), (4, 2), (3, 1)][i % 3];
-        shapes.push(AttentionShape {
-            batch: 2,
-            queries,
-            keys,
-            prefix,
-            heads,
-            kv_heads,
-            head_dim,
-            visible,
-        });
+    for (i, &head_dim) in SIZES.iter().enumerate() {
+        for (j, &sight) in sights.iter().enumerate() {
+            let heads = GROUPS[(i + j) % GROUPS.len()];
+            shapes.push(shape(bench, sight, 2, heads, head_dim));
+        }
+    }
+    for (i, &head_dim) in BETWEEN.iter().enumerate() {
+        let heads = GROUPS[i / 3 % GROUPS.len()];
+        shapes.push(shape(bench, sights[i % 3], 2, heads, head_dim));
+    }
+    if bench.extent == Extent::Large {
+        // The encoder and the decoder of LLaVA-1.5, of fewer heads.
+        shapes.push(shape(bench, (Full, 577, 0), 1, (2, 2), 64));
+        shapes.push(shape(bench, (Causal, 624, 35), 1, (2, 2), 128));
     }
     // One token behind a cache, as in generation.
     shapes.push(AttentionShape {
@@ -52,6 +62,33 @@ fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
         visible: Visible::Causal(vec![0]),
     });
     shapes
+}
+
+fn shape<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    (sight, keys, prefix): (Sight, usize, usize),
+    batch: usize,
+    (heads, kv_heads): (usize, usize),
+    head_dim: usize,
+) -> AttentionShape {
+    let (queries, visible) = match sight {
+        Sight::Full => (keys, Visible::All),
+        Sight::Causal => (keys, Visible::Causal((0..keys).collect())),
+        Sight::Last => {
+            let places = (0..5).map(|_| bench.below(keys)).collect();
+            (5, Visible::Causal(places))
+        }
+    };
+    AttentionShape {
+        batch,
+        queries,
+        keys,
+        prefix,
+        heads,
+        kv_heads,
+        head_dim,
+        visible,
+    }
 }
 
 fn name(s: &AttentionShape) -> String {

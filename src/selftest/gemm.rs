@@ -1,8 +1,15 @@
 //! Linear layers, alone and with what is fused to them, at shapes that are no multiple of any tile.
 
 use super::activation::KINDS;
-use super::numbers::{Bench, Extent, FORWARD, VJP};
-use crate::device::{Device, Result};
+use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
+use crate::device::cpu::{Cpu, CpuMatrix};
+use crate::device::{Activation, Device, Matrix, Result};
+
+/// Rows, outputs, inputs of a forward pass of 196 blocks of 128 x 128, more than cards have multiprocessors, so that it takes the
+/// large tile. Few inputs make it cheap.
+const LARGE_FORWARD: (usize, usize, usize) = (1701, 1704, 40);
+/// Likewise of a vjp, with rows that are no multiple of eight.
+const LARGE_VJP: (usize, usize, usize) = (1701, 36, 1700);
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     // Rows, outputs, inputs; 588 is the patch of 14 x 14.
@@ -22,116 +29,154 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
             (1154, 1000, 1032),
             (301, 33, 21),
             (4096, 2048, 512),
+            (4096, 512, 2048),
         ],
     };
-    for (i, &(rows, out, inside)) in shapes.iter().enumerate() {
-        let shape = format!("{rows} x {inside} to {out}");
-        let weight = bench.weight(out, inside)?;
-        let (x, dy) = (bench.matrix(rows, inside)?, bench.matrix(rows, out)?);
-        let (bias, residual, onto) = (
-            bench.matrix(1, out)?,
-            bench.matrix(rows, out)?,
-            bench.matrix(rows, inside)?,
-        );
-        let (gate, up) = (bench.matrix(rows, inside)?, bench.matrix(rows, inside)?);
-        let gate_out = bench.matrix(rows, out)?;
-        let device = bench.device;
-        let kind = KINDS[i % KINDS.len()];
-
-        let y = device.linear(&x.on, &weight.on, None, None)?;
-        let exact = bench
-            .reference
-            .linear(&x.exact, &weight.exact, None, None)?;
-        bench.compare_rounded(format!("linear {shape}"), &y, &exact, FORWARD)?;
-
-        let (b, r) = (Some(&bias.on), Some(&residual.on));
-        let y = device.linear(&x.on, &weight.on, b, r)?;
-        let (b, r) = (Some(&bias.exact), Some(&residual.exact));
-        let exact = bench.reference.linear(&x.exact, &weight.exact, b, r)?;
-        bench.compare_rounded(
-            format!("linear + bias + residual {shape}"),
-            &y,
-            &exact,
-            FORWARD,
-        )?;
-
-        for added in [false, true] {
-            let (on, at) = (added.then_some(&onto.on), added.then_some(&onto.exact));
-            let dx = device.linear_vjp(&dy.on, &weight.on, on)?;
-            let exact = bench.reference.linear_vjp(&dy.exact, &weight.exact, at)?;
-            bench.compare_rounded(format!("linear_vjp {shape} onto {added}"), &dx, &exact, VJP)?;
-        }
-
-        let (h, y) = device.linear_activation(kind, &x.on, &weight.on, Some(&bias.on))?;
-        let bias_exact = Some(&bias.exact);
-        let (h_exact, exact) =
-            bench
-                .reference
-                .linear_activation(kind, &x.exact, &weight.exact, bias_exact)?;
-        bench.compare_rounded(
-            format!("linear_activation h {shape}"),
-            &h,
-            &h_exact,
-            FORWARD,
-        )?;
-        bench.compare_rounded(
-            format!("linear_activation {kind} {shape}"),
-            &y,
-            &exact,
-            FORWARD,
-        )?;
-
-        let dh = device.linear_vjp_activation(kind, &dy.on, &weight.on, &gate.on)?;
-        let exact =
-            bench
-                .reference
-                .linear_vjp_activation(kind, &dy.exact, &weight.exact, &gate.exact)?;
-        bench.compare_rounded(
-            format!("linear_vjp_activation {kind} {shape}"),
-            &dh,
-            &exact,
-            VJP,
-        )?;
-
-        let (u, y) = device.linear_gate(kind, &gate_out.on, &x.on, &weight.on, None)?;
-        let (u_exact, exact) =
-            bench
-                .reference
-                .linear_gate(kind, &gate_out.exact, &x.exact, &weight.exact, None)?;
-        bench.compare_rounded(format!("linear_gate up {shape}"), &u, &u_exact, FORWARD)?;
-        bench.compare_rounded(format!("linear_gate {kind} {shape}"), &y, &exact, FORWARD)?;
-
-        let (dg, du) = device.linear_vjp_gate(kind, &dy.on, &weight.on, &gate.on, &up.on)?;
-        let (dg_exact, du_exact) = bench.reference.linear_vjp_gate(
-            kind,
-            &dy.exact,
-            &weight.exact,
-            &gate.exact,
-            &up.exact,
-        )?;
-        bench.compare_rounded(
-            format!("linear_vjp_gate gate {kind} {shape}"),
-            &dg,
-            &dg_exact,
-            VJP,
-        )?;
-        bench.compare_rounded(
-            format!("linear_vjp_gate up {kind} {shape}"),
-            &du,
-            &du_exact,
-            VJP,
-        )?;
+    for (i, &shape) in shapes.iter().enumerate() {
+        forward(bench, i, shape)?;
+        vjp(bench, i, shape)?;
     }
+    forward(bench, 0, LARGE_FORWARD)?;
+    vjp(bench, 0, LARGE_VJP)?;
     rope(bench)?;
     rows_are_the_same_in_any_batch(bench)
 }
 
-/// A linear layer turned by rotary positions, for heads that fit a tile and heads that do not.
+/// What check `i` takes: an activation, and whether there is a bias.
+fn turn(i: usize) -> (Activation, bool) {
+    (KINDS[i % KINDS.len()], i.is_multiple_of(2))
+}
+
+fn forward<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    i: usize,
+    (rows, out, inside): (usize, usize, usize),
+) -> Result<()> {
+    let shape = format!("{rows} x {inside} to {out}");
+    let (kind, biased) = turn(i);
+    let (x, weight) = (bench.matrix(rows, inside)?, bench.weight(out, inside)?);
+    let (bias, residual) = (bench.matrix(1, out)?, bench.matrix(rows, out)?);
+    let gate = bench.matrix(rows, out)?;
+    let device = bench.device;
+
+    let y = device.linear(&x.on, &weight.on, None, None)?;
+    let exact = bench
+        .reference
+        .linear(&x.exact, &weight.exact, None, None)?;
+    bench.compare_rounded(format!("linear {shape}"), &y, &exact, FORWARD)?;
+
+    let (b, r) = (Some(&bias.on), Some(&residual.on));
+    let y = device.linear(&x.on, &weight.on, b, r)?;
+    let (b, r) = (Some(&bias.exact), Some(&residual.exact));
+    let exact = bench.reference.linear(&x.exact, &weight.exact, b, r)?;
+    let name = format!("linear + bias + residual {shape}");
+    bench.compare_rounded(name, &y, &exact, FORWARD)?;
+
+    let (on, at) = (biased.then_some(&bias.on), biased.then_some(&bias.exact));
+    let shape = format!("{kind} {shape} bias {biased}");
+    let (h, y) = device.linear_activation(kind, &x.on, &weight.on, on)?;
+    let (h_exact, exact) = bench
+        .reference
+        .linear_activation(kind, &x.exact, &weight.exact, at)?;
+    let name = format!("linear_activation h {shape}");
+    bench.compare_rounded(name, &h, &h_exact, FORWARD)?;
+    let name = format!("linear_activation {shape}");
+    compare(bench, name, &y, (&exact, &h_exact), FORWARD, |cpu, h| {
+        cpu.activation(kind, &h)
+    })?;
+
+    let (u, y) = device.linear_gate(kind, &gate.on, &x.on, &weight.on, on)?;
+    let (u_exact, exact) =
+        bench
+            .reference
+            .linear_gate(kind, &gate.exact, &x.exact, &weight.exact, at)?;
+    bench.compare_rounded(format!("linear_gate up {shape}"), &u, &u_exact, FORWARD)?;
+    let name = format!("linear_gate {shape}");
+    compare(bench, name, &y, (&exact, &u_exact), FORWARD, |cpu, up| {
+        cpu.gate(kind, &gate.exact, &up)
+    })
+}
+
+fn vjp<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    i: usize,
+    (rows, out, inside): (usize, usize, usize),
+) -> Result<()> {
+    let shape = format!("{rows} x {inside} to {out}");
+    let (kind, _) = turn(i);
+    let (dy, weight) = (bench.matrix(rows, out)?, bench.weight(out, inside)?);
+    let onto = bench.matrix(rows, inside)?;
+    let (gate, up) = (bench.matrix(rows, inside)?, bench.matrix(rows, inside)?);
+    let device = bench.device;
+
+    for added in [false, true] {
+        let (on, at) = (added.then_some(&onto.on), added.then_some(&onto.exact));
+        let dx = device.linear_vjp(&dy.on, &weight.on, on)?;
+        let exact = bench.reference.linear_vjp(&dy.exact, &weight.exact, at)?;
+        bench.compare_rounded(format!("linear_vjp {shape} onto {added}"), &dx, &exact, VJP)?;
+    }
+
+    let shape = format!("{kind} {shape}");
+    let dh = device.linear_vjp_activation(kind, &dy.on, &weight.on, &gate.on)?;
+    let exact =
+        bench
+            .reference
+            .linear_vjp_activation(kind, &dy.exact, &weight.exact, &gate.exact)?;
+    let name = format!("linear_vjp_activation {shape}");
+    let product = bench.reference.linear_vjp(&dy.exact, &weight.exact, None)?;
+    compare(bench, name, &dh, (&exact, &product), VJP, |cpu, dy| {
+        cpu.activation_vjp(kind, &gate.exact, dy)
+    })?;
+
+    let (dg, du) = device.linear_vjp_gate(kind, &dy.on, &weight.on, &gate.on, &up.on)?;
+    let (dg_exact, du_exact) =
+        bench
+            .reference
+            .linear_vjp_gate(kind, &dy.exact, &weight.exact, &gate.exact, &up.exact)?;
+    let name = format!("linear_vjp_gate gate {shape}");
+    compare(bench, name, &dg, (&dg_exact, &product), VJP, |cpu, dy| {
+        Ok(cpu.gate_vjp(kind, &gate.exact, &up.exact, dy)?.0)
+    })?;
+    let name = format!("linear_vjp_gate up {shape}");
+    compare(bench, name, &du, (&du_exact, &product), VJP, |cpu, dy| {
+        Ok(cpu.gate_vjp(kind, &gate.exact, &up.exact, dy)?.1)
+    })
+}
+
+/// Compares what follows a product with the reference's. The plain computation rounds once where the device fuses; else it rounds the
+/// product first and follows it with `next`.
+fn compare<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    name: String,
+    out: &D::Matrix,
+    (exact, product): (&CpuMatrix<f64>, &CpuMatrix<f64>),
+    factor: f64,
+    next: impl FnOnce(&Cpu<f64>, CpuMatrix<f64>) -> Result<CpuMatrix<f64>>,
+) -> Result<()> {
+    if bench.fuses {
+        return bench.compare_rounded(name, out, exact, factor);
+    }
+    let rounded = bench.rounded(&bench.exact(product)?);
+    let cpu = &bench.reference;
+    let rounded = cpu.upload(product.rows(), product.columns(), &rounded)?;
+    let plain = bench.rounded(&bench.exact(&next(cpu, rounded)?)?);
+    let (out, exact) = (bench.read(out)?, bench.exact(exact)?);
+    bench.compare(name, &out, &plain, &exact, factor);
+    Ok(())
+}
+
+/// A linear layer turned by rotary positions, for heads that fit a tile and heads that do not, with a bias and without.
 fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
-    for head_dim in [16, 24, 64, 80, 128, 256] {
-        let (sequences, length, heads, inside) = (2, 9, 2, 40);
+    let small = [16, 24, 64, 80, 128, 256].map(|head_dim| (2, 9, 2, head_dim));
+    // Heads that fit the small tile in 196 blocks of the large one.
+    let shapes = small.into_iter().chain([(7, 243, 27, 64)]);
+    for (i, (sequences, length, heads, head_dim)) in shapes.enumerate() {
+        let inside = 40;
         let (rows, out) = (sequences * length, heads * head_dim);
         let (x, weight) = (bench.matrix(rows, inside)?, bench.weight(out, inside)?);
+        let bias = bench.matrix(1, out)?;
+        let biased = (i / 2).is_multiple_of(2);
+        let (given, given_exact) = (biased.then_some(&bias.on), biased.then_some(&bias.exact));
         let half = head_dim / 2;
         let frequencies: Vec<f64> = (0..half)
             .map(|i| 100f64.powf(-(i as f64) / half as f64))
@@ -140,7 +185,7 @@ fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
         let y = bench.device.linear_rope(
             &x.on,
             &weight.on,
-            None,
+            given,
             head_dim,
             &frequencies,
             &positions,
@@ -148,39 +193,55 @@ fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
         let exact = bench.reference.linear_rope(
             &x.exact,
             &weight.exact,
-            None,
+            given_exact,
             head_dim,
             &frequencies,
             &positions,
         )?;
         // Plainly, the linear layer's output is rounded before it is turned.
         let cpu = &bench.reference;
-        let linear = cpu.linear(&x.exact, &weight.exact, None, None)?;
+        let linear = cpu.linear(&x.exact, &weight.exact, given_exact, None)?;
         let linear = bench.rounded(&bench.exact(&linear)?);
         let mut plain = cpu.upload(rows, out, &linear)?;
         cpu.rope(&mut plain, head_dim, &frequencies, &positions, false)?;
         let plain = bench.rounded(&bench.exact(&plain)?);
         let (out, exact) = (bench.read(&y)?, bench.exact(&exact)?);
-        let name = format!("linear_rope heads of {head_dim}");
+        let name = format!("linear_rope {rows} rows, {heads} heads of {head_dim} bias {biased}");
         bench.compare(name, &out, &plain, &exact, FORWARD);
     }
     Ok(())
 }
 
-/// A row's bits must not depend on how many rows there are, though products of different sizes take different tiles.
+/// A row's bits must not depend on how many rows there are, though the whole takes the large tile and three rows the small one.
 fn rows_are_the_same_in_any_batch<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
-    let (rows, out, inside) = match bench.extent {
-        Extent::Small => (200, 200, 72),
-        Extent::Large => (4000, 1000, 1032),
+    let device = bench.device;
+    let few = 3;
+    // Sums of several steps, the last one cut off.
+    let (rows, wide, terms) = match bench.extent {
+        Extent::Small => (1701, 1704, 72),
+        Extent::Large => (4000, 1704, 1032),
     };
-    let (x, weight) = (bench.matrix(rows, inside)?, bench.weight(out, inside)?);
-    let whole = bench.read(&bench.device.linear(&x.on, &weight.on, None, None)?)?;
-    let few: Vec<f32> = x.values[..3 * inside].iter().map(|&v| v as f32).collect();
-    let few = bench.device.upload(3, inside, &few)?;
-    let part = bench.read(&bench.device.linear(&few, &weight.on, None, None)?)?;
+    let first = |bench: &Bench<D>, x: &Operand<D>, columns| {
+        bench.matrix_of(few, columns, x.values[..few * columns].to_vec())
+    };
+    let (x, weight) = (bench.matrix(rows, terms)?, bench.weight(wide, terms)?);
+    let part = first(bench, &x, terms)?;
+    let whole = bench.read(&device.linear(&x.on, &weight.on, None, None)?)?;
+    let part = bench.read(&device.linear(&part.on, &weight.on, None, None)?)?;
+    let forward = whole[..few * wide] == part[..];
+
+    let (dy, weight) = (bench.matrix(rows, terms)?, bench.weight(terms, wide)?);
+    let part = first(bench, &dy, terms)?;
+    let whole = bench.read(&device.linear_vjp(&dy.on, &weight.on, None)?)?;
+    let part = bench.read(&device.linear_vjp(&part.on, &weight.on, None)?)?;
+    let vjp = whole[..few * wide] == part[..];
     bench.require(
         "linear: the same bits of a row in any batch".into(),
-        whole[..3 * out] == part[..],
+        forward,
+    );
+    bench.require(
+        "linear_vjp: the same bits of a row in any batch".into(),
+        vjp,
     );
     Ok(())
 }

@@ -29,6 +29,9 @@ pub const FAMILIES: [&str; 7] = [
     "logprob",
 ];
 
+/// The family `gemm` on a device whose products go through cuBLASLt, which rounds them before what follows.
+pub const CUBLASLT: &str = "cublaslt";
+
 /// Checks one family of operations of a device that stores `storage` on inputs drawn from `seed`. An unknown family has no
 /// checks.
 ///
@@ -45,6 +48,10 @@ pub fn family<D: Device<Host = f32>>(
     match name {
         "blend" => blend::checks(&mut bench)?,
         "gemm" => gemm::checks(&mut bench)?,
+        CUBLASLT => {
+            bench.fuses = false;
+            gemm::checks(&mut bench)?;
+        }
         "attention" => attention::checks(&mut bench)?,
         "norm" => norm::checks(&mut bench)?,
         "activation" => activation::checks(&mut bench)?,

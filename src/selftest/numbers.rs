@@ -72,6 +72,8 @@ pub(super) struct Bench<'a, D: Device<Host = f32>> {
     pub single: Cpu<f32>,
     pub storage: Storage,
     pub extent: Extent,
+    /// Whether what follows a product takes it unrounded.
+    pub fuses: bool,
     pub checks: Vec<Check>,
     random: StdRng,
 }
@@ -84,6 +86,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
             single: Cpu::new(0)?,
             storage,
             extent,
+            fuses: true,
             checks: Vec::new(),
             random: StdRng::seed_from_u64(seed),
         })

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
@@ -11,14 +12,20 @@ pub fn library() -> PathBuf {
     test.with_file_name("libfoveate_emulator.so")
 }
 
-/// The emulator, loaded where the driver will be looked for, and its counters.
-pub struct Emulator(Library);
+/// The emulator, loaded where the driver will be looked for, and its counters, which are the process's: one test at a time has them.
+pub struct Emulator(
+    Library,
+    #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>,
+);
 
 impl Emulator {
-    /// Loads the library beside this test.
+    /// Loads the library beside this test, once no other test has it.
     pub fn load() -> Emulator {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the library's initialisers only register kernels.
-        Emulator(unsafe { Library::open(Some(library()), RTLD_NOW | RTLD_GLOBAL) }.unwrap())
+        let library = unsafe { Library::open(Some(library()), RTLD_NOW | RTLD_GLOBAL) }.unwrap();
+        Emulator(library, turn)
     }
 
     /// Calls of a driver function.

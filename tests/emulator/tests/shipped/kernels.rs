@@ -1,6 +1,40 @@
 //! Every kernel against the CPU device, in three schedules, with races and bounds checked; and the recorded cases whole.
 
+use foveate::device::cuda::{Cuda, Storage};
+use foveate::selftest::{Extent, FAMILIES, family};
+
+use super::emulator::Emulator;
 use super::program::{Run, succeeded};
+
+/// The program's kernels, file by file: `gemm gemm_nt_large_bf16`.
+const KERNELS: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.txt"));
+
+/// The checks of the families leave no kernel out, though which one runs depends on sizes.
+#[test]
+fn emulated_checks_run_every_kernel() {
+    let emulator = Emulator::load();
+    emulator.reset();
+    let seed = 4;
+    println!("seed {seed}");
+    for name in FAMILIES {
+        for storage in [Storage::Bf16, Storage::F16] {
+            let device = Cuda::new(0, storage).unwrap();
+            for check in family(name, &device, storage, Extent::Small, seed).unwrap() {
+                assert!(check.passed(), "{check:?}");
+            }
+        }
+        // attention.cu and attention_vjp.cu are one family.
+        let kernels: Vec<&str> = KERNELS
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(file, _)| file.trim_end_matches("_vjp") == name)
+            .map(|(_, kernel)| kernel)
+            .collect();
+        assert!(!kernels.is_empty(), "{name} has kernels");
+        let idle: Vec<&&str> = kernels.iter().filter(|k| emulator.runs(k) == 0).collect();
+        assert!(idle.is_empty(), "{name}: no check runs {idle:?}");
+    }
+}
 
 fn in_three_schedules(family: &str) {
     for (seed, order) in [("1", "pct"), ("2", "random"), ("3", "sequential")] {
@@ -50,7 +84,7 @@ fn emulated_logprob() {
     in_three_schedules("logprob");
 }
 
-/// The answer, key tokens, gradients, scores, two runs, graphs on and off, and a cut batch; see `src/selftest/recorded.rs`.
+/// The answer, key tokens, gradients, scores, two runs, graphs on and off, a cut batch, and recomputed activations; see `src/selftest/recorded.rs`.
 fn recorded(case: &str) {
     let run = Run::new();
     let printed = succeeded(&run.foveate(&["selftest", "--only", case], &[]));

@@ -38,7 +38,13 @@ fn program() -> &'static Path {
             "{}",
             String::from_utf8_lossy(&built.stderr)
         );
-        target.join("release/foveate")
+        let program = target.join("release/foveate");
+        let devices = Command::new(&program).arg("devices").output().unwrap();
+        assert!(
+            !String::from_utf8_lossy(&devices.stdout).contains("without CUDA kernels"),
+            "the program has no kernels; FOVEATE_CUDA=require says where nvcc was looked for"
+        );
+        program
     })
 }
 
