@@ -16,6 +16,7 @@ mod matrix;
 mod memory;
 mod norm;
 mod probe;
+mod rates;
 mod recording;
 mod rows;
 mod staging;
@@ -37,6 +38,7 @@ pub use matrix::{CudaMatrix, CudaWeight, Storage};
 use matrix::{Element, Weights};
 use norm::VjpInputs;
 pub use probe::{GpuInfo, gpus, has_machine_code};
+pub(crate) use rates::{Copies, Products};
 pub use recording::CudaRecording;
 use rows::Start;
 

@@ -6,3 +6,4 @@ mod faults;
 mod kernels;
 mod program;
 mod steady;
+mod throughput;
