@@ -2,7 +2,7 @@
 """Looks at the machine code of the kernels: check_kernels.py CUOBJDUMP FATBIN...
 
 For sm_80 and sm_90a every kernel must be there without local memory (no spills, no stack), the matrix products must hold exactly
-the tensor-core instructions that their tiles ask for, and products and attention must load 16 bytes at a time. Prints registers and
+the tensor-core instructions that their tiles ask for, those on registers exactly one step's, and products and attention must load 16 bytes at a time. Prints registers and
 shared memory of every kernel.
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 ARCHS = ["sm_80", "sm_90a"]
 # Tensor-core instructions of a product's tile, warp by warp: rows x columns x depth / (16 x 8 x 16).
 PRODUCTS = {"large": 64 * 64 * 32 // (16 * 8 * 16), "small": 32 * 32 * 32 // (16 * 8 * 16)}
+# Likewise of one step of the products on registers, the body of their loop.
+STEP = 32 * 32 * 16 // (16 * 8 * 16)
 
 
 def run(*command):
@@ -45,6 +47,8 @@ def faults(name, code, usage):
     tile = re.fullmatch(r"gemm_n[nt]_(large|small)_\w+", name)
     if tile and products != PRODUCTS[tile.group(1)]:
         yield f"expected {PRODUCTS[tile.group(1)]} tensor-core instructions, found {products}"
+    if re.fullmatch(r"products_\w+", name) and products != STEP:
+        yield f"expected {STEP} tensor-core instructions, found {products}"
     attention = re.fullmatch(r"attention_(?:dkdv_|dq_)?\d+_\w+", name)
     if attention and not products:
         yield "expected tensor-core instructions, found none"

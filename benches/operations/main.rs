@@ -1,49 +1,42 @@
-//! Every operation of every device at the shapes of whole models, one file per family: of a small LLaVA on the CPU, and where there
-//! is a GPU, of LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, products and attention in bf16 too.
+//! Every operation of every device at the shapes of whole models, by the table of workloads that `foveate selftest` measures too: of a
+//! small LLaVA on the CPU, and where there is a GPU, of LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, products and
+//! attention in bf16 too.
 //!
 //! `cargo bench --bench operations -- gemm` runs one family, `'gemm/cpu'` on one device. With `--test` every bench is run once, at
 //! shapes small enough for any machine.
 
-mod activation;
-mod attention;
-mod blend;
-mod device;
-mod gemm;
-mod logprob;
-mod norm;
-mod recording;
-mod rows;
-mod shapes;
-
-use criterion::Criterion;
+use criterion::{Criterion, Throughput};
 use foveate::device::cuda::{self, Storage};
+use foveate::selftest::throughput::shapes::{
+    LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, SMALL, Shapes, TINY,
+};
+use foveate::selftest::throughput::{FAMILIES, Limit, Operands, Pool, Timed, pool, workloads};
 use foveate::{Cpu, Cuda};
-
-use device::Timed;
-use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, SMALL, Shapes, TINY};
 
 fn main() {
     let mut c = Criterion::default().sample_size(20).configure_from_args();
-    let (on_cpu, on_gpu): (&[Shapes], &[Shapes]) = if is_test() {
-        (&[TINY], &[TINY])
+    let (on_cpu, on_gpu): (&[&'static Shapes], &[&'static Shapes]) = if is_test() {
+        (&[&TINY], &[&TINY])
     } else {
-        (&[SMALL], &[LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B])
+        (&[&SMALL], &[&LLAVA_1_5_7B, &LLAVA_ONEVISION_0_5B])
     };
+    let numbers = |shapes| pool(shapes, 0).expect("the built-in model is whole");
     let cpu = Cpu::<f32>::new(0).expect("threads");
-    for shapes in on_cpu {
-        products(&mut c, &cpu, shapes);
-        others(&mut c, &cpu, shapes);
+    for &shapes in on_cpu {
+        benches(&mut c, &FAMILIES, "cpu", &cpu, &numbers(shapes), shapes);
     }
     match gpu() {
         Ok(()) => {
             let open = |storage| Cuda::new(0, storage).expect("the GPU can be used");
             // One after the other: a device keeps its memory for reuse until it is dropped.
-            for shapes in on_gpu {
+            for &shapes in on_gpu {
+                let numbers = numbers(shapes);
                 let f16 = open(Storage::F16);
-                products(&mut c, &f16, shapes);
-                others(&mut c, &f16, shapes);
+                benches(&mut c, &FAMILIES, "cuda:0 f16", &f16, &numbers, shapes);
                 drop(f16);
-                products(&mut c, &open(Storage::Bf16), shapes);
+                // The families on the matrix units.
+                let (bf16, products) = (open(Storage::Bf16), &FAMILIES[..2]);
+                benches(&mut c, products, "cuda:0 bf16", &bf16, &numbers, shapes);
             }
         }
         Err(reason) => eprintln!("cuda:0 is left out: {reason}"),
@@ -51,20 +44,32 @@ fn main() {
     c.final_summary();
 }
 
-/// Families on the matrix units, whose speed may depend on the storage type.
-fn products<D: Timed>(c: &mut Criterion, device: &D, shapes: &Shapes) {
-    gemm::benches(c, device, shapes);
-    attention::benches(c, device, shapes);
-}
-
-/// All other families.
-fn others<D: Timed>(c: &mut Criterion, device: &D, shapes: &Shapes) {
-    blend::benches(c, device, shapes);
-    norm::benches(c, device, shapes);
-    activation::benches(c, device, shapes);
-    rows::benches(c, device, shapes);
-    logprob::benches(c, device, shapes);
-    recording::benches(c, device, shapes);
+/// The benches of some families: `family/device/model/operation`.
+fn benches<D: Timed>(
+    c: &mut Criterion,
+    families: &[&str],
+    label: &str,
+    device: &D,
+    pool: &Pool,
+    shapes: &'static Shapes,
+) {
+    for family in families {
+        let mut group = c.benchmark_group(format!("{family}/{label}/{}", shapes.name));
+        for workload in workloads(family, Operands { device, pool }, shapes) {
+            group.throughput(match workload.limit {
+                Limit::Products => Throughput::Elements(workload.cost.operations as u64),
+                Limit::Copies | Limit::Latency => Throughput::Bytes(workload.cost.bytes as u64),
+            });
+            let mut prepared = None;
+            group.bench_function(workload.name.as_str(), |b| {
+                let prepared = prepared.get_or_insert_with(|| {
+                    workload.prepare().expect("the operands fit the device")
+                });
+                b.iter_custom(|count| prepared.time(count).expect("the operation succeeds"));
+            });
+        }
+        group.finish();
+    }
 }
 
 /// Whether criterion runs every bench once, to see whether it works: by its own rule, with `--test` or unless cargo asks to bench.

@@ -68,6 +68,27 @@ impl Tensor {
         }
     }
 
+    /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares them. `None` where `source` does
+    /// not hold as many as `shape` asks for.
+    pub fn piece(
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        source: &Bytes,
+        at: usize,
+    ) -> Option<Tensor> {
+        let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        let end = at.checked_add(count.checked_mul(dtype.size())?)?;
+        (end <= source.len()).then(|| Tensor {
+            name: name.to_string(),
+            dtype,
+            shape: shape.to_vec(),
+            file: "memory".into(),
+            range: at..end,
+            source: source.clone(),
+        })
+    }
+
     /// The bytes as they lie in the file: `elements() * dtype.size()`, not necessarily aligned.
     pub fn bytes(&self) -> &[u8] {
         &self.source[self.range.clone()]
@@ -179,6 +200,17 @@ impl Tensors {
             }
         }
         Ok(all)
+    }
+
+    /// Tensors made in memory; `model` is what messages call them. Of two of the same name the last counts.
+    pub fn made(model: &str, tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        let named = tensors.into_iter().map(|t| (t.name.clone(), t));
+        Self {
+            tensors: named.collect(),
+            integers: BTreeMap::new(),
+            files: Vec::new(),
+            model: model.to_string(),
+        }
     }
 
     fn add(&mut self, name: &str, bytes: Bytes, files: &Files) -> Result<(), CheckpointError> {

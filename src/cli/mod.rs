@@ -11,6 +11,7 @@ mod plan;
 mod progress;
 mod record;
 mod selftest;
+mod units;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::error::CliError;
 use super::options::MethodOptions;
+use super::units;
 use crate::checkpoint::Checkpoint;
 use crate::device::cuda;
 use crate::lvlm::{self, Estimator, Lengths, Parts, Plan, Tally};
@@ -175,9 +176,9 @@ pub(super) fn report(
             },
             expected: format!(
                 "more than the {} that the weights take",
-                table::bytes(weights.total() as f64)
+                units::bytes(weights.total() as f64)
             ),
-            found: table::bytes(card.memory),
+            found: units::bytes(card.memory),
         });
     }
     let budget = match options.memory_budget {

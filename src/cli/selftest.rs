@@ -1,4 +1,6 @@
-//! `foveate selftest`: does a GPU compute what the CPU computes?
+//! `foveate selftest`: does a GPU compute what the CPU computes, and how fast?
+
+mod throughput;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,6 +24,9 @@ enum ExtentName {
     Large,
 }
 
+/// What `--only` calls the measurements.
+const THROUGHPUT: &str = "throughput";
+
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// The GPU: cuda:N
@@ -30,7 +35,7 @@ pub(super) struct Options {
     /// How much the checks compute
     #[arg(long, value_enum, default_value = "large")]
     extent: ExtentName,
-    /// Check these families of operations only, such as gemm,attention, or the recorded cases by name
+    /// Check these families of operations only, such as gemm,attention, or the recorded cases by name; throughput: how fast it is
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Seed of the inputs
@@ -46,7 +51,13 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         DeviceName::Cuda(ordinal) => ordinal,
         DeviceName::Auto | DeviceName::Cpu => return Err(CliError::NotAGpu),
     };
-    let names = || FAMILIES.into_iter().chain(CASES.iter().map(|c| c.name));
+    let cases = CASES.iter().map(|c| c.name);
+    let names = || {
+        FAMILIES
+            .into_iter()
+            .chain(cases.clone())
+            .chain([THROUGHPUT])
+    };
     if let Some(found) = options
         .only
         .iter()
@@ -58,6 +69,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         });
     }
     let device = |storage| Cuda::new(ordinal, storage);
+    let extent = match options.extent {
+        ExtentName::Small => Extent::Small,
+        ExtentName::Large => Extent::Large,
+    };
     let started = Instant::now();
     let mut groups: Vec<(String, Vec<Check>)> = Vec::new();
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
@@ -66,10 +81,6 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         .filter(|name| wanted(name))
         .flat_map(|n| [(n, Storage::Bf16), (n, Storage::F16)])
     {
-        let extent = match options.extent {
-            ExtentName::Small => Extent::Small,
-            ExtentName::Large => Extent::Large,
-        };
         let checks = family(name, &device(storage)?, storage, extent, options.seed)?;
         groups.push((format!("{name} in {storage}"), checks));
         report(&groups)?;
@@ -77,6 +88,13 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     for case in CASES.iter().filter(|case| wanted(case.name)) {
         groups.push((format!("recorded {}", case.name), whole(case, &device)?));
         report(&groups)?;
+    }
+    let mut speed = Value::Null;
+    if wanted(THROUGHPUT) {
+        let (checks, record) = throughput::run(&device, extent)?;
+        groups.push((THROUGHPUT.into(), checks));
+        report(&groups)?;
+        speed = record;
     }
     let failed = groups
         .iter()
@@ -91,7 +109,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     };
     print(&verdict)?;
     if let Some(path) = &options.out {
-        let json = record(options, ordinal, &groups, seconds)?;
+        let json = record(options, ordinal, &groups, (seconds, speed))?;
         write_file(path, format!("{json:#}\n").as_bytes())?;
     }
     if failed > 0 {
@@ -159,7 +177,7 @@ fn record(
     options: &Options,
     ordinal: usize,
     groups: &[(String, Vec<Check>)],
-    seconds: f64,
+    (seconds, throughput): (f64, Value),
 ) -> Result<Value, CliError> {
     let gpu = cuda::gpus().ok().and_then(|g| g.into_iter().nth(ordinal));
     Ok(json!({
@@ -172,5 +190,6 @@ fn record(
             .iter()
             .map(|(name, checks)| json!({ "name": name, "checks": checks }))
             .collect::<Vec<_>>(),
+        THROUGHPUT: throughput,
     }))
 }

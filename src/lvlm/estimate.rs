@@ -11,12 +11,15 @@
 //! counted; nor are masks, weights of scores, and tables, which are small.
 
 mod block;
-mod tally;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
 
-use block::{Block, Sequence, norm, norm_vjp};
-use tally::{BYTES, Linear, log_probability, log_probability_vjp, logits, mix, moved, numbers};
+use block::{Block, Sequence};
+use tally::{
+    BYTES, Linear, blend, blend_vjp, log_probability, log_probability_vjp, logits, mix, norm,
+    norm_vjp,
+};
 pub use tally::{Parts, Tally};
 
 use super::plan::{Plan, Sizes, prefix_bytes, text_block, vision_block};
@@ -246,7 +249,7 @@ impl<'a> Estimator<'a> {
         let blocks =
             self.vision().forward(&self.vision_sequence(blends)) * self.config.vision_layers_used();
         Parts {
-            blend: numbers(2 * patches * pixels) + moved(patches, pixels),
+            blend: blend(patches, pixels),
             vision: embedded + blocks + mix(features, features, clip.hidden),
             projector: first.forward(features, 1) + second.forward(features, 0),
             ..Parts::default()
@@ -285,8 +288,7 @@ impl<'a> Estimator<'a> {
         let encoder =
             self.vision().vjp(&self.vision_sequence(blends)) * self.config.vision_layers_used();
         Parts {
-            // The patches' gradient, and the difference of the pictures.
-            blend: moved(patches, pixels) + numbers(patches * pixels),
+            blend: blend_vjp(patches, pixels),
             vision: mix(images, inside, clip.hidden)
                 + encoder
                 + norm_vjp(inside, clip.hidden, true, false)

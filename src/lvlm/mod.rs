@@ -6,7 +6,7 @@ mod decoder;
 mod demo;
 mod encoder;
 mod error;
-mod estimate;
+pub(crate) mod estimate;
 mod llava;
 mod load;
 mod plan;

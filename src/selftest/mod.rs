@@ -10,6 +10,7 @@ mod norm;
 mod numbers;
 mod recorded;
 mod rows;
+pub mod throughput;
 
 use crate::device::cuda::Storage;
 use crate::device::{Device, Result};

@@ -1,6 +1,6 @@
 //! Operations and bytes of a transformer block, in the order of [`crate::nn::Block`].
 
-use super::tally::{Linear, Tally, attention, attention_vjp, mix, moved, numbers};
+use super::tally::{Linear, Tally, attention, attention_vjp, mix, norm, norm_vjp};
 use crate::device::{AttentionShape, Visible};
 use crate::nn::BlockSize;
 
@@ -34,18 +34,6 @@ impl Sequence {
     fn wanted(&self) -> usize {
         self.batch * self.queries.as_ref().map_or(self.length, Vec::len)
     }
-}
-
-/// A norm: y and the statistics.
-pub(super) fn norm(rows: usize, columns: usize, layer: bool) -> Tally {
-    let per_row = if layer { 2 } else { 1 };
-    moved(2 * rows + per_row, columns) + numbers(rows * per_row)
-}
-
-/// Its vjp, added to another matrix or not.
-pub(super) fn norm_vjp(rows: usize, columns: usize, layer: bool, onto: bool) -> Tally {
-    let per_row = if layer { 2 } else { 1 };
-    moved((3 + usize::from(onto)) * rows + 1, columns) + numbers(rows * per_row)
 }
 
 impl Block {

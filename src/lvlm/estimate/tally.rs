@@ -100,7 +100,7 @@ impl<T: Add<Output = T>> Add for Parts<T> {
 }
 
 /// A matrix of activations, read or written.
-pub(super) fn moved(rows: usize, columns: usize) -> Tally {
+pub(crate) fn moved(rows: usize, columns: usize) -> Tally {
     Tally {
         operations: 0.0,
         bytes: BYTES as f64 * rows as f64 * columns as f64,
@@ -108,7 +108,7 @@ pub(super) fn moved(rows: usize, columns: usize) -> Tally {
 }
 
 /// Numbers of f32, read or written.
-pub(super) fn numbers(count: usize) -> Tally {
+pub(crate) fn numbers(count: usize) -> Tally {
     Tally {
         operations: 0.0,
         bytes: 4.0 * count as f64,
@@ -116,8 +116,30 @@ pub(super) fn numbers(count: usize) -> Tally {
 }
 
 /// A rearrangement of rows: the rows that are read, and those that are written.
-pub(super) fn mix(read: usize, written: usize, columns: usize) -> Tally {
+pub(crate) fn mix(read: usize, written: usize, columns: usize) -> Tally {
     moved(read + written, columns)
+}
+
+/// A blend of two f32 pictures into the patches of `rows` rows in all, each of `pixels` values.
+pub(crate) fn blend(rows: usize, pixels: usize) -> Tally {
+    numbers(2 * rows * pixels) + moved(rows, pixels)
+}
+
+/// Its vjp: the patches' gradient, and the difference of the pictures.
+pub(crate) fn blend_vjp(rows: usize, pixels: usize) -> Tally {
+    moved(rows, pixels) + numbers(rows * pixels)
+}
+
+/// A norm: y and the statistics.
+pub(crate) fn norm(rows: usize, columns: usize, layer: bool) -> Tally {
+    let per_row = if layer { 2 } else { 1 };
+    moved(2 * rows + per_row, columns) + numbers(rows * per_row)
+}
+
+/// Its vjp, added to another matrix or not.
+pub(crate) fn norm_vjp(rows: usize, columns: usize, layer: bool, onto: bool) -> Tally {
+    let per_row = if layer { 2 } else { 1 };
+    moved((3 + usize::from(onto)) * rows + 1, columns) + numbers(rows * per_row)
 }
 
 /// A product with a weight matrix, which is read; what else is read and written is not counted.
@@ -131,7 +153,7 @@ fn product(rows: usize, inside: usize, out: usize) -> Tally {
 
 /// An affine layer.
 #[derive(Clone, Copy)]
-pub(super) struct Linear {
+pub(crate) struct Linear {
     pub inside: usize,
     out: usize,
     bias: bool,
@@ -192,7 +214,7 @@ fn keys_and_values(shape: &AttentionShape, prefix: bool) -> Tally {
 }
 
 /// Attention: S and its product with V.
-pub(super) fn attention(shape: &AttentionShape) -> Tally {
+pub(crate) fn attention(shape: &AttentionShape) -> Tally {
     let rows = shape.batch * shape.queries;
     products(shape, 2.0, 2.0)
         + moved(2 * rows, shape.heads * shape.head_dim)
@@ -201,7 +223,7 @@ pub(super) fn attention(shape: &AttentionShape) -> Tally {
 }
 
 /// The vjp of attention, by three kernels.
-pub(super) fn attention_vjp(shape: &AttentionShape) -> Tally {
+pub(crate) fn attention_vjp(shape: &AttentionShape) -> Tally {
     let rows = shape.batch * shape.queries;
     let queries = moved(rows, shape.heads * shape.head_dim);
     let statistics = numbers(rows * shape.heads);
@@ -214,12 +236,12 @@ pub(super) fn attention_vjp(shape: &AttentionShape) -> Tally {
 }
 
 /// Log-probabilities of one token per row: logits in f32, written and read once, and one number per row.
-pub(super) fn log_probability(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+pub(crate) fn log_probability(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(2 * rows * vocabulary + rows)
 }
 
 /// Their vjp: logits again, their gradient in the storage type, written and read once, and the product back.
-pub(super) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+pub(crate) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) * 2
         + moved(2 * rows, hidden)
         + numbers(2 * rows * vocabulary)
@@ -227,6 +249,6 @@ pub(super) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize)
 }
 
 /// All logits of some rows.
-pub(super) fn logits(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
+pub(crate) fn logits(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(rows * vocabulary)
 }

@@ -9,3 +9,4 @@ mod kernels;
 mod program;
 mod steady;
 mod threads;
+mod throughput;

@@ -1,9 +1,11 @@
-//! The shapes of the benches: those of whole models, so that every operation is timed at the sizes it is used at.
+//! The shapes of whole models, so that every operation is timed at the sizes it is used at.
 
-use foveate::device::{Activation, AttentionShape, Visible};
+use crate::device::{Activation, AttentionShape, Visible};
 
 /// The layers of an encoder or a decoder.
 pub struct Layers {
+    /// Layers that run.
+    pub layers: usize,
     /// Rows per sequence.
     pub rows: usize,
     /// Columns between the layers.
@@ -22,8 +24,10 @@ pub struct Layers {
 
 /// The shapes of a model and of a batch through it.
 pub struct Shapes {
-    /// As it stands in the benches' names.
+    /// As it stands in tables and in the names of benches.
     pub name: &'static str,
+    /// What the whole model of these sizes and of random weights is.
+    pub whole: &'static str,
     /// Blends per batch.
     pub batch: usize,
     /// Pixels per side of the view.
@@ -44,16 +48,20 @@ pub struct Shapes {
     pub keys: usize,
     /// Tokens of the vocabulary.
     pub vocabulary: usize,
+    /// Whether the vocabulary projection is the embedding.
+    pub tied: bool,
 }
 
 /// A CLIP of 384 columns and a Llama of SmolLM2-135M's shape, five blends at a time.
-pub const SMALL: Shapes = Shapes {
+pub static SMALL: Shapes = Shapes {
     name: "small LLaVA",
+    whole: "a small LLaVA-1.5, random weights",
     batch: 5,
     side: 224,
     patch: 16,
     mask: 16,
     encoder: Layers {
+        layers: 11,
         rows: 197,
         columns: 384,
         heads: 6,
@@ -63,6 +71,7 @@ pub const SMALL: Shapes = Shapes {
         activation: Activation::QuickGelu,
     },
     decoder: Layers {
+        layers: 30,
         rows: 221,
         columns: 576,
         heads: 9,
@@ -75,16 +84,19 @@ pub const SMALL: Shapes = Shapes {
     visual: 196,
     keys: 2,
     vocabulary: 49152,
+    tied: true,
 };
 
 /// LLaVA-1.5-7B: CLIP-L/14 at 336 pixels, and Vicuna-7B.
-pub const LLAVA_1_5_7B: Shapes = Shapes {
+pub static LLAVA_1_5_7B: Shapes = Shapes {
     name: "LLaVA-1.5-7B",
+    whole: "LLaVA-1.5-7B, random weights",
     batch: 20,
     side: 336,
     patch: 14,
     mask: 32,
     encoder: Layers {
+        layers: 23,
         rows: 577,
         columns: 1024,
         heads: 16,
@@ -94,6 +106,7 @@ pub const LLAVA_1_5_7B: Shapes = Shapes {
         activation: Activation::QuickGelu,
     },
     decoder: Layers {
+        layers: 32,
         rows: 624,
         columns: 4096,
         heads: 32,
@@ -106,16 +119,19 @@ pub const LLAVA_1_5_7B: Shapes = Shapes {
     visual: 576,
     keys: 4,
     vocabulary: 32064,
+    tied: false,
 };
 
 /// LLaVA-OneVision-0.5B with one view: SigLIP-so400m/14, whose patches cover 378 of its 384 pixels, and Qwen2-0.5B.
-pub const LLAVA_ONEVISION_0_5B: Shapes = Shapes {
+pub static LLAVA_ONEVISION_0_5B: Shapes = Shapes {
     name: "LLaVA-OneVision-0.5B",
+    whole: "LLaVA-1.5 of LLaVA-OneVision-0.5B's sizes, random weights",
     batch: 20,
     side: 378,
     patch: 14,
     mask: 32,
     encoder: Layers {
+        layers: 26,
         rows: 729,
         columns: 1152,
         heads: 16,
@@ -125,6 +141,7 @@ pub const LLAVA_ONEVISION_0_5B: Shapes = Shapes {
         activation: Activation::GeluTanh,
     },
     decoder: Layers {
+        layers: 24,
         rows: 777,
         columns: 896,
         heads: 14,
@@ -137,16 +154,19 @@ pub const LLAVA_ONEVISION_0_5B: Shapes = Shapes {
     visual: 729,
     keys: 4,
     vocabulary: 151_646,
+    tied: true,
 };
 
-/// Small enough for a test of the benches themselves.
-pub const TINY: Shapes = Shapes {
+/// Small enough for a test on any machine; the vocabulary has room for the demo model's tokens.
+pub static TINY: Shapes = Shapes {
     name: "tiny",
+    whole: "a tiny LLaVA-1.5, random weights",
     batch: 2,
     side: 12,
     patch: 4,
     mask: 3,
     encoder: Layers {
+        layers: 1,
         rows: 10,
         columns: 24,
         heads: 2,
@@ -156,6 +176,7 @@ pub const TINY: Shapes = Shapes {
         activation: Activation::Gelu,
     },
     decoder: Layers {
+        layers: 2,
         rows: 13,
         columns: 32,
         heads: 2,
@@ -167,7 +188,8 @@ pub const TINY: Shapes = Shapes {
     prefix: 3,
     visual: 9,
     keys: 2,
-    vocabulary: 67,
+    vocabulary: 431,
+    tied: false,
 };
 
 impl Layers {

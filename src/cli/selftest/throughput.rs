@@ -1,0 +1,157 @@
+//! The measurements: rates of the card, every operation, and whole models, as a table and as JSON.
+
+use serde_json::{Value, json};
+
+use crate::cli::error::CliError;
+use crate::cli::print;
+use crate::cli::units::{bytes, scaled, time};
+use crate::device::cuda::{Cuda, Storage};
+use crate::selftest::throughput::{Found, Goal, Limit, Line, Rates, measure, models, rates};
+use crate::selftest::{Check, Extent};
+
+/// What all but the matrix rate is measured in.
+const STORAGE: Storage = Storage::Bf16;
+
+/// Measures a GPU and prints tables; what was checked on the way, and everything as JSON. Goals that are missed are no failure.
+///
+/// # Errors
+/// What the GPU reports.
+pub(super) fn run(
+    device: &impl Fn(Storage) -> crate::device::Result<Cuda>,
+    extent: Extent,
+) -> Result<(Vec<Check>, Value), CliError> {
+    let (mut checks, mut measured) = (Vec::new(), Vec::new());
+    // The other storage type first: what is left is the one that everything is compared with.
+    for storage in [Storage::F16, STORAGE] {
+        let (rates, checked) = rates(&device(storage)?, extent)?;
+        print(&card(&rates, storage))?;
+        checks.extend(checked);
+        measured.push((storage, rates));
+    }
+    let mut records = Vec::new();
+    if let Some((storage, rates)) = measured.last() {
+        for shapes in models(extent) {
+            let measured = measure(|| device(*storage), shapes, rates, extent)?;
+            let title = |name| format!("{name}, batch {}, {storage}", shapes.batch);
+            print(&table(&title(shapes.name), &measured.operations))?;
+            print(&table(&title(shapes.whole), &measured.whole))?;
+            records.push(json!({
+                "shapes": shapes.name,
+                "storage": storage.name(),
+                "batch": shapes.batch,
+                "operations": measured.operations,
+                "model": shapes.whole,
+                "whole": measured.whole,
+            }));
+        }
+    }
+    let rates: Vec<Value> = measured
+        .iter()
+        .map(|(storage, rates)| {
+            json!({
+                "storage": storage.name(),
+                "copies": rates.copies,
+                "matrix": rates.matrix(),
+                "products": rates.products,
+            })
+        })
+        .collect();
+    Ok((checks, json!({ "rates": rates, "models": records })))
+}
+
+/// What the card does at most.
+fn card(rates: &Rates, storage: Storage) -> String {
+    let products: Vec<String> = rates
+        .products
+        .iter()
+        .map(|source| format!("{} {}FLOP/s", source.name, scaled(source.rate)))
+        .collect();
+    format!(
+        "rates in {:4}  copies {}/s; products: {}",
+        storage.name(),
+        bytes(rates.copies),
+        products.join(", ")
+    )
+}
+
+/// Names of the columns; all but the first three are numbers.
+const COLUMNS: [&str; 8] = [
+    "family",
+    "operation",
+    "shape",
+    "time",
+    "rate",
+    "share",
+    "goal",
+    "",
+];
+
+/// Aligned columns.
+fn table(title: &str, lines: &[Line]) -> String {
+    let rows: Vec<[String; 8]> = std::iter::once(COLUMNS.map(String::from))
+        .chain(lines.iter().map(row))
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let text = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells: Vec<String> = cells
+            .map(|(column, (cell, &width))| match column {
+                3..=6 => format!("{cell:>width$}"),
+                _ => format!("{cell:width$}"),
+            })
+            .collect();
+        cells.join("  ").trim_end().to_string()
+    });
+    let text: Vec<String> = std::iter::once(title.to_string()).chain(text).collect();
+    format!("\n{}\n", text.join("\n"))
+}
+
+fn row(line: &Line) -> [String; 8] {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let goal = match line.goal {
+        Some(Goal::Share(least)) => percent(least),
+        Some(Goal::Seconds(most)) => time(most),
+        None => String::new(),
+    };
+    let [time_taken, speed, of_rate, verdict] = match &line.found {
+        Found::Missing { missing } => {
+            let [a, b, c] = [const { String::new() }; 3];
+            [a, b, c, format!("not measured: {missing}")]
+        }
+        Found::Measured {
+            seconds,
+            rate,
+            share,
+            evaluations_per_second,
+            reached,
+        } => {
+            let speed = match (evaluations_per_second, rate, line.limit) {
+                (Some(count), ..) => format!("{count:.1} evaluations/s"),
+                (None, Some(rate), Limit::Products) => format!("{}FLOP/s", scaled(*rate)),
+                (None, Some(rate), _) => format!("{}/s", bytes(*rate)),
+                (None, None, _) => String::new(),
+            };
+            let verdict = match reached {
+                Some(true) => "reached",
+                Some(false) => "missed",
+                None => "",
+            };
+            let share = share.map(percent).unwrap_or_default();
+            [time(*seconds), speed, share, verdict.to_string()]
+        }
+    };
+    [
+        line.family.to_string(),
+        line.name.clone(),
+        line.shape.clone(),
+        time_taken,
+        speed,
+        of_rate,
+        goal,
+        verdict,
+    ]
+}

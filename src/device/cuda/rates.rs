@@ -1,0 +1,119 @@
+//! What a GPU does at most: copies on it, and products of registers (`kernels/rates.cu`).
+
+use cudarc::driver::DeviceRepr;
+
+use super::Cuda;
+use super::matrix::{CudaMatrix, Element};
+use super::memory::Buffer;
+use crate::device::Result;
+
+/// A copy from one buffer on a GPU to another, by the driver: what a vendor's own bandwidth tests measure, and no kernel of ours
+/// that could be bad at it.
+pub(crate) struct Copies<'d> {
+    device: &'d Cuda,
+    from: Buffer,
+    to: Buffer,
+    bytes: usize,
+}
+
+impl<'d> Copies<'d> {
+    /// Two buffers of `bytes` bytes.
+    pub fn new(device: &'d Cuda, bytes: usize) -> Result<Copies<'d>> {
+        let copies = Copies {
+            device,
+            from: device.gpu.buffer(bytes)?,
+            to: device.gpu.buffer(bytes)?,
+            bytes,
+        };
+        device.gpu.zero(&copies.from, bytes)?;
+        Ok(copies)
+    }
+
+    /// Bytes that one copy reads and writes together.
+    pub fn moved(&self) -> f64 {
+        2.0 * self.bytes as f64
+    }
+
+    /// Submits one copy.
+    pub fn run(&self) -> Result<()> {
+        let (to, from) = (self.to.address(), self.from.address());
+        // SAFETY: both buffers are that long, and they are two.
+        unsafe { self.device.gpu.copy(to, from, self.bytes) }
+    }
+}
+
+/// `RatesArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Arguments {
+    a: u64,
+    b: u64,
+    sums: u64,
+    steps: i32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Arguments {}
+
+/// Threads per block, four warps.
+const THREADS: u32 = 128;
+const WARPS: usize = 4;
+/// Blocks per multiprocessor, all of them there at once.
+const BLOCKS: usize = 8;
+
+/// Products of registers, by every warp that a GPU holds at once: `steps` times `a b^T`, summed.
+pub(crate) struct Products<'d> {
+    device: &'d Cuda,
+    a: CudaMatrix,
+    b: CudaMatrix,
+    sums: CudaMatrix,
+    steps: usize,
+}
+
+impl<'d> Products<'d> {
+    /// Rows of both operands, which are the rows and columns of the product.
+    pub const SIDE: usize = 32;
+    /// Columns of both operands.
+    pub const DEPTH: usize = 16;
+
+    /// Of `a` and `b`, `[SIDE, DEPTH]` each, row-major, rounded to the device's storage type.
+    pub fn new(device: &'d Cuda, a: &[f32], b: &[f32], steps: usize) -> Result<Products<'d>> {
+        let gpu = &device.gpu;
+        let upload = |values| gpu.upload(device.storage, Self::SIDE, Self::DEPTH, values);
+        let warps = device.multiprocessors * BLOCKS * WARPS;
+        Ok(Products {
+            device,
+            a: upload(a)?,
+            b: upload(b)?,
+            sums: gpu.matrix(warps, Self::SIDE * Self::SIDE, Element::F32)?,
+            steps,
+        })
+    }
+
+    /// Floating-point operations of one run.
+    pub fn operations(&self) -> f64 {
+        let step = 2 * Self::SIDE * Self::SIDE * Self::DEPTH;
+        self.sums.rows as f64 * self.steps as f64 * step as f64
+    }
+
+    /// Submits one run.
+    pub fn run(&self) -> Result<()> {
+        let arguments = Arguments {
+            a: self.a.address(),
+            b: self.b.address(),
+            sums: self.sums.address(),
+            steps: self.device.number(self.steps)?,
+        };
+        let grid = (self.sums.rows / WARPS, 1, 1);
+        // SAFETY: the operands were uploaded in the kernels' shape, and there is a matrix of sums for every warp of the grid.
+        unsafe {
+            self.device
+                .launch("rates", "products", grid, THREADS, 0, &arguments)
+        }
+    }
+
+    /// The sums of the last run, warp by warp: `[SIDE, SIDE]` each, row-major.
+    pub fn sums(&self) -> Result<Vec<f32>> {
+        self.device.gpu.download(self.device.storage, &self.sums)
+    }
+}

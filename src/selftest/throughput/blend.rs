@@ -1,0 +1,131 @@
+//! Blend and patchify of a path through one mask, its vjp, and what is staged for it.
+
+use super::goals::COPIES;
+use super::shapes::Shapes;
+use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
+use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling};
+use crate::lvlm::estimate::tally;
+use crate::picture::View;
+
+/// The workloads of this family.
+pub(super) fn workloads<'d, D: Timed>(
+    on: Operands<'d, D>,
+    shapes: &'static Shapes,
+) -> Vec<Workload<'d>> {
+    let (rows, pixels) = (shapes.batch * shapes.patches(), shapes.patch_values());
+    let size = format!(
+        "{} x 3 x {side} x {side}, mask {}",
+        shapes.batch,
+        shapes.mask,
+        side = shapes.side
+    );
+    let noise = Noise {
+        deviation: 0.2,
+        seed: 0,
+        stream: 0,
+    };
+    let cost = (Limit::Copies, tally::blend(rows, pixels), Some(COPIES));
+    let mut all: Vec<Workload> = [("forward", None), ("forward with noise", Some(noise))]
+        .into_iter()
+        .map(|(name, noise)| {
+            Workload::new(("blend", name, size.clone()), cost, move || {
+                let pictures = pictures(on.device, shapes)?;
+                let batch = stage(on.device, &pictures, shapes, noise)?;
+                let run = move || on.device.blend(&pictures, &batch);
+                Ok(Prepared::repeating(on.device, run))
+            })
+        })
+        .collect();
+    let cost = (Limit::Copies, tally::blend_vjp(rows, pixels), Some(COPIES));
+    all.push(Workload::new(
+        ("blend", "vjp", size.clone()),
+        cost,
+        move || {
+            let pictures = pictures(on.device, shapes)?;
+            let batch = stage(on.device, &pictures, shapes, None)?;
+            let dy = on.matrix(rows, pixels)?;
+            let mut gradients = on.device.gradients(&pictures, 1)?;
+            let run = move || on.device.blend_vjp(&pictures, &batch, &dy, &mut gradients);
+            Ok(Prepared::repeating(on.device, run))
+        },
+    ));
+
+    let cells = tally::numbers(shapes.mask * shapes.mask);
+    all.push(Workload::new(
+        ("blend", "restage", size.clone()),
+        (Limit::Latency, cells, None),
+        move || {
+            let pictures = pictures(on.device, shapes)?;
+            let mut batch = stage(on.device, &pictures, shapes, None)?;
+            let (mask, path) = (mask(shapes), path(shapes.batch, None));
+            let run = move || {
+                let masks = masks(shapes, &mask);
+                on.device.restage(&pictures, &mut batch, masks, &path)
+            };
+            Ok(Prepared::repeating(on.device, run))
+        },
+    ));
+    all.push(Workload::new(
+        ("blend", "gradients cleared and read", size),
+        (Limit::Latency, cells * 2, None),
+        move || {
+            let pictures = pictures(on.device, shapes)?;
+            let mut gradients = on.device.gradients(&pictures, 1)?;
+            let run = move || {
+                on.device.clear(&mut gradients)?;
+                on.device.read_gradients(&gradients)
+            };
+            Ok(Prepared::repeating(on.device, run))
+        },
+    ));
+    all
+}
+
+/// A view of two pictures without structure.
+fn pictures<D: Device>(device: &D, shapes: &Shapes) -> Result<D::Pictures> {
+    let view = View {
+        height: shapes.side,
+        width: shapes.side,
+        resized_height: shapes.side,
+        resized_width: shapes.side,
+        offset_x: 0,
+        offset_y: 0,
+    };
+    let pixels = values(2 * shapes.pixel_values());
+    let (picture, baseline) = pixels.split_at(shapes.pixel_values());
+    device.pictures(picture, baseline, &view, shapes.patch, shapes.mask)
+}
+
+/// A path through one mask.
+fn stage<D: Device>(
+    device: &D,
+    pictures: &D::Pictures,
+    shapes: &Shapes,
+    noise: Option<Noise>,
+) -> Result<D::Batch> {
+    let (mask, path) = (mask(shapes), path(shapes.batch, noise));
+    device.stage(pictures, masks(shapes, &mask), &path)
+}
+
+fn mask(shapes: &Shapes) -> [Vec<f64>; 1] {
+    [vec![0.5; shapes.mask * shapes.mask]]
+}
+
+fn masks<'a>(shapes: &Shapes, values: &'a [Vec<f64>]) -> Masks<'a> {
+    Masks {
+        size: shapes.mask,
+        values,
+    }
+}
+
+/// The path from the baseline to the picture, in as many steps as a batch has blends.
+fn path(steps: usize, noise: Option<Noise>) -> Vec<Blend> {
+    (1..=steps)
+        .map(|n| Blend {
+            sampling: Sampling::One(0),
+            direction: Direction::Keep,
+            alpha: n as f64 / steps as f64,
+            noise,
+        })
+        .collect()
+}

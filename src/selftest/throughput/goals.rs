@@ -1,0 +1,14 @@
+//! What is aimed at on one H100: shares of the rates that the same card was measured at in the same run, and seconds.
+
+/// Of the matrix rate: the products of `kernels/gemm.cu`.
+pub const OWN_PRODUCTS: f64 = 0.5;
+/// Of the matrix rate: products by the faster of several routes.
+pub const CHOSEN_PRODUCTS: f64 = 0.8;
+/// Of the matrix rate: attention.
+pub const ATTENTION: f64 = 0.45;
+/// Of the matrix rate: the vjp of attention.
+pub const ATTENTION_VJP: f64 = 0.35;
+/// Of the copy bandwidth: blends, norms and activations.
+pub const COPIES: f64 = 0.8;
+/// Seconds of a whole attribution with LLaVA-1.5-7B.
+pub const ATTRIBUTION: f64 = 6.0;

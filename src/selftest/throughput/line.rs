@@ -1,0 +1,253 @@
+//! What was measured of one operation, and how often it was repeated.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::rates::Rates;
+use super::workload::{Limit, Workload};
+use crate::device::{DeviceError, Result};
+use crate::lvlm::Tally;
+use crate::selftest::Extent;
+
+/// What is aimed at.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// At least this share of the measured rate.
+    Share(f64),
+    /// At most this time.
+    Seconds(f64),
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// The family of operations, or `whole path`.
+    pub family: &'static str,
+    /// What was done.
+    pub name: String,
+    /// At what sizes.
+    pub shape: String,
+    /// What it costs.
+    #[serde(flatten)]
+    pub cost: Tally,
+    /// What bounds it.
+    pub limit: Limit,
+    /// What is aimed at.
+    pub goal: Option<Goal>,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Found {
+    /// It was measured.
+    Measured {
+        /// The median of all repetitions.
+        seconds: f64,
+        /// Operations or bytes per second, by the limit.
+        rate: Option<f64>,
+        /// The rate's share of the one measured on the same card. Operands that the cache holds can make it more than 1.
+        share: Option<f64>,
+        /// Of whole models: evaluations per second.
+        evaluations_per_second: Option<f64>,
+        /// Whether the goal was reached.
+        reached: Option<bool>,
+    },
+    /// It was not.
+    Missing {
+        /// Why.
+        missing: String,
+    },
+}
+
+impl Line {
+    /// What `seconds` mean for work of this cost, beside the rates of the card.
+    pub(super) fn measured(
+        (family, name, shape): (&'static str, String, String),
+        (limit, cost, goal): (Limit, Tally, Option<Goal>),
+        (seconds, evaluations): (f64, Option<usize>),
+        rates: &Rates,
+    ) -> Line {
+        let rate = match limit {
+            Limit::Products => Some((cost.operations, rates.matrix())),
+            Limit::Copies => Some((cost.bytes, rates.copies)),
+            Limit::Latency => None,
+        };
+        let rate = rate.map(|(amount, whole)| (amount / seconds, whole));
+        let share = rate.map(|(rate, whole)| rate / whole);
+        let reached = match goal {
+            Some(Goal::Share(least)) => share.map(|share| share >= least),
+            Some(Goal::Seconds(most)) => Some(seconds <= most),
+            None => None,
+        };
+        Line {
+            family,
+            name,
+            shape,
+            cost,
+            limit,
+            goal,
+            found: Found::Measured {
+                seconds,
+                rate: rate.map(|(rate, _)| rate),
+                share,
+                evaluations_per_second: evaluations.map(|n| n as f64 / seconds),
+                reached,
+            },
+        }
+    }
+
+    /// A line of what could not be measured.
+    pub(super) fn missing(
+        (family, name, shape): (&'static str, String, String),
+        (limit, cost, goal): (Limit, Tally, Option<Goal>),
+        missing: String,
+    ) -> Line {
+        Line {
+            family,
+            name,
+            shape,
+            cost,
+            limit,
+            goal,
+            found: Found::Missing { missing },
+        }
+    }
+
+    /// Times a workload. One that the card has no memory for is a line that says so.
+    ///
+    /// # Errors
+    /// What else the device reports.
+    pub(super) fn of(workload: &Workload, rates: &Rates, extent: Extent) -> Result<Line> {
+        let what = (
+            workload.family,
+            workload.name.clone(),
+            workload.shape.clone(),
+        );
+        let goal = workload.goal.map(Goal::Share);
+        let operation = (workload.limit, workload.cost, goal);
+        let timed = workload
+            .prepare()
+            .and_then(|mut prepared| Repetitions::of(extent).seconds(|count| prepared.time(count)));
+        match timed {
+            Ok(seconds) => Ok(Line::measured(what, operation, (seconds, None), rates)),
+            Err(error @ DeviceError::OutOfMemory { .. }) => {
+                Ok(Line::missing(what, operation, error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// How often something is repeated: so many times, and so often each time that all take so long together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repetitions {
+    times: usize,
+    seconds: f64,
+}
+
+/// The most runs of one time.
+const MOST: f64 = 10_000.0;
+
+impl Repetitions {
+    /// On a GPU long enough for a steady number; on an emulator, whose times mean nothing, as short as can be.
+    pub fn of(extent: Extent) -> Repetitions {
+        match extent {
+            Extent::Small => Repetitions {
+                times: 3,
+                seconds: 0.0,
+            },
+            Extent::Large => Repetitions {
+                times: 3,
+                seconds: 0.05,
+            },
+        }
+    }
+
+    /// The median seconds of one run, where `time` gives the time of so many; a first run is not counted.
+    pub fn seconds<E>(
+        self,
+        mut time: impl FnMut(u64) -> std::result::Result<Duration, E>,
+    ) -> std::result::Result<f64, E> {
+        time(1)?;
+        let once = time(1)?.as_secs_f64().max(1e-9);
+        let count = (self.seconds / self.times as f64 / once).ceil();
+        let count = count.clamp(1.0, MOST) as u64;
+        let mut samples = Vec::with_capacity(self.times);
+        for _ in 0..self.times {
+            samples.push(time(count)?.as_secs_f64() / count as f64);
+        }
+        samples.sort_by(f64::total_cmp);
+        // No clock is finer than this, and no rate may be infinite.
+        Ok(samples[samples.len() / 2].max(1e-9))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock by which the first run takes 9 s, and all others as long as they should.
+    fn clock(each: &[f64]) -> (usize, f64) {
+        let (mut calls, mut runs) = (0, 0);
+        let seconds = Repetitions {
+            times: 3,
+            seconds: 3.0,
+        }
+        .seconds(|count| -> Result<Duration> {
+            let seconds = if calls == 0 { 9.0 } else { each[calls - 1] };
+            calls += 1;
+            runs += count as usize;
+            Ok(Duration::from_secs_f64(seconds * count as f64))
+        });
+        (runs, seconds.unwrap())
+    }
+
+    #[test]
+    fn the_median_counts_and_the_first_run_does_not() {
+        // Two single runs, then three times ceil(3 s / 3 / 0.3 s) = 4.
+        assert_eq!(clock(&[0.3, 0.5, 0.25, 0.75]), (2 + 3 * 4, 0.5));
+        // Longer than what is asked for: once each.
+        assert_eq!(clock(&[4.0, 4.0, 5.0, 3.0]), (2 + 3, 4.0));
+    }
+
+    #[test]
+    fn shares_and_goals_follow_from_the_rates() {
+        let rates = Rates::new(100.0, vec![("a", 40.0), ("b", 50.0)]);
+        let cost = Tally {
+            operations: 60.0,
+            bytes: 30.0,
+        };
+        let line = |limit, goal, seconds| {
+            let what = ("gemm", "x".to_string(), "1".to_string());
+            match Line::measured(what, (limit, cost, goal), (seconds, Some(4)), &rates).found {
+                Found::Measured {
+                    rate,
+                    share,
+                    reached,
+                    evaluations_per_second,
+                    ..
+                } => (rate, share, reached, evaluations_per_second),
+                Found::Missing { missing } => panic!("{missing}"),
+            }
+        };
+        let share = |least| Some(Goal::Share(least));
+        assert_eq!(
+            line(Limit::Products, share(0.6), 2.0),
+            (Some(30.0), Some(0.6), Some(true), Some(2.0))
+        );
+        assert_eq!(
+            line(Limit::Copies, share(0.8), 0.5),
+            (Some(60.0), Some(0.6), Some(false), Some(8.0))
+        );
+        assert_eq!(
+            line(Limit::Latency, Some(Goal::Seconds(1.0)), 2.0),
+            (None, None, Some(false), Some(2.0))
+        );
+    }
+}

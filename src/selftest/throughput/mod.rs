@@ -1,0 +1,177 @@
+//! How fast a device is, operation by operation and as a whole, beside what the same card does at most in the same run.
+//!
+//! One table of workloads serves [`measure`] and the benches. Operations and bytes are counted as by [`crate::lvlm::Estimator`]:
+//! every operand once per operation, whatever the cache holds; the pictures of a blend once per blend.
+
+mod activation;
+mod attention;
+mod blend;
+mod gemm;
+pub mod goals;
+mod line;
+mod logprob;
+mod model;
+mod norm;
+mod pool;
+mod rates;
+mod recording;
+mod rows;
+pub mod shapes;
+mod whole;
+mod workload;
+
+use serde::Serialize;
+
+use super::Extent;
+use crate::device::Result;
+use crate::explain::ExplainError;
+use crate::lvlm::LvlmError;
+pub use line::{Found, Goal, Line};
+pub use model::{pool, random_checkpoint};
+pub use pool::Pool;
+pub use rates::{Rates, Source, rates};
+use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
+pub use workload::{Limit, Operands, Prepared, Timed, Workload};
+
+/// The families of workloads: those whose speed may depend on the storage type first.
+pub const FAMILIES: [&str; 8] = [
+    "gemm",
+    "attention",
+    "blend",
+    "norm",
+    "activation",
+    "rows",
+    "logprob",
+    "recording",
+];
+
+/// The workloads of a family. An unknown family has none.
+pub fn workloads<'d, D: Timed>(
+    family: &str,
+    on: Operands<'d, D>,
+    shapes: &'static Shapes,
+) -> Vec<Workload<'d>> {
+    match family {
+        "gemm" => gemm::workloads(on, shapes),
+        "attention" => attention::workloads(on, shapes),
+        "blend" => blend::workloads(on, shapes),
+        "norm" => norm::workloads(on, shapes),
+        "activation" => activation::workloads(on, shapes),
+        "rows" => rows::workloads(on, shapes),
+        "logprob" => logprob::workloads(on, shapes),
+        "recording" => recording::workloads(on, shapes),
+        _ => Vec::new(),
+    }
+}
+
+/// The models that are measured.
+pub fn models(extent: Extent) -> Vec<&'static Shapes> {
+    match extent {
+        Extent::Small => vec![&TINY],
+        Extent::Large => vec![&LLAVA_1_5_7B, &LLAVA_ONEVISION_0_5B],
+    }
+}
+
+/// What was measured at a model's shapes.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// Every workload.
+    pub operations: Vec<Line>,
+    /// The whole model with random weights.
+    pub whole: Vec<Line>,
+}
+
+/// Measures every workload of a model's shapes on a device, then the whole model with random weights. `open` opens the device: twice,
+/// since one keeps its memory for reuse until it is dropped.
+///
+/// # Errors
+/// What the device and the model report, but for memory that does not suffice: that is a line.
+pub fn measure<D: Timed>(
+    open: impl Fn() -> Result<D>,
+    shapes: &'static Shapes,
+    rates: &Rates,
+    extent: Extent,
+) -> std::result::Result<Measured, ExplainError> {
+    let pool = pool(shapes, 0).map_err(LvlmError::from)?;
+    let operations = operations(&open, &pool, shapes, rates, extent).map_err(LvlmError::from)?;
+    let device = open().map_err(LvlmError::from)?;
+    Ok(Measured {
+        operations,
+        whole: whole::lines(device, shapes, &pool, rates, extent)?,
+    })
+}
+
+/// Every workload of a model's shapes.
+fn operations<D: Timed>(
+    open: impl Fn() -> Result<D>,
+    pool: &Pool,
+    shapes: &'static Shapes,
+    rates: &Rates,
+    extent: Extent,
+) -> Result<Vec<Line>> {
+    let device = open()?;
+    let on = Operands {
+        device: &device,
+        pool,
+    };
+    FAMILIES
+        .iter()
+        .flat_map(|family| workloads(family, on, shapes))
+        .map(|workload| Line::of(&workload, rates, extent))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::device::cpu::Cpu;
+
+    /// On the CPU as elsewhere: every workload runs at its shape, and every line is whole.
+    #[test]
+    fn every_family_and_the_whole_path_have_lines() {
+        let rates = Rates::new(1e9, vec![("made up", 1e9)]);
+        let measured = measure(|| Cpu::<f32>::new(2), &TINY, &rates, Extent::Small).unwrap();
+        for family in FAMILIES {
+            let of = |l: &Line| l.family == family;
+            assert!(measured.operations.iter().any(of), "{family}");
+        }
+        assert_eq!(measured.whole.len(), 4);
+        let lines: Vec<_> = [measured.operations, measured.whole].concat();
+        let names: HashSet<_> = lines.iter().map(|l| (l.family, &l.name)).collect();
+        assert_eq!(names.len(), lines.len(), "no two lines have one name");
+        for line in &lines {
+            match &line.found {
+                Found::Measured { seconds, share, .. } => {
+                    assert!(*seconds > 0.0, "{line:?}");
+                    let compared = line.limit != Limit::Latency;
+                    assert_eq!(share.is_some_and(|s| s > 0.0 && s.is_finite()), compared);
+                }
+                Found::Missing { missing } => panic!("{line:?}: {missing}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_shape_has_workloads_of_every_family() {
+        let (cpu, pool) = (Cpu::<f32>::new(1).unwrap(), Pool::new(1, 1, 1.0, 0));
+        let on = Operands {
+            device: &cpu,
+            pool: &pool,
+        };
+        for shapes in models(Extent::Large) {
+            for family in FAMILIES {
+                let all = workloads(family, on, shapes);
+                assert!(!all.is_empty(), "{family}");
+                for w in all {
+                    let amount = match w.limit {
+                        Limit::Products => w.cost.operations,
+                        Limit::Copies | Limit::Latency => w.cost.bytes,
+                    };
+                    assert!(amount > 0.0, "{family} {}", w.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Models of random weights, at the sizes of real ones: LLaVA-1.5's architecture, the demo model's tokens and prompt.
+
+use serde_json::{Value, json};
+
+use super::pool::Pool;
+use super::shapes::Shapes;
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, Files, LlavaConfig, Tensor, Tensors, expected_tensors,
+};
+use crate::lvlm::demo_checkpoint;
+
+/// Longer than any prompt and answer here, in tokens.
+const CONTEXT: usize = 4096;
+
+/// Numbers for all weights of a model of these shapes, and for its workloads'. Their spread keeps sums over the decoder's columns
+/// near 1, so that nothing grows out of range.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, CheckpointError> {
+    let demo = demo_checkpoint()?;
+    let tensors = expected_tensors(&config(shapes, &demo)?, &demo.names);
+    let elements = tensors.iter().map(|(_, shape)| shape.iter().product());
+    let largest = (3.0 / shapes.decoder.columns as f32).sqrt();
+    // One beside the model's own, for the second of a workload's weights.
+    let count = tensors.len() + 1;
+    Ok(Pool::new(elements.max().unwrap_or(0), count, largest, seed))
+}
+
+/// A checkpoint of these shapes whose weights are pieces of a pool that [`pool`] made for them; norms have gains near 1.
+///
+/// # Errors
+/// [`CheckpointError::MissingTensor`] where the pool was made for smaller shapes.
+pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, CheckpointError> {
+    let demo = demo_checkpoint()?;
+    let config = config(shapes, &demo)?;
+    let list = expected_tensors(&config, &demo.names);
+    let made = list
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (name, shape))| {
+            let tensor = pool.tensor(name, shape, index)?;
+            // The only weights of one axis are the gains of norms.
+            let is_gain = shape.len() == 1 && name.ends_with(".weight");
+            Some(if is_gain { gain(&tensor) } else { tensor })
+        });
+    let tensors = Tensors::made(shapes.name, made);
+    for (name, shape) in &list {
+        tensors.require(name, shape)?;
+    }
+    Ok(Checkpoint {
+        files: Files::embedded(shapes.name, &[]),
+        processor_json: processor(shapes, &demo),
+        config,
+        tensors,
+        ..demo
+    })
+}
+
+fn gain(tensor: &Tensor) -> Tensor {
+    let near_one: Vec<f32> = tensor.to_f32().iter().map(|v| 1.0 + v).collect();
+    Tensor::from_f32(&tensor.name, &tensor.shape, &near_one)
+}
+
+/// The config of a LLaVA of these shapes. Of its encoder all layers but the last are used.
+fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<LlavaConfig, CheckpointError> {
+    let (encoder, decoder) = (&shapes.encoder, &shapes.decoder);
+    let text = json!({
+        "model_type": "llava",
+        "image_token_index": demo.config.image_token_id,
+        "vision_feature_layer": -2,
+        "tie_word_embeddings": shapes.tied,
+        "vision_config": {
+            "model_type": "clip_vision_model",
+            "hidden_size": encoder.columns,
+            "intermediate_size": encoder.inside,
+            "num_hidden_layers": encoder.layers + 1,
+            "num_attention_heads": encoder.heads,
+            "image_size": shapes.side,
+            "patch_size": shapes.patch,
+            "hidden_act": encoder.activation.to_string(),
+        },
+        "text_config": {
+            "model_type": "llama",
+            "hidden_size": decoder.columns,
+            "intermediate_size": decoder.inside,
+            "num_hidden_layers": decoder.layers,
+            "num_attention_heads": decoder.heads,
+            "num_key_value_heads": decoder.kv_heads,
+            "head_dim": decoder.head_dim,
+            "hidden_act": decoder.activation.to_string(),
+            "max_position_embeddings": CONTEXT,
+            "vocab_size": shapes.vocabulary,
+        },
+    });
+    LlavaConfig::from_json(&text.to_string(), &format!("{}/config.json", shapes.name))
+}
+
+/// The demo model's image processor, for pictures of another size.
+fn processor(shapes: &Shapes, demo: &Checkpoint) -> String {
+    let mut value: Value = serde_json::from_str(&demo.processor_json).unwrap_or_default();
+    value["size"] = json!({ "shortest_edge": shapes.side });
+    value["crop_size"] = json!({ "height": shapes.side, "width": shapes.side });
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::Cpu;
+    use crate::device::{Blend, Direction, Masks};
+    use crate::lvlm::{Llava, Lvlm, SessionOptions};
+    use crate::picture::Picture;
+    use crate::selftest::throughput::shapes::{LLAVA_1_5_7B, TINY};
+
+    /// Log-probabilities of an answer, and the gradient of the mask.
+    fn evaluated(seed: u64) -> (Vec<f64>, Vec<f64>) {
+        let pool = pool(&TINY, seed).unwrap();
+        let checkpoint = random_checkpoint(&TINY, &pool).unwrap();
+        let model = Llava::load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap();
+        let grey = |v: u8| Picture::from_rgb(20, 16, vec![v; 20 * 16 * 3]).unwrap();
+        let (picture, baseline) = (grey(250), grey(10));
+        let prompt = model.prompt("What is there?").unwrap();
+        let options = SessionOptions {
+            mask_size: 3,
+            memory_budget: 1 << 28,
+        };
+        let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
+        session.set_answer(&[5, 6, 7]).unwrap();
+        let mask = [vec![0.5; 9]];
+        let masks = Masks {
+            size: 3,
+            values: &mask,
+        };
+        let path = [Blend::whole(0, Direction::Keep)];
+        let (values, gradients) = session
+            .gradient(masks, &path, &[1.0], &[0, 2], &mut |_| {})
+            .unwrap();
+        (values.concat(), gradients.concat())
+    }
+
+    #[test]
+    fn a_random_model_runs_and_its_seed_decides_every_bit() {
+        let (values, gradient) = evaluated(3);
+        assert!(
+            values.iter().all(|v| v.is_finite() && *v < 0.0),
+            "{values:?}"
+        );
+        assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
+        assert!(gradient.iter().any(|g| g.abs() > 1e-6), "{gradient:?}");
+        assert_eq!((values.clone(), gradient), evaluated(3));
+        assert_ne!(values, evaluated(4).0);
+    }
+
+    #[test]
+    fn a_pool_for_smaller_shapes_is_an_error() {
+        let pool = pool(&TINY, 0).unwrap();
+        let result = random_checkpoint(&LLAVA_1_5_7B, &pool);
+        assert!(matches!(result, Err(CheckpointError::MissingTensor { .. })));
+    }
+
+    /// As the published checkpoint: 7.06 billion parameters, without the encoder's last layer and its last norm.
+    #[test]
+    fn the_sizes_of_llava_1_5_are_its_own() {
+        let demo = demo_checkpoint().unwrap();
+        let config = config(&LLAVA_1_5_7B, &demo).unwrap();
+        assert_eq!(config.image_tokens(), LLAVA_1_5_7B.visual);
+        assert_eq!(config.vision_layers_used(), 23);
+        let tensors = expected_tensors(&config, &demo.names);
+        let count: usize = tensors
+            .iter()
+            .map(|(_, s)| s.iter().product::<usize>())
+            .sum();
+        assert!((7.04e9..7.08e9).contains(&(count as f64)), "{count}");
+    }
+}

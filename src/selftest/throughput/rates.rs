@@ -1,0 +1,138 @@
+//! What the card does at most, measured in the same run as everything that is compared with it.
+
+use serde::Serialize;
+
+use super::line::Repetitions;
+use super::workload::{Prepared, values};
+use crate::device::cuda::{Copies, Cuda, Products};
+use crate::device::{Device, Result};
+use crate::selftest::{Check, Extent};
+
+/// The rates of one card in one storage type.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rates {
+    /// Bytes per second of a large copy on the card, those read and those written.
+    pub copies: f64,
+    /// Operations per second of matrix products, by each way of measuring them.
+    pub products: Vec<Source>,
+}
+
+/// One way of measuring the matrix rate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// What was run.
+    pub name: &'static str,
+    /// Operations per second.
+    pub rate: f64,
+}
+
+impl Rates {
+    /// From the copy bandwidth and sources of the matrix rate.
+    pub(super) fn new(copies: f64, sources: Vec<(&'static str, f64)>) -> Rates {
+        let source = |(name, rate)| Source { name, rate };
+        Rates {
+            copies,
+            products: sources.into_iter().map(source).collect(),
+        }
+    }
+
+    /// The matrix rate: the largest that was measured, in operations per second.
+    pub fn matrix(&self) -> f64 {
+        self.products.iter().map(|s| s.rate).fold(0.0, f64::max)
+    }
+}
+
+/// Measures a card, and checks that its products are right.
+///
+/// # Errors
+/// What the device reports.
+pub fn rates(device: &Cuda, extent: Extent) -> Result<(Rates, Vec<Check>)> {
+    let repetitions = Repetitions::of(extent);
+    let copies = copies(device, extent, repetitions)?;
+    let (registers, check) = registers(device, extent, repetitions)?;
+    // A further source is one more pair here.
+    let sources = vec![("mma.sync on registers", registers)];
+    Ok((Rates::new(copies, sources), vec![check]))
+}
+
+fn copies(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64> {
+    // Far more than any cache holds, but no more than there is room for twice.
+    let bytes = match extent {
+        Extent::Small => 1 << 16,
+        Extent::Large => (device.memory()?.0 / 4).min(2 << 30),
+    };
+    let copies = Copies::new(device, bytes)?;
+    let moved = copies.moved();
+    let mut prepared = Prepared::repeating(device, || copies.run());
+    Ok(moved / repetitions.seconds(|count| prepared.time(count))?)
+}
+
+/// The rate of products on registers, and whether the timed runs had the right sums.
+fn registers(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<(f64, Check)> {
+    let steps = match extent {
+        Extent::Small => 3,
+        // About a millisecond where a multiprocessor does 1024 multiply-adds per cycle.
+        Extent::Large => 4096,
+    };
+    let (a, b) = whole_numbers();
+    let products = Products::new(device, &a, &b, steps)?;
+    let operations = products.operations();
+    let mut prepared = Prepared::repeating(device, || products.run());
+    let seconds = repetitions.seconds(|count| prepared.time(count))?;
+    drop(prepared);
+    let expected = sums(&a, &b, steps);
+    let found = products.sums()?;
+    let right = !found.is_empty() && found.chunks(expected.len()).all(|sums| sums == expected);
+    let name = format!("products on registers, {steps} steps {}", device.dtype());
+    Ok((operations / seconds, Check::holds(name, right)))
+}
+
+/// Both operands of whole numbers from -7 to 7, `[SIDE, DEPTH]`: in 4096 steps no sum exceeds 4096 * 16 * 49, which is below 2^22.
+fn whole_numbers() -> (Vec<f32>, Vec<f32>) {
+    let count = Products::SIDE * Products::DEPTH;
+    let numbers: Vec<f32> = values(2 * count)
+        .iter()
+        .map(|v| (v * 8.0).trunc())
+        .collect();
+    let (a, b) = numbers.split_at(count);
+    (a.to_vec(), b.to_vec())
+}
+
+/// `steps * a b^T`, exactly.
+fn sums(a: &[f32], b: &[f32], steps: usize) -> Vec<f32> {
+    let rows = |m| <[f32]>::chunks(m, Products::DEPTH);
+    let inner = |x: &[f32], y: &[f32]| -> f32 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+    rows(a)
+        .flat_map(|x| rows(b).map(move |y| steps as f32 * inner(x, y)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums that were all alike, or that did not need every number, would let a wrong kernel pass.
+    #[test]
+    fn the_inputs_tell_a_wrong_kernel_from_a_right_one() {
+        let (a, b) = whole_numbers();
+        let right = sums(&a, &b, 4096);
+        assert!(right.iter().all(|v| v.abs() < (1 << 22) as f32));
+        for operand in 0..2 {
+            for at in 0..a.len() {
+                let mut wrong = [a.clone(), b.clone()];
+                wrong[operand][at] += 1.0;
+                let [a, b] = wrong;
+                assert_ne!(sums(&a, &b, 4096), right, "operand {operand}, number {at}");
+            }
+        }
+        // No two rows and no two columns are the same.
+        let rows: Vec<&[f32]> = right.chunks(Products::SIDE).collect();
+        let column = |c: usize| rows.iter().map(|r| r[c]).collect::<Vec<_>>();
+        for i in 0..rows.len() {
+            for j in 0..i {
+                assert_ne!(rows[i], rows[j]);
+                assert_ne!(column(i), column(j));
+            }
+        }
+    }
+}

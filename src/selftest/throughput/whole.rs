@@ -1,0 +1,292 @@
+//! Whole models of random weights: attributions, and evaluations per second.
+
+use std::time::Instant;
+
+use super::goals::ATTRIBUTION;
+use super::line::{Goal, Line, Repetitions};
+use super::model::random_checkpoint;
+use super::pool::Pool;
+use super::rates::Rates;
+use super::shapes::{LLAVA_1_5_7B, Shapes};
+use super::workload::{Limit, Timed};
+use crate::checkpoint::LlavaConfig;
+use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Sampling};
+use crate::explain::{ExplainError, Request, Settings, Silent, explain};
+use crate::lvlm::{
+    Estimator, Lengths, Llava, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally,
+};
+use crate::nn::{Keep, NnError};
+use crate::picture::{Baseline, Picture};
+use crate::selftest::Extent;
+
+/// What all lines here are.
+const FAMILY: &str = "whole path";
+const QUESTION: &str = "What color is the shape on the left of the star?";
+/// Tokens of the answer, the last of them key: those cost the most.
+const ANSWER: usize = 32;
+const KEYS: [usize; 4] = [28, 29, 30, 31];
+/// The picture's width and height.
+const SIZE: (u32, u32) = (640, 480);
+
+/// Measures a model of these shapes: an attribution twice, then evaluations forward and with gradients. What the device has no
+/// memory for is a line that says so.
+///
+/// # Errors
+/// What else the model and the device report.
+pub(super) fn lines<D: Timed>(
+    device: D,
+    shapes: &Shapes,
+    pool: &Pool,
+    rates: &Rates,
+    extent: Extent,
+) -> Result<Vec<Line>, ExplainError> {
+    let checkpoint = random_checkpoint(shapes, pool).map_err(LvlmError::from)?;
+    let config = checkpoint.config.clone();
+    let estimator = Estimator::new(
+        &config,
+        Lengths {
+            before: 0,
+            behind: 1,
+            answer: ANSWER,
+        },
+    )?;
+    let (needed, room) = (estimator.weights().total(), device.memory_budget());
+    let model = if needed > room {
+        Err(format!(
+            "expected room for {needed} bytes of weights, found {room}"
+        ))
+    } else {
+        match Llava::load(checkpoint, device).map_err(ExplainError::from) {
+            Ok(model) => Ok(model),
+            Err(error) => Err(shortage(error)?),
+        }
+    };
+    let model = match model {
+        Ok(model) => model,
+        Err(missing) => {
+            let what = (FAMILY, "all".to_string(), shapes.name.to_string());
+            let nothing = (Limit::Products, Tally::default(), None);
+            return Ok(vec![Line::missing(what, nothing, missing)]);
+        }
+    };
+    let whole = Whole {
+        prompt: model.prompt(QUESTION)?,
+        model: &model,
+        config: &config,
+        picture: picture().map_err(LvlmError::from)?,
+        settings: settings(&model, extent),
+        shapes,
+        rates,
+        extent,
+    };
+    let mut lines = vec![whole.attribution("cold")?, whole.attribution("warm")?];
+    lines.push(whole.evaluations("forward", false)?);
+    lines.push(whole.evaluations("with gradient", true)?);
+    Ok(lines)
+}
+
+/// The default settings, within the memory that there is; on an emulator, which has no time, small ones.
+fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
+    let defaults = Settings {
+        max_new_tokens: ANSWER,
+        memory_budget: model.memory_budget(),
+        ..Settings::default()
+    };
+    match extent {
+        Extent::Small => Settings {
+            mask_size: 4,
+            steps: 2,
+            iterations: 1,
+            ..defaults
+        },
+        Extent::Large => defaults,
+    }
+}
+
+/// A picture of bands and gradients, of ordinary size.
+fn picture() -> Result<Picture, crate::picture::PictureError> {
+    let (width, height) = SIZE;
+    let pixel = |i: u32| {
+        let (x, y) = (i % width, i / width);
+        [
+            x * 255 / width,
+            y * 255 / height,
+            (x / 40 + y / 40) % 2 * 255,
+        ]
+        .map(|v| v as u8)
+    };
+    Picture::from_rgb(width, height, (0..width * height).flat_map(pixel).collect())
+}
+
+/// Why memory did not suffice.
+///
+/// # Errors
+/// The error itself, where it says something else.
+fn shortage(error: ExplainError) -> Result<String, ExplainError> {
+    match &error {
+        ExplainError::Model(
+            LvlmError::Memory { .. }
+            | LvlmError::Layer(NnError::Device(DeviceError::OutOfMemory { .. })),
+        ) => Ok(error.to_string()),
+        _ => Err(error),
+    }
+}
+
+/// A model, and what is asked of it.
+struct Whole<'a> {
+    model: &'a dyn Lvlm,
+    config: &'a LlavaConfig,
+    prompt: Prompt,
+    picture: Picture,
+    settings: Settings,
+    shapes: &'a Shapes,
+    rates: &'a Rates,
+    extent: Extent,
+}
+
+impl Whole<'_> {
+    /// One explanation from the picture to the curves, its greedy answer among it.
+    fn attribution(&self, when: &str) -> Result<Line, ExplainError> {
+        let request = Request {
+            picture: &self.picture,
+            question: QUESTION,
+            answer: None,
+            keys: Some(&KEYS),
+            settings: &self.settings,
+        };
+        let goal = (self.shapes.name == LLAVA_1_5_7B.name).then_some(Goal::Seconds(ATTRIBUTION));
+        let kind = (Limit::Latency, Tally::default(), goal);
+        let what = |evaluations: Option<usize>| {
+            let count = evaluations.map(|n| format!("{n} evaluations, "));
+            let shape = format!(
+                "{}prompt of {} tokens, answer of {ANSWER}, {} key",
+                count.unwrap_or_default(),
+                self.prompt.ids.len(),
+                KEYS.len()
+            );
+            (FAMILY, format!("attribution, {when}"), shape)
+        };
+        let start = Instant::now();
+        match explain(self.model, &request, &mut Silent) {
+            Ok(explanation) => {
+                let (seconds, count) =
+                    (start.elapsed().as_secs_f64(), explanation.cost.evaluations);
+                let found = (seconds, Some(count));
+                Ok(Line::measured(what(Some(count)), kind, found, self.rates))
+            }
+            Err(ExplainError::NoAnswer | ExplainError::Key { .. }) => {
+                let early = "the model of random weights ended its answer early".to_string();
+                Ok(Line::missing(what(None), kind, early))
+            }
+            Err(error) => Ok(Line::missing(what(None), kind, shortage(error)?)),
+        }
+    }
+
+    /// A batch of a path, again and again.
+    fn evaluations(&self, name: &str, gradient: bool) -> Result<Line, ExplainError> {
+        let blends = self.shapes.batch;
+        let limit = (Limit::Products, self.cost(blends, gradient)?, None);
+        match self.evaluate(blends, gradient) {
+            Ok((seconds, shape)) => Ok(Line::measured(
+                (FAMILY, name.to_string(), shape),
+                limit,
+                (seconds, Some(blends)),
+                self.rates,
+            )),
+            Err(error) => Ok(Line::missing(
+                (FAMILY, name.to_string(), format!("{blends} evaluations")),
+                limit,
+                shortage(error)?,
+            )),
+        }
+    }
+
+    /// Seconds of one batch, and how it was cut.
+    fn evaluate(&self, blends: usize, gradient: bool) -> Result<(f64, String), ExplainError> {
+        let baseline = Baseline::Blur.of(&self.picture, 0);
+        let size = self.settings.mask_size;
+        let options = SessionOptions {
+            mask_size: size,
+            memory_budget: self.settings.memory_budget,
+        };
+        let mut session = self
+            .model
+            .start(&self.picture, &baseline, &self.prompt, options)?;
+        // Tokens of the demo model's vocabulary; which ones is all the same.
+        let answer: Vec<u32> = (5..).take(ANSWER).collect();
+        session.set_answer(&answer)?;
+        let (path, mask) = (path(blends), [vec![0.5; size * size]]);
+        let weights = vec![1.0 / blends as f64; blends];
+        let run = |session: &dyn Session| -> Result<(), ExplainError> {
+            let masks = Masks {
+                size,
+                values: &mask,
+            };
+            if gradient {
+                session.gradient(masks, &path, &weights, &KEYS, &mut |_| {})?;
+            } else {
+                session.log_probabilities(masks, &path, &KEYS, &mut |_| {})?;
+            }
+            Ok(())
+        };
+        // Once operation by operation; the second time is recorded, and the timing's own first does not count either.
+        run(&*session)?;
+        let seconds = Repetitions::of(self.extent).seconds(|count| {
+            let start = Instant::now();
+            for _ in 0..count {
+                run(&*session)?;
+            }
+            Ok::<_, ExplainError>(start.elapsed())
+        })?;
+        let shape = if gradient {
+            let plan = session.plan(blends, &KEYS)?;
+            let kept = match plan.keep {
+                Keep::Inputs => ", activations made again",
+                Keep::Everything | Keep::Nothing => "",
+            };
+            format!("{blends} evaluations, {} at a time{kept}", plan.batch)
+        } else {
+            format!("{blends} evaluations")
+        };
+        Ok((seconds, shape))
+    }
+
+    /// What so many evaluations cost, when nothing is made again.
+    fn cost(&self, blends: usize, gradient: bool) -> Result<Tally, ExplainError> {
+        let (ids, image) = (&self.prompt.ids, self.config.image_token_id);
+        let before = ids.iter().take_while(|&&id| id != image).count();
+        let lengths = Lengths {
+            before,
+            behind: ids.len() - before - self.config.image_tokens(),
+            answer: ANSWER,
+        };
+        let keep = if gradient {
+            Keep::Everything
+        } else {
+            Keep::Nothing
+        };
+        let estimator = Estimator::new(self.config, lengths)?;
+        Ok(estimator.batch(blends, &KEYS, keep).total())
+    }
+}
+
+/// Half of it a path of deletion, half one of insertion, with noise.
+fn path(blends: usize) -> Vec<Blend> {
+    let steps = blends.div_ceil(2);
+    (0..blends)
+        .map(|n| Blend {
+            sampling: Sampling::One(0),
+            direction: if n < steps {
+                Direction::Keep
+            } else {
+                Direction::Reveal
+            },
+            alpha: (n % steps + 1) as f64 / steps as f64,
+            noise: Some(Noise {
+                deviation: 0.2,
+                seed: 0,
+                stream: n as u64,
+            }),
+        })
+        .collect()
+}

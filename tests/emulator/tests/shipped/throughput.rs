@@ -1,0 +1,87 @@
+//! What `selftest` prints and writes of speed. Times on the emulator mean nothing: that everything is there does.
+
+use foveate::selftest::throughput::FAMILIES;
+use serde_json::Value;
+
+use super::program::{Run, succeeded};
+
+fn measured(settings: &[(&str, &str)]) -> (String, Value) {
+    let run = Run::new();
+    let arguments = [
+        "selftest",
+        "--extent",
+        "small",
+        "--only",
+        "throughput",
+        "--out",
+        "record.json",
+    ];
+    let printed = succeeded(&run.foveate(&arguments, settings));
+    let record = std::fs::read_to_string(run.path("record.json")).unwrap();
+    (printed, serde_json::from_str(&record).unwrap())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|v| v > 0.0 && v.is_finite())
+}
+
+#[test]
+fn emulated_throughput_of_every_family_and_of_the_whole_path() {
+    let (printed, record) = measured(&[]);
+    // The sums of the products on registers, in both storage types.
+    assert!(printed.contains("all 2 checks passed in"), "{printed}");
+    let throughput = &record["throughput"];
+    for rates in array(&throughput["rates"]) {
+        assert!(positive(&rates["copies"]), "{rates}");
+        let best = array(&rates["products"])
+            .iter()
+            .filter_map(|source| source["rate"].as_f64())
+            .fold(0.0, f64::max);
+        assert!(positive(&rates["matrix"]), "{rates}");
+        assert_eq!(rates["matrix"].as_f64(), Some(best), "{rates}");
+    }
+    let storages: Vec<_> = array(&throughput["rates"])
+        .iter()
+        .map(|r| r["storage"].as_str().unwrap())
+        .collect();
+    assert_eq!(storages, ["f16", "bf16"]);
+
+    let [model] = array(&throughput["models"]) else {
+        panic!("one model: {throughput}")
+    };
+    let (operations, whole) = (array(&model["operations"]), array(&model["whole"]));
+    for family in FAMILIES {
+        assert!(operations.iter().any(|l| l["family"] == family), "{family}");
+    }
+    for line in operations.iter().chain(whole) {
+        assert!(positive(&line["seconds"]), "{line}");
+        let (name, shape) = (line["name"].as_str(), line["shape"].as_str());
+        let at = printed
+            .lines()
+            .any(|l| l.contains(name.unwrap()) && l.contains(shape.unwrap()));
+        assert!(at, "the table has {line}");
+        if line["limit"] != "latency" {
+            assert!(positive(&line["share"]), "{line}");
+            assert!(positive(&line["rate"]), "{line}");
+        }
+        let judged = line["reached"].is_boolean();
+        assert_eq!(judged, !line["goal"].is_null(), "{line}");
+    }
+    let names: Vec<_> = whole.iter().map(|l| l["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "attribution, cold",
+            "attribution, warm",
+            "forward",
+            "with gradient"
+        ]
+    );
+    for line in whole {
+        assert!(positive(&line["evaluations_per_second"]), "{line}");
+    }
+}
