@@ -2,8 +2,8 @@
 """Looks at the machine code of the kernels: check_kernels.py CUOBJDUMP FATBIN...
 
 For sm_80 and sm_90a every kernel must be there without local memory (no spills, no stack), the matrix products must hold exactly
-the tensor-core instructions that their tiles ask for, those on registers exactly one step's, and products and attention must load 16 bytes at a time. Prints registers and
-shared memory of every kernel.
+the tensor-core instructions that their tiles ask for, those on registers exactly one step's, and products and attention must load
+16 bytes at a time. Prints registers and shared memory of every kernel.
 """
 
 import re

@@ -2,10 +2,11 @@
 //
 //   products_<dtype>: sums[w] = steps * (a b^T) for every warp w of the grid
 //
-// a, b [32, 16] T, row-major, 4-byte aligned; sums [4 * gridDim.x, 32, 32] f32, row-major, 8-byte aligned, overwritten. A warp holds
-// both operands and its sums in registers and issues 8 independent mma_16816 per step: 2 * 32 * 32 * 16 operations. Operands of whole
-// numbers have exact sums as long as every |steps * a b^T| stays below 2^22, so that what is written can be compared to the bit.
-// Launch: any grid of 128 threads. Eight blocks fit a multiprocessor: 32 warps with 8 sums each are more than the latency asks for.
+// a, b [32, 16] T, row-major, 4-byte aligned; sums [4 * gridDim.x, 32, 32] f32, row-major, 8-byte aligned, overwritten. A warp
+// holds both operands and its sums in registers and issues 8 independent mma_16816 per step: 2 * 32 * 32 * 16 operations.
+// Operands of whole numbers have exact sums as long as every |steps * a b^T| stays below 2^22: what is written can be compared to
+// the bit. Launch: any grid of 128 threads. Eight blocks fit a multiprocessor: 32 warps with 8 sums each are more than the latency
+// asks for.
 #include "common.cuh"
 
 struct RatesArguments {

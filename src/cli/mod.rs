@@ -33,7 +33,7 @@ enum Command {
     Explain(Box<explain::Options>),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
-    /// Prove that a GPU computes what the processor computes
+    /// Prove that a GPU computes what the processor computes, and measure how fast
     Selftest(selftest::Options),
     /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing; or what an explanation costs
     Inspect(Box<inspect::Options>),

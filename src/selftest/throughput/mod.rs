@@ -81,8 +81,8 @@ pub struct Measured {
     pub whole: Vec<Line>,
 }
 
-/// Measures every workload of a model's shapes on a device, then the whole model with random weights. `open` opens the device: twice,
-/// since one keeps its memory for reuse until it is dropped.
+/// Measures every workload of a model's shapes on a device, then the whole model with random weights. `open` opens the device:
+/// twice, since one keeps its memory for reuse until it is dropped.
 ///
 /// # Errors
 /// What the device and the model report, but for memory that does not suffice: that is a line.

@@ -62,6 +62,14 @@ fn gain(tensor: &Tensor) -> Tensor {
     Tensor::from_f32(&tensor.name, &tensor.shape, &near_one)
 }
 
+/// The config of [`random_checkpoint`].
+///
+/// # Errors
+/// None in a program that was built whole.
+pub(super) fn random_config(shapes: &Shapes) -> Result<LlavaConfig, CheckpointError> {
+    config(shapes, &demo_checkpoint()?)
+}
+
 /// The config of a LLaVA of these shapes. Of its encoder all layers but the last are used.
 fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<LlavaConfig, CheckpointError> {
     let (encoder, decoder) = (&shapes.encoder, &shapes.decoder);

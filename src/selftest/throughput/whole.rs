@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::goals::ATTRIBUTION;
 use super::line::{Goal, Line, Repetitions};
-use super::model::random_checkpoint;
+use super::model::{random_checkpoint, random_config};
 use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
@@ -40,34 +40,28 @@ pub(super) fn lines<D: Timed>(
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>, ExplainError> {
-    let checkpoint = random_checkpoint(shapes, pool).map_err(LvlmError::from)?;
-    let config = checkpoint.config.clone();
-    let estimator = Estimator::new(
-        &config,
-        Lengths {
-            before: 0,
-            behind: 1,
-            answer: ANSWER,
-        },
-    )?;
-    let (needed, room) = (estimator.weights().total(), device.memory_budget());
-    let model = if needed > room {
-        Err(format!(
-            "expected room for {needed} bytes of weights, found {room}"
-        ))
-    } else {
-        match Llava::load(checkpoint, device).map_err(ExplainError::from) {
-            Ok(model) => Ok(model),
-            Err(error) => Err(shortage(error)?),
-        }
+    let config = random_config(shapes).map_err(LvlmError::from)?;
+    let lengths = Lengths {
+        before: 0,
+        behind: 1,
+        answer: ANSWER,
     };
-    let model = match model {
+    let needed = Estimator::new(&config, lengths)?.weights().total();
+    let room = device.memory_budget();
+    let nothing = |missing| {
+        let what = (FAMILY, "all".to_string(), shapes.whole.to_string());
+        let kind = (Limit::Latency, Tally::default(), None);
+        Ok(vec![Line::missing(what, kind, missing)])
+    };
+    if needed > room {
+        return nothing(format!(
+            "GPU memory: expected room for {needed} bytes of weights, found {room}"
+        ));
+    }
+    let checkpoint = random_checkpoint(shapes, pool).map_err(LvlmError::from)?;
+    let model = match Llava::load(checkpoint, device).map_err(ExplainError::from) {
         Ok(model) => model,
-        Err(missing) => {
-            let what = (FAMILY, "all".to_string(), shapes.name.to_string());
-            let nothing = (Limit::Products, Tally::default(), None);
-            return Ok(vec![Line::missing(what, nothing, missing)]);
-        }
+        Err(error) => return nothing(shortage(error)?),
     };
     let whole = Whole {
         prompt: model.prompt(QUESTION)?,
@@ -289,4 +283,45 @@ fn path(blends: usize) -> Vec<Blend> {
             }),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::device::cpu::Cpu;
+    use crate::selftest::throughput::Found;
+
+    #[test]
+    fn a_model_that_does_not_fit_is_one_line() {
+        let (cpu, pool) = (Cpu::<f32>::new(1).unwrap(), Pool::new(1, 1, 1.0, 0));
+        assert!(cpu.memory_budget() < 14_000_000_000);
+        let rates = Rates::new(1.0, vec![("made up", 1.0)]);
+        let found = lines(cpu, &LLAVA_1_5_7B, &pool, &rates, Extent::Large).unwrap();
+        match &found[..] {
+            [
+                Line {
+                    found: Found::Missing { missing },
+                    ..
+                },
+            ] => assert!(missing.contains("bytes of weights"), "{missing}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_a_want_of_memory_is_no_failure() {
+        let memory = LvlmError::Memory {
+            needed: 2,
+            budget: 1,
+        };
+        assert!(shortage(memory.into()).is_ok());
+        let full = DeviceError::OutOfMemory { bytes: 2, held: 1 };
+        assert!(shortage(LvlmError::from(full).into()).is_ok());
+        let other = DeviceError::Unavailable {
+            device: "cuda:0".into(),
+            reason: "gone".into(),
+        };
+        assert!(shortage(LvlmError::from(other).into()).is_err());
+    }
 }

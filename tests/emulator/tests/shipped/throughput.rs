@@ -85,3 +85,23 @@ fn emulated_throughput_of_every_family_and_of_the_whole_path() {
         assert!(positive(&line["evaluations_per_second"]), "{line}");
     }
 }
+
+/// Twice in a row: the driver is asked again once unused memory has been given back.
+#[test]
+fn emulated_throughput_without_memory_for_one_operation() {
+    let fails = "cuMemAllocAsync:40:2,cuMemAllocAsync:41:2";
+    let (printed, record) = measured(&[("FAIL", fails)]);
+    let operations = array(&record["throughput"]["models"][0]["operations"]);
+    let missing = |line: &&Value| !line["missing"].is_null();
+    let found: Vec<_> = operations.iter().filter(missing).collect();
+    let [line] = found[..] else {
+        panic!("one line: {found:?}")
+    };
+    let reason = line["missing"].as_str().unwrap();
+    assert!(reason.starts_with("GPU memory: "), "{line}");
+    assert!(line["seconds"].is_null(), "{line}");
+    assert!(
+        printed.contains(&format!("not measured: {reason}")),
+        "{printed}"
+    );
+}
