@@ -9,11 +9,12 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::error::CliError;
-use super::options::DeviceName;
+use super::options::{DeviceName, GemmName};
 use super::output::write_file;
 use super::print;
-use crate::device::cuda::{self, Cuda, Storage};
-use crate::selftest::{CASES, Check, Extent, FAMILIES, Part, family, recorded};
+use crate::device::DeviceError;
+use crate::device::cuda::{self, Cuda, Gemm, Storage};
+use crate::selftest::{CASES, CUBLASLT, Check, Extent, FAMILIES, Part, family, recorded};
 
 /// How much is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +39,9 @@ pub(super) struct Options {
     /// Check these families of operations only, such as gemm,attention, or the recorded cases by name; throughput: how fast it is
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// How the recorded cases and whole models make matrix products
+    #[arg(long, value_enum, default_value = "auto")]
+    gemm: GemmName,
     /// Seed of the inputs
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -55,6 +59,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let names = || {
         FAMILIES
             .into_iter()
+            .chain([CUBLASLT])
             .chain(cases.clone())
             .chain([THROUGHPUT])
     };
@@ -68,7 +73,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
             expected: names().collect::<Vec<_>>().join(", "),
         });
     }
-    let device = |storage| Cuda::new(ordinal, storage);
+    let device = |storage, gemm| Cuda::new(ordinal, storage)?.with_gemm(gemm);
+    let gemm = Gemm::from(options.gemm);
     let extent = match options.extent {
         ExtentName::Small => Extent::Small,
         ExtentName::Large => Extent::Large,
@@ -81,17 +87,37 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         .filter(|name| wanted(name))
         .flat_map(|n| [(n, Storage::Bf16), (n, Storage::F16)])
     {
-        let checks = family(name, &device(storage)?, storage, extent, options.seed)?;
+        let device = device(storage, Gemm::Native)?;
+        let checks = family(name, &device, storage, extent, options.seed)?;
         groups.push((format!("{name} in {storage}"), checks));
         report(&groups)?;
     }
+    for storage in [Storage::Bf16, Storage::F16] {
+        if !wanted(CUBLASLT) {
+            continue;
+        }
+        match library(&device, storage)? {
+            Ok(device) => {
+                let checks = family(CUBLASLT, &device, storage, extent, options.seed)?;
+                groups.push((format!("gemm through cuBLASLt in {storage}"), checks));
+                report(&groups)?;
+            }
+            Err(reason) if options.only.is_empty() => {
+                print(&format!(
+                    "gemm through cuBLASLt in {storage} is left out: {reason}"
+                ))?;
+            }
+            Err(reason) => return Err(reason.into()),
+        }
+    }
     for case in CASES.iter().filter(|case| wanted(case.name)) {
+        let device = |storage| device(storage, gemm);
         groups.push((format!("recorded {}", case.name), whole(case, &device)?));
         report(&groups)?;
     }
     let mut speed = Value::Null;
     if wanted(THROUGHPUT) {
-        let (checks, record) = throughput::run(&device, extent)?;
+        let (checks, record) = throughput::run(&device, gemm, extent)?;
         groups.push((THROUGHPUT.into(), checks));
         report(&groups)?;
         speed = record;
@@ -116,6 +142,20 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         return Err(CliError::Selftest { failed, total });
     }
     Ok(())
+}
+
+/// The GPU with products through cuBLASLt, or why the library cannot be used.
+///
+/// # Errors
+/// What else the driver reports.
+fn library(
+    device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
+    storage: Storage,
+) -> crate::device::Result<std::result::Result<Cuda, DeviceError>> {
+    match device(storage, Gemm::Cublaslt) {
+        Err(reason @ DeviceError::Unavailable { .. }) => Ok(Err(reason)),
+        other => other.map(Ok),
+    }
 }
 
 /// A recorded case with graphs and without, whole and cut, whose masks and gradients must be the same bits.

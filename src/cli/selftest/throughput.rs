@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::library;
 use crate::cli::error::CliError;
 use crate::cli::print;
 use crate::cli::units::{bytes, scaled, time};
-use crate::device::cuda::{Cuda, Storage};
+use crate::device::cuda::{Cuda, Gemm, Storage};
 use crate::selftest::throughput::{Found, Goal, Limit, Line, Rates, measure, models, rates};
 use crate::selftest::{Check, Extent};
 
@@ -17,13 +18,16 @@ const STORAGE: Storage = Storage::Bf16;
 /// # Errors
 /// What the GPU reports.
 pub(super) fn run(
-    device: &impl Fn(Storage) -> crate::device::Result<Cuda>,
+    device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
+    gemm: Gemm,
     extent: Extent,
 ) -> Result<(Vec<Check>, Value), CliError> {
+    let has_library = library(device, STORAGE)?.is_ok();
     let (mut checks, mut measured) = (Vec::new(), Vec::new());
     // The other storage type first: what is left is the one that everything is compared with.
     for storage in [Storage::F16, STORAGE] {
-        let (rates, checked) = rates(&device(storage)?, extent)?;
+        let library = library(device, storage)?.ok();
+        let (rates, checked) = rates(&device(storage, Gemm::Native)?, library.as_ref(), extent)?;
         print(&card(&rates, storage))?;
         checks.extend(checked);
         measured.push((storage, rates));
@@ -31,15 +35,22 @@ pub(super) fn run(
     let mut records = Vec::new();
     if let Some((storage, rates)) = measured.last() {
         for shapes in models(extent) {
-            let measured = measure(|| device(*storage), shapes, rates, extent)?;
-            let title = |name| format!("{name}, batch {}, {storage}", shapes.batch);
+            let native = || device(*storage, Gemm::Native);
+            let chosen = (has_library && gemm != Gemm::Native).then_some(|| device(*storage, gemm));
+            let measured = measure(native, chosen, shapes, rates, extent)?;
+            let title = |name: &str| format!("{name}, batch {}, {storage}", shapes.batch);
             print(&table(&title(shapes.name), &measured.operations))?;
+            if !measured.chosen.is_empty() {
+                let title = title(&format!("{}, products the chosen way", shapes.name));
+                print(&table(&title, &measured.chosen))?;
+            }
             print(&table(&title(shapes.whole), &measured.whole))?;
             records.push(json!({
                 "shapes": shapes.name,
                 "storage": storage.name(),
                 "batch": shapes.batch,
                 "operations": measured.operations,
+                "chosen": measured.chosen,
                 "model": shapes.whole,
                 "whole": measured.whole,
             }));

@@ -26,6 +26,7 @@ use super::Extent;
 use crate::device::Result;
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
+use goals::{CHOSEN_PRODUCTS, OWN_PRODUCTS};
 pub use line::{Found, Goal, Line};
 pub use model::{pool, random_checkpoint};
 pub use pool::Pool;
@@ -75,49 +76,72 @@ pub fn models(extent: Extent) -> Vec<&'static Shapes> {
 /// What was measured at a model's shapes.
 #[derive(Debug, Serialize)]
 pub struct Measured {
-    /// Every workload.
+    /// Every workload, products by the device's own kernels.
     pub operations: Vec<Line>,
-    /// The whole model with random weights.
+    /// Products the way that is chosen for each, where there is a choice.
+    pub chosen: Vec<Line>,
+    /// The whole model with random weights, products the chosen way.
     pub whole: Vec<Line>,
 }
 
-/// Measures every workload of a model's shapes on a device, then the whole model with random weights. `open` opens the device:
-/// twice, since one keeps its memory for reuse until it is dropped.
+/// Measures every workload of a model's shapes on the device that `native` opens, products and the whole model with random weights on
+/// the one that `chosen` opens, where products have several ways. A device keeps its memory for reuse until it is dropped, so that
+/// each part opens its own.
 ///
 /// # Errors
 /// What the device and the model report, but for memory that does not suffice: that is a line.
-pub fn measure<D: Timed>(
-    open: impl Fn() -> Result<D>,
+pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
+    native: N,
+    chosen: Option<C>,
     shapes: &'static Shapes,
     rates: &Rates,
     extent: Extent,
 ) -> std::result::Result<Measured, ExplainError> {
     let pool = pool(shapes, 0).map_err(LvlmError::from)?;
-    let operations = operations(&open, &pool, shapes, rates, extent).map_err(LvlmError::from)?;
-    let device = open().map_err(LvlmError::from)?;
+    let open = || chosen.as_ref().map_or_else(&native, |chosen| chosen());
+    let lines = |device, families: &[&str], goal| {
+        operations(device, families, &pool, (shapes, goal), rates, extent)
+    };
+    let own = native().and_then(|device| lines(device, &FAMILIES, OWN_PRODUCTS));
+    let others = match &chosen {
+        Some(chosen) => chosen().and_then(|device| lines(device, &["gemm"], CHOSEN_PRODUCTS)),
+        None => Ok(Vec::new()),
+    };
     Ok(Measured {
-        operations,
-        whole: whole::lines(device, shapes, &pool, rates, extent)?,
+        operations: own.map_err(LvlmError::from)?,
+        chosen: others.map_err(LvlmError::from)?,
+        whole: whole::lines(
+            open().map_err(LvlmError::from)?,
+            shapes,
+            &pool,
+            rates,
+            extent,
+        )?,
     })
 }
 
-/// Every workload of a model's shapes.
+/// Every workload of some families at a model's shapes; `goal` is that of products.
 fn operations<D: Timed>(
-    open: impl Fn() -> Result<D>,
+    device: D,
+    families: &[&str],
     pool: &Pool,
-    shapes: &'static Shapes,
+    (shapes, goal): (&'static Shapes, f64),
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>> {
-    let device = open()?;
     let on = Operands {
         device: &device,
         pool,
     };
-    FAMILIES
+    families
         .iter()
         .flat_map(|family| workloads(family, on, shapes))
-        .map(|workload| Line::of(&workload, rates, extent))
+        .map(|mut workload| {
+            if workload.family == "gemm" {
+                workload.goal = workload.goal.map(|_| goal);
+            }
+            Line::of(&workload, rates, extent)
+        })
         .collect()
 }
 
@@ -132,7 +156,9 @@ mod tests {
     #[test]
     fn every_family_and_the_whole_path_have_lines() {
         let rates = Rates::new(1e9, vec![("made up", 1e9)]);
-        let measured = measure(|| Cpu::<f32>::new(2), &TINY, &rates, Extent::Small).unwrap();
+        let cpu = || Cpu::<f32>::new(2);
+        let measured = measure(cpu, Some(cpu), &TINY, &rates, Extent::Small).unwrap();
+        assert!(measured.chosen.iter().all(|l| l.family == "gemm") && !measured.chosen.is_empty());
         for family in FAMILIES {
             let of = |l: &Line| l.family == family;
             assert!(measured.operations.iter().any(of), "{family}");

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::line::Repetitions;
 use super::workload::{Prepared, values};
+use crate::checkpoint::Tensor;
 use crate::device::cuda::{Copies, Cuda, Products};
 use crate::device::{Device, Result};
 use crate::selftest::{Check, Extent};
@@ -42,17 +43,33 @@ impl Rates {
     }
 }
 
-/// Measures a card, and checks that its products are right.
+/// Measures a card, and checks that its products are right. `library`: the same card with products through cuBLASLt.
 ///
 /// # Errors
 /// What the device reports.
-pub fn rates(device: &Cuda, extent: Extent) -> Result<(Rates, Vec<Check>)> {
+pub fn rates(device: &Cuda, library: Option<&Cuda>, extent: Extent) -> Result<(Rates, Vec<Check>)> {
     let repetitions = Repetitions::of(extent);
     let copies = copies(device, extent, repetitions)?;
     let (registers, check) = registers(device, extent, repetitions)?;
-    // A further source is one more pair here.
-    let sources = vec![("mma.sync on registers", registers)];
+    let mut sources = vec![("mma.sync on registers", registers)];
+    if let Some(library) = library {
+        sources.push(("cublaslt", square(library, extent, repetitions)?));
+    }
     Ok((Rates::new(copies, sources), vec![check]))
+}
+
+/// The rate of one large square product.
+fn square(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64> {
+    let side = match extent {
+        Extent::Small => 64,
+        Extent::Large => 8192,
+    };
+    let numbers = values(side * side);
+    let x = device.upload(side, side, &numbers)?;
+    let weight = device.weight(&Tensor::from_f32("weight", &[side, side], &numbers))?;
+    let mut prepared = Prepared::repeating(device, || device.linear(&x, &weight, None, None));
+    let seconds = repetitions.seconds(|count| prepared.time(count))?;
+    Ok(2.0 * (side as f64).powi(3) / seconds)
 }
 
 fn copies(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64> {

@@ -142,6 +142,23 @@ fn emulated_choices_are_kept_between_runs() {
 }
 
 #[test]
+fn emulated_selftest_through_cublaslt() {
+    let run = Run::new();
+    let library = library();
+    let settings = [
+        ("MULTIPROCESSORS", "1"),
+        ("CUBLASLT", library.to_str().unwrap()),
+    ];
+    let small = ["selftest", "--extent", "small", "--only", "cublaslt"];
+    let printed = succeeded(&run.foveate(&small, &settings));
+    assert!(printed.contains("checks passed in"), "{printed}");
+    // Whole, cut, with graphs and without: the same bits.
+    let whole = ["selftest", "--only", "llava-cat", "--gemm", "cublaslt"];
+    let printed = succeeded(&run.foveate(&whole, &settings));
+    assert!(printed.contains("checks passed in"), "{printed}");
+}
+
+#[test]
 fn emulated_cublaslt_that_fails_or_is_not_there() {
     let run = Run::new();
     let said = failed(
