@@ -173,6 +173,7 @@ fn every_file_is_written_and_says_the_same() {
         "family",
         "device",
         "dtype",
+        "device_choices",
         "image",
         "question",
         "prompt",
