@@ -1,8 +1,9 @@
 // Blends of two pictures through masks, made as patches, and the gradient back to the masks.
 //
-// The view has `across` patches a row; a patch is a row of 3 * patch * patch columns ordered channel, row, column. Pixel (i, j) of the
-// view sees U = the bilinear sample of a mask through rows[i] and columns[j], 1 in the padding; with w = alpha * U a blend is
-// x w + b (1 - w) where it keeps, b w + x (1 - w) where it reveals, plus noise.
+// Pictures have one or several views of height x width pixels. A view has `across` patches a row, `patch_count` in all; a patch is a
+// row of 3 * patch * patch columns ordered channel, row, column. Pixel (i, j) of view v sees U = the bilinear sample of a mask through
+// rows[v][i] and columns[v][j], 1 in the padding; with w = alpha * U a blend is x w + b (1 - w) where it keeps, b w + x (1 - w) where it
+// reveals, plus noise.
 #include "common.cuh"
 
 struct Tap {
@@ -19,19 +20,19 @@ struct Blend {
 };
 
 struct BlendArguments {
-  const float* picture;     // [patches, 3 * patch * patch]
+  const float* picture;     // [views, patch_count, 3 * patch * patch]
   const float* baseline;    // likewise
   const float* difference;  // picture - baseline
-  const Tap* rows;          // [view height]
-  const Tap* columns;       // [view width]
+  const Tap* rows;          // [views, height]
+  const Tap* columns;       // [views, width]
   const float* masks;       // [.., size, size]
   const Blend* blends;      // [count]
-  void* patches;            // [count * patches, 3 * patch * patch] T: the blends, =, or their gradient
-  float* parts;             // [count, slots, size, 2, size] f32, =; slots is 2 where a blend has a second mask, else 1
+  void* patches;            // [count * views * patch_count, 3 * patch * patch] T: the blends, =, or their gradient
+  float* parts;             // [count, views, slots, size, 2, size] f32, =; slots is 2 where a blend has a second mask, else 1
   float* gradients;         // [.., size, size] f32, +=
-  const int* bands;         // [size + 1]: the view's rows with low = i are bands[i] .. bands[i + 1], padding left out
-  const int* spans;         // [size, 2]: the view's columns that mask column j touches are spans[j][0] .. spans[j][1]
-  int patch, across, patch_count, width, size, count, slots;
+  const int* bands;         // [views, size + 1]: a view's rows with low = i are bands[i] .. bands[i + 1], padding left out
+  const int* spans;         // [views, size, 2]: a view's columns that mask column j touches are spans[j][0] .. spans[j][1]
+  int patch, across, patch_count, views, height, width, size, count, slots;
   int each;                 // blend: how many blends one thread makes
 };
 
@@ -67,13 +68,14 @@ __device__ __forceinline__ void normal_pair(unsigned a, unsigned b, float& first
 }
 
 // Every blend of `patches`. A thread makes 4 neighbouring elements of one patch, which share a random counter, for a.each blends from
-// blockIdx.y * a.each on. Launch: x blocks of 128 threads over patches * ceil(columns / 4), y over the blends.
+// blockIdx.y * a.each on. Launch: x blocks of 128 threads over views * patch_count * ceil(columns / 4), y over the blends.
 template <typename T>
 __device__ void blend(const BlendArguments& a) {
   const int area = a.patch * a.patch, length = 3 * area, groups = (length + 3) / 4;
   const int thread = blockIdx.x * blockDim.x + threadIdx.x;
-  const int p = thread / groups, group = thread % groups;
-  if (p >= a.patch_count) return;
+  const int p = thread / groups, group = thread % groups, patches = a.views * a.patch_count;
+  if (p >= patches) return;
+  const int view = p / a.patch_count, place = p - view * a.patch_count;  // among the patches of its view
   const int count = min(4, length - group * 4);
   float x[4], b[4];
   Tap rows[4], columns[4];
@@ -81,8 +83,8 @@ __device__ void blend(const BlendArguments& a) {
     const int element = group * 4 + e, pixel = element % area;
     x[e] = a.picture[(size_t)p * length + element];
     b[e] = a.baseline[(size_t)p * length + element];
-    rows[e] = a.rows[p / a.across * a.patch + pixel / a.patch];
-    columns[e] = a.columns[p % a.across * a.patch + pixel % a.patch];
+    rows[e] = a.rows[view * a.height + place / a.across * a.patch + pixel / a.patch];
+    columns[e] = a.columns[view * a.width + place % a.across * a.patch + pixel % a.patch];
   }
   const int last = min((int)(blockIdx.y + 1) * a.each, a.count);
   for (int n = blockIdx.y * a.each; n < last; n++) {
@@ -105,7 +107,7 @@ __device__ void blend(const BlendArguments& a) {
       const float kept = blend.reveals ? b[e] : x[e], other = blend.reveals ? x[e] : b[e];
       out[e] = from_float<T>(kept * w + other * (1.0f - w) + blend.deviation * noise[e]);
     }
-    T* y = (T*)a.patches + ((size_t)n * a.patch_count + p) * length + group * 4;
+    T* y = (T*)a.patches + ((size_t)n * patches + p) * length + group * 4;
     if (length % 4 == 0) {
       uint2 bits;
       memcpy(&bits, out, 8);
@@ -116,32 +118,37 @@ __device__ void blend(const BlendArguments& a) {
   }
 }
 
-// What one band of the view's rows, those between mask rows i and i + 1, adds to both: parts[n, slot, i, 0 or 1, :]. A thread sums its
-// columns over the band's rows, then its mask columns over theirs, so the order of additions is fixed and each gradient is read once.
-// Launch: blocks of 128 threads, x = band, y = blend, dynamic shared memory of 2 * width floats.
+// What one band of a view's rows, those between mask rows i and i + 1, adds to both: parts[n, view, slot, i, 0 or 1, :]. A thread sums
+// its columns over the band's rows, then its mask columns over theirs, so the order of additions is fixed and each gradient is read
+// once. Launch: blocks of 128 threads, x = band, y = blend, z = view, dynamic shared memory of 2 * width floats.
 template <typename T>
 __device__ void blend_vjp(const BlendArguments& a) {
   DYNAMIC_SHARED(float, lines);
   float *low = lines, *high = lines + a.width;
-  const int band = blockIdx.x, n = blockIdx.y, area = a.patch * a.patch, length = 3 * area;
+  const int band = blockIdx.x, n = blockIdx.y, view = blockIdx.z, area = a.patch * a.patch, length = 3 * area;
   const Blend blend = a.blends[n];
-  const T* dy = (const T*)a.patches + (size_t)n * a.patch_count * length;
+  const size_t patches = (size_t)a.patch_count * length;  // elements of a view's
+  const T* dy = (const T*)a.patches + ((size_t)n * a.views + view) * patches;
+  const float* difference = a.difference + view * patches;
+  const Tap *rows = a.rows + view * a.height, *columns = a.columns + view * a.width;
+  const int first = a.bands[view * (a.size + 1) + band], last = a.bands[view * (a.size + 1) + band + 1];
+  const int* spans = a.spans + view * 2 * a.size;
   const float scale = blend.reveals ? -blend.alpha : blend.alpha;
   const int slots = blend.second >= 0 ? 2 : 1;
   for (int slot = 0; slot < slots; slot++) {
     // A product's gradient by one mask is weighted by the sample of the other.
     const float* other = a.masks + (size_t)(slot ? blend.first : blend.second) * a.size * a.size;
     for (int j = threadIdx.x; j < a.width; j += blockDim.x) {
-      const Tap column = a.columns[j];
+      const Tap column = columns[j];
       float sum_low = 0.0f, sum_high = 0.0f;
       if (column.low >= 0) {
-        for (int i = a.bands[band]; i < a.bands[band + 1]; i++) {
-          const Tap row = a.rows[i];
+        for (int i = first; i < last; i++) {
+          const Tap row = rows[i];
           const int p = i / a.patch * a.across + j / a.patch;
           const size_t at = (size_t)p * length + i % a.patch * a.patch + j % a.patch;
           float du = 0.0f;
 #pragma unroll
-          for (int c = 0; c < 3; c++) du += to_float(dy[at + c * area]) * a.difference[at + c * area];
+          for (int c = 0; c < 3; c++) du += to_float(dy[at + c * area]) * difference[at + c * area];
           if (slots == 2) du *= sample(other, a.size, row, column);
           sum_low += (1.0f - row.weight) * du;
           sum_high += row.weight * du;
@@ -151,11 +158,11 @@ __device__ void blend_vjp(const BlendArguments& a) {
       high[j] = sum_high;
     }
     __syncthreads();
-    float* part = a.parts + (((size_t)n * a.slots + slot) * a.size + band) * 2 * a.size;
+    float* part = a.parts + ((((size_t)n * a.views + view) * a.slots + slot) * a.size + band) * 2 * a.size;
     for (int cell = threadIdx.x; cell < a.size; cell += blockDim.x) {
       float sum_low = 0.0f, sum_high = 0.0f;
-      for (int j = a.spans[2 * cell]; j < a.spans[2 * cell + 1]; j++) {
-        const Tap column = a.columns[j];
+      for (int j = spans[2 * cell]; j < spans[2 * cell + 1]; j++) {
+        const Tap column = columns[j];
         const float weight = (column.low == cell ? 1.0f - column.weight : 0.0f) + (column.high == cell ? column.weight : 0.0f);
         sum_low += weight * low[j];
         sum_high += weight * high[j];
@@ -167,8 +174,8 @@ __device__ void blend_vjp(const BlendArguments& a) {
   }
 }
 
-// gradients[m] += what every blend adds to mask m, blend by blend in their order: a band's own row, and the row above it from the
-// band before. The last mask row has no row above. Launch: one thread per cell in blocks of 128, y = mask.
+// gradients[m] += what every blend adds to mask m, blend by blend in their order, each summed view by view: a band's own row, and the
+// row above it from the band before. The last mask row has no row above. Launch: one thread per cell in blocks of 128, y = mask.
 extern "C" __global__ void __launch_bounds__(128) blend_gather(BlendArguments a) {
   const int cell = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y, cells = a.size * a.size;
   if (cell >= cells) return;
@@ -177,12 +184,13 @@ extern "C" __global__ void __launch_bounds__(128) blend_gather(BlendArguments a)
   for (int n = 0; n < a.count; n++) {
     const Blend blend = a.blends[n];
     float one = 0.0f;
-    for (int slot = 0; slot < 2; slot++) {
-      if ((slot ? blend.second : blend.first) != m) continue;
-      const float* parts = a.parts + ((size_t)n * a.slots + slot) * 2 * cells;
-      one += parts[(size_t)i * 2 * a.size + j];
-      if (i > 0) one += parts[((size_t)i * 2 - 1) * a.size + j];
-    }
+    for (int view = 0; view < a.views; view++)
+      for (int slot = 0; slot < 2; slot++) {
+        if ((slot ? blend.second : blend.first) != m) continue;
+        const float* parts = a.parts + (((size_t)n * a.views + view) * a.slots + slot) * 2 * cells;
+        one += parts[(size_t)i * 2 * a.size + j];
+        if (i > 0) one += parts[((size_t)i * 2 - 1) * a.size + j];
+      }
     sum += one;
   }
   a.gradients[(size_t)m * cells + cell] = sum;

@@ -1,9 +1,8 @@
 //! What every device asks of its operands, stated once: sizes that fit, and indices inside their tables.
 
 use super::error::expect;
-use super::{AttentionShape, Blend, DeviceError, Masks, Result, Sampling, Visible};
+use super::{AttentionShape, Blend, DeviceError, Masks, Result, Sampling, ViewPair, Visible};
 use crate::checkpoint::Tensor;
-use crate::picture::View;
 
 /// Colours of a picture.
 pub(super) const CHANNELS: usize = 3;
@@ -49,33 +48,40 @@ pub(super) fn weight(tensor: &Tensor) -> Result<Size> {
     Ok((rows, tensor.shape.iter().skip(1).product()))
 }
 
-/// Two pictures of a view's size, and patches that tile it.
-pub(super) fn pictures(
-    picture: &[f32],
-    baseline: &[f32],
-    view: &View,
-    patch: usize,
-    mask_size: usize,
-) -> Result<()> {
-    let (height, width) = (view.height, view.width);
+/// Views of one size, which is returned as rows and columns of pixels; two pictures of that size for each, and patches that
+/// tile it.
+pub(super) fn pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<Size> {
+    let size = |pair: &ViewPair| (pair.view.height, pair.view.width);
+    let (height, width) = views.first().map_or((0, 0), size);
     let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
     let whole = tiled(height) && tiled(width);
     let expected =
-        || format!("3 x {height} x {width} values and patches of {patch} that tile them");
-    let found = || format!("{} and {} values", picture.len(), baseline.len());
+        || format!("views of 3 x {height} x {width} values and patches of {patch} that tile them");
     let length = height
         .checked_mul(width)
         .and_then(|pixels| pixels.checked_mul(CHANNELS));
-    let there = length == Some(picture.len()) && length == Some(baseline.len());
-    expect(whole && there, "pictures", expected, found)?;
+    expect(whole, "pictures", expected, || {
+        format!("{} views", views.len())
+    })?;
+    for pair in views {
+        let lengths = (Some(pair.picture.len()), Some(pair.baseline.len()));
+        let there = size(pair) == (height, width) && lengths == (length, length);
+        expect(there, "pictures", expected, || {
+            let (x, b) = (pair.picture.len(), pair.baseline.len());
+            format!("{:?} with {x} and {b} values", size(pair))
+        })?;
+    }
     let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
     let numbered = (1..=1 << 16).contains(&mask_size);
-    expect(numbered, "pictures", cells, || mask_size.to_string())
+    expect(numbered, "pictures", cells, || mask_size.to_string())?;
+    Ok((height, width))
 }
 
 /// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row, column.
-pub(super) fn patch_order(view: &View, patch: usize) -> impl Iterator<Item = usize> {
-    let (height, width) = (view.height, view.width);
+pub(super) fn patch_order(
+    (height, width): Size,
+    patch: usize,
+) -> impl Iterator<Item = usize> + Clone {
     let across = width / patch;
     let patches = height / patch * across;
     (0..patches).flat_map(move |p| {

@@ -15,11 +15,12 @@ mod real;
 mod shapes;
 
 use crate::checkpoint::Tensor;
-use crate::picture::View;
 
 pub use error::DeviceError;
 pub use real::Real;
-pub use shapes::{AttentionShape, Blend, Direction, Masks, Noise, RowMap, Sampling, Visible};
+pub use shapes::{
+    AttentionShape, Blend, Direction, Masks, Noise, RowMap, Sampling, ViewPair, Visible,
+};
 
 pub use crate::checkpoint::Activation;
 
@@ -34,7 +35,7 @@ pub trait Device: Send + Sync + 'static {
     type Matrix: Matrix;
     /// A frozen weight matrix `[out, in]`, in the checkpoint's own dtype.
     type Weight: Send + Sync;
-    /// Two pictures as patches, and how their view samples a mask.
+    /// Two pictures as patches of one or several views, and how each view samples a mask.
     type Pictures: Send + Sync;
     /// Masks and the blends that look through them, where `blend` and its vjp read them.
     type Batch: Send + Sync;
@@ -109,13 +110,11 @@ pub trait Device: Send + Sync + 'static {
 
     // blend
 
-    /// Prepares two pictures of one view for blending. `picture` and `baseline` are `3 x height x width`, channel by
-    /// channel, normalised; `patch` divides neither less nor more than the view's sides.
+    /// Prepares the views of two pictures for blending: at least one, all of one size, each with its own place in the
+    /// picture; `patch` divides their sides.
     fn pictures(
         &self,
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
+        views: &[ViewPair],
         patch: usize,
         mask_size: usize,
     ) -> Result<Self::Pictures>;
@@ -134,17 +133,19 @@ pub trait Device: Send + Sync + 'static {
         masks: Masks,
         blends: &[Blend],
     ) -> Result<()>;
-    /// The patch matrix of every blend: `[blends * patches, 3 * patch * patch]`, columns ordered channel, row, column.
+    /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows ordered blend, view, patch,
+    /// columns ordered channel, row, column.
     ///
     /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
-    /// `b * w + x * (1 - w)` (reveal), plus noise.
+    /// `b * w + x * (1 - w)` (reveal), plus noise, which differs from view to view.
     fn blend(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix>;
-    /// Gradients of `masks` masks, zero.
+    /// Gradients of `masks` masks, zero. They serve all pictures that were prepared for masks of the same size.
     fn gradients(&self, pictures: &Self::Pictures, masks: usize) -> Result<Self::Gradients>;
     /// Sets gradients to zero.
     fn clear(&self, gradients: &mut Self::Gradients) -> Result<()>;
-    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches. Each blend is summed on its
-    /// own and the sums are added in the order of the blends, so how a batch was cut does not show.
+    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches in all views. Each blend is
+    /// summed on its own, view by view, and the sums are added in the order of the blends, so how a batch was cut does not
+    /// show.
     fn blend_vjp(
         &self,
         pictures: &Self::Pictures,

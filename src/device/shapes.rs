@@ -1,4 +1,17 @@
-//! The plain data that describes an operation: shapes, paths, row maps.
+//! The plain data that describes an operation: shapes, views, paths, row maps.
+
+use crate::picture::View;
+
+/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel, normalised.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewPair<'a> {
+    /// The view's size, and where it lies in the picture.
+    pub view: View,
+    /// What the view sees of the picture.
+    pub picture: &'a [f32],
+    /// What it sees of the baseline.
+    pub baseline: &'a [f32],
+}
 
 /// What each query of an attention sees.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::load::Loader;
 use super::plan::{Plan, Sizes};
 use super::{LogProbabilities, Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
 use crate::checkpoint::{Checkpoint, Tokenizer};
-use crate::device::{Blend, Device, Direction, Masks, Matrix, Real, RowMap};
+use crate::device::{Blend, Device, Direction, Masks, Matrix, Real, RowMap, ViewPair};
 use crate::nn::{Keep, Mlp, MlpSaved, NnError, Queries, require_finite};
 use crate::picture::{Picture, Processor, View};
 
@@ -168,9 +168,14 @@ impl<D: Device> Lvlm for Llava<D> {
             self.processor.process(picture)?,
             self.processor.process(baseline)?,
         );
+        let pair = ViewPair {
+            view,
+            picture: &x,
+            baseline: &b,
+        };
         let pictures = self
             .device
-            .pictures(&x, &b, &view, clip.patch_size, options.mask_size)?;
+            .pictures(&[pair], clip.patch_size, options.mask_size)?;
         let image = self.checkpoint.config.image_token_id;
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);

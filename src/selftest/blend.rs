@@ -1,7 +1,7 @@
-//! Blends and the gradient back to masks: views with padding and crops, masks smaller and larger than the view, noise.
+//! Blends and the gradient back to masks: views with padding and crops, several views, masks smaller and larger than the view, noise.
 
 use super::numbers::{Bench, Check, Extent, FORWARD, VJP, distance};
-use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling};
+use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::picture::View;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
@@ -13,23 +13,76 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         offset_y,
         offset_x,
     };
+    let one_view = |view, patch, size| (vec![view], patch, size);
     let mut cases = vec![
-        (view(4, 6, 4, 6, 0, 0), 2, 3),
-        (view(15, 10, 15, 10, 0, 0), 5, 7),
+        one_view(view(4, 6, 4, 6, 0, 0), 2, 3),
+        one_view(view(15, 10, 15, 10, 0, 0), 5, 7),
         // A crop of a wider picture; a picture padded above and below; a mask of one cell, and of more cells than pixels.
-        (view(28, 28, 28, 50, 0, 11), 14, 5),
-        (view(28, 28, 15, 28, -6, 0), 14, 4),
-        (view(6, 6, 6, 6, 0, 0), 3, 1),
-        (view(8, 8, 8, 8, 0, 0), 4, 19),
+        one_view(view(28, 28, 28, 50, 0, 11), 14, 5),
+        one_view(view(28, 28, 15, 28, -6, 0), 14, 4),
+        one_view(view(6, 6, 6, 6, 0, 0), 3, 1),
+        one_view(view(8, 8, 8, 8, 0, 0), 4, 19),
+        // The whole picture and four tiles of it, padded above and below; three views of which the last sees padding alone.
+        (tiles(8, (12, 16), view), 4, 5),
+        (
+            vec![
+                view(6, 9, 11, 9, 3, 0),
+                view(6, 9, 2, 13, -2, 2),
+                view(6, 9, 6, 9, 20, 0),
+            ],
+            3,
+            4,
+        ),
     ];
     if bench.extent == Extent::Large {
-        cases.push((view(336, 336, 336, 336, 0, 0), 14, 32));
-        cases.push((view(384, 384, 200, 384, -92, 0), 16, 48));
+        cases.push(one_view(view(336, 336, 336, 336, 0, 0), 14, 32));
+        cases.push(one_view(view(384, 384, 200, 384, -92, 0), 16, 48));
+        cases.push((tiles(384, (512, 768), view), 16, 32));
     }
-    for (view, patch, size) in cases {
-        one(bench, &view, patch, size)?;
+    for (views, patch, size) in cases {
+        one(bench, &views, patch, size)?;
     }
+    two_encoders(bench, view)?;
     noise(bench)
+}
+
+/// A whole picture of `side` pixels, and its four tiles where it is resized to less than 2 x 2 of them.
+fn tiles(
+    side: usize,
+    (height, width): (usize, usize),
+    view: impl Fn(usize, usize, usize, usize, isize, isize) -> View,
+) -> Vec<View> {
+    let margin = (2 * side - height) as isize / 2;
+    let tile = |y, x| {
+        let (y, x) = ((y * side) as isize, (x * side) as isize);
+        view(side, side, height, width, y - margin, x)
+    };
+    let whole = view(side, side, side, side, 0, 0);
+    vec![whole, tile(0, 0), tile(0, 1), tile(1, 0), tile(1, 1)]
+}
+
+/// Random pixels of picture and baseline for every view.
+fn pixels<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    views: &[View],
+) -> Vec<(View, [Vec<f32>; 2])> {
+    let mut values = |view: &View| -> Vec<f32> {
+        let drawn = bench.values(3 * view.height * view.width);
+        drawn.iter().map(|&v| v as f32).collect()
+    };
+    views
+        .iter()
+        .map(|view| (*view, [values(view), values(view)]))
+        .collect()
+}
+
+fn pairs<'p>(pixels: &'p [(View, [Vec<f32>; 2])]) -> Vec<ViewPair<'p>> {
+    let pair = |(view, both): &'p (View, [Vec<f32>; 2])| ViewPair {
+        view: *view,
+        picture: &both[0],
+        baseline: &both[1],
+    };
+    pixels.iter().map(pair).collect()
 }
 
 /// Blends of three masks in both directions, one mask and products.
@@ -53,35 +106,34 @@ fn path<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<Blend> {
 
 fn one<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
-    view: &View,
+    views: &[View],
     patch: usize,
     size: usize,
 ) -> Result<()> {
-    let pixels = 3 * view.height * view.width;
-    let [picture, baseline] =
-        [(), ()].map(|()| -> Vec<f32> { bench.values(pixels).iter().map(|&v| v as f32).collect() });
+    let pixels = pixels(bench, views);
+    let pairs = pairs(&pixels);
     let masks: Vec<Vec<f64>> = (0..3).map(|_| bench.shares(size * size)).collect();
     let masks = Masks {
         size,
         values: &masks,
     };
     let blends = path(bench);
-    let name = format!(
-        "{} x {} pixels in patches of {patch}, mask of {size}",
-        view.height, view.width
-    );
+    let (height, width) = (views[0].height, views[0].width);
+    let count = match views.len() {
+        1 => String::new(),
+        count => format!("{count} x "),
+    };
+    let name = format!("{count}{height} x {width} pixels in patches of {patch}, mask of {size}");
     let device = bench.device;
-    let on = device.pictures(&picture, &baseline, view, patch, size)?;
-    let at = bench
-        .reference
-        .pictures(&picture, &baseline, view, patch, size)?;
+    let on = device.pictures(&pairs, patch, size)?;
+    let at = bench.reference.pictures(&pairs, patch, size)?;
     let batch = device.stage(&on, masks, &blends)?;
     let exact_batch = bench.reference.stage(&at, masks, &blends)?;
     let y = device.blend(&on, &batch)?;
     let exact = bench.reference.blend(&at, &exact_batch)?;
     bench.compare_rounded(format!("blend {name}"), &y, &exact, FORWARD)?;
 
-    let rows = view.height / patch * (view.width / patch) * blends.len();
+    let rows = height / patch * (width / patch) * views.len() * blends.len();
     let dy = bench.matrix(rows, 3 * patch * patch)?;
     let mut gradients = device.gradients(&on, 3)?;
     device.blend_vjp(&on, &batch, &dy.on, &mut gradients)?;
@@ -97,14 +149,14 @@ fn one<D: Device<Host = f32>>(
     let (found, reference) = (flat(&once), flat(&exact));
     // The plain computation adds every pixel's share to its cells one after the other, in f32: as many roundings as a cell has
     // shares, each of half a unit in the last place of the sum.
-    let shares = (3 * view.height * view.width * blends.len()).div_ceil(size * size);
-    let largest = reference.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let plain = (shares as f64).sqrt().max(4.0) * f64::from(f32::EPSILON) / 2.0 * largest;
-    bench.checks.push(Check {
-        name: format!("blend_vjp {name} {}", bench.storage),
-        found: distance(&found, &reference),
-        allowed: VJP * plain,
-    });
+    let shares = (3 * height * width * views.len() * blends.len()).div_ceil(size * size);
+    gradient_check(
+        bench,
+        format!("blend_vjp {name}"),
+        &found,
+        &reference,
+        shares,
+    );
 
     // The same in two batches, into the same gradients: the bits of one batch.
     device.clear(&mut gradients)?;
@@ -135,6 +187,70 @@ fn one<D: Device<Host = f32>>(
     bench.compare_rounded(format!("blend staged anew {name}"), &y, &exact, FORWARD)
 }
 
+/// Compares gradients by masks of which each cell sums `shares` products.
+fn gradient_check<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    name: String,
+    found: &[f64],
+    reference: &[f64],
+    shares: usize,
+) {
+    let largest = reference.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let plain = (shares as f64).sqrt().max(4.0) * f64::from(f32::EPSILON) / 2.0 * largest;
+    bench.checks.push(Check {
+        name: format!("{name} {}", bench.storage),
+        found: distance(found, reference),
+        allowed: VJP * plain,
+    });
+}
+
+/// Pictures of two encoders, each of its own size, add to the same gradients.
+fn two_encoders<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    view: impl Fn(usize, usize, usize, usize, isize, isize) -> View,
+) -> Result<()> {
+    let size = 5;
+    let masks: Vec<Vec<f64>> = (0..3).map(|_| bench.shares(size * size)).collect();
+    let masks = Masks {
+        size,
+        values: &masks,
+    };
+    let blends = path(bench);
+    let encoders = [
+        (vec![view(8, 8, 8, 8, 0, 0)], 4),
+        (vec![view(6, 9, 6, 18, 0, 0), view(6, 9, 6, 18, 0, 9)], 3),
+    ];
+    let mut gradients = None;
+    let mut exact = vec![vec![0.0; size * size]; 3];
+    let mut shares = 0;
+    for (views, patch) in encoders {
+        let pixels = pixels(bench, &views);
+        let pairs = pairs(&pixels);
+        let on = bench.device.pictures(&pairs, patch, size)?;
+        let at = bench.reference.pictures(&pairs, patch, size)?;
+        let values: usize = pairs.iter().map(|pair| pair.picture.len()).sum();
+        let columns = 3 * patch * patch;
+        let dy = bench.matrix(blends.len() * values / columns, columns)?;
+        let batch = bench.device.stage(&on, masks, &blends)?;
+        let gradients = match &mut gradients {
+            Some(gradients) => gradients,
+            none => none.insert(bench.device.gradients(&on, 3)?),
+        };
+        bench.device.blend_vjp(&on, &batch, &dy.on, gradients)?;
+        let batch = bench.reference.stage(&at, masks, &blends)?;
+        bench
+            .reference
+            .blend_vjp(&at, &batch, &dy.exact, &mut exact)?;
+        shares += (values * blends.len()).div_ceil(size * size);
+    }
+    if let Some(gradients) = gradients {
+        let found = bench.device.read_gradients(&gradients)?.concat();
+        let name = "blend_vjp of two encoders".to_string();
+        gradient_check(bench, name, &found, &exact.concat(), shares);
+    }
+    Ok(())
+}
+
 /// The noise must be the CPU's, number by number.
 fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     for patch in [3, 4] {
@@ -148,6 +264,11 @@ fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
             offset_x: 0,
         };
         let zero = vec![0.0; 3 * side * side];
+        let pair = ViewPair {
+            view,
+            picture: &zero,
+            baseline: &zero,
+        };
         let masks = [vec![1.0; 4]];
         let masks = Masks {
             size: 2,
@@ -163,10 +284,10 @@ fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
                 ..Blend::whole(0, Direction::Keep)
             })
             .to_vec();
-        let on = bench.device.pictures(&zero, &zero, &view, patch, 2)?;
+        let on = bench.device.pictures(&[pair; 3], patch, 2)?;
         let batch = bench.device.stage(&on, masks, &blends)?;
         let y = bench.device.blend(&on, &batch)?;
-        let at = bench.reference.pictures(&zero, &zero, &view, patch, 2)?;
+        let at = bench.reference.pictures(&[pair; 3], patch, 2)?;
         let batch = bench.reference.stage(&at, masks, &blends)?;
         let exact = bench.reference.blend(&at, &batch)?;
         bench.compare_rounded(

@@ -6,21 +6,23 @@ use super::CpuReal;
 use super::microkernel::Multiply;
 use crate::device::contract::{self, CHANNELS};
 use crate::device::error::expect;
-use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling};
+use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
+use crate::picture::Tap;
 use crate::picture::random::{key, normal_pair, philox4x32};
-use crate::picture::{Tap, View};
 
-/// Two pictures of one view in patch order, and how the view samples a mask.
+/// Two pictures of one or several views in patch order, and how each view samples a mask.
 #[derive(Debug)]
 pub struct CpuPictures<T> {
     patch: usize,
     /// Patches per row of patches.
     across: usize,
-    /// `[patches, 3 * patch * patch]`.
+    /// Patches per view.
+    each: usize,
+    /// `[views * patches, 3 * patch * patch]`.
     picture: Vec<T>,
     baseline: Vec<T>,
-    rows: Vec<Tap>,
-    columns: Vec<Tap>,
+    /// Per view, of its rows and its columns.
+    taps: Vec<(Vec<Tap>, Vec<Tap>)>,
     mask_size: usize,
 }
 
@@ -60,32 +62,32 @@ impl CpuBatch {
 impl<T: CpuReal> CpuPictures<T> {
     /// Rearranges both pictures into patches.
     pub(super) fn new(
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
+        views: &[ViewPair],
         patch: usize,
         mask_size: usize,
     ) -> Result<CpuPictures<T>> {
-        contract::pictures(picture, baseline, view, patch, mask_size)?;
-        let (rows, columns) = view.taps(mask_size);
-        let patches = |pixels: &[f32]| {
-            let values = contract::patch_order(view, patch).map(|at| pixels[at]);
+        let (height, width) = contract::pictures(views, patch, mask_size)?;
+        let order = contract::patch_order((height, width), patch);
+        let patches = |pixels: for<'a> fn(&ViewPair<'a>) -> &'a [f32]| {
+            let values = views
+                .iter()
+                .flat_map(|pair| order.clone().map(|at| pixels(pair)[at]));
             values.map(|v| T::of(f64::from(v))).collect()
         };
         Ok(CpuPictures {
             patch,
-            across: view.width / patch,
-            picture: patches(picture),
-            baseline: patches(baseline),
-            rows,
-            columns,
+            across: width / patch,
+            each: height / patch * (width / patch),
+            picture: patches(|pair| pair.picture),
+            baseline: patches(|pair| pair.baseline),
+            taps: views.iter().map(|pair| pair.view.taps(mask_size)).collect(),
             mask_size,
         })
     }
 
     /// Rows of the patch matrix per blend.
     pub(super) fn patches(&self) -> usize {
-        self.rows.len() / self.patch * self.across
+        self.taps.len() * self.each
     }
 
     /// Columns of the patch matrix.
@@ -118,14 +120,15 @@ impl<T: CpuReal> CpuPictures<T> {
         expect(fits, "blend_vjp", expected, found)
     }
 
-    /// The taps of pixel `pixel` of patch `p`.
+    /// The taps of pixel `pixel` of patch `p`, counted over all views.
     #[inline(always)]
     fn taps(&self, p: usize, pixel: usize) -> (&Tap, &Tap) {
+        let ((rows, columns), p) = (&self.taps[p / self.each], p % self.each);
         let (i, j) = (
             p / self.across * self.patch + pixel / self.patch,
             p % self.across * self.patch + pixel % self.patch,
         );
-        (&self.rows[i], &self.columns[j])
+        (&rows[i], &columns[j])
     }
 
     /// The mask at a pixel.
@@ -268,7 +271,8 @@ impl<T: CpuReal> CpuPictures<T> {
     }
 }
 
-/// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch, stream), keyed by the seed.
+/// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch, stream), keyed by the seed. Patches are
+/// counted over all views.
 fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
     let key = key(noise.seed);
     for (group, y) in y.chunks_mut(4).enumerate() {

@@ -22,10 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::contract;
 use super::error::expect;
 use super::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap,
+    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap, ViewPair,
 };
 use crate::checkpoint::{Dtype, Tensor};
-use crate::picture::View;
 
 pub use blend::{CpuBatch, CpuPictures};
 use gemm::Epilogue;
@@ -226,13 +225,11 @@ impl<T: CpuReal> Device for Cpu<T> {
 
     fn pictures(
         &self,
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
+        views: &[ViewPair],
         patch: usize,
         mask_size: usize,
     ) -> Result<CpuPictures<T>> {
-        CpuPictures::new(picture, baseline, view, patch, mask_size)
+        CpuPictures::new(views, patch, mask_size)
     }
 
     fn replay<W, R, E>(

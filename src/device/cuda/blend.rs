@@ -8,13 +8,15 @@ use super::staging::Staged;
 use super::{Cuda, same_shape};
 use crate::device::contract::{self, CHANNELS};
 use crate::device::error::expect;
-use crate::device::{Blend, Direction, Masks, Result, Sampling};
-use crate::picture::{Tap, View};
+use crate::device::{Blend, Direction, Masks, Result, Sampling, ViewPair};
+use crate::picture::Tap;
 
 /// The most pixels of a view's row: two lines of them fit in shared memory.
 const WIDEST: usize = 6144;
 /// The most cells of a mask's side.
 const MOST_CELLS: usize = 4096;
+/// The most views: they are a dimension of a grid.
+const MOST_VIEWS: usize = 65535;
 
 /// `BlendArguments` of the kernels.
 #[repr(C)]
@@ -35,6 +37,8 @@ struct Arguments {
     patch: i32,
     across: i32,
     patch_count: i32,
+    views: i32,
+    height: i32,
     width: i32,
     size: i32,
     count: i32,
@@ -45,7 +49,7 @@ struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// Two pictures as f32 patches, and how their view samples a mask.
+/// Two pictures as f32 patches of one or several views, and how each view samples a mask.
 pub struct CudaPictures {
     picture: Buffer,
     baseline: Buffer,
@@ -56,9 +60,24 @@ pub struct CudaPictures {
     spans: Buffer,
     patch: usize,
     across: usize,
+    /// Patches per view.
     patch_count: usize,
+    views: usize,
+    height: usize,
     width: usize,
     size: usize,
+}
+
+impl CudaPictures {
+    /// Rows of the patch matrix per blend.
+    fn rows(&self) -> usize {
+        self.views * self.patch_count
+    }
+
+    /// Columns of the patch matrix.
+    fn columns(&self) -> usize {
+        CHANNELS * self.patch * self.patch
+    }
 }
 
 /// Masks and blends at fixed places on the GPU.
@@ -156,35 +175,49 @@ impl Cuda {
     /// The contract is on `Device::pictures`.
     pub(super) fn prepare(
         &self,
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
+        views: &[ViewPair],
         patch: usize,
         size: usize,
     ) -> Result<CudaPictures> {
-        contract::pictures(picture, baseline, view, patch, size)?;
+        let (height, width) = contract::pictures(views, patch, size)?;
         expect(
-            view.width <= WIDEST && size <= MOST_CELLS,
+            width <= WIDEST && size <= MOST_CELLS && views.len() <= MOST_VIEWS,
             "pictures",
-            || format!("at most {WIDEST} columns and masks of at most {MOST_CELLS} cells a side"),
-            || format!("{} and {size}", view.width),
+            || {
+                format!(
+                    "at most {MOST_VIEWS} views of at most {WIDEST} columns and masks of at most {MOST_CELLS} cells a side"
+                )
+            },
+            || format!("{} of {width} and {size}", views.len()),
         )?;
-        let (rows, columns) = view.taps(size);
-        let across = view.width / patch;
-        let order: Vec<usize> = contract::patch_order(view, patch).collect();
-        let values = |f: &dyn Fn(usize) -> f32| words(order.iter().map(|&i| f(i).to_bits()));
+        let order: Vec<usize> = contract::patch_order((height, width), patch).collect();
+        let values = |f: fn(&ViewPair, usize) -> f32| {
+            let pixels = views
+                .iter()
+                .flat_map(|pair| order.iter().map(move |&i| f(pair, i).to_bits()));
+            self.table(&words(pixels))
+        };
+        let (rows, columns): (Vec<_>, Vec<_>) =
+            views.iter().map(|pair| pair.view.taps(size)).unzip();
+        // The tables of all views, one after the other.
+        let tables = |taps: &[Vec<Tap>], f: &dyn Fn(&[Tap]) -> Vec<u8>| {
+            let bytes: Vec<u8> = taps.iter().flat_map(|taps| f(taps)).collect();
+            self.table(&bytes)
+        };
         Ok(CudaPictures {
-            picture: self.table(&values(&|i| picture[i]))?,
-            baseline: self.table(&values(&|i| baseline[i]))?,
-            difference: self.table(&values(&|i| picture[i] - baseline[i]))?,
-            rows: self.table(&taps(&rows))?,
-            columns: self.table(&taps(&columns))?,
-            bands: self.table(&bands(&rows, size))?,
-            spans: self.table(&spans(&columns, size))?,
+            picture: values(|pair, i| pair.picture[i])?,
+            baseline: values(|pair, i| pair.baseline[i])?,
+            difference: values(|pair, i| pair.picture[i] - pair.baseline[i])?,
+            rows: tables(&rows, &taps)?,
+            columns: tables(&columns, &taps)?,
+            bands: tables(&rows, &|rows| bands(rows, size))?,
+            spans: tables(&columns, &|columns| spans(columns, size))?,
             patch,
-            across,
-            patch_count: view.height / patch * across,
-            width: view.width,
+            across: width / patch,
+            patch_count: order.len() / (CHANNELS * patch * patch),
+            views: views.len(),
+            height,
+            width,
             size,
         })
     }
@@ -249,6 +282,8 @@ impl Cuda {
             patch: self.number(pictures.patch)?,
             across: self.number(pictures.across)?,
             patch_count: self.number(pictures.patch_count)?,
+            views: self.number(pictures.views)?,
+            height: self.number(pictures.height)?,
             width: self.number(pictures.width)?,
             size: self.number(pictures.size)?,
             count: self.number(batch.count)?,
@@ -265,15 +300,15 @@ impl Cuda {
     ) -> Result<CudaMatrix> {
         /// Blends that one thread makes of what it has read of the pictures.
         const EACH: usize = 5;
-        let columns = CHANNELS * pictures.patch * pictures.patch;
-        let rows = batch.count * pictures.patch_count;
+        let columns = pictures.columns();
+        let rows = batch.count * pictures.rows();
         let y = self.gpu.matrix(rows, columns, Element::Stored)?;
         let arguments = Arguments {
             patches: y.address(),
             each: EACH as i32,
             ..self.arguments(pictures, batch)?
         };
-        let threads = pictures.patch_count * columns.div_ceil(4);
+        let threads = pictures.rows() * columns.div_ceil(4);
         let grid = (threads.div_ceil(128), batch.count.div_ceil(EACH), 1);
         // SAFETY: sizes come from the pictures and the batch themselves.
         unsafe { self.launch("blend", "blend", grid, 128, 0, &arguments) }?;
@@ -310,8 +345,8 @@ impl Cuda {
         dy: &CudaMatrix,
         gradients: &CudaGradients,
     ) -> Result<()> {
-        let columns = CHANNELS * pictures.patch * pictures.patch;
-        let rows = batch.count * pictures.patch_count;
+        let columns = pictures.columns();
+        let rows = batch.count * pictures.rows();
         same_shape("blend_vjp", (rows, columns), dy)?;
         let cells = pictures.size * pictures.size;
         expect(
@@ -320,14 +355,15 @@ impl Cuda {
             || format!("{} gradients of {cells} cells", batch.masks_count),
             || format!("{} of {}", gradients.masks, gradients.cells),
         )?;
-        let parts = self.gpu.buffer(batch.count * batch.slots * 2 * cells * 4)?;
+        let sums = batch.count * pictures.views * batch.slots;
+        let parts = self.gpu.buffer(sums * 2 * cells * 4)?;
         let arguments = Arguments {
             patches: dy.address(),
             parts: parts.address(),
             gradients: gradients.buffer.address(),
             ..self.arguments(pictures, batch)?
         };
-        let grid = (pictures.size, batch.count, 1);
+        let grid = (pictures.size, batch.count, pictures.views);
         let shared = 2 * pictures.width * 4;
         // SAFETY: the shapes were compared; `parts` is as large as the kernel's contract says.
         unsafe { self.launch("blend", "blend_vjp", grid, 128, shared, &arguments) }?;

@@ -28,9 +28,10 @@ use std::sync::{Arc, Mutex};
 use cudarc::driver::{DeviceRepr, sys};
 
 use super::error::expect;
-use super::{Activation, AttentionShape, Blend, Device, DeviceError, Masks, Result, RowMap};
+use super::{
+    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Result, RowMap, ViewPair,
+};
 use crate::checkpoint::Tensor;
-use crate::picture::View;
 
 pub use blend::{CudaBatch, CudaGradients, CudaPictures};
 pub use cublaslt::version as cublaslt_version;
@@ -272,15 +273,8 @@ impl Device for Cuda {
         self.gpu.replay(self.graphs, recording, work, read)
     }
 
-    fn pictures(
-        &self,
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
-        patch: usize,
-        mask_size: usize,
-    ) -> Result<CudaPictures> {
-        self.prepare(picture, baseline, view, patch, mask_size)
+    fn pictures(&self, views: &[ViewPair], patch: usize, mask_size: usize) -> Result<CudaPictures> {
+        self.prepare(views, patch, mask_size)
     }
 
     fn stage(&self, pictures: &CudaPictures, masks: Masks, blends: &[Blend]) -> Result<CudaBatch> {

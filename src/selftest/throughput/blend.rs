@@ -3,7 +3,7 @@
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
-use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling};
+use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::lvlm::estimate::tally;
 use crate::picture::View;
 
@@ -93,7 +93,12 @@ fn pictures<D: Device>(device: &D, shapes: &Shapes) -> Result<D::Pictures> {
     };
     let pixels = values(2 * shapes.pixel_values());
     let (picture, baseline) = pixels.split_at(shapes.pixel_values());
-    device.pictures(picture, baseline, &view, shapes.patch, shapes.mask)
+    let pair = ViewPair {
+        view,
+        picture,
+        baseline,
+    };
+    device.pictures(&[pair], shapes.patch, shapes.mask)
 }
 
 /// A path through one mask.

@@ -5,14 +5,15 @@ use super::support::{
     Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values,
 };
 use crate::device::cpu::{Cpu, CpuPictures, CpuReal};
-use crate::device::{Blend, Device, Direction, Masks, Sampling};
+use crate::device::{Blend, Device, Direction, Masks, Sampling, ViewPair};
 use crate::picture::View;
 
-/// Two pictures, their view, three masks and the blends of them.
+/// Two pictures, their views, three masks and the blends of them.
 pub(super) struct Case {
+    /// View by view.
     pub picture: Vec<f32>,
     pub baseline: Vec<f32>,
-    pub view: View,
+    pub views: Vec<View>,
     pub patch: usize,
     pub size: usize,
     pub masks: Vec<Vec<f64>>,
@@ -20,8 +21,14 @@ pub(super) struct Case {
 }
 
 impl Case {
-    pub fn new(random: &mut Random, view: View, patch: usize, size: usize, count: usize) -> Case {
-        let pixels = 3 * view.height * view.width;
+    pub fn new(
+        random: &mut Random,
+        views: Vec<View>,
+        patch: usize,
+        size: usize,
+        count: usize,
+    ) -> Case {
+        let pixels: usize = views.iter().map(|view| 3 * view.height * view.width).sum();
         let mut picture = || {
             random
                 .values(pixels)
@@ -37,7 +44,7 @@ impl Case {
         Case {
             picture,
             baseline,
-            view,
+            views,
             patch,
             size,
             masks,
@@ -45,23 +52,37 @@ impl Case {
         }
     }
 
+    /// Rows per blend.
     pub fn patches(&self) -> usize {
-        (self.view.height / self.patch) * (self.view.width / self.patch)
+        let of = |view: &View| (view.height / self.patch) * (view.width / self.patch);
+        self.views.iter().map(of).sum()
     }
 
     pub fn columns(&self) -> usize {
         3 * self.patch * self.patch
     }
 
+    fn what(&self) -> String {
+        format!("{:?} mask {}", self.views, self.size)
+    }
+
+    /// Every view with its pixels.
+    fn pairs(&self) -> Vec<ViewPair<'_>> {
+        let pixels = self.picture.len() / self.views.len();
+        let parts = self
+            .picture
+            .chunks(pixels)
+            .zip(self.baseline.chunks(pixels));
+        let pair = |(&view, (picture, baseline))| ViewPair {
+            view,
+            picture,
+            baseline,
+        };
+        self.views.iter().zip(parts).map(pair).collect()
+    }
+
     fn pictures<T: CpuReal>(&self, d: &Cpu<T>) -> CpuPictures<T> {
-        d.pictures(
-            &self.picture,
-            &self.baseline,
-            &self.view,
-            self.patch,
-            self.size,
-        )
-        .unwrap()
+        d.pictures(&self.pairs(), self.patch, self.size).unwrap()
     }
 
     pub fn on_device<T: CpuReal>(&self, d: &Cpu<T>, masks: &[Vec<f64>]) -> Vec<f64> {
@@ -88,10 +109,15 @@ impl Case {
 
     /// The formula, pixel by pixel, in f64 or with every step rounded by `round`.
     fn plain(&self, round: impl Fn(f64) -> f64) -> Vec<f64> {
-        let (h, w, p) = (self.view.height, self.view.width, self.patch);
+        let pairs = self.pairs();
         let mut out = Vec::new();
-        for blend in &self.blends {
-            let see = |m: usize| self.view.sample(&self.masks[m], self.size);
+        for (blend, pair) in self
+            .blends
+            .iter()
+            .flat_map(|blend| pairs.iter().map(move |pair| (blend, pair)))
+        {
+            let (h, w, p) = (pair.view.height, pair.view.width, self.patch);
+            let see = |m: usize| pair.view.sample(&self.masks[m], self.size);
             let u: Vec<f64> = match blend.sampling {
                 Sampling::One(m) => see(m),
                 Sampling::Product(m, n) => see(m).iter().zip(see(n)).map(|(a, b)| a * b).collect(),
@@ -102,8 +128,8 @@ impl Case {
                 {
                     let at = (block_i * p + i) * w + block_j * p + j;
                     let (x, b) = (
-                        self.picture[c * h * w + at].into(),
-                        self.baseline[c * h * w + at].into(),
+                        pair.picture[c * h * w + at].into(),
+                        pair.baseline[c * h * w + at].into(),
                     );
                     let (kept, other): (f64, f64) = if blend.direction == Direction::Keep {
                         (x, b)
@@ -149,8 +175,22 @@ fn view(height: usize, width: usize, resized: (usize, usize), offset: (isize, is
     }
 }
 
-/// Views (whole, cropped, padded, cropped one way and padded the other), patch sizes and mask sizes.
+/// Views (whole, cropped, padded, cropped one way and padded the other; several, as tiles), patch sizes and mask sizes.
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    // The whole picture and four tiles of it, padded above and below; then a crop beside padding.
+    let tile = |y: isize, x| view(4, 4, (6, 8), (y - 1, x));
+    let tiles = vec![
+        view(4, 4, (4, 4), (0, 0)),
+        tile(0, 0),
+        tile(0, 4),
+        tile(4, 0),
+        tile(4, 4),
+    ];
+    let mixed = vec![
+        view(6, 9, (11, 9), (3, 0)),
+        view(6, 9, (2, 13), (-2, 2)),
+        view(6, 9, (6, 9), (20, 0)),
+    ];
     let shapes = [
         (view(4, 4, (4, 4), (0, 0)), 2, 3, 4),
         (view(6, 9, (6, 9), (0, 0)), 3, 4, 5),
@@ -164,7 +204,9 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     ];
     shapes
         .into_iter()
-        .map(|(view, patch, size, count)| Case::new(random, view, patch, size, count))
+        .map(|(view, patch, size, count)| (vec![view], patch, size, count))
+        .chain([(tiles, 2, 5, 4), (mixed, 3, 4, 5)])
+        .map(|(views, patch, size, count)| Case::new(random, views, patch, size, count))
         .collect()
 }
 
@@ -172,7 +214,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
 fn blend_equals_its_formula() {
     let (f32s, f64s) = (device::<f32>(), device::<f64>());
     for case in cases(&mut Random::new(71)) {
-        let what = format!("{:?} mask {}", case.view, case.size);
+        let what = case.what();
         let exact = case.plain(|v| v);
         assert_same(&what, &case.on_device(&f64s, &case.masks), &exact);
         let plain = case.plain(|v| f64::from(v as f32));
@@ -190,7 +232,7 @@ fn blend_equals_its_formula() {
 fn blend_vjp_is_the_derivative_and_is_added() {
     let (f32s, d, mut random) = (device::<f32>(), device::<f64>(), Random::new(72));
     for case in cases(&mut random) {
-        let what = format!("{:?} mask {}", case.view, case.size);
+        let what = case.what();
         let cells = case.size * case.size;
         let dy = random.values(case.blends.len() * case.patches() * case.columns());
         let x = case.masks.concat();
@@ -230,7 +272,7 @@ fn blend_vjp_is_the_derivative_and_is_added() {
 #[test]
 fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
     let (d, mut random) = (device::<f64>(), Random::new(73));
-    let mut case = Case::new(&mut random, view(4, 4, (4, 4), (0, 0)), 2, 3, 1);
+    let mut case = Case::new(&mut random, vec![view(4, 4, (4, 4), (0, 0))], 2, 3, 1);
     case.masks = vec![vec![1.0; 9]];
     let run = |case: &mut Case, direction, alpha| {
         case.blends = vec![Blend {
@@ -257,9 +299,31 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
 }
 
 #[test]
+fn gradients_serve_all_pictures_of_their_mask_size() {
+    let (d, mut random) = (device::<f64>(), Random::new(76));
+    // Two encoders at their own resolutions and patches, the same masks and blends.
+    let near = Case::new(&mut random, vec![view(4, 4, (4, 7), (0, 2))], 2, 3, 4);
+    let mut far = Case::new(&mut random, vec![view(9, 6, (9, 6), (0, 0)); 2], 3, 3, 4);
+    (far.masks, far.blends) = (near.masks.clone(), near.blends.clone());
+    let sizes = [&near, &far].map(|case| case.blends.len() * case.patches() * case.columns());
+    let dy = sizes.map(|size| random.values(size));
+    let zero = vec![vec![0.0; 9]; 3];
+    let [mut first, mut second, mut both] = [zero.clone(), zero.clone(), zero];
+    near.vjp(&d, &dy[0], &mut first);
+    far.vjp(&d, &dy[1], &mut second);
+    near.vjp(&d, &dy[0], &mut both);
+    far.vjp(&d, &dy[1], &mut both);
+    assert_same(
+        "both",
+        &both.concat(),
+        &plus(&first.concat(), &second.concat()),
+    );
+}
+
+#[test]
 fn padding_has_no_gradient() {
     let (d, mut random) = (device::<f64>(), Random::new(74));
-    let mut case = Case::new(&mut random, view(4, 4, (2, 4), (-1, 0)), 4, 2, 1);
+    let mut case = Case::new(&mut random, vec![view(4, 4, (2, 4), (-1, 0))], 4, 2, 1);
     case.blends[0] = Blend {
         sampling: Sampling::One(0),
         direction: Direction::Keep,

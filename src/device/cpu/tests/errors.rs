@@ -4,7 +4,8 @@ use super::support::device;
 use crate::checkpoint::{Activation, Tensor};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::{
-    AttentionShape, Blend, Device, DeviceError, Direction, Masks, Result, RowMap, Sampling, Visible,
+    AttentionShape, Blend, Device, DeviceError, Direction, Masks, Result, RowMap, Sampling,
+    ViewPair, Visible,
 };
 use crate::picture::View;
 
@@ -227,16 +228,25 @@ fn blends() {
         offset_x: 0,
     };
     let pixels = vec![0.0; 48];
-    shape(d.pictures(&pixels[1..], &pixels, &view(4, 4), 2, 3));
-    shape(d.pictures(&pixels, &pixels[1..], &view(4, 4), 2, 3));
-    shape(d.pictures(&pixels, &pixels, &view(4, 4), 3, 3));
-    shape(d.pictures(&pixels, &pixels, &view(4, 4), 0, 3));
-    shape(d.pictures(&pixels, &pixels, &view(4, 4), 2, 0));
-    shape(d.pictures(&pixels, &pixels, &view(4, 4), 2, usize::MAX));
-    shape(d.pictures(&[], &[], &view(0, 4), 2, 3));
-    shape(d.pictures(&pixels, &pixels, &view(usize::MAX, 4), 1, 3));
+    let pair = |picture, baseline, view| ViewPair {
+        view,
+        picture,
+        baseline,
+    };
+    let good = pair(&pixels, &pixels, view(4, 4));
+    shape(d.pictures(&[pair(&pixels[1..], &pixels, view(4, 4))], 2, 3));
+    shape(d.pictures(&[pair(&pixels, &pixels[1..], view(4, 4))], 2, 3));
+    shape(d.pictures(&[good], 3, 3));
+    shape(d.pictures(&[good], 0, 3));
+    shape(d.pictures(&[good], 2, 0));
+    shape(d.pictures(&[good], 2, usize::MAX));
+    shape(d.pictures(&[pair(&[], &[], view(0, 4))], 2, 3));
+    shape(d.pictures(&[pair(&pixels, &pixels, view(usize::MAX, 4))], 1, 3));
+    shape(d.pictures(&[], 2, 3));
+    shape(d.pictures(&[good, pair(&pixels, &pixels, view(2, 8))], 2, 3));
+    shape(d.pictures(&[good, pair(&pixels[1..], &pixels, view(4, 4))], 2, 3));
 
-    let pictures = d.pictures(&pixels, &pixels, &view(4, 4), 2, 3).unwrap();
+    let pictures = d.pictures(&[good], 2, 3).unwrap();
     let blend = |sampling| {
         [Blend {
             sampling,
@@ -278,7 +288,7 @@ fn blends() {
     shape(d.blend_vjp(&pictures, &batch, &dy, &mut vec![vec![0.0; 9]]));
     let mut uneven = vec![vec![0.0; 9], vec![0.0; 8]];
     shape(d.blend_vjp(&pictures, &batch, &dy, &mut uneven));
-    let wider = d.pictures(&pixels, &pixels, &view(4, 4), 2, 4).unwrap();
+    let wider = d.pictures(&[good], 2, 4).unwrap();
     shape(d.blend(&wider, &batch));
     let none = d.stage(&pictures, masks, &[]).unwrap();
     assert!(

@@ -2,13 +2,18 @@
 
 use super::support::{Random, assert_bits, device, values};
 use crate::device::cpu::Cpu;
-use crate::device::{Blend, Device, Direction, Masks, Noise, Sampling};
+use crate::device::{Blend, Device, Direction, Masks, Noise, Sampling, ViewPair};
 use crate::picture::View;
 
 const SIDE: usize = 64;
 
 /// The noise alone: blends of two pictures that are zero.
 fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
+    noise_of_views(d, 1, patch, noises)
+}
+
+/// Likewise, of several views.
+fn noise_of_views(d: &Cpu<f32>, views: usize, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
     let zero = vec![0.0; 3 * SIDE * SIDE];
     let view = View {
         height: SIDE,
@@ -18,7 +23,12 @@ fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
         offset_y: 0,
         offset_x: 0,
     };
-    let pictures = d.pictures(&zero, &zero, &view, patch, 2).unwrap();
+    let pair = ViewPair {
+        view,
+        picture: &zero,
+        baseline: &zero,
+    };
+    let pictures = d.pictures(&vec![pair; views], patch, 2).unwrap();
     let blend = |&n: &Noise| Blend {
         sampling: Sampling::One(0),
         direction: Direction::Keep,
@@ -32,7 +42,10 @@ fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
     };
     let batch = d.stage(&pictures, masks, &blends).unwrap();
     let y = d.blend(&pictures, &batch).unwrap();
-    values(&y).chunks(zero.len()).map(<[f64]>::to_vec).collect()
+    values(&y)
+        .chunks(views * zero.len())
+        .map(<[f64]>::to_vec)
+        .collect()
 }
 
 fn streams(seed: u64, count: u64) -> Vec<Noise> {
@@ -74,6 +87,24 @@ fn neighbours_and_streams_are_uncorrelated() {
         assert!(found.abs() < limit, "lag {lag}: {found} within {limit}");
     }
     assert!(correlation(&all[0], &all[1]).abs() < limit);
+}
+
+#[test]
+fn views_have_noise_of_their_own() {
+    let d = device();
+    let all = noise_of_views(&d, 3, 16, &streams(9, 2));
+    let views: Vec<&[f64]> = all[0].chunks(all[0].len() / 3).collect();
+    assert_bits(
+        "the first view",
+        views[0],
+        &noise(&d, 16, &streams(9, 1))[0],
+    );
+    let n = views[0].len() as f64;
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        let pairs = views[a].iter().zip(views[b]);
+        let found = pairs.map(|(a, b)| a * b).sum::<f64>() / 0.04 / n;
+        assert!(found.abs() < 5.0 / n.sqrt(), "views {a} and {b}: {found}");
+    }
 }
 
 #[test]

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use crate::checkpoint::Tensor;
 use crate::device::cpu::Cpu;
 use crate::device::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap,
+    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap, ViewPair,
 };
 use crate::lvlm::Parts;
-use crate::picture::View;
 
 type On = Cpu<f32>;
 type M = <On as Device>::Matrix;
@@ -187,13 +186,11 @@ impl Device for Counting {
     }
     fn pictures(
         &self,
-        picture: &[f32],
-        baseline: &[f32],
-        view: &View,
+        views: &[ViewPair],
         patch: usize,
         mask_size: usize,
     ) -> Result<Self::Pictures> {
-        self.on.pictures(picture, baseline, view, patch, mask_size)
+        self.on.pictures(views, patch, mask_size)
     }
     fn stage(
         &self,
