@@ -16,7 +16,7 @@ fn picture() -> Picture {
 #[test]
 fn prompts_of_another_model() {
     let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let good = model.prompt("What color is it?").unwrap();
+    let good = model.prompt("What color is it?", &picture()).unwrap();
     let image = good.ids.iter().position(|&id| id == 3).unwrap();
     let mut short = good.ids.clone();
     short.remove(image);
@@ -40,7 +40,7 @@ fn prompts_of_another_model() {
 #[test]
 fn questions_to_a_session_that_do_not_fit() {
     let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let prompt = model.prompt("What color is it?").unwrap();
+    let prompt = model.prompt("What color is it?", &picture()).unwrap();
     let mut session = model
         .start(&picture(), &picture(), &prompt, OPTIONS)
         .unwrap();

@@ -28,7 +28,10 @@ impl std::fmt::Display for Activation {
 }
 
 /// A field that names an activation.
-pub(super) fn activation(
+///
+/// # Errors
+/// [`CheckpointError::Config`].
+pub fn activation(
     fields: &Fields,
     name: &str,
     default: Activation,

@@ -3,9 +3,19 @@
 use super::CheckpointError;
 use serde_json::{Map, Value};
 
+/// Largest width, head count, vocabulary and the like; several times those of any model in use.
+pub const SIZE_LIMIT: usize = 1 << 24;
+/// Most layers in one part.
+pub const LAYER_LIMIT: usize = 4096;
+/// Longest edge of the picture that an encoder sees, in pixels.
+const EDGE_LIMIT: usize = 1 << 14;
+/// Longest context, in tokens.
+pub const POSITION_LIMIT: usize = 1 << 31;
+
 /// One JSON object of a config file. A field that is `null` counts as left out, as it does in `transformers`.
-#[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    /// What messages call the file.
     pub file: &'a str,
     /// Name of the section, empty for the top level.
     section: &'a str,
@@ -14,17 +24,24 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The top level of a parsed file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Json`] unless it is an object.
     pub fn top(value: &'a Value, file: &'a str) -> Result<Self, CheckpointError> {
         match value.as_object() {
-            Some(map) => Ok(Self {
-                file,
-                section: "",
-                map: Some(map),
-            }),
+            Some(map) => Ok(Self::object(Some(map), file)),
             None => Err(CheckpointError::Json {
                 file: file.to_string(),
                 reason: "expected an object".to_string(),
             }),
+        }
+    }
+
+    pub(super) fn object(map: Option<&'a Map<String, Value>>, file: &'a str) -> Self {
+        Self {
+            file,
+            section: "",
+            map,
         }
     }
 
@@ -55,6 +72,13 @@ impl<'a> Fields<'a> {
         self.map
             .and_then(|map| map.get(name))
             .filter(|value| !value.is_null())
+    }
+
+    /// Whether a field is there and null.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.map
+            .and_then(|map| map.get(name))
+            .is_some_and(Value::is_null)
     }
 
     /// An error about a field of this section.
@@ -131,5 +155,96 @@ impl<'a> Fields<'a> {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.error(name, other, "a text")),
         }
+    }
+
+    /// Whole numbers, when given.
+    ///
+    /// # Errors
+    /// As [`Fields::size`].
+    pub fn sizes(&self, name: &str, limit: usize) -> Result<Option<Vec<usize>>, CheckpointError> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        let number = |value: &Value| {
+            let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
+            number.filter(|n| (1..=limit).contains(n))
+        };
+        let list = value
+            .as_array()
+            .and_then(|list| list.iter().map(number).collect());
+        let expected = || format!("a list of whole numbers from 1 to {limit}");
+        list.map(Some)
+            .ok_or_else(|| self.error(name, value, expected()))
+    }
+
+    /// A length in pixels, also written as a list of two equal ones.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`].
+    pub fn edge(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
+        let Some(value) = self.value(name) else {
+            return Ok(default);
+        };
+        let number = match value.as_array().map(Vec::as_slice) {
+            Some([height, width]) if height == width => height.as_u64(),
+            _ => value.as_u64(),
+        };
+        match number.and_then(|number| usize::try_from(number).ok()) {
+            Some(number) if (1..=EDGE_LIMIT).contains(&number) => Ok(number),
+            _ => Err(self.error(
+                name,
+                value,
+                format!("a whole number from 1 to {EDGE_LIMIT}, or two equal ones"),
+            )),
+        }
+    }
+
+    /// Fails unless the second field's value divides the first's.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`].
+    pub fn divides(
+        &self,
+        whole: (&str, usize),
+        part: (&str, usize),
+    ) -> Result<(), CheckpointError> {
+        if whole.1.is_multiple_of(part.1) {
+            return Ok(());
+        }
+        let expected = format!("a divisor of {}, {}", self.path(whole.0), whole.1);
+        Err(self.error(part.0, part.1, expected))
+    }
+
+    /// The error of an architecture that is not supported: the field `name` tells so.
+    pub fn unsupported(
+        &self,
+        name: &str,
+        found: impl ToString,
+        supported: &'static str,
+    ) -> CheckpointError {
+        CheckpointError::UnsupportedArchitecture {
+            file: self.file.to_string(),
+            field: self.path(name),
+            found: found.to_string(),
+            supported,
+        }
+    }
+
+    /// Fails unless a field that names a type has one of `wanted`; `default` is what it means to leave it out.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnsupportedArchitecture`].
+    pub fn require_type(
+        &self,
+        name: &str,
+        default: Option<&'static str>,
+        wanted: &[&str],
+        supported: &'static str,
+    ) -> Result<&'a str, CheckpointError> {
+        let found = self.text(name)?.or(default).unwrap_or("left out");
+        if wanted.contains(&found) {
+            return Ok(found);
+        }
+        Err(self.unsupported(name, found, supported))
     }
 }

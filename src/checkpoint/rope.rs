@@ -1,8 +1,7 @@
 //! Rotary position embedding's settings in config.json.
 
 use super::CheckpointError;
-use super::config::POSITION_LIMIT;
-use super::fields::Fields;
+use super::fields::{Fields, POSITION_LIMIT};
 
 /// How rotary frequencies are stretched for contexts longer than those trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,10 +28,10 @@ pub enum RopeScaling {
 
 /// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before `rope_parameters` (5); the base
 /// stands inside either or beside them.
-pub(super) fn rope(
-    fields: &Fields,
-    max_positions: usize,
-) -> Result<(f64, RopeScaling), CheckpointError> {
+///
+/// # Errors
+/// [`CheckpointError::Config`].
+pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling), CheckpointError> {
     let beside = fields.positive("rope_theta")?;
     let old = fields.section("rope_scaling")?;
     let name = if old.is_given() {

@@ -8,10 +8,22 @@ use std::collections::BTreeMap;
 
 const JINJA: &str = "chat_template.jinja";
 const JSON: &str = "chat_template.json";
-/// What LLaVA-1.5 was trained with: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
-const VICUNA: &str = "A chat between a curious human and an artificial intelligence assistant. The assistant gives \
+/// What a family's models were trained with, for checkpoints that have no template of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultTemplate {
+    /// Whose it is.
+    pub name: &'static str,
+    /// The template, in Jinja.
+    pub text: &'static str,
+}
+
+/// LLaVA-1.5's: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
+pub const VICUNA: DefaultTemplate = DefaultTemplate {
+    name: "LLaVA-1.5",
+    text: "A chat between a curious human and an artificial intelligence assistant. The assistant gives \
     helpful, detailed, and polite answers to the human's questions. USER: {% for part in messages[0]['content'] %}\
-    {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:";
+    {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:",
+};
 /// Stands for the question while the text around it is found out. No text contains these characters: they are of
 /// Unicode's private use.
 const QUESTION: &str = "\u{F0000}\u{F0002}\u{F0000}";
@@ -58,14 +70,21 @@ enum Content {
 const FUEL: u64 = 1_000_000;
 
 impl ChatTemplate {
-    /// Reads the template: chat_template.jinja, else chat_template.json, else tokenizer_config.json, else LLaVA-1.5's.
+    /// Reads the template: chat_template.jinja, else chat_template.json, else tokenizer_config.json, else `default`.
     ///
     /// # Errors
     /// Those of [`Files::text`], and [`CheckpointError::Template`] when it is not a template.
-    pub fn load(files: &Files, tokenizer: &Tokenizer) -> Result<Self, CheckpointError> {
+    pub fn load(
+        files: &Files,
+        tokenizer: &Tokenizer,
+        default: DefaultTemplate,
+    ) -> Result<Self, CheckpointError> {
         let (text, source) = match find(files)? {
             Some((text, file)) => (text, files.path(file)),
-            None => (VICUNA.to_string(), "built in (LLaVA-1.5)".to_string()),
+            None => {
+                let source = format!("built in ({})", default.name);
+                (default.text.to_string(), source)
+            }
         };
         let mut environment = Environment::new();
         let syntax = environment

@@ -68,6 +68,39 @@ impl Tensor {
         }
     }
 
+    /// A tensor of which only name and shape are known: it has no bytes.
+    pub fn absent(name: &str, shape: &[usize]) -> Tensor {
+        Tensor {
+            name: name.to_string(),
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            file: "nowhere".into(),
+            source: Bytes::Embedded(&[]),
+            range: 0..0,
+        }
+    }
+
+    /// Rows `rows` of its first axis; the bytes are shared.
+    ///
+    /// # Panics
+    /// When it does not have them: which rows of which tensor is decided by model code, after the shape is checked.
+    pub fn rows(&self, rows: Range<usize>) -> Tensor {
+        let all = self.shape.first().copied().unwrap_or(0);
+        assert!(rows.end <= all, "{}: rows {rows:?} of {all}", self.name);
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = rows.len();
+        }
+        let row = self.range.len() / all.max(1);
+        let start = self.range.start;
+        Tensor {
+            name: format!("{}[{}..{}]", self.name, rows.start, rows.end),
+            shape,
+            range: start + rows.start * row..start + rows.end * row,
+            ..self.clone()
+        }
+    }
+
     /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares them. `None` where `source` does
     /// not hold as many as `shape` asks for.
     pub fn piece(

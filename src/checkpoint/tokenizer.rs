@@ -2,7 +2,7 @@
 
 use super::special::SpecialTokens;
 use super::vocabulary::{add_configured, ids, missing, text_of};
-use super::{CheckpointError, Files, LlavaConfig, Rendered};
+use super::{CheckpointError, Files, Rendered};
 use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::AddedToken;
 
@@ -27,8 +27,27 @@ pub struct Tokenizer {
     added: Vec<Added>,
     special: SpecialTokens,
     stop_ids: BTreeSet<u32>,
-    image_token: (String, u32),
+    image: (String, ImageToken),
     file: String,
+}
+
+/// How the picture's place in a prompt is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageToken {
+    /// By a token of the vocabulary.
+    Id(u32),
+    /// By a text that is no token. The texts before and behind it are tokenised apart, and [`ImageToken::id`] stands between.
+    Text(&'static str),
+}
+
+impl ImageToken {
+    /// The id of the rows that the picture takes in a prompt.
+    pub fn id(self) -> u32 {
+        match self {
+            ImageToken::Id(id) => id,
+            ImageToken::Text(_) => u32::MAX,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -45,7 +64,7 @@ impl Tokenizer {
     /// # Errors
     /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that the `tokenizers` crate
     /// rejects, [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the vocabulary.
-    pub fn load(files: &Files, config: &LlavaConfig) -> Result<Self, CheckpointError> {
+    pub fn load(files: &Files, image: ImageToken) -> Result<Self, CheckpointError> {
         let file = files.path(TOKENIZER);
         let fail = |error: tokenizers::Error| CheckpointError::Tokenizer {
             file: file.clone(),
@@ -85,25 +104,28 @@ impl Tokenizer {
                 .and_then(|text| plain.token_to_id(text)),
         );
 
-        let id = config.image_token_id;
-        let Some(image_token) = text_of(&plain, id) else {
-            let text = special.get("image_token").unwrap_or("<image>").to_string();
-            let found = match plain.token_to_id(&text) {
-                Some(other) => format!("nothing (and {text:?} under {other})"),
-                None => "nothing".to_string(),
-            };
-            return Err(CheckpointError::NoImageToken {
-                file,
-                id,
-                text,
-                found,
-            });
+        let image_text = match image {
+            ImageToken::Text(text) => text.to_string(),
+            ImageToken::Id(id) => text_of(&plain, id).ok_or_else(|| {
+                let text = special.get("image_token").unwrap_or("<image>").to_string();
+                let found = match plain.token_to_id(&text) {
+                    Some(other) => format!("nothing (and {text:?} under {other})"),
+                    None => "nothing".to_string(),
+                };
+                let file = file.clone();
+                CheckpointError::NoImageToken {
+                    file,
+                    id,
+                    text,
+                    found,
+                }
+            })?,
         };
         // A named token is control even where tokenizer.json does not say so.
         let named = special
             .iter()
             .map(|(_, text)| text)
-            .chain([image_token.as_str()]);
+            .chain([image_text.as_str()]);
         let known: BTreeSet<String> = plain
             .get_added_tokens_decoder()
             .into_values()
@@ -154,7 +176,7 @@ impl Tokenizer {
             added,
             special,
             stop_ids,
-            image_token: (image_token, id),
+            image: (image_text, image),
             file,
         })
     }
@@ -170,26 +192,19 @@ impl Tokenizer {
         prompt: &Rendered,
         image_tokens: usize,
     ) -> Result<Vec<u32>, CheckpointError> {
-        let text = prompt.text();
-        let begin = self
-            .special
-            .get("bos_token")
-            .is_none_or(|bos| !text.starts_with(bos));
-        let own = self.controls(&prompt.before).len() + self.controls(&prompt.after).len();
-        let ids = if self.controls(&text).len() == own {
-            self.encode(&self.plain, &text, begin, "prompt")?.0
-        } else {
-            if prompt.question.contains(MARKS) {
-                return Err(self.special_in_text("question", MARK_NAMES));
-            }
-            let marked =
-                self.marked(&prompt.before) + &prompt.question + &self.marked(&prompt.after);
-            let ids = self.encode_literal(&marked, begin, own, "question")?;
-            ids.iter()
-                .map(|id| *self.stand_ins.get(id).unwrap_or(id))
-                .collect()
+        let (token, image) = (&self.image.0, self.image.1.id());
+        let ids = match self.image.1 {
+            ImageToken::Id(_) => self.encode_piece(prompt, true)?,
+            ImageToken::Text(text) => match split(prompt, text) {
+                Some((front, back)) => {
+                    let mut ids = self.encode_piece(&front, true)?;
+                    ids.push(image);
+                    ids.extend(self.encode_piece(&back, false)?);
+                    ids
+                }
+                None => Vec::new(),
+            },
         };
-        let (token, image) = (&self.image_token.0, self.image_token.1);
         match ids.iter().filter(|id| **id == image).count() {
             1 => {}
             found => {
@@ -201,6 +216,27 @@ impl Tokenizer {
             .into_iter()
             .flat_map(|id| std::iter::repeat_n(id, if id == image { image_tokens } else { 1 }));
         Ok(repeated.collect())
+    }
+
+    /// Ids of a prompt or of a part of it. With `begin`, the begin token is added where the tokenizer adds one.
+    fn encode_piece(&self, piece: &Rendered, begin: bool) -> Result<Vec<u32>, CheckpointError> {
+        let text = piece.text();
+        let begin = begin
+            && self
+                .special
+                .get("bos_token")
+                .is_none_or(|bos| !text.starts_with(bos));
+        let own = self.controls(&piece.before).len() + self.controls(&piece.after).len();
+        if self.controls(&text).len() == own {
+            return Ok(self.encode(&self.plain, &text, begin, "prompt")?.0);
+        }
+        if piece.question.contains(MARKS) {
+            return Err(self.special_in_text("question", MARK_NAMES));
+        }
+        let marked = self.marked(&piece.before) + &piece.question + &self.marked(&piece.after);
+        let ids = self.encode_literal(&marked, begin, own, "question")?;
+        let ids = ids.iter().map(|id| *self.stand_ins.get(id).unwrap_or(id));
+        Ok(ids.collect())
     }
 
     /// An answer's token ids, exactly as given: nothing is added, and special tokens in it are plain text.
@@ -341,9 +377,14 @@ impl Tokenizer {
         &self.stop_ids
     }
 
+    /// How the picture's place in a prompt is marked.
+    pub fn image(&self) -> ImageToken {
+        self.image.1
+    }
+
     /// The text of the token whose place the picture takes.
     pub fn image_token(&self) -> &str {
-        &self.image_token.0
+        &self.image.0
     }
 
     pub(super) fn special(&self) -> &SpecialTokens {
@@ -363,4 +404,29 @@ impl Tokenizer {
 fn stand_in(token: &str) -> String {
     let [begin, end] = MARKS;
     format!("{begin}{token}{end}")
+}
+
+/// A prompt's parts before and behind the picture's mark, where the template has written that exactly once.
+fn split(prompt: &Rendered, mark: &str) -> Option<(Rendered, Rendered)> {
+    let part = |before: &str, question: &str, after: &str| Rendered {
+        before: before.to_string(),
+        question: question.to_string(),
+        after: after.to_string(),
+        source: prompt.source.clone(),
+    };
+    let Rendered {
+        before,
+        question,
+        after,
+        ..
+    } = prompt;
+    match (before.split_once(mark), after.split_once(mark)) {
+        (Some((front, back)), None) if !back.contains(mark) => {
+            Some((part(front, "", ""), part(back, question, after)))
+        }
+        (None, Some((front, back))) if !back.contains(mark) => {
+            Some((part(before, question, front), part("", "", back)))
+        }
+        _ => None,
+    }
 }

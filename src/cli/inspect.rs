@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::options::MethodOptions;
 use super::plan::{self, PlanOptions};
 use super::print;
-use crate::checkpoint::inspect;
+use crate::lvlm::inspect;
 
 #[derive(clap::Args)]
 #[command(mut_group("MethodOptions", |group| group.requires("plan")))]

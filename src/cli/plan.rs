@@ -14,9 +14,8 @@ use serde::Serialize;
 use super::error::CliError;
 use super::options::MethodOptions;
 use super::units;
-use crate::checkpoint::Checkpoint;
 use crate::device::cuda;
-use crate::lvlm::{self, Estimator, Lengths, Parts, Plan, Tally};
+use crate::lvlm::{self, Blueprint, Lengths, Parts, Plan, Tally};
 use crate::nn::Keep;
 use cards::Card;
 use phases::{Phase, Work, phases};
@@ -32,6 +31,9 @@ pub(super) struct PlanOptions {
     /// Text tokens of the prompt, chat template included [default: 40, or what the chat template takes if that is more]
     #[arg(long, value_name = "N")]
     prompt_tokens: Option<usize>,
+    /// Width and height of the picture in pixels; it matters to models that take more views of larger pictures
+    #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = size)]
+    picture: (u32, u32),
     /// Tokens of an answer
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = count)]
     answer_tokens: usize,
@@ -63,6 +65,14 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(n) if n > 0 => Ok(n),
         _ => Err("expected a whole number of at least 1".into()),
     }
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once('x').and_then(|(width, height)| {
+        let side = |text: &str| text.parse().ok().filter(|&n: &u32| n > 0);
+        Some((side(width)?, side(height)?))
+    });
+    sides.ok_or_else(|| "expected a width and a height such as 640x480".into())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -154,8 +164,11 @@ pub(super) fn report(
     let settings = method.settings();
     settings.validate()?;
     let checkpoint = lvlm::checkpoint(folder)?;
-    let config = &checkpoint.config;
-    let lengths = lengths(&checkpoint, options)?;
+    let blueprint = Blueprint {
+        checkpoint: &checkpoint,
+        picture: options.picture,
+    };
+    let lengths = lengths(&blueprint, options)?;
     if options.key_tokens > options.answer_tokens {
         return Err(CliError::Option {
             option: "key-tokens",
@@ -163,9 +176,9 @@ pub(super) fn report(
             found: options.key_tokens.to_string(),
         });
     }
-    let estimator = Estimator::new(config, lengths)?;
+    let estimator = blueprint.estimator(lengths, settings.mask_size)?;
     let card = card(options)?;
-    let weights = estimator.weights();
+    let weights = blueprint.weights()?;
     let free = card.memory - weights.total() as f64;
     if free <= 0.0 {
         return Err(CliError::Option {
@@ -187,7 +200,7 @@ pub(super) fn report(
     };
     let keys: Vec<usize> = (lengths.answer - options.key_tokens..lengths.answer).collect();
     let work = Work {
-        estimator,
+        estimator: &estimator,
         keys: &keys,
         settings: &settings,
         budget,
@@ -211,7 +224,7 @@ pub(super) fn report(
     Ok(Report {
         model: checkpoint.files.name(),
         tokens: Tokens {
-            image: config.image_tokens(),
+            image: estimator.image_tokens(),
             lengths,
             keys: keys.len(),
         },
@@ -220,11 +233,11 @@ pub(super) fn report(
             weights,
             weights_total: weights.total(),
             prefix: estimator.prefix_bytes(),
-            fixed: estimator.fixed_bytes(&keys),
+            fixed: estimator.fixed_bytes(&keys)?,
             per_blend: PerBlend {
-                kept: per_blend(Keep::Everything),
-                recomputed: per_blend(Keep::Inputs),
-                forward: per_blend(Keep::Nothing),
+                kept: per_blend(Keep::Everything)?,
+                recomputed: per_blend(Keep::Inputs)?,
+                forward: per_blend(Keep::Nothing)?,
             },
             budget,
             used: peak.saturating_add(weights.total()),
@@ -246,36 +259,31 @@ fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
             projector,
             decoder,
             vocabulary,
-        } = work.estimator.batch(plan.batch, work.keys, keep);
+        } = work.estimator.batch(plan.batch, work.keys, keep)?;
         let share = |cost: Tally| Tally {
             operations: cost.operations / plan.batch as f64,
             bytes: cost.bytes / plan.batch as f64,
         };
-        Parts {
+        Ok::<_, CliError>(Parts {
             blend: share(blend),
             vision: share(vision),
             projector: share(projector),
             decoder: share(decoder),
             vocabulary: share(vocabulary),
-        }
+        })
     };
     Ok(Evaluation {
-        forward: each(Keep::Nothing),
-        gradient: each(Keep::Everything),
-        gradient_recomputed: each(Keep::Inputs),
+        forward: each(Keep::Nothing)?,
+        gradient: each(Keep::Everything)?,
+        gradient_recomputed: each(Keep::Inputs)?,
     })
 }
 
 /// The prompt as the chat template makes it, filled up to the length that is asked for.
-fn lengths(checkpoint: &Checkpoint, options: &PlanOptions) -> Result<Lengths, CliError> {
-    let (config, image) = (&checkpoint.config, checkpoint.config.image_token_id);
-    let rendered = checkpoint.template.render("What is in the picture?")?;
-    let ids = checkpoint
-        .tokenizer
-        .encode_prompt(&rendered, config.image_tokens())?;
-    let before = ids.iter().take_while(|&&id| id != image).count();
-    let text = ids.len().saturating_sub(config.image_tokens());
-    let prompt = options.prompt_tokens.unwrap_or(text.max(PROMPT_TOKENS));
+fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliError> {
+    let (before, behind) = blueprint.prompt("What is in the picture?")?;
+    let least = PROMPT_TOKENS.max(before + behind);
+    let prompt = options.prompt_tokens.unwrap_or(least);
     if prompt <= before {
         return Err(CliError::Option {
             option: "prompt-tokens",

@@ -10,6 +10,7 @@
 mod contract;
 pub mod cpu;
 pub mod cuda;
+pub(crate) mod dry;
 mod error;
 mod real;
 mod shapes;
@@ -19,7 +20,7 @@ use crate::checkpoint::Tensor;
 pub use error::DeviceError;
 pub use real::Real;
 pub use shapes::{
-    AttentionShape, Blend, Direction, Masks, Noise, RowMap, Sampling, ViewPair, Visible,
+    AttentionShape, Blend, Direction, Masks, Noise, Part, RowMap, Sampling, ViewPair, Visible,
 };
 
 pub use crate::checkpoint::Activation;
@@ -107,6 +108,9 @@ pub trait Device: Send + Sync + 'static {
     where
         T: Send + Sync,
         E: From<DeviceError>;
+
+    /// What follows is for this part of a model. A device may keep count of it, or show it in its profiles.
+    fn part(&self, _: Part) {}
 
     // blend
 

@@ -13,6 +13,22 @@ pub struct ViewPair<'a> {
     pub baseline: &'a [f32],
 }
 
+/// The parts of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Blending the two pictures, and the gradient back to the masks.
+    Blend,
+    /// Vision encoders.
+    #[default]
+    Vision,
+    /// What stands between encoders and decoder.
+    Projector,
+    /// The decoder with its token embeddings.
+    Decoder,
+    /// The vocabulary projection.
+    Vocabulary,
+}
+
 /// What each query of an attention sees.
 #[derive(Clone, Debug)]
 pub enum Visible {

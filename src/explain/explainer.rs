@@ -163,7 +163,7 @@ pub fn explain(
         started: None,
     };
     clock.begin(Stage::Prepare, None);
-    let prompt = model.prompt(request.question)?;
+    let prompt = model.prompt(request.question, request.picture)?;
     let baseline = settings.baseline.of(request.picture, settings.seed);
     let options = SessionOptions {
         mask_size: settings.mask_size,

@@ -138,8 +138,8 @@ impl Session for Quadratic {
         ))
     }
 
-    fn pixel_gradient(&self, _: &[usize]) -> crate::lvlm::Result<Vec<f64>> {
-        Ok(vec![0.0; self.pixels.len()])
+    fn pixel_gradients(&self, _: &[usize]) -> crate::lvlm::Result<Vec<Vec<f64>>> {
+        Ok(vec![vec![0.0; self.pixels.len()]])
     }
 
     fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<Plan> {

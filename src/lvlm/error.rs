@@ -43,6 +43,14 @@ pub enum LvlmError {
         /// The processor's height.
         height: usize,
     },
+    /// Patches for more or fewer encoders than there are.
+    #[error("vision: expected patches for {expected} encoders, found {found}")]
+    Eyes {
+        /// Encoders.
+        expected: usize,
+        /// Sets of patches.
+        found: usize,
+    },
     /// One blend does not fit the memory budget.
     #[error("memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}", mebibytes(*.needed))]
     Memory {

@@ -1,32 +1,29 @@
-//! What an explanation with a LLaVA costs on a GPU, from sizes alone: operations, bytes moved, memory, batches.
+//! What an explanation with a model costs on a GPU, before it is run: the model's own passes, on a device that only counts.
 //!
-//! Operations are those of matrix products and attention, two per multiplication and addition. Attention is counted by tiles
-//! of 32 queries and 32 keys, cut at the edges: a causal tile counts whole when any of its queries sees any of its keys. The
-//! vjp of attention multiplies S, dP, dV and dK once for the keys, and S, dP and dQ once for the queries; the prefix has no
-//! gradient and is part of the latter only. The vjp of the vocabulary projection makes its logits anew. Everything else
-//! (norms, activations, softmax, blends) counts as bytes only.
-//!
-//! Bytes are what operations read and write, each operand once per operation: weights once per batch, activations of two
-//! bytes per element, statistics, logits and pictures of four. What stays on the chip inside a fused operation is not
-//! counted; nor are masks, weights of scores, and tables, which are small.
+//! What counts as operations and bytes is said in [`crate::device::dry`].
 
-mod block;
-pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
 
-use block::{Block, Sequence};
-use tally::{
-    BYTES, Linear, blend, blend_vjp, log_probability, log_probability_vjp, logits, mix, norm,
-    norm_vjp,
-};
-pub use tally::{Parts, Tally};
+use std::sync::Arc;
 
-use super::plan::{Plan, Sizes, prefix_bytes, text_block, vision_block};
+use super::decoder::Prefix;
+use super::family::{Eye, Family, Sight};
+use super::layers::Layers;
+use super::load::Loader;
+use super::model::dry_sitting;
+use super::plan::{Plan, Sizes, dry_layout, measured};
+use super::registry::{Visitor, visit};
+use super::sitting::Sitting;
 use super::{LvlmError, Result};
-use crate::checkpoint::LlavaConfig;
+use crate::checkpoint::Checkpoint;
 use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
+use crate::device::dry::{Dry, Parts, Tally};
+use crate::device::{Blend, Device, Direction, Masks, Part};
 use crate::nn::Keep;
+
+/// Bytes of an element of activations and weights.
+const BYTES: usize = 2;
 
 /// The lengths of a prompt and an answer, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -40,66 +37,177 @@ pub struct Lengths {
 }
 
 /// Counts what an explanation costs. Tokens are places in the answer, ascending.
+pub struct Estimator(Box<dyn Costs>);
+
+/// A checkpoint and the size of a picture, for [`Estimator`].
 #[derive(Clone, Copy, Debug)]
-pub struct Estimator<'a> {
-    config: &'a LlavaConfig,
-    lengths: Lengths,
+pub struct Blueprint<'a> {
+    /// The checkpoint.
+    pub checkpoint: &'a Checkpoint,
+    /// Width and height of the picture in pixels.
+    pub picture: (u32, u32),
 }
 
-impl<'a> Estimator<'a> {
-    /// For a model and lengths.
+impl Blueprint<'_> {
+    /// Rows of the decoder that the picture takes.
     ///
     /// # Errors
-    /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context.
-    pub fn new(config: &'a LlavaConfig, lengths: Lengths) -> Result<Estimator<'a>> {
+    /// A processor that is not supported, a picture that it cannot process.
+    pub fn image_tokens(&self) -> Result<usize> {
+        visit(&self.checkpoint.config, Tokens(*self))?
+    }
+
+    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    ///
+    /// # Errors
+    /// What loading reports.
+    pub fn weights(&self) -> Result<Parts<usize>> {
+        visit(&self.checkpoint.config, Weights(*self))?
+    }
+
+    /// Text tokens of a question's prompt before the picture, and behind it.
+    ///
+    /// # Errors
+    /// What template and tokenizer report.
+    pub fn prompt(&self, question: &str) -> Result<(usize, usize)> {
+        visit(&self.checkpoint.config, Asked(*self, question))?
+    }
+
+    /// An estimator for these lengths and masks of `mask_size` cells a side.
+    ///
+    /// # Errors
+    /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
+    pub fn estimator(&self, lengths: Lengths, mask_size: usize) -> Result<Estimator> {
+        visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
+    }
+
+    fn looks<F: Family>(&self, family: &F) -> Result<Looks<F>> {
+        let sight = family.sight(&self.checkpoint.processor)?;
+        let (width, height) = self.picture;
+        let (arrangement, images) = sight.arrange(width, height)?;
+        Ok(Looks {
+            eyes: sight.eyes(width, height)?,
+            arrangement: Arc::new(arrangement),
+            images,
+        })
+    }
+
+    fn layers<F: Family>(&self, mut family: F, dry: &Dry) -> Result<Layers<F, Dry>> {
+        family.fit(&self.checkpoint.tensors)?;
+        let loader = Loader {
+            tensors: &self.checkpoint.tensors,
+            device: dry,
+            list: None,
+        };
+        Layers::load(&family, &loader)
+    }
+}
+
+/// What a family sees of a picture.
+struct Looks<F: Family> {
+    eyes: Vec<Eye>,
+    arrangement: Arc<<F::Sight as Sight>::Arrangement>,
+    images: usize,
+}
+
+struct Tokens<'a>(Blueprint<'a>);
+struct Weights<'a>(Blueprint<'a>);
+struct Asked<'a>(Blueprint<'a>, &'a str);
+struct Make<'a>(Blueprint<'a>, Lengths, usize);
+
+impl Visitor for Tokens<'_> {
+    type Output = Result<usize>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        Ok(self.0.looks(&family)?.images)
+    }
+}
+
+impl Visitor for Weights<'_> {
+    type Output = Result<Parts<usize>>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let dry = Dry::new(BYTES);
+        self.0.layers(family, &dry)?;
+        Ok(dry.meter().loaded())
+    }
+}
+
+impl Visitor for Asked<'_> {
+    type Output = Result<(usize, usize)>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let Asked(blueprint, question) = self;
+        let checkpoint = blueprint.checkpoint;
+        let rendered = checkpoint.template.render(question)?;
+        let ids = checkpoint.tokenizer.encode_prompt(&rendered, 1)?;
+        let image = family.image_token().id();
+        let before = ids.iter().take_while(|&&id| id != image).count();
+        Ok((before, ids.len() - before - 1))
+    }
+}
+
+impl Visitor for Make<'_> {
+    type Output = Result<Estimator>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let Make(blueprint, lengths, mask_size) = self;
+        let looks = blueprint.looks(&family)?;
+        let limit = family.decoder().0.max_positions;
         let found = [lengths.before, lengths.behind, lengths.answer]
             .iter()
-            .fold(config.image_tokens(), |sum, n| sum.saturating_add(*n));
-        let limit = config.text.max_positions;
+            .fold(looks.images, |sum, n| sum.saturating_add(*n));
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
-        Ok(Estimator { config, lengths })
+        let layers = Arc::new(blueprint.layers(family, &Dry::new(BYTES))?);
+        let dry = Dry::new(BYTES);
+        let sitting = dry_sitting(
+            &dry,
+            Arc::clone(&layers),
+            (&looks.eyes, mask_size),
+            (looks.arrangement, looks.images),
+            (lengths.before, lengths.behind),
+        )?;
+        Ok(Estimator(Box::new(Estimate {
+            dry,
+            sitting,
+            lengths,
+            mask_size,
+        })))
     }
+}
 
-    /// Bytes of the weights that are loaded, each as one number of two bytes: the encoder's layers as far as they are used,
-    /// the class token and the positions as one matrix, a projection that is the embedding once.
-    pub fn weights(&self) -> Parts<usize> {
-        let (clip, text) = (&self.config.vision, &self.config.text);
-        let (hidden, table) = (text.hidden, text.vocab * text.hidden);
-        let projector: usize = self.projector().iter().map(Linear::parameters).sum();
-        let vision = self.patches().parameters()
-            + (clip.patches() + 1) * clip.hidden
-            + 2 * clip.hidden
-            + self.config.vision_layers_used() * self.vision().parameters();
-        let head = if text.tied_embeddings { 0 } else { table };
-        Parts {
-            blend: 0,
-            vision: BYTES * vision,
-            projector: BYTES * projector,
-            decoder: BYTES * (table + text.layers * self.text().parameters() + hidden),
-            vocabulary: BYTES * head,
-        }
+impl Estimator {
+    /// Rows of the decoder that the picture takes.
+    pub fn image_tokens(&self) -> usize {
+        self.0.image_tokens()
     }
 
     /// Bytes of the keys and values of the text before the picture.
     pub fn prefix_bytes(&self) -> usize {
-        prefix_bytes(self.config, self.lengths.before, BYTES)
+        self.0.prefix_bytes()
     }
 
     /// Bytes of activations whatever the batch: pictures, prefix, text rows, and what operations need for themselves.
-    pub fn fixed_bytes(&self, tokens: &[usize]) -> usize {
-        self.sizes(tokens).fixed
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
+        Ok(self.0.sizes(tokens)?.fixed)
     }
 
     /// Bytes of activations per blend for scores of `tokens`.
-    pub fn bytes_per_blend(&self, tokens: &[usize], keep: Keep) -> usize {
-        let sizes = self.sizes(tokens);
-        match keep {
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn bytes_per_blend(&self, tokens: &[usize], keep: Keep) -> Result<usize> {
+        let sizes = self.0.sizes(tokens)?;
+        Ok(match keep {
             Keep::Nothing => sizes.nothing,
             Keep::Inputs => sizes.inputs,
             Keep::Everything => sizes.everything,
-        }
+        })
     }
 
     /// How `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
@@ -113,228 +221,139 @@ impl<'a> Estimator<'a> {
         gradient: bool,
         budget: usize,
     ) -> Result<Plan> {
-        Plan::decide(&self.sizes(tokens), blends, gradient, USEFUL_ROWS, budget)
+        let sizes = self.0.sizes(tokens)?;
+        Plan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
     }
 
     /// One batch: the scores of `tokens` for `blends` blends, and unless nothing is kept the gradient of the masks.
-    pub fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Parts<Tally> {
-        let forward = self.forward(blends, tokens);
-        match keep {
-            Keep::Nothing => forward,
-            Keep::Inputs => forward + self.vjp(blends, tokens) + self.again(blends, tokens),
-            Keep::Everything => forward + self.vjp(blends, tokens),
-        }
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+        self.0.batch(blends, tokens, keep)
     }
 
     /// Keys and values of the text before the picture, made once per prompt.
-    pub fn prefix(&self) -> Parts<Tally> {
-        Parts {
-            decoder: self.extend(self.lengths.before, 0),
-            ..Parts::default()
-        }
+    ///
+    /// # Errors
+    /// None.
+    pub fn prefix(&self) -> Result<Parts<Tally>> {
+        self.0.prefix()
     }
 
     /// What the greedy answer costs before its first token: the picture and the text behind it.
-    pub fn read_prompt(&self) -> Parts<Tally> {
-        let Lengths { before, behind, .. } = self.lengths;
-        let (hidden, images) = (self.config.text.hidden, self.config.image_tokens());
-        let rows = images + behind;
-        // The text's rows go to their places, then the picture's.
-        let place = mix(behind, behind, hidden)
-            + mix(behind, rows, hidden)
-            + mix(images + rows, rows, hidden);
-        let copy = mix(before, before, 2 * self.text().kv_columns()) * self.config.text.layers;
-        Parts {
-            decoder: place + copy + self.stack_once(rows, before),
-            ..self.see(1)
-        }
+    ///
+    /// # Errors
+    /// None.
+    pub fn read_prompt(&self) -> Result<Parts<Tally>> {
+        self.0.read_prompt()
     }
 
     /// What choosing the next token costs, once per token of the answer and once for the end.
-    pub fn choose_token(&self) -> Parts<Tally> {
-        let text = &self.config.text;
-        Parts {
-            decoder: mix(1, 1, text.hidden) + norm(1, text.hidden, false),
-            vocabulary: logits(1, text.hidden, text.vocab),
-            ..Parts::default()
-        }
+    ///
+    /// # Errors
+    /// None.
+    pub fn choose_token(&self) -> Result<Parts<Tally>> {
+        self.0.choose_token()
     }
 
     /// What reading the answer's token `index` costs.
-    pub fn read_token(&self, index: usize) -> Parts<Tally> {
-        let Lengths { before, behind, .. } = self.lengths;
-        let position = before + self.config.image_tokens() + behind + index;
-        Parts {
-            decoder: self.extend(1, position),
-            ..Parts::default()
+    ///
+    /// # Errors
+    /// None.
+    pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
+        self.0.read_token(index)
+    }
+}
+
+/// What [`Estimator`] asks, of any family.
+trait Costs {
+    fn image_tokens(&self) -> usize;
+    fn prefix_bytes(&self) -> usize;
+    fn sizes(&self, tokens: &[usize]) -> Result<Sizes>;
+    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>>;
+    fn prefix(&self) -> Result<Parts<Tally>>;
+    fn read_prompt(&self) -> Result<Parts<Tally>>;
+    fn choose_token(&self) -> Result<Parts<Tally>>;
+    fn read_token(&self, index: usize) -> Result<Parts<Tally>>;
+}
+
+struct Estimate<F: Family> {
+    dry: Dry,
+    sitting: Sitting<F, Dry>,
+    lengths: Lengths,
+    mask_size: usize,
+}
+
+impl<F: Family> Estimate<F> {
+    /// What some work costs.
+    fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
+        let (result, measured) = self.dry.meter().during(work);
+        result.map(|_| measured.cost)
+    }
+
+    /// Keys and values of `rows` rows, with room for `more`.
+    fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Dry>> {
+        let decoder = &self.sitting.layers.decoder;
+        let mut cache = decoder.grow(&self.dry, &self.sitting.prefix, rows + more)?;
+        for layer in &mut cache {
+            layer.length += rows;
         }
+        Ok(cache)
+    }
+}
+
+impl<F: Family> Costs for Estimate<F> {
+    fn image_tokens(&self) -> usize {
+        self.sitting.images
     }
 
-    fn sizes(&self, tokens: &[usize]) -> Sizes {
-        let lengths = (self.lengths.before, self.lengths.behind);
-        Sizes::of(self.config, lengths, tokens, BYTES, SCRATCH)
+    fn prefix_bytes(&self) -> usize {
+        let config = self.sitting.prefix.iter().map(|layer| {
+            use crate::device::Matrix;
+            layer.key.rows() * (layer.key.columns() + layer.value.columns())
+        });
+        BYTES * config.sum::<usize>()
     }
 
-    fn vision(&self) -> Block {
-        Block {
-            size: vision_block(self.config),
-            attention_bias: true,
-            mlp_bias: true,
-            layer_norm: true,
-            rotary: false,
-        }
+    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+        Sizes::measure(&self.dry, &self.sitting, tokens, self.mask_size, SCRATCH)
     }
 
-    fn text(&self) -> Block {
-        Block {
-            size: text_block(self.config),
-            attention_bias: self.config.text.attention_bias,
-            mlp_bias: self.config.text.mlp_bias,
-            layer_norm: false,
-            rotary: true,
-        }
+    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+        let layout = dry_layout(&self.dry, &self.sitting, tokens)?;
+        let size = self.mask_size;
+        Ok(measured(&self.dry, &self.sitting, &layout, blends, size, keep)?.cost)
     }
 
-    fn patches(&self) -> Linear {
-        let clip = &self.config.vision;
-        Linear::new(clip.channels * clip.patch_size.pow(2), clip.hidden, false)
-    }
-
-    fn projector(&self) -> [Linear; 2] {
-        let (inside, out) = (self.config.vision.hidden, self.config.text.hidden);
-        [inside, out].map(|columns| Linear::new(columns, out, self.config.projector_bias))
-    }
-
-    fn vision_sequence(&self, blends: usize) -> Sequence {
-        Sequence {
-            batch: blends,
-            length: self.config.vision.patches() + 1,
-            prefix: 0,
-            causal: false,
-            queries: None,
-        }
-    }
-
-    /// Rows per blend behind the prefix.
-    fn length(&self, tokens: &[usize]) -> usize {
-        let last = tokens.iter().copied().max().unwrap_or(0);
-        self.config.image_tokens() + self.lengths.behind + last
-    }
-
-    /// The decoder's layers in their order; the last has the rows that predict `tokens` only.
-    fn text_sequences(&self, blends: usize, tokens: &[usize]) -> impl Iterator<Item = Sequence> {
-        let first = self.config.image_tokens() + self.lengths.behind - 1;
-        let places: Vec<usize> = tokens.iter().map(|t| first + t).collect();
-        let (length, prefix) = (self.length(tokens), self.lengths.before);
-        let layers = self.config.text.layers;
-        (1..=layers).map(move |layer| Sequence {
-            batch: blends,
-            length,
-            prefix,
-            causal: true,
-            queries: (layer == layers).then(|| places.clone()),
+    fn prefix(&self) -> Result<Parts<Tally>> {
+        let decoder = &self.sitting.layers.decoder;
+        self.cost(|| {
+            self.dry.part(Part::Decoder);
+            decoder.prefix(&self.dry, &vec![0; self.lengths.before])
         })
     }
 
-    /// Blends to the decoder's image rows.
-    fn see(&self, blends: usize) -> Parts<Tally> {
-        let clip = &self.config.vision;
-        let (patches, tokens) = (blends * clip.patches(), blends * (clip.patches() + 1));
-        let (pixels, features) = (self.patches().inside, blends * self.config.image_tokens());
-        let [first, second] = self.projector();
-        // Class token and positions are added while patches go to their places.
-        let embedded = self.patches().forward(patches, 0)
-            + mix(patches + clip.patches() + 1, tokens, clip.hidden)
-            + norm(tokens, clip.hidden, true);
-        let blocks =
-            self.vision().forward(&self.vision_sequence(blends)) * self.config.vision_layers_used();
-        Parts {
-            blend: blend(patches, pixels),
-            vision: embedded + blocks + mix(features, features, clip.hidden),
-            projector: first.forward(features, 1) + second.forward(features, 0),
-            ..Parts::default()
-        }
-    }
-
-    fn forward(&self, blends: usize, tokens: &[usize]) -> Parts<Tally> {
-        let text = &self.config.text;
-        let (images, length) = (blends * self.config.image_tokens(), self.length(tokens));
-        let (rows, wanted) = (blends * length, blends * tokens.len());
-        let block = self.text();
-        let blocks: Tally = self
-            .text_sequences(blends, tokens)
-            .map(|s| block.forward(&s))
-            .sum();
-        Parts {
-            decoder: mix(images + length, rows, text.hidden)
-                + blocks
-                + norm(wanted, text.hidden, false),
-            vocabulary: log_probability(wanted, text.hidden, text.vocab),
-            ..self.see(blends)
-        }
-    }
-
-    fn vjp(&self, blends: usize, tokens: &[usize]) -> Parts<Tally> {
-        let (clip, text) = (&self.config.vision, &self.config.text);
-        let (images, wanted) = (blends * self.config.image_tokens(), blends * tokens.len());
-        let (patches, inside) = (blends * clip.patches(), blends * (clip.patches() + 1));
-        let pixels = self.patches().inside;
-        let block = self.text();
-        let blocks: Tally = self
-            .text_sequences(blends, tokens)
-            .map(|s| block.vjp(&s))
-            .sum();
-        let [first, second] = self.projector();
-        let encoder =
-            self.vision().vjp(&self.vision_sequence(blends)) * self.config.vision_layers_used();
-        Parts {
-            blend: blend_vjp(patches, pixels),
-            vision: mix(images, inside, clip.hidden)
-                + encoder
-                + norm_vjp(inside, clip.hidden, true, false)
-                + mix(patches, patches, clip.hidden)
-                + self.patches().vjp(patches, 0),
-            projector: second.vjp(images, 1) + first.vjp(images, 0),
-            decoder: norm_vjp(wanted, text.hidden, false, false)
-                + blocks
-                + mix(images, images, text.hidden),
-            vocabulary: log_probability_vjp(wanted, text.hidden, text.vocab),
-        }
-    }
-
-    /// Every block's forward pass once more, from its input.
-    fn again(&self, blends: usize, tokens: &[usize]) -> Parts<Tally> {
-        let block = self.text();
-        Parts {
-            vision: self.vision().forward(&self.vision_sequence(blends))
-                * self.config.vision_layers_used(),
-            decoder: self
-                .text_sequences(blends, tokens)
-                .map(|s| block.forward(&s))
-                .sum(),
-            ..Parts::default()
-        }
-    }
-
-    /// `rows` tokens of text behind `prefix` others: embedded, sent through the decoder, their keys and values kept.
-    fn extend(&self, rows: usize, prefix: usize) -> Tally {
-        mix(rows, rows, self.config.text.hidden) + self.stack_once(rows, prefix)
-    }
-
-    /// `rows` rows of one sequence behind `prefix` others through the decoder, their keys and values kept.
-    fn stack_once(&self, rows: usize, prefix: usize) -> Tally {
-        if rows == 0 {
-            return Tally::default();
-        }
-        let block = self.text();
-        let sequence = Sequence {
-            batch: 1,
-            length: rows,
-            prefix,
-            causal: true,
-            queries: None,
+    fn read_prompt(&self) -> Result<Parts<Tally>> {
+        let masks = Masks {
+            size: self.mask_size,
+            values: &[Vec::new()],
         };
-        let kept = mix(rows, rows, 2 * block.kv_columns());
-        (block.forward(&sequence) + kept) * self.config.text.layers
+        let blend = Blend::whole(0, Direction::Keep);
+        let batch = self.sitting.stage(&self.dry, masks, &[blend])?;
+        self.cost(|| self.sitting.read_prompt(&self.dry, &batch, 0))
+    }
+
+    fn choose_token(&self) -> Result<Parts<Tally>> {
+        let decoder = &self.sitting.layers.decoder;
+        self.dry.part(Part::Decoder);
+        let x = decoder.embed(&self.dry, &[0])?;
+        self.cost(|| decoder.last_logits(&self.dry, &x))
+    }
+
+    fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
+        let rows = self.sitting.images + self.lengths.behind + index;
+        let mut cache = self.cache(rows, 1)?;
+        self.cost(|| self.sitting.read_token(&self.dry, 0, &mut cache))
     }
 }

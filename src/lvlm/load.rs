@@ -1,25 +1,55 @@
 //! Layers from a checkpoint's tensors.
 
+use std::cell::RefCell;
+
 use super::Result;
-use crate::checkpoint::{Checkpoint, Tensor};
+use crate::checkpoint::{Tensor, Tensors};
 use crate::device::{Device, Real};
 use crate::nn::{Linear, Norm};
 
-/// A checkpoint and the device that its layers go to.
+/// Names and shapes.
+pub(super) type Listed = Vec<(String, Vec<usize>)>;
+
+/// Tensors, and the device that layers made of them go to.
 pub(super) struct Loader<'a, D: Device> {
-    pub checkpoint: &'a Checkpoint,
+    /// Where they are from.
+    pub tensors: &'a Tensors,
+    /// Where they go.
     pub device: &'a D,
+    /// When there is one, every tensor that is asked for is written down here, and none needs to be there.
+    pub list: Option<&'a RefCell<Listed>>,
 }
 
 impl<D: Device> Loader<'_, D> {
     /// A tensor that must be there with that shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        Ok(self.checkpoint.require(name, shape)?)
+        match self.list {
+            None => Ok(self.tensors.require(name, shape)?),
+            Some(list) => {
+                list.borrow_mut().push((name.to_string(), shape.to_vec()));
+                Ok(Tensor::absent(name, shape))
+            }
+        }
+    }
+
+    /// The numbers of a small tensor; zeros while names are listed.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.tensor(name, shape)?;
+        if self.list.is_some() {
+            return Ok(vec![0.0; shape.iter().product()]);
+        }
+        Ok(tensor.to_f32())
     }
 
     /// A weight matrix.
     pub fn weight(&self, name: &str, shape: &[usize]) -> Result<D::Weight> {
         Ok(self.device.weight(&self.tensor(name, shape)?)?)
+    }
+
+    /// `rows x columns` values on the device.
+    pub fn upload(&self, rows: usize, columns: usize, values: &[f32]) -> Result<D::Matrix> {
+        let values: Vec<D::Host> = values.iter().map(|&v| D::Host::of(f64::from(v))).collect();
+        Ok(self.device.upload(rows, columns, &values)?)
     }
 
     /// A tensor as `rows x columns` of activations.
@@ -30,13 +60,7 @@ impl<D: Device> Loader<'_, D> {
         rows: usize,
         columns: usize,
     ) -> Result<D::Matrix> {
-        let values: Vec<D::Host> = self
-            .tensor(name, shape)?
-            .to_f32()
-            .into_iter()
-            .map(|v| D::Host::of(f64::from(v)))
-            .collect();
-        Ok(self.device.upload(rows, columns, &values)?)
+        self.upload(rows, columns, &self.values(name, shape)?)
     }
 
     /// `name.weight` and, where there is one, `name.bias`.
@@ -48,6 +72,34 @@ impl<D: Device> Loader<'_, D> {
         Ok(Linear { weight, bias })
     }
 
+    /// Several layers whose rows are one tensor, `name.weight` (and `name.bias`), one below the other.
+    pub fn linears(
+        &self,
+        name: &str,
+        outs: &[usize],
+        inside: usize,
+        bias: bool,
+    ) -> Result<Vec<Linear<D>>> {
+        let all = outs.iter().sum();
+        let weight = self.tensor(&format!("{name}.weight"), &[all, inside])?;
+        let biases = bias
+            .then(|| self.values(&format!("{name}.bias"), &[all]))
+            .transpose()?;
+        let mut from = 0;
+        let mut layers = Vec::with_capacity(outs.len());
+        for &out in outs {
+            let rows = from..from + out;
+            let bias = biases
+                .as_ref()
+                .map(|values| self.upload(1, out, &values[rows.clone()]))
+                .transpose()?;
+            let weight = self.device.weight(&weight.rows(rows))?;
+            layers.push(Linear { weight, bias });
+            from += out;
+        }
+        Ok(layers)
+    }
+
     /// A layer norm of `name.weight` and `name.bias`.
     pub fn layer_norm(&self, name: &str, columns: usize, eps: f64) -> Result<Norm<D>> {
         let gain = self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?;
@@ -55,11 +107,11 @@ impl<D: Device> Loader<'_, D> {
         Ok(Norm::Layer { gain, bias, eps })
     }
 
-    /// A root-mean-square norm of `name.weight`.
-    pub fn rms_norm(&self, name: &str, columns: usize, eps: f64) -> Result<Norm<D>> {
-        Ok(Norm::Rms {
-            gain: self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?,
-            eps,
-        })
+    /// A root-mean-square norm whose gain is `offset` + `name.weight`.
+    pub fn rms_norm(&self, name: &str, columns: usize, eps: f64, offset: f32) -> Result<Norm<D>> {
+        let mut gain = self.values(&format!("{name}.weight"), &[columns])?;
+        gain.iter_mut().for_each(|v| *v += offset);
+        let gain = self.upload(1, columns, &gain)?;
+        Ok(Norm::Rms { gain, eps })
     }
 }

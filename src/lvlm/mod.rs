@@ -6,19 +6,35 @@ mod decoder;
 mod demo;
 mod encoder;
 mod error;
-pub(crate) mod estimate;
+mod estimate;
+mod family;
+mod inspect;
+mod layers;
 mod llava;
 mod load;
+mod model;
+mod names;
+mod open;
 mod plan;
+mod registry;
+mod session;
+mod sitting;
+#[cfg(test)]
+mod tests;
 
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};
 use crate::picture::{Picture, View};
 
-pub use demo::{checkpoint, demo_checkpoint, load, open};
+pub use crate::device::dry::{Parts, Tally};
+pub use decoder::DecoderConfig;
+pub use demo::demo_checkpoint;
+pub use encoder::{ClipConfig, Select};
 pub use error::LvlmError;
-pub use estimate::{Estimator, Lengths, Parts, Tally};
-pub use llava::Llava;
+pub use estimate::{Blueprint, Estimator, Lengths};
+pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
+pub(crate) use open::expected_tensors;
+pub use open::{checkpoint, load, open, open_files};
 pub use plan::Plan;
 
 /// Result of a model's operation.
@@ -37,7 +53,7 @@ pub struct Prompt {
 pub trait Lvlm: Send + Sync {
     /// What to call it: the checkpoint's folder or name.
     fn name(&self) -> String;
-    /// Its family, as in config.json's `model_type`.
+    /// Its family, such as `llava`.
     fn family(&self) -> &'static str;
     /// Where it runs.
     fn device(&self) -> String;
@@ -49,11 +65,17 @@ pub trait Lvlm: Send + Sync {
     fn device_choices(&self) -> Vec<String>;
     /// Its tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
-    /// Renders and tokenises a question about one picture.
+    /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
     /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and what template and tokenizer report.
-    fn prompt(&self, question: &str) -> Result<Prompt>;
+    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
+    /// What the encoders see of a picture: every view with its pixels, `3 x height x width`, channel by channel, normalised.
+    /// The first is of the whole picture.
+    ///
+    /// # Errors
+    /// When the picture cannot be processed.
+    fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
     /// Puts a picture, its baseline and a prompt on the device.
     ///
     /// # Errors
@@ -119,11 +141,12 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut dyn FnMut(usize),
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
-    /// Gradient of the score of `tokens` at the whole picture, by pixel of the first view: `3 x height x width`.
+    /// Gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each, encoder by
+    /// encoder. Rows and columns of a view that its encoder does not see have none.
     ///
     /// # Errors
     /// As [`Session::log_probabilities`].
-    fn pixel_gradient(&self, tokens: &[usize]) -> Result<Vec<f64>>;
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>>;
     /// How the batch is cut for gradients of the answer up to token `last`.
     ///
     /// # Errors

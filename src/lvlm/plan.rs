@@ -1,10 +1,13 @@
 //! How a path's batch is cut to fit a memory budget, decided once from sizes.
 
+use super::family::Family;
+use super::sitting::{Layout, Sitting};
 use super::{LvlmError, Result};
-use crate::checkpoint::LlavaConfig;
-use crate::nn::{BlockSize, Keep};
+use crate::device::dry::{Dry, Measured};
+use crate::device::{Blend, Device, Direction, Masks};
+use crate::nn::Keep;
 
-/// Bytes of activations, as sizes give them.
+/// Bytes of activations, as a model tells them that is run without numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     /// Whatever the batch: the pictures, the prefix, what operations need for themselves per thread.
@@ -15,118 +18,79 @@ pub(super) struct Sizes {
     pub inputs: usize,
     /// Per blend, when nothing is kept.
     pub nothing: usize,
-    /// Rows of the largest matrix, per blend.
+    /// Rows of the tallest matrix, per blend.
     pub rows: usize,
 }
 
 impl Sizes {
-    /// The sizes for a prompt of `before` text tokens before the picture and `behind` after it, and the answer's tokens
-    /// `tokens`, on a device whose elements have `element` bytes and whose operations want `scratch` bytes.
-    pub fn of(
-        config: &LlavaConfig,
-        (before, behind): (usize, usize),
+    /// The sizes for scores of the answer's tokens `tokens`, on a device whose operations want `scratch` bytes.
+    pub fn measure<F: Family>(
+        dry: &Dry,
+        sitting: &Sitting<F, Dry>,
         tokens: &[usize],
-        element: usize,
+        mask_size: usize,
         scratch: usize,
-    ) -> Sizes {
-        let (vision, text) = (vision_block(config), text_block(config));
-        let (hidden, images) = (text.columns, config.image_tokens());
-        let inside = config.vision.patches() + 1;
-        let length = images + behind + tokens.iter().copied().max().unwrap_or(0);
-        let pixels = config.vision.channels * config.vision.image_size.pow(2);
-        let encoder = Stack {
-            block: vision,
-            layers: config.vision_layers_used(),
-            rows: inside,
+    ) -> Result<Sizes> {
+        let layout = dry_layout(dry, sitting, tokens)?;
+        let mut sizes = Sizes {
+            fixed: 0,
+            everything: 0,
+            inputs: 0,
+            nothing: 0,
+            rows: 0,
         };
-        let decoder = Stack {
-            block: text,
-            layers: config.text.layers,
-            rows: length,
-        };
-        let ends = 2 * pixels
-            + 3 * inside * vision.columns
-            + 3 * images * hidden
-            + 3 * length * hidden
-            + tokens.len() * (4 * hidden + 2 * config.text.vocab);
-        // The packed operand of a product is as large as the widest matrix.
-        let packed = encoder.widest().max(decoder.widest()).max(pixels);
-        let each =
-            |kept: fn(&Stack) -> usize| element * (kept(&encoder) + kept(&decoder) + ends + packed);
-        let prefix = prefix_bytes(config, before, element);
-        Sizes {
-            fixed: element * (2 * pixels + length * hidden) + prefix + scratch,
-            everything: each(Stack::everything),
-            inputs: each(Stack::inputs),
-            nothing: each(Stack::nothing),
-            rows: inside.max(length),
+        for keep in [Keep::Nothing, Keep::Inputs, Keep::Everything] {
+            let measure = |blends| measured(dry, sitting, &layout, blends, mask_size, keep);
+            let (one, two) = (measure(1)?, measure(2)?);
+            let each = two.peak - one.peak;
+            sizes.fixed = sizes.fixed.max(one.peak.saturating_sub(each) + scratch);
+            sizes.rows = sizes.rows.max(one.rows);
+            match keep {
+                Keep::Nothing => sizes.nothing = each,
+                Keep::Inputs => sizes.inputs = each,
+                Keep::Everything => sizes.everything = each,
+            }
         }
+        Ok(sizes)
     }
 }
 
-/// Bytes of the keys and values of `before` tokens.
-pub(super) fn prefix_bytes(config: &LlavaConfig, before: usize, element: usize) -> usize {
-    let text = &config.text;
-    element * 2 * text.layers * before * text.kv_heads * text.head_dim
+/// The rows that predict answer tokens; which tokens they are makes no difference here.
+pub(super) fn dry_layout<F: Family>(
+    dry: &Dry,
+    sitting: &Sitting<F, Dry>,
+    tokens: &[usize],
+) -> Result<Layout<Dry>> {
+    let last = tokens.iter().copied().max().unwrap_or(0);
+    sitting.layout(dry, &vec![0; last + 1], tokens)
 }
 
-/// The sizes of the vision encoder's blocks.
-pub(super) fn vision_block(config: &LlavaConfig) -> BlockSize {
-    let clip = &config.vision;
-    BlockSize {
-        columns: clip.hidden,
-        heads: clip.heads,
-        kv_heads: clip.heads,
-        head_dim: clip.hidden / clip.heads,
-        intermediate: clip.intermediate,
-        gated: false,
-    }
-}
-
-/// The sizes of the decoder's blocks.
-pub(super) fn text_block(config: &LlavaConfig) -> BlockSize {
-    let llama = &config.text;
-    BlockSize {
-        columns: llama.hidden,
-        heads: llama.heads,
-        kv_heads: llama.kv_heads,
-        head_dim: llama.head_dim,
-        intermediate: llama.intermediate,
-        gated: true,
-    }
-}
-
-/// Blocks one after the other, and the rows of a blend that go through them. All results are elements per blend.
-struct Stack {
-    block: BlockSize,
-    layers: usize,
-    rows: usize,
-}
-
-impl Stack {
-    fn saved(&self) -> usize {
-        self.rows * self.block.saved_elements()
-    }
-
-    fn working(&self) -> usize {
-        self.rows * self.block.working_elements()
-    }
-
-    fn everything(&self) -> usize {
-        self.layers * self.saved() + self.working()
-    }
-
-    fn inputs(&self) -> usize {
-        self.layers * self.rows * self.block.columns + self.saved() + self.working()
-    }
-
-    fn nothing(&self) -> usize {
-        self.saved() + self.working()
-    }
-
-    fn widest(&self) -> usize {
-        self.rows * self.block.widest()
-    }
+/// What one batch takes: two masks, scores of the layout's tokens, and unless nothing is kept the gradient of the masks.
+pub(super) fn measured<F: Family>(
+    dry: &Dry,
+    sitting: &Sitting<F, Dry>,
+    layout: &Layout<Dry>,
+    blends: usize,
+    mask_size: usize,
+    keep: Keep,
+) -> Result<Measured> {
+    let masks = Masks {
+        size: mask_size,
+        values: &[Vec::new(), Vec::new()],
+    };
+    let blend = Blend::whole(0, Direction::Keep);
+    let batch = sitting.stage(dry, masks, &vec![blend; blends])?;
+    let mut gradients = dry.gradients(&sitting.eyes[0], masks.values.len())?;
+    let (result, measured) = dry.meter().during(|| {
+        if keep == Keep::Nothing {
+            sitting.forward(dry, layout, &batch, blends, keep)?;
+            return Ok(());
+        }
+        let staged = (&batch[..], &());
+        let (_, d_patches) = sitting.forward_and_vjp(dry, layout, staged, blends, keep)?;
+        sitting.blend_vjp(dry, &batch, &d_patches, &mut gradients)
+    });
+    result.map(|()| measured)
 }
 
 /// How many blends are computed together, and what is kept of them.

@@ -4,6 +4,7 @@
 //! of its output, and returns the gradient of its input.
 
 mod attention;
+mod between;
 mod block;
 mod error;
 mod linear;
@@ -15,7 +16,8 @@ mod stack;
 mod tests;
 
 pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
-pub use block::{Block, BlockSaved, BlockSize};
+pub use between::{Between, Nothing};
+pub use block::{Block, BlockSaved};
 pub use error::{NnError, require_finite};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};

@@ -1,6 +1,6 @@
 //! A stack of blocks, with its activations kept or made anew.
 
-use super::{Block, BlockSaved, Result, Sequence, require_finite};
+use super::{Between, Block, BlockSaved, Result, Sequence, require_finite};
 use crate::device::Device;
 
 /// What a forward pass keeps for the vjp.
@@ -14,9 +14,12 @@ pub enum Keep {
     Everything,
 }
 
+/// What a block saved, and what happened behind it.
+type Saved<D, B> = (BlockSaved<D>, Option<<B as Between<D>>::Saved>);
+
 /// What a forward pass kept, block by block.
-pub struct Kept<D: Device> {
-    blocks: Vec<(D::Matrix, Option<BlockSaved<D>>)>,
+pub struct Kept<D: Device, B: Between<D>> {
+    blocks: Vec<(D::Matrix, Option<Saved<D, B>>)>,
 }
 
 /// Blocks one after the other.
@@ -33,52 +36,81 @@ impl<D: Device> Stack<D> {
         format!("{} layer {i}", self.name)
     }
 
+    /// Block `i` and what comes behind it.
+    ///
+    /// # Errors
+    /// When sizes do not fit.
+    pub fn step<B: Between<D>>(
+        &self,
+        device: &D,
+        i: usize,
+        x: &D::Matrix,
+        sequence: &Sequence<D>,
+        between: &B,
+    ) -> Result<(D::Matrix, BlockSaved<D>, Option<B::Saved>)> {
+        let (y, saved) = self.blocks[i].forward(device, x, sequence)?;
+        if !between.changes(i) {
+            return Ok((y, saved, None));
+        }
+        let (y, behind) = between.forward(device, i, y)?;
+        Ok((y, saved, Some(behind)))
+    }
+
     /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first block whose output is not
     /// finite is an error that names it.
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.
-    pub fn forward<'a>(
+    pub fn forward<'a, B: Between<D>>(
         &self,
         device: &D,
         mut x: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
+        between: &B,
         keep: Keep,
         check: bool,
-    ) -> Result<(D::Matrix, Kept<D>)> {
+    ) -> Result<(D::Matrix, Kept<D, B>)> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
-        for (i, block) in self.blocks.iter().enumerate() {
-            let (y, saved) = block.forward(device, &x, &sequence(i))?;
+        for i in 0..self.blocks.len() {
+            let (y, saved, behind) = self.step(device, i, &x, &sequence(i), between)?;
             if check {
                 require_finite(device, &y, || self.layer(i))?;
             }
             match keep {
                 Keep::Nothing => {}
                 Keep::Inputs => blocks.push((x, None)),
-                Keep::Everything => blocks.push((x, Some(saved))),
+                Keep::Everything => blocks.push((x, Some((saved, behind)))),
             }
             x = y;
         }
         Ok((x, Kept { blocks }))
     }
 
-    /// dx of the whole stack.
+    /// dx of the whole stack. Gradients of what `between` reads beside the rows are added to `gradients`.
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn vjp<'a>(
+    pub fn vjp<'a, B: Between<D>>(
         &self,
         device: &D,
-        kept: Kept<D>,
+        kept: Kept<D, B>,
         mut dy: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
+        between: &B,
+        gradients: &mut B::Gradients,
     ) -> Result<D::Matrix> {
         for ((i, block), (x, saved)) in self.blocks.iter().enumerate().zip(kept.blocks).rev() {
             let sequence = sequence(i);
-            let saved = match saved {
+            let (saved, behind) = match saved {
                 Some(saved) => saved,
-                None => block.forward(device, &x, &sequence)?.1,
+                None => {
+                    let (_, saved, behind) = self.step(device, i, &x, &sequence, between)?;
+                    (saved, behind)
+                }
             };
+            if let Some(behind) = behind {
+                dy = between.vjp(device, i, behind, dy, gradients)?;
+            }
             dy = block.vjp(device, &x, saved, dy, &sequence)?;
         }
         Ok(dy)

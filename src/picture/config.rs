@@ -32,6 +32,10 @@ pub(super) struct Settings {
     pub normalize: bool,
     pub mean: [f64; 3],
     pub std: [f64; 3],
+    /// Whether the class cuts pictures into tiles.
+    pub tiles: bool,
+    /// Rows and columns that a picture may be fitted into before it is cut.
+    pub pinpoints: Option<Vec<(u32, u32)>>,
 }
 
 /// What a processor's class says about the fields that its config leaves out.
@@ -42,6 +46,7 @@ struct Defaults {
     std: [f64; 3],
     /// What `do_pad` means to this class: a square of the mean colour, or nothing for a single picture.
     pads_to_square: bool,
+    tiles: bool,
 }
 
 const CLIP: Defaults = Defaults {
@@ -50,6 +55,7 @@ const CLIP: Defaults = Defaults {
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
     pads_to_square: false,
+    tiles: false,
 };
 const LLAVA: Defaults = Defaults {
     pads_to_square: true,
@@ -63,9 +69,23 @@ const SIGLIP: Defaults = Defaults {
     crop: false,
     mean: [0.5; 3],
     std: [0.5; 3],
-    pads_to_square: false,
+    ..CLIP
 };
-const SUPPORTED: &str = "CLIPImageProcessor, LlavaImageProcessor or SiglipImageProcessor";
+const LLAVA_NEXT: Defaults = Defaults {
+    tiles: true,
+    ..CLIP
+};
+const LLAVA_ONEVISION: Defaults = Defaults {
+    size: SizeRule::Exact {
+        height: 384,
+        width: 384,
+    },
+    crop: false,
+    tiles: true,
+    ..CLIP
+};
+const SUPPORTED: &str = "CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
+                         LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
     /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`.
@@ -126,6 +146,8 @@ impl Settings {
             normalize: fields.flag("do_normalize", true)?,
             mean,
             std,
+            tiles: defaults.tiles,
+            pinpoints: fields.pinpoints()?,
         })
     }
 }
@@ -171,6 +193,8 @@ impl Fields<'_> {
             return match family {
                 Some("CLIP") => Ok(&CLIP),
                 Some("Llava") => Ok(&LLAVA),
+                Some("LlavaNext") => Ok(&LLAVA_NEXT),
+                Some("LlavaOnevision") => Ok(&LLAVA_ONEVISION),
                 Some("Siglip") => Ok(&SIGLIP),
                 _ => Err(self.wrong(field, SUPPORTED, value)),
             };
@@ -213,6 +237,25 @@ impl Fields<'_> {
             _ => value.as_f64().map(|all| [all; 3]),
         };
         colour.ok_or_else(|| self.wrong(name, "a number, or a list of 3 numbers", value))
+    }
+
+    /// The resolutions of `image_grid_pinpoints`: pairs of rows and columns.
+    fn pinpoints(&self) -> Result<Option<Vec<(u32, u32)>>, PictureError> {
+        let name = "image_grid_pinpoints";
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let expected = "a list of pairs of rows and columns";
+        let pair = |value: &Value| match value.as_array().map(Vec::as_slice) {
+            Some([height, width]) => Ok((self.edge(name, height)?, self.edge(name, width)?)),
+            _ => Err(self.wrong(name, expected, value)),
+        };
+        match value.as_array() {
+            Some(list) if !list.is_empty() => {
+                list.iter().map(pair).collect::<Result<_, _>>().map(Some)
+            }
+            _ => Err(self.wrong(name, expected, value)),
+        }
     }
 
     fn filter(&self) -> Result<Filter, PictureError> {

@@ -7,6 +7,7 @@
 //! - [`View`] says where the pixels of such a tensor lie in the picture, and samples a mask there.
 //! - [`Baseline`] makes the picture that a mask replaces the picture by.
 
+mod anyres;
 mod blur;
 mod config;
 mod decode;
@@ -18,6 +19,7 @@ mod resize;
 mod testing;
 mod view;
 
+pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
 pub use decode::Picture;
 pub use error::PictureError;

@@ -12,10 +12,10 @@ const MAX_VIEW_PIXELS: u64 = 1 << 24;
 /// pad to a square of the mean colour, resize, crop the centre (what is missing is black), rescale, normalise.
 #[derive(Clone, Debug)]
 pub struct Processor {
-    file: String,
-    settings: Settings,
+    pub(super) file: String,
+    pub(super) settings: Settings,
     /// What each u8 of each channel becomes.
-    values: [Vec<f32>; 3],
+    pub(super) values: [Vec<f32>; 3],
 }
 
 /// The geometry of one picture's way through the processor, in pixels.
@@ -39,6 +39,20 @@ impl Processor {
     /// [`PictureError::Syntax`], and [`PictureError::Field`] for an unsupported class, a wrong type, a size of zero, a
     /// standard deviation that is not above zero, or numbers that do not stay finite in f32.
     pub fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
+        let processor = Self::of_any_class(text, file)?;
+        if processor.settings.tiles {
+            return Err(PictureError::Field {
+                file: file.to_owned(),
+                field: "image_processor_type".to_owned(),
+                expected: "a processor that makes one view".to_owned(),
+                found: "one that cuts pictures into tiles".to_owned(),
+            });
+        }
+        Ok(processor)
+    }
+
+    /// As [`Processor::from_json`], of a class that cuts pictures into tiles too.
+    pub(super) fn of_any_class(text: &str, file: &str) -> Result<Self, PictureError> {
         let settings = Settings::from_json(text, file)?;
         let values = [0, 1, 2].map(|channel| values(&settings, channel));
         if values.iter().flatten().any(|value| !value.is_finite()) {

@@ -5,10 +5,10 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::numbers::{Check, distance};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Files};
 use crate::device::{Blend, Device, Direction, Masks};
 use crate::explain::{ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
-use crate::lvlm::{Llava, Lvlm, LvlmError, Session, SessionOptions};
+use crate::lvlm::{Lvlm, LvlmError, Session, SessionOptions, load, open_files};
 use crate::picture::{Baseline, Picture};
 
 /// Tolerated in a gradient, as a share of its largest.
@@ -185,7 +185,7 @@ impl Recorded {
     /// # Errors
     /// None in a program that was built whole.
     pub fn checkpoint(&self) -> Result<Checkpoint, LvlmError> {
-        Ok(Checkpoint::embedded(self.name, self.model)?)
+        open_files(Files::embedded(self.name, self.model))
     }
 }
 
@@ -213,10 +213,11 @@ pub fn recorded<D: Device>(
 ) -> Result<Outcome, ExplainError> {
     let results = case.results();
     let label = format!("{} {} {}", case.name, device.name(), device.dtype());
-    let model = Llava::load(case.checkpoint()?, device)?;
+    let model = load(case.checkpoint()?, device)?;
     let picture = Picture::decode(case.picture, case.name).map_err(LvlmError::from)?;
     let baseline = Baseline::Blur.of(&picture, 0);
-    let prompt = model.prompt(results.meta["question"].as_str().unwrap_or_default())?;
+    let question = results.meta["question"].as_str().unwrap_or_default();
+    let prompt = model.prompt(question, &picture)?;
     let mask_size = results.settings().mask_size;
     let start = |memory_budget| {
         let options = SessionOptions {
@@ -248,7 +249,7 @@ pub fn recorded<D: Device>(
         made.answer()?;
         let again = made.mask()?;
         made.require("mask, twice", mask.values() == again.values());
-        made.scores(&model, &mask)?;
+        made.scores(&*model, &mask)?;
     }
     Ok(Outcome {
         checks: made.checks,

@@ -1,5 +1,7 @@
-use super::{checkpoint, config, data, files, parse, recorded, set, write};
-use crate::checkpoint::{ChatTemplate, CheckpointError, Files, Rendered, Tokenizer};
+use super::{data, files, recorded, write};
+use crate::checkpoint::{
+    ChatTemplate, CheckpointError, Files, ImageToken, Rendered, Tokenizer, VICUNA,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -15,8 +17,8 @@ fn load(style: &str) -> (Tokenizer, ChatTemplate) {
 }
 
 fn both(files: &Files) -> Result<(Tokenizer, ChatTemplate), CheckpointError> {
-    let tokenizer = Tokenizer::load(files, &parse(&config()).unwrap())?;
-    let template = ChatTemplate::load(files, &tokenizer)?;
+    let tokenizer = Tokenizer::load(files, ImageToken::Id(IMAGE))?;
+    let template = ChatTemplate::load(files, &tokenizer, VICUNA)?;
     Ok((tokenizer, template))
 }
 
@@ -170,8 +172,12 @@ fn private_marks_in_a_question() {
 
 /// The `chatml` tokenizer's folder with this template, and with changes to tokenizer.json.
 fn folder(template: Option<&str>, change: impl Fn(&mut Value)) -> TempDir {
-    let dir = checkpoint();
-    std::fs::remove_file(dir.path().join("chat_template.json")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(data("chatml").join(name), dir.path().join(name)).unwrap();
+    }
+    let config = json!({"text_config": {"eos_token_id": 2}});
+    write(&dir, "config.json", config.to_string());
     if let Some(template) = template {
         write(&dir, "chat_template.jinja", template);
     }
@@ -295,9 +301,7 @@ fn a_template_may_trim_and_change_the_question() {
 #[test]
 fn no_image_token() {
     let dir = folder(None, |_| {});
-    let mut config = config();
-    set(&mut config, "image_token_index", json!(9999));
-    let error = Tokenizer::load(&files(&dir), &parse(&config).unwrap()).unwrap_err();
+    let error = Tokenizer::load(&files(&dir), ImageToken::Id(9999)).unwrap_err();
     assert!(
         matches!(&error, CheckpointError::NoImageToken { id: 9999, text, .. } if text == "<image>"),
         "{error}"

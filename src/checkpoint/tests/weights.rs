@@ -1,9 +1,6 @@
-use super::{Spec, files, raw, recorded, weights, write};
-use crate::checkpoint::{
-    CheckpointError, Dtype, Files, LlavaConfig, Names, Tensors, expected_tensors,
-};
+use super::{Spec, files, raw, weights, write};
+use crate::checkpoint::{CheckpointError, Dtype, Files, Tensors};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 type Outcome = Result<Tensors, CheckpointError>;
@@ -353,98 +350,5 @@ fn sharded_weights() {
     for map in [json!(1), json!({"a": 2}), Value::Null] {
         let error = shards(index(map)).1.unwrap_err();
         assert!(matches!(&error, CheckpointError::Json { .. }), "{error}");
-    }
-}
-
-#[test]
-fn every_spelling_of_names() {
-    let visions = [
-        "vision_tower.vision_model.",
-        "vision_tower.",
-        "model.vision_tower.vision_model.",
-        "model.vision_tower.",
-    ];
-    let projectors = ["multi_modal_projector.", "model.multi_modal_projector."];
-    let decoders = ["language_model.model.", "model.language_model."];
-    let heads = [
-        Some("language_model.lm_head.weight"),
-        Some("lm_head.weight"),
-        None,
-    ];
-    for vision in visions {
-        for (projector, decoder) in projectors.iter().zip(decoders) {
-            for head in heads {
-                let mut tensors = vec![
-                    spec(&format!("{vision}embeddings.class_embedding"), "F32", &[1]),
-                    spec(&format!("{projector}linear_1.weight"), "F32", &[1]),
-                    spec(&format!("{decoder}embed_tokens.weight"), "F32", &[1]),
-                ];
-                tensors.extend(head.map(|name| spec(name, "F32", &[1])));
-                let names = Names::find(&open(weights(&tensors)).1.unwrap()).unwrap();
-                let found = (
-                    names.vision.as_str(),
-                    names.projector.as_str(),
-                    names.decoder.as_str(),
-                    names.head.as_deref(),
-                );
-                assert_eq!(found, (vision, *projector, decoder, head));
-            }
-        }
-    }
-    let both = [
-        spec("vision_tower.vision_model.x", "F32", &[1]),
-        spec("vision_tower.y", "F32", &[1]),
-    ];
-    let error = Names::find(&open(weights(&both)).1.unwrap()).unwrap_err();
-    assert!(matches!(
-        error,
-        CheckpointError::AmbiguousNames {
-            part: "vision encoder",
-            ..
-        }
-    ));
-}
-
-/// What transformers saves is what is expected, apart from what is never used.
-#[test]
-fn tensors_are_those_of_transformers() {
-    for model in recorded("tensors.json").as_array().unwrap() {
-        let config = LlavaConfig::from_json(&model["config"].to_string(), "config.json").unwrap();
-        let saved: Vec<Spec> = model["tensors"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, shape)| {
-                (
-                    name.clone(),
-                    "F16",
-                    serde_json::from_value(shape.clone()).unwrap(),
-                )
-            })
-            .collect();
-        let tensors = open(weights(&saved)).1.unwrap();
-        let names = Names::find(&tensors).unwrap();
-        let expected = expected_tensors(&config, &names);
-        for (name, shape) in &expected {
-            tensors.require(name, shape).unwrap();
-        }
-        let expected: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-        let unused: Vec<&str> = tensors
-            .names()
-            .filter(|name| !expected.contains(name))
-            .collect();
-        let layer = format!("encoder.layers.{}", config.vision_layers_used());
-        for name in &unused {
-            let last = name.contains(".post_layernorm.");
-            let later =
-                name.contains("encoder.layers.") && name[names.vision.len()..] >= *layer.as_str();
-            let tied = config.text.tied_embeddings && name.ends_with("lm_head.weight");
-            assert!(last || later || tied, "{name} is not expected");
-        }
-        // 16 tensors a layer, and the last norm's two.
-        assert_eq!(
-            unused.len(),
-            16 * (config.vision.layers - config.vision_layers_used()) + 2
-        );
     }
 }

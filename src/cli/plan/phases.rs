@@ -8,7 +8,7 @@ use crate::nn::Keep;
 
 /// What the phases are made of.
 pub(super) struct Work<'a> {
-    pub estimator: Estimator<'a>,
+    pub estimator: &'a Estimator,
     /// The key tokens.
     pub keys: &'a [usize],
     pub settings: &'a Settings,
@@ -87,13 +87,10 @@ impl Phase {
         }
         let plan = work.plan(blends, tokens, gradient)?;
         let (whole, rest) = (blends / plan.batch, blends % plan.batch);
-        self.add(
-            work.estimator.batch(plan.batch, tokens, plan.keep),
-            whole * times,
-            rates,
-        );
+        let batch = |blends| work.estimator.batch(blends, tokens, plan.keep);
+        self.add(batch(plan.batch)?, whole * times, rates);
         if rest > 0 {
-            self.add(work.estimator.batch(rest, tokens, plan.keep), times, rates);
+            self.add(batch(rest)?, times, rates);
         }
         self.evaluations += blends * times;
         self.batches += (whole + usize::from(rest > 0)) * times;
@@ -114,15 +111,15 @@ impl Phase {
 ///
 /// A line search is counted with one step per update, the least that it takes.
 pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
-    let (estimator, settings) = (&work.estimator, work.settings);
+    let (estimator, settings) = (work.estimator, work.settings);
     let mut prepare = Phase::new(Stage::Prepare);
-    prepare.add(estimator.prefix(), 1, rates);
+    prepare.add(estimator.prefix()?, 1, rates);
 
     let mut greedy = Phase::new(Stage::Answer);
-    greedy.add(estimator.read_prompt(), 1, rates);
-    greedy.add(estimator.choose_token(), answer + 1, rates);
+    greedy.add(estimator.read_prompt()?, 1, rates);
+    greedy.add(estimator.choose_token()?, answer + 1, rates);
     for token in 0..answer {
-        greedy.add(estimator.read_token(token), 1, rates);
+        greedy.add(estimator.read_token(token)?, 1, rates);
     }
 
     let mut select = Phase::new(Stage::Select);

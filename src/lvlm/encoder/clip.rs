@@ -1,176 +1,89 @@
-//! CLIP's vision transformer, up to the layer whose output the decoder reads.
+//! CLIP's vision transformer.
 
-use super::super::load::Loader;
-use crate::checkpoint::{LlavaConfig, Select};
-use crate::device::{Device, Matrix, RowMap};
-use crate::lvlm::Result;
-use crate::nn::{Attention, Block, Keep, Kept, Linear, Mlp, Norm, Sequence, Stack, require_finite};
+use serde_json::{Value, json};
 
-/// The encoder: patches in, features out.
-pub(in crate::lvlm) struct Clip<D: Device> {
-    patch_embedding: Linear<D>,
-    /// Puts the patches behind the class token.
-    place: RowMap,
-    /// Class token and positions, `[patches + 1, hidden]`.
-    constant: D::Matrix,
-    norm: Norm<D>,
-    pub stack: Stack<D>,
-    /// Features wanted of all tokens.
-    select: RowMap,
+use super::vit::VitSizes;
+use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
+
+/// A CLIP vision transformer, after `transformers`' `CLIPVisionConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipConfig {
+    /// Width of the hidden states.
+    pub hidden: usize,
+    /// Width inside the MLP.
+    pub intermediate: usize,
+    /// Layers that the checkpoint describes; fewer may be used.
+    pub layers: usize,
+    /// Attention heads, which divide `hidden`.
+    pub heads: usize,
+    /// Edge of the square input, in pixels.
+    pub image_size: usize,
+    /// Edge of a patch in pixels, which divides `image_size`.
+    pub patch_size: usize,
+    /// Inside the MLP.
+    pub activation: Activation,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_eps: f64,
+    /// Colour channels, always 3.
+    pub channels: usize,
 }
 
-/// What the forward pass kept.
-pub(in crate::lvlm) struct ClipKept<D: Device> {
-    embedded: D::Matrix,
-    statistics: D::Matrix,
-    stack: Kept<D>,
-}
+impl ClipConfig {
+    /// Patches of one picture.
+    pub fn patches(&self) -> usize {
+        (self.image_size / self.patch_size).pow(2)
+    }
 
-impl<D: Device> Clip<D> {
-    /// Loads what the config's feature layer needs.
-    pub fn load(loader: &Loader<D>, config: &LlavaConfig) -> Result<Clip<D>> {
-        let (clip, prefix) = (&config.vision, &loader.checkpoint.names.vision);
-        let (hidden, tokens) = (clip.hidden, clip.patches() + 1);
-        let shape = [hidden, clip.channels, clip.patch_size, clip.patch_size];
-        let weight = loader.weight(
-            &format!("{prefix}embeddings.patch_embedding.weight"),
-            &shape,
-        )?;
-        let class = loader
-            .tensor(&format!("{prefix}embeddings.class_embedding"), &[hidden])?
-            .to_f32();
-        let mut constant = loader
-            .tensor(
-                &format!("{prefix}embeddings.position_embedding.weight"),
-                &[tokens, hidden],
-            )?
-            .to_f32();
-        constant.iter_mut().zip(class).for_each(|(c, v)| *c += v);
-        let constant: Vec<D::Host> = constant
-            .into_iter()
-            .map(|v| crate::device::Real::of(f64::from(v)))
-            .collect();
-        let blocks = (0..config.vision_layers_used())
-            .map(|i| {
-                let name = format!("{prefix}encoder.layers.{i}");
-                let square = |part: &str| {
-                    loader.linear(&format!("{name}.self_attn.{part}"), hidden, hidden, true)
-                };
-                Ok(Block {
-                    attention_norm: loader.layer_norm(
-                        &format!("{name}.layer_norm1"),
-                        hidden,
-                        clip.layer_norm_eps,
-                    )?,
-                    attention: Attention {
-                        query: square("q_proj")?,
-                        key: square("k_proj")?,
-                        value: square("v_proj")?,
-                        output: square("out_proj")?,
-                        heads: clip.heads,
-                        kv_heads: clip.heads,
-                        head_dim: hidden / clip.heads,
-                        rope: None,
-                    },
-                    mlp_norm: loader.layer_norm(
-                        &format!("{name}.layer_norm2"),
-                        hidden,
-                        clip.layer_norm_eps,
-                    )?,
-                    mlp: Mlp::Plain {
-                        first: loader.linear(
-                            &format!("{name}.mlp.fc1"),
-                            clip.intermediate,
-                            hidden,
-                            true,
-                        )?,
-                        second: loader.linear(
-                            &format!("{name}.mlp.fc2"),
-                            hidden,
-                            clip.intermediate,
-                            true,
-                        )?,
-                        activation: clip.activation,
-                    },
-                })
-            })
-            .collect::<Result<_>>()?;
-        let first = match config.select {
-            Select::Default => 1,
-            Select::Full => 0,
+    /// Reads the fields of a vision config. Where the section is left out, it is ViT-L/14 at 336 pixels, as LLaVA's own
+    /// config class has it; where a field is, it is `CLIPVisionConfig`'s default, that of ViT-B/32.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`].
+    pub(in crate::lvlm) fn read(fields: &Fields) -> std::result::Result<Self, CheckpointError> {
+        let default = |given, absent| if fields.is_given() { given } else { absent };
+        let config = Self {
+            hidden: fields.size("hidden_size", default(768, 1024), SIZE_LIMIT)?,
+            intermediate: fields.size("intermediate_size", default(3072, 4096), SIZE_LIMIT)?,
+            layers: fields.size("num_hidden_layers", default(12, 24), LAYER_LIMIT)?,
+            heads: fields.size("num_attention_heads", default(12, 16), SIZE_LIMIT)?,
+            image_size: fields.edge("image_size", default(224, 336))?,
+            patch_size: fields.edge("patch_size", default(32, 14))?,
+            activation: activation(fields, "hidden_act", Activation::QuickGelu)?,
+            layer_norm_eps: fields.positive("layer_norm_eps")?.unwrap_or(1e-5),
+            channels: fields.size("num_channels", 3, SIZE_LIMIT)?,
         };
-        Ok(Clip {
-            patch_embedding: Linear { weight, bias: None },
-            place: RowMap::select(tokens - 1, (0..tokens).map(|t| t.checked_sub(1))),
-            constant: loader.device.upload(tokens, hidden, &constant)?,
-            norm: loader.layer_norm(
-                &format!("{prefix}pre_layrnorm"),
-                hidden,
-                clip.layer_norm_eps,
-            )?,
-            stack: Stack {
-                name: "vision encoder",
-                blocks,
-            },
-            select: RowMap::select(tokens, (first..tokens).map(Some)),
+        let (hidden, heads) = (config.hidden, config.heads);
+        fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
+        let (size, patch) = (config.image_size, config.patch_size);
+        fields.divides(("image_size", size), ("patch_size", patch))?;
+        if config.channels != 3 {
+            return Err(fields.error("num_channels", config.channels, "3: pictures are RGB"));
+        }
+        Ok(config)
+    }
+
+    /// For people: sizes and choices by name, of which `used` layers run.
+    pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
+        json!({
+            "kind": "CLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
+            "mlp": self.intermediate, "pixels": self.image_size, "patch": self.patch_size,
+            "activation": self.activation.to_string(),
         })
     }
 
-    /// Tokens inside the encoder per picture.
-    pub fn tokens(&self) -> usize {
-        self.place.outputs()
-    }
-
-    fn sequence(&self, batch: usize) -> Sequence<'_, D> {
-        Sequence {
-            batch,
-            length: self.tokens(),
-            causal: false,
-            prefix: None,
-            queries: None,
+    /// As the layers want them. The misspelling is the checkpoints' own.
+    pub(in crate::lvlm) fn vit(&self) -> VitSizes {
+        VitSizes {
+            hidden: self.hidden,
+            intermediate: self.intermediate,
+            heads: self.heads,
+            patches: self.patches(),
+            patch: self.patch_size,
+            eps: self.layer_norm_eps,
+            activation: self.activation,
+            class_token: true,
+            patch_bias: false,
+            norm_before: Some("pre_layrnorm"),
         }
-    }
-
-    /// Patches `[batch * patches, 3 * p * p]` to features `[batch * features, hidden]`.
-    pub fn forward(
-        &self,
-        device: &D,
-        patches: &D::Matrix,
-        keep: Keep,
-        check: bool,
-    ) -> Result<(D::Matrix, ClipKept<D>)> {
-        let batch = patches.rows() / self.place.inputs();
-        let embedded = self.patch_embedding.forward(device, patches)?;
-        let embedded = device.mix_rows(&embedded, &self.place, Some(&self.constant))?;
-        if check {
-            require_finite(device, &embedded, || "vision encoder embeddings".into())?;
-        }
-        let (x, statistics) = self.norm.forward(device, &embedded)?;
-        let (x, stack) = self
-            .stack
-            .forward(device, x, |_| self.sequence(batch), keep, check)?;
-        let features = device.mix_rows(&x, &self.select, None)?;
-        Ok((
-            features,
-            ClipKept {
-                embedded,
-                statistics,
-                stack,
-            },
-        ))
-    }
-
-    /// Gradient of the patches.
-    pub fn vjp(&self, device: &D, kept: ClipKept<D>, dy: &D::Matrix) -> Result<D::Matrix> {
-        let batch = dy.rows() / self.select.outputs();
-        let dx = device.mix_rows_vjp(dy, &self.select, None)?;
-        let dx = self
-            .stack
-            .vjp(device, kept.stack, dx, |_| self.sequence(batch))?;
-        let dx = self
-            .norm
-            .vjp(device, &kept.embedded, &kept.statistics, &dx, None)?;
-        let dx = device.mix_rows_vjp(&dx, &self.place, None)?;
-        Ok(self.patch_embedding.vjp(device, &dx, None)?)
     }
 }

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use counting::{Counting, Counts};
 
-use super::{Estimator, Lengths};
-use crate::checkpoint::{Checkpoint, LlavaConfig};
+use super::{Blueprint, Estimator, Lengths};
+use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::cpu::Cpu;
 use crate::device::{Blend, Direction, Masks, Noise, Sampling};
-use crate::lvlm::{Llava, Lvlm, LvlmError, Parts, Prompt, Session, SessionOptions, Tally};
+use crate::lvlm::{
+    Lvlm, LvlmError, Parts, Prompt, Session, SessionOptions, Tally, checkpoint, demo_checkpoint,
+    expected_tensors, load,
+};
 use crate::nn::Keep;
 use crate::picture::Picture;
 
@@ -19,40 +22,56 @@ const MODELS: [&str; 3] = ["tiny-llava", "tiny-llava-gqa", "tiny-llava-variant"]
 const ANSWER: [u32; 9] = [7, 8, 9, 10, 11, 12, 13, 14, 15];
 const SIZE: usize = 8;
 
-/// A model that counts, and its config.
+/// A model that counts, and its checkpoint.
 struct Counted {
-    model: Llava<Counting>,
-    config: LlavaConfig,
+    model: Box<dyn Lvlm>,
+    checkpoint: Checkpoint,
     counts: Arc<Mutex<Counts>>,
 }
 
 fn counted(name: &str) -> Counted {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models");
-    let checkpoint = Checkpoint::open(folder.join(name)).unwrap();
-    let config = checkpoint.config.clone();
+    let checkpoint = checkpoint(Some(&folder.join(name))).unwrap();
     let counts = Arc::default();
     let on = Cpu::new(1).unwrap();
     let device = Counting {
         on,
         counts: Arc::clone(&counts),
     };
-    let model = Llava::load(checkpoint, device).unwrap();
+    let model = load(checkpoint.clone(), device).unwrap();
     Counted {
         model,
-        config,
+        checkpoint,
         counts,
     }
 }
 
 impl Counted {
     fn lengths(&self, prompt: &Prompt) -> Lengths {
-        let image = self.config.image_token_id;
+        let image = self.checkpoint.tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
+        let behind = prompt.ids.iter().rev().take_while(|&&id| id != image);
         Lengths {
             before,
-            behind: prompt.ids.len() - before - self.config.image_tokens(),
+            behind: behind.count(),
             answer: ANSWER.len(),
         }
+    }
+
+    fn estimator(&self, lengths: Lengths) -> Result<Estimator, LvlmError> {
+        self.blueprint().estimator(lengths, SIZE)
+    }
+
+    fn blueprint(&self) -> Blueprint<'_> {
+        Blueprint {
+            checkpoint: &self.checkpoint,
+            picture: (40, 30),
+        }
+    }
+
+    fn prompt(&self, question: &str) -> Prompt {
+        let picture = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
+        self.model.prompt(question, &picture).unwrap()
     }
 
     fn start<'a>(&'a self, prompt: &Prompt, memory_budget: usize) -> Box<dyn Session + 'a> {
@@ -119,9 +138,9 @@ fn batches_cost_what_is_counted() {
             "What is it?",
             &"What is in the picture, and where is it? ".repeat(6),
         ] {
-            let prompt = counted.model.prompt(question).unwrap();
+            let prompt = counted.prompt(question);
             let lengths = counted.lengths(&prompt);
-            let estimator = Estimator::new(&counted.config, lengths).unwrap();
+            let estimator = counted.estimator(lengths).unwrap();
             let ones = [vec![1.0; SIZE * SIZE]];
             let masks = Masks {
                 size: SIZE,
@@ -129,9 +148,16 @@ fn batches_cost_what_is_counted() {
             };
             for tokens in [vec![0], vec![8], vec![1, 3, 4], (0..9).collect()] {
                 let what = format!("{name}, {lengths:?}, tokens {tokens:?}");
-                let fixed = estimator.fixed_bytes(&tokens);
-                let roomy = fixed + 4 * estimator.bytes_per_blend(&tokens, Keep::Everything);
-                let tight = fixed + estimator.bytes_per_blend(&tokens, Keep::Everything) - 1;
+                let fixed = estimator.fixed_bytes(&tokens).unwrap();
+                let roomy = fixed
+                    + 4 * estimator
+                        .bytes_per_blend(&tokens, Keep::Everything)
+                        .unwrap();
+                let tight = fixed
+                    + estimator
+                        .bytes_per_blend(&tokens, Keep::Everything)
+                        .unwrap()
+                    - 1;
                 for (budget, keep) in [(roomy, Keep::Everything), (tight, Keep::Inputs)] {
                     let mut session = counted.start(&prompt, budget);
                     session.set_answer(&ANSWER).unwrap();
@@ -149,7 +175,7 @@ fn batches_cost_what_is_counted() {
                     let counts = counted.during(|| drop(gradient()));
                     let batches = (0..3).step_by(plan.batch).map(|at| plan.batch.min(3 - at));
                     let estimate = batches
-                        .map(|count| estimator.batch(count, &tokens, keep))
+                        .map(|count| estimator.batch(count, &tokens, keep).unwrap())
                         .fold(Parts::default(), |a, b| a + b);
                     same(&format!("{what}, {plan:?}"), estimate, &counts);
                 }
@@ -161,7 +187,11 @@ fn batches_cost_what_is_counted() {
                 };
                 values().unwrap();
                 let counts = counted.during(|| drop(values().unwrap()));
-                same(&what, estimator.batch(2, &tokens, Keep::Nothing), &counts);
+                same(
+                    &what,
+                    estimator.batch(2, &tokens, Keep::Nothing).unwrap(),
+                    &counts,
+                );
             }
         }
     }
@@ -171,12 +201,12 @@ fn batches_cost_what_is_counted() {
 fn an_answer_costs_what_is_counted() {
     for name in MODELS {
         let counted = counted(name);
-        let prompt = counted.model.prompt("What is in the picture?").unwrap();
+        let prompt = counted.prompt("What is in the picture?");
         let lengths = counted.lengths(&prompt);
-        let estimator = Estimator::new(&counted.config, lengths).unwrap();
+        let estimator = counted.estimator(lengths).unwrap();
         let mut session = None;
         let counts = counted.during(|| session = Some(counted.start(&prompt, 1 << 30)));
-        same(name, estimator.prefix(), &counts);
+        same(name, estimator.prefix().unwrap(), &counts);
         let session = session.unwrap();
         for limit in [1, 6] {
             let mut tokens = 0;
@@ -186,9 +216,9 @@ fn an_answer_costs_what_is_counted() {
             // At the limit no further token is read or looked for.
             let read = tokens.min(limit - 1);
             let estimate = (0..read)
-                .map(|i| estimator.read_token(i) + estimator.choose_token())
+                .map(|i| estimator.read_token(i).unwrap() + estimator.choose_token().unwrap())
                 .fold(
-                    estimator.read_prompt() + estimator.choose_token(),
+                    estimator.read_prompt().unwrap() + estimator.choose_token().unwrap(),
                     |a, b| a + b,
                 );
             same(
@@ -205,50 +235,41 @@ fn weights_are_those_that_are_loaded() {
     for name in MODELS {
         let counted = counted(name);
         let loaded = counted.counts.lock().unwrap().loaded;
-        let lengths = Lengths {
-            before: 1,
-            behind: 1,
-            answer: 1,
-        };
-        let weights = Estimator::new(&counted.config, lengths).unwrap().weights();
+        let weights = counted.blueprint().weights().unwrap();
         assert_eq!(weights.total(), 2 * loaded, "{name}");
     }
 }
 
-/// tiny-llava by hand: a picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64 columns.
+/// Keeping everything takes more than keeping inputs, that more than keeping nothing; a batch's bytes are the sum of its blends'.
 #[test]
-fn memory_is_that_of_the_matrices() {
+fn memory_follows_what_is_kept() {
     let counted = counted("tiny-llava");
     let lengths = Lengths {
         before: 5,
         behind: 10,
         answer: 4,
     };
-    let estimator = Estimator::new(&counted.config, lengths).unwrap();
+    let estimator = counted.estimator(lengths).unwrap();
     let tokens = [1, 3];
-    // Rows behind the prefix: 16 + 10 + 3.
-    let rows = 29;
-    let pixels = 3 * 56 * 56;
+    // Keys and values: 2 bytes, 3 layers, 5 rows of 64 columns each.
     assert_eq!(estimator.prefix_bytes(), 2 * 3 * 2 * 5 * 64);
-    let fixed = 2 * (2 * pixels + rows * 64) + 3840 + (8 << 20);
-    assert_eq!(estimator.fixed_bytes(&tokens), fixed);
-    // Input, mid, statistics, q k v and their mixture, lse of 3 or 4 heads, the perceptron's inside once or twice.
-    let (vision, text) = (
-        2 * 48 + 4 + 4 * 48 + 3 + 112,
-        2 * 64 + 4 + 4 * 64 + 4 + 2 * 136,
-    );
-    let working = 17 * (5 * 48 + 3 * 112) + rows * (5 * 64 + 3 * 136);
-    let ends = 2 * pixels + 3 * 17 * 48 + 3 * 16 * 64 + 3 * rows * 64 + 2 * (4 * 64 + 2 * 400);
-    // The widest matrix of a blend is the picture.
-    let others = working + ends + pixels;
-    let saved = 17 * vision + rows * text;
-    for (keep, elements) in [
-        (Keep::Nothing, saved),
-        (Keep::Inputs, saved + 3 * 17 * 48 + 3 * rows * 64),
-        (Keep::Everything, 3 * saved),
-    ] {
-        let found = estimator.bytes_per_blend(&tokens, keep);
-        assert_eq!(found, 2 * (elements + others), "{keep:?}");
+    let each = |keep| estimator.bytes_per_blend(&tokens, keep).unwrap();
+    let kept = [Keep::Nothing, Keep::Inputs, Keep::Everything].map(each);
+    assert!(kept.is_sorted_by(|a, b| a < b), "{kept:?}");
+    // A picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64 columns for 16 + 10 + 3 rows, of
+    // which the last makes 2. All that the layers save: input, mid, q k v and their mixture, the perceptron's inside once or twice,
+    // in 2 bytes; statistics in 4.
+    let rows = 29;
+    let vision = 3 * 17 * (2 * (2 * 48 + 4 * 48 + 112) + 4 * (4 + 3));
+    let text = 2 * rows * (2 * (2 * 64 + 4 * 64 + 2 * 136) + 4 * (2 + 4));
+    assert!(kept[2] > vision + text, "{kept:?}, {vision} + {text}");
+    // Two pictures and their difference, f32.
+    let pictures = 3 * 4 * 3 * 56 * 56;
+    let fixed = estimator.fixed_bytes(&tokens).unwrap();
+    assert!(fixed > pictures + (8 << 20), "{fixed}");
+    for blends in [1, 3] {
+        let plan = estimator.plan(blends, &tokens, true, 1 << 30).unwrap();
+        assert_eq!(plan.bytes, fixed + blends * kept[2]);
     }
 }
 
@@ -258,20 +279,35 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
     let json = r#"{"model_type": "llava", "vision_config": {"hidden_size": 1024, "intermediate_size": 4096,
         "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14},
         "text_config": {"vocab_size": 32064, "max_position_embeddings": 4096}}"#;
-    let config = LlavaConfig::from_json(json, "config.json").unwrap();
+    let list = expected_tensors(&Config::from_json(json, "config.json").unwrap()).unwrap();
+    let absent = list.iter().map(|(name, shape)| Tensor::absent(name, shape));
+    let demo = demo_checkpoint().unwrap();
+    let checkpoint = Checkpoint {
+        config: Config::from_json(json, "config.json").unwrap(),
+        tensors: Tensors::made("LLaVA-1.5-7B", absent),
+        processor: ProcessorFile {
+            file: "preprocessor_config.json".into(),
+            json: r#"{"size": 336, "crop_size": 336}"#.into(),
+        },
+        ..demo
+    };
+    let blueprint = Blueprint {
+        checkpoint: &checkpoint,
+        picture: (640, 480),
+    };
     let lengths = Lengths {
         before: 5,
         behind: 35,
         answer: 32,
     };
-    let estimator = Estimator::new(&config, lengths).unwrap();
-    let weights = estimator.weights();
+    let estimator = blueprint.estimator(lengths, 32).unwrap();
+    let weights = blueprint.weights().unwrap();
     // 7.06 billion parameters, less the encoder's last layer and its last norm.
     assert!(
         (weights.total() as f64 / 2.0 - 7.05e9).abs() < 0.01e9,
         "{weights:?}"
     );
-    let cost = estimator.batch(1, &[0], Keep::Nothing);
+    let cost = estimator.batch(1, &[0], Keep::Nothing).unwrap();
     // Rows behind the prefix; weights of a layer's attention and perceptron.
     let (rows, layer) = (576.0 + 35.0, 4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
     let leading = 2.0 * rows * 32.0 * layer;
@@ -288,18 +324,18 @@ fn what_does_not_fit_is_an_error() {
         behind: 490,
         answer: 2,
     };
-    match Estimator::new(&counted.config, lengths) {
+    match counted.estimator(lengths) {
         Err(LvlmError::TooLong {
             limit: 512,
             found: 513,
         }) => {}
-        other => panic!("{other:?}"),
+        other => panic!("{:?}", other.err()),
     }
     let lengths = Lengths {
         answer: 1,
         ..lengths
     };
-    let estimator = Estimator::new(&counted.config, lengths).unwrap();
+    let estimator = counted.estimator(lengths).unwrap();
     match estimator.plan(1, &[0], true, 1000) {
         Err(LvlmError::Memory { budget: 1000, .. }) => {}
         other => panic!("{other:?}"),

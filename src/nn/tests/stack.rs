@@ -3,7 +3,7 @@
 use super::{Sizes, block, on, prefix};
 use crate::device::cpu::Cpu;
 use crate::device::cpu::tests::support::{Random, assert_bits, assert_vjp, device, values};
-use crate::nn::{Keep, KeyValues, NnError, Queries, Sequence, Stack};
+use crate::nn::{Keep, KeyValues, NnError, Nothing, Queries, Sequence, Stack};
 
 const SIZES: Sizes = Sizes {
     columns: 13,
@@ -59,11 +59,18 @@ impl Case {
         let (d, c) = (&self.d, SIZES.columns);
         let (y, kept) = self
             .stack
-            .forward(d, on(d, c, x), |i| self.sequence(i), keep, true)
+            .forward(d, on(d, c, x), |i| self.sequence(i), &Nothing, keep, true)
             .unwrap();
         let dx = self
             .stack
-            .vjp(d, kept, on(d, c, dy), |i| self.sequence(i))
+            .vjp(
+                d,
+                kept,
+                on(d, c, dy),
+                |i| self.sequence(i),
+                &Nothing,
+                &mut (),
+            )
             .unwrap();
         (values(&y), values(&dx))
     }
@@ -86,7 +93,14 @@ fn the_gradient_is_the_derivative_however_activations_are_kept() {
         values(
             &case
                 .stack
-                .forward(&case.d, x, |i| case.sequence(i), Keep::Nothing, false)
+                .forward(
+                    &case.d,
+                    x,
+                    |i| case.sequence(i),
+                    &Nothing,
+                    Keep::Nothing,
+                    false,
+                )
                 .unwrap()
                 .0,
         )
@@ -104,7 +118,14 @@ fn the_first_block_that_is_not_finite_is_named() {
     let run = |check| {
         let x = on(&case.d, c, &x);
         case.stack
-            .forward(&case.d, x, |i| case.sequence(i), Keep::Nothing, check)
+            .forward(
+                &case.d,
+                x,
+                |i| case.sequence(i),
+                &Nothing,
+                Keep::Nothing,
+                check,
+            )
             .map(|_| ())
     };
     match run(true) {

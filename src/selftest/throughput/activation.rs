@@ -4,8 +4,8 @@ use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::Activation;
+use crate::device::dry::tally;
 use crate::lvlm::Tally;
-use crate::lvlm::estimate::tally;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(

@@ -3,8 +3,8 @@
 use super::goals::{ATTENTION, ATTENTION_VJP};
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use crate::device::dry::tally;
 use crate::device::{AttentionShape, Device, Result};
-use crate::lvlm::estimate::tally;
 
 /// The operands of one attention.
 struct Inputs<D: Device> {

@@ -3,8 +3,8 @@
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
+use crate::device::dry::tally;
 use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling, ViewPair};
-use crate::lvlm::estimate::tally;
 use crate::picture::View;
 
 /// The workloads of this family.

@@ -3,7 +3,7 @@
 
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::lvlm::estimate::tally;
+use crate::device::dry::tally;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(

@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 
 use super::pool::Pool;
 use super::shapes::Shapes;
-use crate::checkpoint::{
-    Checkpoint, CheckpointError, Files, LlavaConfig, Tensor, Tensors, expected_tensors,
-};
-use crate::lvlm::demo_checkpoint;
+use crate::checkpoint::{Checkpoint, Config, Files, ProcessorFile, Tensor, Tensors};
+use crate::lvlm::{LvlmError, demo_checkpoint, expected_tensors};
 
 /// Longer than any prompt and answer here, in tokens.
 const CONTEXT: usize = 4096;
@@ -17,9 +15,9 @@ const CONTEXT: usize = 4096;
 ///
 /// # Errors
 /// None in a program that was built whole.
-pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, CheckpointError> {
+pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, LvlmError> {
     let demo = demo_checkpoint()?;
-    let tensors = expected_tensors(&config(shapes, &demo)?, &demo.names);
+    let tensors = expected_tensors(&config(shapes, &demo)?)?;
     let elements = tensors.iter().map(|(_, shape)| shape.iter().product());
     let largest = (3.0 / shapes.decoder.columns as f32).sqrt();
     // One beside the model's own, for the second of a workload's weights.
@@ -31,10 +29,10 @@ pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, CheckpointError> {
 ///
 /// # Errors
 /// [`CheckpointError::MissingTensor`] where the pool was made for smaller shapes.
-pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, CheckpointError> {
+pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, LvlmError> {
     let demo = demo_checkpoint()?;
     let config = config(shapes, &demo)?;
-    let list = expected_tensors(&config, &demo.names);
+    let list = expected_tensors(&config)?;
     let made = list
         .iter()
         .enumerate()
@@ -50,7 +48,7 @@ pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, Che
     }
     Ok(Checkpoint {
         files: Files::embedded(shapes.name, &[]),
-        processor_json: processor(shapes, &demo),
+        processor: processor(shapes, &demo),
         config,
         tensors,
         ..demo
@@ -62,20 +60,24 @@ fn gain(tensor: &Tensor) -> Tensor {
     Tensor::from_f32(&tensor.name, &tensor.shape, &near_one)
 }
 
-/// The config of [`random_checkpoint`].
+/// Bytes of the weights of [`random_checkpoint`], two per number.
 ///
 /// # Errors
 /// None in a program that was built whole.
-pub(super) fn random_config(shapes: &Shapes) -> Result<LlavaConfig, CheckpointError> {
-    config(shapes, &demo_checkpoint()?)
+pub(super) fn weight_bytes(shapes: &Shapes) -> Result<usize, LvlmError> {
+    let list = expected_tensors(&config(shapes, &demo_checkpoint()?)?)?;
+    let numbers = list
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>());
+    Ok(2 * numbers.sum::<usize>())
 }
 
 /// The config of a LLaVA of these shapes. Of its encoder all layers but the last are used.
-fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<LlavaConfig, CheckpointError> {
+fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<Config, LvlmError> {
     let (encoder, decoder) = (&shapes.encoder, &shapes.decoder);
     let text = json!({
         "model_type": "llava",
-        "image_token_index": demo.config.image_token_id,
+        "image_token_index": demo.tokenizer.image().id(),
         "vision_feature_layer": -2,
         "tie_word_embeddings": shapes.tied,
         "vision_config": {
@@ -101,34 +103,41 @@ fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<LlavaConfig, CheckpointE
             "vocab_size": shapes.vocabulary,
         },
     });
-    LlavaConfig::from_json(&text.to_string(), &format!("{}/config.json", shapes.name))
+    let file = format!("{}/config.json", shapes.name);
+    Ok(Config::from_json(&text.to_string(), &file)?)
 }
 
 /// The demo model's image processor, for pictures of another size.
-fn processor(shapes: &Shapes, demo: &Checkpoint) -> String {
-    let mut value: Value = serde_json::from_str(&demo.processor_json).unwrap_or_default();
+fn processor(shapes: &Shapes, demo: &Checkpoint) -> ProcessorFile {
+    let mut value: Value = serde_json::from_str(&demo.processor.json).unwrap_or_default();
     value["size"] = json!({ "shortest_edge": shapes.side });
     value["crop_size"] = json!({ "height": shapes.side, "width": shapes.side });
-    value.to_string()
+    ProcessorFile {
+        file: demo.processor.file.clone(),
+        json: value.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::CheckpointError;
     use crate::device::cpu::Cpu;
     use crate::device::{Blend, Direction, Masks};
-    use crate::lvlm::{Llava, Lvlm, SessionOptions};
+    use crate::lvlm::{Blueprint, SessionOptions, load};
     use crate::picture::Picture;
     use crate::selftest::throughput::shapes::{LLAVA_1_5_7B, TINY};
+
+    const SIZE: (u32, u32) = (640, 480);
 
     /// Log-probabilities of an answer, and the gradient of the mask.
     fn evaluated(seed: u64) -> (Vec<f64>, Vec<f64>) {
         let pool = pool(&TINY, seed).unwrap();
         let checkpoint = random_checkpoint(&TINY, &pool).unwrap();
-        let model = Llava::load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap();
+        let model = load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap();
         let grey = |v: u8| Picture::from_rgb(20, 16, vec![v; 20 * 16 * 3]).unwrap();
         let (picture, baseline) = (grey(250), grey(10));
-        let prompt = model.prompt("What is there?").unwrap();
+        let prompt = model.prompt("What is there?", &picture).unwrap();
         let options = SessionOptions {
             mask_size: 3,
             memory_budget: 1 << 28,
@@ -164,7 +173,11 @@ mod tests {
     fn a_pool_for_smaller_shapes_is_an_error() {
         let pool = pool(&TINY, 0).unwrap();
         let result = random_checkpoint(&LLAVA_1_5_7B, &pool);
-        assert!(matches!(result, Err(CheckpointError::MissingTensor { .. })));
+        let error = result.unwrap_err();
+        assert!(matches!(
+            error,
+            LvlmError::Checkpoint(CheckpointError::MissingTensor { .. })
+        ));
     }
 
     /// As the published checkpoint: 7.06 billion parameters, without the encoder's last layer and its last norm.
@@ -172,9 +185,24 @@ mod tests {
     fn the_sizes_of_llava_1_5_are_its_own() {
         let demo = demo_checkpoint().unwrap();
         let config = config(&LLAVA_1_5_7B, &demo).unwrap();
-        assert_eq!(config.image_tokens(), LLAVA_1_5_7B.visual);
-        assert_eq!(config.vision_layers_used(), 23);
-        let tensors = expected_tensors(&config, &demo.names);
+        let tensors = expected_tensors(&config).unwrap();
+        let layers = |part: &str| {
+            tensors
+                .iter()
+                .filter(|(name, _)| name.ends_with(part))
+                .count()
+        };
+        assert_eq!((layers("fc1.weight"), layers("gate_proj.weight")), (23, 32));
+        let checkpoint = Checkpoint {
+            processor: processor(&LLAVA_1_5_7B, &demo),
+            config,
+            ..demo
+        };
+        let blueprint = Blueprint {
+            checkpoint: &checkpoint,
+            picture: SIZE,
+        };
+        assert_eq!(blueprint.image_tokens().unwrap(), LLAVA_1_5_7B.visual);
         let count: usize = tensors
             .iter()
             .map(|(_, s)| s.iter().product::<usize>())

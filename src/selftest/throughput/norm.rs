@@ -3,7 +3,7 @@
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::lvlm::estimate::tally;
+use crate::device::dry::tally;
 
 const EPS: f64 = 1e-5;
 

@@ -2,8 +2,8 @@
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use crate::device::dry::tally::{self, Linear};
 use crate::device::{Device, DeviceError, Result};
-use crate::lvlm::estimate::tally::{self, Linear};
 
 /// The weights of a perceptron and of the norm before it, and its input.
 struct Perceptron<D: Device> {

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use super::goals::ATTRIBUTION;
 use super::line::{Goal, Line, Repetitions};
-use super::model::{random_checkpoint, random_config};
+use super::model::{random_checkpoint, weight_bytes};
 use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
 use super::workload::{Limit, Timed};
-use crate::checkpoint::LlavaConfig;
+use crate::checkpoint::Checkpoint;
 use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Sampling};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
-    Estimator, Lengths, Llava, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally,
+    Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, load,
 };
 use crate::nn::{Keep, NnError};
 use crate::picture::{Baseline, Picture};
@@ -40,13 +40,7 @@ pub(super) fn lines<D: Timed>(
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>, ExplainError> {
-    let config = random_config(shapes).map_err(LvlmError::from)?;
-    let lengths = Lengths {
-        before: 0,
-        behind: 1,
-        answer: ANSWER,
-    };
-    let needed = Estimator::new(&config, lengths)?.weights().total();
+    let needed = weight_bytes(shapes)?;
     let room = device.memory_budget();
     let nothing = |missing| {
         let what = (FAMILY, "all".to_string(), shapes.whole.to_string());
@@ -58,17 +52,18 @@ pub(super) fn lines<D: Timed>(
             "GPU memory: expected room for {needed} bytes of weights, found {room}"
         ));
     }
-    let checkpoint = random_checkpoint(shapes, pool).map_err(LvlmError::from)?;
-    let model = match Llava::load(checkpoint, device).map_err(ExplainError::from) {
+    let checkpoint = random_checkpoint(shapes, pool)?;
+    let model = match load(checkpoint.clone(), device).map_err(ExplainError::from) {
         Ok(model) => model,
         Err(error) => return nothing(shortage(error)?),
     };
+    let picture = picture().map_err(LvlmError::from)?;
     let whole = Whole {
-        prompt: model.prompt(QUESTION)?,
-        model: &model,
-        config: &config,
-        picture: picture().map_err(LvlmError::from)?,
-        settings: settings(&model, extent),
+        prompt: model.prompt(QUESTION, &picture)?,
+        model: &*model,
+        checkpoint: &checkpoint,
+        picture,
+        settings: settings(&*model, extent),
         shapes,
         rates,
         extent,
@@ -129,7 +124,7 @@ fn shortage(error: ExplainError) -> Result<String, ExplainError> {
 /// A model, and what is asked of it.
 struct Whole<'a> {
     model: &'a dyn Lvlm,
-    config: &'a LlavaConfig,
+    checkpoint: &'a Checkpoint,
     prompt: Prompt,
     picture: Picture,
     settings: Settings,
@@ -247,11 +242,14 @@ impl Whole<'_> {
 
     /// What so many evaluations cost, when nothing is made again.
     fn cost(&self, blends: usize, gradient: bool) -> Result<Tally, ExplainError> {
-        let (ids, image) = (&self.prompt.ids, self.config.image_token_id);
-        let before = ids.iter().take_while(|&&id| id != image).count();
+        let blueprint = Blueprint {
+            checkpoint: self.checkpoint,
+            picture: SIZE,
+        };
+        let (before, behind) = blueprint.prompt(QUESTION)?;
         let lengths = Lengths {
             before,
-            behind: ids.len() - before - self.config.image_tokens(),
+            behind,
             answer: ANSWER,
         };
         let keep = if gradient {
@@ -259,8 +257,8 @@ impl Whole<'_> {
         } else {
             Keep::Nothing
         };
-        let estimator = Estimator::new(self.config, lengths)?;
-        Ok(estimator.batch(blends, &KEYS, keep).total())
+        let estimator = blueprint.estimator(lengths, self.settings.mask_size)?;
+        Ok(estimator.batch(blends, &KEYS, keep)?.total())
     }
 }
 

@@ -1,10 +1,9 @@
 //! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only masks, gradients and
 //! log-probabilities copied.
 
-use foveate::checkpoint::Checkpoint;
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::device::{Blend, Direction, Masks, Sampling};
-use foveate::lvlm::{Llava, Lvlm, SessionOptions};
+use foveate::lvlm::{SessionOptions, open};
 use foveate::picture::{Baseline, Picture};
 
 use super::emulator::Emulator;
@@ -13,11 +12,11 @@ use super::program::root;
 #[test]
 fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only() {
     let emulator = Emulator::load();
-    let checkpoint = Checkpoint::open(root().join("tests/oracle/models/tiny-llava")).unwrap();
-    let model = Llava::load(checkpoint, Cuda::new(0, Storage::F16).unwrap()).unwrap();
+    let folder = root().join("tests/oracle/models/tiny-llava");
+    let model = open(Some(&folder), Cuda::new(0, Storage::F16).unwrap()).unwrap();
     let picture = Picture::open(&root().join("tests/oracle/images/cat.png")).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);
-    let prompt = model.prompt("What color is the circle?").unwrap();
+    let prompt = model.prompt("What color is the circle?", &picture).unwrap();
     let (size, blends_count) = (6, 4);
     let options = SessionOptions {
         mask_size: size,

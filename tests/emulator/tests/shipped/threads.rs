@@ -3,10 +3,9 @@
 use std::sync::Barrier;
 use std::thread;
 
-use foveate::checkpoint::Checkpoint;
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::device::{Blend, Direction, Masks};
-use foveate::lvlm::{Llava, Lvlm, SessionOptions};
+use foveate::lvlm::{Lvlm, SessionOptions, open};
 use foveate::picture::{Baseline, Picture};
 
 use super::emulator::Emulator;
@@ -23,7 +22,7 @@ const SIZE: usize = 4;
 fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -> Rounds {
     let picture = Picture::open(&root().join("tests/oracle/images").join(picture)).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);
-    let prompt = model.prompt("What color is the circle?").unwrap();
+    let prompt = model.prompt("What color is the circle?", &picture).unwrap();
     let options = SessionOptions {
         mask_size: SIZE,
         memory_budget: 1 << 30,
@@ -53,14 +52,15 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
 #[test]
 fn emulated_sessions_of_two_threads_do_not_disturb_each_other() {
     let _emulator = Emulator::load();
-    let checkpoint = Checkpoint::open(root().join("tests/oracle/models/tiny-llava")).unwrap();
-    let model = Llava::load(checkpoint, Cuda::new(0, Storage::F16).unwrap()).unwrap();
+    let folder = root().join("tests/oracle/models/tiny-llava");
+    let model = open(Some(&folder), Cuda::new(0, Storage::F16).unwrap()).unwrap();
     let sessions: [(&str, &[u32]); 2] = [("cat.png", &[20, 21, 22]), ("rocket.png", &[30, 31])];
-    let alone = sessions.map(|(picture, answer)| rounds(&model, picture, answer, &Barrier::new(1)));
+    let alone =
+        sessions.map(|(picture, answer)| rounds(&*model, picture, answer, &Barrier::new(1)));
     let together = Barrier::new(2);
     let both = thread::scope(|scope| {
         sessions
-            .map(|(picture, answer)| scope.spawn(|| rounds(&model, picture, answer, &together)))
+            .map(|(picture, answer)| scope.spawn(|| rounds(&*model, picture, answer, &together)))
             .map(|thread| thread.join().unwrap())
     });
     assert_eq!(both, alone);

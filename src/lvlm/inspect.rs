@@ -1,11 +1,14 @@
 //! What a checkpoint is and what it lacks, without running it.
 
-use super::{
-    ChatTemplate, CheckpointError, Files, LlavaConfig, Names, RopeScaling, Tensors, Tokenizer,
-    expected_tensors, read_config, read_processor, untie,
+use super::Result;
+use super::family::{Family, PartOf, Sight};
+use super::open::listed;
+use super::registry::{Visitor, visit};
+use crate::checkpoint::{
+    ChatTemplate, CheckpointError, Config, Files, ProcessorFile, Tensors, Tokenizer,
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -18,7 +21,7 @@ const SHOWN: usize = 20;
 pub struct Inspection {
     /// The folder, or the embedded model's name.
     pub path: String,
-    /// The model family, `llava`.
+    /// The model family, such as `llava`.
     pub family: String,
     /// Numbers in all tensors.
     pub parameters: usize,
@@ -28,8 +31,8 @@ pub struct Inspection {
     pub dtypes: BTreeMap<String, usize>,
     /// Vision encoder, projector, decoder.
     pub parts: Vec<Part>,
-    /// Visual tokens that one picture becomes.
-    pub image_tokens: usize,
+    /// Visual tokens that one picture becomes: a number where it is the same for all, else those of a picture of 640 x 480.
+    pub image_tokens: Option<usize>,
     /// Where the chat template is from.
     pub chat_template: Option<String>,
     /// Tokens in the tokenizer's vocabulary.
@@ -88,7 +91,7 @@ pub struct Contradiction {
 /// # Errors
 /// Only what keeps it from being described: no folder, a config or weight files that cannot be read, an unsupported
 /// architecture. What is missing or wrong beyond that is listed in the result.
-pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, CheckpointError> {
+pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
     inspect_files(&Files::folder(path)?)
 }
 
@@ -96,17 +99,37 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, CheckpointError> {
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_files(files: &Files) -> Result<Inspection, CheckpointError> {
-    let mut config = read_config(files)?;
+pub fn inspect_files(files: &Files) -> Result<Inspection> {
+    let config = Config::read(files)?;
+    visit(&config, Look(files))?
+}
+
+struct Look<'a>(&'a Files);
+
+impl Visitor for Look<'_> {
+    type Output = Result<Inspection>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        look(self.0, family)
+    }
+}
+
+/// Width and height of the picture whose visual tokens are counted.
+const PICTURE: (u32, u32) = (640, 480);
+
+fn look<F: Family>(files: &Files, mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
-    let names = Names::find(&tensors)?;
-    untie(&mut config, &tensors, &names);
-    let expected = expected_tensors(&config, &names);
-    let known: BTreeSet<String> = expected.iter().map(|(name, _)| name.clone()).collect();
-    let possible = possible_tensors(&config, &names);
+    family.fit(&tensors)?;
+    let expected = listed(&family)?;
+    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let possible: BTreeSet<String> = listed(&family.whole())?
+        .into_iter()
+        .map(|(name, _)| name)
+        .chain(family.never_used())
+        .collect();
     let (unused, unexpected) = tensors
         .iter()
-        .filter(|tensor| !known.contains(&tensor.name))
+        .filter(|tensor| !known.contains(tensor.name.as_str()))
         .map(|tensor| NamedShape {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
@@ -129,11 +152,22 @@ pub fn inspect_files(files: &Files) -> Result<Inspection, CheckpointError> {
         }
     }
     let mut noted = |error: CheckpointError| problems.push(error.to_string());
-    let tokenizer = Tokenizer::load(files, &config).map_err(&mut noted).ok();
-    let template = tokenizer
-        .as_ref()
-        .and_then(|known| ChatTemplate::load(files, known).map_err(&mut noted).ok());
-    read_processor(files).map_err(&mut noted).ok();
+    let tokenizer = Tokenizer::load(files, family.image_token())
+        .map_err(&mut noted)
+        .ok();
+    let template = tokenizer.as_ref().and_then(|known| {
+        ChatTemplate::load(files, known, family.template())
+            .map_err(&mut noted)
+            .ok()
+    });
+    let processor = ProcessorFile::read(files).map_err(&mut noted).ok();
+    let image_tokens = processor.and_then(|processor| {
+        let (width, height) = PICTURE;
+        let sight = family.sight(&processor);
+        let arranged = sight.and_then(|sight| sight.arrange(width, height));
+        let noted = |error: super::LvlmError| problems.push(error.to_string());
+        arranged.map_err(noted).ok().map(|(_, tokens)| tokens)
+    });
 
     let mut dtypes = BTreeMap::new();
     for tensor in tensors.iter() {
@@ -141,12 +175,12 @@ pub fn inspect_files(files: &Files) -> Result<Inspection, CheckpointError> {
     }
     Ok(Inspection {
         path: files.name(),
-        family: "llava".to_string(),
+        family: F::NAME.to_string(),
         parameters: tensors.total_parameters(),
         bytes: tensors.total_bytes(),
         dtypes,
-        parts: parts(&config, &tensors, &names),
-        image_tokens: config.image_tokens(),
+        parts: parts(&family, &tensors),
+        image_tokens,
         chat_template: template.map(|template| template.source().to_string()),
         tokens: tokenizer.map(|tokenizer| tokenizer.vocab_size()),
         weight_files: tensors.files().to_vec(),
@@ -159,76 +193,47 @@ pub fn inspect_files(files: &Files) -> Result<Inspection, CheckpointError> {
     })
 }
 
-impl Inspection {
-    /// Whether nothing that is needed is missing or wrong.
-    pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.contradicting.is_empty() && self.problems.is_empty()
-    }
-}
-
-/// Names of all tensors that the whole architecture has, used or not.
-fn possible_tensors(config: &LlavaConfig, names: &Names) -> BTreeSet<String> {
-    let mut whole = config.clone();
-    whole.feature_layer = -1;
-    whole.text.tied_embeddings = false;
-    let norm = ["weight", "bias"].map(|end| format!("{}post_layernorm.{end}", names.vision));
-    expected_tensors(&whole, names)
-        .into_iter()
-        .map(|(name, _)| name)
-        .chain(norm)
-        .collect()
-}
-
-fn parts(config: &LlavaConfig, tensors: &Tensors, names: &Names) -> Vec<Part> {
-    let (vision, text) = (&config.vision, &config.text);
-    let rope = match text.rope_scaling {
-        RopeScaling::None => "default".to_string(),
-        RopeScaling::Linear { factor } => format!("linear x{factor}"),
-        RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
+/// The family's parts, then its decoder.
+fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
+    let (decoder, names) = family.decoder();
+    let decoder = PartOf {
+        name: "decoder",
+        prefixes: vec![names.prefix.clone(), names.head.clone()],
+        sizes: decoder.sizes(),
     };
-    let part = |name: &str, prefixes: &[&str], sizes: Value| {
-        let own = || {
-            tensors.iter().filter(|tensor| {
-                prefixes
-                    .iter()
-                    .any(|prefix| tensor.name.starts_with(prefix))
-            })
+    let all: Vec<PartOf> = family.parts().into_iter().chain([decoder]).collect();
+    // A tensor is of the part whose prefix says the most about it.
+    let of = |name: &str| {
+        let longest = |part: &PartOf| {
+            let fits = part.prefixes.iter().filter(|p| name.starts_with(*p));
+            fits.map(String::len).max()
         };
+        let lengths = all
+            .iter()
+            .enumerate()
+            .filter_map(|(i, p)| Some((longest(p)?, i)));
+        lengths.max().map(|(_, i)| i)
+    };
+    let part = |(i, part): (usize, &PartOf)| {
+        let own = || tensors.iter().filter(|tensor| of(&tensor.name) == Some(i));
         Part {
-            name: name.to_string(),
-            sizes: if let Value::Object(map) = sizes {
-                map
-            } else {
-                Map::new()
+            name: part.name.to_string(),
+            sizes: match &part.sizes {
+                Value::Object(map) => map.clone(),
+                _ => Map::new(),
             },
             parameters: own().map(|tensor| tensor.elements()).sum(),
             bytes: own().map(|tensor| tensor.bytes().len()).sum(),
         }
     };
-    let encoder = json!({
-        "kind": "CLIP ViT", "layers": vision.layers, "used": config.vision_layers_used(), "width": vision.hidden,
-        "heads": vision.heads, "mlp": vision.intermediate, "pixels": vision.image_size, "patch": vision.patch_size,
-        "activation": vision.activation.to_string(),
-    });
-    let projector = json!({
-        "kind": "two-layer MLP", "from": vision.hidden, "to": text.hidden,
-        "activation": config.projector_activation.to_string(),
-    });
-    let decoder = json!({
-        "kind": "Llama", "layers": text.layers, "width": text.hidden, "heads": text.heads,
-        "key-value heads": text.kv_heads, "head width": text.head_dim, "mlp": text.intermediate, "vocabulary": text.vocab,
-        "context": text.max_positions, "rope": rope, "tied embeddings": text.tied_embeddings,
-        "activation": text.activation.to_string(),
-    });
-    vec![
-        part("vision encoder", &[&names.vision], encoder),
-        part("projector", &[&names.projector], projector),
-        part(
-            "decoder",
-            &[&names.decoder, names.head_or_default()],
-            decoder,
-        ),
-    ]
+    all.iter().enumerate().map(part).collect()
+}
+
+impl Inspection {
+    /// Whether nothing that is needed is missing or wrong.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.contradicting.is_empty() && self.problems.is_empty()
+    }
 }
 
 impl fmt::Display for Inspection {
@@ -271,7 +276,12 @@ impl fmt::Display for Inspection {
                 row("", &line.join(", "))?;
             }
         }
-        row("visual tokens", &self.image_tokens.to_string())?;
+        row(
+            "visual tokens",
+            &self
+                .image_tokens
+                .map_or("unknown".to_string(), |tokens| tokens.to_string()),
+        )?;
         row(
             "tokenizer",
             &self

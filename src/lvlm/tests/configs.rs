@@ -1,5 +1,9 @@
-use super::{config, parse, recorded, set};
-use crate::checkpoint::{Activation, CheckpointError, LlavaConfig, RopeScaling, Select};
+use super::parse;
+use crate::checkpoint::tests::{config, recorded, set};
+use crate::checkpoint::{Activation, CheckpointError, Config, RopeScaling};
+use crate::lvlm::Select;
+use crate::lvlm::family::Family;
+use crate::lvlm::registry::{Visitor, visit};
 use serde_json::{Value, json};
 
 fn activation(name: &Value) -> Activation {
@@ -36,8 +40,7 @@ fn defaults_are_those_of_transformers() {
     let cases = recorded("configs.json");
     for case in cases.as_array().unwrap() {
         let (given, want) = (&case["config"], &case["resolved"]);
-        let found = LlavaConfig::from_json(&given.to_string(), "config.json")
-            .unwrap_or_else(|e| panic!("{given}: {e}"));
+        let found = parse(given).unwrap_or_else(|e| panic!("{given}: {e}"));
         let (v, t) = (&want["vision"], &want["text"]);
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{given}")) as usize;
         let vision = &found.vision;
@@ -99,7 +102,8 @@ fn defaults_are_those_of_transformers() {
         );
         assert_eq!(text.rope_scaling, scaling(&t["rope"]), "{given}");
         assert_eq!(text.activation, activation(&t["activation"]), "{given}");
-        let flags = [text.tied_embeddings, text.attention_bias, text.mlp_bias];
+        let flags = [text.tied_embeddings, text.qkv_bias, text.mlp_bias];
+        assert_eq!(text.output_bias, text.qkv_bias);
         let names = ["tied_embeddings", "attention_bias", "mlp_bias"];
         assert_eq!(
             flags,
@@ -122,17 +126,16 @@ fn defaults_are_those_of_transformers() {
             want["projector_bias"].as_bool().unwrap(),
             "{given}"
         );
-        assert_eq!(
-            found.feature_layer,
-            want["feature_layer"].as_i64().unwrap(),
-            "{given}"
-        );
+        let layer = want["feature_layer"].as_i64().unwrap();
+        let states = vision.layers as i64 + 1;
+        let used = if layer < 0 { layer + states } else { layer };
+        assert_eq!(found.taken.layers as i64, used, "{given}");
         let select = if want["select"] == "full" {
             Select::Full
         } else {
             Select::Default
         };
-        assert_eq!(found.select, select, "{given}");
+        assert_eq!(found.taken.select, select, "{given}");
     }
     assert!(cases.as_array().unwrap().len() > 15);
 }
@@ -160,10 +163,10 @@ fn layers_used_and_visual_tokens() {
         let mut config = config();
         set(&mut config, "vision_feature_layer", json!(layer));
         let parsed = parse(&config).unwrap();
-        assert_eq!(parsed.vision_layers_used(), used, "{layer}");
-        assert_eq!(parsed.image_tokens(), 4);
+        assert_eq!(parsed.taken.layers, used, "{layer}");
+        assert_eq!(parsed.taken.select, Select::Default);
         set(&mut config, "vision_feature_select_strategy", json!("full"));
-        assert_eq!(parse(&config).unwrap().image_tokens(), 5);
+        assert_eq!(parse(&config).unwrap().taken.select, Select::Full);
     }
 }
 
@@ -371,14 +374,25 @@ fn bad_fields_are_named() {
     }
 }
 
+/// The family's name.
+struct Name;
+
+impl Visitor for Name {
+    type Output = &'static str;
+
+    fn visit<F: Family>(self, _: F) -> &'static str {
+        F::NAME
+    }
+}
+
 #[test]
 fn other_architectures_are_named() {
     let cases = [
         (
             "model_type",
-            json!("llava_next"),
+            json!("llava_other"),
             "model_type",
-            "llava_next",
+            "llava_other",
         ),
         ("model_type", Value::Null, "model_type", "left out"),
         (
@@ -397,7 +411,8 @@ fn other_architectures_are_named() {
     for (path, value, name, other) in cases {
         let mut config = config();
         set(&mut config, path, value);
-        match parse(&config) {
+        let config = Config::from_json(&config.to_string(), "config.json").unwrap();
+        match visit(&config, Name) {
             Err(CheckpointError::UnsupportedArchitecture {
                 file,
                 field,
@@ -426,7 +441,7 @@ fn not_json() {
     for text in ["", "{", "[]", "{\"model_type\": \"llava\",}"] {
         assert!(
             matches!(
-                LlavaConfig::from_json(text, "f"),
+                Config::from_json(text, "f"),
                 Err(CheckpointError::Json { .. })
             ),
             "{text}"
@@ -434,7 +449,7 @@ fn not_json() {
     }
     let deep = "[".repeat(100_000);
     assert!(matches!(
-        LlavaConfig::from_json(&deep, "f"),
+        Config::from_json(&deep, "f"),
         Err(CheckpointError::Json { .. })
     ));
 }

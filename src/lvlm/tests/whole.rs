@@ -1,5 +1,9 @@
-use super::{Spec, checkpoint, config, parse, set, small_tensors, weights, write};
-use crate::checkpoint::{Checkpoint, CheckpointError, NamedShape, inspect};
+use super::{checkpoint, parse, small_tensors};
+use crate::checkpoint::tests::{Spec, config, set, weights, write};
+use crate::checkpoint::{Checkpoint, CheckpointError, Files};
+use crate::lvlm::family::Family;
+use crate::lvlm::llava::Llava;
+use crate::lvlm::{LvlmError, NamedShape, inspect, open_files};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -7,17 +11,37 @@ fn tensors() -> Vec<Spec> {
     small_tensors(&parse(&config()).unwrap())
 }
 
+fn open(dir: &TempDir) -> Result<Checkpoint, LvlmError> {
+    open_files(Files::folder(dir.path()).unwrap())
+}
+
+fn checkpoint_error(error: LvlmError) -> CheckpointError {
+    match error {
+        LvlmError::Checkpoint(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
 fn fails(dir: &TempDir) -> CheckpointError {
-    Checkpoint::open(dir.path()).unwrap_err()
+    checkpoint_error(open(dir).unwrap_err())
+}
+
+/// Whether a checkpoint's projection is its embedding, as its family takes it.
+fn tied(dir: &TempDir) -> bool {
+    let opened = open(dir).unwrap();
+    let mut config = Llava::read(&opened.config).unwrap();
+    config.fit(&opened.tensors).unwrap();
+    config.text.tied_embeddings
 }
 
 #[test]
 fn a_whole_checkpoint() {
     let dir = checkpoint();
-    let opened = Checkpoint::open(dir.path()).unwrap();
-    assert!(opened.processor_file.ends_with("preprocessor_config.json"));
-    assert_eq!(opened.processor_json, "{\"size\": 8}");
+    let opened = open(&dir).unwrap();
+    assert!(opened.processor.file.ends_with("preprocessor_config.json"));
+    assert_eq!(opened.processor.json, "{\"size\": 8}");
     let projector = opened
+        .tensors
         .require("multi_modal_projector.linear_1.weight", &[8, 8])
         .unwrap();
     assert_eq!(projector.to_f32(), [0.0; 64]);
@@ -27,9 +51,10 @@ fn a_whole_checkpoint() {
     )
     .unwrap();
     assert!(
-        Checkpoint::open(dir.path())
+        open(&dir)
             .unwrap()
-            .processor_file
+            .processor
+            .file
             .ends_with("processor_config.json")
     );
     std::fs::remove_file(dir.path().join("processor_config.json")).unwrap();
@@ -44,7 +69,7 @@ fn embedded_files() {
         ("config.json", b"{\"model_type\": \"llava\"}"),
         ("model.safetensors", b"abc"),
     ];
-    let error = Checkpoint::embedded("the demo", &FILES).unwrap_err();
+    let error = checkpoint_error(open_files(Files::embedded("the demo", &FILES)).unwrap_err());
     assert!(
         matches!(&error, CheckpointError::TooShort { file, .. } if file == "the demo/model.safetensors"),
         "{error}"
@@ -60,10 +85,10 @@ fn an_unsupported_architecture_comes_before_what_is_missing() {
     write(
         &dir,
         "config.json",
-        json!({"model_type": "llava_onevision"}).to_string(),
+        json!({"model_type": "llava_other"}).to_string(),
     );
     assert!(
-        matches!(fails(&dir), CheckpointError::UnsupportedArchitecture { found, .. } if found == "llava_onevision")
+        matches!(fails(&dir), CheckpointError::UnsupportedArchitecture { found, .. } if found == "llava_other")
     );
 }
 
@@ -109,40 +134,21 @@ fn a_shape_that_contradicts_the_config() {
 #[test]
 fn tied_embeddings_need_no_projection() {
     let dir = checkpoint();
-    let mut tied = config();
-    set(&mut tied, "tie_word_embeddings", json!(true));
-    write(&dir, "config.json", tied.to_string());
+    let mut changed = config();
+    set(&mut changed, "tie_word_embeddings", json!(true));
+    write(&dir, "config.json", changed.to_string());
     // A projection equal to the embedding is the embedding.
-    assert!(
-        Checkpoint::open(dir.path())
-            .unwrap()
-            .config
-            .text
-            .tied_embeddings
-    );
+    assert!(tied(&dir));
     let mut bytes = weights(&tensors());
     *bytes.last_mut().unwrap() = 1;
     write(&dir, "model.safetensors", &bytes);
-    assert!(
-        !Checkpoint::open(dir.path())
-            .unwrap()
-            .config
-            .text
-            .tied_embeddings,
-        "the projection comes last and differs"
-    );
+    assert!(!tied(&dir), "the projection comes last and differs");
     let rest: Vec<Spec> = tensors()
         .into_iter()
         .filter(|(name, ..)| !name.contains("lm_head"))
         .collect();
     write(&dir, "model.safetensors", weights(&rest));
-    assert!(
-        Checkpoint::open(dir.path())
-            .unwrap()
-            .config
-            .text
-            .tied_embeddings
-    );
+    assert!(tied(&dir));
 }
 
 #[test]
@@ -187,7 +193,7 @@ fn inspection_of_a_whole_checkpoint() {
         }]
     );
     assert_eq!(found.unused.len(), 1);
-    assert_eq!((found.image_tokens, found.tokens), (4, Some(340)));
+    assert_eq!((found.image_tokens, found.tokens), (Some(4), Some(340)));
     let text = found.to_string();
     for part in [
         "llava",
@@ -218,7 +224,9 @@ fn inspection_lists_other_problems() {
     write(&dir, "config.json", "{}");
     assert!(matches!(
         inspect(dir.path()),
-        Err(CheckpointError::UnsupportedArchitecture { .. })
+        Err(LvlmError::Checkpoint(
+            CheckpointError::UnsupportedArchitecture { .. }
+        ))
     ));
 }
 

@@ -5,10 +5,10 @@ use std::ops::{Add, AddAssign, Mul};
 
 use serde::Serialize;
 
-use crate::device::{AttentionShape, Visible};
+use crate::device::{AttentionShape, Part, Visible};
 
 /// Bytes of an element of activations or weights.
-pub(super) const BYTES: usize = 2;
+const BYTES: usize = 2;
 /// Queries and keys of a tile of attention.
 const TILE: usize = 32;
 
@@ -68,6 +68,18 @@ pub struct Parts<T> {
     pub decoder: T,
     /// The vocabulary projection.
     pub vocabulary: T,
+}
+
+impl<T> Parts<T> {
+    pub(super) fn of(&mut self, part: Part) -> &mut T {
+        match part {
+            Part::Blend => &mut self.blend,
+            Part::Vision => &mut self.vision,
+            Part::Projector => &mut self.projector,
+            Part::Decoder => &mut self.decoder,
+            Part::Vocabulary => &mut self.vocabulary,
+        }
+    }
 }
 
 impl<T: Copy + Sum> Parts<T> {
@@ -154,7 +166,7 @@ fn product(rows: usize, inside: usize, out: usize) -> Tally {
 /// An affine layer.
 #[derive(Clone, Copy)]
 pub(crate) struct Linear {
-    pub inside: usize,
+    inside: usize,
     out: usize,
     bias: bool,
 }
@@ -162,11 +174,6 @@ pub(crate) struct Linear {
 impl Linear {
     pub fn new(inside: usize, out: usize, bias: bool) -> Linear {
         Linear { inside, out, bias }
-    }
-
-    /// Numbers in its weight and bias.
-    pub fn parameters(&self) -> usize {
-        (self.inside + usize::from(self.bias)) * self.out
     }
 
     /// Forward for `rows` rows. `beside`: further matrices of the output's size that are read or written, such as a residual.

@@ -1,0 +1,214 @@
+//! A decoder's sizes and choices, from its fields in config.json.
+
+use serde_json::{Value, json};
+
+use super::kind::{Biases, Kind, Window};
+use crate::checkpoint::{
+    Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeScaling, SIZE_LIMIT,
+    Tensors, activation, rope,
+};
+
+/// A decoder of text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecoderConfig {
+    /// What it is.
+    pub kind: Kind,
+    /// Width of the hidden states.
+    pub hidden: usize,
+    /// Width inside the MLP.
+    pub intermediate: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads, which divide `heads`.
+    pub kv_heads: usize,
+    /// Width of one head, even.
+    pub head_dim: usize,
+    /// Added to the mean square in every norm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// How the rotary frequencies are stretched.
+    pub rope_scaling: RopeScaling,
+    /// Longest context, in tokens. No longer than a sliding window, within which it makes no difference.
+    pub max_positions: usize,
+    /// Rows of the embedding and of the vocabulary projection.
+    pub vocab: usize,
+    /// Whether the vocabulary projection is the embedding.
+    pub tied_embeddings: bool,
+    /// Whether the linear layers to queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// Whether attention's output layer has a bias.
+    pub output_bias: bool,
+    /// Whether the MLP's three linear layers have biases.
+    pub mlp_bias: bool,
+    /// Of the MLP's gate.
+    pub activation: Activation,
+}
+
+impl DecoderConfig {
+    /// Reads the fields of a decoder of this kind. `tied` is another section's word on tied embeddings, where it has one.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`] naming the field, its value and what it may be.
+    pub(in crate::lvlm) fn read(
+        fields: &Fields,
+        kind: Kind,
+        tied: Option<bool>,
+    ) -> Result<Self, CheckpointError> {
+        let given = &kind.defaults;
+        let hidden = fields.size("hidden_size", given.hidden, SIZE_LIMIT)?;
+        let heads = fields.size("num_attention_heads", given.heads, SIZE_LIMIT)?;
+        let head_dim = head_dim(fields, (hidden, heads), given.head_dim)?;
+        let kv_heads = fields.size(
+            "num_key_value_heads",
+            given.kv_heads.unwrap_or(heads),
+            SIZE_LIMIT,
+        )?;
+        fields.divides(
+            ("num_attention_heads", heads),
+            ("num_key_value_heads", kv_heads),
+        )?;
+        let context = fields.size(
+            "max_position_embeddings",
+            given.max_positions,
+            POSITION_LIMIT,
+        )?;
+        let (rope_theta, rope_scaling) = rope(fields, context)?;
+        let own = match fields.value("tie_word_embeddings") {
+            None => None,
+            Some(_) => Some(fields.flag("tie_word_embeddings", false)?),
+        };
+        let tied_embeddings = match (own, tied) {
+            (None, None) => given.tied,
+            (own, tied) => own == Some(true) || tied == Some(true),
+        };
+        let (qkv_bias, output_bias, mlp_bias) = match kind.biases {
+            Biases::Configured => {
+                let attention = fields.flag("attention_bias", false)?;
+                (attention, attention, fields.flag("mlp_bias", false)?)
+            }
+            Biases::QueryKeyValue => (true, false, false),
+            Biases::Without => (false, false, false),
+        };
+        Ok(Self {
+            kind,
+            hidden,
+            intermediate: fields.size("intermediate_size", given.intermediate, SIZE_LIMIT)?,
+            layers: fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?,
+            heads,
+            kv_heads,
+            head_dim,
+            rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(given.eps),
+            rope_theta,
+            rope_scaling,
+            max_positions: context.min(window(fields, kind.window)?.unwrap_or(context)),
+            vocab: fields.size("vocab_size", given.vocab, SIZE_LIMIT)?,
+            tied_embeddings,
+            qkv_bias,
+            output_bias,
+            mlp_bias,
+            activation: gate(fields, &kind)?,
+        })
+    }
+
+    /// A config that ties the vocabulary projection to the embedding is overruled by a file that holds a different
+    /// projection, as in transformers 5.
+    pub(in crate::lvlm) fn untie(&mut self, tensors: &Tensors, names: &DecoderNames) {
+        let embedding = tensors.get(&names.embedding());
+        let head = tensors.get(&names.head);
+        if let (Some(embedding), Some(head)) = (embedding, head)
+            && embedding.bytes() != head.bytes()
+        {
+            self.tied_embeddings = false;
+        }
+    }
+
+    /// For people: sizes and choices by name.
+    pub(in crate::lvlm) fn sizes(&self) -> Value {
+        let rope = match self.rope_scaling {
+            RopeScaling::None => "default".to_string(),
+            RopeScaling::Linear { factor } => format!("linear x{factor}"),
+            RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
+        };
+        json!({
+            "kind": self.kind.name, "layers": self.layers, "width": self.hidden, "heads": self.heads,
+            "key-value heads": self.kv_heads, "head width": self.head_dim, "mlp": self.intermediate,
+            "vocabulary": self.vocab, "context": self.max_positions, "rope": rope,
+            "tied embeddings": self.tied_embeddings, "activation": self.activation.to_string(),
+        })
+    }
+}
+
+fn head_dim(
+    fields: &Fields,
+    (hidden, heads): (usize, usize),
+    default: Option<usize>,
+) -> Result<usize, CheckpointError> {
+    let head_dim = match fields.optional_size("head_dim", SIZE_LIMIT)?.or(default) {
+        Some(given) => given,
+        None => {
+            fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
+            hidden / heads
+        }
+    };
+    if !head_dim.is_multiple_of(2) {
+        return Err(fields.error(
+            "head_dim",
+            head_dim,
+            "an even number: rotary embedding turns pairs",
+        ));
+    }
+    if heads.saturating_mul(head_dim) > SIZE_LIMIT {
+        let expected = format!("num_attention_heads * head_dim of at most {SIZE_LIMIT}");
+        return Err(fields.error("head_dim", head_dim, expected));
+    }
+    Ok(head_dim)
+}
+
+/// The sliding window, where attention is cut to one.
+fn window(fields: &Fields, window: Window) -> Result<Option<usize>, CheckpointError> {
+    let name = "sliding_window";
+    match window {
+        Window::Never => Ok(None),
+        // A null says that there is none.
+        Window::Given(_) if fields.is_null(name) => Ok(None),
+        Window::Given(default) => Ok(fields.optional_size(name, POSITION_LIMIT)?.or(default)),
+        Window::Used if fields.flag("use_sliding_window", false)? => {
+            Ok(Some(fields.size(name, 4096, POSITION_LIMIT)?))
+        }
+        Window::Used => Ok(None),
+    }
+}
+
+/// The gate's activation. Gemma has a second field for it, since `gelu` in the first means the approximation.
+fn gate(fields: &Fields, kind: &Kind) -> Result<Activation, CheckpointError> {
+    let default = kind.defaults.activation;
+    if default != Activation::GeluTanh {
+        return activation(fields, "hidden_act", default);
+    }
+    if fields.text("hidden_activation")?.is_some() {
+        return activation(fields, "hidden_activation", default);
+    }
+    Ok(match activation(fields, "hidden_act", default)? {
+        Activation::Gelu => Activation::GeluTanh,
+        other => other,
+    })
+}
+
+/// What a decoder's tensors are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::lvlm) struct DecoderNames {
+    /// What they begin with, such as `language_model.model.`
+    pub prefix: String,
+    /// The vocabulary projection's full name.
+    pub head: String,
+}
+
+impl DecoderNames {
+    /// The name of the embedding.
+    pub fn embedding(&self) -> String {
+        format!("{}embed_tokens.weight", self.prefix)
+    }
+}

@@ -1,0 +1,177 @@
+//! What the decoders in use do differently, each against the class of `transformers` of that name.
+
+use crate::checkpoint::Activation;
+
+/// A kind of decoder, by its `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kind {
+    /// As in config.json.
+    pub model_type: &'static str,
+    /// As people say it.
+    pub name: &'static str,
+    /// What its config class gives to fields that are left out.
+    pub defaults: Defaults,
+    /// Which linear layers have biases.
+    pub biases: Biases,
+    /// Queries, keys and values are one tensor, gate and up another.
+    pub fused: bool,
+    /// Norms multiply by 1 + their weight.
+    pub norm_offset: bool,
+    /// Every row that enters, the picture's too, is multiplied by the square root of the width.
+    pub scaled_embeddings: bool,
+    /// A row sees at most `sliding_window` rows, and where: see [`Window`].
+    pub window: Window,
+}
+
+/// The values of fields that are left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// `hidden_size`.
+    pub hidden: usize,
+    /// `intermediate_size`.
+    pub intermediate: usize,
+    /// `num_hidden_layers`.
+    pub layers: usize,
+    /// `num_attention_heads`.
+    pub heads: usize,
+    /// `num_key_value_heads`; as many as heads when `None`.
+    pub kv_heads: Option<usize>,
+    /// `head_dim`; the width divided by the heads when `None`.
+    pub head_dim: Option<usize>,
+    /// `vocab_size`.
+    pub vocab: usize,
+    /// `max_position_embeddings`.
+    pub max_positions: usize,
+    /// `rms_norm_eps`.
+    pub eps: f64,
+    /// `hidden_act`.
+    pub activation: Activation,
+    /// `tie_word_embeddings`.
+    pub tied: bool,
+}
+
+/// Which linear layers have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Biases {
+    /// As `attention_bias` and `mlp_bias` say.
+    Configured,
+    /// Those to queries, keys and values.
+    QueryKeyValue,
+    /// None.
+    Without,
+}
+
+/// Whether attention is cut to `sliding_window` rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// Never.
+    Never,
+    /// Where the config gives a number; what its class gives when the field is left out.
+    Given(Option<usize>),
+    /// Where `use_sliding_window` is true.
+    Used,
+}
+
+const LLAMA: Kind = Kind {
+    model_type: "llama",
+    name: "Llama",
+    defaults: Defaults {
+        hidden: 4096,
+        intermediate: 11008,
+        layers: 32,
+        heads: 32,
+        kv_heads: None,
+        head_dim: None,
+        vocab: 32000,
+        max_positions: 2048,
+        eps: 1e-6,
+        activation: Activation::Silu,
+        tied: false,
+    },
+    biases: Biases::Configured,
+    fused: false,
+    norm_offset: false,
+    scaled_embeddings: false,
+    window: Window::Never,
+};
+
+const MISTRAL: Kind = Kind {
+    model_type: "mistral",
+    name: "Mistral",
+    defaults: Defaults {
+        intermediate: 14336,
+        kv_heads: Some(8),
+        max_positions: 4096 * 32,
+        ..LLAMA.defaults
+    },
+    biases: Biases::Without,
+    window: Window::Given(Some(4096)),
+    ..LLAMA
+};
+
+const QWEN2: Kind = Kind {
+    model_type: "qwen2",
+    name: "Qwen2",
+    defaults: Defaults {
+        intermediate: 22016,
+        kv_heads: Some(32),
+        vocab: 151_936,
+        max_positions: 32768,
+        ..LLAMA.defaults
+    },
+    biases: Biases::QueryKeyValue,
+    window: Window::Used,
+    ..LLAMA
+};
+
+const PHI3: Kind = Kind {
+    model_type: "phi3",
+    name: "Phi-3",
+    defaults: Defaults {
+        hidden: 3072,
+        intermediate: 8192,
+        vocab: 32064,
+        max_positions: 4096,
+        eps: 1e-5,
+        ..LLAMA.defaults
+    },
+    biases: Biases::Without,
+    fused: true,
+    window: Window::Given(None),
+    ..LLAMA
+};
+
+/// Gemma's config.json says `gelu` or nothing and means the approximation by the hyperbolic tangent, as its authors' code does.
+const GEMMA: Kind = Kind {
+    model_type: "gemma",
+    name: "Gemma",
+    defaults: Defaults {
+        hidden: 3072,
+        intermediate: 24576,
+        layers: 28,
+        heads: 16,
+        kv_heads: Some(16),
+        head_dim: Some(256),
+        vocab: 256_000,
+        max_positions: 8192,
+        eps: 1e-6,
+        activation: Activation::GeluTanh,
+        tied: true,
+    },
+    norm_offset: true,
+    scaled_embeddings: true,
+    ..LLAMA
+};
+
+const KINDS: [Kind; 5] = [LLAMA, MISTRAL, QWEN2, PHI3, GEMMA];
+
+impl Kind {
+    /// The kind of that `model_type`.
+    ///
+    /// # Panics
+    /// When it is none of the table: families name them in their own code.
+    pub fn of(model_type: &str) -> Kind {
+        let found = KINDS.iter().find(|kind| kind.model_type == model_type);
+        *found.unwrap_or_else(|| panic!("no decoder is called {model_type}"))
+    }
+}

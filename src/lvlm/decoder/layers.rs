@@ -1,0 +1,328 @@
+//! A decoder's layers: a prefix computed once, a batch of sequences behind it, and log-probabilities at chosen places.
+
+use super::{DecoderConfig, DecoderNames};
+use crate::checkpoint::RopeScaling;
+use crate::device::{Device, Matrix, Part, RowMap};
+use crate::lvlm::Result;
+use crate::lvlm::load::Loader;
+use crate::nn::{
+    Attention, Between, Block, Keep, Kept, KeyValues, Mlp, Norm, Nothing, Queries, Sequence, Stack,
+    require_finite,
+};
+
+/// Token embeddings, blocks, last norm and vocabulary projection.
+pub(in crate::lvlm) struct Decoder<D: Device> {
+    embedding: D::Weight,
+    /// What every row that enters is multiplied by, the picture's too.
+    pub embedding_scale: Option<f64>,
+    pub stack: Stack<D>,
+    norm: Norm<D>,
+    head: D::Weight,
+    pub vocabulary: usize,
+    pub max_positions: usize,
+}
+
+/// Keys and values of the tokens before the picture, layer by layer.
+pub(in crate::lvlm) type Prefix<D> = Vec<KeyValues<D>>;
+
+/// What the forward pass kept.
+pub(in crate::lvlm) struct DecoderKept<D: Device, B: Between<D>> {
+    stack: Kept<D, B>,
+    last: D::Matrix,
+    statistics: D::Matrix,
+    logits: D::Logits,
+}
+
+/// The rows of a batch: `length` per sequence, and those whose output is wanted.
+pub(in crate::lvlm) struct Rows<'a, D: Device> {
+    pub batch: usize,
+    pub length: usize,
+    pub prefix: &'a Prefix<D>,
+    pub queries: &'a Queries,
+}
+
+/// A norm of the decoder's kind.
+fn norm<D: Device>(loader: &Loader<D>, config: &DecoderConfig, name: &str) -> Result<Norm<D>> {
+    let offset: f32 = if config.kind.norm_offset { 1.0 } else { 0.0 };
+    loader.rms_norm(name, config.hidden, config.rms_norm_eps, offset)
+}
+
+/// Layer `i`.
+fn block<D: Device>(
+    loader: &Loader<D>,
+    config: &DecoderConfig,
+    names: &DecoderNames,
+    i: usize,
+) -> Result<Block<D>> {
+    let name = format!("{}layers.{i}", names.prefix);
+    let (hidden, inside) = (config.hidden, config.intermediate);
+    let queries = config.heads * config.head_dim;
+    let keys = config.kv_heads * config.head_dim;
+    let (attention, mlp) = (format!("{name}.self_attn"), format!("{name}.mlp"));
+    let several = |fused: &str, names: &[&str], sizes: &[usize], bias: bool, part: &str| {
+        let name = |name: &str| format!("{part}.{name}");
+        if config.kind.fused {
+            loader.linears(&name(fused), sizes, hidden, bias)
+        } else {
+            let layers = names.iter().zip(sizes);
+            layers
+                .map(|(n, &out)| loader.linear(&name(n), out, hidden, bias))
+                .collect()
+        }
+    };
+    let parts = ["q_proj", "k_proj", "v_proj"];
+    let sizes = [queries, keys, keys];
+    let projections = several("qkv_proj", &parts, &sizes, config.qkv_bias, &attention)?;
+    let parts = ["gate_proj", "up_proj"];
+    let perceptron = several("gate_up_proj", &parts, &[inside; 2], config.mlp_bias, &mlp)?;
+    let [query, key, value] = exactly(projections);
+    let [gate, up] = exactly(perceptron);
+    Ok(Block {
+        attention_norm: norm(loader, config, &format!("{name}.input_layernorm"))?,
+        attention: Attention {
+            query,
+            key,
+            value,
+            output: loader.linear(
+                &format!("{attention}.o_proj"),
+                hidden,
+                queries,
+                config.output_bias,
+            )?,
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+            rope: Some(frequencies(config)),
+        },
+        mlp_norm: norm(loader, config, &format!("{name}.post_attention_layernorm"))?,
+        mlp: Mlp::Gated {
+            gate,
+            up,
+            down: loader.linear(&format!("{mlp}.down_proj"), hidden, inside, config.mlp_bias)?,
+            activation: config.activation,
+        },
+    })
+}
+
+/// As many as were asked for.
+fn exactly<T, const N: usize>(list: Vec<T>) -> [T; N] {
+    let found = list.len();
+    list.try_into()
+        .unwrap_or_else(|_| unreachable!("{N} layers were asked for, {found} loaded"))
+}
+
+impl<D: Device> Decoder<D> {
+    /// Loads every layer.
+    pub fn load(
+        loader: &Loader<D>,
+        config: &DecoderConfig,
+        names: &DecoderNames,
+    ) -> Result<Decoder<D>> {
+        loader.device.part(Part::Decoder);
+        let blocks = (0..config.layers).map(|i| block(loader, config, names, i));
+        let blocks = blocks.collect::<Result<_>>()?;
+        let shape = [config.vocab, config.hidden];
+        let embedding = loader.weight(&names.embedding(), &shape)?;
+        let norm = norm(loader, config, &format!("{}norm", names.prefix))?;
+        let head = if config.tied_embeddings {
+            loader.weight(&names.embedding(), &shape)?
+        } else {
+            loader.device.part(Part::Vocabulary);
+            loader.weight(&names.head, &shape)?
+        };
+        let scale = (config.hidden as f64).sqrt();
+        Ok(Decoder {
+            embedding,
+            embedding_scale: config.kind.scaled_embeddings.then_some(scale),
+            stack: Stack {
+                name: "decoder",
+                blocks,
+            },
+            norm,
+            head,
+            vocabulary: config.vocab,
+            max_positions: config.max_positions,
+        })
+    }
+
+    /// Embeddings `[ids, hidden]`, as the first layer gets them.
+    pub fn embed(&self, device: &D, ids: &[u32]) -> Result<D::Matrix> {
+        let rows = device.gather(&self.embedding, ids)?;
+        let Some(scale) = self.embedding_scale else {
+            return Ok(rows);
+        };
+        let terms = (0..ids.len()).map(|r| vec![(r, scale)]).collect();
+        Ok(device.mix_rows(&rows, &RowMap::new(ids.len(), terms), None)?)
+    }
+
+    /// Keys and values of `ids` standing at the start, with room for none behind.
+    pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
+        let mut cache = self.cache(device, ids.len())?;
+        let x = self.embed(device, ids)?;
+        self.extend(device, x, &mut cache, &Nothing, false)?;
+        Ok(cache)
+    }
+
+    /// Empty keys and values with room for `rows`.
+    fn cache(&self, device: &D, rows: usize) -> Result<Prefix<D>> {
+        let matrix = |block: &Block<D>| {
+            let columns = block.attention.kv_heads * block.attention.head_dim;
+            device.zeros(rows, columns)
+        };
+        let entry = |block| {
+            Ok(KeyValues {
+                key: matrix(block)?,
+                value: matrix(block)?,
+                length: 0,
+            })
+        };
+        self.stack.blocks.iter().map(entry).collect()
+    }
+
+    /// A copy of `prefix` with room for `rows` more.
+    pub fn grow(&self, device: &D, prefix: &Prefix<D>, rows: usize) -> Result<Prefix<D>> {
+        let mut cache = self.cache(device, prefix.first().map_or(0, |p| p.length) + rows)?;
+        for (cache, prefix) in cache.iter_mut().zip(prefix) {
+            device.write_rows(&mut cache.key, 0, &prefix.key)?;
+            device.write_rows(&mut cache.value, 0, &prefix.value)?;
+            cache.length = prefix.length;
+        }
+        Ok(cache)
+    }
+
+    /// Runs one sequence of rows x behind the cache and adds its keys and values to it. Returns the last block's output.
+    /// With `check`, the first block whose output is not finite is an error that names it.
+    pub fn extend<B: Between<D>>(
+        &self,
+        device: &D,
+        mut x: D::Matrix,
+        cache: &mut Prefix<D>,
+        between: &B,
+        check: bool,
+    ) -> Result<D::Matrix> {
+        let length = x.rows();
+        if length == 0 {
+            return Ok(x);
+        }
+        device.part(Part::Decoder);
+        for (i, cache) in cache.iter_mut().enumerate() {
+            let sequence = Sequence {
+                batch: 1,
+                length,
+                causal: true,
+                prefix: (cache.length > 0).then_some(&*cache),
+                queries: None,
+            };
+            let (y, saved, _) = self.stack.step(device, i, &x, &sequence, between)?;
+            device.write_rows(&mut cache.key, cache.length, &saved.attention.key)?;
+            device.write_rows(&mut cache.value, cache.length, &saved.attention.value)?;
+            cache.length += length;
+            if check {
+                require_finite(device, &y, || self.stack.layer(i))?;
+            }
+            x = y;
+        }
+        Ok(x)
+    }
+
+    /// Logits of the last row of a block output.
+    pub fn last_logits(&self, device: &D, x: &D::Matrix) -> Result<Vec<D::Host>> {
+        let last = device.mix_rows(x, &RowMap::select(x.rows(), [Some(x.rows() - 1)]), None)?;
+        let (h, _) = self.norm.forward(device, &last)?;
+        device.part(Part::Vocabulary);
+        Ok(device.logits(&h, &self.head)?)
+    }
+
+    fn sequence<'a>(&'a self, rows: &Rows<'a, D>, layer: usize) -> Sequence<'a, D> {
+        // Only the last block may leave rows out: the others' are the last one's keys and values.
+        let queries = (layer + 1 == self.stack.blocks.len()).then_some(rows.queries);
+        let prefix = rows.prefix.get(layer).filter(|p| p.length > 0);
+        Sequence {
+            batch: rows.batch,
+            length: rows.length,
+            causal: true,
+            prefix,
+            queries,
+        }
+    }
+
+    /// Log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
+    pub fn forward<B: Between<D>>(
+        &self,
+        device: &D,
+        x: D::Matrix,
+        rows: &Rows<D>,
+        targets: &[u32],
+        between: &B,
+        keep: Keep,
+    ) -> Result<(D::Values, DecoderKept<D, B>)> {
+        device.part(Part::Decoder);
+        let sequence = |i| self.sequence(rows, i);
+        let (last, stack) = self
+            .stack
+            .forward(device, x, sequence, between, keep, false)?;
+        let (h, statistics) = self.norm.forward(device, &last)?;
+        device.part(Part::Vocabulary);
+        let (values, logits) = device.log_probability(&h, &self.head, targets)?;
+        Ok((
+            values,
+            DecoderKept {
+                stack,
+                last,
+                statistics,
+                logits,
+            },
+        ))
+    }
+
+    /// Gradient of x for `sum of weights * log-probability`, and those of what `between` reads.
+    pub fn vjp<B: Between<D>>(
+        &self,
+        device: &D,
+        kept: DecoderKept<D, B>,
+        rows: &Rows<D>,
+        (targets, weights): (&[u32], &D::Weights),
+        between: &B,
+    ) -> Result<(D::Matrix, B::Gradients)> {
+        device.part(Part::Vocabulary);
+        let dh = device.log_probability_vjp(kept.logits, &self.head, targets, weights)?;
+        device.part(Part::Decoder);
+        let dx = self
+            .norm
+            .vjp(device, &kept.last, &kept.statistics, &dh, None)?;
+        let mut gradients = B::Gradients::default();
+        let sequence = |i| self.sequence(rows, i);
+        let dx = self
+            .stack
+            .vjp(device, kept.stack, dx, sequence, between, &mut gradients)?;
+        Ok((dx, gradients))
+    }
+}
+
+/// Rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config says.
+///
+/// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the trained context over
+/// `low_freq_factor` are stretched by `factor`, those shorter than it over `high_freq_factor` are kept.
+fn frequencies(config: &DecoderConfig) -> Vec<f64> {
+    let d = config.head_dim as f64;
+    (0..config.head_dim / 2)
+        .map(|i| {
+            let f = config.rope_theta.powf(-2.0 * i as f64 / d);
+            match config.rope_scaling {
+                RopeScaling::None => f,
+                RopeScaling::Linear { factor } => f / factor,
+                RopeScaling::Llama3 {
+                    factor,
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_max_position_embeddings,
+                } => {
+                    let turns = original_max_position_embeddings as f64 * f / std::f64::consts::TAU;
+                    let smooth = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                    let smooth = smooth.clamp(0.0, 1.0);
+                    (1.0 - smooth) * f / factor + smooth * f
+                }
+            }
+        })
+        .collect()
+}

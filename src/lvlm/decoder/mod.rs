@@ -1,0 +1,10 @@
+//! Decoders of text: one transformer, and a table of what the kinds in use do differently.
+
+mod config;
+mod kind;
+mod layers;
+
+pub use config::DecoderConfig;
+pub(in crate::lvlm) use config::DecoderNames;
+pub(in crate::lvlm) use kind::Kind;
+pub(in crate::lvlm) use layers::{Decoder, DecoderKept, Prefix, Rows};

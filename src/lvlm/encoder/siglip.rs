@@ -1,0 +1,112 @@
+//! SigLIP's vision transformer.
+
+use serde_json::{Value, json};
+
+use super::vit::VitSizes;
+use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
+
+/// A SigLIP vision transformer, after `transformers`' `SiglipVisionConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiglipConfig {
+    /// Width of the hidden states.
+    pub hidden: usize,
+    /// Width inside the MLP.
+    pub intermediate: usize,
+    /// Layers that the checkpoint describes; fewer may be used.
+    pub layers: usize,
+    /// Attention heads, which divide `hidden`.
+    pub heads: usize,
+    /// Edge of the square input, in pixels. What is beyond the last whole patch is not seen.
+    pub image_size: usize,
+    /// Edge of a patch in pixels.
+    pub patch_size: usize,
+    /// Inside the MLP.
+    pub activation: Activation,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_eps: f64,
+}
+
+/// What a family's own config class gives to fields of a vision config that is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lvlm) struct SiglipDefaults {
+    pub hidden: usize,
+    pub intermediate: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub image_size: usize,
+    pub patch_size: usize,
+}
+
+/// `SiglipVisionConfig`'s, that of ViT-B/16 at 224 pixels.
+const BASE: SiglipDefaults = SiglipDefaults {
+    hidden: 768,
+    intermediate: 3072,
+    layers: 12,
+    heads: 12,
+    image_size: 224,
+    patch_size: 16,
+};
+
+impl SiglipConfig {
+    /// Reads the fields of a vision config; `absent` is what it means to leave out the section.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`].
+    pub(in crate::lvlm) fn read(
+        fields: &Fields,
+        absent: SiglipDefaults,
+    ) -> Result<Self, CheckpointError> {
+        let default = if fields.is_given() { BASE } else { absent };
+        let config = Self {
+            hidden: fields.size("hidden_size", default.hidden, SIZE_LIMIT)?,
+            intermediate: fields.size("intermediate_size", default.intermediate, SIZE_LIMIT)?,
+            layers: fields.size("num_hidden_layers", default.layers, LAYER_LIMIT)?,
+            heads: fields.size("num_attention_heads", default.heads, SIZE_LIMIT)?,
+            image_size: fields.edge("image_size", default.image_size)?,
+            patch_size: fields.edge("patch_size", default.patch_size)?,
+            activation: activation(fields, "hidden_act", Activation::GeluTanh)?,
+            layer_norm_eps: fields.positive("layer_norm_eps")?.unwrap_or(1e-6),
+        };
+        let (hidden, heads) = (config.hidden, config.heads);
+        fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
+        if config.patch_size > config.image_size {
+            let expected = format!("at most image_size, {}", config.image_size);
+            return Err(fields.error("patch_size", config.patch_size, expected));
+        }
+        let channels = fields.size("num_channels", 3, SIZE_LIMIT)?;
+        if channels != 3 {
+            return Err(fields.error("num_channels", channels, "3: pictures are RGB"));
+        }
+        Ok(config)
+    }
+
+    /// Patches of one view each way.
+    pub fn across(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// For people: sizes and choices by name, of which `used` layers run.
+    pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
+        json!({
+            "kind": "SigLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
+            "mlp": self.intermediate, "pixels": self.image_size, "patch": self.patch_size,
+            "activation": self.activation.to_string(),
+        })
+    }
+
+    /// As the layers want them.
+    pub(in crate::lvlm) fn vit(&self) -> VitSizes {
+        VitSizes {
+            hidden: self.hidden,
+            intermediate: self.intermediate,
+            heads: self.heads,
+            patches: self.across().pow(2),
+            patch: self.patch_size,
+            eps: self.layer_norm_eps,
+            activation: self.activation,
+            class_token: false,
+            patch_bias: true,
+            norm_before: None,
+        }
+    }
+}

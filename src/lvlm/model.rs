@@ -1,0 +1,214 @@
+//! A model of any family on any device.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::family::{Eye, Family, Sight};
+use super::layers::Layers;
+use super::load::Loader;
+use super::session::{Looking, Work};
+use super::sitting::Sitting;
+use super::{Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
+use crate::checkpoint::{Checkpoint, Tokenizer};
+use crate::device::dry::Dry;
+use crate::device::{Device, ViewPair};
+use crate::picture::{Picture, View};
+
+/// A model.
+pub(super) struct Model<F: Family, D: Device> {
+    pub checkpoint: Checkpoint,
+    pub family: F,
+    pub device: D,
+    sight: F::Sight,
+    layers: Arc<Layers<F, D>>,
+    /// The same layers without numbers: what they cost is asked of them.
+    dry: Arc<Layers<F, Dry>>,
+}
+
+impl<F: Family, D: Device> Model<F, D> {
+    /// Prepares every layer that is needed; weights stay where they are mapped.
+    ///
+    /// # Errors
+    /// A tensor that is missing or has another shape than the config says; an image processor that does not fit the encoder.
+    pub fn load(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<F, D>> {
+        family.fit(&checkpoint.tensors)?;
+        let sight = family.sight(&checkpoint.processor)?;
+        let loader = Loader {
+            tensors: &checkpoint.tensors,
+            device: &device,
+            list: None,
+        };
+        let layers = Arc::new(Layers::load(&family, &loader)?);
+        let loader = Loader {
+            tensors: &checkpoint.tensors,
+            device: &Dry::new(device.element_bytes()),
+            list: None,
+        };
+        let dry = Arc::new(Layers::load(&family, &loader)?);
+        Ok(Model {
+            sight,
+            layers,
+            dry,
+            family,
+            device,
+            checkpoint,
+        })
+    }
+}
+
+/// A sitting without numbers: `before` tokens of text before the picture, `behind` behind it.
+pub(super) fn dry_sitting<F: Family>(
+    dry: &Dry,
+    layers: Arc<Layers<F, Dry>>,
+    (eyes, mask_size): (&[Eye], usize),
+    (arrangement, images): (Arc<<F::Sight as Sight>::Arrangement>, usize),
+    (before, behind): (usize, usize),
+) -> Result<Sitting<F, Dry>> {
+    let pictures = |eye: &Eye| {
+        let pair = |view| ViewPair {
+            view,
+            picture: &[],
+            baseline: &[],
+        };
+        let views: Vec<ViewPair> = eye.views.iter().copied().map(pair).collect();
+        Ok(dry.pictures(&views, eye.patch, mask_size)?)
+    };
+    Ok(Sitting {
+        eyes: eyes.iter().map(pictures).collect::<Result<_>>()?,
+        prefix: layers.decoder.prefix(dry, &vec![0; before])?,
+        after: vec![0; behind],
+        layers,
+        arrangement,
+        images,
+    })
+}
+
+impl<F: Family, D: Device> Lvlm for Model<F, D> {
+    fn name(&self) -> String {
+        self.checkpoint.files.name()
+    }
+
+    fn family(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn device(&self) -> String {
+        self.device.name()
+    }
+
+    fn dtype(&self) -> &'static str {
+        self.device.dtype()
+    }
+
+    fn memory_budget(&self) -> usize {
+        self.device.memory_budget()
+    }
+
+    fn device_choices(&self) -> Vec<String> {
+        self.device.choices()
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.checkpoint.tokenizer
+    }
+
+    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt> {
+        if question.trim().is_empty() {
+            return Err(LvlmError::EmptyQuestion);
+        }
+        let (_, images) = self.sight.arrange(picture.width(), picture.height())?;
+        let rendered = self.checkpoint.template.render(question)?;
+        let tokenizer = &self.checkpoint.tokenizer;
+        let ids = tokenizer.encode_prompt(&rendered, images)?;
+        let decoder = &self.layers.decoder;
+        let (found, limit) = (ids.len(), decoder.max_positions);
+        if found >= limit {
+            return Err(LvlmError::TooLong { limit, found });
+        }
+        let image = self.family.image_token().id();
+        let mut text = ids.iter().filter(|&&id| id != image);
+        if let Some(&found) = text.find(|&&id| id as usize >= decoder.vocabulary) {
+            return Err(LvlmError::BadToken {
+                limit: decoder.vocabulary,
+                found,
+            });
+        }
+        Ok(Prompt {
+            text: rendered.text(),
+            ids,
+        })
+    }
+
+    fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
+        let eyes = self.sight.eyes(picture.width(), picture.height())?;
+        let views = eyes.into_iter().flat_map(|eye| eye.views);
+        let pixels = self.sight.process(picture)?.into_iter().flatten();
+        Ok(views.zip(pixels).collect())
+    }
+
+    fn start<'a>(
+        &'a self,
+        picture: &Picture,
+        baseline: &Picture,
+        prompt: &Prompt,
+        options: SessionOptions,
+    ) -> Result<Box<dyn Session + 'a>> {
+        let (width, height) = (picture.width(), picture.height());
+        let eyes = self.sight.eyes(width, height)?;
+        let (arrangement, images) = self.sight.arrange(width, height)?;
+        let image = self.family.image_token().id();
+        let before = prompt.ids.iter().take_while(|&&id| id != image).count();
+        let (before, rest) = prompt.ids.split_at(before);
+        let found = rest.iter().take_while(|&&id| id == image).count();
+        if found != images {
+            let expected = images;
+            return Err(LvlmError::Prompt { expected, found });
+        }
+        let (x, b) = (self.sight.process(picture)?, self.sight.process(baseline)?);
+        let mut pictures = Vec::with_capacity(eyes.len());
+        for (eye, (x, b)) in eyes.iter().zip(x.iter().zip(&b)) {
+            let pixels = eye.views.iter().zip(x.iter().zip(b));
+            let views: Vec<ViewPair> = pixels
+                .map(|(&view, (picture, baseline))| ViewPair {
+                    view,
+                    picture,
+                    baseline,
+                })
+                .collect();
+            let device = &self.device;
+            pictures.push(device.pictures(&views, eye.patch, options.mask_size)?);
+        }
+        let arrangement = Arc::new(arrangement);
+        let after = rest[images..].to_vec();
+        let dry = Dry::new(self.device.element_bytes());
+        let dry_sitting = dry_sitting(
+            &dry,
+            Arc::clone(&self.dry),
+            (&eyes, options.mask_size),
+            (Arc::clone(&arrangement), images),
+            (before.len(), after.len()),
+        )?;
+        let pixels = x.into_iter().flatten().next().unwrap_or_default();
+        let session = Looking {
+            model: self,
+            eyes,
+            pixels,
+            sitting: Sitting {
+                prefix: self.layers.decoder.prefix(&self.device, before)?,
+                layers: Arc::clone(&self.layers),
+                eyes: pictures,
+                arrangement,
+                images,
+                after,
+            },
+            dry: (dry, dry_sitting),
+            answer: Vec::new(),
+            options,
+            work: RefCell::<Work<D>>::default(),
+        };
+        // Too small a budget is better said now than after the answer.
+        session.plan(1, &[0])?;
+        self.device.limit_memory(options.memory_budget);
+        Ok(Box::new(session))
+    }
+}

@@ -1,0 +1,91 @@
+//! What the tensors of a model in Hugging Face's layout are called, under each of the spellings that checkpoints use.
+
+use super::decoder::DecoderNames;
+use crate::checkpoint::{CheckpointError, Tensors};
+
+/// Each part's prefixes; one that begins another comes after it.
+const VISION: [&str; 4] = [
+    "model.vision_tower.vision_model.",
+    "model.vision_tower.",
+    "vision_tower.vision_model.",
+    "vision_tower.",
+];
+const PROJECTOR: [&str; 2] = ["model.multi_modal_projector.", "multi_modal_projector."];
+const DECODER: [&str; 2] = ["language_model.model.", "model.language_model."];
+const HEAD: [&str; 2] = ["language_model.lm_head.weight", "lm_head.weight"];
+
+/// The spelling that one checkpoint uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HfNames {
+    /// What the encoder's tensors begin with, such as `vision_tower.vision_model.`
+    pub vision: String,
+    /// What the projector's tensors begin with, such as `multi_modal_projector.`
+    pub projector: String,
+    /// The decoder's names.
+    pub decoder: DecoderNames,
+}
+
+impl Default for HfNames {
+    /// transformers 4's.
+    fn default() -> Self {
+        Self {
+            vision: "vision_tower.vision_model.".into(),
+            projector: "multi_modal_projector.".into(),
+            decoder: DecoderNames {
+                prefix: "language_model.model.".into(),
+                head: HEAD[0].into(),
+            },
+        }
+    }
+}
+
+impl HfNames {
+    /// Finds the spelling of each part. A part of which there is no tensor at all gets transformers 4's, so that what is
+    /// missing has a name.
+    ///
+    /// # Errors
+    /// [`CheckpointError::AmbiguousNames`] when a part is stored under two spellings.
+    pub fn find(tensors: &Tensors) -> Result<Self, CheckpointError> {
+        let part = |part, prefixes: &'static [&'static str]| {
+            let mut found: Vec<&str> = tensors
+                .names()
+                .filter_map(|name| {
+                    prefixes
+                        .iter()
+                        .find(|prefix| name.starts_with(**prefix))
+                        .copied()
+                })
+                .collect();
+            found.sort_unstable();
+            found.dedup();
+            match found[..] {
+                [] => Ok(None),
+                [prefix] => Ok(Some(prefix.to_string())),
+                [first, second, ..] => Err(CheckpointError::AmbiguousNames {
+                    model: tensors.model().to_string(),
+                    part,
+                    first: first.to_string(),
+                    second: second.to_string(),
+                }),
+            }
+        };
+        let Self {
+            vision,
+            projector,
+            decoder,
+        } = Self::default();
+        let prefix = part("decoder", &DECODER)?.unwrap_or(decoder.prefix);
+        // As found, or as it would be beside this decoder.
+        let beside = if prefix.starts_with("language_model.") {
+            HEAD[0]
+        } else {
+            HEAD[1]
+        };
+        let head = part("vocabulary projection", &HEAD)?.unwrap_or_else(|| beside.to_string());
+        Ok(Self {
+            vision: part("vision encoder", &VISION)?.unwrap_or(vision),
+            projector: part("projector", &PROJECTOR)?.unwrap_or(projector),
+            decoder: DecoderNames { prefix, head },
+        })
+    }
+}

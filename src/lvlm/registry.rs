@@ -1,0 +1,36 @@
+//! The families, in one list. Which one a checkpoint is of is told by its config.json.
+
+use super::family::Family;
+use super::llava;
+use crate::checkpoint::{CheckpointError, Config};
+
+/// What is supported, for messages.
+const SUPPORTED: &str = "llava (LlavaForConditionalGeneration)";
+
+/// Something that is done with a family, whichever it is.
+pub(super) trait Visitor {
+    /// What it makes.
+    type Output;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output;
+}
+
+/// Tries one family after the other.
+macro_rules! first_of {
+    ($top:expr, $config:expr, $visitor:expr, $($family:ty),+ $(,)?) => {
+        $(if <$family>::claims(&$top)? {
+            return Ok($visitor.visit(<$family>::read($config)?));
+        })+
+    };
+}
+
+/// Reads a config as its family does, and lets `visitor` have it.
+///
+/// # Errors
+/// [`CheckpointError::UnsupportedArchitecture`], and those of [`Family::read`].
+pub(super) fn visit<V: Visitor>(config: &Config, visitor: V) -> Result<V::Output, CheckpointError> {
+    let top = config.top();
+    first_of!(top, config, visitor, llava::Llava);
+    let found = top.text("model_type")?.unwrap_or("left out");
+    Err(top.unsupported("model_type", found, SUPPORTED))
+}

@@ -1,0 +1,228 @@
+//! Pictures of any resolution: the whole picture as one view, and beside it tiles of the picture in its own shape.
+
+use super::config::SizeRule;
+use super::decode::check_size;
+use super::{Filter, Picture, PictureError, Processor, View, Window, resize, resize_window};
+
+/// The most pixels that a picture is fitted into, 4096 x 4096.
+const MAX_PIXELS: u64 = 1 << 24;
+
+/// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their Pillow backend to one
+/// picture: it is resized as it is to one square tile; and it is resized, keeping its shape, to fit into the best of several
+/// resolutions, padded with black there, and cut into tiles. All are then rescaled and normalised.
+#[derive(Clone, Debug)]
+pub struct AnyResolution {
+    processor: Processor,
+    /// Rows and columns to choose from.
+    pinpoints: Vec<(u32, u32)>,
+    /// Side of a tile.
+    tile: u32,
+    filter: Filter,
+}
+
+/// The views of one picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tiling {
+    /// The whole picture first, then the tiles row by row; all of one size.
+    pub views: Vec<View>,
+    /// Rows and columns of tiles.
+    pub grid: (usize, usize),
+}
+
+/// How one picture is fitted.
+struct Fit {
+    /// Rows and columns that it is fitted into.
+    best: (u32, u32),
+    /// Rows and columns that it takes of them.
+    resized: (u32, u32),
+    /// Black rows above it and columns before it.
+    padding: (u32, u32),
+}
+
+impl AnyResolution {
+    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `pinpoints`, rows and columns, are taken
+    /// where the file has no `image_grid_pinpoints`.
+    ///
+    /// # Errors
+    /// As [`Processor::from_json`]; [`PictureError::Field`] for a class that makes no tiles, for sizes that are not one square
+    /// tile, and for resolutions that such tiles do not fill or that are absurdly large.
+    pub fn from_json(
+        text: &str,
+        file: &str,
+        pinpoints: &[(u32, u32)],
+    ) -> Result<AnyResolution, PictureError> {
+        let processor = Processor::of_any_class(text, file)?;
+        let settings = &processor.settings;
+        let wrong = |field: &str, expected: &str, found: String| PictureError::Field {
+            file: file.to_owned(),
+            field: field.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        };
+        if !settings.tiles {
+            let expected = "LlavaNextImageProcessor or LlavaOnevisionImageProcessor";
+            let found = "one that makes no tiles".to_owned();
+            return Err(wrong("image_processor_type", expected, found));
+        }
+        let Some((size, filter)) = settings.resize else {
+            return Err(wrong("do_resize", "true", "false".to_owned()));
+        };
+        let tile = match size {
+            SizeRule::Exact { height, width } if height == width => height,
+            SizeRule::ShortestEdge(edge) => edge,
+            other => return Err(wrong("size", "one square tile", format!("{other:?}"))),
+        };
+        if let Some(crop) = settings.crop
+            && crop != (tile, tile)
+        {
+            let expected = format!("{tile} x {tile}, as size");
+            return Err(wrong("crop_size", &expected, format!("{crop:?}")));
+        }
+        let pinpoints = settings.pinpoints.as_deref().unwrap_or(pinpoints).to_vec();
+        let fills = |&(height, width): &(u32, u32)| {
+            height.is_multiple_of(tile)
+                && width.is_multiple_of(tile)
+                && u64::from(height) * u64::from(width) <= MAX_PIXELS
+        };
+        if let Some(found) = pinpoints.iter().find(|p| !fills(p)) {
+            let expected = format!("multiples of {tile}, at most {MAX_PIXELS} pixels");
+            return Err(wrong(
+                "image_grid_pinpoints",
+                &expected,
+                format!("{found:?}"),
+            ));
+        }
+        if pinpoints.is_empty() {
+            let expected = "at least one pair of rows and columns";
+            return Err(wrong("image_grid_pinpoints", expected, "none".to_owned()));
+        }
+        Ok(AnyResolution {
+            pinpoints,
+            tile,
+            filter,
+            processor,
+        })
+    }
+
+    /// Side of a tile, in pixels.
+    pub fn tile(&self) -> usize {
+        self.tile as usize
+    }
+
+    /// The views of a picture of that size.
+    ///
+    /// # Errors
+    /// [`PictureError::Size`] for a picture that is empty or too large.
+    pub fn tiling(&self, width: u32, height: u32) -> Result<Tiling, PictureError> {
+        let fit = self.fit(width, height)?;
+        let side = self.tile as usize;
+        let view = |resized: (u32, u32), offset: (i64, i64)| View {
+            height: side,
+            width: side,
+            resized_height: resized.0 as usize,
+            resized_width: resized.1 as usize,
+            offset_y: offset.0 as isize,
+            offset_x: offset.1 as isize,
+        };
+        let tiles = self.tiles(&fit).map(|(top, left)| {
+            let offset = (
+                top - i64::from(fit.padding.0),
+                left - i64::from(fit.padding.1),
+            );
+            view(fit.resized, offset)
+        });
+        let whole = view((self.tile, self.tile), (0, 0));
+        Ok(Tiling {
+            views: std::iter::once(whole).chain(tiles).collect(),
+            grid: (
+                (fit.best.0 / self.tile) as usize,
+                (fit.best.1 / self.tile) as usize,
+            ),
+        })
+    }
+
+    /// What the encoder takes, view by view: `3 x tile x tile`, channel-major, normalised f32.
+    ///
+    /// # Errors
+    /// As [`AnyResolution::tiling`].
+    pub fn process(&self, picture: &Picture) -> Result<Vec<Vec<f32>>, PictureError> {
+        let fit = self.fit(picture.width(), picture.height())?;
+        let whole = Window {
+            left: 0,
+            top: 0,
+            width: self.tile,
+            height: self.tile,
+        };
+        let small = resize_window(picture, self.tile, self.tile, self.filter, whole)?;
+        let (height, width) = fit.resized;
+        let large = resize(picture, width, height, self.filter)?;
+        let mut views = vec![self.values(&small, (0, 0))];
+        for (top, left) in self.tiles(&fit) {
+            let offset = (
+                top - i64::from(fit.padding.0),
+                left - i64::from(fit.padding.1),
+            );
+            views.push(self.values(&large, offset));
+        }
+        Ok(views)
+    }
+
+    /// The first row and column of every tile.
+    fn tiles(&self, fit: &Fit) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let (side, (height, width)) = (self.tile, fit.best);
+        let starts = move |length: u32| (0..length).step_by(side as usize).map(i64::from);
+        starts(height).flat_map(move |top| starts(width).map(move |left| (top, left)))
+    }
+
+    /// The values of the tile that begins at `offset` of a picture, black outside of it.
+    fn values(&self, picture: &Picture, offset: (i64, i64)) -> Vec<f32> {
+        let side = i64::from(self.tile);
+        let (height, width) = (i64::from(picture.height()), i64::from(picture.width()));
+        let mut out = Vec::with_capacity(3 * (side * side) as usize);
+        for (channel, values) in self.processor.values.iter().enumerate() {
+            for y in offset.0..offset.0 + side {
+                for x in offset.1..offset.1 + side {
+                    let inside = (0..height).contains(&y) && (0..width).contains(&x);
+                    let value = match inside {
+                        true => picture.row(y as usize)[3 * x as usize + channel],
+                        false => 0,
+                    };
+                    out.push(values[usize::from(value)]);
+                }
+            }
+        }
+        out
+    }
+
+    /// `select_best_resolution` and `get_patch_output_size` of transformers, in f64 as there.
+    fn fit(&self, width: u32, height: u32) -> Result<Fit, PictureError> {
+        check_size("picture", width.into(), height.into())?;
+        let (w, h) = (f64::from(width), f64::from(height));
+        let mut chosen = (0, u64::MAX, self.pinpoints[0]);
+        for &(rows, columns) in &self.pinpoints {
+            let scale = (f64::from(columns) / w).min(f64::from(rows) / h);
+            let fitted = (w * scale) as u64 * (h * scale) as u64;
+            let effective = fitted.min(u64::from(width) * u64::from(height));
+            let wasted = u64::from(rows) * u64::from(columns) - effective;
+            if effective > chosen.0 || (effective == chosen.0 && wasted < chosen.1) {
+                chosen = (effective, wasted, (rows, columns));
+            }
+        }
+        let (rows, columns) = chosen.2;
+        let (by_width, by_height) = (f64::from(columns) / w, f64::from(rows) / h);
+        let resized = if by_width < by_height {
+            (((h * by_width).ceil() as u32).min(rows), columns)
+        } else {
+            (rows, ((w * by_height).ceil() as u32).min(columns))
+        };
+        Ok(Fit {
+            best: (rows, columns),
+            resized,
+            padding: ((rows - resized.0) / 2, (columns - resized.1) / 2),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "anyres_tests.rs"]
+mod tests;
