@@ -53,10 +53,10 @@ pub(super) fn weight(tensor: &Tensor) -> Result<Size> {
 pub(super) fn pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<Size> {
     let size = |pair: &ViewPair| (pair.view.height, pair.view.width);
     let (height, width) = views.first().map_or((0, 0), size);
-    let tiled = |side: usize| side > 0 && patch > 0 && side.is_multiple_of(patch);
-    let whole = tiled(height) && tiled(width);
-    let expected =
-        || format!("views of 3 x {height} x {width} values and patches of {patch} that tile them");
+    let whole = patch > 0 && height >= patch && width >= patch;
+    let expected = || {
+        format!("views of 3 x {height} x {width} values and patches of {patch} that fit into them")
+    };
     let length = height
         .checked_mul(width)
         .and_then(|pixels| pixels.checked_mul(CHANNELS));

@@ -115,7 +115,7 @@ pub trait Device: Send + Sync + 'static {
     // blend
 
     /// Prepares the views of two pictures for blending: at least one, all of one size, each with its own place in the
-    /// picture; `patch` divides their sides.
+    /// picture. Rows and columns beyond the last whole patch of `patch` are not seen.
     fn pictures(
         &self,
         views: &[ViewPair],

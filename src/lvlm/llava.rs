@@ -115,12 +115,12 @@ impl Family for Llava {
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         let encoder = Vit::load(loader, &self.vision.vit(), &self.names.vision, self.taken)?;
         loader.device.part(Part::Projector);
-        let name = |layer: &str| format!("{}{layer}", self.names.projector);
+        let [first, second] = self.names.projector_layers();
         let (inside, out) = (self.vision.hidden, self.text.hidden);
         let bias = self.projector_bias;
         let projector = Mlp::Plain {
-            first: loader.linear(&name("linear_1"), out, inside, bias)?,
-            second: loader.linear(&name("linear_2"), out, out, bias)?,
+            first: loader.linear(&first, out, inside, bias)?,
+            second: loader.linear(&second, out, out, bias)?,
             activation: self.projector_activation,
         };
         Ok(LlavaVision { encoder, projector })
@@ -153,8 +153,7 @@ impl Family for Llava {
     }
 
     fn never_used(&self) -> Vec<String> {
-        let norm = |end| format!("{}post_layernorm.{end}", self.names.vision);
-        ["weight", "bias"].map(norm).to_vec()
+        ClipConfig::never_used(&self.names.vision)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The method knows a model only through [`Lvlm`] and [`Session`].
 
+mod anyres;
 mod decoder;
 mod demo;
 mod encoder;
@@ -14,13 +15,17 @@ mod llava;
 mod load;
 mod model;
 mod names;
+mod next;
+mod onevision;
 mod open;
+mod pinpoints;
 mod plan;
 mod registry;
 mod session;
 mod sitting;
 #[cfg(test)]
 mod tests;
+mod tiled;
 
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};
@@ -29,7 +34,7 @@ use crate::picture::{Picture, View};
 pub use crate::device::dry::{Parts, Tally};
 pub use decoder::DecoderConfig;
 pub use demo::demo_checkpoint;
-pub use encoder::{ClipConfig, Select};
+pub use encoder::{ClipConfig, Select, SiglipConfig};
 pub use error::LvlmError;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};

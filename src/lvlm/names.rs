@@ -14,6 +14,8 @@ const PROJECTOR: [&str; 2] = ["model.multi_modal_projector.", "multi_modal_proje
 const DECODER: [&str; 2] = ["language_model.model.", "model.language_model."];
 const HEAD: [&str; 2] = ["language_model.lm_head.weight", "lm_head.weight"];
 
+const NEWLINE: [&str; 2] = ["model.image_newline", "image_newline"];
+
 /// The spelling that one checkpoint uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HfNames {
@@ -21,6 +23,8 @@ pub(super) struct HfNames {
     pub vision: String,
     /// What the projector's tensors begin with, such as `multi_modal_projector.`
     pub projector: String,
+    /// The row that ends lines of a picture in tiles, where a family has one.
+    pub newline: String,
     /// The decoder's names.
     pub decoder: DecoderNames,
 }
@@ -31,6 +35,7 @@ impl Default for HfNames {
         Self {
             vision: "vision_tower.vision_model.".into(),
             projector: "multi_modal_projector.".into(),
+            newline: NEWLINE[1].into(),
             decoder: DecoderNames {
                 prefix: "language_model.model.".into(),
                 head: HEAD[0].into(),
@@ -40,6 +45,11 @@ impl Default for HfNames {
 }
 
 impl HfNames {
+    /// The projector's two layers.
+    pub fn projector_layers(&self) -> [String; 2] {
+        ["linear_1", "linear_2"].map(|layer| format!("{}{layer}", self.projector))
+    }
+
     /// Finds the spelling of each part. A part of which there is no tensor at all gets transformers 4's, so that what is
     /// missing has a name.
     ///
@@ -72,6 +82,7 @@ impl HfNames {
         let Self {
             vision,
             projector,
+            newline,
             decoder,
         } = Self::default();
         let prefix = part("decoder", &DECODER)?.unwrap_or(decoder.prefix);
@@ -85,6 +96,7 @@ impl HfNames {
         Ok(Self {
             vision: part("vision encoder", &VISION)?.unwrap_or(vision),
             projector: part("projector", &PROJECTOR)?.unwrap_or(projector),
+            newline: part("newline", &NEWLINE)?.unwrap_or(newline),
             decoder: DecoderNames { prefix, head },
         })
     }

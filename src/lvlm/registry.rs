@@ -1,11 +1,11 @@
 //! The families, in one list. Which one a checkpoint is of is told by its config.json.
 
 use super::family::Family;
-use super::llava;
+use super::{llava, next, onevision};
 use crate::checkpoint::{CheckpointError, Config};
 
 /// What is supported, for messages.
-const SUPPORTED: &str = "llava (LlavaForConditionalGeneration)";
+const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers)";
 
 /// Something that is done with a family, whichever it is.
 pub(super) trait Visitor {
@@ -30,7 +30,14 @@ macro_rules! first_of {
 /// [`CheckpointError::UnsupportedArchitecture`], and those of [`Family::read`].
 pub(super) fn visit<V: Visitor>(config: &Config, visitor: V) -> Result<V::Output, CheckpointError> {
     let top = config.top();
-    first_of!(top, config, visitor, llava::Llava);
+    first_of!(
+        top,
+        config,
+        visitor,
+        llava::Llava,
+        next::Next,
+        onevision::Onevision,
+    );
     let found = top.text("model_type")?.unwrap_or("left out");
     Err(top.unsupported("model_type", found, SUPPORTED))
 }

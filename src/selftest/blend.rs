@@ -22,6 +22,8 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         one_view(view(28, 28, 15, 28, -6, 0), 14, 4),
         one_view(view(6, 6, 6, 6, 0, 0), 3, 1),
         one_view(view(8, 8, 8, 8, 0, 0), 4, 19),
+        // Rows and columns beyond the last whole patch.
+        one_view(view(11, 13, 9, 13, -1, 0), 4, 5),
         // The whole picture and four tiles of it, padded above and below; three views of which the last sees padding alone.
         (tiles(8, (12, 16), view), 4, 5),
         (

@@ -54,12 +54,13 @@ macro_rules! model_of_5 {
 
 const TINY: &[(&str, &[u8])] = model_of_5!("tiny-llava");
 const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
+const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
 const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json", "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
     "preprocessor_config.json");
 
 /// The recorded cases.
-pub static CASES: [Recorded; 4] = [
+pub static CASES: [Recorded; 6] = [
     Recorded {
         name: "llava-cat",
         model: TINY,
@@ -83,6 +84,18 @@ pub static CASES: [Recorded; 4] = [
         model: VARIANT,
         picture: file!("images/cat.png"),
         results: file!("cases/llava-variant-cat.safetensors"),
+    },
+    Recorded {
+        name: "onevision-cat",
+        model: ONEVISION,
+        picture: file!("images/cat.png"),
+        results: file!("cases/onevision-cat.safetensors"),
+    },
+    Recorded {
+        name: "onevision-rocket",
+        model: ONEVISION,
+        picture: file!("images/rocket.png"),
+        results: file!("cases/onevision-rocket.safetensors"),
     },
 ];
 

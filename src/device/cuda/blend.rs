@@ -197,8 +197,15 @@ impl Cuda {
                 .flat_map(|pair| order.iter().map(move |&i| f(pair, i).to_bits()));
             self.table(&words(pixels))
         };
-        let (rows, columns): (Vec<_>, Vec<_>) =
-            views.iter().map(|pair| pair.view.taps(size)).unzip();
+        // What is beyond the last whole patch is not seen.
+        let (height, width) = (height / patch * patch, width / patch * patch);
+        let seen = |pair: &ViewPair| {
+            let (mut rows, mut columns) = pair.view.taps(size);
+            rows.truncate(height);
+            columns.truncate(width);
+            (rows, columns)
+        };
+        let (rows, columns): (Vec<_>, Vec<_>) = views.iter().map(seen).unzip();
         // The tables of all views, one after the other.
         let tables = |taps: &[Vec<Tap>], f: &dyn Fn(&[Tap]) -> Vec<u8>| {
             let bytes: Vec<u8> = taps.iter().flat_map(|taps| f(taps)).collect();

@@ -71,6 +71,12 @@ impl ClipConfig {
         })
     }
 
+    /// Tensors that no feature here passes: the last norm.
+    pub(in crate::lvlm) fn never_used(prefix: &str) -> Vec<String> {
+        let norm = |end| format!("{prefix}post_layernorm.{end}");
+        ["weight", "bias"].map(norm).to_vec()
+    }
+
     /// As the layers want them. The misspelling is the checkpoints' own.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {

@@ -8,4 +8,4 @@ pub use clip::ClipConfig;
 pub use siglip::SiglipConfig;
 pub(super) use siglip::SiglipDefaults;
 pub use vit::Select;
-pub(super) use vit::{Taken, Vit, VitKept};
+pub(super) use vit::{Taken, Vit, VitKept, VitSizes};

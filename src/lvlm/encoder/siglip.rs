@@ -94,6 +94,29 @@ impl SiglipConfig {
         })
     }
 
+    /// Tensors that no feature here passes: the last norm and the pooling head.
+    pub(in crate::lvlm) fn never_used(prefix: &str) -> Vec<String> {
+        let layers = [
+            "post_layernorm",
+            "head.attention.out_proj",
+            "head.layernorm",
+            "head.mlp.fc1",
+            "head.mlp.fc2",
+        ];
+        let ends = layers
+            .iter()
+            .flat_map(|l| ["weight", "bias"].map(|end| format!("{l}.{end}")));
+        let rest = [
+            "probe",
+            "attention.in_proj_weight",
+            "attention.in_proj_bias",
+        ];
+        let rest = rest.map(|part| format!("head.{part}"));
+        ends.chain(rest)
+            .map(|name| format!("{prefix}{name}"))
+            .collect()
+    }
+
     /// As the layers want them.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {

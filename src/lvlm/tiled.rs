@@ -1,0 +1,187 @@
+//! What LLaVA-NeXT and LLaVA-OneVision have in common: one encoder for the whole picture and its tiles, a two-layer projector, and
+//! rows that join as [`super::anyres`] says.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::anyres::{Packed, Packing};
+use super::encoder::{Taken, Vit, VitKept, VitSizes};
+use super::family::{Eye, Seen, Sight, Vision, only};
+use super::load::Loader;
+use super::{LvlmError, Result};
+use crate::checkpoint::Activation;
+use crate::device::{Device, Part};
+use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::picture::{AnyResolution, Picture};
+
+/// The whole picture and its tiles.
+pub(super) struct TiledSight {
+    processor: AnyResolution,
+    patch: usize,
+    /// Tokens of a view each way.
+    side: usize,
+    most_views: Option<usize>,
+}
+
+impl TiledSight {
+    /// For an encoder that takes `pixels` each way in patches of `patch`.
+    ///
+    /// # Errors
+    /// [`LvlmError::PictureSize`] for tiles of another size.
+    pub fn new(
+        processor: AnyResolution,
+        (pixels, patch): (usize, usize),
+        most_views: Option<usize>,
+    ) -> Result<TiledSight> {
+        let tile = processor.tile();
+        if tile != pixels {
+            return Err(LvlmError::PictureSize {
+                expected: pixels,
+                width: tile,
+                height: tile,
+            });
+        }
+        Ok(TiledSight {
+            processor,
+            patch,
+            side: pixels / patch,
+            most_views,
+        })
+    }
+}
+
+impl Sight for TiledSight {
+    type Arrangement = Packed;
+
+    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+        Ok(vec![Eye {
+            patch: self.patch,
+            views: self.processor.tiling(width, height)?.views,
+        }])
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        Ok(vec![self.processor.process(picture)?])
+    }
+
+    fn arrange(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
+        let packing = Packing {
+            grid: self.processor.tiling(width, height)?.grid,
+            side: self.side,
+            picture: (width, height),
+            most_views: self.most_views,
+        };
+        let packed = packing.pack();
+        let rows = packed.rows.outputs();
+        Ok((packed, rows))
+    }
+}
+
+/// What the projector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Projector {
+    pub activation: Activation,
+    pub bias: bool,
+}
+
+impl Projector {
+    /// For people: sizes and choices by name.
+    pub fn sizes(self, from: usize, to: usize) -> Value {
+        json!({
+            "kind": "two-layer MLP", "from": from, "to": to, "activation": self.activation.to_string(),
+        })
+    }
+}
+
+/// The encoder, the projector and the newline.
+pub(super) struct TiledVision<D: Device> {
+    encoder: Vit<D>,
+    projector: Mlp<D>,
+    /// `[1, hidden]`.
+    newline: D::Matrix,
+}
+
+/// What the tensors are called.
+pub(super) struct TiledNames<'a> {
+    pub vision: &'a str,
+    /// The projector's two layers.
+    pub projector: [&'a str; 2],
+    pub newline: &'a str,
+}
+
+impl<D: Device> TiledVision<D> {
+    /// Loads them; `hidden` is the decoder's width.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn load(
+        loader: &Loader<D>,
+        (vit, taken): (&VitSizes, Taken),
+        (projector, hidden): (Projector, usize),
+        names: &TiledNames,
+    ) -> Result<TiledVision<D>> {
+        let encoder = Vit::load(loader, vit, names.vision, taken)?;
+        loader.device.part(Part::Projector);
+        let [first, second] = names.projector;
+        let bias = projector.bias;
+        Ok(TiledVision {
+            encoder,
+            projector: Mlp::Plain {
+                first: loader.linear(first, hidden, vit.hidden, bias)?,
+                second: loader.linear(second, hidden, hidden, bias)?,
+                activation: projector.activation,
+            },
+            newline: loader.matrix(names.newline, &[hidden], 1, hidden)?,
+        })
+    }
+}
+
+impl<D: Device> Vision<D> for TiledVision<D> {
+    type Arrangement = Packed;
+    type Kept = (VitKept<D>, MlpSaved<D>);
+    type Context = Nothing;
+
+    fn forward(
+        &self,
+        device: &D,
+        packed: &Arc<Packed>,
+        patches: Vec<D::Matrix>,
+        keep: Keep,
+        check: bool,
+    ) -> Result<Seen<D, Self>> {
+        let (features, encoder) = self.encoder.forward(device, only(patches)?, keep, check)?;
+        device.part(Part::Projector);
+        // Tokens of the padding go no further.
+        let features = device.mix_rows(&features, &packed.used, None)?;
+        let (tokens, projector) = self.projector.forward(device, &features, None)?;
+        drop(features);
+        let newlines = device.mix_rows(&self.newline, &packed.newlines, None)?;
+        let rows = device.mix_rows(&tokens, &packed.rows, Some(&newlines))?;
+        if check {
+            require_finite(device, &rows, || "projector".into())?;
+        }
+        Ok(Seen {
+            rows,
+            context: Nothing,
+            kept: (encoder, projector),
+        })
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        packed: &Packed,
+        (encoder, projector): Self::Kept,
+        d_rows: D::Matrix,
+        (): (),
+    ) -> Result<Vec<D::Matrix>> {
+        device.part(Part::Projector);
+        let d_tokens = device.mix_rows_vjp(&d_rows, &packed.rows, None)?;
+        drop(d_rows);
+        let d_features = self.projector.vjp(device, projector, &d_tokens)?;
+        let d_features = device.mix_rows_vjp(&d_features, &packed.used, None)?;
+        device.part(Part::Vision);
+        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+    }
+}
