@@ -1,9 +1,10 @@
 """An independent PyTorch statement of Cambrian-1 (arXiv 2406.16860), in float64 and without anything shared or fused.
 
-Four encoders see the picture, padded to a square, at their own resolutions: SigLIP, CLIP, DINOv2 and ConvNeXt. A spatial
-aggregator reads their grids of features, once before the decoder and again after some of its layers. What it computes
-is that of the authors' program at inference, with the versions of transformers and timm that it pins; the names of
-tensors are those of the published checkpoints. check_cambrian.py compares its parts with transformers and timm.
+Four encoders see the picture, padded to a square, at their own resolutions: SigLIP, CLIP, DINOv2 and ConvNeXt. A
+spatial aggregator reads their grids of features, once before the decoder and again after some of its layers. What it
+computes is that of the authors' program at inference, with the versions of transformers and timm that it pins; the
+names of tensors are those of the published checkpoints. check_cambrian.py compares its parts with transformers and
+timm.
 """
 
 import json

@@ -52,7 +52,7 @@ def fill(model, tensors, allowed=()):
 
 
 def under(weights, *unwanted):
-    """The tensors under the prefix of the weights, by the rest of their names, less those that start with `unwanted`."""
+    """The tensors under the weights' prefix, by the rest of their names, less those that start with `unwanted`."""
     tensors = {
         name[len(weights.prefix) :]: tensor
         for name, tensor in weights.tensors.items()
