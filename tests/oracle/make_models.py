@@ -55,14 +55,19 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tokenizer():
-    """A byte-level BPE tokenizer trained on questions about drawn scenes and their answers."""
+def scene_texts():
+    """Questions about drawn scenes and their answers: what the tokenizers are trained on."""
     rng = np.random.default_rng(7)
     texts = []
     for _ in range(3000):
         _, objects = scene(rng, size=16)
         question, answer, _, _ = qa(rng, objects)
         texts += [question, answer]
+    return texts
+
+
+def make_tokenizer():
+    """A byte-level BPE tokenizer trained on questions about drawn scenes and their answers."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -71,7 +76,7 @@ def make_tokenizer():
         special_tokens=SPECIAL_TOKENS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(scene_texts(), trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     fast.chat_template = CHAT_TEMPLATE
     return fast
