@@ -15,16 +15,30 @@ fn folder() -> PathBuf {
 
 /// A recorded case.
 struct Case {
-    name: &'static str,
+    name: String,
     results: Results,
 }
 
+/// Families whose cases are recorded before foveate has them.
+const AWAITED: [&str; 2] = ["cambrian", "mini-gemini"];
+
 impl Case {
     fn all() -> impl Iterator<Item = Case> {
-        CASES.iter().map(|case| Case {
-            name: case.name,
-            results: case.results(),
-        })
+        let files = std::fs::read_dir(folder().join("cases")).unwrap();
+        let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let cases = files.into_iter().map(|file| {
+            let bytes = std::fs::read(&file).unwrap().leak();
+            Case {
+                name: file.file_stem().unwrap().to_str().unwrap().to_string(),
+                results: Results::open(bytes).unwrap(),
+            }
+        });
+        let cases = cases.filter(|case| !AWAITED.iter().any(|name| case.name.starts_with(name)));
+        let cases: Vec<Case> = cases.collect();
+        let embedded = |name: &str| cases.iter().any(|case| case.name == name);
+        assert!(CASES.iter().all(|case| embedded(case.name)));
+        cases.into_iter()
     }
 
     fn tensor(&self, name: &str) -> Vec<f64> {

@@ -55,6 +55,7 @@ macro_rules! model_of_5 {
 const TINY: &[(&str, &[u8])] = model_of_5!("tiny-llava");
 const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
 const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
+const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
 const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json", "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
     "preprocessor_config.json");
@@ -86,16 +87,16 @@ pub static CASES: [Recorded; 6] = [
         results: file!("cases/llava-variant-cat.safetensors"),
     },
     Recorded {
-        name: "onevision-cat",
+        name: "onevision-wide",
         model: ONEVISION,
-        picture: file!("images/cat.png"),
-        results: file!("cases/onevision-cat.safetensors"),
+        picture: file!("images/wide.png"),
+        results: file!("cases/onevision-wide.safetensors"),
     },
     Recorded {
-        name: "onevision-rocket",
-        model: ONEVISION,
+        name: "next-mistral-rocket",
+        model: NEXT,
         picture: file!("images/rocket.png"),
-        results: file!("cases/onevision-rocket.safetensors"),
+        results: file!("cases/next-mistral-rocket.safetensors"),
     },
 ];
 

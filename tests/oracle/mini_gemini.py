@@ -461,7 +461,7 @@ class MiniGemini:
 
     # The text
 
-    def prompt(self, question):
+    def prompt(self, question, pixels=None):
         """The prompt's ids, (1, P), with IMAGE_TOKEN once for each visual token; and its text."""
         text = CONVERSATIONS[self.conversation].format(question=question)
         # Each piece is a text of its own to the tokenizer, with its own beginning; the marker of that stays once.

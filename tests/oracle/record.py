@@ -108,12 +108,14 @@ class View:
 class Llava:
     """A LLaVA checkpoint: its picture processing, its prompt, and the log-probabilities it gives an answer."""
 
+    types = ("llava",)
+
     def __init__(self, folder, dtype=torch.float64, attention="eager"):
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
         self.model = model.to(dtype).eval().requires_grad_(False)
         self.config = model.config
-        if self.config.model_type != "llava":
-            raise SystemExit(f"{folder}: model type {self.config.model_type}, where llava was expected")
+        if self.config.model_type not in self.types:
+            raise SystemExit(f"{folder}: model type {self.config.model_type}, where {self.types} was expected")
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
         self.dtype = dtype
@@ -133,16 +135,21 @@ class Llava:
         crop_h, crop_w = self.processor.crop_size["height"], self.processor.crop_size["width"]
         return View(crop_h, crop_w, rh, rw, (rh - crop_h) // 2, (rw - crop_w) // 2)
 
-    def prompt(self, question):
-        """The prompt's ids, (1, P), with the image token once for each visual token; and its text."""
+    def visual_tokens(self, pixels):
+        """Visual tokens of a picture."""
+        vision = self.config.vision_config
+        tokens = (vision.image_size // vision.patch_size) ** 2
+        if self.config.vision_feature_select_strategy == "full":
+            tokens += 1  # the class token
+        return tokens
+
+    def prompt(self, question, pixels=None):
+        """The prompt's ids, (1, P), with the image token once for each visual token of a picture; and its text."""
         content = [{"type": "image"}, {"type": "text", "text": question}]
         text = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-        vision = self.config.vision_config
-        visual_tokens = (vision.image_size // vision.patch_size) ** 2
-        if self.config.vision_feature_select_strategy == "full":
-            visual_tokens += 1  # the class token
+        visual_tokens = self.visual_tokens(pixels)
         ids = []
         for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]:
             ids += [token] * (visual_tokens if token == self.config.image_token_id else 1)

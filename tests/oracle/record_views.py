@@ -35,6 +35,7 @@ from record import (
     key_tokens,
     stored,
 )
+from tiled import Tiled
 
 HERE = Path(__file__).resolve().parent
 
@@ -42,6 +43,12 @@ CASES = {
     "mini-gemini-rocket": Settings("models/tiny-mini-gemini", "images/rocket.png", lr=1.0, pp=True),
     "mini-gemini-gemma-cat": Settings("models/tiny-mini-gemini-gemma", "images/cat.png", lr=1.0),
     "mini-gemini-hd-cat": Settings("models/tiny-mini-gemini-hd", "images/cat.png", lr=1.0),
+    "onevision-cat": Settings("models/tiny-onevision", "images/cat.png", lr=0.3, pp=True),
+    "onevision-tall": Settings("models/tiny-onevision", "images/tall.png", lr=0.3),
+    "onevision-wide": Settings("models/tiny-onevision", "images/wide.png", lr=0.3),
+    "onevision-small": Settings("models/tiny-onevision", "images/small.png", lr=0.3),
+    "next-vicuna-cat": Settings("models/tiny-next-vicuna", "images/cat.png", lr=0.3),
+    "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
 }
 
 
@@ -117,11 +124,13 @@ def prepare(settings, base=HERE):
 
     Returns an ExplanationOfViews, the tensors recorded so far and the metadata.
     """
-    model = MiniGemini(base / settings.model, torch.float64 if settings.f64 else torch.float32)
+    kind = json.loads((base / settings.model / "config.json").read_text())["model_type"]
+    family = Tiled if kind in Tiled.types else MiniGemini
+    model = family(base / settings.model, torch.float64 if settings.f64 else torch.float32)
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
     views = model.views(rgb)
     image, baseline = model.pixels(rgb), model.pixels(blur(rgb))
-    prompt, text = model.prompt(settings.question)
+    prompt, text = model.prompt(settings.question, image)
     if settings.answer is None:
         answer = model.greedy(prompt, image, settings.max_new_tokens)
     else:
