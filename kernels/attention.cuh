@@ -21,8 +21,6 @@ struct AttentionArguments {
   float scale;            // on the scores; positive
 };
 
-constexpr float LOG2_E = 1.4426950408889634f;
-
 constexpr int ATTENTION_WARPS = 4;
 constexpr int ATTENTION_THREADS = 32 * ATTENTION_WARPS;
 

@@ -8,6 +8,7 @@ using bf16 = __nv_bfloat16;
 using f16 = __half;
 
 constexpr unsigned FULL_WARP = 0xffffffffu;
+constexpr float LOG2_E = 1.4426950408889634f;
 
 // MACRO(T) for both storage types; kernels are named after theirs: gemm_bf16, gemm_f16.
 #define FOR_BOTH(MACRO) MACRO(bf16) MACRO(f16)

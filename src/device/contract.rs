@@ -1,7 +1,9 @@
 //! What every device asks of its operands, stated once: sizes that fit, and indices inside their tables.
 
 use super::error::expect;
-use super::{AttentionShape, Blend, DeviceError, Masks, Result, Sampling, ViewPair, Visible};
+use super::{
+    AttentionShape, Blend, DepthwiseShape, DeviceError, Masks, Result, Sampling, ViewPair, Visible,
+};
 use crate::checkpoint::Tensor;
 
 /// Colours of a picture.
@@ -182,16 +184,105 @@ pub(super) fn attention(
         || format!("{} x {kv_width}", s.prefix),
         || format!("{prefix:?}"),
     )?;
-    let Visible::Causal(places) = &s.visible else {
-        return Ok(());
+    match &s.visible {
+        Visible::All => Ok(()),
+        Visible::Causal(places) => {
+            let expected = || format!("{} places", s.queries);
+            let fits = places.len() == s.queries;
+            expect(fits, "attention", expected, || places.len().to_string())?;
+            below("attention", places.iter().copied(), s.keys)
+        }
+        Visible::Masked(seen) => mask(s, seen),
+    }
+}
+
+/// One query per sequence, a whole number of rows of the mask that go into the batch, and a key in each.
+fn mask(s: &AttentionShape, seen: &[bool]) -> Result<()> {
+    let whole = s.keys > 0 && !seen.is_empty() && seen.len().is_multiple_of(s.keys);
+    let repeats = whole && s.batch.is_multiple_of(seen.len() / s.keys);
+    let sighted = whole && seen.chunks(s.keys).all(|row| row.contains(&true));
+    let expected = || {
+        let (keys, batch) = (s.keys, s.batch);
+        format!(
+            "one query, no prefix, and a mask of {keys} keys, one of them seen, for sequences whose number divides {batch}"
+        )
     };
     expect(
-        places.len() == s.queries,
-        "attention",
-        || format!("{} places", s.queries),
-        || places.len().to_string(),
+        s.is_window() && repeats && sighted,
+        "attention: mask",
+        expected,
+        || {
+            format!(
+                "{} queries, a prefix of {}, {} elements",
+                s.queries,
+                s.prefix,
+                seen.len()
+            )
+        },
+    )
+}
+
+/// Rows of so many columns that a matrix can be cut into without rest: how many there are.
+pub(super) fn reshape((rows, columns): Size, to: usize) -> Result<usize> {
+    let count = rows * columns;
+    let expected = || format!("a row length that divides {rows} x {columns}");
+    expect(
+        to > 0 && count.is_multiple_of(to),
+        "reshape",
+        expected,
+        || to.to_string(),
     )?;
-    below("attention", places.iter().copied(), s.keys)
+    Ok(count / to)
+}
+
+/// Parts of as many rows: the size of all side by side.
+pub(super) fn join_columns(parts: impl Iterator<Item = Size> + Clone) -> Result<Size> {
+    let rows = parts.clone().next().map(|first| first.0);
+    let even = parts.clone().all(|part| Some(part.0) == rows);
+    let expected = || "matrices of as many rows".to_string();
+    expect(rows.is_some() && even, "join_columns", expected, || {
+        format!("{:?}", parts.clone().collect::<Vec<_>>())
+    })?;
+    Ok((rows.unwrap_or(0), parts.map(|part| part.1).sum()))
+}
+
+/// Columns that there are.
+pub(super) fn take_columns((_, columns): Size, from: usize, count: usize) -> Result<()> {
+    let fits = from.checked_add(count).is_some_and(|end| end <= columns);
+    let expected = || format!("columns of {columns}");
+    expect(fits, "take_columns", expected, || {
+        format!("{count} from {from} on")
+    })
+}
+
+/// Grids, an odd kernel of as many channels, and a bias: the number of grids.
+pub(super) fn depthwise(
+    x: Size,
+    kernel: Size,
+    bias: Option<Size>,
+    shape: DepthwiseShape,
+) -> Result<usize> {
+    let DepthwiseShape {
+        height,
+        width,
+        size,
+    } = shape;
+    let places = height.checked_mul(width).filter(|&places| places > 0);
+    let taps = size.checked_mul(size).filter(|_| size % 2 == 1);
+    let grids = places.is_some_and(|places| x.0.is_multiple_of(places));
+    let fits = taps == Some(kernel.0) && kernel.1 == x.1;
+    let expected = || {
+        format!("grids of {height} x {width}, and {size} x {size} taps, odd, of as many channels")
+    };
+    expect(grids && fits, "depthwise", expected, || {
+        format!("{x:?} and {kernel:?}")
+    })?;
+    bias.map_or(Ok(()), |bias| {
+        let expected = || format!("{:?}", (1, x.1));
+        let found = || format!("{bias:?}");
+        expect(bias == (1, x.1), "depthwise: bias", expected, found)
+    })?;
+    Ok(places.map_or(0, |places| x.0 / places))
 }
 
 /// Rows of a table.

@@ -20,7 +20,8 @@ use crate::checkpoint::Tensor;
 pub use error::DeviceError;
 pub use real::Real;
 pub use shapes::{
-    AttentionShape, Blend, Direction, Masks, Noise, Part, RowMap, Sampling, ViewPair, Visible,
+    AttentionShape, Blend, DepthwiseShape, Direction, Masks, Noise, Part, RowMap, Sampling,
+    ViewPair, Visible,
 };
 
 pub use crate::checkpoint::Activation;
@@ -365,6 +366,44 @@ pub trait Device: Send + Sync + 'static {
         &self,
         dy: &Self::Matrix,
         map: &RowMap,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+
+    // columns
+
+    /// The same elements in rows of another length, not copied; it divides their number.
+    fn reshape(&self, x: Self::Matrix, columns: usize) -> Result<Self::Matrix>;
+    /// `a + b`, matrices of one size.
+    fn add(&self, a: &Self::Matrix, b: &Self::Matrix) -> Result<Self::Matrix>;
+    /// `y = x * gain + onto`: x, onto and y `[n, c]`, gain `[1, c]`. Without `onto` it is its own vjp.
+    fn scale_columns(
+        &self,
+        x: &Self::Matrix,
+        gain: &Self::Matrix,
+        onto: Option<&Self::Matrix>,
+    ) -> Result<Self::Matrix>;
+    /// Matrices of as many rows side by side, at least one. The vjp by each part is [`Device::take_columns`].
+    fn join_columns(&self, parts: &[&Self::Matrix]) -> Result<Self::Matrix>;
+    /// `count` columns of `x` from column `from` on.
+    fn take_columns(&self, x: &Self::Matrix, from: usize, count: usize) -> Result<Self::Matrix>;
+
+    // depthwise
+
+    /// Every channel convolved with its own kernel, plus its bias: x and y `[batch * height * width, c]`, grid by grid and row
+    /// by row, kernel `[size * size, c]`, bias `[1, c]`. Outside the grid x is zero.
+    fn depthwise(
+        &self,
+        x: &Self::Matrix,
+        kernel: &Self::Matrix,
+        bias: &Self::Matrix,
+        shape: DepthwiseShape,
+    ) -> Result<Self::Matrix>;
+    /// `dx + onto` of `depthwise`.
+    fn depthwise_vjp(
+        &self,
+        dy: &Self::Matrix,
+        kernel: &Self::Matrix,
+        shape: DepthwiseShape,
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 

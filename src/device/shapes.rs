@@ -37,6 +37,9 @@ pub enum Visible {
     /// The prefix and its sequence's keys up to and including the query's own place; query r of a sequence stands at
     /// `places[r]` among the sequence's keys.
     Causal(Vec<usize>),
+    /// Some of its sequence's keys: sequence s sees key j where element `(s % period) * keys + j` is true; the period, the
+    /// number of elements divided by `keys`, divides the batch. For one query per sequence, without a prefix; every query sees a key.
+    Masked(Vec<bool>),
 }
 
 /// The shape of an attention.
@@ -66,13 +69,42 @@ impl AttentionShape {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    /// How many of prefix and keys query `r` of a sequence sees.
+    /// How many of prefix and keys query `r` of a sequence sees, those that a mask hides from it counted.
     pub fn seen(&self, r: usize) -> usize {
         match &self.visible {
-            Visible::All => self.prefix + self.keys,
+            Visible::All | Visible::Masked(_) => self.prefix + self.keys,
             Visible::Causal(places) => self.prefix + places[r] + 1,
         }
     }
+
+    /// Whether query `r` of a sequence sees key `j`, counted from the first of the prefix on.
+    pub fn sees(&self, sequence: usize, r: usize, j: usize) -> bool {
+        match &self.visible {
+            Visible::Masked(seen) => {
+                let period = seen.len() / self.keys;
+                seen[sequence % period * self.keys + j]
+            }
+            _ => j < self.seen(r),
+        }
+    }
+
+    /// Whether each sequence has one query that sees its own few keys, all or some: such attentions are done sequence by
+    /// sequence, without tiles of queries.
+    pub(crate) fn is_window(&self) -> bool {
+        let causal = matches!(self.visible, Visible::Causal(_));
+        self.queries == 1 && self.prefix == 0 && !causal
+    }
+}
+
+/// The shape of a depthwise convolution, of stride 1 and with as many zeros around the grid as keep its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthwiseShape {
+    /// Rows of the grid.
+    pub height: usize,
+    /// Columns of the grid.
+    pub width: usize,
+    /// Taps of the kernel along each side, odd.
+    pub size: usize,
 }
 
 /// Which picture a mask of 1 keeps.

@@ -2,7 +2,7 @@
 //! or not.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
-use crate::device::{AttentionShape, Device, Result, Visible};
+use crate::device::{AttentionShape, Device, Matrix, Result, Visible};
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     for shape in shapes(bench) {
@@ -95,6 +95,7 @@ fn name(s: &AttentionShape) -> String {
     let visible = match s.visible {
         Visible::All => "full",
         Visible::Causal(_) => "causal",
+        Visible::Masked(_) => "masked",
     };
     format!(
         "{visible}, {} x {} queries, {} + {} keys, {} of {} heads of {}",
@@ -132,7 +133,8 @@ fn operands<D: Device<Host = f32>>(
     })
 }
 
-fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShape) -> Result<()> {
+/// Forward and vjp of one shape.
+pub(super) fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShape) -> Result<()> {
     let o = operands(bench, s)?;
     let on = o.prefix.as_ref().map(|(k, v)| (&k.on, &v.on));
     let at = o.prefix.as_ref().map(|(k, v)| (&k.exact, &v.exact));
@@ -235,7 +237,10 @@ impl Plain {
                 let (query, slope) = (&q[at..at + d], &dy[at..at + d]);
                 let seen = s.seen(r);
                 let scores: Vec<f64> = (0..seen)
-                    .map(|j| inner(query, key(j)) * s.scale())
+                    .map(|j| match s.sees(b, r, j) {
+                        true => inner(query, key(j)) * s.scale(),
+                        false => f64::NEG_INFINITY,
+                    })
                     .collect();
                 let top = scores.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
                 let total: f64 = scores.iter().map(|v| (v - top).exp()).sum();
@@ -284,6 +289,14 @@ fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) 
         head_dim: 64,
         visible: Visible::Causal((0..40).collect()),
     };
+    alone_or_not(bench, shape)
+}
+
+/// The third of three sequences of a shape, alone and with the others.
+pub(super) fn alone_or_not<D: Device<Host = f32>>(
+    bench: &mut Bench<D>,
+    shape: impl Fn(usize) -> AttentionShape,
+) -> Result<()> {
     let o = operands(bench, &shape(3))?;
     let device = bench.device;
     let (y, lse) = device.attention(&shape(3), &o.q.on, &o.k.on, &o.v.on, None)?;
@@ -298,8 +311,8 @@ fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) 
         &o.dy.on,
     )?;
     let last = |x: &Operand<D>| {
-        let third = x.values.len() / 3;
-        bench.matrix_of(40, third / 40, x.values[2 * third..].to_vec())
+        let (third, rows) = (x.values.len() / 3, x.exact.rows() / 3);
+        bench.matrix_of(rows, third / rows, x.values[2 * third..].to_vec())
     };
     let (q, k, v, dy) = (last(&o.q)?, last(&o.k)?, last(&o.v)?, last(&o.dy)?);
     let (one_y, one_lse) = device.attention(&shape(1), &q.on, &k.on, &v.on, None)?;
@@ -323,9 +336,7 @@ fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) 
         let (all, alone) = (bench.read(all)?, bench.read(alone)?);
         same &= all[all.len() / 3 * 2..] == alone[..];
     }
-    bench.require(
-        "attention: the same bits of a sequence in any batch".into(),
-        same,
-    );
+    let name = name(&shape(1));
+    bench.require(format!("attention in any batch {name}"), same);
     Ok(())
 }

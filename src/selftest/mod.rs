@@ -5,6 +5,8 @@
 mod activation;
 mod attention;
 mod blend;
+mod columns;
+mod depthwise;
 mod gemm;
 mod logprob;
 mod norm;
@@ -12,6 +14,7 @@ mod numbers;
 mod recorded;
 mod rows;
 pub mod throughput;
+mod window;
 
 use crate::device::cuda::Storage;
 use crate::device::{Device, Result};
@@ -21,13 +24,16 @@ pub use numbers::{Check, Extent};
 pub use recorded::{CASES, Outcome, Part, Recorded, Results, recorded};
 
 /// The families of operations, by the names of their kernel files.
-pub const FAMILIES: [&str; 7] = [
+pub const FAMILIES: [&str; 10] = [
     "blend",
     "gemm",
     "attention",
+    "window",
     "norm",
     "activation",
     "rows",
+    "columns",
+    "depthwise",
     "logprob",
 ];
 
@@ -55,9 +61,12 @@ pub fn family<D: Device<Host = f32>>(
             gemm::checks(&mut bench)?;
         }
         "attention" => attention::checks(&mut bench)?,
+        "window" => window::checks(&mut bench)?,
         "norm" => norm::checks(&mut bench)?,
         "activation" => activation::checks(&mut bench)?,
         "rows" => rows::checks(&mut bench)?,
+        "columns" => columns::checks(&mut bench)?,
+        "depthwise" => depthwise::checks(&mut bench)?,
         "logprob" => logprob::checks(&mut bench)?,
         _ => {}
     }

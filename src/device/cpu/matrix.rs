@@ -106,6 +106,12 @@ impl<T: Real> Matrix for CpuMatrix<T> {
 }
 
 impl<T: Real> CpuMatrix<T> {
+    /// The same elements as `rows` rows of `columns`, of which there are as many.
+    pub(crate) fn reshaped(mut self, rows: usize, columns: usize) -> Self {
+        (self.rows, self.columns) = (rows, columns);
+        self
+    }
+
     /// Rows and columns.
     pub(crate) fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)

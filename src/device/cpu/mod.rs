@@ -3,6 +3,8 @@
 mod activation;
 mod attention;
 mod blend;
+mod columns;
+mod depthwise;
 mod gemm;
 mod logprob;
 mod matrix;
@@ -13,6 +15,7 @@ mod packing;
 mod panels;
 mod rows;
 mod simd;
+mod window;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,7 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::contract;
 use super::error::expect;
 use super::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap, ViewPair,
+    Activation, AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Masks, Matrix, Result,
+    RowMap, ViewPair,
 };
 use crate::checkpoint::{Dtype, Tensor};
 
@@ -392,7 +396,12 @@ impl<T: CpuReal> Device for Cpu<T> {
         let inputs = attention::Inputs::new(shape, q, k, v, prefix)?;
         let mut out = self.matrix(q.rows(), q.columns());
         let mut lse = self.matrix(q.rows(), shape.heads);
-        self.run(|| attention::forward(&inputs, &mut out.values, &mut lse.values));
+        let forward = if shape.is_window() {
+            window::forward
+        } else {
+            attention::forward
+        };
+        self.run(|| forward(&inputs, &mut out.values, &mut lse.values));
         Ok((out, lse))
     }
 
@@ -420,8 +429,13 @@ impl<T: CpuReal> Device for Cpu<T> {
             out: &out.values,
             lse: &lse.values,
         };
+        let vjp = if shape.is_window() {
+            window::vjp
+        } else {
+            attention::vjp
+        };
         self.run(|| {
-            attention::vjp(
+            vjp(
                 &inputs,
                 &saved,
                 &dy.values,
@@ -656,6 +670,95 @@ impl<T: CpuReal> Device for Cpu<T> {
                 &mut dx.values,
             )
         });
+        Ok(dx)
+    }
+
+    fn reshape(&self, x: CpuMatrix<T>, columns: usize) -> Result<CpuMatrix<T>> {
+        let rows = contract::reshape(x.shape(), columns)?;
+        Ok(x.reshaped(rows, columns))
+    }
+
+    fn add(&self, a: &CpuMatrix<T>, b: &CpuMatrix<T>) -> Result<CpuMatrix<T>> {
+        same_shape("add", a.shape(), b)?;
+        let mut y = self.matrix(a.rows(), a.columns());
+        self.run(|| columns::scale(&a.values, None, Some(&b.values), a.columns(), &mut y.values));
+        Ok(y)
+    }
+
+    fn scale_columns(
+        &self,
+        x: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        same_shape("scale_columns: gain", (1, x.columns()), gain)?;
+        onto.map_or(Ok(()), |o| same_shape("scale_columns: onto", x.shape(), o))?;
+        let mut y = self.matrix(x.rows(), x.columns());
+        let (gain, onto) = (Some(&gain.values[..]), onto.map(|o| &o.values[..]));
+        self.run(|| columns::scale(&x.values, gain, onto, x.columns(), &mut y.values));
+        Ok(y)
+    }
+
+    fn join_columns(&self, parts: &[&CpuMatrix<T>]) -> Result<CpuMatrix<T>> {
+        let (rows, width) = contract::join_columns(parts.iter().map(|part| part.shape()))?;
+        let parts: Vec<(&[T], usize)> = parts
+            .iter()
+            .map(|part| (&part.values[..], part.columns()))
+            .collect();
+        let mut y = self.matrix(rows, width);
+        self.run(|| columns::join(&parts, width, &mut y.values));
+        Ok(y)
+    }
+
+    fn take_columns(&self, x: &CpuMatrix<T>, from: usize, count: usize) -> Result<CpuMatrix<T>> {
+        contract::take_columns(x.shape(), from, count)?;
+        let mut y = self.matrix(x.rows(), count);
+        self.run(|| columns::take(&x.values, x.columns(), from, count, &mut y.values));
+        Ok(y)
+    }
+
+    fn depthwise(
+        &self,
+        x: &CpuMatrix<T>,
+        kernel: &CpuMatrix<T>,
+        bias: &CpuMatrix<T>,
+        shape: DepthwiseShape,
+    ) -> Result<CpuMatrix<T>> {
+        contract::depthwise(x.shape(), kernel.shape(), Some(bias.shape()), shape)?;
+        let mut y = self.matrix(x.rows(), x.columns());
+        let inputs = depthwise::Inputs {
+            shape,
+            channels: x.columns(),
+            x: &x.values,
+            kernel: &kernel.values,
+            bias: Some(&bias.values),
+            onto: None,
+            flipped: false,
+        };
+        self.run(|| depthwise::convolve(&inputs, &mut y.values));
+        Ok(y)
+    }
+
+    fn depthwise_vjp(
+        &self,
+        dy: &CpuMatrix<T>,
+        kernel: &CpuMatrix<T>,
+        shape: DepthwiseShape,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        contract::depthwise(dy.shape(), kernel.shape(), None, shape)?;
+        onto.map_or(Ok(()), |o| same_shape("depthwise_vjp: onto", dy.shape(), o))?;
+        let mut dx = self.matrix(dy.rows(), dy.columns());
+        let inputs = depthwise::Inputs {
+            shape,
+            channels: dy.columns(),
+            x: &dy.values,
+            kernel: &kernel.values,
+            bias: None,
+            onto: onto.map(|o| &o.values[..]),
+            flipped: true,
+        };
+        self.run(|| depthwise::convolve(&inputs, &mut dx.values));
         Ok(dx)
     }
 

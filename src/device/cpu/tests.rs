@@ -3,6 +3,8 @@
 mod activation;
 mod attention;
 mod blend;
+mod columns;
+mod depthwise;
 mod errors;
 mod gemm;
 mod invariance;

@@ -6,7 +6,7 @@ use cudarc::driver::DeviceRepr;
 
 use super::matrix::{CudaMatrix, Element};
 use super::memory::Buffer;
-use super::{Cuda, same, same_shape};
+use super::{Cuda, same, same_shape, window};
 use crate::device::{AttentionShape, DeviceError, Result, Visible, contract};
 
 /// `AttentionArguments` of the kernels.
@@ -47,7 +47,7 @@ const DELTA_ROWS: usize = 16;
 const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
 
 /// Queries, keys and values.
-type Inputs<'a> = (&'a CudaMatrix, &'a CudaMatrix, &'a CudaMatrix);
+pub(super) type Inputs<'a> = (&'a CudaMatrix, &'a CudaMatrix, &'a CudaMatrix);
 
 /// Keys and values that every sequence sees before its own.
 type Prefix<'a> = Option<(&'a CudaMatrix, &'a CudaMatrix)>;
@@ -74,6 +74,24 @@ impl Widened {
     }
 }
 
+/// The operands against their shape.
+fn check(shape: &AttentionShape, (q, k, v): Inputs, prefix: Prefix) -> Result<()> {
+    let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
+    contract::attention(shape, q.shape(), k.shape(), v.shape(), sizes)
+}
+
+/// Out, its log-sum-exp and the gradient of out against q.
+pub(super) fn saved_shapes(
+    shape: &AttentionShape,
+    q: &CudaMatrix,
+    (out, lse, dy): Inputs,
+) -> Result<()> {
+    same_shape("attention_vjp: out", q.shape(), out)?;
+    same_shape("attention_vjp: dy", q.shape(), dy)?;
+    let rows = (q.rows, shape.heads);
+    same("attention_vjp: lse", rows, Element::F32, lse)
+}
+
 impl Cuda {
     /// The arguments that forward and vjp share, the head size to run at, and the table of places.
     fn attention_arguments(
@@ -95,7 +113,7 @@ impl Cuda {
             });
         };
         let places = match &s.visible {
-            Visible::All => None,
+            Visible::All | Visible::Masked(_) => None,
             Visible::Causal(places) => Some(self.gpu.indices("places", places.iter().copied())?),
         };
         let before = prefix.filter(|_| s.prefix > 0);
@@ -119,15 +137,13 @@ impl Cuda {
         Ok((arguments, size, places))
     }
 
-    /// Checks the operands, and widens their heads with zeros where the kernels do not take their size.
+    /// Widens heads with zeros where the kernels do not take their size.
     fn widen(
         &self,
         shape: &AttentionShape,
         (q, k, v): Inputs,
         prefix: Prefix,
     ) -> Result<Option<Widened>> {
-        let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
-        contract::attention(shape, q.shape(), k.shape(), v.shape(), sizes)?;
         let (d, to) = (shape.head_dim, wide(shape.head_dim));
         if d == to {
             return Ok(None);
@@ -153,6 +169,10 @@ impl Cuda {
         inputs: Inputs,
         prefix: Prefix,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
+        check(shape, inputs, prefix)?;
+        if window::takes(shape)? {
+            return self.attend_window(shape, inputs);
+        }
         let scale = shape.scale();
         let Some(w) = self.widen(shape, inputs, prefix)? else {
             return self.attend_at(shape, scale, inputs, prefix);
@@ -203,6 +223,10 @@ impl Cuda {
         prefix: Prefix,
         saved: Inputs,
     ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
+        check(shape, inputs, prefix)?;
+        if window::takes(shape)? {
+            return self.attend_window_vjp(shape, inputs, saved);
+        }
         let (d, scale) = (shape.head_dim, shape.scale());
         let Some(w) = self.widen(shape, inputs, prefix)? else {
             return self.attend_vjp_at(shape, scale, inputs, prefix, saved);
@@ -226,14 +250,7 @@ impl Cuda {
     ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
         let ((q, k, v), (out, lse, dy)) = (inputs, saved);
         let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs, prefix)?;
-        same_shape("attention_vjp: out", q.shape(), out)?;
-        same_shape("attention_vjp: dy", q.shape(), dy)?;
-        same(
-            "attention_vjp: lse",
-            (q.rows, shape.heads),
-            Element::F32,
-            lse,
-        )?;
+        saved_shapes(shape, q, saved)?;
         let delta = self.gpu.matrix(q.rows, shape.heads, Element::F32)?;
         let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns, Element::Stored));
         let (dq, dk, dv) = (dq?, dk?, dv?);

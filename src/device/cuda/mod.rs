@@ -6,8 +6,10 @@
 mod activation;
 mod attention;
 mod blend;
+mod columns;
 mod constants;
 mod cublaslt;
+mod depthwise;
 mod error;
 mod gemm;
 mod gpu;
@@ -22,6 +24,7 @@ mod recording;
 mod route;
 mod rows;
 mod staging;
+mod window;
 
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +32,8 @@ use cudarc::driver::{DeviceRepr, sys};
 
 use super::error::expect;
 use super::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Result, RowMap, ViewPair,
+    Activation, AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Masks, Result, RowMap,
+    ViewPair,
 };
 use crate::checkpoint::Tensor;
 
@@ -534,6 +538,51 @@ impl Device for Cuda {
     ) -> Result<CudaMatrix> {
         let start = Start::Whole(onto);
         self.mix("mix_rows_vjp", dy, map.outputs(), map.backward(), start)
+    }
+
+    fn reshape(&self, x: CudaMatrix, columns: usize) -> Result<CudaMatrix> {
+        self.reshaped(x, columns)
+    }
+
+    fn add(&self, a: &CudaMatrix, b: &CudaMatrix) -> Result<CudaMatrix> {
+        self.scale("add", a, None, Some(b))
+    }
+
+    fn scale_columns(
+        &self,
+        x: &CudaMatrix,
+        gain: &CudaMatrix,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        self.scale("scale_columns", x, Some(gain), onto)
+    }
+
+    fn join_columns(&self, parts: &[&CudaMatrix]) -> Result<CudaMatrix> {
+        self.join(parts)
+    }
+
+    fn take_columns(&self, x: &CudaMatrix, from: usize, count: usize) -> Result<CudaMatrix> {
+        self.take(x, from, count)
+    }
+
+    fn depthwise(
+        &self,
+        x: &CudaMatrix,
+        kernel: &CudaMatrix,
+        bias: &CudaMatrix,
+        shape: DepthwiseShape,
+    ) -> Result<CudaMatrix> {
+        self.convolve(x, kernel, Some(bias), None, shape, false)
+    }
+
+    fn depthwise_vjp(
+        &self,
+        dy: &CudaMatrix,
+        kernel: &CudaMatrix,
+        shape: DepthwiseShape,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        self.convolve(dy, kernel, None, onto, shape, true)
     }
 
     fn weigh(&self, weights: &[f64]) -> Result<CudaWeights> {

@@ -6,7 +6,7 @@
 //! Operations are those of matrix products and attention, two per multiplication and addition. Attention is counted by tiles
 //! of 32 queries and 32 keys, cut at the edges: a causal tile counts whole when any of its queries sees any of its keys. The
 //! vjp of attention multiplies S, dP, dV and dK once for the keys, and S, dP and dQ once for the queries; the prefix has no
-//! gradient and is part of the latter only. The vjp of the vocabulary projection makes its logits anew. Everything else
+//! gradient and is part of the latter only; with one query per sequence it multiplies all five once. The vjp of the vocabulary projection makes its logits anew. Everything else
 //! (norms, activations, softmax, blends) counts as bytes only.
 //!
 //! Bytes are what operations read and write, each operand once per operation: weights once per batch, activations of two
@@ -18,10 +18,10 @@ pub(crate) mod tally;
 
 use std::sync::Arc;
 
-use super::contract::CHANNELS;
+use super::contract::{self, CHANNELS};
 use super::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Part, Result, RowMap,
-    ViewPair,
+    Activation, AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Masks, Matrix, Part,
+    Result, RowMap, ViewPair,
 };
 use crate::checkpoint::Tensor;
 pub(crate) use meter::Measured;
@@ -362,10 +362,14 @@ impl Device for Dry {
         _: &DryMatrix,
         _: &DryMatrix,
     ) -> Result<(DryMatrix, DryMatrix, DryMatrix)> {
-        self.meter.count(tally::attention_vjp(shape));
         let like = |x: &DryMatrix| self.matrix(x.rows, x.columns);
         let all = (like(q), like(k), like(v));
-        drop(self.numbers(q.rows, shape.heads));
+        if shape.is_window() {
+            self.meter.count(tally::window_vjp(shape));
+        } else {
+            self.meter.count(tally::attention_vjp(shape));
+            drop(self.numbers(q.rows, shape.heads));
+        }
         Ok(all)
     }
 
@@ -463,6 +467,60 @@ impl Device for Dry {
         let rows = batch * map.inputs();
         self.meter.count(tally::mix(read, rows, dy.columns));
         Ok(self.matrix(rows, dy.columns))
+    }
+
+    fn reshape(&self, x: DryMatrix, columns: usize) -> Result<DryMatrix> {
+        let rows = contract::reshape((x.rows, x.columns), columns)?;
+        self.meter.wide(rows);
+        Ok(DryMatrix { rows, columns, ..x })
+    }
+    fn add(&self, a: &DryMatrix, _: &DryMatrix) -> Result<DryMatrix> {
+        self.moved(3, a);
+        Ok(self.matrix(a.rows, a.columns))
+    }
+    fn scale_columns(
+        &self,
+        x: &DryMatrix,
+        _: &DryMatrix,
+        onto: Option<&DryMatrix>,
+    ) -> Result<DryMatrix> {
+        let rows = (2 + usize::from(onto.is_some())) * x.rows;
+        self.meter.count(tally::moved(rows + 1, x.columns));
+        Ok(self.matrix(x.rows, x.columns))
+    }
+    fn join_columns(&self, parts: &[&DryMatrix]) -> Result<DryMatrix> {
+        let sizes = parts.iter().map(|part| (part.rows, part.columns));
+        let (rows, columns) = contract::join_columns(sizes)?;
+        self.meter.count(tally::mix(rows, rows, columns));
+        Ok(self.matrix(rows, columns))
+    }
+    fn take_columns(&self, x: &DryMatrix, _: usize, count: usize) -> Result<DryMatrix> {
+        self.meter.count(tally::mix(x.rows, x.rows, count));
+        Ok(self.matrix(x.rows, count))
+    }
+
+    fn depthwise(
+        &self,
+        x: &DryMatrix,
+        kernel: &DryMatrix,
+        _: &DryMatrix,
+        _: DepthwiseShape,
+    ) -> Result<DryMatrix> {
+        let cost = tally::depthwise(x.rows, x.columns, kernel.rows);
+        self.meter.count(cost + tally::moved(1, x.columns));
+        Ok(self.matrix(x.rows, x.columns))
+    }
+    fn depthwise_vjp(
+        &self,
+        dy: &DryMatrix,
+        kernel: &DryMatrix,
+        _: DepthwiseShape,
+        onto: Option<&DryMatrix>,
+    ) -> Result<DryMatrix> {
+        let cost = tally::depthwise(dy.rows, dy.columns, kernel.rows);
+        let beside = onto.map_or(0, |onto| onto.rows);
+        self.meter.count(cost + tally::moved(beside, dy.columns));
+        Ok(self.matrix(dy.rows, dy.columns))
     }
 
     fn weigh(&self, _: &[f64]) -> Result<()> {

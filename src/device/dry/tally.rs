@@ -192,7 +192,7 @@ impl Linear {
 /// Pairs of a query and a key that are multiplied, per sequence and head: keys of the prefix, keys of the sequence's own.
 fn pairs(shape: &AttentionShape) -> (f64, f64) {
     let own = match &shape.visible {
-        Visible::All => shape.queries as f64 * shape.keys as f64,
+        Visible::All | Visible::Masked(_) => shape.queries as f64 * shape.keys as f64,
         Visible::Causal(places) => places
             .chunks(TILE)
             .map(|tile| {
@@ -240,6 +240,19 @@ pub(crate) fn attention_vjp(shape: &AttentionShape) -> Tally {
     let keys = queries * 2 + statistics * 2 + keys_and_values(shape, false) * 2;
     let own = queries * 3 + statistics * 2 + keys_and_values(shape, true);
     products(shape, 3.0, 7.0) + delta + keys + own
+}
+
+/// The vjp of attention with one query per sequence over few keys, by one kernel: dq from q, dy and the output, dk and dv from k and v.
+pub(crate) fn window_vjp(shape: &AttentionShape) -> Tally {
+    products(shape, 0.0, 5.0)
+        + moved(4 * shape.batch, shape.heads * shape.head_dim)
+        + keys_and_values(shape, false) * 2
+        + numbers(shape.batch * shape.heads)
+}
+
+/// A depthwise convolution of `taps` taps, or its vjp.
+pub(crate) fn depthwise(rows: usize, columns: usize, taps: usize) -> Tally {
+    moved(2 * rows + taps, columns)
 }
 
 /// Log-probabilities of one token per row: logits in f32, written and read once, and one number per row.

@@ -7,15 +7,16 @@ use crate::device::dry::tally;
 use crate::device::{AttentionShape, Device, Result};
 
 /// The operands of one attention.
-struct Inputs<D: Device> {
-    q: D::Matrix,
-    k: D::Matrix,
-    v: D::Matrix,
+pub(super) struct Inputs<D: Device> {
+    pub q: D::Matrix,
+    pub k: D::Matrix,
+    pub v: D::Matrix,
     prefix: Option<(D::Matrix, D::Matrix)>,
 }
 
 impl<D: Timed> Inputs<D> {
-    fn new(on: Operands<D>, shape: &AttentionShape) -> Result<Inputs<D>> {
+    /// Operands of that shape.
+    pub fn new(on: Operands<D>, shape: &AttentionShape) -> Result<Inputs<D>> {
         let columns = shape.kv_heads * shape.head_dim;
         let keys = |rows| on.matrix(rows, columns);
         let rows = shape.batch * shape.keys;
@@ -35,7 +36,8 @@ impl<D: Timed> Inputs<D> {
         self.prefix.as_ref().map(|(k, v)| (k, v))
     }
 
-    fn forward(&self, device: &D, shape: &AttentionShape) -> Result<(D::Matrix, D::Matrix)> {
+    /// The output and its log-sum-exp.
+    pub fn forward(&self, device: &D, shape: &AttentionShape) -> Result<(D::Matrix, D::Matrix)> {
         device.attention(shape, &self.q, &self.k, &self.v, self.prefix())
     }
 }

@@ -6,6 +6,8 @@
 mod activation;
 mod attention;
 mod blend;
+mod columns;
+mod depthwise;
 mod gemm;
 pub mod goals;
 mod line;
@@ -18,6 +20,7 @@ mod recording;
 mod rows;
 pub mod shapes;
 mod whole;
+mod window;
 mod workload;
 
 use serde::Serialize;
@@ -35,13 +38,16 @@ use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
 pub use workload::{Limit, Operands, Prepared, Timed, Workload};
 
 /// The families of workloads: those whose speed may depend on the storage type first.
-pub const FAMILIES: [&str; 8] = [
+pub const FAMILIES: [&str; 11] = [
     "gemm",
     "attention",
     "blend",
+    "window",
     "norm",
     "activation",
     "rows",
+    "columns",
+    "depthwise",
     "logprob",
     "recording",
 ];
@@ -56,9 +62,12 @@ pub fn workloads<'d, D: Timed>(
         "gemm" => gemm::workloads(on, shapes),
         "attention" => attention::workloads(on, shapes),
         "blend" => blend::workloads(on, shapes),
+        "window" => window::workloads(on, shapes),
         "norm" => norm::workloads(on, shapes),
         "activation" => activation::workloads(on, shapes),
         "rows" => rows::workloads(on, shapes),
+        "columns" => columns::workloads(on, shapes),
+        "depthwise" => depthwise::workloads(on, shapes),
         "logprob" => logprob::workloads(on, shapes),
         "recording" => recording::workloads(on, shapes),
         _ => Vec::new(),

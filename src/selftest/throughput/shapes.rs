@@ -207,7 +207,7 @@ impl Layers {
         AttentionShape {
             batch,
             queries: match &visible {
-                Visible::All => self.rows,
+                Visible::All | Visible::Masked(_) => self.rows,
                 Visible::Causal(places) => places.len(),
             },
             keys: self.rows,
@@ -234,6 +234,21 @@ impl Shapes {
     /// Values of a view.
     pub fn pixel_values(&self) -> usize {
         3 * self.side * self.side
+    }
+
+    /// Places along each side of a ConvNeXt's first grid over the view.
+    pub fn grid(&self) -> usize {
+        self.side / 4
+    }
+
+    /// Every patch as a query over a window of 19 keys, in the encoder's heads, as Cambrian-1 has it.
+    pub fn window(&self) -> AttentionShape {
+        AttentionShape {
+            batch: self.batch * self.patches(),
+            queries: 1,
+            keys: 19,
+            ..self.encoder.attention(1, 0, Visible::All)
+        }
     }
 
     /// The attentions of a model, by name: the encoder's, the decoder's, its last layer's, for the rows before key tokens only, and

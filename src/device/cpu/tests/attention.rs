@@ -125,6 +125,20 @@ fn chosen(
     }
 }
 
+/// One query per sequence; sequences take turns in `period` rows of a mask, of which each sees some keys.
+fn masked(
+    (batch, period): (usize, usize),
+    keys: usize,
+    heads: (usize, usize),
+    head_dim: usize,
+) -> AttentionShape {
+    let seen = |i: usize| i % keys == i / keys % keys || (i * 7).is_multiple_of(3);
+    AttentionShape {
+        visible: Visible::Masked((0..period * keys).map(seen).collect()),
+        ..all(batch, 1, keys, heads, head_dim)
+    }
+}
+
 /// Small shapes, for differences in every element.
 fn small() -> Vec<AttentionShape> {
     vec![
@@ -141,6 +155,9 @@ fn small() -> Vec<AttentionShape> {
         chosen(1, vec![4, 0, 2], 5, 1, (3, 1), 2),
         chosen(1, vec![1], 2, 0, (1, 1), 33),
         chosen(1, vec![0], 1, 2, (2, 1), 80),
+        all(3, 1, 4, (2, 1), 3),
+        masked((4, 2), 5, (2, 1), 2),
+        masked((3, 3), 3, (1, 1), 7),
     ]
 }
 
@@ -166,6 +183,9 @@ fn large() -> Vec<AttentionShape> {
             (2, 1),
             5,
         ),
+        all(5, 1, 64, (1, 1), 33),
+        masked((6, 3), 19, (4, 4), 16),
+        masked((2, 1), 7, (6, 2), 300),
     ]
 }
 

@@ -4,8 +4,8 @@ use super::support::device;
 use crate::checkpoint::{Activation, Tensor};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::{
-    AttentionShape, Blend, Device, DeviceError, Direction, Masks, Result, RowMap, Sampling,
-    ViewPair, Visible,
+    AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Direction, Masks, Result, RowMap,
+    Sampling, ViewPair, Visible,
 };
 use crate::picture::View;
 
@@ -214,6 +214,75 @@ fn log_probabilities() {
         d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &vec![1.0; 2]),
         (4, 4),
     );
+}
+
+#[test]
+fn masks_of_attention() {
+    let d = device::<f32>();
+    let s = AttentionShape {
+        batch: 4,
+        queries: 1,
+        keys: 3,
+        prefix: 0,
+        heads: 2,
+        kv_heads: 2,
+        head_dim: 4,
+        visible: Visible::All,
+    };
+    let (q, k) = (zeros(&d, 4, 8), zeros(&d, 12, 8));
+    let with = |seen: &[bool]| AttentionShape {
+        visible: Visible::Masked(seen.to_vec()),
+        ..s.clone()
+    };
+    let good = with(&[true, false, false, false, true, true]);
+    assert!(d.attention(&good, &q, &k, &k, None).is_ok());
+    shape(d.attention(&with(&[]), &q, &k, &k, None));
+    shape(d.attention(&with(&[true; 4]), &q, &k, &k, None));
+    // Three rows do not go into four sequences; the second row sees nothing.
+    shape(d.attention(&with(&[true; 9]), &q, &k, &k, None));
+    let blind = with(&[true, true, true, false, false, false]);
+    shape(d.attention(&blind, &q, &k, &k, None));
+    let two = AttentionShape {
+        queries: 2,
+        ..good.clone()
+    };
+    shape(d.attention(&two, &zeros(&d, 8, 8), &k, &k, None));
+    let behind = AttentionShape { prefix: 1, ..good };
+    let p = zeros(&d, 1, 8);
+    shape(d.attention(&behind, &q, &k, &k, Some((&p, &p))));
+}
+
+#[test]
+fn columns_and_grids() {
+    let d = device::<f32>();
+    let x = || zeros(&d, 6, 4);
+    shape(d.reshape(x(), 5));
+    shape(d.reshape(x(), 0));
+    shape(d.add(&x(), &zeros(&d, 4, 6)));
+    let gain = zeros(&d, 1, 4);
+    shape(d.scale_columns(&x(), &zeros(&d, 1, 3), None));
+    shape(d.scale_columns(&x(), &gain, Some(&zeros(&d, 5, 4))));
+    shape(d.join_columns(&[]));
+    shape(d.join_columns(&[&x(), &zeros(&d, 5, 4)]));
+    shape(d.take_columns(&x(), 2, 3));
+    shape(d.take_columns(&x(), usize::MAX, 2));
+
+    let grid = |height, width, size| DepthwiseShape {
+        height,
+        width,
+        size,
+    };
+    let taps = zeros(&d, 9, 4);
+    assert!(d.depthwise(&x(), &taps, &gain, grid(3, 2, 3)).is_ok());
+    shape(d.depthwise(&x(), &taps, &gain, grid(4, 2, 3)));
+    shape(d.depthwise(&x(), &taps, &gain, grid(0, 2, 3)));
+    shape(d.depthwise(&x(), &taps, &gain, grid(usize::MAX, 2, 3)));
+    shape(d.depthwise(&x(), &taps, &gain, grid(3, 2, 5)));
+    shape(d.depthwise(&x(), &zeros(&d, 4, 4), &gain, grid(3, 2, 2)));
+    shape(d.depthwise(&x(), &zeros(&d, 9, 3), &gain, grid(3, 2, 3)));
+    shape(d.depthwise(&x(), &taps, &zeros(&d, 1, 3), grid(3, 2, 3)));
+    shape(d.depthwise_vjp(&x(), &taps, grid(5, 1, 3), None));
+    shape(d.depthwise_vjp(&x(), &taps, grid(3, 2, 3), Some(&zeros(&d, 3, 4))));
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Attention {
 
     fn visible(&self, r: usize) -> usize {
         match &self.shape.visible {
-            Visible::All => self.shape.prefix + self.shape.keys,
+            Visible::All | Visible::Masked(_) => self.shape.prefix + self.shape.keys,
             Visible::Causal(places) => self.shape.prefix + places[r] + 1,
         }
     }
@@ -83,6 +83,11 @@ impl Attention {
         let scale = T::of(1.0 / (s.head_dim as f64).sqrt());
         let scores: Vec<T> = (0..self.visible(r))
             .map(|j| {
+                if let Visible::Masked(seen) = &s.visible
+                    && !seen[(b * s.keys + j) % seen.len()]
+                {
+                    return T::MINUS_INFINITY;
+                }
                 let (in_prefix, start) = self.key(b, h, j);
                 let k = if in_prefix {
                     &self.prefix_k[start..]
@@ -179,6 +184,38 @@ impl Attention {
         }
         (back(&dq), back(&dk), back(&dv))
     }
+}
+
+/// A depthwise convolution: y by its definition, channel by channel, on grids of `height x width` places and `size x size` taps.
+pub(super) fn depthwise<T: Real>(
+    x: &[f64],
+    kernel: &[f64],
+    bias: &[f64],
+    (height, width, size): (usize, usize, usize),
+) -> Vec<f64> {
+    let channels = bias.len();
+    let (x, kernel, bias) = (to::<T>(x), to::<T>(kernel), to::<T>(bias));
+    let mut y = vec![T::ZERO; x.len()];
+    for (at, y) in y.iter_mut().enumerate() {
+        let (place, c) = (at / channels, at % channels);
+        let (grid, i, j) = (
+            place / width / height,
+            place / width % height,
+            place % width,
+        );
+        *y = bias[c];
+        for (u, v) in (0..size).flat_map(|u| (0..size).map(move |v| (u, v))) {
+            let (i, j) = ((i + u).checked_sub(size / 2), (j + v).checked_sub(size / 2));
+            if let (Some(i), Some(j)) = (i, j)
+                && i < height
+                && j < width
+            {
+                let from = ((grid * height + i) * width + j) * channels + c;
+                *y += x[from] * kernel[(u * size + v) * channels + c];
+            }
+        }
+    }
+    back(&y)
 }
 
 /// Layer normalisation of rows as long as `gain`.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use crate::checkpoint::Tensor;
 use crate::device::cpu::Cpu;
 use crate::device::{
-    Activation, AttentionShape, Blend, Device, DeviceError, Masks, Matrix, Result, RowMap, ViewPair,
+    Activation, AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Masks, Matrix, Result,
+    RowMap, ViewPair,
 };
 use crate::lvlm::Parts;
 
@@ -90,7 +91,7 @@ impl Counting {
             }
         }
         let part = match shape.visible {
-            crate::device::Visible::All => "vision",
+            crate::device::Visible::All | crate::device::Visible::Masked(_) => "vision",
             crate::device::Visible::Causal(_) => "decoder",
         };
         let operations = 2 * times * shape.batch * shape.heads * shape.head_dim * pairs;
@@ -356,6 +357,13 @@ impl Device for Counting {
             .on
             .attention_vjp(shape, q, k, v, prefix, out, lse, dy)?;
         let statistics = lse.rows() * lse.columns();
+        if shape.is_window() {
+            // S, dP, dQ, dK, dV.
+            self.pairs(shape, false, 5);
+            self.moved(&[q, out, dy, &dq, k, v, &dk, &dv]);
+            self.numbers(statistics);
+            return Ok((dq, dk, dv));
+        }
         // delta: the rows' sums of dy * out.
         self.moved(&[dy, out]);
         self.numbers(statistics);
@@ -445,6 +453,43 @@ impl Device for Counting {
         self.moved(&[&dx]);
         self.optional(onto);
         Ok(dx)
+    }
+    fn reshape(&self, x: M, columns: usize) -> Result<M> {
+        self.on.reshape(x, columns)
+    }
+    fn add(&self, a: &M, b: &M) -> Result<M> {
+        self.moved(&[a, a, b]);
+        self.on.add(a, b)
+    }
+    fn scale_columns(&self, x: &M, gain: &M, onto: Option<&M>) -> Result<M> {
+        self.moved(&[x, x, gain]);
+        self.optional(onto);
+        self.on.scale_columns(x, gain, onto)
+    }
+    fn join_columns(&self, parts: &[&M]) -> Result<M> {
+        let y = self.on.join_columns(parts)?;
+        self.moved(&[&y, &y]);
+        Ok(y)
+    }
+    fn take_columns(&self, x: &M, from: usize, count: usize) -> Result<M> {
+        let y = self.on.take_columns(x, from, count)?;
+        self.moved(&[&y, &y]);
+        Ok(y)
+    }
+    fn depthwise(&self, x: &M, kernel: &M, bias: &M, shape: DepthwiseShape) -> Result<M> {
+        self.moved(&[x, x, kernel, bias]);
+        self.on.depthwise(x, kernel, bias, shape)
+    }
+    fn depthwise_vjp(
+        &self,
+        dy: &M,
+        kernel: &M,
+        shape: DepthwiseShape,
+        onto: Option<&M>,
+    ) -> Result<M> {
+        self.moved(&[dy, dy, kernel]);
+        self.optional(onto);
+        self.on.depthwise_vjp(dy, kernel, shape, onto)
     }
     fn weigh(&self, weights: &[f64]) -> Result<Self::Weights> {
         self.on.weigh(weights)

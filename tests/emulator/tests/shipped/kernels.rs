@@ -65,6 +65,21 @@ fn emulated_attention() {
 }
 
 #[test]
+fn emulated_window() {
+    in_three_schedules("window");
+}
+
+#[test]
+fn emulated_columns() {
+    in_three_schedules("columns");
+}
+
+#[test]
+fn emulated_depthwise() {
+    in_three_schedules("depthwise");
+}
+
+#[test]
 fn emulated_norm() {
     in_three_schedules("norm");
 }

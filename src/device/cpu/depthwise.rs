@@ -1,0 +1,77 @@
+//! Depthwise convolution over a grid and its vjp, which is the same with the kernel turned about.
+
+use rayon::prelude::*;
+
+use super::simd::vectorize;
+use crate::device::{DepthwiseShape, Real};
+
+/// The operands, by name.
+pub(super) struct Inputs<'a, T> {
+    pub shape: DepthwiseShape,
+    pub channels: usize,
+    pub x: &'a [T],
+    pub kernel: &'a [T],
+    pub bias: Option<&'a [T]>,
+    pub onto: Option<&'a [T]>,
+    /// Whether the taps go in reverse order.
+    pub flipped: bool,
+}
+
+/// The contract is on `Device::depthwise`.
+pub(super) fn convolve<T: Real>(inputs: &Inputs<T>, y: &mut [T]) {
+    let DepthwiseShape { height, width, .. } = inputs.shape;
+    let line = (width * inputs.channels).max(1);
+    y.par_chunks_mut(line).enumerate().for_each(|(row, y)| {
+        let grid = &inputs.x[row / height * height * line..][..height * line];
+        vectorize(
+            #[inline(always)]
+            || {
+                let places = y.chunks_mut(inputs.channels.max(1)).enumerate();
+                for (j, y) in places {
+                    inputs.place(grid, row % height, j, y);
+                }
+                if let Some(onto) = inputs.onto {
+                    let onto = &onto[row * line..][..line];
+                    for (y, &o) in y.iter_mut().zip(onto) {
+                        *y += o;
+                    }
+                }
+            },
+        );
+    });
+}
+
+impl<T: Real> Inputs<'_, T> {
+    /// All channels of place (i, j) of a grid, taps in their order.
+    #[inline(always)]
+    fn place(&self, grid: &[T], i: usize, j: usize, y: &mut [T]) {
+        let DepthwiseShape {
+            height,
+            width,
+            size,
+        } = self.shape;
+        let (half, channels) = (size / 2, self.channels);
+        match self.bias {
+            Some(bias) => y.copy_from_slice(bias),
+            None => y.fill(T::ZERO),
+        }
+        // Taps u for which 0 <= at + u - half < length.
+        let inside =
+            |at: usize, length: usize| half.saturating_sub(at)..size.min(length + half - at);
+        for u in inside(i, height) {
+            for v in inside(j, width) {
+                let tap = u * size + v;
+                let tap = if self.flipped {
+                    size * size - 1 - tap
+                } else {
+                    tap
+                };
+                let kernel = &self.kernel[tap * channels..][..channels];
+                let at = ((i + u - half) * width + j + v - half) * channels;
+                for ((y, &x), &w) in y.iter_mut().zip(&grid[at..][..channels]).zip(kernel) {
+                    *y += x * w;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Launches of `kernels/depthwise.cu`.
+
+use cudarc::driver::DeviceRepr;
+
+use super::matrix::{CudaMatrix, Element};
+use super::{Cuda, same_shape};
+use crate::device::{DepthwiseShape, Result, contract};
+
+/// `DepthwiseArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Arguments {
+    x: u64,
+    kernel: u64,
+    bias: u64,
+    onto: u64,
+    y: u64,
+    batch: i32,
+    height: i32,
+    width: i32,
+    channels: i32,
+    size: i32,
+    flipped: i32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Arguments {}
+
+/// Threads per block.
+const THREADS: u32 = 256;
+/// Places along a side of the tile that a block of the kernel for 7 x 7 taps makes, and its channels.
+const SIDE: usize = 16;
+const CHANNELS: usize = 64;
+/// Its dynamic shared memory in bytes: the tile with its halo, and the taps in f32.
+const SHARED: usize = 2 * (SIDE + 6) * (SIDE + 6) * CHANNELS + 4 * 49 * CHANNELS;
+
+impl Cuda {
+    /// The contract is on `Device::depthwise`; with `flipped`, of `Device::depthwise_vjp`.
+    pub(super) fn convolve(
+        &self,
+        x: &CudaMatrix,
+        kernel: &CudaMatrix,
+        bias: Option<&CudaMatrix>,
+        onto: Option<&CudaMatrix>,
+        shape: DepthwiseShape,
+        flipped: bool,
+    ) -> Result<CudaMatrix> {
+        let (rows, channels) = x.shape();
+        let bias_shape = bias.map(CudaMatrix::shape);
+        let batch = contract::depthwise(x.shape(), kernel.shape(), bias_shape, shape)?;
+        for matrix in [Some(x), Some(kernel), bias].into_iter().flatten() {
+            same_shape("depthwise", matrix.shape(), matrix)?;
+        }
+        onto.map_or(Ok(()), |o| same_shape("depthwise_vjp: onto", x.shape(), o))?;
+        let y = self.gpu.matrix(rows, channels, Element::Stored)?;
+        let DepthwiseShape {
+            height,
+            width,
+            size,
+        } = shape;
+        self.number(rows)?;
+        let arguments = Arguments {
+            x: x.address(),
+            kernel: kernel.address(),
+            bias: bias.map_or(0, CudaMatrix::address),
+            onto: onto.map_or(0, CudaMatrix::address),
+            y: y.address(),
+            batch: self.number(batch)?,
+            height: self.number(height)?,
+            width: self.number(width)?,
+            channels: self.number(channels)?,
+            size: self.number(size)?,
+            flipped: i32::from(flipped),
+        };
+        let (name, grid, shared) = if size == 7 && channels.is_multiple_of(8) {
+            let tiles = height.div_ceil(SIDE) * width.div_ceil(SIDE);
+            let blocks = batch * channels.div_ceil(CHANNELS) * tiles;
+            ("depthwise_7", (blocks, 1, 1), SHARED)
+        } else {
+            let grid = self.over_columns(rows, channels, channels.is_multiple_of(8))?;
+            ("depthwise_any", grid, 0)
+        };
+        // SAFETY: the shapes were compared.
+        unsafe { self.launch("depthwise", name, grid, THREADS, shared, &arguments) }?;
+        Ok(y)
+    }
+}

@@ -1,0 +1,183 @@
+//! Launches of `kernels/window.cu`: attention with one query per sequence over few keys.
+
+use std::sync::Arc;
+
+use cudarc::driver::DeviceRepr;
+
+use super::attention::{Inputs, saved_shapes};
+use super::matrix::{CudaMatrix, Element};
+use super::memory::Buffer;
+use super::{Cuda, same_shape};
+use crate::device::{AttentionShape, DeviceError, Result, Visible};
+
+/// `WindowArguments` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Arguments {
+    q: u64,
+    k: u64,
+    v: u64,
+    seen: u64,
+    out: u64,
+    lse: u64,
+    dy: u64,
+    dq: u64,
+    dk: u64,
+    dv: u64,
+    batch: i32,
+    keys: i32,
+    heads: i32,
+    kv_heads: i32,
+    d: i32,
+    period: i32,
+    scale: f32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Arguments {}
+
+/// Threads per block.
+const THREADS: usize = 128;
+/// Dynamic shared memory that every GPU has for a block, in bytes.
+const SHARED: usize = 48 << 10;
+
+/// The team that makes a head's row, and its threads.
+fn team(head_dim: usize) -> (&'static str, usize) {
+    let packs = if head_dim.is_multiple_of(8) {
+        head_dim / 8
+    } else {
+        head_dim
+    };
+    match packs {
+        0..=8 => ("narrow", 32),
+        9..=32 => ("wide", 32),
+        _ => ("block", THREADS),
+    }
+}
+
+/// Shared memory of a block whose teams each hold `numbers` per key.
+fn shared(shape: &AttentionShape, numbers: usize) -> usize {
+    THREADS / team(shape.head_dim).1 * numbers * shape.keys * 4
+}
+
+/// Numbers per key that a team of the vjp holds.
+fn vjp_numbers(shape: &AttentionShape) -> usize {
+    2 * shape.heads / shape.kv_heads.max(1)
+}
+
+/// Whether the kernels for windows make an attention. A mask leaves no other kernels: those do not know it.
+pub(super) fn takes(shape: &AttentionShape) -> Result<bool> {
+    let fits = shared(shape, vjp_numbers(shape)) <= SHARED;
+    if !fits && matches!(shape.visible, Visible::Masked(_)) {
+        return Err(DeviceError::Unsupported {
+            operation: "attention: mask",
+            expected: format!("{SHARED} bytes for the scores of a block"),
+            found: format!("{shape:?}"),
+        });
+    }
+    Ok(shape.is_window() && fits)
+}
+
+impl Cuda {
+    /// The arguments that forward and vjp share, and the table of what is seen.
+    fn window_arguments(
+        &self,
+        shape: &AttentionShape,
+        (q, k, v): Inputs,
+    ) -> Result<(Arguments, Option<Arc<Buffer>>)> {
+        let s = shape;
+        for x in [q, k, v] {
+            same_shape("attention", x.shape(), x)?;
+        }
+        let (seen, period) = match &s.visible {
+            Visible::Masked(seen) => {
+                let bits = seen.chunks(64).map(|chunk| {
+                    let set = |word, (bit, &seen): (usize, &bool)| word | u64::from(seen) << bit;
+                    chunk.iter().enumerate().fold(0, set)
+                });
+                let key = bits.chain([seen.len() as u64]).collect();
+                let bytes = || seen.iter().map(|&seen| u8::from(seen)).collect();
+                let table = self.gpu.constant(("keys seen", key), bytes)?;
+                (Some(table), seen.len() / s.keys)
+            }
+            _ => (None, 1),
+        };
+        let arguments = Arguments {
+            q: q.address(),
+            k: k.address(),
+            v: v.address(),
+            seen: seen.as_ref().map_or(0, |table| table.address()),
+            batch: self.number(s.batch)?,
+            keys: self.number(s.keys)?,
+            heads: self.number(s.heads)?,
+            kv_heads: self.number(s.kv_heads)?,
+            d: self.number(s.head_dim)?,
+            period: self.number(period)?,
+            scale: s.scale() as f32,
+            ..Arguments::default()
+        };
+        self.number(s.batch * s.heads)?;
+        Ok((arguments, seen))
+    }
+
+    /// Launches the kernel for `teams` rows of heads that each hold `numbers` per key.
+    fn over_windows(
+        &self,
+        name: &str,
+        shape: &AttentionShape,
+        teams: usize,
+        numbers: usize,
+        arguments: &Arguments,
+    ) -> Result<()> {
+        let (team, threads) = team(shape.head_dim);
+        let blocks = (teams.div_ceil(THREADS / threads), 1, 1);
+        let (name, shared) = (format!("{name}_{team}"), shared(shape, numbers));
+        // SAFETY: the shapes were compared by the callers.
+        unsafe { self.launch("window", &name, blocks, THREADS as u32, shared, arguments) }
+    }
+
+    /// The contract is on `Device::attention`; the operands were compared with the shape.
+    pub(super) fn attend_window(
+        &self,
+        shape: &AttentionShape,
+        inputs: Inputs,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        let (arguments, _seen) = self.window_arguments(shape, inputs)?;
+        let (rows, columns) = inputs.0.shape();
+        let out = self.gpu.matrix(rows, columns, Element::Stored)?;
+        let lse = self.gpu.matrix(rows, shape.heads, Element::F32)?;
+        let arguments = Arguments {
+            out: out.address(),
+            lse: lse.address(),
+            ..arguments
+        };
+        self.over_windows("window", shape, shape.batch * shape.heads, 1, &arguments)?;
+        Ok((out, lse))
+    }
+
+    /// The contract is on `Device::attention_vjp`; `saved` is out, its log-sum-exp and the gradient of out.
+    pub(super) fn attend_window_vjp(
+        &self,
+        shape: &AttentionShape,
+        inputs: Inputs,
+        saved: Inputs,
+    ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
+        let (arguments, _seen) = self.window_arguments(shape, inputs)?;
+        saved_shapes(shape, inputs.0, saved)?;
+        let (q, k, v) = inputs;
+        let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns, Element::Stored));
+        let (dq, dk, dv) = (dq?, dk?, dv?);
+        let arguments = Arguments {
+            out: saved.0.address(),
+            lse: saved.1.address(),
+            dy: saved.2.address(),
+            dq: dq.address(),
+            dk: dk.address(),
+            dv: dv.address(),
+            ..arguments
+        };
+        let (teams, numbers) = (shape.batch * shape.kv_heads, vjp_numbers(shape));
+        self.over_windows("window_vjp", shape, teams, numbers, &arguments)?;
+        Ok((dq, dk, dv))
+    }
+}

@@ -1,0 +1,37 @@
+//! Columns scaled onto a residual, joined, and taken, at the encoder's shape.
+
+use super::goals::COPIES;
+use super::shapes::Shapes;
+use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use crate::device::dry::tally;
+
+/// The workloads of this family.
+pub(super) fn workloads<'d, D: Timed>(
+    on: Operands<'d, D>,
+    shapes: &'static Shapes,
+) -> Vec<Workload<'d>> {
+    let (rows, columns) = (shapes.batch * shapes.encoder.rows, shapes.encoder.columns);
+    let what = |name| ("columns", name, format!("{rows} x {columns}"));
+    let moved = |count| {
+        let cost = tally::moved(count * rows, columns);
+        (Limit::Copies, cost, Some(COPIES))
+    };
+    vec![
+        Workload::new(what("scaled onto"), moved(3), move || {
+            let (x, onto) = (on.matrix(rows, columns)?, on.matrix(rows, columns)?);
+            let gain = on.matrix(1, columns)?;
+            let run = move || on.device.scale_columns(&x, &gain, Some(&onto));
+            Ok(Prepared::repeating(on.device, run))
+        }),
+        Workload::new(what("two joined"), moved(4), move || {
+            let both = (on.matrix(rows, columns)?, on.matrix(rows, columns)?);
+            let run = move || on.device.join_columns(&[&both.0, &both.1]);
+            Ok(Prepared::repeating(on.device, run))
+        }),
+        Workload::new(what("taken of two"), moved(2), move || {
+            let x = on.matrix(rows, 2 * columns)?;
+            let run = move || on.device.take_columns(&x, columns, columns);
+            Ok(Prepared::repeating(on.device, run))
+        }),
+    ]
+}
