@@ -241,6 +241,18 @@ pub enum CheckpointError {
         second: String,
     },
 
+    /// An encoder that has a checkpoint of its own is nowhere.
+    #[error("{file}: {field} names the encoder {encoder:?}, which was not found; looked for in {}; name a folder that holds it with --encoders", .looked.join(", "))]
+    MissingEncoder {
+        /// The model's config file.
+        file: String,
+        /// The config's field.
+        field: String,
+        /// What it names.
+        encoder: String,
+        /// The places looked at.
+        looked: Vec<String>,
+    },
     /// Another model family.
     #[error("{file}: unsupported architecture: {field} is {found:?}; supported: {supported}")]
     UnsupportedArchitecture {

@@ -61,6 +61,14 @@ impl std::ops::Deref for Bytes {
 }
 
 impl Files {
+    /// The folder, where the files are in one.
+    pub fn folder_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Folder(path) => Some(path),
+            Source::Embedded(..) => None,
+        }
+    }
+
     /// The files of a folder.
     ///
     /// # Errors

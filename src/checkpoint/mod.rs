@@ -3,6 +3,7 @@
 //! What the config means and which tensors a model needs is not known here: model families say so (`crate::lvlm`).
 
 mod activation;
+pub(crate) mod cache;
 mod config;
 mod error;
 mod fields;
@@ -27,6 +28,8 @@ pub use template::{ChatTemplate, DefaultTemplate, Rendered, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
 pub use tokenizer::{ImageToken, Tokenizer};
 
+use std::path::PathBuf;
+
 /// The image processor's config: transformers 4's file, then 5's.
 const PROCESSOR: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
@@ -45,33 +48,47 @@ pub struct Checkpoint {
     pub template: ChatTemplate,
     /// Its image processor's config.
     pub processor: ProcessorFile,
+    /// Folders beside others in which encoders are looked for that have checkpoints of their own.
+    pub encoders: Vec<PathBuf>,
 }
 
-/// An image processor's config as it stands.
+/// An image processor's config as it stands, where a checkpoint has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessorFile {
     /// What messages call the file.
     pub file: String,
     /// The file's text.
-    pub json: String,
+    pub json: Option<String>,
 }
 
 impl ProcessorFile {
     /// Reads preprocessor_config.json, else processor_config.json.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingFile`], and as [`Files::text`].
+    /// As [`Files::text`].
     pub fn read(files: &Files) -> Result<Self, CheckpointError> {
         for name in PROCESSOR {
-            if let Some(json) = files.text(name)? {
+            let json = files.text(name)?;
+            if json.is_some() {
                 let file = files.path(name);
                 return Ok(Self { file, json });
             }
         }
-        let purpose = format!("it (or {}) says how pictures are prepared", PROCESSOR[1]);
-        Err(CheckpointError::MissingFile {
-            file: files.path(PROCESSOR[0]),
-            purpose,
+        let file = files.path(PROCESSOR[0]);
+        Ok(Self { file, json: None })
+    }
+
+    /// The file's text, for a model that cannot do without.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingFile`].
+    pub fn text(&self) -> Result<&str, CheckpointError> {
+        self.json.as_deref().ok_or_else(|| {
+            let purpose = format!("it (or {}) says how pictures are prepared", PROCESSOR[1]);
+            CheckpointError::MissingFile {
+                file: self.file.clone(),
+                purpose,
+            }
         })
     }
 }

@@ -235,6 +235,19 @@ impl Tensors {
         Ok(all)
     }
 
+    /// Maps one file and reads its header.
+    ///
+    /// # Errors
+    /// As [`Tensors::open`].
+    pub fn open_file(files: &Files, name: &str) -> Result<Self, CheckpointError> {
+        let mut all = Self::made(&files.name(), []);
+        let Some(bytes) = files.bytes(name)? else {
+            return Err(no_weights(files));
+        };
+        all.add(name, bytes, files)?;
+        Ok(all)
+    }
+
     /// Tensors made in memory; `model` is what messages call them. Of two of the same name the last counts.
     pub fn made(model: &str, tensors: impl IntoIterator<Item = Tensor>) -> Self {
         let named = tensors.into_iter().map(|t| (t.name.clone(), t));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::error::CliError;
 use super::machine;
-use super::options::{MachineOptions, MethodOptions, settings};
+use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
 use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
@@ -37,9 +37,11 @@ pub(super) struct Options {
     /// Folder for the results, made where it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Checkpoint folder in Hugging Face's layout [default: the built-in demo model]
+    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the built-in demo model]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    encoders: EncoderOptions,
     /// Explain this answer, tokenised exactly as given, instead of the model's own
     #[arg(long, value_name = "TEXT")]
     answer: Option<String>,
@@ -67,7 +69,11 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let folder = OutputFolder::prepare(&options.out)?;
     let started = Instant::now();
     let picture = Picture::open(&options.image)?;
-    let opened = machine::open(&options.machine, options.model.as_deref())?;
+    let opened = machine::open(
+        &options.machine,
+        &options.encoders,
+        options.model.as_deref(),
+    )?;
     let (model, threads) = (opened.model, opened.threads);
     if options.machine.budget().is_none() {
         settings.memory_budget = model.memory_budget();

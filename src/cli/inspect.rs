@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::error::CliError;
-use super::options::MethodOptions;
+use super::options::{EncoderOptions, MethodOptions};
 use super::plan::{self, PlanOptions};
 use super::print;
 use crate::lvlm::inspect;
@@ -14,7 +14,7 @@ use crate::lvlm::inspect;
 #[command(mut_group("MethodOptions", |group| group.requires("plan")))]
 #[command(mut_group("PlanOptions", |group| group.requires("plan")))]
 pub(super) struct Options {
-    /// Checkpoint folder [with --plan, default: the built-in demo model]
+    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [with --plan, default: the built-in demo model]
     #[arg(required_unless_present = "plan")]
     dir: Option<PathBuf>,
     /// Say instead what explanations cost: operations, bytes, memory, batches and time on a GPU
@@ -24,6 +24,8 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    encoders: EncoderOptions,
+    #[command(flatten)]
     costs: PlanOptions,
     #[command(flatten)]
     method: MethodOptions,
@@ -31,9 +33,10 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     match &options.dir {
-        Some(dir) if !options.plan => describe(dir, options.json),
+        Some(dir) if !options.plan => describe(dir, options),
         dir => {
-            let report = plan::report(dir.as_deref(), &options.costs, &options.method)?;
+            let model = (dir.as_deref(), options.encoders.options());
+            let report = plan::report(model, &options.costs, &options.method)?;
             if options.json {
                 print_json(&report)
             } else {
@@ -43,9 +46,9 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     }
 }
 
-fn describe(dir: &std::path::Path, json: bool) -> Result<(), CliError> {
-    let inspection = inspect(dir)?;
-    if json {
+fn describe(dir: &std::path::Path, options: &Options) -> Result<(), CliError> {
+    let inspection = inspect(dir, &options.encoders.options())?;
+    if options.json {
         print_json(&inspection)?;
     } else {
         print(inspection.to_string().trim_end())?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::CliError;
-use super::options::{DeviceName, DtypeName, MachineOptions};
+use super::options::{DeviceName, DtypeName, EncoderOptions, MachineOptions};
 use crate::checkpoint::Dtype;
 use crate::device::cpu::Cpu;
 use crate::device::cuda::{self, Cuda, Storage};
@@ -19,8 +19,12 @@ pub(super) struct Opened {
 }
 
 /// Opens the model in a folder, or the demo model.
-pub(super) fn open(options: &MachineOptions, folder: Option<&Path>) -> Result<Opened, CliError> {
-    let checkpoint = lvlm::checkpoint(folder)?;
+pub(super) fn open(
+    options: &MachineOptions,
+    models: &EncoderOptions,
+    folder: Option<&Path>,
+) -> Result<Opened, CliError> {
+    let checkpoint = lvlm::checkpoint(folder, &models.options())?;
     let (ordinal, no_gpu) = match options.device {
         DeviceName::Cpu => (None, None),
         DeviceName::Cuda(ordinal) => (Some(ordinal), None),

@@ -1,10 +1,13 @@
 //! The options that choose how an explanation is made, as they stand on the command line.
 
+use std::path::PathBuf;
+
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
 use crate::device::cuda::Gemm;
 use crate::explain::{Method, OptimizerKind, Settings};
+use crate::lvlm::OpenOptions;
 use crate::picture::Baseline;
 
 /// Where to compute.
@@ -171,6 +174,24 @@ pub(super) struct MachineOptions {
     /// Threads of the processor; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+}
+
+/// Where parts of a model are looked for.
+#[derive(Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct EncoderOptions {
+    /// A folder in which to look for encoders that have checkpoints of their own; may be given several times
+    #[arg(long, value_name = "DIR")]
+    encoders: Vec<PathBuf>,
+}
+
+impl EncoderOptions {
+    /// As a model is opened with.
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions {
+            encoders: self.encoders.clone(),
+        }
+    }
 }
 
 impl MachineOptions {

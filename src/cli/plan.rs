@@ -15,7 +15,7 @@ use super::error::CliError;
 use super::options::MethodOptions;
 use super::units;
 use crate::device::cuda;
-use crate::lvlm::{self, Blueprint, Lengths, Parts, Plan, Tally};
+use crate::lvlm::{self, Blueprint, Lengths, OpenOptions, Parts, Plan, Tally};
 use crate::nn::Keep;
 use cards::Card;
 use phases::{Phase, Work, phases};
@@ -157,13 +157,13 @@ struct Total {
 
 /// What explanations cost with the model in a folder, or with the demo model.
 pub(super) fn report(
-    folder: Option<&Path>,
+    (folder, model): (Option<&Path>, OpenOptions),
     options: &PlanOptions,
     method: &MethodOptions,
 ) -> Result<Report, CliError> {
     let settings = method.settings();
     settings.validate()?;
-    let checkpoint = lvlm::checkpoint(folder)?;
+    let checkpoint = lvlm::checkpoint(folder, &model)?;
     let blueprint = Blueprint {
         checkpoint: &checkpoint,
         picture: options.picture,

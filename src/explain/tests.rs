@@ -19,6 +19,7 @@ fn view() -> View {
     View {
         height,
         width,
+        unit: 1,
         resized_height: 9,
         resized_width: 11,
         offset_x: 0,
@@ -195,6 +196,7 @@ fn the_regularisers_terms() {
     let one = View {
         height: 1,
         width: 1,
+        unit: 1,
         resized_height: 1,
         resized_width: 1,
         offset_x: 0,
@@ -216,6 +218,7 @@ fn bilateral_variation_of_a_flat_picture() {
     let flat = View {
         height: 2,
         width: 2,
+        unit: 1,
         resized_height: 2,
         resized_width: 2,
         offset_x: 0,

@@ -1,6 +1,6 @@
 //! The demo model that is part of the program.
 
-use super::{Result, open_files};
+use super::{OpenOptions, Result, open_files};
 use crate::checkpoint::{Checkpoint, Files};
 
 /// A file of the demo model, embedded.
@@ -28,5 +28,6 @@ static DEMO: [(&str, &[u8]); 7] = [
 /// # Errors
 /// None in a program that was built whole.
 pub fn demo_checkpoint() -> Result<Checkpoint> {
-    open_files(Files::embedded("built-in demo model", &DEMO))
+    let files = Files::embedded("built-in demo model", &DEMO);
+    open_files(files, &OpenOptions::default())
 }

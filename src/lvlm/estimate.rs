@@ -12,6 +12,7 @@ use super::family::{Eye, Family, Sight};
 use super::layers::Layers;
 use super::load::Loader;
 use super::model::dry_sitting;
+use super::open::fit;
 use super::plan::{Plan, Sizes, dry_layout, measured};
 use super::registry::{Visitor, visit};
 use super::sitting::Sitting;
@@ -82,7 +83,11 @@ impl Blueprint<'_> {
     }
 
     fn looks<F: Family>(&self, family: &F) -> Result<Looks<F>> {
-        let sight = family.sight(&self.checkpoint.processor)?;
+        let mut family = family.clone();
+        let checkpoint = self.checkpoint;
+        let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
+        fit(&mut family, files, tensors, &checkpoint.encoders)?;
+        let sight = family.sight(&checkpoint.processor)?;
         let (width, height) = self.picture;
         let (arrangement, images) = sight.arrange(width, height)?;
         Ok(Looks {
@@ -93,7 +98,9 @@ impl Blueprint<'_> {
     }
 
     fn layers<F: Family>(&self, mut family: F, dry: &Dry) -> Result<Layers<F, Dry>> {
-        family.fit(&self.checkpoint.tensors)?;
+        let checkpoint = self.checkpoint;
+        let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
+        fit(&mut family, files, tensors, &checkpoint.encoders)?;
         let loader = Loader {
             tensors: &self.checkpoint.tensors,
             device: dry,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::decoder::{DecoderConfig, DecoderNames};
 use super::load::Loader;
+use super::towers::{Tower, TowerName};
 use super::{LvlmError, Result};
 use crate::checkpoint::{
     CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Tensors,
@@ -31,11 +32,20 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`CheckpointError::Config`], [`CheckpointError::UnsupportedArchitecture`].
     fn read(config: &Config) -> std::result::Result<Self, CheckpointError>;
-    /// Takes from the tensors what the config does not say: how they are called, whether the projection is tied.
+    /// The encoders that are looked for in checkpoints of their own, given the model's own tensors.
+    fn towers(&self, _: &Tensors) -> Vec<TowerName> {
+        Vec::new()
+    }
+    /// Takes from the tensors what the config does not say: how they are called, whether the projection is tied. `towers` are
+    /// those of [`Family::towers`]; without them names are listed only.
     ///
     /// # Errors
-    /// [`CheckpointError::AmbiguousNames`].
-    fn fit(&mut self, tensors: &Tensors) -> std::result::Result<(), CheckpointError>;
+    /// [`CheckpointError::AmbiguousNames`]; what is wrong with an encoder's config.
+    fn fit(
+        &mut self,
+        tensors: &Tensors,
+        towers: Vec<Tower>,
+    ) -> std::result::Result<(), CheckpointError>;
 
     /// The decoder.
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);

@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::family::{Family, PartOf, Sight};
-use super::open::listed;
+use super::open::{self, OpenOptions, fit, listed};
 use super::registry::{Visitor, visit};
 use crate::checkpoint::{
     ChatTemplate, CheckpointError, Config, Files, ProcessorFile, Tensors, Tokenizer,
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many tensors of one list are written out for people; all are in the lists themselves.
 const SHOWN: usize = 20;
@@ -86,40 +86,40 @@ pub struct Contradiction {
     pub found: Vec<usize>,
 }
 
-/// Looks at the checkpoint in a folder.
+/// Looks at the checkpoint in a folder, or by its name in Hugging Face's cache.
 ///
 /// # Errors
 /// Only what keeps it from being described: no folder, a config or weight files that cannot be read, an unsupported
 /// architecture. What is missing or wrong beyond that is listed in the result.
-pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
-    inspect_files(&Files::folder(path)?)
+pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspection> {
+    inspect_files(&open::files(path.as_ref())?, options)
 }
 
 /// As [`inspect`], wherever the files are.
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_files(files: &Files) -> Result<Inspection> {
+pub fn inspect_files(files: &Files, options: &OpenOptions) -> Result<Inspection> {
     let config = Config::read(files)?;
-    visit(&config, Look(files))?
+    visit(&config, Look(files, &options.encoders))?
 }
 
-struct Look<'a>(&'a Files);
+struct Look<'a>(&'a Files, &'a [PathBuf]);
 
 impl Visitor for Look<'_> {
     type Output = Result<Inspection>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
-        look(self.0, family)
+        look(self.0, self.1, family)
     }
 }
 
 /// Width and height of the picture whose visual tokens are counted.
 const PICTURE: (u32, u32) = (640, 480);
 
-fn look<F: Family>(files: &Files, mut family: F) -> Result<Inspection> {
+fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
-    family.fit(&tensors)?;
+    fit(&mut family, files, &tensors, encoders)?;
     let expected = listed(&family)?;
     let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     let possible: BTreeSet<String> = listed(&family.whole())?

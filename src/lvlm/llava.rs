@@ -10,6 +10,7 @@ use super::encoder::{ClipConfig, Select, Taken, Vit, VitKept};
 use super::family::{Eye, Family, PartOf, Seen, Sight, Vision, only};
 use super::load::Loader;
 use super::names::HfNames;
+use super::towers::Tower;
 use super::{LvlmError, Result};
 use crate::checkpoint::{
     Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
@@ -83,7 +84,7 @@ impl Family for Llava {
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Tower>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
@@ -102,7 +103,7 @@ impl Family for Llava {
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<OneView> {
-        let processor = Processor::from_json(&file.json, &file.file)?;
+        let processor = Processor::from_json(file.text()?, &file.file)?;
         let side = self.vision.image_size;
         Ok(OneView {
             processor: processor.with_pad_to_square(self.pad_to_square),

@@ -26,6 +26,7 @@ mod sitting;
 #[cfg(test)]
 mod tests;
 mod tiled;
+mod towers;
 
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};
@@ -39,7 +40,7 @@ pub use error::LvlmError;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
 pub(crate) use open::expected_tensors;
-pub use open::{checkpoint, load, open, open_files};
+pub use open::{OpenOptions, checkpoint, load, open, open_files};
 pub use plan::Plan;
 
 /// Result of a model's operation.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::family::{Eye, Family, Sight};
 use super::layers::Layers;
 use super::load::Loader;
+use super::open::fit;
 use super::session::{Looking, Work};
 use super::sitting::Sitting;
 use super::{Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
@@ -31,7 +32,12 @@ impl<F: Family, D: Device> Model<F, D> {
     /// # Errors
     /// A tensor that is missing or has another shape than the config says; an image processor that does not fit the encoder.
     pub fn load(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<F, D>> {
-        family.fit(&checkpoint.tensors)?;
+        fit(
+            &mut family,
+            &checkpoint.files,
+            &checkpoint.tensors,
+            &checkpoint.encoders,
+        )?;
         let sight = family.sight(&checkpoint.processor)?;
         let loader = Loader {
             tensors: &checkpoint.tensors,

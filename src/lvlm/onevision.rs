@@ -8,6 +8,7 @@ use super::llava::{feature_layers, image_token, select};
 use super::load::Loader;
 use super::names::HfNames;
 use super::tiled::{Projector, TiledNames, TiledSight, TiledVision};
+use super::towers::Tower;
 use super::{Result, pinpoints::pinpoints};
 use crate::checkpoint::{
     Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
@@ -97,7 +98,7 @@ impl Family for Onevision {
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Tower>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
@@ -116,7 +117,7 @@ impl Family for Onevision {
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
-        let processor = AnyResolution::from_json(&file.json, &file.file, &self.pinpoints)?;
+        let processor = AnyResolution::from_json(file.text()?, &file.file, &self.pinpoints)?;
         let sizes = (self.vision.image_size, self.vision.patch_size);
         TiledSight::new(processor, sizes, Some(self.most_views))
     }

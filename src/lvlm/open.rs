@@ -1,30 +1,49 @@
 //! Opening a model: a checkpoint folder, or the demo model.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::family::Family;
 use super::layers::Layers;
 use super::load::{Listed, Loader};
 use super::model::Model;
 use super::registry::{Visitor, visit};
-use super::{Lvlm, Result, demo_checkpoint};
+use super::{Lvlm, Result, demo_checkpoint, towers};
 use crate::checkpoint::{
-    ChatTemplate, Checkpoint, Config, Files, ProcessorFile, Tensors, Tokenizer,
+    ChatTemplate, Checkpoint, Config, Files, ProcessorFile, Tensors, Tokenizer, cache,
 };
 use crate::device::Device;
 use crate::device::dry::Dry;
 
-/// The checkpoint in a folder, or that of the built-in demo model without one.
+/// The checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the built-in
+/// demo model without one.
 ///
 /// # Errors
 /// The first fault found: of the folder, the config (an unsupported architecture before anything that is missing), the
 /// weights, the tokenizer, the chat template, the image processor's config.
-pub fn checkpoint(folder: Option<&Path>) -> Result<Checkpoint> {
-    match folder {
-        Some(folder) => open_files(Files::folder(folder)?),
+pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpoint> {
+    match model {
+        Some(model) => open_files(files(model)?, options),
         None => demo_checkpoint(),
     }
+}
+
+/// What a model is opened with beside its name.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Folders in which encoders are looked for that have checkpoints of their own.
+    pub encoders: Vec<PathBuf>,
+}
+
+/// The files of a folder, or of a repository in Hugging Face's cache.
+pub(super) fn files(model: &Path) -> Result<Files> {
+    if !model.exists()
+        && let (Some(hub), Some(name)) = (cache::hub(), model.to_str())
+        && let Some(snapshot) = cache::snapshot(&hub, name)
+    {
+        return Ok(Files::folder(snapshot)?);
+    }
+    Ok(Files::folder(model)?)
 }
 
 /// The checkpoint that `files` are, checked as far as that is possible without computing: every tensor that the model needs
@@ -32,9 +51,12 @@ pub fn checkpoint(folder: Option<&Path>) -> Result<Checkpoint> {
 ///
 /// # Errors
 /// As [`checkpoint`].
-pub fn open_files(files: Files) -> Result<Checkpoint> {
+pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
     let config = Config::read(&files)?;
-    visit(&config, Open(files, config.clone()))?
+    visit(
+        &config,
+        Open(files, config.clone(), options.encoders.clone()),
+    )?
 }
 
 /// The model of a checkpoint.
@@ -50,8 +72,8 @@ pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm
 ///
 /// # Errors
 /// Everything that can be wrong with a checkpoint; see [`CheckpointError`](crate::checkpoint::CheckpointError).
-pub fn open<D: Device>(folder: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
-    load(checkpoint(folder)?, device)
+pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
+    load(checkpoint(model, &OpenOptions::default())?, device)
 }
 
 /// Every tensor that a model of this config needs, by its usual name, with its shape.
@@ -62,7 +84,33 @@ pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
     visit(config, Expected)?
 }
 
-/// Every tensor that a family's layers ask for.
+/// Lets a family see the tensors, its encoders' found.
+pub(super) fn fit<F: Family>(
+    family: &mut F,
+    files: &Files,
+    tensors: &Tensors,
+    encoders: &[PathBuf],
+) -> Result<()> {
+    let names = family.towers(tensors);
+    let towers = names
+        .iter()
+        .map(|name| towers::find(name, files, encoders))
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(family.fit(tensors, towers)?)
+}
+
+/// Every tensor that a family's layers ask for must be there, and of the right shape.
+fn check<F: Family>(family: &F, tensors: &Tensors) -> Result<()> {
+    let loader = Loader {
+        tensors,
+        device: &Dry::new(2),
+        list: None,
+    };
+    Layers::load(family, &loader)?;
+    Ok(())
+}
+
+/// Every tensor of the model's own that a family's layers ask for.
 pub(super) fn listed<F: Family>(family: &F) -> Result<Listed> {
     let list = RefCell::default();
     let loader = Loader {
@@ -77,7 +125,7 @@ pub(super) fn listed<F: Family>(family: &F) -> Result<Listed> {
     Ok(list)
 }
 
-struct Open(Files, Config);
+struct Open(Files, Config, Vec<PathBuf>);
 struct Load<D>(Checkpoint, D);
 struct Expected;
 
@@ -85,16 +133,17 @@ impl Visitor for Open {
     type Output = Result<Checkpoint>;
 
     fn visit<F: Family>(self, mut family: F) -> Self::Output {
-        let Open(files, config) = self;
+        let Open(files, config, encoders) = self;
         let tensors = Tensors::open(&files)?;
-        family.fit(&tensors)?;
-        for (name, shape) in listed(&family)? {
-            tensors.require(&name, &shape)?;
-        }
+        fit(&mut family, &files, &tensors, &encoders)?;
+        check(&family, &tensors)?;
         let tokenizer = Tokenizer::load(&files, family.image_token())?;
         let template = ChatTemplate::load(&files, &tokenizer, family.template())?;
+        let processor = ProcessorFile::read(&files)?;
+        family.sight(&processor)?;
         Ok(Checkpoint {
-            processor: ProcessorFile::read(&files)?,
+            processor,
+            encoders,
             files,
             config,
             tensors,

@@ -123,6 +123,7 @@ impl AnyResolution {
             resized_width: resized.1 as usize,
             offset_y: offset.0 as isize,
             offset_x: offset.1 as isize,
+            unit: 1,
         };
         let tiles = self.tiles(&fit).map(|(top, left)| {
             let offset = (

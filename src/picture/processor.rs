@@ -111,21 +111,23 @@ impl Processor {
 
     /// Where the pixels of what [`Processor::process`] makes of a picture of this size lie in the picture's plane.
     ///
-    /// With padding to a square the picture's own share of the resized square, and where it starts, are rounded to whole
-    /// pixels of the view; this shifts a position by half a pixel of the view at most.
+    /// With padding to a square, the picture's own share of the resized square is counted in parts of a pixel.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
     pub fn view(&self, width: u32, height: u32) -> Result<View, PictureError> {
         let plan = self.plan(width, height)?;
-        // A length of the square as one of the resized square, rounded.
+        // In parts of 1 / side of a pixel; the square is as many pixels of the picture wide as high.
+        let unit = match self.settings.pad_to_square {
+            true => i64::from(plan.side.0),
+            false => 1,
+        };
         let scaled = |length: u32, to: u32, side: u32| {
-            let (to, side) = (u64::from(to), u64::from(side));
-            (2 * u64::from(length) * to + side) / (2 * side)
+            i64::from(length) * i64::from(to) * unit / i64::from(side.max(1))
         };
         let (side_width, side_height) = plan.side;
-        let inner_height = scaled(plan.square.height, plan.resized.0, side_height).max(1);
-        let inner_width = scaled(plan.square.width, plan.resized.1, side_width).max(1);
+        let inner_height = scaled(plan.square.height, plan.resized.0, side_height);
+        let inner_width = scaled(plan.square.width, plan.resized.1, side_width);
         let above = scaled(plan.square.top, plan.resized.0, side_height);
         let before = scaled(plan.square.left, plan.resized.1, side_width);
         Ok(View {
@@ -133,8 +135,9 @@ impl Processor {
             width: plan.view.1 as usize,
             resized_height: inner_height as usize,
             resized_width: inner_width as usize,
-            offset_y: (plan.start.0 - above as i64) as isize,
-            offset_x: (plan.start.1 - before as i64) as isize,
+            offset_y: (plan.start.0 * unit - above) as isize,
+            offset_x: (plan.start.1 * unit - before) as isize,
+            unit: unit as usize,
         })
     }
 

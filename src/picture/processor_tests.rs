@@ -68,6 +68,7 @@ fn older_and_newer_spellings_say_the_same() {
             resized_width: 448,
             offset_y: 0,
             offset_x: 56,
+            unit: 1,
         };
         assert_eq!(view, expected, "{spelling}");
     }
@@ -114,14 +115,15 @@ fn padding_to_a_square_surrounds_the_picture_with_the_mean_colour() {
     let middle = (10 * 20 + 9) * 3;
     assert_eq!(&resized.rgb()[middle..middle + 3], [7, 7, 7]);
     let view = processor.view(10, 40).unwrap();
-    // Padded on the left by 15 of 40, which is 7.5 of 20.
+    // Padded on the left by 15 of 40, which is 7.5 of 20: in parts of 1 / 40.
     let expected = View {
         height: 20,
         width: 20,
-        resized_height: 20,
-        resized_width: 5,
+        resized_height: 800,
+        resized_width: 200,
         offset_y: 0,
-        offset_x: -8,
+        offset_x: -300,
+        unit: 40,
     };
     assert_eq!(view, expected);
     let from_config = r#"{"size": 20, "crop_size": 20, "image_aspect_ratio": "pad"}"#;

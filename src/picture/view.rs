@@ -9,6 +9,9 @@
 /// px = (j + offset_x) / (resized_width - 1)        py = (i + offset_y) / (resized_height - 1)
 /// ```
 ///
+/// with resized sizes and offsets in pixels, which need not be whole: the fields count them in parts of `1 / unit` pixel. So
+/// a picture of W x H that is padded to a square of side L and then resized to s x s has `s W / L` pixels of its own width.
+///
 /// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py` leaves `[0,1]`
 /// there is padding, and the mask is 1. Of a resized picture one pixel wide, that pixel lies at `px = 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct View {
     pub offset_y: isize,
     /// The resized picture's column at the view's first: positive for a crop, negative for padding.
     pub offset_x: isize,
+    /// Parts of a pixel that the four fields above count in, at least 1.
+    pub unit: usize,
 }
 
 /// How one row (or one column) of a view samples the rows (or columns) of a mask:
@@ -46,9 +51,13 @@ impl View {
     /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one for each column.
     pub fn taps(&self, size: usize) -> (Vec<Tap>, Vec<Tap>) {
         (
-            axis_taps(self.height, self.resized_height, self.offset_y, size),
-            axis_taps(self.width, self.resized_width, self.offset_x, size),
+            self.axis(self.height, self.resized_height, self.offset_y, size),
+            self.axis(self.width, self.resized_width, self.offset_x, size),
         )
+    }
+
+    fn axis(&self, length: usize, resized: usize, offset: isize, size: usize) -> Vec<Tap> {
+        axis_taps((length, self.unit), resized, offset, size)
     }
 
     /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`, row-major.
@@ -109,12 +118,17 @@ impl View {
     }
 }
 
-fn axis_taps(length: usize, resized: usize, offset: isize, size: usize) -> Vec<Tap> {
-    let last_pixel = resized.saturating_sub(1);
+fn axis_taps(
+    (length, unit): (usize, usize),
+    resized: usize,
+    offset: isize,
+    size: usize,
+) -> Vec<Tap> {
+    let last_pixel = resized.saturating_sub(unit);
     let last_cell = size.saturating_sub(1);
     (0..length)
         .map(|index| {
-            let position = index
+            let position = (index * unit)
                 .checked_add_signed(offset)
                 .filter(|&position| position <= last_pixel);
             let Some(position) = position else {
@@ -152,7 +166,20 @@ mod tests {
             .collect()
     }
 
-    /// Square and not, cropped, padded on both sides and on one, and one pixel thin.
+    fn view(sizes: (usize, usize, usize, usize, isize, isize), unit: usize) -> View {
+        let (height, width, resized_height, resized_width, offset_y, offset_x) = sizes;
+        View {
+            height,
+            width,
+            resized_height,
+            resized_width,
+            offset_y,
+            offset_x,
+            unit,
+        }
+    }
+
+    /// Square and not, cropped, padded on both sides and on one, one pixel thin, and of pixels that are not whole.
     fn views() -> Vec<View> {
         [
             (56, 56, 56, 84, 0, 14),
@@ -163,34 +190,32 @@ mod tests {
             (5, 6, 1, 9, 0, 1),
             (4, 4, 1, 1, -2, -1),
         ]
-        .map(
-            |(height, width, resized_height, resized_width, offset_y, offset_x)| View {
-                height,
-                width,
-                resized_height,
-                resized_width,
-                offset_y,
-                offset_x,
-            },
-        )
-        .to_vec()
+        .map(|sizes| view(sizes, 1))
+        .into_iter()
+        // A picture of 30 x 20 in a square of 30, resized to 13 x 13; and its right half at twice that size.
+        .chain([
+            view((13, 13, 13 * 20, 13 * 30, -13 * 5, 0), 30),
+            view((13, 13, 26 * 20, 26 * 30, -26 * 5, 13 * 30), 30),
+        ])
+        .collect()
     }
 
     /// The definition, with hat functions around every cell instead of taps.
     fn by_definition(view: &View, mask: &[f64], size: usize, i: usize, j: usize) -> f64 {
         let place = |index: usize, offset: isize, resized: usize| {
-            let position = index as f64 + offset as f64;
-            if resized == 1 {
+            let unit = view.unit as f64;
+            let position = index as f64 + offset as f64 / unit;
+            if resized == view.unit {
                 position
             } else {
-                position / (resized as f64 - 1.0)
+                position / (resized as f64 / unit - 1.0)
             }
         };
         let (px, py) = (
             place(j, view.offset_x, view.resized_width),
             place(i, view.offset_y, view.resized_height),
         );
-        let thin = |resized: usize, p: f64| resized == 1 && p != 0.0;
+        let thin = |resized: usize, p: f64| resized == view.unit && p != 0.0;
         let unit = 0.0..=1.0;
         let outside = thin(view.resized_width, px) || thin(view.resized_height, py);
         if !unit.contains(&px) || !unit.contains(&py) || outside {
@@ -266,6 +291,7 @@ mod tests {
             resized_width: 9,
             offset_y: 0,
             offset_x: 0,
+            unit: 1,
         };
         let mask = uniform(36, 31);
         let sampled = view.sample(&mask, 6);

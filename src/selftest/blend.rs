@@ -8,6 +8,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     let view = |height, width, resized_height, resized_width, offset_y, offset_x| View {
         height,
         width,
+        unit: 1,
         resized_height,
         resized_width,
         offset_y,
@@ -260,6 +261,7 @@ fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
         let view = View {
             height: side,
             width: side,
+            unit: 1,
             resized_height: side,
             resized_width: side,
             offset_y: 0,

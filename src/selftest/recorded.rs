@@ -8,7 +8,7 @@ use super::numbers::{Check, distance};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::device::{Blend, Device, Direction, Masks};
 use crate::explain::{ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
-use crate::lvlm::{Lvlm, LvlmError, Session, SessionOptions, load, open_files};
+use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, load, open_files};
 use crate::picture::{Baseline, Picture};
 
 /// Tolerated in a gradient, as a share of its largest.
@@ -117,7 +117,8 @@ pub struct Results {
 }
 
 impl Results {
-    fn open(bytes: &'static [u8]) -> Option<Results> {
+    /// Reads a case's file; `None` where it is not one.
+    pub fn open(bytes: &'static [u8]) -> Option<Results> {
         let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
         let text = header.metadata().as_ref()?.get("json")?.clone();
         Some(Results {
@@ -199,7 +200,10 @@ impl Recorded {
     /// # Errors
     /// None in a program that was built whole.
     pub fn checkpoint(&self) -> Result<Checkpoint, LvlmError> {
-        open_files(Files::embedded(self.name, self.model))
+        open_files(
+            Files::embedded(self.name, self.model),
+            &OpenOptions::default(),
+        )
     }
 }
 

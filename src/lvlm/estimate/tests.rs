@@ -12,8 +12,8 @@ use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::cpu::Cpu;
 use crate::device::{Blend, Direction, Masks, Noise, Sampling};
 use crate::lvlm::{
-    Lvlm, LvlmError, Parts, Prompt, Session, SessionOptions, Tally, checkpoint, demo_checkpoint,
-    expected_tensors, load,
+    Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
+    demo_checkpoint, expected_tensors, load,
 };
 use crate::nn::Keep;
 use crate::picture::Picture;
@@ -31,7 +31,7 @@ struct Counted {
 
 fn counted(name: &str) -> Counted {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models");
-    let checkpoint = checkpoint(Some(&folder.join(name))).unwrap();
+    let checkpoint = checkpoint(Some(&folder.join(name)), &OpenOptions::default()).unwrap();
     let counts = Arc::default();
     let on = Cpu::new(1).unwrap();
     let device = Counting {
@@ -287,7 +287,7 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
         tensors: Tensors::made("LLaVA-1.5-7B", absent),
         processor: ProcessorFile {
             file: "preprocessor_config.json".into(),
-            json: r#"{"size": 336, "crop_size": 336}"#.into(),
+            json: Some(r#"{"size": 336, "crop_size": 336}"#.into()),
         },
         ..demo
     };

@@ -92,7 +92,7 @@ fn tensors_are_those_of_transformers() {
             })
             .collect();
         let tensors = open(weights(&saved));
-        config.fit(&tensors).unwrap();
+        config.fit(&tensors, Vec::new()).unwrap();
         let expected = listed_of(&config);
         let names = &config.names;
         for (name, shape) in &expected {

@@ -3,7 +3,7 @@ use crate::checkpoint::tests::{Spec, config, set, weights, write};
 use crate::checkpoint::{Checkpoint, CheckpointError, Files};
 use crate::lvlm::family::Family;
 use crate::lvlm::llava::Llava;
-use crate::lvlm::{LvlmError, NamedShape, inspect, open_files};
+use crate::lvlm::{LvlmError, NamedShape, OpenOptions, inspect, open_files};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -12,7 +12,7 @@ fn tensors() -> Vec<Spec> {
 }
 
 fn open(dir: &TempDir) -> Result<Checkpoint, LvlmError> {
-    open_files(Files::folder(dir.path()).unwrap())
+    open_files(Files::folder(dir.path()).unwrap(), &OpenOptions::default())
 }
 
 fn checkpoint_error(error: LvlmError) -> CheckpointError {
@@ -30,7 +30,7 @@ fn fails(dir: &TempDir) -> CheckpointError {
 fn tied(dir: &TempDir) -> bool {
     let opened = open(dir).unwrap();
     let mut config = Llava::read(&opened.config).unwrap();
-    config.fit(&opened.tensors).unwrap();
+    config.fit(&opened.tensors, Vec::new()).unwrap();
     config.text.tied_embeddings
 }
 
@@ -39,7 +39,7 @@ fn a_whole_checkpoint() {
     let dir = checkpoint();
     let opened = open(&dir).unwrap();
     assert!(opened.processor.file.ends_with("preprocessor_config.json"));
-    assert_eq!(opened.processor.json, "{\"size\": 8}");
+    assert_eq!(opened.processor.text().unwrap(), "{\"size\": 8}");
     let projector = opened
         .tensors
         .require("multi_modal_projector.linear_1.weight", &[8, 8])
@@ -69,7 +69,9 @@ fn embedded_files() {
         ("config.json", b"{\"model_type\": \"llava\"}"),
         ("model.safetensors", b"abc"),
     ];
-    let error = checkpoint_error(open_files(Files::embedded("the demo", &FILES)).unwrap_err());
+    let error = checkpoint_error(
+        open_files(Files::embedded("the demo", &FILES), &OpenOptions::default()).unwrap_err(),
+    );
     assert!(
         matches!(&error, CheckpointError::TooShort { file, .. } if file == "the demo/model.safetensors"),
         "{error}"
@@ -106,7 +108,7 @@ fn every_tensor_is_needed() {
             matches!(&error, CheckpointError::MissingTensor { tensor, .. } if *tensor == name),
             "{error}"
         );
-        let found = inspect(dir.path()).unwrap();
+        let found = inspect(dir.path(), &OpenOptions::default()).unwrap();
         assert_eq!(found.missing, [NamedShape { name, shape }]);
         assert!(!found.is_complete());
     }
@@ -121,7 +123,7 @@ fn a_shape_that_contradicts_the_config() {
     assert!(
         matches!(fails(&dir), CheckpointError::ShapeMismatch { tensor, .. } if tensor == changed[1].0)
     );
-    let found = inspect(dir.path()).unwrap();
+    let found = inspect(dir.path(), &OpenOptions::default()).unwrap();
     assert_eq!(
         (
             found.contradicting[0].name.as_str(),
@@ -166,7 +168,7 @@ fn inspection_of_a_whole_checkpoint() {
     ));
     more.push(("image_newline".to_string(), "BF16", vec![4]));
     write(&dir, "model.safetensors", weights(&more));
-    let found = inspect(dir.path()).unwrap();
+    let found = inspect(dir.path(), &OpenOptions::default()).unwrap();
     assert!(found.is_complete(), "{found}");
     assert_eq!((found.parameters, found.bytes), (all + 12, 2 * all + 40));
     assert_eq!(
@@ -216,14 +218,14 @@ fn inspection_lists_other_problems() {
     for name in ["tokenizer.json", "preprocessor_config.json"] {
         std::fs::remove_file(dir.path().join(name)).unwrap();
     }
-    let found = inspect(dir.path()).unwrap();
+    let found = inspect(dir.path(), &OpenOptions::default()).unwrap();
     assert_eq!(
         (found.problems.len(), found.tokens, found.chat_template),
         (2, None, None)
     );
     write(&dir, "config.json", "{}");
     assert!(matches!(
-        inspect(dir.path()),
+        inspect(dir.path(), &OpenOptions::default()),
         Err(LvlmError::Checkpoint(
             CheckpointError::UnsupportedArchitecture { .. }
         ))

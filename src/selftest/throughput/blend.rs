@@ -86,6 +86,7 @@ fn pictures<D: Device>(device: &D, shapes: &Shapes) -> Result<D::Pictures> {
     let view = View {
         height: shapes.side,
         width: shapes.side,
+        unit: 1,
         resized_height: shapes.side,
         resized_width: shapes.side,
         offset_x: 0,

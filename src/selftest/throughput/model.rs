@@ -48,7 +48,7 @@ pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, Lvl
     }
     Ok(Checkpoint {
         files: Files::embedded(shapes.name, &[]),
-        processor: processor(shapes, &demo),
+        processor: processor(shapes, &demo)?,
         config,
         tensors,
         ..demo
@@ -108,14 +108,14 @@ fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<Config, LvlmError> {
 }
 
 /// The demo model's image processor, for pictures of another size.
-fn processor(shapes: &Shapes, demo: &Checkpoint) -> ProcessorFile {
-    let mut value: Value = serde_json::from_str(&demo.processor.json).unwrap_or_default();
+fn processor(shapes: &Shapes, demo: &Checkpoint) -> Result<ProcessorFile, LvlmError> {
+    let mut value: Value = serde_json::from_str(demo.processor.text()?).unwrap_or_default();
     value["size"] = json!({ "shortest_edge": shapes.side });
     value["crop_size"] = json!({ "height": shapes.side, "width": shapes.side });
-    ProcessorFile {
+    Ok(ProcessorFile {
         file: demo.processor.file.clone(),
-        json: value.to_string(),
-    }
+        json: Some(value.to_string()),
+    })
 }
 
 #[cfg(test)]
@@ -194,7 +194,7 @@ mod tests {
         };
         assert_eq!((layers("fc1.weight"), layers("gate_proj.weight")), (23, 32));
         let checkpoint = Checkpoint {
-            processor: processor(&LLAVA_1_5_7B, &demo),
+            processor: processor(&LLAVA_1_5_7B, &demo).unwrap(),
             config,
             ..demo
         };

@@ -168,6 +168,7 @@ fn view(height: usize, width: usize, resized: (usize, usize), offset: (isize, is
     View {
         height,
         width,
+        unit: 1,
         resized_height,
         resized_width,
         offset_y,

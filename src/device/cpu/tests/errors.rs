@@ -291,6 +291,7 @@ fn blends() {
     let view = |height, width| View {
         height,
         width,
+        unit: 1,
         resized_height: height,
         resized_width: width,
         offset_y: 0,

@@ -18,6 +18,7 @@ fn noise_of_views(d: &Cpu<f32>, views: usize, patch: usize, noises: &[Noise]) ->
     let view = View {
         height: SIDE,
         width: SIDE,
+        unit: 1,
         resized_height: SIDE,
         resized_width: SIDE,
         offset_y: 0,
