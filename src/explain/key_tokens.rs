@@ -5,9 +5,11 @@ const FUNCTION_WORDS: [&str; 15] = [
     "", ".", ",", "-", "(", ")", "the", "and", "of", "a", "an", "this", "that", "is", "with",
 ];
 
-/// Whether a token's text, stripped and in lower case, is a function word or punctuation.
+/// Whether a token's text, stripped and in lower case, is a function word or punctuation. Stripped are white space and the four
+/// separators of ASCII, U+001C to U+001F, as in the authors' program.
 pub fn is_function_word(text: &str) -> bool {
-    FUNCTION_WORDS.contains(&text.trim().to_lowercase().as_str())
+    let blank = |c: char| c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c);
+    FUNCTION_WORDS.contains(&text.trim_matches(blank).to_lowercase().as_str())
 }
 
 /// The key tokens' places: `log p(token | picture) - log p(token | baseline) > threshold`, function words left out. An

@@ -52,11 +52,6 @@ impl Family for Llava {
     fn read(config: &Config) -> ReadResult<Self> {
         let top = config.top();
         let (vision, text) = (top.section("vision_config")?, top.section("text_config")?);
-        if let (Some(tower), false) = (top.value("mm_vision_tower"), vision.is_given()) {
-            let supported = "checkpoints converted to transformers' LlavaForConditionalGeneration, which hold the vision \
-                             tower themselves";
-            return Err(top.unsupported("mm_vision_tower", tower, supported));
-        }
         text.require_type("model_type", Some("llama"), &["llama"], "llama")?;
         let clip = "clip_vision_model";
         vision.require_type("model_type", Some(clip), &[clip], clip)?;
@@ -104,13 +99,8 @@ impl Family for Llava {
 
     fn sight(&self, file: &ProcessorFile) -> Result<OneView> {
         let processor = Processor::from_json(file.text()?, &file.file)?;
-        let side = self.vision.image_size;
-        Ok(OneView {
-            processor: processor.with_pad_to_square(self.pad_to_square),
-            side,
-            patch: self.vision.patch_size,
-            tokens: self.vision.patches() + usize::from(self.taken.select == Select::Full),
-        })
+        let processor = processor.with_pad_to_square(self.pad_to_square);
+        Ok(OneView::new(processor, &self.vision, self.taken.select))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
@@ -124,7 +114,7 @@ impl Family for Llava {
             second: loader.linear(&second, out, out, bias)?,
             activation: self.projector_activation,
         };
-        Ok(LlavaVision { encoder, projector })
+        Ok(LlavaVision::new(encoder, projector))
     }
 
     fn parts(&self) -> Vec<PartOf> {
@@ -213,6 +203,18 @@ pub(super) fn select(top: &Fields, default: Select) -> ReadResult<Select> {
     }
 }
 
+impl OneView {
+    /// For a CLIP of which `select` is taken.
+    pub fn new(processor: Processor, clip: &ClipConfig, select: Select) -> OneView {
+        OneView {
+            processor,
+            side: clip.image_size,
+            patch: clip.patch_size,
+            tokens: clip.patches() + usize::from(select == Select::Full),
+        }
+    }
+}
+
 /// One square view for one encoder.
 pub(super) struct OneView {
     processor: Processor,
@@ -255,6 +257,13 @@ impl Sight for OneView {
 pub(super) struct LlavaVision<D: Device> {
     encoder: Vit<D>,
     projector: Mlp<D>,
+}
+
+impl<D: Device> LlavaVision<D> {
+    /// An encoder and the projector behind it.
+    pub fn new(encoder: Vit<D>, projector: Mlp<D>) -> LlavaVision<D> {
+        LlavaVision { encoder, projector }
+    }
 }
 
 impl<D: Device> Vision<D> for LlavaVision<D> {

@@ -21,6 +21,22 @@ pub(super) struct Loader<'a, D: Device> {
 }
 
 impl<D: Device> Loader<'_, D> {
+    /// The same for an encoder's own tensors, where there are some. They are not listed: a list is of the model's own.
+    pub fn beside<'b>(&'b self, tensors: Option<&'b Tensors>) -> Loader<'b, D> {
+        match tensors {
+            None => Loader {
+                tensors: self.tensors,
+                device: self.device,
+                list: self.list,
+            },
+            Some(tensors) => Loader {
+                tensors,
+                device: self.device,
+                list: None,
+            },
+        }
+    }
+
     /// A tensor that must be there with that shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.list {

@@ -12,6 +12,7 @@ mod family;
 mod inspect;
 mod layers;
 mod llava;
+mod llava_llama;
 mod load;
 mod model;
 mod names;

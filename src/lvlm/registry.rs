@@ -1,11 +1,11 @@
 //! The families, in one list. Which one a checkpoint is of is told by its config.json.
 
 use super::family::Family;
-use super::{llava, next, onevision};
+use super::{llava, llava_llama, next, onevision};
 use crate::checkpoint::{CheckpointError, Config};
 
 /// What is supported, for messages.
-const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers)";
+const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama (LLaVA-1.5 in its authors' layout)";
 
 /// Something that is done with a family, whichever it is.
 pub(super) trait Visitor {
@@ -34,6 +34,7 @@ pub(super) fn visit<V: Visitor>(config: &Config, visitor: V) -> Result<V::Output
         top,
         config,
         visitor,
+        llava_llama::LlavaLlama,
         llava::Llava,
         next::Next,
         onevision::Onevision,

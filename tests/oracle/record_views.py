@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers.utils import logging as transformers_logging
 
+from authors import LlavaAuthors
 from mini_gemini import MiniGemini
 from record import (
     THREADS,
@@ -47,6 +48,7 @@ CASES = {
     "onevision-tall": Settings("models/tiny-onevision", "images/tall.png", lr=0.3),
     "onevision-wide": Settings("models/tiny-onevision", "images/wide.png", lr=0.3),
     "onevision-small": Settings("models/tiny-onevision", "images/small.png", lr=0.3),
+    "llava-llama-cat": Settings("models/tiny-llava-llama", "images/cat.png", lr=1.0),
     "next-vicuna-cat": Settings("models/tiny-next-vicuna", "images/cat.png", lr=0.3),
     "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
 }
@@ -125,7 +127,7 @@ def prepare(settings, base=HERE):
     Returns an ExplanationOfViews, the tensors recorded so far and the metadata.
     """
     kind = json.loads((base / settings.model / "config.json").read_text())["model_type"]
-    family = Tiled if kind in Tiled.types else MiniGemini
+    family = LlavaAuthors if kind == "llava_llama" else Tiled if kind in Tiled.types else MiniGemini
     model = family(base / settings.model, torch.float64 if settings.f64 else torch.float32)
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
     views = model.views(rgb)

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::vit::VitSizes;
-use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
+use crate::checkpoint::{
+    Activation, CheckpointError, Config, Fields, LAYER_LIMIT, SIZE_LIMIT, activation,
+};
 
 /// A CLIP vision transformer, after `transformers`' `CLIPVisionConfig`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,21 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
+    /// Reads the config of a checkpoint that is a CLIP model, or its vision transformer alone.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnsupportedArchitecture`], [`CheckpointError::Config`].
+    pub(in crate::lvlm) fn of_own_checkpoint(
+        config: &Config,
+    ) -> std::result::Result<Self, CheckpointError> {
+        let top = config.top();
+        let kinds = ["clip", "clip_vision_model"];
+        match top.require_type("model_type", None, &kinds, "clip, clip_vision_model")? {
+            "clip" => Self::read(&top.section("vision_config")?),
+            _ => Self::read(&top),
+        }
+    }
+
     /// Patches of one picture.
     pub fn patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)

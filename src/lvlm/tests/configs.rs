@@ -428,11 +428,42 @@ fn other_architectures_are_named() {
             other => panic!("{path}: {other:?}"),
         }
     }
-    // The original LLaVA repository's own layout, without a vision tower in the file.
-    let original = json!({"model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336", "hidden_size": 4096});
+}
+
+/// The authors' own layout is told from Hugging Face's by its encoder's name, and what it does not have is named.
+#[test]
+fn the_authors_layout() {
+    let base = json!({
+        "model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336", "mm_projector_type": "mlp2x_gelu",
+        "image_aspect_ratio": "pad",
+    });
+    let read = |config: &Value| {
+        let config = Config::from_json(&config.to_string(), "config.json").unwrap();
+        visit(&config, Name)
+    };
+    assert_eq!(read(&base).unwrap(), "llava_llama");
+    for (field, value) in [
+        ("mm_projector_type", Value::Null),
+        ("mm_projector_type", json!("linear")),
+        ("mm_vision_select_feature", json!("cls_patch")),
+        ("mm_vision_select_layer", json!("last")),
+        ("mm_use_im_start_end", json!(true)),
+        ("image_aspect_ratio", json!("anyres")),
+        ("hidden_size", json!(0)),
+    ] {
+        let mut config = base.clone();
+        set(&mut config, field, value);
+        match read(&config) {
+            Err(CheckpointError::Config { field: found, .. }) => assert_eq!(found, field),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+    let mut config = base.clone();
+    set(&mut config, "model_type", json!("llava_llama"));
+    set(&mut config, "mm_vision_tower", Value::Null);
     assert!(matches!(
-        parse(&original),
-        Err(CheckpointError::UnsupportedArchitecture { .. })
+        read(&config),
+        Err(CheckpointError::Config { field, .. }) if field == "mm_vision_tower"
     ));
 }
 
