@@ -98,7 +98,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         }
         match library(&device, storage)? {
             Ok(device) => {
-                let checks = family(CUBLASLT, &device, storage, extent, options.seed)?;
+                let mut checks = family(CUBLASLT, &device, storage, extent, options.seed)?;
+                // Else the kernels were checked once more.
+                let name = format!("products went through cuBLASLt in {storage}");
+                checks.push(Check::holds(name, device.uses_library()));
                 groups.push((format!("gemm through cuBLASLt in {storage}"), checks));
                 report(&groups)?;
             }
@@ -224,6 +227,7 @@ fn record(
         "version": env!("CARGO_PKG_VERSION"),
         "device": gpu.as_ref().map(|g| &g.name),
         "capability": gpu.as_ref().map(|g| format!("{}.{}", g.capability.0, g.capability.1)),
+        "cublaslt": cuda::cublaslt_version().ok(),
         "seed": options.seed,
         "seconds": seconds,
         "groups": groups

@@ -43,6 +43,7 @@ pub(super) fn run(
             if !measured.chosen.is_empty() {
                 let title = title(&format!("{}, products the chosen way", shapes.name));
                 print(&table(&title, &measured.chosen))?;
+                print(&measured.choices.join("\n"))?;
             }
             print(&table(&title(shapes.whole), &measured.whole))?;
             records.push(json!({
@@ -51,6 +52,7 @@ pub(super) fn run(
                 "batch": shapes.batch,
                 "operations": measured.operations,
                 "chosen": measured.chosen,
+                "choices": measured.choices,
                 "model": shapes.whole,
                 "whole": measured.whole,
             }));

@@ -197,6 +197,11 @@ impl CublasLt {
 
     fn describe(&self, p: &Product) -> Result<Description> {
         let f = self.functions;
+        // The library takes the thread's current context.
+        self.gpu
+            .context
+            .bind_to_thread()
+            .during(|| "describing a product".into())?;
         let (compute, scale) = (
             Compute::CUBLAS_COMPUTE_32F as u32,
             DataType::CUDA_R_32F as u32,
@@ -307,20 +312,21 @@ impl CublasLt {
                 &mut found,
             )
         };
-        Ok(status == 0 && found.status == 0 && found.workspace <= WORKSPACE)
+        // The library need not write the status in `found` here: the one that it returns is the answer.
+        Ok(status == 0 && found.workspace <= WORKSPACE)
     }
 
     /// Submits a product.
     ///
     /// # Safety
-    /// Every address must be that of a matrix of its shape in the storage type, aligned to 16 bytes.
+    /// Every address must be that of a matrix of its shape in the storage type, aligned to 256 bytes: the library suggests algorithms
+    /// for no less.
     ///
     /// # Errors
     /// What the library reports.
     pub unsafe fn multiply(&self, p: &Product, algorithm: Algorithm) -> Result<()> {
         let _turn = self.gpu.turn();
         let doing = || format!("multiplying {} x {} x {}", p.m, p.n, p.k);
-        self.gpu.context.bind_to_thread().during(doing)?;
         let d = self.describe(p)?;
         let algorithm = cublasLtMatmulAlgo_t { data: algorithm.0 };
         let alpha = 1.0f32;

@@ -10,8 +10,8 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use super::error::{During, is_out_of_memory};
 use crate::device::{DeviceError, Result};
 
-/// Buffers are as large as the next multiple of this.
-const GRAIN: usize = 512;
+/// Buffers are as large as the next multiple of this, and lie at multiples of it.
+pub(super) const GRAIN: usize = 512;
 
 /// Where unused buffers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +198,14 @@ impl Pool {
             pool: self.clone(),
             slice: Some(slice),
         })
+    }
+
+    /// Memory of undefined contents that goes back to the driver when it is dropped, and is not counted; unused buffers make room.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`].
+    pub fn passing(&self, bytes: usize) -> Result<CudaSlice<u8>> {
+        self.allocate(bytes, &mut self.state())
     }
 
     fn allocate(&self, size: usize, state: &mut State) -> Result<CudaSlice<u8>> {

@@ -188,13 +188,20 @@ impl Cuda {
             return Ok(None);
         };
         let shape = Shape::of(layout, n, k, epilogue, arguments);
-        let known = self.routes.choices().get(&shape).copied();
-        let choice = match known {
+        let known = || self.routes.choices().get(&shape).copied();
+        let choice = match known() {
             Some(choice) => choice,
             None => {
-                let choice = self.choose(library, shape, arguments)?;
-                self.routes.choices().insert(shape, choice);
-                choice
+                // No other thread chooses now, nor captures.
+                let _turn = self.gpu.turn();
+                match known() {
+                    Some(choice) => choice,
+                    None => {
+                        let choice = self.choose(library, shape, arguments)?;
+                        self.routes.choices().insert(shape, choice);
+                        choice
+                    }
+                }
             }
         };
         Ok(match choice.route {
@@ -210,23 +217,48 @@ impl Cuda {
         // A trial waits for the GPU, which ends a capture: the work is done step by step once more then.
         self.gpu.pool.not_while_capturing()?;
         let kept = self.routes.kept.as_ref();
-        if let Some(choice) = kept.and_then(|kept| kept.read(shape)) {
-            let usable = match choice.route {
-                Route::Native => true,
-                Route::Library(algorithm) => {
-                    library.takes(&shape.product(shape.n, arguments), algorithm)?
-                }
-            };
-            if usable {
-                return Ok(choice);
-            }
+        if let Some(choice) = kept.and_then(|kept| kept.read(shape))
+            && self.can_go(library, shape, arguments, choice)?
+        {
+            return Ok(choice);
         }
-        let choice = self.try_both(library, shape, arguments)?;
-        Ok(match kept {
-            // Another run may have been faster to choose: its choice is the one that stands.
-            Some(kept) => kept.keep(shape, choice),
-            None => choice,
-        })
+        let Some(choice) = self.try_both(library, shape, arguments)? else {
+            // No room to try; the kernels need none beside their operands. Another run may have more: this is not kept.
+            return Ok(Choice::NATIVE);
+        };
+        let Some(kept) = kept else {
+            return Ok(choice);
+        };
+        // Another run may have been faster to choose: its choice is the one that stands, if it can.
+        let standing = kept.keep(shape, choice);
+        if self.can_go(library, shape, arguments, standing)? {
+            return Ok(standing);
+        }
+        kept.replace(shape, choice);
+        Ok(choice)
+    }
+
+    /// Whether the library still takes a choice that was kept.
+    fn can_go(
+        &self,
+        library: &CublasLt,
+        shape: Shape,
+        arguments: &Arguments,
+        choice: Choice,
+    ) -> Result<bool> {
+        match choice.route {
+            Route::Native => Ok(true),
+            // Of any number of rows.
+            Route::Library(algorithm) => library.takes(&shape.product(1, arguments), algorithm),
+        }
+    }
+
+    /// Whether any product so far went through the library.
+    pub(crate) fn uses_library(&self) -> bool {
+        let choices = self.routes.choices();
+        choices
+            .values()
+            .any(|choice| matches!(choice.route, Route::Library(_)))
     }
 }
 

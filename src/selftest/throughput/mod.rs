@@ -89,6 +89,8 @@ pub struct Measured {
     pub operations: Vec<Line>,
     /// Products the way that is chosen for each, where there is a choice.
     pub chosen: Vec<Line>,
+    /// Which way that is, a line for each shape.
+    pub choices: Vec<String>,
     /// The whole model with random weights, products the chosen way.
     pub whole: Vec<Line>,
 }
@@ -108,17 +110,20 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
 ) -> std::result::Result<Measured, ExplainError> {
     let pool = pool(shapes, 0).map_err(LvlmError::from)?;
     let open = || chosen.as_ref().map_or_else(&native, |chosen| chosen());
-    let lines = |device, families: &[&str], goal| {
-        operations(device, families, &pool, (shapes, goal), rates, extent)
+    let lines = |device: D, families: &[&str], goal| -> Result<_> {
+        let lines = operations(&device, families, &pool, (shapes, goal), rates, extent)?;
+        Ok((lines, device.choices()))
     };
     let own = native().and_then(|device| lines(device, &FAMILIES, OWN_PRODUCTS));
     let others = match &chosen {
         Some(chosen) => chosen().and_then(|device| lines(device, &["gemm"], CHOSEN_PRODUCTS)),
-        None => Ok(Vec::new()),
+        None => Ok((Vec::new(), Vec::new())),
     };
+    let (chosen, choices) = others.map_err(LvlmError::from)?;
     Ok(Measured {
-        operations: own.map_err(LvlmError::from)?,
-        chosen: others.map_err(LvlmError::from)?,
+        operations: own.map_err(LvlmError::from)?.0,
+        chosen,
+        choices,
         whole: whole::lines(
             open().map_err(LvlmError::from)?,
             shapes,
@@ -131,17 +136,14 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
 
 /// Every workload of some families at a model's shapes; `goal` is that of products.
 fn operations<D: Timed>(
-    device: D,
+    device: &D,
     families: &[&str],
     pool: &Pool,
     (shapes, goal): (&'static Shapes, f64),
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>> {
-    let on = Operands {
-        device: &device,
-        pool,
-    };
+    let on = Operands { device, pool };
     families
         .iter()
         .flat_map(|family| workloads(family, on, shapes))

@@ -53,7 +53,11 @@ pub fn rates(device: &Cuda, library: Option<&Cuda>, extent: Extent) -> Result<(R
     let (registers, check) = registers(device, extent, repetitions)?;
     let mut sources = vec![("mma.sync on registers", registers)];
     if let Some(library) = library {
-        sources.push(("cublaslt", square(library, extent, repetitions)?));
+        let rate = square(library, extent, repetitions)?;
+        // It may have had no algorithm that can be used.
+        if library.uses_library() {
+            sources.push(("cublaslt", rate));
+        }
     }
     Ok((Rates::new(copies, sources), vec![check]))
 }

@@ -41,6 +41,8 @@ pub(super) fn lines<D: Timed>(
     extent: Extent,
 ) -> Result<Vec<Line>, ExplainError> {
     let needed = weight_bytes(shapes)?;
+    // Memory that another device gave back is there once the GPU was waited for.
+    device.wait().map_err(LvlmError::from)?;
     let room = device.memory_budget();
     let nothing = |missing| {
         let what = (FAMILY, "all".to_string(), shapes.whole.to_string());

@@ -254,14 +254,18 @@ library_calls! {
         }
         count.put(written as c_int)
     }
-    /// What an algorithm needs for a product.
+    /// What an algorithm needs for a product: workspace and waves, as the library's header says, not the algorithm or its status.
     fn cublasLtMatmulAlgoCheck(
-        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, algorithm: *const [u64; 8], found: Out<Found>,
+        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, algorithm: *const [u64; 8], found: *mut Found,
     ) {
         known(&driver.cublaslt.handles, handle)?;
         driver.product(product, [a, b, c, d])?;
         // SAFETY: the caller gives an algorithm.
-        found.put(Found::of(unsafe { Algorithm::of(algorithm) }?))
+        let checked = Found::of(unsafe { Algorithm::of(algorithm) }?);
+        // SAFETY: the caller gives room for the result, or null.
+        let found = unsafe { found.as_mut() }.ok_or(Status::INVALID_VALUE)?;
+        (found.workspace, found.waves) = (checked.workspace, checked.waves);
+        Ok(())
     }
     /// Puts a product into a stream.
     fn cublasLtMatmul(

@@ -130,10 +130,14 @@ pub fn functions() -> Result<&'static Functions, &'static str> {
 }
 
 fn load(names: &[&str]) -> Result<Functions, String> {
-    // SAFETY: loading the library runs its initialisers, as for every program that links it.
-    let open = |name: &&str| unsafe { Library::new(*name) }.ok();
+    let mut reasons = Vec::new();
+    let open = |name: &&str| {
+        // SAFETY: loading the library runs its initialisers, as for every program that links it.
+        let opened = unsafe { Library::new(*name) };
+        opened.map_err(|e| reasons.push(e.to_string())).ok()
+    };
     let Some(library) = names.iter().find_map(open) else {
-        return Err(format!("{} was not found", names.join(", ")));
+        return Err(format!("it was not loaded: {}", reasons.join("; ")));
     };
     let functions = Functions::of(&library)
         .map_err(|symbol| format!("cuBLASLt: expected the function {symbol}, found none"))?;

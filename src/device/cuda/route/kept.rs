@@ -2,10 +2,12 @@
 //! its bits would be others.
 //!
 //! A file appears whole, and the first one stands: runs that start together agree. Choices hold for one kind of GPU, one version of
-//! cuBLASLt and of foveate, and one storage type.
+//! cuBLASLt and of foveate, and one storage type. What cannot be written holds for all devices of this process.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
@@ -27,8 +29,37 @@ struct Record {
     cublaslt_microseconds: Option<f64>,
 }
 
+impl From<Choice> for Record {
+    fn from(choice: Choice) -> Record {
+        Record {
+            algorithm: match choice.route {
+                Route::Native => None,
+                Route::Library(algorithm) => Some(algorithm),
+            },
+            native_microseconds: choice.native,
+            cublaslt_microseconds: choice.library,
+        }
+    }
+}
+
+impl From<Record> for Choice {
+    fn from(record: Record) -> Choice {
+        Choice {
+            route: record.algorithm.map_or(Route::Native, Route::Library),
+            native: record.native_microseconds,
+            library: record.cublaslt_microseconds,
+        }
+    }
+}
+
+/// The choices that could not be written, by the files where they belong.
+fn unwritten() -> MutexGuard<'static, HashMap<PathBuf, Choice>> {
+    static UNWRITTEN: LazyLock<Mutex<HashMap<PathBuf, Choice>>> = LazyLock::new(Mutex::default);
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Kept {
-    /// Those of a device; none where the system has no cache folder for the user.
+    /// Those of a device. Where the system has no cache folder for the user, nothing can be written.
     pub fn of(device: &Cuda) -> Option<Kept> {
         let name = device.gpu.context.name().ok()?;
         let version = cublaslt::version().ok()?;
@@ -38,7 +69,9 @@ impl Kept {
             device.storage,
             env!("CARGO_PKG_VERSION")
         );
-        let folder = dirs::cache_dir()?.join("foveate").join("gemm");
+        // No file can be below a device.
+        let cache = dirs::cache_dir().unwrap_or_else(|| "/dev/null".into());
+        let folder = cache.join("foveate").join("gemm");
         Some(Kept {
             folder: folder.join(file_name(&device_name)),
         })
@@ -51,31 +84,20 @@ impl Kept {
 
     /// The choice for a shape, where one was kept and can be read.
     pub fn read(&self, shape: Shape) -> Option<Choice> {
-        let bytes = std::fs::read(self.path(shape)).ok()?;
-        let record: Record = serde_json::from_slice(&bytes).ok()?;
-        Some(Choice {
-            route: record.algorithm.map_or(Route::Native, Route::Library),
-            native: record.native_microseconds,
-            library: record.cublaslt_microseconds,
-        })
+        let path = self.path(shape);
+        let written = || {
+            let bytes = std::fs::read(&path).ok()?;
+            let record: Record = serde_json::from_slice(&bytes).ok()?;
+            Some(record.into())
+        };
+        written().or_else(|| unwritten().get(&path).copied())
     }
 
-    /// Keeps a choice, and gives the one that stands: another run's, if it was there first. What cannot be written holds for this run.
+    /// Keeps a choice, and gives the one that stands: another's, if it was there first.
     pub fn keep(&self, shape: Shape, choice: Choice) -> Choice {
         let path = self.path(shape);
         let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&self.folder)?;
-            let record = Record {
-                algorithm: match choice.route {
-                    Route::Native => None,
-                    Route::Library(algorithm) => Some(algorithm),
-                },
-                native_microseconds: choice.native,
-                cublaslt_microseconds: choice.library,
-            };
-            let mut file = NamedTempFile::new_in(&self.folder)?;
-            file.write_all(&serde_json::to_vec(&record)?)?;
-            match file.persist_noclobber(&path) {
+            match self.file(choice)?.persist_noclobber(&path) {
                 Ok(_) => {}
                 Err(there) if self.read(shape).is_some() => drop(there),
                 // What is there cannot be read: it is replaced.
@@ -85,8 +107,28 @@ impl Kept {
         };
         match write() {
             Ok(()) => self.read(shape).unwrap_or(choice),
-            Err(_) => choice,
+            Err(_) => *unwritten().entry(path).or_insert(choice),
         }
+    }
+
+    /// Keeps a choice in place of one that can no longer be followed.
+    pub fn replace(&self, shape: Shape, choice: Choice) {
+        let path = self.path(shape);
+        let write = || -> std::io::Result<()> {
+            self.file(choice)?.persist(&path)?;
+            Ok(())
+        };
+        if write().is_err() {
+            unwritten().insert(path, choice);
+        }
+    }
+
+    /// A choice in a file beside those kept.
+    fn file(&self, choice: Choice) -> std::io::Result<NamedTempFile> {
+        std::fs::create_dir_all(&self.folder)?;
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        file.write_all(&serde_json::to_vec(&Record::from(choice))?)?;
+        Ok(file)
     }
 }
 
@@ -96,4 +138,75 @@ fn file_name(text: &str) -> String {
     text.chars()
         .map(|c| if plain(c) { c } else { '-' })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cuda::gemm::{Epilogue, Layout};
+
+    const SHAPE: Shape = Shape {
+        layout: Layout::Forward,
+        n: 64,
+        k: 48,
+        epilogue: Epilogue::Gate,
+        bias: true,
+        residual: false,
+    };
+
+    fn choices() -> (Choice, Choice) {
+        let library = Choice {
+            route: Route::Library(cublaslt::Algorithm::for_test([7; 8])),
+            native: Some(2.5),
+            library: Some(1.5),
+        };
+        (library, Choice::NATIVE)
+    }
+
+    #[test]
+    fn the_first_choice_stands_until_it_is_replaced() {
+        let cache = tempfile::tempdir().unwrap();
+        let kept = || Kept {
+            folder: cache.path().join("gpu"),
+        };
+        let (first, second) = choices();
+        assert_eq!(kept().read(SHAPE), None);
+        assert_eq!(kept().keep(SHAPE, first), first);
+        assert_eq!(kept().keep(SHAPE, second), first);
+        assert_eq!(kept().read(SHAPE), Some(first));
+        kept().replace(SHAPE, second);
+        assert_eq!(kept().read(SHAPE), Some(second));
+        let files = std::fs::read_dir(cache.path().join("gpu")).unwrap();
+        assert_eq!(files.count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_replaced() {
+        let cache = tempfile::tempdir().unwrap();
+        let kept = Kept {
+            folder: cache.path().into(),
+        };
+        let (first, second) = choices();
+        for torn in ["", "{", "{\"algorithm\":[1]}", "null"] {
+            std::fs::write(kept.path(SHAPE), torn).unwrap();
+            assert_eq!(kept.read(SHAPE), None, "{torn}");
+            assert_eq!(kept.keep(SHAPE, first), first, "{torn}");
+            assert_eq!(kept.keep(SHAPE, second), first, "{torn}");
+        }
+    }
+
+    #[test]
+    fn devices_of_one_process_agree_where_nothing_can_be_written() {
+        let file = NamedTempFile::new().unwrap();
+        let kept = || Kept {
+            folder: file.path().join("gpu"),
+        };
+        let (first, second) = choices();
+        assert_eq!(kept().read(SHAPE), None);
+        assert_eq!(kept().keep(SHAPE, first), first);
+        assert_eq!(kept().keep(SHAPE, second), first);
+        assert_eq!(kept().read(SHAPE), Some(first));
+        kept().replace(SHAPE, second);
+        assert_eq!(kept().read(SHAPE), Some(second));
+    }
 }

@@ -3,11 +3,12 @@
 use cudarc::driver::{CudaSlice, DevicePtr, sys};
 
 use super::{Choice, Route, Shape};
-use crate::device::Result;
 use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
-use crate::device::cuda::error::{During, is_out_of_memory};
+use crate::device::cuda::error::During;
 use crate::device::cuda::gemm::Arguments;
+use crate::device::cuda::memory::GRAIN;
 use crate::device::cuda::{Cuda, Gemm};
+use crate::device::{DeviceError, Result};
 
 /// Algorithms of the library that are tried.
 const CANDIDATES: usize = 4;
@@ -32,17 +33,18 @@ struct Operands {
 }
 
 impl Cuda {
-    /// The faster way for a shape. `arguments` tell which operands there are; the weight, the bias and the rotary table are used.
+    /// The faster way for a shape; `None` when there is no memory to try. `arguments` tell which operands there are; the weight, the
+    /// bias and the rotary table are used.
     pub(super) fn try_both(
         &self,
         library: &CublasLt,
         shape: Shape,
         arguments: &Arguments,
-    ) -> Result<Choice> {
+    ) -> Result<Option<Choice>> {
         let m = rows(shape.n, self.multiprocessors);
-        let Some(operands) = self.operands(shape, m, arguments)? else {
-            // No room to try: the kernels need none beside their operands.
-            return Ok(Choice::NATIVE);
+        let operands = match self.operands(shape, m, arguments) {
+            Err(DeviceError::OutOfMemory { .. }) => return Ok(None),
+            other => other?,
         };
         let product = shape.product(m, &operands.arguments);
         let mut candidates = Vec::new();
@@ -54,10 +56,10 @@ impl Cuda {
         let a = &operands.arguments;
         if self.routes.gemm == Gemm::Cublaslt {
             let route = candidates.first().copied().map(Route::Library);
-            return Ok(route.map_or(Choice::NATIVE, |route| Choice {
+            return Ok(Some(route.map_or(Choice::NATIVE, |route| Choice {
                 route,
                 ..Choice::NATIVE
-            }));
+            })));
         }
         let sizes = (m, shape.n, shape.k);
         let native = self.time(|| self.native(shape.layout, sizes, shape.epilogue, *a))?;
@@ -71,12 +73,14 @@ impl Cuda {
             })?;
             timed.push((algorithm, microseconds));
         }
-        Ok(faster(native, &timed))
+        Ok(Some(faster(native, &timed)))
     }
 
-    /// Operands of `m` rows for those that there are, filled with the weight's values over and over; `None` when they do not fit.
-    fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Option<Operands>> {
-        let (of_a, of_y) = (m * shape.k * 2, m * shape.n * 2);
+    /// Operands of `m` rows for those that there are, filled with the weight's values over and over. They lie like buffers of their
+    /// own: an algorithm may want no less.
+    fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Operands> {
+        let place = |columns: usize| (m * columns * 2).next_multiple_of(GRAIN);
+        let (of_a, of_y) = (place(shape.k), place(shape.n));
         let places = [
             (given.a, of_a),
             (given.y, of_y),
@@ -88,12 +92,7 @@ impl Cuda {
         ];
         let bytes: usize = places.iter().map(|&(_, bytes)| bytes).sum();
         let _turn = self.gpu.turn();
-        let trying = || "trying matrix products".to_string();
-        // SAFETY: filled below, as far as it is read.
-        let memory = match unsafe { self.gpu.stream.alloc::<u8>(bytes) } {
-            Err(error) if is_out_of_memory(error) => return Ok(None),
-            other => other.during(trying)?,
-        };
+        let memory = self.gpu.pool.passing(bytes)?;
         let start = memory.device_ptr(&self.gpu.stream).0;
         let weight = shape.n * shape.k * 2;
         for at in (0..bytes).step_by(weight) {
@@ -111,7 +110,7 @@ impl Cuda {
             if address == 0 { 0 } else { here }
         };
         let [a, y, residual, first, second, also, compared] = places.map(&mut place);
-        Ok(Some(Operands {
+        Ok(Operands {
             arguments: Arguments {
                 a,
                 y,
@@ -123,7 +122,7 @@ impl Cuda {
             },
             compared,
             _memory: memory,
-        }))
+        })
     }
 
     /// Whether the library's rows have the same bits whatever their number.

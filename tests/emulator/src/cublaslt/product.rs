@@ -43,6 +43,9 @@ pub const ALGORITHMS: [Algorithm; 3] = [
     },
 ];
 
+/// What addresses must be multiples of: what suggested algorithms may count on, unless the preference says otherwise.
+const ALIGNMENT: usize = 256;
+
 /// Marks an algorithm as the emulator's.
 const MARK: u64 = 0x666f_7665_6174_6521;
 
@@ -197,7 +200,7 @@ impl Product {
         algorithm: &'static Algorithm,
         workspace: (usize, usize),
     ) -> Result<Product, Status> {
-        if addresses.iter().any(|a| !a.is_multiple_of(16)) {
+        if addresses.iter().any(|a| !a.is_multiple_of(ALIGNMENT)) {
             return Err(Status::NOT_SUPPORTED);
         }
         (self.addresses, self.factors) = (addresses, factors);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::emulator::library;
 use super::program::{Run, failed, root, succeeded};
@@ -127,9 +127,19 @@ fn emulated_choices_are_kept_between_runs() {
     succeeded(&explain(&run, "auto", "twice", &[]));
     assert_eq!(choices(&record(&run, "twice")), lines);
     assert_eq!(mask(&run, "once"), mask(&run, "twice"));
-    // What cannot be read is measured anew and written over.
-    for file in &kept {
-        fs::write(file, "{").unwrap();
+    // What cannot be read, and an algorithm that the library does not take, is measured anew and written over.
+    let unknown = json!({
+        "algorithm": vec![0; 8],
+        "native_microseconds": 0.0,
+        "cublaslt_microseconds": 0.0,
+    });
+    for (file, torn) in kept.iter().zip([true, false].into_iter().cycle()) {
+        let text = if torn {
+            "{".into()
+        } else {
+            unknown.to_string()
+        };
+        fs::write(file, text).unwrap();
     }
     succeeded(&explain(&run, "auto", "again", &[]));
     for file in &kept {
@@ -138,7 +148,23 @@ fn emulated_choices_are_kept_between_runs() {
             kept["native_microseconds"].as_f64().unwrap() > 0.0,
             "{kept}"
         );
+        assert_ne!(kept["algorithm"], unknown["algorithm"]);
     }
+}
+
+/// Every device of the run tries by itself; all must go the same way.
+#[test]
+fn emulated_selftest_where_no_choice_can_be_written() {
+    let run = Run::new();
+    fs::write(run.path("cache"), "not a folder").unwrap();
+    let library = library();
+    let settings = [
+        ("MULTIPROCESSORS", "1"),
+        ("CUBLASLT", library.to_str().unwrap()),
+    ];
+    let whole = ["selftest", "--only", "llava-cat", "--gemm", "auto"];
+    let printed = succeeded(&run.foveate(&whole, &settings));
+    assert!(printed.contains("checks passed in"), "{printed}");
 }
 
 #[test]
@@ -183,7 +209,10 @@ fn emulated_cublaslt_that_fails_or_is_not_there() {
         &explain(&run, "cublaslt", "out", &[("CUBLASLT", "/nowhere/lib.so")]),
         2,
     );
-    assert!(said.contains("/nowhere/lib.so was not found"), "{said}");
+    assert!(
+        said.contains("it was not loaded: /nowhere/lib.so: "),
+        "{said}"
+    );
     assert!(!run.path("out").exists(), "nothing is left");
     // Not wanted by name, it is done without.
     succeeded(&explain(&run, "auto", "auto", &[("CUBLASLT", "")]));

@@ -3,6 +3,7 @@
 use foveate::selftest::throughput::FAMILIES;
 use serde_json::Value;
 
+use super::emulator::library;
 use super::program::{Run, succeeded};
 
 fn measured(settings: &[(&str, &str)]) -> (String, Value) {
@@ -104,4 +105,42 @@ fn emulated_throughput_without_memory_for_one_operation() {
         printed.contains(&format!("not measured: {reason}")),
         "{printed}"
     );
+}
+
+#[test]
+fn emulated_throughput_of_products_the_chosen_way() {
+    let library = library();
+    let settings = [
+        ("MULTIPROCESSORS", "1"),
+        ("CUBLASLT", library.to_str().unwrap()),
+    ];
+    let (printed, record) = measured(&settings);
+    let throughput = &record["throughput"];
+    for rates in array(&throughput["rates"]) {
+        let sources = array(&rates["products"]);
+        let names: Vec<_> = sources.iter().map(|s| s["name"].as_str()).collect();
+        assert_eq!(names, [Some("mma.sync on registers"), Some("cublaslt")]);
+    }
+    let model = &throughput["models"][0];
+    let chosen = array(&model["chosen"]);
+    assert!(!chosen.is_empty());
+    for line in chosen {
+        assert_eq!(line["family"], "gemm");
+        assert!(positive(&line["seconds"]), "{line}");
+    }
+    // Those of the kernels alone, and those of the chosen way, aim at something else.
+    let goals = |lines: &[Value]| -> Vec<f64> {
+        let goal = |l: &Value| l["goal"]["share"].as_f64();
+        let products = lines.iter().filter(|l| l["family"] == "gemm");
+        products.filter_map(goal).collect()
+    };
+    let native = goals(array(&model["operations"]));
+    assert!(!native.is_empty() && native.iter().all(|&goal| goal == 0.5));
+    assert_eq!(goals(chosen), vec![0.8; native.len()]);
+    let choices = array(&model["choices"]);
+    for choice in choices {
+        assert!(printed.contains(choice.as_str().unwrap()), "{choice}");
+    }
+    let through = |choice: &Value| choice.as_str().unwrap().contains(": cublaslt (native ");
+    assert!(choices.iter().any(through), "{choices:?}");
 }
