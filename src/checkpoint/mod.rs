@@ -24,7 +24,7 @@ pub use error::CheckpointError;
 pub use fields::{Fields, LAYER_LIMIT, POSITION_LIMIT, SIZE_LIMIT};
 pub use files::{Bytes, Files};
 pub use rope::{RopeScaling, rope};
-pub use template::{ChatTemplate, DefaultTemplate, Rendered, VICUNA};
+pub use template::{ChatTemplate, DefaultTemplate, Rendered, Template, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
 pub use tokenizer::{ImageToken, Tokenizer};
 

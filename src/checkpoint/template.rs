@@ -17,6 +17,15 @@ pub struct DefaultTemplate {
     pub text: &'static str,
 }
 
+/// Where a family's models have their template from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// The checkpoint's own, this one where it has none.
+    Default(DefaultTemplate),
+    /// Always this one: the authors' program does not look at the checkpoint's.
+    Fixed(DefaultTemplate),
+}
+
 /// LLaVA-1.5's: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
 pub const VICUNA: DefaultTemplate = DefaultTemplate {
     name: "LLaVA-1.5",
@@ -70,16 +79,20 @@ enum Content {
 const FUEL: u64 = 1_000_000;
 
 impl ChatTemplate {
-    /// Reads the template: chat_template.jinja, else chat_template.json, else tokenizer_config.json, else `default`.
+    /// Reads the template: chat_template.jinja, else chat_template.json, else tokenizer_config.json, else the family's.
     ///
     /// # Errors
     /// Those of [`Files::text`], and [`CheckpointError::Template`] when it is not a template.
     pub fn load(
         files: &Files,
         tokenizer: &Tokenizer,
-        default: DefaultTemplate,
+        template: Template,
     ) -> Result<Self, CheckpointError> {
-        let (text, source) = match find(files)? {
+        let (found, default) = match template {
+            Template::Default(default) => (find(files)?, default),
+            Template::Fixed(default) => (None, default),
+        };
+        let (text, source) = match found {
             Some((text, file)) => (text, files.path(file)),
             None => {
                 let source = format!("built in ({})", default.name);

@@ -382,6 +382,17 @@ impl Tokenizer {
         self.image.1
     }
 
+    /// Lets more tokens end an answer: those of these texts that the vocabulary has.
+    pub fn stop_at(&mut self, texts: &[&str]) {
+        let ids = texts.iter().filter_map(|text| self.plain.token_to_id(text));
+        self.stop_ids.extend(ids);
+    }
+
+    /// Whether the vocabulary has a token of this text.
+    pub fn has(&self, text: &str) -> bool {
+        self.plain.token_to_id(text).is_some()
+    }
+
     /// The text of the token whose place the picture takes.
     pub fn image_token(&self) -> &str {
         &self.image.0

@@ -7,7 +7,7 @@ use super::load::Loader;
 use super::towers::{Tower, TowerName};
 use super::{LvlmError, Result};
 use crate::checkpoint::{
-    CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Tensors,
+    CheckpointError, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
 };
 use crate::device::Device;
 use crate::nn::{Between, Keep};
@@ -37,22 +37,26 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
         Vec::new()
     }
     /// Takes from the tensors what the config does not say: how they are called, whether the projection is tied. `towers` are
-    /// those of [`Family::towers`]; without them names are listed only.
+    /// those of [`Family::towers`], `None` where an optional one is nowhere; without any, names are listed only.
     ///
     /// # Errors
     /// [`CheckpointError::AmbiguousNames`]; what is wrong with an encoder's config.
     fn fit(
         &mut self,
         tensors: &Tensors,
-        towers: Vec<Tower>,
+        towers: Vec<Option<Tower>>,
     ) -> std::result::Result<(), CheckpointError>;
 
     /// The decoder.
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
     /// How the picture's place in a prompt is marked.
     fn image_token(&self) -> ImageToken;
-    /// The chat template of checkpoints that have none.
-    fn template(&self) -> DefaultTemplate;
+    /// How a question becomes a prompt.
+    fn template(&self, tokenizer: &Tokenizer) -> Template;
+    /// Texts of tokens that end an answer, beside those that the checkpoint names.
+    fn stops(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// The image processor.
     ///
     /// # Errors

@@ -156,7 +156,7 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
         .map_err(&mut noted)
         .ok();
     let template = tokenizer.as_ref().and_then(|known| {
-        ChatTemplate::load(files, known, family.template())
+        ChatTemplate::load(files, known, family.template(known))
             .map_err(&mut noted)
             .ok()
     });

@@ -13,8 +13,8 @@ use super::names::HfNames;
 use super::towers::Tower;
 use super::{LvlmError, Result};
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
-    Tensors, VICUNA, activation,
+    Activation, CheckpointError, Config, Fields, ImageToken, ProcessorFile, Template, Tensors,
+    Tokenizer, VICUNA, activation,
 };
 use crate::device::{Device, Part};
 use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
@@ -79,7 +79,7 @@ impl Family for Llava {
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors, _: Vec<Tower>) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
@@ -93,8 +93,8 @@ impl Family for Llava {
         ImageToken::Id(self.image_token_id)
     }
 
-    fn template(&self) -> DefaultTemplate {
-        VICUNA
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(VICUNA)
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<OneView> {

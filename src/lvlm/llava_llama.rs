@@ -12,7 +12,7 @@ use super::load::Loader;
 use super::towers::{Tower, TowerName};
 use crate::checkpoint::{
     Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
-    Tensors,
+    Template, Tensors, Tokenizer,
 };
 use crate::device::{Device, Part};
 use crate::nn::Mlp;
@@ -138,28 +138,24 @@ impl Family for LlavaLlama {
         vec![TowerName {
             field: "mm_vision_tower".into(),
             names: vec![self.tower_name.clone()],
+            optional: false,
             weights: &[],
         }]
     }
 
-    fn fit(&mut self, tensors: &Tensors, towers: Vec<Tower>) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
-        let Some(tower) = towers.into_iter().next() else {
+        let Some(tower) = towers.into_iter().flatten().next() else {
             return Ok(());
         };
         let own = Config::read(&tower.files)?;
         let config = ClipConfig::of_own_checkpoint(&own)?;
-        let states = config.layers as i64 + 1;
-        let layer = self.select_layer;
-        if !(-states..states).contains(&layer) {
-            let expected = format!("an index from {} to {}", -states, config.layers);
-            return Err(own.top().error("mm_vision_select_layer", layer, expected));
-        }
-        let layers = if layer < 0 { layer + states } else { layer };
+        let name = "mm_vision_select_layer";
+        let layers = config.state_layers(&own.top(), name, self.select_layer)?;
         let inside = tensors.names().any(|name| name.starts_with(INSIDE));
         self.tower = Some(ClipTower {
             taken: Taken {
-                layers: layers as usize,
+                layers,
                 select: Select::Default,
             },
             processor: ProcessorFile::read(&tower.files)?,
@@ -178,8 +174,8 @@ impl Family for LlavaLlama {
         ImageToken::Text("<image>")
     }
 
-    fn template(&self) -> DefaultTemplate {
-        TEMPLATE
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(TEMPLATE)
     }
 
     fn sight(&self, _: &ProcessorFile) -> Result<OneView> {

@@ -62,6 +62,22 @@ impl<D: Device> Loader<'_, D> {
         Ok(self.device.weight(&self.tensor(name, shape)?)?)
     }
 
+    /// A weight matrix of shape `to` whose values are made of those of a tensor, in f32 where the device keeps that.
+    pub fn made_weight(
+        &self,
+        name: &str,
+        shape: &[usize],
+        to: [usize; 2],
+        make: impl FnOnce(Vec<f32>) -> Vec<f32>,
+    ) -> Result<D::Weight> {
+        let tensor = self.tensor(name, shape)?;
+        let made = match self.list {
+            Some(_) => Tensor::absent(name, &to),
+            None => Tensor::from_f32(name, &to, &make(tensor.to_f32())),
+        };
+        Ok(self.device.weight(&made)?)
+    }
+
     /// `rows x columns` values on the device.
     pub fn upload(&self, rows: usize, columns: usize, values: &[f32]) -> Result<D::Matrix> {
         let values: Vec<D::Host> = values.iter().map(|&v| D::Host::of(f64::from(v))).collect();

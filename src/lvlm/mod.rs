@@ -14,6 +14,7 @@ mod layers;
 mod llava;
 mod llava_llama;
 mod load;
+mod mini_gemini;
 mod model;
 mod names;
 mod next;

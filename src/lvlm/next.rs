@@ -11,8 +11,8 @@ use super::tiled::{Projector, TiledNames, TiledSight, TiledVision};
 use super::towers::Tower;
 use super::{Result, pinpoints::pinpoints};
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
-    Tensors, VICUNA, activation,
+    Activation, CheckpointError, Config, Fields, ImageToken, ProcessorFile, Template, Tensors,
+    Tokenizer, VICUNA, activation,
 };
 use crate::device::Device;
 use crate::picture::AnyResolution;
@@ -78,7 +78,7 @@ impl Family for Next {
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors, _: Vec<Tower>) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
@@ -92,8 +92,8 @@ impl Family for Next {
         ImageToken::Id(self.image_token_id)
     }
 
-    fn template(&self) -> DefaultTemplate {
-        VICUNA
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(VICUNA)
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {

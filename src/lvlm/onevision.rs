@@ -12,7 +12,7 @@ use super::towers::Tower;
 use super::{Result, pinpoints::pinpoints};
 use crate::checkpoint::{
     Activation, CheckpointError, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile,
-    Tensors, activation,
+    Template, Tensors, Tokenizer, activation,
 };
 use crate::device::Device;
 use crate::picture::AnyResolution;
@@ -33,7 +33,7 @@ const MOST_TILES: u32 = 6;
 const TEMPLATE: DefaultTemplate = DefaultTemplate {
     name: "LLaVA-OneVision",
     text: "<|im_start|>user {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}\
-    {% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|><|im_start|>assistant\n",
+    {% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|><|im_start|>assistant{{ '\n' }}",
 };
 
 /// The config.
@@ -98,7 +98,7 @@ impl Family for Onevision {
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors, _: Vec<Tower>) -> ReadResult<()> {
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
@@ -112,8 +112,8 @@ impl Family for Onevision {
         ImageToken::Id(self.image_token_id)
     }
 
-    fn template(&self) -> DefaultTemplate {
-        TEMPLATE
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(TEMPLATE)
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {

@@ -137,8 +137,9 @@ impl Visitor for Open {
         let tensors = Tensors::open(&files)?;
         fit(&mut family, &files, &tensors, &encoders)?;
         check(&family, &tensors)?;
-        let tokenizer = Tokenizer::load(&files, family.image_token())?;
-        let template = ChatTemplate::load(&files, &tokenizer, family.template())?;
+        let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
+        tokenizer.stop_at(family.stops());
+        let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
         let processor = ProcessorFile::read(&files)?;
         family.sight(&processor)?;
         Ok(Checkpoint {

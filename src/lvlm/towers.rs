@@ -11,6 +11,8 @@ pub(super) struct TowerName {
     pub field: String,
     /// What it may be called, the likeliest first: paths, repositories, or names of folders.
     pub names: Vec<String>,
+    /// Whether the model can do without.
+    pub optional: bool,
     /// Names of its weight file, the likeliest first; those of a model's own when empty.
     pub weights: &'static [&'static str],
 }
@@ -22,7 +24,7 @@ pub(super) struct Tower {
     pub tensors: Tensors,
 }
 
-/// Finds an encoder: as a path; beside the model's folder and beside each folder above it; in each of `folders`; in Hugging
+/// Finds an encoder, `None` where an optional one is nowhere: as a path; beside the model's folder and beside each folder above it; in each of `folders`; in Hugging
 /// Face's cache.
 ///
 /// # Errors
@@ -31,21 +33,24 @@ pub(super) fn find(
     name: &TowerName,
     model: &Files,
     folders: &[PathBuf],
-) -> Result<Tower, CheckpointError> {
+) -> Result<Option<Tower>, CheckpointError> {
     let mut looked = Vec::new();
     for place in places(name, model, folders) {
         if place.is_dir() {
-            return open(name, &place);
+            return open(name, &place).map(Some);
         }
         looked.push(place.display().to_string());
     }
     if let Some(hub) = cache::hub() {
         for repository in &name.names {
             if let Some(snapshot) = cache::snapshot(&hub, repository) {
-                return open(name, &snapshot);
+                return open(name, &snapshot).map(Some);
             }
         }
         looked.push(format!("Hugging Face's cache in {}", hub.display()));
+    }
+    if name.optional {
+        return Ok(None);
     }
     Err(CheckpointError::MissingEncoder {
         file: model.path("config.json"),
@@ -93,6 +98,7 @@ mod tests {
         TowerName {
             field: "mm_vision_tower".into(),
             names: vec!["org/encoder".into()],
+            optional: false,
             weights: &[],
         }
     }
@@ -144,7 +150,8 @@ mod tests {
         bytes.extend(header);
         bytes.extend([0; 4]);
         std::fs::write(encoder.join("model.safetensors"), bytes).unwrap();
-        let found = find(&tower(), &Files::folder(&model).unwrap(), &[]).unwrap();
+        let found = find(&tower(), &Files::folder(&model).unwrap(), &[]);
+        let found = found.unwrap().unwrap();
         assert!(found.tensors.require("a", &[1]).is_ok());
         assert_eq!(found.files.name(), encoder.display().to_string());
     }

@@ -81,6 +81,16 @@ impl Processor {
         self
     }
 
+    /// The same for views of `edge` pixels each way: the shorter edge is resized to it, and the centre cropped.
+    #[must_use]
+    pub fn with_edge(mut self, edge: u32) -> Self {
+        let filter = self.settings.resize.map(|(_, filter)| filter);
+        let filter = filter.unwrap_or(super::Filter::Bicubic);
+        self.settings.resize = Some((SizeRule::ShortestEdge(edge), filter));
+        self.settings.crop = Some((edge, edge));
+        self
+    }
+
     /// What is subtracted from the rescaled channels; zero where the config does not normalise.
     pub fn mean(&self) -> [f32; 3] {
         if self.settings.normalize {

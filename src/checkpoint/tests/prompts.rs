@@ -1,6 +1,6 @@
 use super::{data, files, recorded, write};
 use crate::checkpoint::{
-    ChatTemplate, CheckpointError, Files, ImageToken, Rendered, Tokenizer, VICUNA,
+    ChatTemplate, CheckpointError, Files, ImageToken, Rendered, Template, Tokenizer, VICUNA,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,7 +18,7 @@ fn load(style: &str) -> (Tokenizer, ChatTemplate) {
 
 fn both(files: &Files) -> Result<(Tokenizer, ChatTemplate), CheckpointError> {
     let tokenizer = Tokenizer::load(files, ImageToken::Id(IMAGE))?;
-    let template = ChatTemplate::load(files, &tokenizer, VICUNA)?;
+    let template = ChatTemplate::load(files, &tokenizer, Template::Default(VICUNA))?;
     Ok((tokenizer, template))
 }
 

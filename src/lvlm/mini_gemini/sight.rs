@@ -1,0 +1,144 @@
+//! What Mini-Gemini's encoders see: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that.
+
+use super::mining::Blocks;
+use crate::lvlm::Result;
+use crate::lvlm::anyres::taps;
+use crate::lvlm::encoder::STEM;
+use crate::lvlm::family::{Eye, Sight};
+use crate::picture::{Picture, Processor, View};
+
+/// Sizes of the views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lvlm) struct Views {
+    /// Pixels each way of what ConvNeXt sees.
+    pub large: usize,
+    /// Pixels each way of what CLIP sees.
+    pub small: usize,
+    /// Side of CLIP's patches.
+    pub patch: usize,
+    /// Tiles each way; with more than one, the whole picture is a view of CLIP's beside them, the first.
+    pub grid: usize,
+}
+
+impl Views {
+    /// CLIP's views.
+    pub fn count(&self) -> usize {
+        match self.grid {
+            1 => 1,
+            grid => 1 + grid * grid,
+        }
+    }
+
+    /// CLIP's patches each way.
+    pub fn across(&self) -> usize {
+        self.small / self.patch
+    }
+}
+
+/// The way there.
+pub(in crate::lvlm) struct MiniGeminiSight {
+    /// For ConvNeXt's view.
+    pub processor: Processor,
+    pub views: Views,
+}
+
+impl MiniGeminiSight {
+    /// A view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
+    fn shrunk(&self, large: &View, to: usize, (row, column): (usize, usize)) -> View {
+        let (from, unit) = (self.views.large, large.unit * self.views.large);
+        let offset = |of: isize, start: usize| of * to as isize + (start * unit) as isize;
+        debug_assert_eq!(large.height, from);
+        View {
+            height: self.views.small,
+            width: self.views.small,
+            resized_height: large.resized_height * to,
+            resized_width: large.resized_width * to,
+            offset_y: offset(large.offset_y, row),
+            offset_x: offset(large.offset_x, column),
+            unit,
+        }
+    }
+
+    /// The first pixel of every tile.
+    fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (grid, side) = (self.views.grid, self.views.small);
+        (0..grid).flat_map(move |y| (0..grid).map(move |x| (y * side, x * side)))
+    }
+}
+
+impl Sight for MiniGeminiSight {
+    type Arrangement = Blocks;
+
+    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+        let large = self.processor.view(width, height)?;
+        let Views { small, grid, .. } = self.views;
+        let whole = self.shrunk(&large, small, (0, 0));
+        let mut views = vec![whole];
+        if grid > 1 {
+            views.extend(self.tiles().map(|at| self.shrunk(&large, grid * small, at)));
+        }
+        let clip = Eye {
+            patch: self.views.patch,
+            views,
+        };
+        let convnext = Eye {
+            patch: STEM,
+            views: vec![large],
+        };
+        Ok(vec![clip, convnext])
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        let large = self.processor.process(picture)?;
+        let Views {
+            large: from,
+            small,
+            grid,
+            ..
+        } = self.views;
+        let medium = shrink(&large, from, grid * small);
+        let mut views = Vec::with_capacity(self.views.count());
+        if grid > 1 {
+            views.push(shrink(&medium, grid * small, small));
+            views.extend(self.tiles().map(|at| cut(&medium, grid * small, small, at)));
+        } else {
+            views.push(medium);
+        }
+        Ok(vec![views, vec![large]])
+    }
+
+    fn arrange(&self, _: u32, _: u32) -> Result<(Blocks, usize)> {
+        let rows = self.views.count() * self.views.across().pow(2);
+        Ok((Blocks::of(&self.views), rows))
+    }
+}
+
+/// A square of `from` pixels made `to` pixels each way, `F.interpolate` with `align_corners=False` and without antialiasing.
+fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let taps = taps(from, to);
+    let mut out = Vec::with_capacity(3 * to * to);
+    for plane in pixels.chunks(from * from) {
+        for rows in &taps {
+            for columns in &taps {
+                let terms = rows.iter().flat_map(|&(i, a)| {
+                    let line = &plane[i * from..][..from];
+                    columns
+                        .iter()
+                        .map(move |&(j, b)| a * b * f64::from(line[j]))
+                });
+                out.push(terms.sum::<f64>() as f32);
+            }
+        }
+    }
+    out
+}
+
+/// The square of `side` pixels from (top, left) on of a square of `from`.
+fn cut(pixels: &[f32], from: usize, side: usize, (top, left): (usize, usize)) -> Vec<f32> {
+    let planes = pixels.chunks(from * from);
+    let lines = planes.flat_map(|plane| plane.chunks(from).skip(top).take(side));
+    lines
+        .flat_map(|line| &line[left..left + side])
+        .copied()
+        .collect()
+}
