@@ -134,7 +134,11 @@ fn load(names: &[&str]) -> Result<Functions, String> {
     let open = |name: &&str| {
         // SAFETY: loading the library runs its initialisers, as for every program that links it.
         let opened = unsafe { Library::new(*name) };
-        opened.map_err(|e| reasons.push(e.to_string())).ok()
+        let reason = |error: libloading::Error| match std::error::Error::source(&error) {
+            Some(source) => format!("{name}: {source}"),
+            None => format!("{name}: {error}"),
+        };
+        opened.map_err(|e| reasons.push(reason(e))).ok()
     };
     let Some(library) = names.iter().find_map(open) else {
         return Err(format!("it was not loaded: {}", reasons.join("; ")));

@@ -44,8 +44,9 @@ fn refused(settings: &[(&str, &str)]) -> String {
 fn emulated_devices_are_listed() {
     let listed = devices(&[("DEVICES", "2")]);
     let lines: Vec<&str> = listed.lines().collect();
-    assert_eq!(lines.len(), 3, "{listed}");
-    for (line, name) in lines[1..].iter().zip(["cuda:0: ", "cuda:1: "]) {
+    assert_eq!(lines.len(), 4, "{listed}");
+    assert!(lines[3].starts_with("no cuBLASLt: "), "{listed}");
+    for (line, name) in lines[1..3].iter().zip(["cuda:0: ", "cuda:1: "]) {
         assert!(line.starts_with(name), "{line}");
         assert!(line.contains("compute capability 9.0"), "{line}");
         assert!(line.contains("runs everything"), "{line}");

@@ -67,10 +67,19 @@ fn emulated_refused_resources() {
     ends_with("cuModuleLoadData:1:209", "CUDA_ERROR_NO_BINARY_FOR_GPU");
     ends_with("cuStreamCreate:1:999", "CUDA_ERROR_UNKNOWN");
     ends_with("cuMemHostAlloc:1:2", "CUDA_ERROR_OUT_OF_MEMORY");
-    ends_with(
-        "cuGraphInstantiateWithFlags:1:2",
-        "CUDA_ERROR_OUT_OF_MEMORY",
-    );
+    ends_with("cuGraphInstantiateWithFlags:1:999", "CUDA_ERROR_UNKNOWN");
+}
+
+/// Without memory for a graph the work is done operation by operation, with the same bits.
+#[test]
+fn emulated_no_memory_for_a_graph() {
+    let run = Run::new();
+    succeeded(&explain(&run, &[]));
+    let with_graphs = std::fs::read(run.path("out/mask.npy")).unwrap();
+    let fault = [("FAIL", "cuGraphInstantiateWithFlags:1:2")];
+    succeeded(&explain(&run, &fault));
+    let without = std::fs::read(run.path("out/mask.npy")).unwrap();
+    assert_eq!(with_graphs, without);
 }
 
 /// Memory that is refused twice in a row, at any place: the second try is the one after unused buffers were given back.
