@@ -1,5 +1,8 @@
 //! ConvNeXt, the trunk of OpenCLIP's encoders (Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545), by the names of timm.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Activation, Tensors};
