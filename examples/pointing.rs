@@ -189,6 +189,7 @@ fn upsample(map: &[f32], size: usize, width: usize, height: usize) -> Vec<f32> {
         resized_width: width,
         offset_x: 0,
         offset_y: 0,
+        unit: 1,
     };
     let map: Vec<f64> = map.iter().map(|&v| f64::from(v)).collect();
     view.sample(&map, size)

@@ -110,7 +110,7 @@ mod tests {
         std::fs::create_dir_all(&model).unwrap();
         let other = dir.path().join("encoders");
         let files = Files::folder(&model).unwrap();
-        let error = find(&tower(), &files, &[other.clone()]).unwrap_err();
+        let error = find(&tower(), &files, std::slice::from_ref(&other)).unwrap_err();
         let CheckpointError::MissingEncoder {
             field,
             encoder,

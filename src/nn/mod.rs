@@ -22,7 +22,7 @@ pub use error::{NnError, require_finite};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;
-pub use stack::{Keep, Kept, Stack};
+pub use stack::{Keep, Kept, Stack, StepSaved};
 
 /// Result of a layer.
 pub type Result<T> = std::result::Result<T, NnError>;

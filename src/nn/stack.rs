@@ -15,11 +15,21 @@ pub enum Keep {
 }
 
 /// What a block saved, and what happened behind it.
-type Saved<D, B> = (BlockSaved<D>, Option<<B as Between<D>>::Saved>);
+pub struct StepSaved<D: Device, B: Between<D>> {
+    /// The block's.
+    pub block: BlockSaved<D>,
+    behind: Option<B::Saved>,
+}
 
 /// What a forward pass kept, block by block.
 pub struct Kept<D: Device, B: Between<D>> {
-    blocks: Vec<(D::Matrix, Option<Saved<D, B>>)>,
+    blocks: Vec<StepKept<D, B>>,
+}
+
+/// A block's input, and what it saved where that is kept.
+struct StepKept<D: Device, B: Between<D>> {
+    x: D::Matrix,
+    saved: Option<StepSaved<D, B>>,
 }
 
 /// Blocks one after the other.
@@ -47,13 +57,16 @@ impl<D: Device> Stack<D> {
         x: &D::Matrix,
         sequence: &Sequence<D>,
         between: &B,
-    ) -> Result<(D::Matrix, BlockSaved<D>, Option<B::Saved>)> {
-        let (y, saved) = self.blocks[i].forward(device, x, sequence)?;
-        if !between.changes(i) {
-            return Ok((y, saved, None));
-        }
-        let (y, behind) = between.forward(device, i, y)?;
-        Ok((y, saved, Some(behind)))
+    ) -> Result<(D::Matrix, StepSaved<D, B>)> {
+        let (y, block) = self.blocks[i].forward(device, x, sequence)?;
+        let (y, behind) = match between.changes(i) {
+            false => (y, None),
+            true => {
+                let (y, behind) = between.forward(device, i, y)?;
+                (y, Some(behind))
+            }
+        };
+        Ok((y, StepSaved { block, behind }))
     }
 
     /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first block whose output is not
@@ -72,14 +85,17 @@ impl<D: Device> Stack<D> {
     ) -> Result<(D::Matrix, Kept<D, B>)> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for i in 0..self.blocks.len() {
-            let (y, saved, behind) = self.step(device, i, &x, &sequence(i), between)?;
+            let (y, saved) = self.step(device, i, &x, &sequence(i), between)?;
             if check {
                 require_finite(device, &y, || self.layer(i))?;
             }
             match keep {
                 Keep::Nothing => {}
-                Keep::Inputs => blocks.push((x, None)),
-                Keep::Everything => blocks.push((x, Some((saved, behind)))),
+                Keep::Inputs => blocks.push(StepKept { x, saved: None }),
+                Keep::Everything => blocks.push(StepKept {
+                    x,
+                    saved: Some(saved),
+                }),
             }
             x = y;
         }
@@ -99,14 +115,16 @@ impl<D: Device> Stack<D> {
         between: &B,
         gradients: &mut B::Gradients,
     ) -> Result<D::Matrix> {
-        for ((i, block), (x, saved)) in self.blocks.iter().enumerate().zip(kept.blocks).rev() {
+        for ((i, block), StepKept { x, saved }) in
+            self.blocks.iter().enumerate().zip(kept.blocks).rev()
+        {
             let sequence = sequence(i);
-            let (saved, behind) = match saved {
+            let StepSaved {
+                block: saved,
+                behind,
+            } = match saved {
                 Some(saved) => saved,
-                None => {
-                    let (_, saved, behind) = self.step(device, i, &x, &sequence, between)?;
-                    (saved, behind)
-                }
+                None => self.step(device, i, &x, &sequence, between)?.1,
             };
             if let Some(behind) = behind {
                 dy = between.vjp(device, i, behind, dy, gradients)?;

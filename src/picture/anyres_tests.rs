@@ -64,7 +64,7 @@ fn what_does_not_fit_is_named() {
             "image_grid_pinpoints",
         ),
         (
-            r#"{"image_processor_type": "LlavaOnevisionImageProcessor", "image_grid_pinpoints": [[384, 39936]]}"#,
+            r#"{"image_processor_type": "LlavaOnevisionImageProcessor", "image_grid_pinpoints": [[384, 49152]]}"#,
             "image_grid_pinpoints",
         ),
         (

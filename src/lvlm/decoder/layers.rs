@@ -213,9 +213,9 @@ impl<D: Device> Decoder<D> {
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
             };
-            let (y, saved, _) = self.stack.step(device, i, &x, &sequence, between)?;
-            device.write_rows(&mut cache.key, cache.length, &saved.attention.key)?;
-            device.write_rows(&mut cache.value, cache.length, &saved.attention.value)?;
+            let (y, saved) = self.stack.step(device, i, &x, &sequence, between)?;
+            device.write_rows(&mut cache.key, cache.length, &saved.block.attention.key)?;
+            device.write_rows(&mut cache.value, cache.length, &saved.block.attention.value)?;
             cache.length += length;
             if check {
                 require_finite(device, &y, || self.stack.layer(i))?;

@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::vit::VitSizes;
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, Fields, LAYER_LIMIT, SIZE_LIMIT, activation,
+    Activation, CheckpointError, Config, Fields, LAYER_LIMIT, SIZE_LIMIT, Tensors, activation,
 };
+
+/// Width of a head in every CLIP that OpenAI published.
+const HEAD: usize = 64;
 
 /// A CLIP vision transformer, after `transformers`' `CLIPVisionConfig`.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,38 @@ impl ClipConfig {
             "clip" => Self::read(&top.section("vision_config")?),
             _ => Self::read(&top),
         }
+    }
+
+    /// What the tensors that begin with `prefix` say, as far as they do, and else as OpenAI's models have it; `None` where they are
+    /// not a whole encoder, or not one of heads as wide as there.
+    pub(in crate::lvlm) fn of_tensors(tensors: &Tensors, prefix: &str) -> Option<Self> {
+        let shape = |name: &str| Some(&*tensors.get(&format!("{prefix}{name}"))?.shape);
+        let first = |layer: usize| shape(&format!("encoder.layers.{layer}.mlp.fc1.weight"));
+        let &[hidden, channels, patch_size, _] = shape("embeddings.patch_embedding.weight")? else {
+            return None;
+        };
+        let &[tokens, _] = shape("embeddings.position_embedding.weight")? else {
+            return None;
+        };
+        let &[intermediate, _] = first(0)? else {
+            return None;
+        };
+        let patches = tokens.checked_sub(1)?;
+        let across = patches.isqrt();
+        let whole = across > 0 && across.pow(2) == patches && patch_size > 0;
+        let heads = hidden / HEAD;
+        let fits = whole && channels == 3 && heads > 0 && hidden.is_multiple_of(HEAD);
+        fits.then(|| Self {
+            hidden,
+            intermediate,
+            layers: (0..).take_while(|&layer| first(layer).is_some()).count(),
+            heads,
+            image_size: across * patch_size,
+            patch_size,
+            activation: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+            channels,
+        })
     }
 
     /// How many layers run to make the hidden state of that index: 0 is before the first layer, negative ones count from the

@@ -132,7 +132,7 @@ impl<D: Device> Convnext<D> {
         let bias = Some(loader.matrix(&name("stem.0.bias"), &[first], 1, first)?);
         let stages = sizes.widths.iter().zip(&sizes.depths).enumerate();
         let stages = stages.map(|(i, (&width, &depth))| {
-            let side = pixels / STEM >> i;
+            let side = (pixels / STEM) >> i;
             let name = name(&format!("stages.{i}"));
             let before = i.checked_sub(1).map(|i| sizes.widths[i]);
             let down = before.map(|b| Down::load(loader, &name, (b, width), side, sizes.eps));

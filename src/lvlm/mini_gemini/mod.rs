@@ -37,12 +37,16 @@ const CONVNEXT_FILES: [&str; 2] = ["open_clip_model.safetensors", "model.safeten
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
 const MODELS: &str = "mgm, mgm_gemma (Mini-Gemini on Llama, Vicuna, Yi and Gemma)";
+/// How pictures are prepared for CLIP where its own checkpoint is nowhere: as its class does without a config. Sizes are those of
+/// the second encoder anyway.
+const PROCESSOR: &str = r#"{"image_processor_type": "CLIPImageProcessor"}"#;
 /// The most tiles each way.
 const MOST_TILES: usize = 8;
 
 /// The config.
 #[derive(Debug, Clone)]
 pub(super) struct MiniGemini {
+    config: Config,
     text: DecoderConfig,
     names: DecoderNames,
     /// `mm_vision_tower` and `mm_vision_tower_aux`.
@@ -146,6 +150,7 @@ impl Family for MiniGemini {
                 .ok_or_else(|| top.error("mm_vision_select_layer", value, "a whole number"))?,
         };
         Ok(Self {
+            config: config.clone(),
             text: DecoderConfig::read(&top, Kind::of(kind), None)?,
             names: DecoderNames {
                 prefix: "model.".into(),
@@ -166,8 +171,8 @@ impl Family for MiniGemini {
             TowerName {
                 field: "mm_vision_tower".into(),
                 names: vec![clip],
-                // Its config and its processor's are there.
-                optional: false,
+                // Its config and its processor's are there; without them, its tensors must say what it is.
+                optional: ClipConfig::of_tensors(tensors, CLIP_INSIDE).is_some(),
                 weights: &[],
             },
             TowerName {
@@ -182,14 +187,29 @@ impl Family for MiniGemini {
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
         let mut towers = towers.into_iter();
-        let (Some(Some(clip)), convnext) = (towers.next(), towers.next().flatten()) else {
+        let (Some(clip), convnext) = (towers.next(), towers.next().flatten()) else {
             return Ok(());
         };
-        let own = Config::read(&clip.files)?;
-        let config = ClipConfig::of_own_checkpoint(&own)?;
-        let layers =
-            config.state_layers(&own.top(), "mm_vision_select_layer", self.select_layer)?;
-        let clip_inside = holds(tensors, CLIP_INSIDE);
+        let (config, processor) = match &clip {
+            Some(clip) => (
+                ClipConfig::of_own_checkpoint(&Config::read(&clip.files)?)?,
+                ProcessorFile::read(&clip.files)?,
+            ),
+            None => {
+                let Some(config) = ClipConfig::of_tensors(tensors, CLIP_INSIDE) else {
+                    return Ok(());
+                };
+                let file = format!("{} (as its class has it)", self.towers[0]);
+                let json = Some(PROCESSOR.to_string());
+                (config, ProcessorFile { file, json })
+            }
+        };
+        let top = self.config.top();
+        let layers = config.state_layers(&top, "mm_vision_select_layer", self.select_layer)?;
+        let clip = match holds(tensors, CLIP_INSIDE) {
+            true => None,
+            false => clip.map(|tower| tower.tensors),
+        };
         let convnext = match holds(tensors, CONVNEXT_INSIDE) {
             true => None,
             false => convnext.map(|tower| tower.tensors),
@@ -205,16 +225,11 @@ impl Family for MiniGemini {
         if sizes.widths.first() == Some(&XXLARGE) {
             sizes.eps = 1e-5;
         }
-        let error = |field: &str, found: usize, expected: String| CheckpointError::Config {
-            file: own.file().to_string(),
-            field: field.to_string(),
-            found: found.to_string(),
-            expected,
-        };
         let stages = sizes.widths.len();
         if stages != STAGES {
+            let found = format!("{:?} with {stages} stages", self.towers[1]);
             let expected = format!("a ConvNeXt of {STAGES} stages");
-            return Err(error("mm_vision_tower_aux", stages, expected));
+            return Err(top.error("mm_vision_tower_aux", found, expected));
         }
         let (side, across) = (
             self.large / super::encoder::STEM,
@@ -226,7 +241,7 @@ impl Family for MiniGemini {
                 sizes.step(),
                 self.grid * across
             );
-            return Err(error("image_size_aux", self.large, expected));
+            return Err(top.error("image_size_aux", self.large, expected));
         }
         self.encoders = Some(Encoders {
             taken: Taken {
@@ -234,13 +249,17 @@ impl Family for MiniGemini {
                 select: Select::Default,
             },
             clip: config,
-            processor: ProcessorFile::read(&clip.files)?,
+            processor,
             convnext: sizes,
-            own: [(!clip_inside).then_some(clip.tensors), convnext],
             prefixes: [
-                if clip_inside { CLIP_INSIDE } else { CLIP_OWN },
+                if clip.is_none() {
+                    CLIP_INSIDE
+                } else {
+                    CLIP_OWN
+                },
                 convnext_prefix,
             ],
+            own: [clip, convnext],
         });
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! (`tests/data/checkpoint`).
 
 mod configs;
+mod mini_gemini;
 mod names;
 mod whole;
 

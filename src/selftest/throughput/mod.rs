@@ -108,7 +108,7 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
     rates: &Rates,
     extent: Extent,
 ) -> std::result::Result<Measured, ExplainError> {
-    let pool = pool(shapes, 0).map_err(LvlmError::from)?;
+    let pool = pool(shapes, 0)?;
     let open = || chosen.as_ref().map_or_else(&native, |chosen| chosen());
     let lines = |device: D, families: &[&str], goal| -> Result<_> {
         let lines = operations(&device, families, &pool, (shapes, goal), rates, extent)?;

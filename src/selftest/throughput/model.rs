@@ -28,7 +28,7 @@ pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, LvlmError> {
 /// A checkpoint of these shapes whose weights are pieces of a pool that [`pool`] made for them; norms have gains near 1.
 ///
 /// # Errors
-/// [`CheckpointError::MissingTensor`] where the pool was made for smaller shapes.
+/// [`MissingTensor`](crate::checkpoint::CheckpointError::MissingTensor) where the pool was made for smaller shapes.
 pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, LvlmError> {
     let demo = demo_checkpoint()?;
     let config = config(shapes, &demo)?;

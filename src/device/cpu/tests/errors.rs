@@ -306,7 +306,7 @@ fn blends() {
     let good = pair(&pixels, &pixels, view(4, 4));
     shape(d.pictures(&[pair(&pixels[1..], &pixels, view(4, 4))], 2, 3));
     shape(d.pictures(&[pair(&pixels, &pixels[1..], view(4, 4))], 2, 3));
-    shape(d.pictures(&[good], 3, 3));
+    shape(d.pictures(&[good], 5, 3));
     shape(d.pictures(&[good], 0, 3));
     shape(d.pictures(&[good], 2, 0));
     shape(d.pictures(&[good], 2, usize::MAX));

@@ -80,7 +80,7 @@ impl Case {
     fn outputs(&self) -> Vec<usize> {
         let widths = self.sizes.widths.iter().enumerate();
         let values =
-            |(i, &width): (usize, &usize)| self.batch * (self.pixels / STEM >> i).pow(2) * width;
+            |(i, &width): (usize, &usize)| self.batch * ((self.pixels / STEM) >> i).pow(2) * width;
         widths.map(values).collect()
     }
 

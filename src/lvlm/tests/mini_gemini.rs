@@ -1,0 +1,247 @@
+//! Mini-Gemini: what its config may say, where its encoders are, and what is known of a checkpoint without running it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::checkpoint::tests::set;
+use crate::checkpoint::{CheckpointError, Config, ProcessorFile, Tensor, Tensors};
+use crate::lvlm::family::{Family, Sight};
+use crate::lvlm::mini_gemini::MiniGemini;
+use crate::lvlm::open::listed;
+use crate::lvlm::registry::{Visitor, visit};
+use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect};
+
+const CLIP: &str = "model_zoo/OpenAI/tiny-clip-vit-patch7-28";
+const CONVNEXT: &str = "model_zoo/OpenAI/tiny-openclip-convnext";
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models")
+}
+
+/// The config of one of the models that results are recorded of.
+fn config_of(model: &str) -> Value {
+    let text = std::fs::read_to_string(models().join(model).join("config.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn read(config: &Value) -> Result<MiniGemini, CheckpointError> {
+    MiniGemini::read(&Config::from_json(&config.to_string(), "config.json").unwrap())
+}
+
+/// A copy of one of those models, without its encoders' folders but those of `encoders`.
+fn copied(model: &str, encoders: &[&str]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in [model].iter().chain(encoders) {
+        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for entry in std::fs::read_dir(models().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let to = dir.path().join(folder).join(entry.file_name());
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+    dir
+}
+
+fn fails(dir: &TempDir, model: &str) -> CheckpointError {
+    match checkpoint(Some(&dir.path().join(model)), &OpenOptions::default()) {
+        Err(LvlmError::Checkpoint(error)) => error,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("{model} opened"),
+    }
+}
+
+struct Name;
+
+impl Visitor for Name {
+    type Output = &'static str;
+
+    fn visit<F: Family>(self, _: F) -> &'static str {
+        F::NAME
+    }
+}
+
+#[test]
+fn every_name_of_the_family() {
+    for (kind, supported) in [
+        ("mgm", true),
+        ("mini_gemini", true),
+        ("mgm_gemma", true),
+        ("mini_gemini_gemma", true),
+        ("mgm_mixtral", false),
+        ("mini_gemini_mixtral", false),
+        ("mgm_mistral", false),
+    ] {
+        let mut config = config_of("tiny-mini-gemini");
+        set(&mut config, "model_type", json!(kind));
+        let config = Config::from_json(&config.to_string(), "config.json").unwrap();
+        match visit(&config, Name) {
+            Ok(name) => assert!(supported && name == "mini_gemini", "{kind}"),
+            Err(CheckpointError::UnsupportedArchitecture { field, found, .. }) => {
+                assert!(!supported, "{kind}");
+                assert_eq!((field.as_str(), found.as_str()), ("model_type", kind));
+            }
+            Err(other) => panic!("{kind}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn bad_fields_are_named() {
+    for (field, value) in [
+        ("mm_vision_tower", Value::Null),
+        ("mm_vision_tower_aux", Value::Null),
+        ("mm_vision_tower_aux", json!(3)),
+        ("mm_projector_type", Value::Null),
+        ("mm_projector_type", json!("linear")),
+        ("mm_vision_select_feature", json!("cls_patch")),
+        ("mm_vision_select_layer", json!("last")),
+        ("mm_use_im_start_end", json!(true)),
+        ("image_size_aux", Value::Null),
+        ("image_size_aux", json!(0)),
+        ("image_grid", json!(0)),
+        ("image_grid", json!(1000)),
+        ("image_global", json!(false)),
+        ("hidden_size", json!(0)),
+    ] {
+        let mut config = config_of("tiny-mini-gemini-hd");
+        set(&mut config, field, value.clone());
+        match read(&config) {
+            Err(CheckpointError::Config { field: found, .. }) => {
+                assert_eq!(found, field, "{value}");
+            }
+            other => panic!("{field} {value}: {other:?}"),
+        }
+    }
+    assert!(read(&config_of("tiny-mini-gemini-hd")).is_ok());
+}
+
+/// What contradicts the encoders is told of the model's own config.
+#[test]
+fn fields_that_do_not_fit_the_encoders() {
+    for (field, value, grid) in [
+        // The last stage would see half a position.
+        ("image_size_aux", json!(72), 2),
+        // Some positions would lie under two patches.
+        ("image_size_aux", json!(128), 3),
+        ("mm_vision_select_layer", json!(-5), 2),
+        ("mm_vision_select_layer", json!(4), 2),
+    ] {
+        let dir = copied("tiny-mini-gemini-hd", &[CLIP, CONVNEXT]);
+        let mut config = config_of("tiny-mini-gemini-hd");
+        set(&mut config, "image_grid", json!(grid));
+        set(&mut config, field, value.clone());
+        let file = dir.path().join("tiny-mini-gemini-hd/config.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        match fails(&dir, "tiny-mini-gemini-hd") {
+            CheckpointError::Config {
+                file: of,
+                field: found,
+                ..
+            } => assert_eq!((of, found.as_str()), (file.display().to_string(), field)),
+            other => panic!("{field} {value}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_missing_encoder_is_named() {
+    for (encoders, field, name) in [
+        (&[CONVNEXT][..], "mm_vision_tower", CLIP),
+        (&[CLIP], "mm_vision_tower_aux", CONVNEXT),
+    ] {
+        let dir = copied("tiny-mini-gemini", encoders);
+        match fails(&dir, "tiny-mini-gemini") {
+            CheckpointError::MissingEncoder {
+                field: found,
+                encoder,
+                ..
+            } => assert_eq!((found.as_str(), encoder.as_str()), (field, name)),
+            other => panic!("{name}: {other}"),
+        }
+    }
+    // A ConvNeXt inside needs no folder.
+    let dir = copied("tiny-mini-gemini-hd", &[CLIP]);
+    let model = dir.path().join("tiny-mini-gemini-hd");
+    assert!(checkpoint(Some(&model), &OpenOptions::default()).is_ok());
+    // Nor would a CLIP inside with heads as wide as OpenAI's; this one's are not.
+    let dir = copied("tiny-mini-gemini-hd", &[]);
+    match fails(&dir, "tiny-mini-gemini-hd") {
+        CheckpointError::MissingEncoder { field, .. } => assert_eq!(field, "mm_vision_tower"),
+        other => panic!("{other}"),
+    }
+}
+
+/// Both encoders inside, and neither folder: sizes are those of the tensors, the rest is as OpenAI's CLIP has it.
+#[test]
+fn encoders_inside_need_no_folders() {
+    let clip = |part: &str| format!("model.vision_tower.vision_tower.vision_model.{part}");
+    let stage = |i: usize| format!("model.vision_tower_aux.vision_stages.{i}.blocks.0");
+    let mut tensors = vec![
+        Tensor::absent(
+            &clip("embeddings.patch_embedding.weight"),
+            &[128, 3, 14, 14],
+        ),
+        Tensor::absent(&clip("embeddings.position_embedding.weight"), &[17, 128]),
+    ];
+    for layer in 0..3 {
+        let name = clip(&format!("encoder.layers.{layer}.mlp.fc1.weight"));
+        tensors.push(Tensor::absent(&name, &[256, 128]));
+    }
+    for (i, width) in [8, 16, 24, 32].into_iter().enumerate() {
+        let name = format!("{}.conv_dw.weight", stage(i));
+        tensors.push(Tensor::absent(&name, &[width, 1, 7, 7]));
+    }
+    let tensors = Tensors::made("test", tensors);
+    let mut config = config_of("tiny-mini-gemini");
+    set(&mut config, "image_size_aux", json!(128));
+    let mut family = read(&config).unwrap();
+    assert!(family.towers(&tensors).iter().all(|tower| tower.optional));
+    family.fit(&tensors, vec![None, None]).unwrap();
+    let asked = listed(&family).unwrap();
+    for (name, shape) in [
+        (
+            clip("encoder.layers.1.self_attn.q_proj.weight"),
+            vec![128, 128],
+        ),
+        (clip("encoder.layers.0.mlp.fc2.weight"), vec![128, 256]),
+        (format!("{}.gamma", stage(3)), vec![32]),
+        (
+            "model.vlm_uni_aux_projector.1.weight".to_string(),
+            vec![128, 80],
+        ),
+    ] {
+        assert!(asked.contains(&(name.clone(), shape)), "{name}");
+    }
+    let other = ProcessorFile {
+        file: "preprocessor_config.json".to_string(),
+        json: None,
+    };
+    let eyes = family.sight(&other).unwrap().eyes(640, 480).unwrap();
+    let sides: Vec<usize> = eyes.iter().map(|eye| eye.views[0].width).collect();
+    assert_eq!(sides, [56, 128]);
+}
+
+#[test]
+fn inspection() {
+    for (model, tokens, unused) in [
+        ("tiny-mini-gemini", 16, false),
+        ("tiny-mini-gemini-gemma", 16, false),
+        // The encoders inside have layers that are not used.
+        ("tiny-mini-gemini-hd", 80, true),
+    ] {
+        let found = inspect(models().join(model), &OpenOptions::default()).unwrap();
+        assert!(found.is_complete(), "{found}");
+        assert!(found.unexpected.is_empty(), "{found}");
+        assert_eq!(found.image_tokens, Some(tokens), "{model}");
+        assert_eq!(!found.unused.is_empty(), unused, "{found}");
+        let names: Vec<&str> = found.parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["vision encoder", "second encoder", "projector", "decoder"]
+        );
+        let parameters: usize = found.parts.iter().map(|part| part.parameters).sum();
+        assert_eq!(parameters, found.parameters, "{found}");
+    }
+}
