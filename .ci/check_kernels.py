@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 ARCHS = ["sm_80", "sm_90a"]
+OTHERS = ["sm_86", "sm_89", "sm_100", "sm_120"]
 # Tensor-core instructions of a product's tile, warp by warp: rows x columns x depth / (16 x 8 x 16).
 PRODUCTS = {"large": 64 * 64 * 32 // (16 * 8 * 16), "small": 32 * 32 * 32 // (16 * 8 * 16)}
 # Likewise of one step of the products on registers, the body of their loop.
@@ -69,6 +70,12 @@ def main():
                 for fault in faults(name, code, of):
                     failed = True
                     print(f"        FAULT in {Path(fatbin).name}: {fault}")
+        # Of the other architectures only that nothing is spilled: the rest is the same code.
+        for arch in OTHERS:
+            for name, of in sorted(resources(cuobjdump, fatbin, arch).items()):
+                if of.get("STACK", 0) or of.get("LOCAL", 0):
+                    failed = True
+                    print(f"        FAULT in {Path(fatbin).name}: {name} uses local memory for {arch}: {of}")
     print(", ".join(f"{count} kernels for {arch}" for arch, count in seen.items()))
     if failed or not all(seen.values()) or len(set(seen.values())) != 1:
         sys.exit("the machine code is not what it should be")

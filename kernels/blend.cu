@@ -175,8 +175,9 @@ __device__ void blend_vjp(const BlendArguments& a) {
 }
 
 // gradients[m] += what every blend adds to mask m, blend by blend in their order, each summed view by view: a band's own row, and the
-// row above it from the band before. The last mask row has no row above. Launch: one thread per cell in blocks of 128, y = mask.
-extern "C" __global__ void __launch_bounds__(128) blend_gather(BlendArguments a) {
+// row above it from the band before. The last mask row has no row above. One block is bound to be resident:
+// else ptxas spills for sm_120, to make room for more. Launch: one thread per cell in blocks of 128, y = mask.
+extern "C" __global__ void __launch_bounds__(128, 1) blend_gather(BlendArguments a) {
   const int cell = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y, cells = a.size * a.size;
   if (cell >= cells) return;
   const int i = cell / a.size, j = cell % a.size;

@@ -187,8 +187,9 @@ __device__ void window_vjp(const WindowArguments& a) {
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
+// One block is bound to be resident: else ptxas spills for sm_100 and sm_120, to make room for more.
 #define KERNEL(NAME, TEAM, THREADS, LANES, T)                                                         \
-  extern "C" __global__ void __launch_bounds__(WINDOW_THREADS) NAME##_##TEAM##_##T(WindowArguments a) { \
+  extern "C" __global__ void __launch_bounds__(WINDOW_THREADS, 1) NAME##_##TEAM##_##T(WindowArguments a) { \
     if (a.d % 8 == 0)                                                                                 \
       NAME<T, THREADS, LANES, 8>(a);                                                                  \
     else                                                                                              \

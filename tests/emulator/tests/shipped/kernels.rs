@@ -125,3 +125,13 @@ fn emulated_recorded_llava_gqa_rocket() {
 fn emulated_recorded_llava_variant_cat() {
     recorded("llava-variant-cat");
 }
+
+#[test]
+fn emulated_recorded_onevision_wide() {
+    recorded("onevision-wide");
+}
+
+#[test]
+fn emulated_recorded_next_mistral_rocket() {
+    recorded("next-mistral-rocket");
+}
