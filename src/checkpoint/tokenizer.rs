@@ -36,7 +36,9 @@ pub struct Tokenizer {
 pub enum ImageToken {
     /// By a token of the vocabulary.
     Id(u32),
-    /// By a text that is no token. The texts before and behind it are tokenised apart, and [`ImageToken::id`] stands between.
+    /// By a text that is no token. The texts before and behind it are tokenised apart, as LLaVA's authors do
+    /// (`tokenizer_image_token`), and [`ImageToken::id`] stands between. Where the first starts with the begin token, the second
+    /// loses its first token: it is meant for tokenizers that begin every text so, and done whichever begins there.
     Text(&'static str),
 }
 
@@ -193,13 +195,20 @@ impl Tokenizer {
         image_tokens: usize,
     ) -> Result<Vec<u32>, CheckpointError> {
         let (token, image) = (&self.image.0, self.image.1.id());
+        let bos = self.special.get("bos_token");
         let ids = match self.image.1 {
-            ImageToken::Id(_) => self.encode_piece(prompt, true)?,
+            ImageToken::Id(_) => {
+                let written = bos.is_some_and(|bos| prompt.text().starts_with(bos));
+                self.encode_piece(prompt, !written)?
+            }
             ImageToken::Text(text) => match split(prompt, text) {
                 Some((front, back)) => {
                     let mut ids = self.encode_piece(&front, true)?;
+                    let bos = bos.and_then(|bos| self.plain.token_to_id(bos));
+                    let begun = bos.is_some() && bos == ids.first().copied();
                     ids.push(image);
-                    ids.extend(self.encode_piece(&back, false)?);
+                    let back = self.encode_piece(&back, true)?;
+                    ids.extend(&back[usize::from(begun).min(back.len())..]);
                     ids
                 }
                 None => Vec::new(),
@@ -221,11 +230,6 @@ impl Tokenizer {
     /// Ids of a prompt or of a part of it. With `begin`, the begin token is added where the tokenizer adds one.
     fn encode_piece(&self, piece: &Rendered, begin: bool) -> Result<Vec<u32>, CheckpointError> {
         let text = piece.text();
-        let begin = begin
-            && self
-                .special
-                .get("bos_token")
-                .is_none_or(|bos| !text.starts_with(bos));
         let own = self.controls(&piece.before).len() + self.controls(&piece.after).len();
         if self.controls(&text).len() == own {
             return Ok(self.encode(&self.plain, &text, begin, "prompt")?.0);

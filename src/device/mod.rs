@@ -78,6 +78,10 @@ pub trait Device: Send + Sync + 'static {
     fn download(&self, x: &Self::Matrix) -> Result<Vec<Self::Host>>;
     /// A weight matrix from a tensor whose first dimension is the output; the other dimensions are flattened.
     fn weight(&self, tensor: &Tensor) -> Result<Self::Weight>;
+    /// Whether it computes with a weight's numbers, or knows its shape only.
+    fn reads_weights(&self) -> bool {
+        true
+    }
     /// Whether every element is finite.
     fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
     /// The factor on gradients that keeps them within the range of the device's storage type. The caller multiplies the

@@ -43,6 +43,31 @@ pub enum LvlmError {
         /// The processor's height.
         height: usize,
     },
+    /// A picture so thin that none of the model's visual tokens is more than padding.
+    #[error(
+        "picture: expected sides that differ by a factor of less than {limit} (the model's visual tokens each way), found \
+         {width} x {height}"
+    )]
+    TooThin {
+        /// Visual tokens each way.
+        limit: usize,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// A prompt whose picture is not where the model's layers look for it.
+    #[error(
+        "prompt: expected the picture from row {expected} on ({field} of config.json), found it from row {found} on"
+    )]
+    ImagePosition {
+        /// The field that says so.
+        field: &'static str,
+        /// Where the layers look.
+        expected: usize,
+        /// Tokens before the picture.
+        found: usize,
+    },
     /// Patches for more or fewer encoders than there are.
     #[error("vision: expected patches for {expected} encoders, found {found}")]
     Eyes {

@@ -51,6 +51,10 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
     /// How the picture's place in a prompt is marked.
     fn image_token(&self) -> ImageToken;
+    /// Where the layers look for the picture among the decoder's rows, and the config's field that says so; `None` where they do not.
+    fn image_position(&self) -> Option<(&'static str, usize)> {
+        None
+    }
     /// How a question becomes a prompt.
     fn template(&self, tokenizer: &Tokenizer) -> Template;
     /// Texts of tokens that end an answer, beside those that the checkpoint names.

@@ -20,6 +20,16 @@ pub(super) struct Loader<'a, D: Device> {
     pub list: Option<&'a RefCell<Listed>>,
 }
 
+/// What `make` makes of every item, or its first error.
+pub(super) fn each<T, U, const N: usize>(
+    items: &[T; N],
+    make: impl FnMut(&T) -> Result<U>,
+) -> Result<[U; N]> {
+    let made: Vec<U> = items.iter().map(make).collect::<Result<_>>()?;
+    let made = made.try_into();
+    Ok(made.unwrap_or_else(|_| unreachable!("as many were made as there were items")))
+}
+
 impl<D: Device> Loader<'_, D> {
     /// The same for an encoder's own tensors, where there are some. They are not listed: a list is of the model's own.
     pub fn beside<'b>(&'b self, tensors: Option<&'b Tensors>) -> Loader<'b, D> {
@@ -48,10 +58,15 @@ impl<D: Device> Loader<'_, D> {
         }
     }
 
-    /// The numbers of a small tensor; zeros while names are listed.
+    /// Whether the numbers of tensors are of no account.
+    fn without_numbers(&self) -> bool {
+        self.list.is_some() || !self.device.reads_weights()
+    }
+
+    /// The numbers of a small tensor; zeros where they are of no account.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.tensor(name, shape)?;
-        if self.list.is_some() {
+        if self.without_numbers() {
             return Ok(vec![0.0; shape.iter().product()]);
         }
         Ok(tensor.to_f32())
@@ -71,9 +86,9 @@ impl<D: Device> Loader<'_, D> {
         make: impl FnOnce(Vec<f32>) -> Vec<f32>,
     ) -> Result<D::Weight> {
         let tensor = self.tensor(name, shape)?;
-        let made = match self.list {
-            Some(_) => Tensor::absent(name, &to),
-            None => Tensor::from_f32(name, &to, &make(tensor.to_f32())),
+        let made = match self.without_numbers() {
+            true => Tensor::absent(name, &to),
+            false => Tensor::from_f32(name, &to, &make(tensor.to_f32())),
         };
         Ok(self.device.weight(&made)?)
     }
@@ -105,31 +120,50 @@ impl<D: Device> Loader<'_, D> {
     }
 
     /// Several layers whose rows are one tensor, `name.weight` (and `name.bias`), one below the other.
-    pub fn linears(
+    pub fn linears<const N: usize>(
         &self,
         name: &str,
-        outs: &[usize],
+        outs: &[usize; N],
         inside: usize,
         bias: bool,
-    ) -> Result<Vec<Linear<D>>> {
+    ) -> Result<[Linear<D>; N]> {
         let all = outs.iter().sum();
         let weight = self.tensor(&format!("{name}.weight"), &[all, inside])?;
         let biases = bias
             .then(|| self.values(&format!("{name}.bias"), &[all]))
             .transpose()?;
         let mut from = 0;
-        let mut layers = Vec::with_capacity(outs.len());
-        for &out in outs {
+        each(outs, |&out| {
             let rows = from..from + out;
+            from += out;
             let bias = biases
                 .as_ref()
                 .map(|values| self.upload(1, out, &values[rows.clone()]))
                 .transpose()?;
             let weight = self.device.weight(&weight.rows(rows))?;
-            layers.push(Linear { weight, bias });
-            from += out;
-        }
-        Ok(layers)
+            Ok(Linear { weight, bias })
+        })
+    }
+
+    /// `name.weight` and `name.bias`, every output multiplied by its element of the tensor `scale`.
+    pub fn scaled_linear(
+        &self,
+        name: &str,
+        scale: &str,
+        out: usize,
+        inside: usize,
+    ) -> Result<Linear<D>> {
+        let scale = self.values(scale, &[out])?;
+        let shape = [out, inside];
+        let weight = self.made_weight(&format!("{name}.weight"), &shape, shape, |mut values| {
+            let rows = values.chunks_mut(inside).zip(&scale);
+            rows.for_each(|(row, scale)| row.iter_mut().for_each(|v| *v *= scale));
+            values
+        })?;
+        let mut bias = self.values(&format!("{name}.bias"), &[out])?;
+        bias.iter_mut().zip(&scale).for_each(|(b, s)| *b *= s);
+        let bias = Some(self.upload(1, out, &bias)?);
+        Ok(Linear { weight, bias })
     }
 
     /// A layer norm of `name.weight` and `name.bias`.

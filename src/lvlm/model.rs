@@ -132,6 +132,16 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             return Err(LvlmError::TooLong { limit, found });
         }
         let image = self.family.image_token().id();
+        let before = ids.iter().take_while(|&&id| id != image).count();
+        if let Some((field, expected)) = self.family.image_position()
+            && before != expected
+        {
+            return Err(LvlmError::ImagePosition {
+                field,
+                expected,
+                found: before,
+            });
+        }
         let mut text = ids.iter().filter(|&&id| id != image);
         if let Some(&found) = text.find(|&&id| id as usize >= decoder.vocabulary) {
             return Err(LvlmError::BadToken {

@@ -4,7 +4,7 @@ use super::family::Family;
 use super::sitting::{Layout, Sitting};
 use super::{LvlmError, Result};
 use crate::device::dry::{Dry, Measured};
-use crate::device::{Blend, Device, Direction, Masks};
+use crate::device::{Blend, Direction, Masks};
 use crate::nn::Keep;
 
 /// Bytes of activations, as a model tells them that is run without numbers.
@@ -80,7 +80,7 @@ pub(super) fn measured<F: Family>(
     };
     let blend = Blend::whole(0, Direction::Keep);
     let batch = sitting.stage(dry, masks, &vec![blend; blends])?;
-    let mut gradients = dry.gradients(&sitting.eyes[0], masks.values.len())?;
+    let mut gradients = sitting.gradients(dry, masks.values.len())?;
     let (result, measured) = dry.meter().during(|| {
         if keep == Keep::Nothing {
             sitting.forward(dry, layout, &batch, blends, keep)?;

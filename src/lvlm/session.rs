@@ -35,7 +35,7 @@ pub(super) struct Looking<'a, F: Family, D: Device> {
 pub(super) struct Work<D: Device> {
     prepared: HashMap<Shape, Prepared<D>>,
     /// By number of masks.
-    gradients: HashMap<usize, D::Gradients>,
+    gradients: HashMap<usize, Vec<D::Gradients>>,
     /// By the tokens that are scored.
     sizes: HashMap<Vec<usize>, Sizes>,
 }
@@ -286,10 +286,12 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         let gradients = match gradients.entry(masks.values.len()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(device.gradients(&self.sitting.eyes[0], masks.values.len())?)
+                entry.insert(self.sitting.gradients(device, masks.values.len())?)
             }
         };
-        device.clear(gradients)?;
+        for own in gradients.iter_mut() {
+            device.clear(own)?;
+        }
         let mut values = Vec::with_capacity(blends.len());
         for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
@@ -317,7 +319,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
             values.extend(batch_values.into_iter().take(chunk.len()));
             evaluated(chunk.len());
         }
-        let mut gradients = device.read_gradients(gradients)?;
+        let mut gradients = self.sitting.read_gradients(device, gradients)?;
         for g in gradients.iter_mut().flatten() {
             *g /= device.gradient_scale();
         }

@@ -214,15 +214,35 @@ impl<F: Family, D: Device> Sitting<F, D> {
         Ok((values, d_patches))
     }
 
-    /// Adds what the patches' gradients are by the masks.
+    /// Gradients of `masks` masks, zero: of every encoder its own, so that the order of sums is that of blends however they are cut
+    /// into batches.
+    pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
+        let gradients = |eye| Ok(device.gradients(eye, masks)?);
+        self.eyes.iter().map(gradients).collect()
+    }
+
+    /// Those of all encoders together, mask by mask.
+    pub fn read_gradients(&self, device: &D, gradients: &[D::Gradients]) -> Result<Vec<Vec<f64>>> {
+        let mut all = gradients.iter().map(|own| device.read_gradients(own));
+        let mut sum = all.next().unwrap_or_else(|| Ok(Vec::new()))?;
+        for own in all {
+            for (sum, own) in sum.iter_mut().flatten().zip(own?.iter().flatten()) {
+                *sum += own;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds to every encoder's gradients what its patches' are by the masks.
     pub fn blend_vjp(
         &self,
         device: &D,
         batch: &[D::Batch],
         d_patches: &[D::Matrix],
-        gradients: &mut D::Gradients,
+        gradients: &mut [D::Gradients],
     ) -> Result<()> {
-        for ((eye, batch), d_patches) in self.eyes.iter().zip(batch).zip(d_patches) {
+        let all = self.eyes.iter().zip(batch).zip(d_patches).zip(gradients);
+        for (((eye, batch), d_patches), gradients) in all {
             device.blend_vjp(eye, batch, d_patches, gradients)?;
         }
         Ok(())

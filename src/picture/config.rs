@@ -24,6 +24,8 @@ pub(super) enum SizeRule {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub pad_to_square: bool,
+    /// The colour of that square, from 0 to 1; the mean where there is none.
+    pub padding: Option<[f64; 3]>,
     pub resize: Option<(SizeRule, Filter)>,
     /// Rows and columns of the centre crop.
     pub crop: Option<(u32, u32)>,
@@ -84,7 +86,7 @@ const LLAVA_ONEVISION: Defaults = Defaults {
     tiles: true,
     ..CLIP
 };
-const SUPPORTED: &str = "CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
+const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
                          LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
@@ -138,6 +140,7 @@ impl Settings {
         let factor = fields.number("rescale_factor", 1.0 / 255.0)?;
         Ok(Self {
             pad_to_square: (pad && defaults.pads_to_square) || fields.aspect_ratio_is_pad()?,
+            padding: None,
             resize: fields.flag("do_resize", true)?.then_some((size, filter)),
             crop: fields
                 .flag("do_center_crop", defaults.crop)?
@@ -191,7 +194,8 @@ impl Fields<'_> {
                 .strip_suffix("ImageProcessor")
                 .or(name.strip_suffix("FeatureExtractor"));
             return match family {
-                Some("CLIP") => Ok(&CLIP),
+                // DINOv2's has the defaults of CLIP's.
+                Some("CLIP" | "Bit") => Ok(&CLIP),
                 Some("Llava") => Ok(&LLAVA),
                 Some("LlavaNext") => Ok(&LLAVA_NEXT),
                 Some("LlavaOnevision") => Ok(&LLAVA_ONEVISION),

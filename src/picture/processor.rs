@@ -81,6 +81,15 @@ impl Processor {
         self
     }
 
+    /// The same for the picture padded to a square and that resized to `edge` pixels each way. The padding's colour is
+    /// `padding`, channels from 0 to 1; the processor's own mean where there is none.
+    #[must_use]
+    pub fn with_square(mut self, edge: u32, padding: Option<[f64; 3]>) -> Self {
+        self = self.with_edge(edge).with_pad_to_square(true);
+        self.settings.padding = padding;
+        self
+    }
+
     /// The same for views of `edge` pixels each way: the shorter edge is resized to it, and the centre cropped.
     #[must_use]
     pub fn with_edge(mut self, edge: u32) -> Self {
@@ -270,7 +279,8 @@ impl Processor {
             return Ok(None);
         }
         // The original casts to an integer, which cuts off.
-        let colour = self.settings.mean.map(|mean| (mean * 255.0).trunc());
+        let colour = self.settings.padding.unwrap_or(self.settings.mean);
+        let colour = colour.map(|channel| (channel * 255.0).trunc());
         if colour.iter().any(|value| !(0.0..=255.0).contains(value)) {
             return Err(PictureError::Field {
                 file: self.file.clone(),

@@ -191,6 +191,9 @@ impl Device for Dry {
         self.meter.load_once(&tensor.name, out * inside);
         Ok(DryWeight { out, inside })
     }
+    fn reads_weights(&self) -> bool {
+        false
+    }
     fn is_finite(&self, _: &DryMatrix) -> Result<bool> {
         Ok(true)
     }
@@ -209,8 +212,10 @@ impl Device for Dry {
     fn pictures(&self, views: &[ViewPair], patch: usize, mask_size: usize) -> Result<DryPictures> {
         let pixels = |pair: &ViewPair| pair.view.height * pair.view.width;
         let all: usize = views.iter().map(pixels).sum();
+        // What is beyond the last whole patch is not seen.
+        let patches = |pair: &ViewPair| (pair.view.height / patch) * (pair.view.width / patch);
         Ok(DryPictures {
-            patches: all / (patch * patch),
+            patches: views.iter().map(patches).sum(),
             columns: CHANNELS * patch * patch,
             views: views.len(),
             cells: mask_size * mask_size,

@@ -4,7 +4,7 @@ use super::{DecoderConfig, DecoderNames};
 use crate::checkpoint::RopeScaling;
 use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::Result;
-use crate::lvlm::load::Loader;
+use crate::lvlm::load::{Loader, each};
 use crate::nn::{
     Attention, Between, Block, Keep, Kept, KeyValues, Mlp, Norm, Nothing, Queries, Sequence, Stack,
     require_finite,
@@ -59,24 +59,22 @@ fn block<D: Device>(
     let queries = config.heads * config.head_dim;
     let keys = config.kv_heads * config.head_dim;
     let (attention, mlp) = (format!("{name}.self_attn"), format!("{name}.mlp"));
-    let several = |fused: &str, names: &[&str], sizes: &[usize], bias: bool, part: &str| {
-        let name = |name: &str| format!("{part}.{name}");
-        if config.kind.fused {
-            loader.linears(&name(fused), sizes, hidden, bias)
-        } else {
-            let layers = names.iter().zip(sizes);
-            layers
-                .map(|(n, &out)| loader.linear(&name(n), out, hidden, bias))
-                .collect()
-        }
+    let name_of = |part: &str, layer: &str| format!("{part}.{layer}");
+    let (sizes, bias) = ([queries, keys, keys], config.qkv_bias);
+    let [query, key, value] = if config.kind.fused {
+        loader.linears(&name_of(&attention, "qkv_proj"), &sizes, hidden, bias)?
+    } else {
+        let layers = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
+        let layer = |&(n, out): &(_, _)| loader.linear(&name_of(&attention, n), out, hidden, bias);
+        each(&layers, layer)?
     };
-    let parts = ["q_proj", "k_proj", "v_proj"];
-    let sizes = [queries, keys, keys];
-    let projections = several("qkv_proj", &parts, &sizes, config.qkv_bias, &attention)?;
-    let parts = ["gate_proj", "up_proj"];
-    let perceptron = several("gate_up_proj", &parts, &[inside; 2], config.mlp_bias, &mlp)?;
-    let [query, key, value] = exactly(projections);
-    let [gate, up] = exactly(perceptron);
+    let bias = config.mlp_bias;
+    let [gate, up] = if config.kind.fused {
+        loader.linears(&name_of(&mlp, "gate_up_proj"), &[inside; 2], hidden, bias)?
+    } else {
+        let layer = |n: &&str| loader.linear(&name_of(&mlp, n), inside, hidden, bias);
+        each(&["gate_proj", "up_proj"], layer)?
+    };
     Ok(Block {
         attention_norm: norm(loader, config, &format!("{name}.input_layernorm"))?,
         attention: Attention {
@@ -102,13 +100,6 @@ fn block<D: Device>(
             activation: config.activation,
         },
     })
-}
-
-/// As many as were asked for.
-fn exactly<T, const N: usize>(list: Vec<T>) -> [T; N] {
-    let found = list.len();
-    list.try_into()
-        .unwrap_or_else(|_| unreachable!("{N} layers were asked for, {found} loaded"))
 }
 
 impl<D: Device> Decoder<D> {

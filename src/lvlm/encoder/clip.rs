@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::vit::VitSizes;
+use super::vit_names;
 use crate::checkpoint::{
     Activation, CheckpointError, Config, Fields, LAYER_LIMIT, SIZE_LIMIT, Tensors, activation,
 };
@@ -148,19 +149,18 @@ impl ClipConfig {
         ["weight", "bias"].map(norm).to_vec()
     }
 
-    /// As the layers want them. The misspelling is the checkpoints' own.
+    /// As the layers want them.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {
             hidden: self.hidden,
             intermediate: self.intermediate,
             heads: self.heads,
-            patches: self.patches(),
+            across: self.image_size / self.patch_size,
+            positions: self.image_size / self.patch_size,
             patch: self.patch_size,
             eps: self.layer_norm_eps,
             activation: self.activation,
-            class_token: true,
-            patch_bias: false,
-            norm_before: Some("pre_layrnorm"),
+            names: &vit_names::CLIP,
         }
     }
 }

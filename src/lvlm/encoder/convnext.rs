@@ -56,6 +56,11 @@ impl ConvnextSizes {
         STEM << self.widths.len().saturating_sub(1)
     }
 
+    /// Positions of a stage each way, for views of `pixels`.
+    pub fn across(&self, pixels: usize, stage: usize) -> usize {
+        (pixels / STEM) >> stage
+    }
+
     /// For people: sizes by name.
     pub fn described(&self, pixels: usize) -> Value {
         json!({
@@ -132,7 +137,7 @@ impl<D: Device> Convnext<D> {
         let bias = Some(loader.matrix(&name("stem.0.bias"), &[first], 1, first)?);
         let stages = sizes.widths.iter().zip(&sizes.depths).enumerate();
         let stages = stages.map(|(i, (&width, &depth))| {
-            let side = (pixels / STEM) >> i;
+            let side = sizes.across(pixels, i);
             let name = name(&format!("stages.{i}"));
             let before = i.checked_sub(1).map(|i| sizes.widths[i]);
             let down = before.map(|b| Down::load(loader, &name, (b, width), side, sizes.eps));
@@ -300,29 +305,14 @@ impl<D: Device> ConvBlock<D> {
             .flat_map(|tap| (0..width).map(move |c| c * taps + tap))
             .map(|at| file[at])
             .collect();
-        let gamma = loader.values(&format!("{name}.gamma"), &[width])?;
-        let inside = 4 * width;
-        let shape = [width, inside];
-        let weight = format!("{name}.mlp.fc2.weight");
-        let second = loader.made_weight(&weight, &shape, shape, |mut values| {
-            let rows = values.chunks_mut(inside).zip(&gamma);
-            rows.for_each(|(row, gamma)| row.iter_mut().for_each(|v| *v *= gamma));
-            values
-        })?;
-        let mut bias = loader.values(&format!("{name}.mlp.fc2.bias"), &[width])?;
-        bias.iter_mut()
-            .zip(&gamma)
-            .for_each(|(b, gamma)| *b *= gamma);
+        let (inside, gamma) = (4 * width, format!("{name}.gamma"));
         Ok(ConvBlock {
             kernel: loader.upload(taps, width, &kernel)?,
             bias: loader.matrix(&format!("{name}.conv_dw.bias"), &[width], 1, width)?,
             norm: loader.layer_norm(&format!("{name}.norm"), width, eps)?,
             mlp: Mlp::Plain {
                 first: loader.linear(&format!("{name}.mlp.fc1"), inside, width, true)?,
-                second: Linear {
-                    weight: second,
-                    bias: Some(loader.upload(1, width, &bias)?),
-                },
+                second: loader.scaled_linear(&format!("{name}.mlp.fc2"), &gamma, width, inside)?,
                 activation: Activation::Gelu,
             },
         })

@@ -2,11 +2,17 @@
 
 mod clip;
 mod convnext;
+mod dinov2;
+mod open_clip;
+mod positions;
 mod siglip;
 mod vit;
+mod vit_names;
 
 pub use clip::ClipConfig;
 pub(super) use convnext::{Convnext, ConvnextKept, ConvnextSizes, STEM};
+pub(super) use dinov2::Dinov2Config;
+pub(super) use open_clip::{OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig};
 pub use siglip::SiglipConfig;
 pub(super) use siglip::SiglipDefaults;
 pub use vit::Select;

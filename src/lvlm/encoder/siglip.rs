@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::vit::VitSizes;
+use super::vit_names;
 use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
 
 /// A SigLIP vision transformer, after `transformers`' `SiglipVisionConfig`.
@@ -123,13 +124,12 @@ impl SiglipConfig {
             hidden: self.hidden,
             intermediate: self.intermediate,
             heads: self.heads,
-            patches: self.across().pow(2),
+            across: self.across(),
+            positions: self.across(),
             patch: self.patch_size,
             eps: self.layer_norm_eps,
             activation: self.activation,
-            class_token: false,
-            patch_bias: true,
-            norm_before: None,
+            names: &vit_names::SIGLIP,
         }
     }
 }

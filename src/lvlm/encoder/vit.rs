@@ -1,5 +1,7 @@
-//! The vision transformer that CLIP and SigLIP are: patches and positions, blocks, and the tokens that are taken.
+//! The vision transformer that CLIP, SigLIP and DINOv2 are: patches and positions, blocks, and the tokens that are taken.
 
+use super::positions;
+use super::vit_names::{Perceptron, Projections, VitNames};
 use crate::checkpoint::Activation;
 use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::Result;
@@ -14,19 +16,17 @@ pub(in crate::lvlm) struct VitSizes {
     pub hidden: usize,
     pub intermediate: usize,
     pub heads: usize,
-    /// Patches of one view.
-    pub patches: usize,
+    /// Patches of one view each way.
+    pub across: usize,
+    /// Patches each way that the checkpoint has positions of; they are resized where a view has others.
+    pub positions: usize,
     /// Side of a patch in pixels.
     pub patch: usize,
     /// Added to the variance in every layer norm.
     pub eps: f64,
     pub activation: Activation,
-    /// Whether a class token stands before the patches.
-    pub class_token: bool,
-    /// Whether the patch projection has a bias.
-    pub patch_bias: bool,
-    /// The norm before the first block, where there is one: its name.
-    pub norm_before: Option<&'static str>,
+    /// What its tensors are called, and which there are.
+    pub names: &'static VitNames,
 }
 
 /// What is taken of an encoder.
@@ -58,6 +58,8 @@ pub(in crate::lvlm) struct Vit<D: Device> {
     stack: Stack<D>,
     /// Features wanted of all tokens.
     select: RowMap,
+    /// After the last layer.
+    norm_after: Option<Norm<D>>,
 }
 
 /// What the forward pass kept.
@@ -65,50 +67,46 @@ pub(in crate::lvlm) struct VitKept<D: Device> {
     /// The first norm's input and statistics.
     before: Option<(D::Matrix, D::Matrix)>,
     stack: Kept<D, Nothing>,
+    /// The last norm's.
+    after: Option<(D::Matrix, D::Matrix)>,
 }
 
 impl<D: Device> Vit<D> {
-    /// Loads what is taken of the encoder whose tensors begin with `prefix`, by the names that `transformers` gives to CLIP's and
-    /// SigLIP's.
+    /// Loads what is taken of the encoder whose tensors begin with `prefix`.
     pub fn load(loader: &Loader<D>, sizes: &VitSizes, prefix: &str, taken: Taken) -> Result<Self> {
-        let (hidden, patches) = (sizes.hidden, sizes.patches);
-        let first = usize::from(sizes.class_token);
+        let (hidden, names, patches) = (sizes.hidden, sizes.names, sizes.across.pow(2));
+        let first = usize::from(names.class.is_some());
         let tokens = patches + first;
         let name = |part: &str| format!("{prefix}{part}");
         let shape = [hidden, 3, sizes.patch, sizes.patch];
-        let weight = loader.weight(&name("embeddings.patch_embedding.weight"), &shape)?;
-        let bias = name("embeddings.patch_embedding.bias");
-        let bias = sizes
+        let weight = loader.weight(&name(&format!("{}.weight", names.patches)), &shape)?;
+        let bias = name(&format!("{}.bias", names.patches));
+        let bias = names
             .patch_bias
             .then(|| loader.matrix(&bias, &[hidden], 1, hidden))
             .transpose()?;
-        let positions = name("embeddings.position_embedding.weight");
-        let mut constant = loader.values(&positions, &[tokens, hidden])?;
-        if sizes.class_token {
-            let class = loader.values(&name("embeddings.class_embedding"), &[hidden])?;
-            constant.iter_mut().zip(class).for_each(|(c, v)| *c += v);
-        }
-        let blocks = (0..taken.layers)
-            .map(|i| block(loader, sizes, &name(&format!("encoder.layers.{i}"))))
-            .collect::<Result<_>>()?;
+        let norm = |norm: Option<&str>| {
+            norm.map(|norm| loader.layer_norm(&name(norm), hidden, sizes.eps))
+                .transpose()
+        };
         let skipped = match taken.select {
-            Select::Default => 1,
+            Select::Default => first,
             Select::Full => 0,
         };
-        let norm = sizes
-            .norm_before
-            .map(|norm| loader.layer_norm(&name(norm), hidden, sizes.eps))
-            .transpose()?;
+        let blocks = (0..taken.layers)
+            .map(|i| block(loader, sizes, &name(&format!("{}{i}.", names.layers))))
+            .collect::<Result<_>>()?;
         Ok(Vit {
             patch_embedding: Linear { weight, bias },
             place: RowMap::select(patches, (0..tokens).map(|t| t.checked_sub(first))),
-            constant: loader.upload(tokens, hidden, &constant)?,
-            norm,
+            constant: loader.upload(tokens, hidden, &constant(loader, sizes, prefix)?)?,
+            norm: norm(names.norm_before)?,
             stack: Stack {
                 name: "vision encoder",
                 blocks,
             },
             select: RowMap::select(tokens, (skipped..tokens).map(Some)),
+            norm_after: norm(names.norm_after)?,
         })
     }
 
@@ -158,12 +156,28 @@ impl<D: Device> Vit<D> {
             true => x,
             false => device.mix_rows(&x, &self.select, None)?,
         };
-        Ok((features, VitKept { before, stack }))
+        let (features, after) = match &self.norm_after {
+            None => (features, None),
+            Some(norm) => {
+                let (y, statistics) = norm.forward(device, &features)?;
+                (y, Some((features, statistics)))
+            }
+        };
+        let kept = VitKept {
+            before,
+            stack,
+            after,
+        };
+        Ok((features, kept))
     }
 
     /// Gradient of the patches.
     pub fn vjp(&self, device: &D, kept: VitKept<D>, dy: D::Matrix) -> Result<D::Matrix> {
         let batch = dy.rows() / self.select.outputs();
+        let dy = match (&self.norm_after, kept.after) {
+            (Some(norm), Some((x, statistics))) => norm.vjp(device, &x, &statistics, &dy, None)?,
+            _ => dy,
+        };
         let dx = match self.select.outputs() == self.tokens() {
             true => dy,
             false => device.mix_rows_vjp(&dy, &self.select, None)?,
@@ -180,28 +194,78 @@ impl<D: Device> Vit<D> {
     }
 }
 
-/// One layer, whose tensors' names begin with `name`.
-fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, name: &str) -> Result<Block<D>> {
-    let (hidden, inside) = (sizes.hidden, sizes.intermediate);
-    let square = |part: &str| loader.linear(&format!("{name}.{part}"), hidden, hidden, true);
-    let norm = |part: &str| loader.layer_norm(&format!("{name}.{part}"), hidden, sizes.eps);
+/// What is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
+fn constant<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Vec<f32>> {
+    let (hidden, names) = (sizes.hidden, sizes.names);
+    let first = usize::from(names.class.is_some());
+    let stored = first + sizes.positions.pow(2);
+    let shape = names.positions_shape.of(stored, hidden);
+    let table = loader.values(&format!("{prefix}{}", names.positions), &shape)?;
+    let (class_position, grid) = table.split_at(first * hidden);
+    let mut constant = class_position.to_vec();
+    if let Some(class) = names.class {
+        let shape = names.class_shape.of(1, hidden);
+        let class = loader.values(&format!("{prefix}{class}"), &shape)?;
+        constant.iter_mut().zip(class).for_each(|(c, v)| *c += v);
+    }
+    constant.extend(positions::resized(
+        grid,
+        hidden,
+        sizes.positions,
+        sizes.across,
+    ));
+    Ok(constant)
+}
+
+/// One layer, whose tensors' names begin with `prefix`.
+fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Block<D>> {
+    let (hidden, inside, names) = (sizes.hidden, sizes.intermediate, sizes.names);
+    let name = |part: &str| format!("{prefix}{part}");
+    let square = |part: &str| loader.linear(&name(part), hidden, hidden, true);
+    let norm = |part: &str| loader.layer_norm(&name(part), hidden, sizes.eps);
+    // A factor on what a layer adds is part of its last matrix.
+    let last = |part: &str, inside: usize, scale: Option<&str>| match scale {
+        Some(scale) => loader.scaled_linear(&name(part), &name(scale), hidden, inside),
+        None => loader.linear(&name(part), hidden, inside, true),
+    };
+    let [query, key, value] = match names.projections {
+        Projections::Apart([q, k, v]) => [square(q)?, square(k)?, square(v)?],
+        Projections::Stacked(all) => loader.linears(&name(all), &[hidden; 3], hidden, true)?,
+    };
+    let [scale_attention, scale_mlp] = match names.scales {
+        Some(scales) => scales.map(Some),
+        None => [None, None],
+    };
+    let mlp = match names.perceptron {
+        Perceptron::Plain([first, second]) => Mlp::Plain {
+            first: loader.linear(&name(first), inside, hidden, true)?,
+            second: last(second, inside, scale_mlp)?,
+            activation: sizes.activation,
+        },
+        Perceptron::Gated([stacked, down]) => {
+            let [gate, up] = loader.linears(&name(stacked), &[inside; 2], hidden, true)?;
+            Mlp::Gated {
+                gate,
+                up,
+                down: last(down, inside, scale_mlp)?,
+                activation: sizes.activation,
+            }
+        }
+    };
+    let [attention_norm, mlp_norm] = names.norms;
     Ok(Block {
-        attention_norm: norm("layer_norm1")?,
+        attention_norm: norm(attention_norm)?,
         attention: Attention {
-            query: square("self_attn.q_proj")?,
-            key: square("self_attn.k_proj")?,
-            value: square("self_attn.v_proj")?,
-            output: square("self_attn.out_proj")?,
+            query,
+            key,
+            value,
+            output: last(names.output, hidden, scale_attention)?,
             heads: sizes.heads,
             kv_heads: sizes.heads,
             head_dim: hidden / sizes.heads,
             rope: None,
         },
-        mlp_norm: norm("layer_norm2")?,
-        mlp: Mlp::Plain {
-            first: loader.linear(&format!("{name}.mlp.fc1"), inside, hidden, true)?,
-            second: loader.linear(&format!("{name}.mlp.fc2"), hidden, inside, true)?,
-            activation: sizes.activation,
-        },
+        mlp_norm: norm(mlp_norm)?,
+        mlp,
     })
 }

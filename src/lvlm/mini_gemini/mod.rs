@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
-use super::encoder::{ClipConfig, Convnext, ConvnextSizes, Select, Taken, Vit};
+use super::encoder::{
+    ClipConfig, Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, Select, Taken, Vit,
+};
 use super::family::{Family, PartOf};
 use super::load::Loader;
 use super::towers::{Tower, TowerName};
@@ -32,8 +34,7 @@ const CLIP_INSIDE: &str = "model.vision_tower.vision_tower.vision_model.";
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
 /// And in checkpoints of their own.
 const CLIP_OWN: &str = "vision_model.";
-const CONVNEXT_OWN: &str = "visual.trunk.";
-const CONVNEXT_FILES: [&str; 2] = ["open_clip_model.safetensors", "model.safetensors"];
+
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
 const MODELS: &str = "mgm, mgm_gemma (Mini-Gemini on Llama, Vicuna, Yi and Gemma)";
@@ -179,7 +180,7 @@ impl Family for MiniGemini {
                 field: "mm_vision_tower_aux".into(),
                 names: vec![convnext],
                 optional: holds(tensors, CONVNEXT_INSIDE),
-                weights: &CONVNEXT_FILES,
+                weights: &OPEN_CLIP_FILES,
             },
         ]
     }
@@ -216,7 +217,7 @@ impl Family for MiniGemini {
         };
         let convnext_prefix = match &convnext {
             None => CONVNEXT_INSIDE,
-            Some(own) if holds(own, CONVNEXT_OWN) => CONVNEXT_OWN,
+            Some(own) if holds(own, OPEN_CLIP_TRUNK) => OPEN_CLIP_TRUNK,
             // timm's own file of the same trunk.
             Some(_) => "",
         };

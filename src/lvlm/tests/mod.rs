@@ -1,6 +1,7 @@
 //! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers` says of some
 //! (`tests/data/checkpoint`).
 
+mod cambrian;
 mod configs;
 mod mini_gemini;
 mod names;

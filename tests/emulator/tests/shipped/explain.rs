@@ -27,8 +27,12 @@ const SETTINGS: [&str; 12] = [
 fn explain(run: &Run, case: Case, device: &str, more: &[&str], out: &str) -> Value {
     let picture = root().join(case.1);
     let model = case.0.map(|m| root().join(m));
+    // For those models whose encoders have checkpoints of their own.
+    let encoders = root().join("tests/oracle/models/tiny-cambrian-towers");
     let mut arguments = vec![
         "explain",
+        "--encoders",
+        encoders.to_str().unwrap(),
         "--image",
         picture.to_str().unwrap(),
         "--question",
@@ -171,6 +175,12 @@ fn emulated_mini_gemini_on_gemma() {
 #[test]
 fn emulated_mini_gemini_in_tiles() {
     let model = "tests/oracle/models/tiny-mini-gemini-hd";
+    scores_agree(model, "tests/oracle/images/rocket.png");
+}
+
+#[test]
+fn emulated_cambrian() {
+    let model = "tests/oracle/models/tiny-cambrian";
     scores_agree(model, "tests/oracle/images/rocket.png");
 }
 
