@@ -3,12 +3,14 @@
 //! The method knows a model only through [`Lvlm`] and [`Session`].
 
 mod anyres;
+mod conversations;
 mod decoder;
 mod demo;
 mod encoder;
 mod error;
 mod estimate;
 mod family;
+mod hf_tiled;
 mod inspect;
 mod layers;
 mod llava;
@@ -22,6 +24,7 @@ mod onevision;
 mod open;
 mod pinpoints;
 mod plan;
+mod projector;
 mod registry;
 mod session;
 mod sitting;
@@ -29,6 +32,7 @@ mod sitting;
 mod tests;
 mod tiled;
 mod towers;
+mod vit_tower;
 
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};
