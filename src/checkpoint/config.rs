@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::files::parse_json;
 use super::{CheckpointError, Files};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The file's name.
 pub const CONFIG: &str = "config.json";
@@ -11,7 +11,7 @@ pub const CONFIG: &str = "config.json";
 /// A parsed config.json: one JSON object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    value: Value,
+    fields: Map<String, Value>,
     file: String,
 }
 
@@ -21,10 +21,14 @@ impl Config {
     /// # Errors
     /// [`CheckpointError::Json`] unless it is a JSON object.
     pub fn from_json(text: &str, file: &str) -> Result<Self, CheckpointError> {
-        let value = parse_json(text, file)?;
-        Fields::top(&value, file)?;
         let file = file.to_string();
-        Ok(Self { value, file })
+        match parse_json(text, &file)? {
+            Value::Object(fields) => Ok(Self { fields, file }),
+            _ => Err(CheckpointError::Json {
+                file,
+                reason: "expected an object".to_string(),
+            }),
+        }
     }
 
     /// Reads config.json.
@@ -43,6 +47,6 @@ impl Config {
 
     /// The fields of the top level.
     pub fn top(&self) -> Fields<'_> {
-        Fields::object(self.value.as_object(), &self.file)
+        Fields::top(&self.fields, &self.file)
     }
 }

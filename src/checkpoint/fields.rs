@@ -23,25 +23,12 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The top level of a parsed file.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Json`] unless it is an object.
-    pub fn top(value: &'a Value, file: &'a str) -> Result<Self, CheckpointError> {
-        match value.as_object() {
-            Some(map) => Ok(Self::object(Some(map), file)),
-            None => Err(CheckpointError::Json {
-                file: file.to_string(),
-                reason: "expected an object".to_string(),
-            }),
-        }
-    }
-
-    pub(super) fn object(map: Option<&'a Map<String, Value>>, file: &'a str) -> Self {
+    /// The top level of a file.
+    pub(super) fn top(map: &'a Map<String, Value>, file: &'a str) -> Self {
         Self {
             file,
             section: "",
-            map,
+            map: Some(map),
         }
     }
 

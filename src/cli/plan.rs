@@ -178,7 +178,7 @@ pub(super) fn report(
     }
     let estimator = blueprint.estimator(lengths, settings.mask_size)?;
     let card = card(options)?;
-    let weights = blueprint.weights()?;
+    let weights = estimator.weights();
     let free = card.memory - weights.total() as f64;
     if free <= 0.0 {
         return Err(CliError::Option {

@@ -58,14 +58,6 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Tokens(*self))?
     }
 
-    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
-    ///
-    /// # Errors
-    /// What loading reports.
-    pub fn weights(&self) -> Result<Parts<usize>> {
-        visit(&self.checkpoint.config, Weights(*self))?
-    }
-
     /// Text tokens of a question's prompt before the picture, and behind it.
     ///
     /// # Errors
@@ -82,12 +74,16 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
     }
 
-    fn looks<F: Family>(&self, family: &F) -> Result<Looks<F>> {
-        let mut family = family.clone();
+    /// The family, fitted to the checkpoint.
+    fn fitted<F: Family>(&self, mut family: F) -> Result<F> {
         let checkpoint = self.checkpoint;
         let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
         fit(&mut family, files, tensors, &checkpoint.encoders)?;
-        let sight = family.sight(&checkpoint.processor)?;
+        Ok(family)
+    }
+
+    fn looks<F: Family>(&self, fitted: &F) -> Result<Looks<F>> {
+        let sight = fitted.sight(&self.checkpoint.processor)?;
         let (width, height) = self.picture;
         let (arrangement, images) = sight.arrange(width, height)?;
         Ok(Looks {
@@ -97,16 +93,13 @@ impl Blueprint<'_> {
         })
     }
 
-    fn layers<F: Family>(&self, mut family: F, dry: &Dry) -> Result<Layers<F, Dry>> {
-        let checkpoint = self.checkpoint;
-        let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
-        fit(&mut family, files, tensors, &checkpoint.encoders)?;
+    fn layers<F: Family>(&self, fitted: &F, dry: &Dry) -> Result<Layers<F, Dry>> {
         let loader = Loader {
             tensors: &self.checkpoint.tensors,
             device: dry,
             list: None,
         };
-        Layers::load(&family, &loader)
+        Layers::load(fitted, &loader)
     }
 }
 
@@ -118,7 +111,6 @@ struct Looks<F: Family> {
 }
 
 struct Tokens<'a>(Blueprint<'a>);
-struct Weights<'a>(Blueprint<'a>);
 struct Asked<'a>(Blueprint<'a>, &'a str);
 struct Make<'a>(Blueprint<'a>, Lengths, usize);
 
@@ -126,17 +118,8 @@ impl Visitor for Tokens<'_> {
     type Output = Result<usize>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
+        let family = self.0.fitted(family)?;
         Ok(self.0.looks(&family)?.images)
-    }
-}
-
-impl Visitor for Weights<'_> {
-    type Output = Result<Parts<usize>>;
-
-    fn visit<F: Family>(self, family: F) -> Self::Output {
-        let dry = Dry::new(BYTES);
-        self.0.layers(family, &dry)?;
-        Ok(dry.meter().loaded())
     }
 }
 
@@ -159,6 +142,7 @@ impl Visitor for Make<'_> {
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
         let Make(blueprint, lengths, mask_size) = self;
+        let family = blueprint.fitted(family)?;
         let looks = blueprint.looks(&family)?;
         let limit = family.decoder().0.max_positions;
         let found = [lengths.before, lengths.behind, lengths.answer]
@@ -167,7 +151,8 @@ impl Visitor for Make<'_> {
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
-        let layers = Arc::new(blueprint.layers(family, &Dry::new(BYTES))?);
+        let loading = Dry::new(BYTES);
+        let layers = Arc::new(blueprint.layers(&family, &loading)?);
         let dry = Dry::new(BYTES);
         let sitting = dry_sitting(
             &dry,
@@ -177,6 +162,7 @@ impl Visitor for Make<'_> {
             (lengths.before, lengths.behind),
         )?;
         Ok(Estimator(Box::new(Estimate {
+            weights: loading.meter().loaded(),
             dry,
             sitting,
             lengths,
@@ -186,6 +172,11 @@ impl Visitor for Make<'_> {
 }
 
 impl Estimator {
+    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    pub fn weights(&self) -> Parts<usize> {
+        self.0.weights()
+    }
+
     /// Rows of the decoder that the picture takes.
     pub fn image_tokens(&self) -> usize {
         self.0.image_tokens()
@@ -275,6 +266,7 @@ impl Estimator {
 
 /// What [`Estimator`] asks, of any family.
 trait Costs {
+    fn weights(&self) -> Parts<usize>;
     fn image_tokens(&self) -> usize;
     fn prefix_bytes(&self) -> usize;
     fn sizes(&self, tokens: &[usize]) -> Result<Sizes>;
@@ -286,6 +278,7 @@ trait Costs {
 }
 
 struct Estimate<F: Family> {
+    weights: Parts<usize>,
     dry: Dry,
     sitting: Sitting<F, Dry>,
     lengths: Lengths,
@@ -311,6 +304,10 @@ impl<F: Family> Estimate<F> {
 }
 
 impl<F: Family> Costs for Estimate<F> {
+    fn weights(&self) -> Parts<usize> {
+        self.weights
+    }
+
     fn image_tokens(&self) -> usize {
         self.sitting.images
     }

@@ -13,6 +13,9 @@ use crate::device::Device;
 use crate::nn::{Between, Keep};
 use crate::picture::{Picture, View};
 
+/// Result of reading what a checkpoint says.
+pub(super) type ReadResult<T> = std::result::Result<T, CheckpointError>;
+
 /// A model family: its config, as read from config.json.
 pub(super) trait Family: Clone + Send + Sync + 'static {
     /// What records call it.
@@ -26,12 +29,12 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// A field of the wrong type.
-    fn claims(top: &Fields) -> std::result::Result<bool, CheckpointError>;
+    fn claims(top: &Fields) -> ReadResult<bool>;
     /// Reads config.json.
     ///
     /// # Errors
     /// [`CheckpointError::Config`], [`CheckpointError::UnsupportedArchitecture`].
-    fn read(config: &Config) -> std::result::Result<Self, CheckpointError>;
+    fn read(config: &Config) -> ReadResult<Self>;
     /// The encoders that are looked for in checkpoints of their own, given the model's own tensors.
     fn towers(&self, _: &Tensors) -> Vec<TowerName> {
         Vec::new()
@@ -41,11 +44,7 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`CheckpointError::AmbiguousNames`]; what is wrong with an encoder's config.
-    fn fit(
-        &mut self,
-        tensors: &Tensors,
-        towers: Vec<Option<Tower>>,
-    ) -> std::result::Result<(), CheckpointError>;
+    fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()>;
 
     /// The decoder.
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
-use super::encoder::{ClipConfig, Select, Taken, Vit, VitKept};
-use super::family::{Eye, Family, PartOf, Seen, Sight, Vision, only};
+use super::encoder::{
+    ClipConfig, Select, Taken, Vit, VitKept, VitSizes, state_index, state_layers,
+};
+use super::family::{Eye, Family, PartOf, ReadResult, Seen, Sight, Vision, only};
 use super::load::Loader;
 use super::names::HfNames;
+use super::projector::Projector;
 use super::towers::Tower;
 use super::{LvlmError, Result};
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, Fields, ImageToken, ProcessorFile, Template, Tensors,
-    Tokenizer, VICUNA, activation,
+    Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,
 };
 use crate::device::{Device, Part};
 use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
@@ -27,18 +27,13 @@ pub(super) struct Llava {
     pub text: DecoderConfig,
     /// Id of the token whose place in the prompt the picture takes.
     pub image_token_id: u32,
-    /// Between the projector's two linear layers.
-    pub projector_activation: Activation,
-    /// Whether the projector's linear layers have biases.
-    pub projector_bias: bool,
+    pub projector: Projector,
     /// What is used of the encoder.
     pub taken: Taken,
     /// Whether pictures are padded to a square with the mean colour first (the original LLaVA's `image_aspect_ratio: pad`).
     pub pad_to_square: bool,
     pub names: HfNames,
 }
-
-type ReadResult<T> = std::result::Result<T, CheckpointError>;
 
 impl Family for Llava {
     const NAME: &'static str = "llava";
@@ -60,8 +55,7 @@ impl Family for Llava {
         Ok(Self {
             text: DecoderConfig::read(&text, Kind::of("llama"), Some(tied))?,
             image_token_id: image_token(&top, 32000)?,
-            projector_activation: activation(&top, "projector_hidden_act", Activation::Gelu)?,
-            projector_bias: top.flag("multimodal_projector_bias", true)?,
+            projector: Projector::read(&top)?,
             taken: Taken {
                 layers: feature_layers(&top, -2, vision.layers)?,
                 select: select(&top, Select::Default)?,
@@ -100,40 +94,23 @@ impl Family for Llava {
     fn sight(&self, file: &ProcessorFile) -> Result<OneView> {
         let processor = Processor::from_json(file.text()?, &file.file)?;
         let processor = processor.with_pad_to_square(self.pad_to_square);
-        Ok(OneView::new(processor, &self.vision, self.taken.select))
+        let (pixels, vit) = (self.vision.image_size, self.vision.vit());
+        Ok(OneView::new(processor, pixels, &vit, self.taken))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
-        let encoder = Vit::load(loader, &self.vision.vit(), &self.names.vision, self.taken)?;
-        loader.device.part(Part::Projector);
-        let [first, second] = self.names.projector_layers();
-        let (inside, out) = (self.vision.hidden, self.text.hidden);
-        let bias = self.projector_bias;
-        let projector = Mlp::Plain {
-            first: loader.linear(&first, out, inside, bias)?,
-            second: loader.linear(&second, out, out, bias)?,
-            activation: self.projector_activation,
-        };
-        Ok(LlavaVision::new(encoder, projector))
+        let [first, second] = &self.names.projector_layers();
+        let widths = (self.vision.hidden, self.text.hidden);
+        Ok(LlavaVision {
+            encoder: Vit::load(loader, &self.vision.vit(), &self.names.vision, self.taken)?,
+            projector: self.projector.load(loader, [first, second], widths)?,
+        })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let projector = json!({
-            "kind": "two-layer MLP", "from": self.vision.hidden, "to": self.text.hidden,
-            "activation": self.projector_activation.to_string(),
-        });
-        vec![
-            PartOf {
-                name: "vision encoder",
-                prefixes: vec![self.names.vision.clone()],
-                sizes: self.vision.sizes(self.taken.layers),
-            },
-            PartOf {
-                name: "projector",
-                prefixes: vec![self.names.projector.clone()],
-                sizes: projector,
-            },
-        ]
+        let encoder = self.vision.sizes(self.taken.layers);
+        let projector = self.projector.sizes(self.vision.hidden, self.text.hidden);
+        self.names.parts(encoder, projector).into()
     }
 
     fn whole(&self) -> Self {
@@ -169,27 +146,10 @@ pub(super) fn image_token(top: &Fields, default: u32) -> ReadResult<u32> {
     }
 }
 
-/// How many of an encoder's `layers` run to make the hidden state that `vision_feature_layer` names: 0 is before the first
-/// layer, negative numbers count from the end.
+/// How many of an encoder's `layers` run to make the hidden state that `vision_feature_layer` names.
 pub(super) fn feature_layers(top: &Fields, default: i64, layers: usize) -> ReadResult<usize> {
     let name = "vision_feature_layer";
-    let index = match top.value(name) {
-        None => default,
-        Some(value) => value.as_i64().ok_or_else(|| {
-            let expected = "a single index: lists of layers are not supported";
-            top.error(name, value, expected)
-        })?,
-    };
-    let states = layers as i64 + 1;
-    if !(-states..states).contains(&index) {
-        let expected = format!(
-            "an index from {} to {layers}: the encoder has {layers} layers",
-            -states
-        );
-        return Err(top.error(name, index, expected));
-    }
-    let index = if index < 0 { index + states } else { index };
-    Ok(index.clamp(0, states - 1) as usize)
+    state_layers(top, name, state_index(top, name, default)?, layers)
 }
 
 /// `vision_feature_select_strategy`.
@@ -204,13 +164,14 @@ pub(super) fn select(top: &Fields, default: Select) -> ReadResult<Select> {
 }
 
 impl OneView {
-    /// For a CLIP of which `select` is taken.
-    pub fn new(processor: Processor, clip: &ClipConfig, select: Select) -> OneView {
+    /// For an encoder that takes `pixels` each way and gives the positions that are `taken`.
+    pub fn new(processor: Processor, pixels: usize, vit: &VitSizes, taken: Taken) -> OneView {
+        let class_token = vit.names.class.is_some() && taken.select == Select::Full;
         OneView {
             processor,
-            side: clip.image_size,
-            patch: clip.patch_size,
-            tokens: clip.patches() + usize::from(select == Select::Full),
+            side: pixels,
+            patch: vit.patch,
+            tokens: vit.across.pow(2) + usize::from(class_token),
         }
     }
 }
@@ -255,15 +216,8 @@ impl Sight for OneView {
 
 /// The encoder and the projector.
 pub(super) struct LlavaVision<D: Device> {
-    encoder: Vit<D>,
-    projector: Mlp<D>,
-}
-
-impl<D: Device> LlavaVision<D> {
-    /// An encoder and the projector behind it.
-    pub fn new(encoder: Vit<D>, projector: Mlp<D>) -> LlavaVision<D> {
-        LlavaVision { encoder, projector }
-    }
+    pub encoder: Vit<D>,
+    pub projector: Mlp<D>,
 }
 
 impl<D: Device> Vision<D> for LlavaVision<D> {

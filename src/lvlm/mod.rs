@@ -4,12 +4,14 @@
 
 mod anyres;
 mod cambrian;
+mod conversations;
 mod decoder;
 mod demo;
 mod encoder;
 mod error;
 mod estimate;
 mod family;
+mod hf_tiled;
 mod inspect;
 mod layers;
 mod llava;
@@ -23,6 +25,7 @@ mod onevision;
 mod open;
 mod pinpoints;
 mod plan;
+mod projector;
 mod registry;
 mod session;
 mod sitting;
@@ -30,6 +33,7 @@ mod sitting;
 mod tests;
 mod tiled;
 mod towers;
+mod vit_tower;
 
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Masks};

@@ -1,6 +1,9 @@
 //! What the tensors of a model in Hugging Face's layout are called, under each of the spellings that checkpoints use.
 
+use serde_json::Value;
+
 use super::decoder::DecoderNames;
+use super::family::PartOf;
 use crate::checkpoint::{CheckpointError, Tensors};
 
 /// Each part's prefixes; one that begins another comes after it.
@@ -48,6 +51,22 @@ impl HfNames {
     /// The projector's two layers.
     pub fn projector_layers(&self) -> [String; 2] {
         ["linear_1", "linear_2"].map(|layer| format!("{}{layer}", self.projector))
+    }
+
+    /// The parts that all families have, of those sizes.
+    pub fn parts(&self, encoder: Value, projector: Value) -> [PartOf; 2] {
+        [
+            PartOf {
+                name: "vision encoder",
+                prefixes: vec![self.vision.clone()],
+                sizes: encoder,
+            },
+            PartOf {
+                name: "projector",
+                prefixes: vec![self.projector.clone()],
+                sizes: projector,
+            },
+        ]
     }
 
     /// Finds the spelling of each part. A part of which there is no tensor at all gets transformers 4's, so that what is

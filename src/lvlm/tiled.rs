@@ -3,14 +3,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::anyres::{Packed, Packing};
-use super::encoder::{Taken, Vit, VitKept, VitSizes};
+use super::encoder::{Vit, VitKept};
 use super::family::{Eye, Seen, Sight, Vision, only};
-use super::load::Loader;
 use super::{LvlmError, Result};
-use crate::checkpoint::Activation;
 use crate::device::{Device, Part};
 use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
 use crate::picture::{AnyResolution, Picture};
@@ -78,63 +74,12 @@ impl Sight for TiledSight {
     }
 }
 
-/// What the projector is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Projector {
-    pub activation: Activation,
-    pub bias: bool,
-}
-
-impl Projector {
-    /// For people: sizes and choices by name.
-    pub fn sizes(self, from: usize, to: usize) -> Value {
-        json!({
-            "kind": "two-layer MLP", "from": from, "to": to, "activation": self.activation.to_string(),
-        })
-    }
-}
-
 /// The encoder, the projector and the newline.
 pub(super) struct TiledVision<D: Device> {
-    encoder: Vit<D>,
-    projector: Mlp<D>,
+    pub encoder: Vit<D>,
+    pub projector: Mlp<D>,
     /// `[1, hidden]`.
-    newline: D::Matrix,
-}
-
-/// What the tensors are called.
-pub(super) struct TiledNames<'a> {
-    pub vision: &'a str,
-    /// The projector's two layers.
-    pub projector: [&'a str; 2],
-    pub newline: &'a str,
-}
-
-impl<D: Device> TiledVision<D> {
-    /// Loads them; `hidden` is the decoder's width.
-    ///
-    /// # Errors
-    /// A tensor that is missing or of another shape.
-    pub fn load(
-        loader: &Loader<D>,
-        (vit, taken): (&VitSizes, Taken),
-        (projector, hidden): (Projector, usize),
-        names: &TiledNames,
-    ) -> Result<TiledVision<D>> {
-        let encoder = Vit::load(loader, vit, names.vision, taken)?;
-        loader.device.part(Part::Projector);
-        let [first, second] = names.projector;
-        let bias = projector.bias;
-        Ok(TiledVision {
-            encoder,
-            projector: Mlp::Plain {
-                first: loader.linear(first, hidden, vit.hidden, bias)?,
-                second: loader.linear(second, hidden, hidden, bias)?,
-                activation: projector.activation,
-            },
-            newline: loader.matrix(names.newline, &[hidden], 1, hidden)?,
-        })
-    }
+    pub newline: D::Matrix,
 }
 
 impl<D: Device> Vision<D> for TiledVision<D> {
@@ -184,4 +129,10 @@ impl<D: Device> Vision<D> for TiledVision<D> {
         device.part(Part::Vision);
         Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
     }
+}
+
+/// N of `anyres_max_N`: the large picture's rows are made fewer where they are many more than those of N views.
+pub(super) fn anyres_max(text: &str) -> Option<usize> {
+    let number: usize = text.strip_prefix("anyres_max_")?.parse().ok()?;
+    (1..=1024).contains(&number).then_some(number)
 }

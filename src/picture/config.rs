@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Filter, PictureError};
 
 /// The longest edge, in pixels, that a config may ask for.
-const MAX_EDGE: u32 = 1 << 16;
+pub(crate) const MAX_EDGE: u32 = 1 << 16;
 
 /// How the size of the resized picture follows from that of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,17 +249,10 @@ impl Fields<'_> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        let expected = "a list of pairs of rows and columns";
-        let pair = |value: &Value| match value.as_array().map(Vec::as_slice) {
-            Some([height, width]) => Ok((self.edge(name, height)?, self.edge(name, width)?)),
-            _ => Err(self.wrong(name, expected, value)),
-        };
-        match value.as_array() {
-            Some(list) if !list.is_empty() => {
-                list.iter().map(pair).collect::<Result<_, _>>().map(Some)
-            }
-            _ => Err(self.wrong(name, expected, value)),
-        }
+        let expected = format!("a list of pairs of rows and columns from 1 to {MAX_EDGE}");
+        pairs_of_edges(value)
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, &expected, value))
     }
 
     fn filter(&self) -> Result<Filter, PictureError> {
@@ -271,8 +264,7 @@ impl Fields<'_> {
     }
 
     fn edge(&self, name: &str, value: &Value) -> Result<u32, PictureError> {
-        let edge = value.as_u64().and_then(|edge| u32::try_from(edge).ok());
-        edge.filter(|edge| (1..=MAX_EDGE).contains(edge))
+        edge(value)
             .ok_or_else(|| self.wrong(name, &format!("an integer from 1 to {MAX_EDGE}"), value))
     }
 
@@ -366,6 +358,22 @@ impl Fields<'_> {
             _ => Err(self.wrong("image_aspect_ratio", "\"pad\" or \"square\"", value)),
         }
     }
+}
+
+/// A length in pixels, of 1 to [`MAX_EDGE`].
+fn edge(value: &Value) -> Option<u32> {
+    let edge = value.as_u64().and_then(|edge| u32::try_from(edge).ok());
+    edge.filter(|edge| (1..=MAX_EDGE).contains(edge))
+}
+
+/// A list, not empty, of pairs of lengths from 1 to [`MAX_EDGE`]; `None` for anything else.
+pub(crate) fn pairs_of_edges(value: &Value) -> Option<Vec<(u32, u32)>> {
+    let pair = |value: &Value| match value.as_array().map(Vec::as_slice) {
+        Some([first, second]) => Some((edge(first)?, edge(second)?)),
+        _ => None,
+    };
+    let list = value.as_array().filter(|list| !list.is_empty())?;
+    list.iter().map(pair).collect()
 }
 
 /// A value as JSON, cut to what fits in a message.

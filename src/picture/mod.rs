@@ -21,6 +21,7 @@ mod view;
 
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
+pub(crate) use config::{MAX_EDGE, pairs_of_edges};
 pub use decode::Picture;
 pub use error::PictureError;
 pub use processor::Processor;

@@ -302,42 +302,27 @@ def area(curve, fraction, bottom, top):
     return sum((normal[k] + normal[k + 1]) / 2 * (fraction[k + 1] - fraction[k]) for k in range(len(normal) - 1))
 
 
-def prepare(settings, base=HERE):
-    """Loads the model and the picture and settles the answer and its key tokens.
+def settle(settings, model, prompt, image, baseline):
+    """Settles the answer and its key tokens for a model that sees `image` and `baseline`, whatever those are.
 
-    Returns an Explanation, the LLaVA, the tensors recorded so far and the metadata.
+    Returns the keys' log-probabilities as a function of pixels, (B, keys); the tensors and the metadata recorded so far.
     """
-    llava = Llava(
-        base / settings.model,
-        torch.float64 if settings.f64 else torch.float32,
-        "eager" if settings.f64 else "sdpa",
-    )
-    rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
-    image, baseline = llava.pixels(rgb), llava.pixels(blur(rgb))
-    prompt, text = llava.prompt(settings.question)
+    ids, text = prompt
     if settings.answer is None:
-        answer = llava.greedy(prompt, image, settings.max_new_tokens)
+        answer = model.greedy(ids, image, settings.max_new_tokens)
     else:
-        answer = llava.tokenizer(settings.answer, add_special_tokens=False)["input_ids"]
+        answer = model.tokenizer(settings.answer, add_special_tokens=False)["input_ids"]
     answer_ids = torch.tensor([answer])
     with torch.no_grad():
-        logp_image = llava.logp(prompt, answer_ids, image)[0]
-        logp_baseline = llava.logp(prompt, answer_ids, baseline)[0]
+        logp_image = model.logp(ids, answer_ids, image)[0]
+        logp_baseline = model.logp(ids, answer_ids, baseline)[0]
     keys = settings.keys
     if keys is None:
-        keys = key_tokens(llava.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
+        keys = key_tokens(model.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
     if not keys:
-        raise SystemExit("no token of the answer depends on the picture: nothing to record")
-
-    def logp_keys(pixels):
-        return llava.logp(prompt, answer_ids, pixels)[:, keys]
-
-    explanation = Explanation(settings, llava.view(rgb), image[0], baseline[0], lambda pixels: logp_keys(pixels).sum(1))
-    explanation.probability = lambda pixels: logp_keys(pixels).exp().mean().item()
+        raise SystemExit(f"no token of the answer depends on the picture: {(logp_image - logp_baseline).tolist()}")
     tensors = {
-        "image_pixels": image,
-        "baseline_pixels": baseline,
-        "prompt_ids": prompt,
+        "prompt_ids": ids,
         "answer_ids": answer_ids,
         "logp_image": logp_image,
         "logp_baseline": logp_baseline,
@@ -347,28 +332,50 @@ def prepare(settings, base=HERE):
         "prompt": text,
         "image": settings.image,
         "args": asdict(settings),
-        "answer": llava.tokenizer.decode(answer),
+        "answer": model.tokenizer.decode(answer),
         "key": keys,
-        "key_text": [llava.tokenizer.decode([answer[t]]) for t in keys],
+        "key_text": [model.tokenizer.decode([answer[t]]) for t in keys],
     }
-    return explanation, llava, tensors, metadata
+    return lambda pixels: model.logp(ids, answer_ids, pixels)[:, keys], tensors, metadata
+
+
+def prepare(settings, base=HERE):
+    """Loads the model and the picture. Returns an Explanation, the tensors recorded so far and the metadata."""
+    llava = Llava(
+        base / settings.model,
+        torch.float64 if settings.f64 else torch.float32,
+        "eager" if settings.f64 else "sdpa",
+    )
+    rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
+    image, baseline = llava.pixels(rgb), llava.pixels(blur(rgb))
+    logp, tensors, metadata = settle(settings, llava, llava.prompt(settings.question), image, baseline)
+    explanation = Explanation(settings, llava.view(rgb), image[0], baseline[0], lambda pixels: logp(pixels).sum(1))
+    explanation.probability = lambda pixels: logp(pixels).exp().mean().item()
+    return explanation, {"image_pixels": image, "baseline_pixels": baseline, **tensors}, metadata
 
 
 def record(settings):
     """Computes everything that a case holds: its tensors and its metadata."""
-    explanation, _, tensors, metadata = prepare(settings)
-
+    explanation, tensors, metadata = prepare(settings)
     pixels = explanation.image[None].clone().requires_grad_(True)
     explanation.score(pixels).sum().backward()
     tensors["grad_pixels"] = pixels.grad
-
-    # One evaluation of each term, and its gradient, at a random mask.
-    generator = torch.Generator().manual_seed(1)
-    size = settings.size
-    probe = torch.rand(size, size, generator=generator, dtype=torch.float64)
-    probe = probe.to(explanation.image.dtype).requires_grad_(True)
-    tensors["probe_mask"] = probe.detach()
+    probe = random_mask(explanation)
     tensors["probe_upsampled"] = explanation.view.sample(probe)[None].detach()
+    return finish(explanation, probe, tensors, metadata)
+
+
+def random_mask(explanation):
+    """The mask at which each term is evaluated once, (S, S)."""
+    generator = torch.Generator().manual_seed(1)
+    size = explanation.settings.size
+    mask = torch.rand(size, size, generator=generator, dtype=torch.float64)
+    return mask.to(explanation.image.dtype).requires_grad_(True)
+
+
+def finish(explanation, probe, tensors, metadata):
+    """The method itself: each term and its gradient at the probe mask, the trajectories, the curves."""
+    tensors["probe_mask"] = probe.detach()
     for name, term in (("deletion", explanation.deletion), ("insertion", explanation.insertion)):
         score = term(explanation.view.sample(probe))
         tensors[f"probe_{name}_score"] = score.detach()[None]
@@ -380,7 +387,7 @@ def record(settings):
     start = time.time()
     tensors["igos_p_masks"], tensors["igos_p_losses"] = explanation.igos_plus()
     metadata["igos_p_seconds"] = time.time() - start
-    if settings.pp:
+    if explanation.settings.pp:
         tensors["igos_pp_masks"] = explanation.igos_plus_plus()
 
     with torch.no_grad():
@@ -421,9 +428,10 @@ def compare(name, tensors, metadata, file):
     return worst
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Records the cases that foveate's results are compared with.")
-    parser.add_argument("names", nargs="*", metavar="CASE", help=f"which ({', '.join(CASES)}; default all)")
+def main(description, cases, record):
+    """The command: `record` computes what a case of `cases` holds from its settings."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", metavar="CASE", help=f"which ({', '.join(cases)}; default all)")
     parser.add_argument("--out", type=Path, default=HERE / "cases", help="folder to write to, or to check")
     parser.add_argument("--check", action="store_true", help="write nothing, compare with the files in the folder")
     parser.add_argument("--f32", action="store_true", help="with --check: compute in f32, to see what rounding does")
@@ -434,10 +442,10 @@ def main():
     torch.set_num_threads(THREADS)
     limit = 1e-9
     worst = 0.0
-    for name in arguments.names or CASES:
-        if name not in CASES:
-            parser.error(f"no case {name!r}; there are {', '.join(CASES)}")
-        settings = CASES[name]
+    for name in arguments.names or cases:
+        if name not in cases:
+            parser.error(f"no case {name!r}; there are {', '.join(cases)}")
+        settings = cases[name]
         settings.f64 = not arguments.f32
         tensors, metadata = record(settings)
         file = arguments.out / f"{name}.safetensors"
@@ -452,4 +460,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main("Records the cases that foveate's results are compared with.", CASES, record)

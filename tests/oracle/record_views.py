@@ -10,32 +10,17 @@ with its own pixels of the baseline, whether or not those were computed from ano
 tensors.
 """
 
-import argparse
 import json
-import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
-from transformers.utils import logging as transformers_logging
 
 from authors import LlavaAuthors
 from mini_gemini import MiniGemini
-from record import (
-    THREADS,
-    Explanation,
-    Settings,
-    area,
-    bilateral_total_variation,
-    blur,
-    compare,
-    key_tokens,
-    stored,
-)
+from record import Explanation, Settings, bilateral_total_variation, blur, finish, main, random_mask, settle
 from tiled import Tiled
 
 HERE = Path(__file__).resolve().parent
@@ -122,129 +107,36 @@ def numbered(name, tensors):
 
 
 def prepare(settings, base=HERE):
-    """Loads the model and the picture and settles the answer and its key tokens.
-
-    Returns an ExplanationOfViews, the tensors recorded so far and the metadata.
-    """
+    """Loads the model and the picture. Returns an ExplanationOfViews, the tensors recorded so far and the metadata."""
     kind = json.loads((base / settings.model / "config.json").read_text())["model_type"]
     family = LlavaAuthors if kind == "llava_llama" else Tiled if kind in Tiled.types else MiniGemini
     model = family(base / settings.model, torch.float64 if settings.f64 else torch.float32)
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
     views = model.views(rgb)
     image, baseline = model.pixels(rgb), model.pixels(blur(rgb))
-    prompt, text = model.prompt(settings.question, image)
-    if settings.answer is None:
-        answer = model.greedy(prompt, image, settings.max_new_tokens)
-    else:
-        answer = model.tokenizer(settings.answer, add_special_tokens=False)["input_ids"]
-    answer_ids = torch.tensor([answer])
-    with torch.no_grad():
-        logp_image = model.logp(prompt, answer_ids, image)[0]
-        logp_baseline = model.logp(prompt, answer_ids, baseline)[0]
-    keys = settings.keys
-    if keys is None:
-        keys = key_tokens(model.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
-    if not keys:
-        raise SystemExit(f"no token of the answer depends on the picture: {(logp_image - logp_baseline).tolist()}")
-
-    def logp_keys(pixels):
-        return model.logp(prompt, answer_ids, pixels)[:, keys]
-
+    logp, tensors, metadata = settle(settings, model, model.prompt(settings.question, image), image, baseline)
+    metadata["views"] = [asdict(view) for view in views]
     explanation = ExplanationOfViews(
         settings,
         views,
         [x[0] for x in image],
         [x[0] for x in baseline],
-        score=lambda pixels: logp_keys(pixels).sum(1),
-        probability=lambda pixels: logp_keys(pixels).exp().mean().item(),
+        score=lambda pixels: logp(pixels).sum(1),
+        probability=lambda pixels: logp(pixels).exp().mean().item(),
     )
-    tensors = {
-        **numbered("image_pixels", image),
-        **numbered("baseline_pixels", baseline),
-        "prompt_ids": prompt,
-        "answer_ids": answer_ids,
-        "logp_image": logp_image,
-        "logp_baseline": logp_baseline,
-    }
-    metadata = {
-        "question": settings.question,
-        "prompt": text,
-        "image": settings.image,
-        "args": asdict(settings),
-        "views": [asdict(view) for view in views],
-        "answer": model.tokenizer.decode(answer),
-        "key": keys,
-        "key_text": [model.tokenizer.decode([answer[t]]) for t in keys],
-    }
-    return explanation, tensors, metadata
+    return explanation, numbered("image_pixels", image) | numbered("baseline_pixels", baseline) | tensors, metadata
 
 
 def record(settings):
     """Computes everything that a case holds: its tensors and its metadata."""
     explanation, tensors, metadata = prepare(settings)
-
     pixels = [x[None].clone().requires_grad_(True) for x in explanation.images]
     explanation.score(pixels).sum().backward()
     tensors |= numbered("grad_pixels", [x.grad for x in pixels])
-
-    # One evaluation of each term, and its gradient, at a random mask.
-    generator = torch.Generator().manual_seed(1)
-    size = settings.size
-    probe = torch.rand(size, size, generator=generator, dtype=torch.float64)
-    probe = probe.to(explanation.image.dtype).requires_grad_(True)
-    tensors["probe_mask"] = probe.detach()
+    probe = random_mask(explanation)
     tensors |= numbered("probe_upsampled", [seen.detach() for seen in explanation.view.sample(probe)])
-    for name, term in (("deletion", explanation.deletion), ("insertion", explanation.insertion)):
-        score = term(explanation.view.sample(probe))
-        tensors[f"probe_{name}_score"] = score.detach()[None]
-        (tensors[f"probe_{name}_grad"],) = torch.autograd.grad(score, probe)
-    variation = explanation.total_variation(probe)
-    tensors["probe_btv"] = variation.detach()[None]
-    (tensors["probe_btv_grad"],) = torch.autograd.grad(variation, probe)
-
-    start = time.time()
-    tensors["igos_p_masks"], tensors["igos_p_losses"] = explanation.igos_plus()
-    metadata["igos_p_seconds"] = time.time() - start
-    if settings.pp:
-        tensors["igos_pp_masks"] = explanation.igos_plus_plus()
-
-    with torch.no_grad():
-        deletion, insertion, fraction = explanation.curves(tensors["igos_p_masks"][-1], explanation.probability)
-    top, bottom = deletion[0], insertion[0]
-    metadata["deletion"] = area(deletion, fraction, bottom, top)
-    metadata["insertion"] = area(insertion, fraction, bottom, top)
-    for name, values in (("deletion_curve", deletion), ("insertion_curve", insertion), ("curve_index", fraction)):
-        tensors[name] = torch.tensor(values, dtype=torch.float64)
-    return {name: stored(tensor) for name, tensor in tensors.items()}, metadata
-
-
-def main():
-    parser = argparse.ArgumentParser(description="Records the cases of models that see several views of a picture.")
-    parser.add_argument("names", nargs="*", metavar="CASE", help=f"which ({', '.join(CASES)}; default all)")
-    parser.add_argument("--out", type=Path, default=HERE / "cases", help="folder to write to, or to check")
-    parser.add_argument("--check", action="store_true", help="write nothing, compare with the files in the folder")
-    parser.add_argument("--f32", action="store_true", help="with --check: compute in f32, to see what rounding does")
-    arguments = parser.parse_args()
-    transformers_logging.disable_progress_bar()
-    torch.set_num_threads(THREADS)
-    limit = 1e-9
-    worst = 0.0
-    for name in arguments.names or CASES:
-        if name not in CASES:
-            parser.error(f"no case {name!r}; there are {', '.join(CASES)}")
-        settings = CASES[name]
-        settings.f64 = not arguments.f32
-        tensors, metadata = record(settings)
-        file = arguments.out / f"{name}.safetensors"
-        if arguments.check:
-            worst = max(worst, compare(name, tensors, metadata, file))
-        else:
-            save_file(tensors, file, metadata={"json": json.dumps(metadata)})
-            shown = {key: metadata[key] for key in ("answer", "key", "key_text", "deletion", "insertion")}
-            print(f"{name}: {json.dumps(shown)}")
-    if arguments.check and not arguments.f32 and worst > limit:
-        sys.exit(f"not reproduced: {worst:.1e} is more than {limit:.0e}")
+    return finish(explanation, probe, tensors, metadata)
 
 
 if __name__ == "__main__":
-    main()
+    main("Records the cases of models that see several views of a picture.", CASES, record)

@@ -130,6 +130,19 @@ impl Dry {
         drop(self.hold(self.element * rows * weight.out));
     }
 
+    /// A norm, with a mean or without: its result and its statistics.
+    fn norm(&self, x: &DryMatrix, mean: bool) -> (DryMatrix, DryMatrix) {
+        self.meter.count(tally::norm(x.rows, x.columns, mean));
+        let statistics = self.numbers(x.rows, 1 + usize::from(mean));
+        (self.matrix(x.rows, x.columns), statistics)
+    }
+
+    fn norm_vjp(&self, x: &DryMatrix, mean: bool, onto: Option<&DryMatrix>) -> DryMatrix {
+        let cost = tally::norm_vjp(x.rows, x.columns, mean, onto.is_some());
+        self.meter.count(cost);
+        self.matrix(x.rows, x.columns)
+    }
+
     /// Matrices of as many elements as `x` read or written.
     fn moved(&self, times: usize, x: &DryMatrix) {
         self.meter.count(tally::moved(times * x.rows, x.columns));
@@ -385,8 +398,7 @@ impl Device for Dry {
         _: &DryMatrix,
         _: f64,
     ) -> Result<(DryMatrix, DryMatrix)> {
-        self.meter.count(tally::norm(x.rows, x.columns, true));
-        Ok((self.matrix(x.rows, x.columns), self.numbers(x.rows, 2)))
+        Ok(self.norm(x, true))
     }
     fn layer_norm_vjp(
         &self,
@@ -396,13 +408,10 @@ impl Device for Dry {
         _: &DryMatrix,
         onto: Option<&DryMatrix>,
     ) -> Result<DryMatrix> {
-        let cost = tally::norm_vjp(x.rows, x.columns, true, onto.is_some());
-        self.meter.count(cost);
-        Ok(self.matrix(x.rows, x.columns))
+        Ok(self.norm_vjp(x, true, onto))
     }
     fn rms_norm(&self, x: &DryMatrix, _: &DryMatrix, _: f64) -> Result<(DryMatrix, DryMatrix)> {
-        self.meter.count(tally::norm(x.rows, x.columns, false));
-        Ok((self.matrix(x.rows, x.columns), self.numbers(x.rows, 1)))
+        Ok(self.norm(x, false))
     }
     fn rms_norm_vjp(
         &self,
@@ -412,9 +421,7 @@ impl Device for Dry {
         _: &DryMatrix,
         onto: Option<&DryMatrix>,
     ) -> Result<DryMatrix> {
-        let cost = tally::norm_vjp(x.rows, x.columns, false, onto.is_some());
-        self.meter.count(cost);
-        Ok(self.matrix(x.rows, x.columns))
+        Ok(self.norm_vjp(x, false, onto))
     }
 
     fn activation(&self, _: Activation, x: &DryMatrix) -> Result<DryMatrix> {

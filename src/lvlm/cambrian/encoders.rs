@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::checkpoint::{CheckpointError, Config, Fields, ProcessorFile, SIZE_LIMIT, Tensors};
 use crate::lvlm::encoder::{
     ClipConfig, ConvnextSizes, Dinov2Config, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig,
-    STEM, Select, Taken, VitSizes,
+    STEM, Select, Taken, VitSizes, state_layers,
 };
 use crate::lvlm::towers::{Tower, TowerName};
+use crate::lvlm::vit_tower::LAYER_FIELD;
 
 /// The config's field.
 pub(super) const FIELD: &str = "mm_vision_tower_aux_list";
@@ -179,7 +180,7 @@ impl Named {
 
     fn clip(tower: Tower, top: &Fields, state: i64) -> Result<Found, CheckpointError> {
         let config = ClipConfig::of_own_checkpoint(&Config::read(&tower.files)?)?;
-        let layers = config.state_layers(top, "mm_vision_select_layer", state)?;
+        let layers = state_layers(top, LAYER_FIELD, state, config.layers)?;
         Ok(Found {
             prefix: "vision_model.",
             layers: EncoderLayers::Vit {

@@ -2,12 +2,12 @@
 
 use super::aggregator::EPS;
 use super::encoders::{EncoderLayers, Found};
-use crate::checkpoint::Activation;
 use crate::device::{Device, Part, RowMap};
 use crate::lvlm::Result;
 use crate::lvlm::anyres::taps;
 use crate::lvlm::encoder::{Convnext, ConvnextKept, Vit, VitKept};
 use crate::lvlm::load::Loader;
+use crate::lvlm::projector::Projector;
 use crate::nn::{Keep, Mlp, MlpSaved, Norm, require_finite};
 
 /// An encoder.
@@ -81,18 +81,13 @@ impl<D: Device> EyeLayers<D> {
                 (Encoder::Convnext(encoder), grids.collect())
             }
         };
-        loader.device.part(Part::Projector);
         let name = |part: usize| format!("model.mm_projector_aux_{number}.{part}");
         let inside = grids.iter().map(|grid| grid.1).sum();
         let layers = EyeLayers {
             encoder,
             resize: grids.iter().map(|grid| resize(grid.0, side)).collect(),
             widths: grids.iter().map(|grid| grid.1).collect(),
-            projector: Mlp::Plain {
-                first: loader.linear(&name(0), width, inside, true)?,
-                second: loader.linear(&name(2), width, width, true)?,
-                activation: Activation::Gelu,
-            },
+            projector: Projector::MLP2X_GELU.load(loader, [&name(0), &name(2)], (inside, width))?,
             norm: loader.layer_norm(&name(3), width, EPS)?,
         };
         loader.device.part(Part::Vision);

@@ -16,15 +16,17 @@ use serde_json::json;
 
 use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
-use super::family::{Family, PartOf};
+use super::encoder::state_index;
+use super::family::{Family, PartOf, ReadResult};
 use super::load::Loader;
+use super::projector::Projector;
 use super::towers::{Tower, TowerName};
+use super::vit_tower::{LAYER_FIELD, only};
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, Fields, ImageToken, LAYER_LIMIT, ProcessorFile,
-    SIZE_LIMIT, Template, Tensors, Tokenizer,
+    CheckpointError, Config, Fields, ImageToken, LAYER_LIMIT, ProcessorFile, SIZE_LIMIT, Template,
+    Tensors, Tokenizer,
 };
 use crate::device::{Device, Part, RowMap};
-use crate::nn::Mlp;
 use crate::picture::Processor;
 use aggregator::{Aggregator, HEADS};
 use encoders::{FIELD, Found, Named};
@@ -32,8 +34,6 @@ use eye::EyeLayers;
 use look::Steps;
 use sight::CambrianSight;
 use vision::CambrianVision;
-
-type ReadResult<T> = std::result::Result<T, CheckpointError>;
 
 const MODELS: &str = "cambrian_llama, cambrian_phi3 (Cambrian-1 on Llama, Vicuna, Yi and Phi-3)";
 /// The field that says where the picture's rows are.
@@ -116,17 +116,9 @@ impl Cambrian {
 
     /// Fails for what the authors' program has a choice of and this one has not.
     fn require(top: &Fields) -> ReadResult<()> {
-        let texts = [
-            ("mm_projector_type", "linear", "sva"),
-            ("image_aspect_ratio", "square", "pad"),
-            ("mm_vision_select_feature", "patch", "patch"),
-        ];
-        for (name, default, wanted) in texts {
-            let found = top.text(name)?.unwrap_or(default);
-            if found != wanted {
-                return Err(top.error(name, format!("{found:?}"), format!("{wanted:?}")));
-            }
-        }
+        only(top, "mm_projector_type", "sva", "linear")?;
+        only(top, "image_aspect_ratio", "pad", "square")?;
+        only(top, "mm_vision_select_feature", "patch", "patch")?;
         for name in ["mm_use_im_start_end", "mm_use_im_patch_token"] {
             if top.flag(name, false)? {
                 return Err(top.error(name, "true", "false"));
@@ -198,12 +190,6 @@ impl Family for Cambrian {
             count,
             layers: text.layers,
         };
-        let select_layer = match top.value("mm_vision_select_layer") {
-            None => -2,
-            Some(value) => value
-                .as_i64()
-                .ok_or_else(|| top.error("mm_vision_select_layer", value, "a whole number"))?,
-        };
         Ok(Self {
             text,
             names: DecoderNames {
@@ -211,7 +197,7 @@ impl Family for Cambrian {
                 head: "lm_head.weight".into(),
             },
             encoders,
-            select_layer,
+            select_layer: state_index(&top, LAYER_FIELD, -2)?,
             sides,
             queries,
             width,
@@ -296,11 +282,11 @@ impl Family for Cambrian {
             ),
             query: loader.matrix("model.vision_query", &[1, width], 1, width)?,
             connector,
-            projector: Mlp::Plain {
-                first: loader.linear("model.mm_projector.0", hidden, width, true)?,
-                second: loader.linear("model.mm_projector.2", hidden, hidden, true)?,
-                activation: Activation::Gelu,
-            },
+            projector: Projector::MLP2X_GELU.load(
+                loader,
+                ["model.mm_projector.0", "model.mm_projector.2"],
+                (width, hidden),
+            )?,
             newline: loader.matrix("model.image_newline", &[hidden], 1, hidden)?,
             inside: Arc::new(inside),
             steps: self.steps,

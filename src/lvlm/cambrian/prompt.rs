@@ -1,15 +1,7 @@
 //! The conversations of Cambrian-1's authors, told by the vocabulary.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
-
-/// The picture and the question of the one turn. A newline at the end of a template is written as an expression: as text, the
-/// template engine drops it.
-macro_rules! turn {
-    () => {
-        "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}\
-         {{ part['text'] }}{% endif %}{% endfor %}"
-    };
-}
+use crate::lvlm::conversations::{VICUNA_V1, turn};
 
 const PHI3: DefaultTemplate = DefaultTemplate {
     name: "Cambrian-1, phi3",
@@ -43,16 +35,6 @@ const CHATML: DefaultTemplate = DefaultTemplate {
         "<|im_end|><|im_start|>assistant{{ '\n' }}"
     ),
 };
-const VICUNA: DefaultTemplate = DefaultTemplate {
-    name: "Cambrian-1, vicuna_v1",
-    text: concat!(
-        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and \
-         polite answers to the user's questions. USER: ",
-        turn!(),
-        " ASSISTANT:"
-    ),
-};
-
 /// Tokens that end an answer in one of the conversations.
 pub(super) const STOPS: [&str; 3] = ["<|end|>", "<|eot_id|>", "<|im_end|>"];
 
@@ -64,5 +46,5 @@ pub(super) fn conversation(tokenizer: &Tokenizer) -> DefaultTemplate {
         ("<|im_start|>", CHATML),
     ];
     let known = marks.into_iter().find(|(mark, _)| tokenizer.has(mark));
-    known.map_or(VICUNA, |(_, conversation)| conversation)
+    known.map_or(VICUNA_V1, |(_, conversation)| conversation)
 }

@@ -207,6 +207,14 @@ pub(in crate::lvlm) struct DecoderNames {
 }
 
 impl DecoderNames {
+    /// Those of a decoder that is not a part of something: what models' authors keep.
+    pub fn bare() -> DecoderNames {
+        DecoderNames {
+            prefix: "model.".into(),
+            head: "lm_head.weight".into(),
+        }
+    }
+
     /// The name of the embedding.
     pub fn embedding(&self) -> String {
         format!("{}embed_tokens.weight", self.prefix)

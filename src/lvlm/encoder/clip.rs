@@ -82,25 +82,6 @@ impl ClipConfig {
         })
     }
 
-    /// How many layers run to make the hidden state of that index: 0 is before the first layer, negative ones count from the
-    /// end.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Config`] for an index out of range, which the field `name` gave.
-    pub(in crate::lvlm) fn state_layers(
-        &self,
-        fields: &Fields,
-        name: &str,
-        index: i64,
-    ) -> std::result::Result<usize, CheckpointError> {
-        let states = self.layers as i64 + 1;
-        if !(-states..states).contains(&index) {
-            let expected = format!("an index from {} to {}", -states, self.layers);
-            return Err(fields.error(name, index, expected));
-        }
-        Ok(if index < 0 { index + states } else { index } as usize)
-    }
-
     /// Patches of one picture.
     pub fn patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)

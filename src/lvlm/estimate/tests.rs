@@ -235,7 +235,12 @@ fn weights_are_those_that_are_loaded() {
     for name in MODELS {
         let counted = counted(name);
         let loaded = counted.counts.lock().unwrap().loaded;
-        let weights = counted.blueprint().weights().unwrap();
+        let lengths = Lengths {
+            before: 1,
+            behind: 1,
+            answer: 1,
+        };
+        let weights = counted.estimator(lengths).unwrap().weights();
         assert_eq!(weights.total(), 2 * loaded, "{name}");
     }
 }
@@ -301,7 +306,7 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
         answer: 32,
     };
     let estimator = blueprint.estimator(lengths, 32).unwrap();
-    let weights = blueprint.weights().unwrap();
+    let weights = estimator.weights();
     // 7.06 billion parameters, less the encoder's last layer and its last norm.
     assert!(
         (weights.total() as f64 / 2.0 - 7.05e9).abs() < 0.01e9,

@@ -10,37 +10,28 @@ use serde_json::json;
 
 use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
-use super::encoder::{
-    ClipConfig, Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, Select, Taken, Vit,
-};
-use super::family::{Family, PartOf};
+use super::encoder::{Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, state_index};
+use super::family::{Family, PartOf, ReadResult};
 use super::load::Loader;
+use super::projector::Projector;
 use super::towers::{Tower, TowerName};
+use super::vit_tower::{FIELD, LAYER_FIELD, VitTower, encoder_name, holds, only};
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, Fields, ImageToken, ProcessorFile, SIZE_LIMIT, Template,
-    Tensors, Tokenizer,
+    Config, Fields, ImageToken, ProcessorFile, SIZE_LIMIT, Template, Tensors, Tokenizer,
 };
 use crate::device::{Device, Part};
-use crate::nn::Mlp;
 use crate::picture::Processor;
 use mining::{Mining, STAGES};
 use sight::{MiniGeminiSight, Views};
 use vision::MiniGeminiVision;
 
-type ReadResult<T> = std::result::Result<T, CheckpointError>;
-
-/// Beginnings of the encoders' tensors where the checkpoint itself holds them.
-const CLIP_INSIDE: &str = "model.vision_tower.vision_tower.vision_model.";
+/// The config's field that names the second encoder.
+const SECOND_FIELD: &str = "mm_vision_tower_aux";
+/// Beginning of the second encoder's tensors where the checkpoint itself holds them.
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
-/// And in checkpoints of their own.
-const CLIP_OWN: &str = "vision_model.";
-
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
 const MODELS: &str = "mgm, mgm_gemma (Mini-Gemini on Llama, Vicuna, Yi and Gemma)";
-/// How pictures are prepared for CLIP where its own checkpoint is nowhere: as its class does without a config. Sizes are those of
-/// the second encoder anyway.
-const PROCESSOR: &str = r#"{"image_processor_type": "CLIPImageProcessor"}"#;
 /// The most tiles each way.
 const MOST_TILES: usize = 8;
 
@@ -63,36 +54,24 @@ pub(super) struct MiniGemini {
 /// Both encoders, once they are found.
 #[derive(Debug, Clone)]
 struct Encoders {
-    clip: ClipConfig,
-    taken: Taken,
-    processor: ProcessorFile,
+    clip: VitTower,
     convnext: ConvnextSizes,
-    /// Their tensors and the beginnings of their names, where the model's own checkpoint does not hold them.
-    own: [Option<Tensors>; 2],
-    prefixes: [&'static str; 2],
-}
-
-fn holds(tensors: &Tensors, prefix: &str) -> bool {
-    tensors.names().any(|name| name.starts_with(prefix))
+    /// The second's tensors, where the model's own checkpoint does not hold them, and the beginning of their names.
+    own: Option<Tensors>,
+    prefix: &'static str,
 }
 
 impl MiniGemini {
     fn encoders(&self) -> Result<&Encoders> {
-        // Only a family that was not fitted has none.
-        let missing = || CheckpointError::MissingEncoder {
-            file: "config.json".into(),
-            field: "mm_vision_tower".into(),
-            encoder: self.towers[0].clone(),
-            looked: Vec::new(),
-        };
+        let missing = || VitTower::missing(&self.config, &self.towers[0]);
         Ok(self.encoders.as_ref().ok_or_else(missing)?)
     }
 
     fn views(&self, encoders: &Encoders) -> Views {
         Views {
             large: self.large,
-            small: encoders.clip.image_size,
-            patch: encoders.clip.patch_size,
+            small: encoders.clip.config.image_size(),
+            patch: encoders.clip.config.patch_size(),
             grid: self.grid,
         }
     }
@@ -116,23 +95,8 @@ impl Family for MiniGemini {
             kind if gemma.contains(&kind) => "gemma",
             _ => "llama",
         };
-        let tower = |name: &str| match top.text(name)? {
-            Some(tower) => Ok(tower.to_string()),
-            None => Err(top.error(name, "left out", "the name of a vision encoder")),
-        };
-        let projector = top.text("mm_projector_type")?.unwrap_or("linear");
-        if projector != "mlp2x_gelu" {
-            return Err(top.error(
-                "mm_projector_type",
-                format!("{projector:?}"),
-                "\"mlp2x_gelu\"",
-            ));
-        }
-        let feature = top.text("mm_vision_select_feature")?.unwrap_or("patch");
-        if feature != "patch" {
-            let found = format!("{feature:?}");
-            return Err(top.error("mm_vision_select_feature", found, "\"patch\""));
-        }
+        only(&top, "mm_projector_type", "mlp2x_gelu", "linear")?;
+        only(&top, "mm_vision_select_feature", "patch", "patch")?;
         if top.flag("mm_use_im_start_end", false)? {
             return Err(top.error("mm_use_im_start_end", "true", "false"));
         }
@@ -144,21 +108,15 @@ impl Family for MiniGemini {
             let expected = "true: tiles without a view of the whole picture are not supported";
             return Err(top.error("image_global", "false", expected));
         }
-        let select_layer = match top.value("mm_vision_select_layer") {
-            None => -2,
-            Some(value) => value
-                .as_i64()
-                .ok_or_else(|| top.error("mm_vision_select_layer", value, "a whole number"))?,
-        };
         Ok(Self {
             config: config.clone(),
             text: DecoderConfig::read(&top, Kind::of(kind), None)?,
-            names: DecoderNames {
-                prefix: "model.".into(),
-                head: "lm_head.weight".into(),
-            },
-            towers: [tower("mm_vision_tower")?, tower("mm_vision_tower_aux")?],
-            select_layer,
+            names: DecoderNames::bare(),
+            towers: [
+                encoder_name(&top, FIELD)?,
+                encoder_name(&top, SECOND_FIELD)?,
+            ],
+            select_layer: state_index(&top, LAYER_FIELD, -2)?,
             large,
             grid,
             pad_to_square: top.text("image_aspect_ratio")? == Some("pad"),
@@ -167,18 +125,12 @@ impl Family for MiniGemini {
     }
 
     fn towers(&self, tensors: &Tensors) -> Vec<TowerName> {
-        let [clip, convnext] = self.towers.clone();
+        let [clip, convnext] = &self.towers;
         vec![
+            VitTower::name(clip, tensors),
             TowerName {
-                field: "mm_vision_tower".into(),
-                names: vec![clip],
-                // Its config and its processor's are there; without them, its tensors must say what it is.
-                optional: ClipConfig::of_tensors(tensors, CLIP_INSIDE).is_some(),
-                weights: &[],
-            },
-            TowerName {
-                field: "mm_vision_tower_aux".into(),
-                names: vec![convnext],
+                field: SECOND_FIELD.into(),
+                names: vec![convnext.clone()],
                 optional: holds(tensors, CONVNEXT_INSIDE),
                 weights: &OPEN_CLIP_FILES,
             },
@@ -191,50 +143,35 @@ impl Family for MiniGemini {
         let (Some(clip), convnext) = (towers.next(), towers.next().flatten()) else {
             return Ok(());
         };
-        let (config, processor) = match &clip {
-            Some(clip) => (
-                ClipConfig::of_own_checkpoint(&Config::read(&clip.files)?)?,
-                ProcessorFile::read(&clip.files)?,
-            ),
-            None => {
-                let Some(config) = ClipConfig::of_tensors(tensors, CLIP_INSIDE) else {
-                    return Ok(());
-                };
-                let file = format!("{} (as its class has it)", self.towers[0]);
-                let json = Some(PROCESSOR.to_string());
-                (config, ProcessorFile { file, json })
-            }
-        };
-        let top = self.config.top();
-        let layers = config.state_layers(&top, "mm_vision_select_layer", self.select_layer)?;
-        let clip = match holds(tensors, CLIP_INSIDE) {
-            true => None,
-            false => clip.map(|tower| tower.tensors),
+        let taken = (self.towers[0].as_str(), self.select_layer);
+        let Some(clip) = VitTower::find(&self.config, taken, tensors, clip)? else {
+            return Ok(());
         };
         let convnext = match holds(tensors, CONVNEXT_INSIDE) {
             true => None,
             false => convnext.map(|tower| tower.tensors),
         };
-        let convnext_prefix = match &convnext {
+        let prefix = match &convnext {
             None => CONVNEXT_INSIDE,
             Some(own) if holds(own, OPEN_CLIP_TRUNK) => OPEN_CLIP_TRUNK,
             // timm's own file of the same trunk.
             Some(_) => "",
         };
         let from = convnext.as_ref().unwrap_or(tensors);
-        let mut sizes = ConvnextSizes::of(from, convnext_prefix, 1e-6);
+        let mut sizes = ConvnextSizes::of(from, prefix, 1e-6);
         if sizes.widths.first() == Some(&XXLARGE) {
             sizes.eps = 1e-5;
         }
+        let top = self.config.top();
         let stages = sizes.widths.len();
         if stages != STAGES {
             let found = format!("{:?} with {stages} stages", self.towers[1]);
             let expected = format!("a ConvNeXt of {STAGES} stages");
-            return Err(top.error("mm_vision_tower_aux", found, expected));
+            return Err(top.error(SECOND_FIELD, found, expected));
         }
         let (side, across) = (
             self.large / super::encoder::STEM,
-            config.image_size / config.patch_size,
+            clip.config.image_size() / clip.config.patch_size(),
         );
         if !self.large.is_multiple_of(sizes.step()) || !side.is_multiple_of(self.grid * across) {
             let expected = format!(
@@ -245,22 +182,10 @@ impl Family for MiniGemini {
             return Err(top.error("image_size_aux", self.large, expected));
         }
         self.encoders = Some(Encoders {
-            taken: Taken {
-                layers,
-                select: Select::Default,
-            },
-            clip: config,
-            processor,
+            clip,
             convnext: sizes,
-            prefixes: [
-                if clip.is_none() {
-                    CLIP_INSIDE
-                } else {
-                    CLIP_OWN
-                },
-                convnext_prefix,
-            ],
-            own: [clip, convnext],
+            own: convnext,
+            prefix,
         });
         Ok(())
     }
@@ -283,7 +208,7 @@ impl Family for MiniGemini {
 
     fn sight(&self, _: &ProcessorFile) -> Result<MiniGeminiSight> {
         let encoders = self.encoders()?;
-        let file = &encoders.processor;
+        let file = &encoders.clip.processor;
         let processor = Processor::from_json(file.text()?, &file.file)?;
         Ok(MiniGeminiSight {
             processor: processor
@@ -295,33 +220,24 @@ impl Family for MiniGemini {
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MiniGeminiVision<D>> {
         let encoders = self.encoders()?;
-        let ([clip, convnext], prefixes) = (&encoders.own, encoders.prefixes);
-        let own = loader.beside(clip.as_ref());
-        let clip = Vit::load(&own, &encoders.clip.vit(), prefixes[0], encoders.taken)?;
-        let own = loader.beside(convnext.as_ref());
-        let convnext = Convnext::load(&own, &encoders.convnext, prefixes[1], self.large)?;
+        let clip = encoders.clip.load(loader)?;
+        let own = loader.beside(encoders.own.as_ref());
+        let convnext = Convnext::load(&own, &encoders.convnext, encoders.prefix, self.large)?;
         loader.device.part(Part::Projector);
-        let (inside, out) = (encoders.clip.hidden, self.text.hidden);
+        let widths = (encoders.clip.config.hidden(), self.text.hidden);
+        let names = ["model.mm_projector.0", "model.mm_projector.2"];
         Ok(MiniGeminiVision {
             clip,
             convnext,
-            mining: Mining::load(loader, inside, &encoders.convnext.widths)?,
-            projector: Mlp::Plain {
-                first: loader.linear("model.mm_projector.0", out, inside, true)?,
-                second: loader.linear("model.mm_projector.2", out, out, true)?,
-                activation: Activation::Gelu,
-            },
+            mining: Mining::load(loader, widths.0, &encoders.convnext.widths)?,
+            projector: Projector::MLP2X_GELU.load(loader, names, widths)?,
         })
     }
 
     fn parts(&self) -> Vec<PartOf> {
         let mut parts = Vec::new();
         if let Some(encoders) = &self.encoders {
-            parts.push(PartOf {
-                name: "vision encoder",
-                prefixes: vec![CLIP_INSIDE.into()],
-                sizes: encoders.clip.sizes(encoders.taken.layers),
-            });
+            parts.push(encoders.clip.part());
             parts.push(PartOf {
                 name: "second encoder",
                 prefixes: vec![CONVNEXT_INSIDE.into()],
@@ -339,13 +255,15 @@ impl Family for MiniGemini {
     fn whole(&self) -> Self {
         let mut whole = self.clone();
         whole.text.tied_embeddings = false;
-        if let Some(encoders) = &mut whole.encoders {
-            encoders.taken.layers = encoders.clip.layers;
-        }
+        whole.encoders = whole.encoders.map(|encoders| Encoders {
+            clip: encoders.clip.whole(),
+            ..encoders
+        });
         whole
     }
 
     fn never_used(&self) -> Vec<String> {
-        ClipConfig::never_used(CLIP_INSIDE)
+        let clip = self.encoders.iter().map(|encoders| &encoders.clip);
+        clip.flat_map(VitTower::never_used).collect()
     }
 }

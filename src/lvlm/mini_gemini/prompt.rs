@@ -1,15 +1,7 @@
 //! The conversations of Mini-Gemini's authors, told by the vocabulary.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
-
-/// The picture and the question of the one turn. A newline at the end of a template is written as an expression: as text, the
-/// template engine drops it.
-macro_rules! turn {
-    () => {
-        "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}\
-         {{ part['text'] }}{% endif %}{% endfor %}"
-    };
-}
+use crate::lvlm::conversations::{CHATML_DIRECT, VICUNA_V1, turn};
 
 const GEMMA: DefaultTemplate = DefaultTemplate {
     name: "Mini-Gemini, gemma",
@@ -30,24 +22,6 @@ const LLAMA_3: DefaultTemplate = DefaultTemplate {
         "<|eot_id|><|start_header_id|>system<|end_header_id|>\n{{ '\n' }}"
     ),
 };
-const CHATML: DefaultTemplate = DefaultTemplate {
-    name: "Mini-Gemini, chatml_direct",
-    text: concat!(
-        "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n",
-        turn!(),
-        "<|im_end|><|im_start|>assistant{{ '\n' }}"
-    ),
-};
-const VICUNA: DefaultTemplate = DefaultTemplate {
-    name: "Mini-Gemini, vicuna_v1",
-    text: concat!(
-        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and \
-         polite answers to the user's questions. USER: ",
-        turn!(),
-        " ASSISTANT:"
-    ),
-};
-
 /// Tokens that end an answer in one of the conversations.
 pub(super) const STOPS: [&str; 3] = ["<end_of_turn>", "<|eot_id|>", "<|im_end|>"];
 
@@ -56,8 +30,8 @@ pub(super) fn conversation(tokenizer: &Tokenizer) -> DefaultTemplate {
     let marks = [
         ("<start_of_turn>", GEMMA),
         ("<|start_header_id|>", LLAMA_3),
-        ("<|im_start|>", CHATML),
+        ("<|im_start|>", CHATML_DIRECT),
     ];
     let known = marks.into_iter().find(|(mark, _)| tokenizer.has(mark));
-    known.map_or(VICUNA, |(_, conversation)| conversation)
+    known.map_or(VICUNA_V1, |(_, conversation)| conversation)
 }

@@ -117,12 +117,12 @@ fn defaults_are_those_of_transformers() {
             "{given}"
         );
         assert_eq!(
-            found.projector_activation,
+            found.projector.activation,
             activation(&want["projector_activation"]),
             "{given}"
         );
         assert_eq!(
-            found.projector_bias,
+            found.projector.bias,
             want["projector_bias"].as_bool().unwrap(),
             "{given}"
         );

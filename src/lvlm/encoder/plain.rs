@@ -1,0 +1,70 @@
+//! Encoders that are the transformer of [`super::vit`] and nothing more, whichever config describes them.
+
+use serde_json::Value;
+
+use super::{ClipConfig, SiglipConfig, VitSizes};
+
+/// The config of one.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::lvlm) enum VitConfig {
+    Clip(ClipConfig),
+    Siglip(SiglipConfig),
+}
+
+impl VitConfig {
+    /// As the layers want them.
+    pub fn vit(&self) -> VitSizes {
+        match self {
+            VitConfig::Clip(config) => config.vit(),
+            VitConfig::Siglip(config) => config.vit(),
+        }
+    }
+
+    /// Layers that the checkpoint describes.
+    pub fn layers(&self) -> usize {
+        match self {
+            VitConfig::Clip(config) => config.layers,
+            VitConfig::Siglip(config) => config.layers,
+        }
+    }
+
+    /// Edge of the square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        match self {
+            VitConfig::Clip(config) => config.image_size,
+            VitConfig::Siglip(config) => config.image_size,
+        }
+    }
+
+    /// Edge of a patch, in pixels.
+    pub fn patch_size(&self) -> usize {
+        match self {
+            VitConfig::Clip(config) => config.patch_size,
+            VitConfig::Siglip(config) => config.patch_size,
+        }
+    }
+
+    /// Width of the features.
+    pub fn hidden(&self) -> usize {
+        match self {
+            VitConfig::Clip(config) => config.hidden,
+            VitConfig::Siglip(config) => config.hidden,
+        }
+    }
+
+    /// For people: sizes and choices by name, of which `used` layers run.
+    pub fn sizes(&self, used: usize) -> Value {
+        match self {
+            VitConfig::Clip(config) => config.sizes(used),
+            VitConfig::Siglip(config) => config.sizes(used),
+        }
+    }
+
+    /// Tensors that no feature here passes.
+    pub fn never_used(&self, prefix: &str) -> Vec<String> {
+        match self {
+            VitConfig::Clip(_) => ClipConfig::never_used(prefix),
+            VitConfig::Siglip(_) => SiglipConfig::never_used(prefix),
+        }
+    }
+}

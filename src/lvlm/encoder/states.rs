@@ -1,0 +1,43 @@
+//! Which of an encoder's hidden states is taken, as a config counts them: 0 is before the first layer, negative ones count from
+//! the end.
+
+use crate::checkpoint::{CheckpointError, Fields};
+
+/// The index that the field `name` gives; `default` where it is left out.
+///
+/// # Errors
+/// [`CheckpointError::Config`] for anything but one whole number.
+pub(in crate::lvlm) fn state_index(
+    fields: &Fields,
+    name: &str,
+    default: i64,
+) -> Result<i64, CheckpointError> {
+    let Some(value) = fields.value(name) else {
+        return Ok(default);
+    };
+    let expected = "a single index: lists of layers are not supported";
+    value
+        .as_i64()
+        .ok_or_else(|| fields.error(name, value, expected))
+}
+
+/// How many of an encoder's `layers` run to make the hidden state of that index, which the field `name` gave.
+///
+/// # Errors
+/// [`CheckpointError::Config`] for an index out of range.
+pub(in crate::lvlm) fn state_layers(
+    fields: &Fields,
+    name: &str,
+    index: i64,
+    layers: usize,
+) -> Result<usize, CheckpointError> {
+    let states = layers as i64 + 1;
+    if !(-states..states).contains(&index) {
+        let expected = format!(
+            "an index from {} to {layers}: the encoder has {layers} layers",
+            -states
+        );
+        return Err(fields.error(name, index, expected));
+    }
+    Ok(if index < 0 { index + states } else { index } as usize)
+}

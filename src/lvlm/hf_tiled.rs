@@ -1,0 +1,165 @@
+//! LLaVA-NeXT and LLaVA-OneVision in Hugging Face's layout: one encoder on the picture and its tiles, a two-layer projector, rows
+//! without padding, a newline after each, and a decoder. What the two do differently is a [`Variant`].
+
+use std::marker::PhantomData;
+
+use super::Result;
+use super::decoder::{DecoderConfig, DecoderNames, Kind};
+use super::encoder::{Select, Taken, Vit, VitConfig};
+use super::family::{Family, PartOf, ReadResult};
+use super::llava::{feature_layers, image_token, select};
+use super::load::Loader;
+use super::names::HfNames;
+use super::pinpoints::pinpoints;
+use super::projector::Projector;
+use super::tiled::{TiledSight, TiledVision};
+use super::towers::Tower;
+use crate::checkpoint::{
+    Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+};
+use crate::device::Device;
+use crate::picture::AnyResolution;
+
+/// What LLaVA-NeXT and LLaVA-OneVision do differently.
+pub(super) trait Variant: Clone + Send + Sync + 'static {
+    /// The `model_type`, and what records call the family.
+    const NAME: &'static str;
+    /// For checkpoints that have no template of their own.
+    const TEMPLATE: DefaultTemplate;
+    /// The decoders' `model_type`s, first the one that is meant where it is left out.
+    const DECODERS: [&'static str; 3];
+    /// The same for messages.
+    const DECODERS_TEXT: &'static str;
+    /// The image token's id where it is left out.
+    const IMAGE_TOKEN: u32;
+    /// The hidden state that is taken where it is left out.
+    const FEATURE_LAYER: i64;
+    /// The one way to select positions, and what to say of the other.
+    const SELECT: (Select, &'static str);
+
+    /// Reads the encoder's section.
+    ///
+    /// # Errors
+    /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
+    fn encoder(fields: &Fields) -> ReadResult<VitConfig>;
+    /// What the config class gives to `image_grid_pinpoints`, rows and columns.
+    fn pinpoints(encoder: &VitConfig) -> Vec<(u32, u32)>;
+    /// From how many views' tokens on rows are made fewer, if ever.
+    ///
+    /// # Errors
+    /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
+    fn most_views(top: &Fields) -> ReadResult<Option<usize>>;
+}
+
+/// The config.
+#[derive(Debug, Clone)]
+pub(super) struct HfTiled<V> {
+    encoder: VitConfig,
+    text: DecoderConfig,
+    image_token_id: u32,
+    projector: Projector,
+    taken: Taken,
+    /// Rows and columns that a picture may be fitted into.
+    pinpoints: Vec<(u32, u32)>,
+    most_views: Option<usize>,
+    names: HfNames,
+    variant: PhantomData<V>,
+}
+
+impl<V: Variant> Family for HfTiled<V> {
+    const NAME: &'static str = V::NAME;
+    type Sight = TiledSight;
+    type Vision<D: Device> = TiledVision<D>;
+
+    fn claims(top: &Fields) -> ReadResult<bool> {
+        Ok(top.text("model_type")? == Some(V::NAME))
+    }
+
+    fn read(config: &Config) -> ReadResult<Self> {
+        let top = config.top();
+        let text = top.section("text_config")?;
+        let (kinds, names) = (V::DECODERS, V::DECODERS_TEXT);
+        let kind = text.require_type("model_type", Some(kinds[0]), &kinds, names)?;
+        let tied = top.flag("tie_word_embeddings", false)?;
+        let encoder = V::encoder(&top.section("vision_config")?)?;
+        let (wanted, expected) = V::SELECT;
+        let found = select(&top, wanted)?;
+        if found != wanted {
+            let found = match found {
+                Select::Default => "\"default\"",
+                Select::Full => "\"full\"",
+            };
+            return Err(top.error("vision_feature_select_strategy", found, expected));
+        }
+        Ok(Self {
+            text: DecoderConfig::read(&text, Kind::of(kind), Some(tied))?,
+            image_token_id: image_token(&top, V::IMAGE_TOKEN)?,
+            projector: Projector::read(&top)?,
+            taken: Taken {
+                layers: feature_layers(&top, V::FEATURE_LAYER, encoder.layers())?,
+                select: wanted,
+            },
+            pinpoints: pinpoints(&top)?.unwrap_or_else(|| V::pinpoints(&encoder)),
+            most_views: V::most_views(&top)?,
+            names: HfNames::default(),
+            variant: PhantomData,
+            encoder,
+        })
+    }
+
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
+        self.names = HfNames::find(tensors)?;
+        self.text.untie(tensors, &self.names.decoder);
+        Ok(())
+    }
+
+    fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
+        (&self.text, &self.names.decoder)
+    }
+
+    fn image_token(&self) -> ImageToken {
+        ImageToken::Id(self.image_token_id)
+    }
+
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(V::TEMPLATE)
+    }
+
+    fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
+        let processor = AnyResolution::from_json(file.text()?, &file.file, &self.pinpoints)?;
+        let sizes = (self.encoder.image_size(), self.encoder.patch_size());
+        TiledSight::new(processor, sizes, self.most_views)
+    }
+
+    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {
+        let (encoder, names) = (self.encoder.vit(), &self.names);
+        let widths = (encoder.hidden, self.text.hidden);
+        let [first, second] = &names.projector_layers();
+        Ok(TiledVision {
+            encoder: Vit::load(loader, &encoder, &names.vision, self.taken)?,
+            projector: self.projector.load(loader, [first, second], widths)?,
+            newline: loader.matrix(&names.newline, &[widths.1], 1, widths.1)?,
+        })
+    }
+
+    fn parts(&self) -> Vec<PartOf> {
+        let encoder = self.encoder.sizes(self.taken.layers);
+        let projector = self
+            .projector
+            .sizes(self.encoder.hidden(), self.text.hidden);
+        let [encoder, mut projector] = self.names.parts(encoder, projector);
+        projector.prefixes.push(self.names.newline.clone());
+        vec![encoder, projector]
+    }
+
+    fn whole(&self) -> Self {
+        let mut whole = self.clone();
+        whole.taken.layers = whole.encoder.layers();
+        whole.text.tied_embeddings = false;
+        whole
+    }
+
+    fn never_used(&self) -> Vec<String> {
+        self.encoder.never_used(&self.names.vision)
+    }
+}
