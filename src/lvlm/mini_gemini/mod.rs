@@ -136,6 +136,7 @@ impl Family for MiniGemini {
                 names: vec![convnext.clone()],
                 optional: holds(tensors, CONVNEXT_INSIDE),
                 weights: &CONVNEXT_FILES,
+                config_only: false,
             },
         ]
     }
