@@ -14,6 +14,17 @@ pub(super) struct Packing {
     pub picture: (u32, u32),
     /// The large picture is made smaller where it has many more tokens than so many views have.
     pub most_views: Option<usize>,
+    /// How the length without padding becomes whole.
+    pub unpadding: Unpadding,
+}
+
+/// How the length of a picture without its padding becomes whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unpadding {
+    /// Cut off after rounding at the seventh decimal: `transformers`.
+    Rounded,
+    /// Cut off, though 47 * (12 / 188) is a little less than 3: the authors' program.
+    Cut,
 }
 
 /// The rows that come of it. Input rows are the tokens of the whole picture, then those of the tiles, view by view.
@@ -95,8 +106,10 @@ impl Packing {
     fn unpadded(&self, rows: usize, columns: usize) -> ((usize, usize), (usize, usize)) {
         let (width, height) = (f64::from(self.picture.0), f64::from(self.picture.1));
         let (r, c) = (rows as f64, columns as f64);
-        // Rounded at the seventh decimal, then cut off.
-        let whole = |length: f64| ((length * 1e7).round() / 1e7) as usize;
+        let whole = |length: f64| match self.unpadding {
+            Unpadding::Rounded => ((length * 1e7).round() / 1e7) as usize,
+            Unpadding::Cut => length as usize,
+        };
         if width / height > c / r {
             let padding = rows.saturating_sub(whole(height * (c / width))) / 2;
             ((padding, rows - 2 * padding), (0, columns))
@@ -164,6 +177,7 @@ mod tests {
                 side: number("side"),
                 picture: (number("width") as u32, number("height") as u32),
                 most_views: case["most"].as_u64().map(|most| most as usize),
+                unpadding: Unpadding::Rounded,
             };
             let packed = packing.pack();
             let newline = packing.tokens();

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use super::Result;
+use super::anyres::Unpadding;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::{Select, Taken, Vit, VitConfig};
 use super::family::{Family, PartOf, ReadResult};
@@ -128,7 +129,7 @@ impl<V: Variant> Family for HfTiled<V> {
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
         let processor = AnyResolution::from_json(file.text()?, &file.file, &self.pinpoints)?;
         let sizes = (self.encoder.image_size(), self.encoder.patch_size());
-        TiledSight::new(processor, sizes, self.most_views)
+        TiledSight::new(processor, sizes, (self.most_views, Unpadding::Rounded))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {

@@ -1,7 +1,7 @@
 //! LLaVA-1.5 in its authors' own layout (`LlavaLlamaForCausalLM`): the decoder's config with `mm_*` fields beside it, the projector
 //! under `model.mm_projector`, and CLIP in a checkpoint of its own.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Result;
 use super::conversations::VICUNA_V1;
@@ -16,6 +16,41 @@ use super::vit_tower::{FIELD, LAYER_FIELD, VitTower, encoder_name, only};
 use crate::checkpoint::{Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer};
 use crate::device::Device;
 use crate::picture::Processor;
+
+/// The decoder's `model_type` in a config of the LLaVAs' authors; `None` for any other config.
+///
+/// # Errors
+/// A field of the wrong type.
+pub(super) fn authors_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
+    // Many files say "llava" whatever the decoder is; Hugging Face's own llava has a section for its encoder.
+    let tower = top.value(FIELD).is_some();
+    let whole = top.value("vision_config").is_some();
+    let class = top.value("architectures").and_then(|list| list.get(0));
+    Ok(match top.text("model_type")? {
+        Some("llava_llama") => Some("llama"),
+        Some("llava_mistral") => Some("mistral"),
+        Some("llava_qwen") => Some("qwen2"),
+        Some("llava") if tower && !whole => Some(match class.and_then(Value::as_str) {
+            Some("LlavaQwenForCausalLM") => "qwen2",
+            Some("LlavaMistralForCausalLM") => "mistral",
+            _ => "llama",
+        }),
+        _ => None,
+    })
+}
+
+/// Fails where a config of the LLaVAs' authors puts tokens of its own around a picture.
+///
+/// # Errors
+/// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
+pub(super) fn unsupported_tokens(top: &Fields) -> ReadResult<()> {
+    for name in ["mm_use_im_start_end", "mm_use_im_patch_token"] {
+        if top.flag(name, false)? {
+            return Err(top.error(name, "true", "false"));
+        }
+    }
+    Ok(())
+}
 
 /// The config.
 #[derive(Debug, Clone)]
@@ -45,11 +80,7 @@ impl Family for LlavaLlama {
     type Vision<D: Device> = LlavaVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
-        // Older files say "llava"; Hugging Face's own llava has a section for its encoder.
-        let kind = top.text("model_type")?;
-        let tower = top.value("mm_vision_tower").is_some();
-        let whole = top.value("vision_config").is_some();
-        Ok(kind == Some("llava_llama") || (kind == Some("llava") && tower && !whole))
+        Ok(authors_decoder(top)? == Some("llama"))
     }
 
     fn read(config: &Config) -> ReadResult<Self> {
@@ -57,17 +88,12 @@ impl Family for LlavaLlama {
         let encoder = encoder_name(&top, FIELD)?;
         only(&top, "mm_projector_type", "mlp2x_gelu", "linear")?;
         only(&top, "mm_vision_select_feature", "patch", "patch")?;
-        for name in ["mm_use_im_start_end", "mm_use_im_patch_token"] {
-            if top.flag(name, false)? {
-                return Err(top.error(name, "true", "false"));
-            }
-        }
+        unsupported_tokens(&top)?;
         let pad_to_square = match top.text("image_aspect_ratio")? {
             None | Some("square") => false,
             Some("pad") => true,
             Some(other) => {
-                let expected =
-                    "\"square\" or \"pad\"; for tiles, checkpoints converted to llava_next";
+                let expected = "\"square\", \"pad\", \"anyres\" or anyres_max_N";
                 return Err(top.error("image_aspect_ratio", format!("{other:?}"), expected));
             }
         };
@@ -104,7 +130,7 @@ impl Family for LlavaLlama {
     }
 
     fn template(&self, _: &Tokenizer) -> Template {
-        Template::Default(VICUNA_V1)
+        Template::Fixed(VICUNA_V1)
     }
 
     fn sight(&self, _: &ProcessorFile) -> Result<OneView> {

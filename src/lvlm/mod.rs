@@ -15,6 +15,7 @@ mod hf_tiled;
 mod inspect;
 mod layers;
 mod llava;
+mod llava_anyres;
 mod llava_llama;
 mod load;
 mod mini_gemini;

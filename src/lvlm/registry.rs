@@ -1,11 +1,11 @@
 //! The families, in one list. Which one a checkpoint is of is told by its config.json.
 
 use super::family::Family;
-use super::{cambrian, llava, llava_llama, mini_gemini, next, onevision};
+use super::{cambrian, llava, llava_anyres, llava_llama, mini_gemini, next, onevision};
 use crate::checkpoint::{CheckpointError, Config};
 
 /// What is supported, for messages.
-const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama (LLaVA-1.5 in its authors' layout), mgm, mgm_gemma (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
+const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama, llava_mistral, llava_qwen (LLaVA-1.5, NeXT and OneVision in their authors' layout), mgm, mgm_gemma (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
 
 /// Something that is done with a family, whichever it is.
 pub(super) trait Visitor {
@@ -34,6 +34,7 @@ pub(super) fn visit<V: Visitor>(config: &Config, visitor: V) -> Result<V::Output
         top,
         config,
         visitor,
+        llava_anyres::LlavaAnyres,
         llava_llama::LlavaLlama,
         llava::Llava,
         mini_gemini::MiniGemini,

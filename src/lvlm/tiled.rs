@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::anyres::{Packed, Packing};
+use super::anyres::{Packed, Packing, Unpadding};
 use super::encoder::{Vit, VitKept};
 use super::family::{Eye, Seen, Sight, Vision, only};
 use super::{LvlmError, Result};
@@ -18,6 +18,7 @@ pub(super) struct TiledSight {
     /// Tokens of a view each way.
     side: usize,
     most_views: Option<usize>,
+    unpadding: Unpadding,
 }
 
 impl TiledSight {
@@ -28,7 +29,7 @@ impl TiledSight {
     pub fn new(
         processor: AnyResolution,
         (pixels, patch): (usize, usize),
-        most_views: Option<usize>,
+        (most_views, unpadding): (Option<usize>, Unpadding),
     ) -> Result<TiledSight> {
         let tile = processor.tile();
         if tile != pixels {
@@ -43,6 +44,7 @@ impl TiledSight {
             patch,
             side: pixels / patch,
             most_views,
+            unpadding,
         })
     }
 }
@@ -67,6 +69,7 @@ impl Sight for TiledSight {
             side: self.side,
             picture: (width, height),
             most_views: self.most_views,
+            unpadding: self.unpadding,
         };
         let packed = packing.pack();
         let rows = packed.rows.outputs();

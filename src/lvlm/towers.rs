@@ -15,6 +15,8 @@ pub(super) struct TowerName {
     pub optional: bool,
     /// Names of its weight file, the likeliest first; those of a model's own when empty.
     pub weights: &'static [&'static str],
+    /// Whether the model's own checkpoint holds its tensors: then a folder needs to have its config alone.
+    pub config_only: bool,
 }
 
 /// An encoder's checkpoint.
@@ -64,6 +66,7 @@ fn open(name: &TowerName, folder: &Path) -> Result<Tower, CheckpointError> {
     let files = Files::folder(folder)?;
     let own = name.weights.iter().find(|file| files.exists(file));
     let tensors = match own {
+        _ if name.config_only => Tensors::made(&files.name(), []),
         Some(file) => Tensors::open_file(&files, file)?,
         None => Tensors::open(&files)?,
     };
@@ -100,6 +103,7 @@ mod tests {
             names: vec!["org/encoder".into()],
             optional: false,
             weights: &[],
+            config_only: false,
         }
     }
 

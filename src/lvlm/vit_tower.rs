@@ -1,12 +1,14 @@
 //! The encoder that `mm_vision_tower` names in the layouts of models' authors: in a checkpoint of its own, or with its tensors in
 //! the model's.
 
+use serde_json::json;
+
 use super::Result;
-use super::encoder::{ClipConfig, Select, Taken, Vit, VitConfig, state_layers};
+use super::encoder::{ClipConfig, Select, SiglipConfig, Taken, Vit, VitConfig, state_layers};
 use super::family::{PartOf, ReadResult};
 use super::load::Loader;
 use super::towers::{Tower, TowerName};
-use crate::checkpoint::{CheckpointError, Config, Fields, ProcessorFile, Tensors};
+use crate::checkpoint::{Activation, CheckpointError, Config, Fields, ProcessorFile, Tensors};
 use crate::device::Device;
 
 /// The config's field that names it.
@@ -17,6 +19,18 @@ pub(super) const LAYER_FIELD: &str = "mm_vision_select_layer";
 const INSIDE: &str = "model.vision_tower.vision_tower.vision_model.";
 /// and in a checkpoint of its own.
 const OWN: &str = "vision_model.";
+
+/// The defaults of the authors' SigLIP, those of `google/siglip-so400m-patch14-384`.
+const SO400M: SiglipConfig = SiglipConfig {
+    hidden: 1152,
+    intermediate: 4304,
+    layers: 27,
+    heads: 16,
+    image_size: 384,
+    patch_size: 14,
+    activation: Activation::GeluTanh,
+    layer_norm_eps: 1e-6,
+};
 
 /// The encoder, found.
 #[derive(Debug, Clone)]
@@ -67,8 +81,9 @@ impl VitTower {
             field: FIELD.into(),
             names: vec![encoder.to_string()],
             // Its config and its processor's are there; without them, its tensors must say what it is.
-            optional: ClipConfig::of_tensors(tensors, INSIDE).is_some(),
+            optional: of_tensors(tensors).is_some(),
             weights: &[],
+            config_only: holds(tensors, INSIDE),
         }
     }
 
@@ -93,26 +108,31 @@ impl VitTower {
         tensors: &Tensors,
         tower: Option<Tower>,
     ) -> ReadResult<Option<VitTower>> {
-        let (clip, processor) = match &tower {
-            Some(tower) => (
-                ClipConfig::of_own_checkpoint(&Config::read(&tower.files)?)?,
-                ProcessorFile::read(&tower.files)?,
-            ),
-            None => match ClipConfig::of_tensors(tensors, INSIDE) {
-                Some(clip) => {
-                    let processor = class_defaults(encoder, clip.image_size);
-                    (clip, processor)
-                }
-                None => return Ok(None),
-            },
+        let found = match &tower {
+            Some(tower) => Some(VitConfig::of_own_checkpoint(&Config::read(&tower.files)?)?),
+            None => of_tensors(tensors),
         };
-        let layers = state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?;
-        Ok(Some(VitTower {
-            config: VitConfig::Clip(clip),
-            taken: Taken {
-                layers,
+        let Some(vit) = found else {
+            return Ok(None);
+        };
+        let taken = match &vit {
+            VitConfig::Clip(clip) => Taken {
+                layers: state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
                 select: Select::Default,
             },
+            // The authors' programs drop its last layer and take what is then the last, whatever the config says.
+            VitConfig::Siglip(siglip) => Taken {
+                layers: siglip.layers - 1,
+                select: Select::Full,
+            },
+        };
+        let processor = match (&vit, &tower) {
+            (VitConfig::Clip(_), Some(tower)) => ProcessorFile::read(&tower.files)?,
+            _ => class_defaults(encoder, &vit),
+        };
+        Ok(Some(VitTower {
+            config: vit,
+            taken,
             processor,
             own: match holds(tensors, INSIDE) {
                 true => None,
@@ -155,13 +175,33 @@ impl VitTower {
     }
 }
 
-/// How pictures are prepared for CLIP where its own checkpoint is nowhere: as its class does by itself, for its size.
-fn class_defaults(encoder: &str, pixels: usize) -> ProcessorFile {
-    let json = serde_json::json!({
-        "image_processor_type": "CLIPImageProcessor",
-        "size": { "shortest_edge": pixels },
-        "crop_size": { "height": pixels, "width": pixels },
-    });
+/// What an encoder inside is, as far as its tensors say it and else as its class has it: CLIP, or the one SigLIP whose sizes are
+/// the authors' defaults.
+fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
+    let siglip = SO400M;
+    let positions = tensors.get(&format!("{INSIDE}embeddings.position_embedding.weight"))?;
+    if positions.shape == [siglip.across().pow(2), siglip.hidden] {
+        return Some(VitConfig::Siglip(siglip));
+    }
+    ClipConfig::of_tensors(tensors, INSIDE).map(VitConfig::Clip)
+}
+
+/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is nowhere,
+/// for SigLIP always, since the authors' programs do not look at its file.
+fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
+    let pixels = vit.image_size();
+    let square = json!({ "height": pixels, "width": pixels });
+    let json = match vit {
+        VitConfig::Clip(_) => json!({
+            "image_processor_type": "CLIPImageProcessor",
+            "size": { "shortest_edge": pixels },
+            "crop_size": square,
+        }),
+        VitConfig::Siglip(_) => json!({
+            "image_processor_type": "SiglipImageProcessor",
+            "size": square,
+        }),
+    };
     ProcessorFile {
         file: format!("{encoder} (as its class has it)"),
         json: Some(json.to_string()),

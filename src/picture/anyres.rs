@@ -8,7 +8,7 @@ use super::{Filter, Picture, PictureError, Processor, View, Window, resize, resi
 const MAX_PIXELS: u64 = 1 << 24;
 
 /// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their Pillow backend to one
-/// picture: it is resized as it is to one square tile; and it is resized, keeping its shape, to fit into the best of several
+/// picture, and the authors' program too: it is resized as it is to one square tile; and it is resized, keeping its shape, to fit into the best of several
 /// resolutions, padded with black there, and cut into tiles. All are then rescaled and normalised.
 #[derive(Clone, Debug)]
 pub struct AnyResolution {
@@ -53,18 +53,47 @@ impl AnyResolution {
     ) -> Result<AnyResolution, PictureError> {
         let processor = Processor::of_any_class(text, file)?;
         let settings = &processor.settings;
+        if !settings.tiles {
+            return Err(PictureError::Field {
+                file: file.to_owned(),
+                field: "image_processor_type".to_owned(),
+                expected: "LlavaNextImageProcessor or LlavaOnevisionImageProcessor".to_owned(),
+                found: "one that makes no tiles".to_owned(),
+            });
+        }
+        let own = settings.pinpoints.as_deref();
+        let (pinpoints, filter) = (own.unwrap_or(pinpoints).to_vec(), settings.resize);
+        let filter = filter.map_or(Filter::Bicubic, |(_, filter)| filter);
+        Self::new(processor, filter, pinpoints)
+    }
+
+    /// The same around a processor that makes one view, as the authors of LLaVA-NeXT have it: pictures are resized with Pillow's
+    /// own bicubic filter, whatever the processor's, which has nothing left to resize or to crop.
+    ///
+    /// # Errors
+    /// As [`AnyResolution::from_json`], but for a class that makes tiles.
+    pub fn around_one_view(
+        text: &str,
+        file: &str,
+        pinpoints: &[(u32, u32)],
+    ) -> Result<AnyResolution, PictureError> {
+        let processor = Processor::from_json(text, file)?;
+        Self::new(processor, Filter::Bicubic, pinpoints.to_vec())
+    }
+
+    fn new(
+        processor: Processor,
+        filter: Filter,
+        pinpoints: Vec<(u32, u32)>,
+    ) -> Result<AnyResolution, PictureError> {
+        let settings = &processor.settings;
         let wrong = |field: &str, expected: &str, found: String| PictureError::Field {
-            file: file.to_owned(),
+            file: processor.file.clone(),
             field: field.to_owned(),
             expected: expected.to_owned(),
             found,
         };
-        if !settings.tiles {
-            let expected = "LlavaNextImageProcessor or LlavaOnevisionImageProcessor";
-            let found = "one that makes no tiles".to_owned();
-            return Err(wrong("image_processor_type", expected, found));
-        }
-        let Some((size, filter)) = settings.resize else {
+        let Some((size, _)) = settings.resize else {
             return Err(wrong("do_resize", "true", "false".to_owned()));
         };
         let tile = match size {
@@ -78,7 +107,6 @@ impl AnyResolution {
             let expected = format!("{tile} x {tile}, as size");
             return Err(wrong("crop_size", &expected, format!("{crop:?}")));
         }
-        let pinpoints = settings.pinpoints.as_deref().unwrap_or(pinpoints).to_vec();
         let fills = |&(height, width): &(u32, u32)| {
             height.is_multiple_of(tile)
                 && width.is_multiple_of(tile)

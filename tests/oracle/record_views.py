@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
 from mini_gemini import MiniGemini
 from record import Explanation, Settings, bilateral_total_variation, blur, finish, main, random_mask, settle
@@ -33,6 +34,13 @@ CASES = {
     "onevision-tall": Settings("models/tiny-onevision", "images/tall.png", lr=0.3),
     "onevision-wide": Settings("models/tiny-onevision", "images/wide.png", lr=0.3),
     "onevision-small": Settings("models/tiny-onevision", "images/small.png", lr=0.3),
+    "onevision-authors-cat": Settings("models/tiny-onevision-authors", "images/cat.png", lr=0.3),
+    "onevision-authors-strip": Settings("models/tiny-onevision-authors", "images/strip.png", lr=0.3),
+    "next-authors-strip": Settings("models/tiny-next-authors", "images/strip.png", lr=0.3),
+    "next-authors-tall": Settings("models/tiny-next-authors", "images/tall.png", lr=0.3, threshold=0.3),
+    "next-authors-mistral-rocket": Settings(
+        "models/tiny-next-authors-mistral", "images/rocket.png", lr=0.3, threshold=0.3
+    ),
     "llava-llama-cat": Settings("models/tiny-llava-llama", "images/cat.png", lr=1.0),
     "next-vicuna-cat": Settings("models/tiny-next-vicuna", "images/cat.png", lr=0.3),
     "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
@@ -106,11 +114,20 @@ def numbered(name, tensors):
     return {f"{name}.{v}": tensor for v, tensor in enumerate(tensors)}
 
 
+def family(folder):
+    """What states the model in a folder."""
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("image_aspect_ratio", "").startswith("anyres"):
+        return LlavaAnyres
+    if config["model_type"] == "llava_llama":
+        return LlavaAuthors
+    return Tiled if config["model_type"] in Tiled.types else MiniGemini
+
+
 def prepare(settings, base=HERE):
     """Loads the model and the picture. Returns an ExplanationOfViews, the tensors recorded so far and the metadata."""
-    kind = json.loads((base / settings.model / "config.json").read_text())["model_type"]
-    family = LlavaAuthors if kind == "llava_llama" else Tiled if kind in Tiled.types else MiniGemini
-    model = family(base / settings.model, torch.float64 if settings.f64 else torch.float32)
+    folder = base / settings.model
+    model = family(folder)(folder, torch.float64 if settings.f64 else torch.float32)
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
     views = model.views(rgb)
     image, baseline = model.pixels(rgb), model.pixels(blur(rgb))

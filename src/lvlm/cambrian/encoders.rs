@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::checkpoint::{CheckpointError, Config, Fields, ProcessorFile, SIZE_LIMIT, Tensors};
 use crate::lvlm::encoder::{
-    ClipConfig, ConvnextSizes, Dinov2Config, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig,
-    STEM, Select, Taken, VitSizes, state_layers,
+    ConvnextSizes, Dinov2Config, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig, STEM, Select,
+    Taken, VitConfig, VitSizes, state_layers,
 };
 use crate::lvlm::towers::{Tower, TowerName};
 use crate::lvlm::vit_tower::LAYER_FIELD;
@@ -137,6 +137,7 @@ impl Named {
             field: FIELD.into(),
             names,
             optional: false,
+            config_only: false,
             weights: match self.kind {
                 Kind::Siglip | Kind::Convnext => &OPEN_CLIP_FILES,
                 Kind::Clip | Kind::Dinov2 => &[],
@@ -179,8 +180,8 @@ impl Named {
     }
 
     fn clip(tower: Tower, top: &Fields, state: i64) -> Result<Found, CheckpointError> {
-        let config = ClipConfig::of_own_checkpoint(&Config::read(&tower.files)?)?;
-        let layers = state_layers(top, LAYER_FIELD, state, config.layers)?;
+        let config = VitConfig::of_own_checkpoint(&Config::read(&tower.files)?)?;
+        let layers = state_layers(top, LAYER_FIELD, state, config.layers())?;
         Ok(Found {
             prefix: "vision_model.",
             layers: EncoderLayers::Vit {
@@ -190,8 +191,8 @@ impl Named {
                     select: Select::Default,
                 },
             },
-            pixels: config.image_size,
-            patch: config.patch_size,
+            pixels: config.image_size(),
+            patch: config.patch_size(),
             processor: ProcessorFile::read(&tower.files)?,
             padding: None,
             sizes: config.sizes(layers),

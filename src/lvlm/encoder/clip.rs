@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::vit::VitSizes;
 use super::vit_names;
 use crate::checkpoint::{
-    Activation, CheckpointError, Config, Fields, LAYER_LIMIT, SIZE_LIMIT, Tensors, activation,
+    Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, Tensors, activation,
 };
 
 /// Width of a head in every CLIP that OpenAI published.
@@ -35,21 +35,6 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
-    /// Reads the config of a checkpoint that is a CLIP model, or its vision transformer alone.
-    ///
-    /// # Errors
-    /// [`CheckpointError::UnsupportedArchitecture`], [`CheckpointError::Config`].
-    pub(in crate::lvlm) fn of_own_checkpoint(
-        config: &Config,
-    ) -> std::result::Result<Self, CheckpointError> {
-        let top = config.top();
-        let kinds = ["clip", "clip_vision_model"];
-        match top.require_type("model_type", None, &kinds, "clip, clip_vision_model")? {
-            "clip" => Self::read(&top.section("vision_config")?),
-            _ => Self::read(&top),
-        }
-    }
-
     /// What the tensors that begin with `prefix` say, as far as they do, and else as OpenAI's models have it; `None` where they are
     /// not a whole encoder, or not one of heads as wide as there.
     pub(in crate::lvlm) fn of_tensors(tensors: &Tensors, prefix: &str) -> Option<Self> {

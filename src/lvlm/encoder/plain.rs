@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{ClipConfig, SiglipConfig, VitSizes};
+use super::{ClipConfig, SiglipConfig, SiglipDefaults, VitSizes};
+use crate::checkpoint::{CheckpointError, Config};
 
 /// The config of one.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +12,27 @@ pub(in crate::lvlm) enum VitConfig {
     Siglip(SiglipConfig),
 }
 
+const KINDS: [&str; 4] = ["clip", "clip_vision_model", "siglip", "siglip_vision_model"];
+const KINDS_TEXT: &str = "clip, clip_vision_model, siglip, siglip_vision_model";
+
 impl VitConfig {
+    /// Reads the config of a checkpoint that is a CLIP or SigLIP model, or its vision transformer alone.
+    ///
+    /// # Errors
+    /// [`CheckpointError::UnsupportedArchitecture`], [`CheckpointError::Config`].
+    pub fn of_own_checkpoint(config: &Config) -> Result<Self, CheckpointError> {
+        let top = config.top();
+        let kind = top.require_type("model_type", None, &KINDS, KINDS_TEXT)?;
+        let vision = match kind {
+            "clip" | "siglip" => top.section("vision_config")?,
+            _ => top,
+        };
+        Ok(match kind {
+            "clip" | "clip_vision_model" => VitConfig::Clip(ClipConfig::read(&vision)?),
+            _ => VitConfig::Siglip(SiglipConfig::read(&vision, SiglipDefaults::BASE)?),
+        })
+    }
+
     /// As the layers want them.
     pub fn vit(&self) -> VitSizes {
         match self {

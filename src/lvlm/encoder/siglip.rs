@@ -38,15 +38,17 @@ pub(in crate::lvlm) struct SiglipDefaults {
     pub patch_size: usize,
 }
 
-/// `SiglipVisionConfig`'s, that of ViT-B/16 at 224 pixels.
-const BASE: SiglipDefaults = SiglipDefaults {
-    hidden: 768,
-    intermediate: 3072,
-    layers: 12,
-    heads: 12,
-    image_size: 224,
-    patch_size: 16,
-};
+impl SiglipDefaults {
+    /// `SiglipVisionConfig`'s, that of ViT-B/16 at 224 pixels.
+    pub const BASE: SiglipDefaults = SiglipDefaults {
+        hidden: 768,
+        intermediate: 3072,
+        layers: 12,
+        heads: 12,
+        image_size: 224,
+        patch_size: 16,
+    };
+}
 
 impl SiglipConfig {
     /// Reads the fields of a vision config; `absent` is what it means to leave out the section.
@@ -57,7 +59,11 @@ impl SiglipConfig {
         fields: &Fields,
         absent: SiglipDefaults,
     ) -> Result<Self, CheckpointError> {
-        let default = if fields.is_given() { BASE } else { absent };
+        let default = if fields.is_given() {
+            SiglipDefaults::BASE
+        } else {
+            absent
+        };
         let config = Self {
             hidden: fields.size("hidden_size", default.hidden, SIZE_LIMIT)?,
             intermediate: fields.size("intermediate_size", default.intermediate, SIZE_LIMIT)?,

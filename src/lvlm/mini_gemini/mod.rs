@@ -133,6 +133,7 @@ impl Family for MiniGemini {
                 names: vec![convnext.clone()],
                 optional: holds(tensors, CONVNEXT_INSIDE),
                 weights: &OPEN_CLIP_FILES,
+                config_only: false,
             },
         ]
     }

@@ -1,9 +1,8 @@
-use super::parse;
+use super::{Name, parse};
 use crate::checkpoint::tests::{config, recorded, set};
 use crate::checkpoint::{Activation, CheckpointError, Config, RopeScaling};
 use crate::lvlm::Select;
-use crate::lvlm::family::Family;
-use crate::lvlm::registry::{Visitor, visit};
+use crate::lvlm::registry::visit;
 use serde_json::{Value, json};
 
 fn activation(name: &Value) -> Activation {
@@ -374,17 +373,6 @@ fn bad_fields_are_named() {
     }
 }
 
-/// The family's name.
-struct Name;
-
-impl Visitor for Name {
-    type Output = &'static str;
-
-    fn visit<F: Family>(self, _: F) -> &'static str {
-        F::NAME
-    }
-}
-
 #[test]
 fn other_architectures_are_named() {
     let cases = [
@@ -448,7 +436,7 @@ fn the_authors_layout() {
         ("mm_vision_select_feature", json!("cls_patch")),
         ("mm_vision_select_layer", json!("last")),
         ("mm_use_im_start_end", json!(true)),
-        ("image_aspect_ratio", json!("anyres")),
+        ("image_aspect_ratio", json!("highres")),
         ("hidden_size", json!(0)),
     ] {
         let mut config = base.clone();

@@ -1,65 +1,21 @@
 //! Mini-Gemini: what its config may say, where its encoders are, and what is known of a checkpoint without running it.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use super::{Name, config_of, copied, fails, models};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config, ProcessorFile, Tensor, Tensors};
 use crate::lvlm::family::{Family, Sight};
 use crate::lvlm::mini_gemini::MiniGemini;
 use crate::lvlm::open::listed;
-use crate::lvlm::registry::{Visitor, visit};
-use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect};
+use crate::lvlm::registry::visit;
+use crate::lvlm::{OpenOptions, checkpoint, inspect};
 
 const CLIP: &str = "model_zoo/OpenAI/tiny-clip-vit-patch7-28";
 const CONVNEXT: &str = "model_zoo/OpenAI/tiny-openclip-convnext";
 
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models")
-}
-
-/// The config of one of the models that results are recorded of.
-fn config_of(model: &str) -> Value {
-    let text = std::fs::read_to_string(models().join(model).join("config.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
 fn read(config: &Value) -> Result<MiniGemini, CheckpointError> {
     MiniGemini::read(&Config::from_json(&config.to_string(), "config.json").unwrap())
-}
-
-/// A copy of one of those models, without its encoders' folders but those of `encoders`.
-fn copied(model: &str, encoders: &[&str]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for folder in [model].iter().chain(encoders) {
-        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
-        for entry in std::fs::read_dir(models().join(folder)).unwrap() {
-            let entry = entry.unwrap();
-            let to = dir.path().join(folder).join(entry.file_name());
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-    dir
-}
-
-fn fails(dir: &TempDir, model: &str) -> CheckpointError {
-    match checkpoint(Some(&dir.path().join(model)), &OpenOptions::default()) {
-        Err(LvlmError::Checkpoint(error)) => error,
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("{model} opened"),
-    }
-}
-
-struct Name;
-
-impl Visitor for Name {
-    type Output = &'static str;
-
-    fn visit<F: Family>(self, _: F) -> &'static str {
-        F::NAME
-    }
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers` says of some
 //! (`tests/data/checkpoint`).
 
+mod authors;
 mod cambrian;
 mod configs;
 mod mini_gemini;
 mod names;
 mod whole;
 
+use std::path::{Path, PathBuf};
+
 use super::family::Family;
 use super::llava::Llava;
 use super::open::listed;
+use super::registry::Visitor;
+use super::{LvlmError, OpenOptions};
 use crate::checkpoint::tests::{Spec, config, data, weights, write};
 use crate::checkpoint::{CheckpointError, Config};
 use serde_json::Value;
@@ -49,4 +54,49 @@ fn checkpoint() -> TempDir {
     }
     write(&dir, "preprocessor_config.json", "{\"size\": 8}");
     dir
+}
+
+/// The models that results are recorded of.
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models")
+}
+
+/// The config of one of them.
+fn config_of(model: &str) -> Value {
+    let text = std::fs::read_to_string(models().join(model).join("config.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A copy of one of them, without its encoders' folders but those of `encoders`.
+fn copied(model: &str, encoders: &[&str]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in [model].iter().chain(encoders) {
+        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for entry in std::fs::read_dir(models().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let to = dir.path().join(folder).join(entry.file_name());
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+    dir
+}
+
+/// What keeps a copy from being opened.
+fn fails(dir: &TempDir, model: &str) -> CheckpointError {
+    match super::checkpoint(Some(&dir.path().join(model)), &OpenOptions::default()) {
+        Err(LvlmError::Checkpoint(error)) => error,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("{model} opened"),
+    }
+}
+
+/// The family's name.
+struct Name;
+
+impl Visitor for Name {
+    type Output = &'static str;
+
+    fn visit<F: Family>(self, _: F) -> &'static str {
+        F::NAME
+    }
 }

@@ -180,7 +180,7 @@ fn emulated_mini_gemini_in_tiles() {
 
 #[test]
 fn emulated_cambrian() {
-    let model = "tests/oracle/models/tiny-cambrian";
+    let model = "tests/oracle/models/tiny-cambrian-phi3";
     scores_agree(model, "tests/oracle/images/rocket.png");
 }
 
