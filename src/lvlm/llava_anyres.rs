@@ -9,7 +9,7 @@ use super::anyres::Unpadding;
 use super::conversations::{self, conversation};
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::state_index;
-use super::family::{Family, PartOf, ReadResult};
+use super::family::{Family, Outside, PartOf, ReadResult};
 use super::llava_llama::{authors_decoder, unsupported_tokens};
 use super::load::Loader;
 use super::pinpoints::AuthorsPinpoints;
@@ -151,6 +151,10 @@ impl Family for LlavaAnyres {
             sizes: json!({ "kind": "two-layer MLP", "to": self.text.hidden, "activation": "gelu" }),
         });
         parts
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        self.tower.iter().filter_map(VitTower::outside).collect()
     }
 
     fn whole(&self) -> Self {

@@ -7,7 +7,7 @@ use super::Result;
 use super::conversations::VICUNA_V1;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::state_index;
-use super::family::{Family, PartOf, ReadResult};
+use super::family::{Family, Outside, PartOf, ReadResult};
 use super::llava::{LlavaVision, OneView};
 use super::load::Loader;
 use super::projector::Projector;
@@ -161,6 +161,10 @@ impl Family for LlavaLlama {
             sizes: json!({ "kind": "two-layer MLP", "to": to, "activation": "gelu" }),
         });
         parts
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        self.tower.iter().filter_map(VitTower::outside).collect()
     }
 
     fn whole(&self) -> Self {

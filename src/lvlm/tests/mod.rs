@@ -5,6 +5,7 @@ mod authors;
 mod configs;
 mod mini_gemini;
 mod names;
+mod published;
 mod whole;
 
 use std::path::{Path, PathBuf};
