@@ -198,8 +198,8 @@ fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     ClipConfig::of_tensors(tensors, INSIDE).map(VitConfig::Clip)
 }
 
-/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is nowhere,
-/// for SigLIP always, since the authors' programs do not look at its file.
+/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is
+/// nowhere, for SigLIP always, since the authors' programs do not look at its file.
 fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
     let pixels = vit.image_size();
     let square = json!({ "height": pixels, "width": pixels });

@@ -84,7 +84,9 @@ def onevision_hf(text):
         image_token_index=151646,
         model_type="llava_onevision",
         projector_hidden_act="gelu",
-        text_config=dict(model_type="qwen2", max_position_embeddings=32768, rope_theta=1000000.0, use_sliding_window=False)
+        text_config=dict(
+            model_type="qwen2", max_position_embeddings=32768, rope_theta=1000000.0, use_sliding_window=False
+        )
         | text,
         tie_word_embeddings=False,
         torch_dtype="float16",
@@ -212,7 +214,12 @@ CLIP = dict(
     text_config=dict(model_type="clip_text_model", hidden_size=768, intermediate_size=3072, num_attention_heads=12),
     vision_config=CLIP_VISION,
 )
-SIGLIP = dict(architectures=["SiglipModel"], model_type="siglip", text_config=dict(model_type="siglip_text_model"), vision_config=SIGLIP_VISION)
+SIGLIP = dict(
+    architectures=["SiglipModel"],
+    model_type="siglip",
+    text_config=dict(model_type="siglip_text_model"),
+    vision_config=SIGLIP_VISION,
+)
 
 
 # Names and shapes
@@ -286,7 +293,8 @@ def mini_gemini(config):
 
 def convnext():
     with torch.device("meta"):
-        return shapes(open_clip.create_model("convnext_large_d_320", pretrained=None, device="meta", load_weights=False))
+        model = open_clip.create_model("convnext_large_d_320", pretrained=None, device="meta", load_weights=False)
+    return shapes(model)
 
 
 def encoder(name, config, tensors):
