@@ -1,5 +1,5 @@
-//! The conversations of models' authors: one turn with a picture, up to where the answer begins. A newline at the end of a template
-//! is written as an expression: as text, the template engine drops it.
+//! The conversations of models' authors: one turn with a picture, up to where the answer begins. A newline at the end of a
+//! template is written as an expression: as text, the template engine drops it.
 
 use super::decoder::Kind;
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
@@ -46,8 +46,8 @@ const MISTRAL_INSTRUCT: DefaultTemplate = DefaultTemplate {
     name: "mistral_instruct",
     text: concat!("[INST] ", turn!(), " [/INST]"),
 };
-/// That of LLaVAs on Llama 3. The begin marker stands twice: the authors have one from Llama 3's own template, which also trims the
-/// text, and the tokenizer puts another before it.
+/// That of LLaVAs on Llama 3. The begin marker stands twice: the authors have one from Llama 3's own template, which also trims
+/// the text, and the tokenizer puts another before it.
 const LLAVA_LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "llava_llama_3",
     text: "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \

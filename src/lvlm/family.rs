@@ -73,6 +73,10 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
 
     /// The parts for people, the decoder left out: name, beginnings of its tensors' names, sizes.
     fn parts(&self) -> Vec<PartOf>;
+    /// The parts whose tensors are in checkpoints of their own.
+    fn outside(&self) -> Vec<Outside<'_>> {
+        Vec::new()
+    }
     /// The same with every layer that a checkpoint may hold, used or not, so that its tensors are known.
     #[must_use]
     fn whole(&self) -> Self;
@@ -85,6 +89,15 @@ pub(super) struct PartOf {
     pub name: &'static str,
     pub prefixes: Vec<String>,
     pub sizes: serde_json::Value,
+}
+
+/// The tensors of a part that has a checkpoint of its own.
+pub(super) struct Outside<'a> {
+    /// Its name among [`Family::parts`].
+    pub part: &'static str,
+    pub tensors: &'a Tensors,
+    /// What those of the part begin with; the checkpoint may hold others.
+    pub prefix: &'static str,
 }
 
 /// The views that one encoder takes of a picture, all of one size.

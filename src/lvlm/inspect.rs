@@ -5,7 +5,7 @@ use super::family::{Family, PartOf, Sight};
 use super::open::{self, OpenOptions, fit, listed};
 use super::registry::{Visitor, visit};
 use crate::checkpoint::{
-    ChatTemplate, CheckpointError, Config, Files, ProcessorFile, Tensors, Tokenizer,
+    ChatTemplate, CheckpointError, Config, Files, ProcessorFile, Tensor, Tensors, Tokenizer,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,7 +23,7 @@ pub struct Inspection {
     pub path: String,
     /// The model family, such as `llava`.
     pub family: String,
-    /// Numbers in all tensors.
+    /// Numbers in all tensors of its own files.
     pub parameters: usize,
     /// Their bytes.
     pub bytes: usize,
@@ -64,6 +64,8 @@ pub struct Part {
     pub parameters: usize,
     /// Their bytes.
     pub bytes: usize,
+    /// The checkpoint that holds them, where that is not the model's own: then they are not among the model's parameters.
+    pub checkpoint: Option<String>,
 }
 
 /// A tensor's name and shape.
@@ -120,37 +122,13 @@ const PICTURE: (u32, u32) = (640, 480);
 fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
     fit(&mut family, files, &tensors, encoders)?;
-    let expected = listed(&family)?;
-    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-    let possible: BTreeSet<String> = listed(&family.whole())?
-        .into_iter()
-        .map(|(name, _)| name)
-        .chain(family.never_used())
-        .collect();
-    let (unused, unexpected) = tensors
-        .iter()
-        .filter(|tensor| !known.contains(tensor.name.as_str()))
-        .map(|tensor| NamedShape {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-        })
-        .partition(|tensor: &NamedShape| possible.contains(&tensor.name));
-
-    let (mut missing, mut contradicting, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, shape) in expected {
-        match tensors.require(&name, &shape) {
-            Ok(_) => {}
-            Err(CheckpointError::MissingTensor { .. }) => missing.push(NamedShape { name, shape }),
-            Err(CheckpointError::ShapeMismatch { found, .. }) => {
-                contradicting.push(Contradiction {
-                    name,
-                    expected: shape,
-                    found,
-                });
-            }
-            Err(other) => problems.push(other.to_string()),
-        }
-    }
+    let Held {
+        missing,
+        contradicting,
+        unused,
+        unexpected,
+        mut problems,
+    } = Held::of(&family, &tensors)?;
     let mut noted = |error: CheckpointError| problems.push(error.to_string());
     let tokenizer = Tokenizer::load(files, family.image_token())
         .map_err(&mut noted)
@@ -193,6 +171,65 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
     })
 }
 
+/// The tensors of a checkpoint against those that a family's layers ask for.
+pub(super) struct Held {
+    pub missing: Vec<NamedShape>,
+    pub contradicting: Vec<Contradiction>,
+    pub unused: Vec<NamedShape>,
+    pub unexpected: Vec<NamedShape>,
+    pub problems: Vec<String>,
+}
+
+impl Held {
+    /// Of a family that was fitted to these tensors.
+    ///
+    /// # Errors
+    /// What listing the family's tensors reports.
+    pub fn of<F: Family>(family: &F, tensors: &Tensors) -> Result<Held> {
+        let expected = listed(family)?;
+        let (decoder, names) = family.decoder();
+        let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let possible: BTreeSet<String> = listed(&family.whole())?
+            .into_iter()
+            .map(|(name, _)| name)
+            .chain(family.never_used())
+            .chain(decoder.never_used(names))
+            .collect();
+        let (unused, unexpected) = tensors
+            .iter()
+            .filter(|tensor| !known.contains(tensor.name.as_str()))
+            .map(|tensor| NamedShape {
+                name: tensor.name.clone(),
+                shape: tensor.shape.clone(),
+            })
+            .partition(|tensor: &NamedShape| possible.contains(&tensor.name));
+        let mut held = Held {
+            missing: Vec::new(),
+            contradicting: Vec::new(),
+            unused,
+            unexpected,
+            problems: Vec::new(),
+        };
+        for (name, shape) in expected {
+            match tensors.require(&name, &shape) {
+                Ok(_) => {}
+                Err(CheckpointError::MissingTensor { .. }) => {
+                    held.missing.push(NamedShape { name, shape });
+                }
+                Err(CheckpointError::ShapeMismatch { found, .. }) => {
+                    held.contradicting.push(Contradiction {
+                        name,
+                        expected: shape,
+                        found,
+                    });
+                }
+                Err(other) => held.problems.push(other.to_string()),
+            }
+        }
+        Ok(held)
+    }
+}
+
 /// The family's parts, then its decoder.
 fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
     let (decoder, names) = family.decoder();
@@ -214,16 +251,25 @@ fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
             .filter_map(|(i, p)| Some((longest(p)?, i)));
         lengths.max().map(|(_, i)| i)
     };
+    let outside = family.outside();
     let part = |(i, part): (usize, &PartOf)| {
-        let own = || tensors.iter().filter(|tensor| of(&tensor.name) == Some(i));
+        let outside = outside.iter().find(|outside| outside.part == part.name);
+        let held: Vec<&Tensor> = match outside {
+            Some(outside) => {
+                let all = outside.tensors.iter();
+                all.filter(|t| t.name.starts_with(outside.prefix)).collect()
+            }
+            None => tensors.iter().filter(|t| of(&t.name) == Some(i)).collect(),
+        };
         Part {
             name: part.name.to_string(),
             sizes: match &part.sizes {
                 Value::Object(map) => map.clone(),
                 _ => Map::new(),
             },
-            parameters: own().map(|tensor| tensor.elements()).sum(),
-            bytes: own().map(|tensor| tensor.bytes().len()).sum(),
+            parameters: held.iter().map(|tensor| tensor.elements()).sum(),
+            bytes: held.iter().map(|tensor| tensor.bytes().len()).sum(),
+            checkpoint: outside.map(|outside| outside.tensors.model().to_string()),
         }
     };
     all.iter().enumerate().map(part).collect()
@@ -254,14 +300,10 @@ impl fmt::Display for Inspection {
             &format!("{count} parameters in {dtypes}, {size}, {weights} file{plural}"),
         )?;
         for part in &self.parts {
-            row(
-                &part.name,
-                &format!(
-                    "{} parameters, {}",
-                    Count(part.parameters),
-                    Size(part.bytes)
-                ),
-            )?;
+            let (count, size) = (Count(part.parameters), Size(part.bytes));
+            let place = part.checkpoint.as_ref();
+            let place = place.map_or(String::new(), |place| format!(", in {place}"));
+            row(&part.name, &format!("{count} parameters, {size}{place}"))?;
             let sizes: Vec<String> = part
                 .sizes
                 .iter()

@@ -3,6 +3,7 @@
 //! The method knows a model only through [`Lvlm`] and [`Session`].
 
 mod anyres;
+mod authors;
 mod cambrian;
 mod conversations;
 mod decoder;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Result;
 use super::encoder::{ClipConfig, Select, SiglipConfig, Taken, Vit, VitConfig, state_layers};
-use super::family::{PartOf, ReadResult};
+use super::family::{Outside, PartOf, ReadResult};
 use super::load::Loader;
 use super::towers::{Tower, TowerName};
 use crate::checkpoint::{Activation, CheckpointError, Config, Fields, ProcessorFile, Tensors};
@@ -31,6 +31,9 @@ const SO400M: SiglipConfig = SiglipConfig {
     activation: Activation::GeluTanh,
     layer_norm_eps: 1e-6,
 };
+
+/// What it is called among a model's parts.
+const PART: &str = "vision encoder";
 
 /// The encoder, found.
 #[derive(Debug, Clone)]
@@ -154,10 +157,19 @@ impl VitTower {
         Vit::load(&own, &self.config.vit(), prefix, self.taken)
     }
 
+    /// Its tensors, where they are in a checkpoint of its own.
+    pub fn outside(&self) -> Option<Outside<'_>> {
+        Some(Outside {
+            part: PART,
+            tensors: self.own.as_ref()?,
+            prefix: OWN,
+        })
+    }
+
     /// For people.
     pub fn part(&self) -> PartOf {
         PartOf {
-            name: "vision encoder",
+            name: PART,
             prefixes: vec![INSIDE.into()],
             sizes: self.config.sizes(self.taken.layers),
         }
@@ -186,8 +198,8 @@ fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     ClipConfig::of_tensors(tensors, INSIDE).map(VitConfig::Clip)
 }
 
-/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is nowhere,
-/// for SigLIP always, since the authors' programs do not look at its file.
+/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is
+/// nowhere, for SigLIP always, since the authors' programs do not look at its file.
 fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
     let pixels = vit.image_size();
     let square = json!({ "height": pixels, "width": pixels });

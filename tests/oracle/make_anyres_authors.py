@@ -7,8 +7,8 @@ tiny-onevision-authors     Qwen2 with biases and tied embeddings; SigLIP without
                            as a range of tiles; at most four tiles' rows
 tiny-next-authors          Llama (Vicuna); CLIP inside the checkpoint, its config alone in tiny-clip-28; resolutions as
                            a list that is not symmetric
-tiny-next-authors-mistral  Mistral with a head size of its own, resolutions as a list in a text, and CLIP in a checkpoint
-                           of its own, tiny-clip
+tiny-next-authors-mistral  Mistral with a head size of its own; resolutions as a list in a text; CLIP in a
+                           checkpoint of its own, tiny-clip
 
 Needs requirements.txt. The same versions make the same files.
 """
@@ -125,11 +125,13 @@ def make_onevision(out):
         tie_word_embeddings=True,
         use_sliding_window=False,
     )
-    shapes = decoder_shapes(config) | qwen_biases(config) | siglip_shapes(vision, 2, INSIDE) | projector_shapes(config, 36)
-    save(folder, config, shapes, 31)
+    shapes = decoder_shapes(config) | qwen_biases(config)
+    save(folder, config, shapes | siglip_shapes(vision, 2, INSIDE) | projector_shapes(config, 36), 31)
     save_tokenizer(folder, begin=False)
     tower = out / "tiny-siglip"
-    write_json(tower / "config.json", {"architectures": ["SiglipModel"], "model_type": "siglip", "vision_config": vision})
+    write_json(
+        tower / "config.json", {"architectures": ["SiglipModel"], "model_type": "siglip", "vision_config": vision}
+    )
     write_tensors(tower / "model.safetensors", Random(32).tensors(siglip_shapes(vision, 3, "vision_model.")))
 
 
@@ -193,7 +195,7 @@ def make_picture(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Makes the tiny models that see a picture in tiles, in their authors' layout.")
+    parser = argparse.ArgumentParser(description="Makes the tiny models of tiles in their authors' layout.")
     parser.add_argument("--out", type=Path, default=HERE / "models", help="folder of the models")
     out = parser.parse_args().out
     make_onevision(out)

@@ -305,7 +305,7 @@ def area(curve, fraction, bottom, top):
 def settle(settings, model, prompt, image, baseline):
     """Settles the answer and its key tokens for a model that sees `image` and `baseline`, whatever those are.
 
-    Returns the keys' log-probabilities as a function of pixels, (B, keys); the tensors and the metadata recorded so far.
+    Returns the keys' log-probabilities as a function of pixels, (B, keys); tensors and metadata recorded so far.
     """
     ids, text = prompt
     if settings.answer is None:

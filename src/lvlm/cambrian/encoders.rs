@@ -71,11 +71,13 @@ pub(super) struct Found {
 /// # Errors
 /// [`CheckpointError::Config`] for a name that is not known.
 pub(super) fn named(top: &Fields) -> Result<Vec<Named>, CheckpointError> {
-    let expected = "a list of the encoders' names";
+    let expected = "a list of one to four encoders' names";
     let Some(value) = top.value(FIELD) else {
         return Err(top.error(FIELD, "left out", expected));
     };
-    let list = value.as_array().filter(|list| !list.is_empty());
+    let list = value
+        .as_array()
+        .filter(|list| (1..=4).contains(&list.len()));
     let Some(list) = list else {
         return Err(top.error(FIELD, value, expected));
     };

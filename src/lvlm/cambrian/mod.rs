@@ -17,7 +17,7 @@ use serde_json::json;
 use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::state_index;
-use super::family::{Family, PartOf, ReadResult};
+use super::family::{Family, Outside, PartOf, ReadResult};
 use super::load::Loader;
 use super::projector::Projector;
 use super::towers::{Tower, TowerName};
@@ -36,6 +36,13 @@ use sight::CambrianSight;
 use vision::CambrianVision;
 
 const MODELS: &str = "cambrian_llama, cambrian_phi3 (Cambrian-1 on Llama, Vicuna, Yi and Phi-3)";
+/// What the encoders are called among the model's parts.
+const PARTS: [&str; 4] = [
+    "vision encoder",
+    "second encoder",
+    "third encoder",
+    "fourth encoder",
+];
 /// The field that says where the picture's rows are.
 const IMAGE_POSITION: &str = "image_position";
 /// Lengths of the lists of tokens are at most this squared.
@@ -294,13 +301,7 @@ impl Family for Cambrian {
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let names = [
-            "vision encoder",
-            "second encoder",
-            "third encoder",
-            "fourth encoder",
-        ];
-        let encoders = names.into_iter().zip(&self.found);
+        let encoders = PARTS.into_iter().zip(&self.found);
         let mut parts: Vec<PartOf> = encoders
             .map(|(name, found)| PartOf {
                 name,
@@ -323,6 +324,16 @@ impl Family for Cambrian {
             }),
         });
         parts
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        let encoders = PARTS.into_iter().zip(&self.found);
+        let encoders = encoders.map(|(part, found)| Outside {
+            part,
+            tensors: &found.tensors,
+            prefix: found.prefix,
+        });
+        encoders.collect()
     }
 
     fn whole(&self) -> Self {

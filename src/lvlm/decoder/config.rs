@@ -125,6 +125,17 @@ impl DecoderConfig {
         }
     }
 
+    /// Tensors that no layer here uses: each layer's table of rotary frequencies, which transformers stored before 4.31.
+    pub(in crate::lvlm) fn never_used(&self, names: &DecoderNames) -> Vec<String> {
+        let table = |layer| {
+            format!(
+                "{}layers.{layer}.self_attn.rotary_emb.inv_freq",
+                names.prefix
+            )
+        };
+        (0..self.layers).map(table).collect()
+    }
+
     /// For people: sizes and choices by name.
     pub(in crate::lvlm) fn sizes(&self) -> Value {
         let rope = match self.rope_scaling {

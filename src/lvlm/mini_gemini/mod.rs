@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::{Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, state_index};
-use super::family::{Family, PartOf, ReadResult};
+use super::family::{Family, Outside, PartOf, ReadResult};
 use super::load::Loader;
 use super::projector::Projector;
 use super::towers::{Tower, TowerName};
@@ -29,6 +29,8 @@ use vision::MiniGeminiVision;
 const SECOND_FIELD: &str = "mm_vision_tower_aux";
 /// Beginning of the second encoder's tensors where the checkpoint itself holds them.
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
+/// What it is called among the model's parts.
+const SECOND: &str = "second encoder";
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
 const MODELS: &str = "mgm, mgm_gemma (Mini-Gemini on Llama, Vicuna, Yi and Gemma)";
@@ -240,7 +242,7 @@ impl Family for MiniGemini {
         if let Some(encoders) = &self.encoders {
             parts.push(encoders.clip.part());
             parts.push(PartOf {
-                name: "second encoder",
+                name: SECOND,
                 prefixes: vec![CONVNEXT_INSIDE.into()],
                 sizes: encoders.convnext.described(self.large),
             });
@@ -251,6 +253,18 @@ impl Family for MiniGemini {
             sizes: json!({ "kind": "patch mining and a two-layer MLP", "to": self.text.hidden, "tiles": self.grid.pow(2) }),
         });
         parts
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        let Some(encoders) = &self.encoders else {
+            return Vec::new();
+        };
+        let second = encoders.own.as_ref().map(|tensors| Outside {
+            part: SECOND,
+            tensors,
+            prefix: encoders.prefix,
+        });
+        encoders.clip.outside().into_iter().chain(second).collect()
     }
 
     fn whole(&self) -> Self {

@@ -12,7 +12,7 @@ use crate::lvlm::family::{Family, Sight};
 use crate::lvlm::llava_anyres::LlavaAnyres;
 use crate::lvlm::open::listed;
 use crate::lvlm::registry::visit;
-use crate::lvlm::{OpenOptions, checkpoint};
+use crate::lvlm::{OpenOptions, checkpoint, inspect};
 
 const INSIDE: &str = "model.vision_tower.vision_tower.vision_model";
 
@@ -253,5 +253,44 @@ fn conversations() {
         assert!(matches!(template, Template::Fixed(_)));
         let template = ChatTemplate::load(&files, &tokenizer, template).unwrap();
         assert_eq!(template.render("What?").unwrap().text(), text, "{model}");
+    }
+}
+
+/// An encoder is counted where it is: one outside by its own tensors, as the sizes say.
+#[test]
+fn inspection_counts_the_encoder() {
+    // Of 48 wide, 112 inside, 4 layers, 16 patches of 14 pixels and a class token: norms before and behind, no biases of patches.
+    let layer = 4 * (48 * 48 + 48) + 2 * 48 * 112 + 48 + 112 + 4 * 48;
+    let clip = 48 * 3 * 14 * 14 + 48 + 17 * 48 + 4 * layer + 4 * 48;
+    for model in ["tiny-llava-llama", "tiny-next-authors-mistral"] {
+        let found = inspect(models().join(model), &OpenOptions::default()).unwrap();
+        assert!(
+            found.is_complete() && found.unexpected.is_empty(),
+            "{found}"
+        );
+        let encoder = &found.parts[0];
+        assert_eq!(
+            (encoder.parameters, encoder.bytes),
+            (clip, 2 * clip),
+            "{found}"
+        );
+        let place = encoder.checkpoint.as_ref().unwrap();
+        assert!(
+            place.ends_with("tiny-clip") && found.to_string().contains(place),
+            "{found}"
+        );
+        let own: usize = found.parts[1..].iter().map(|part| part.parameters).sum();
+        assert_eq!(own, found.parameters, "{found}");
+    }
+    for (model, tokens) in [("tiny-next-authors", 70), ("tiny-onevision-authors", 79)] {
+        let found = inspect(models().join(model), &OpenOptions::default()).unwrap();
+        assert!(
+            found.is_complete() && found.unexpected.is_empty(),
+            "{found}"
+        );
+        assert!(found.parts.iter().all(|part| part.checkpoint.is_none()));
+        let all: usize = found.parts.iter().map(|part| part.parameters).sum();
+        assert_eq!(all, found.parameters, "{found}");
+        assert_eq!(found.image_tokens, Some(tokens), "{found}");
     }
 }

@@ -6,6 +6,7 @@ mod cambrian;
 mod configs;
 mod mini_gemini;
 mod names;
+mod published;
 mod whole;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,391 @@
+"""Records the names and shapes of published models' tensors: ../data/published/*.json, which README.md there describes.
+
+    python record_index.py [--check]
+
+Published weights are not needed: the public classes are made from the published config's values on torch's meta device,
+where tensors have a name and a shape and no numbers. Hugging Face's own models: transformers' classes. Models in their
+authors' layout: transformers' decoder, with the projector and the encoder under the authors' names. Needs
+requirements.txt, timm and open_clip_torch.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import open_clip
+import torch
+import transformers
+
+from make_models import old_name
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE.parent / "data" / "published"
+INSIDE = "model.vision_tower.vision_tower."
+
+CLIP_VISION = dict(
+    hidden_size=1024,
+    image_size=336,
+    intermediate_size=4096,
+    model_type="clip_vision_model",
+    num_attention_heads=16,
+    num_hidden_layers=24,
+    patch_size=14,
+    projection_dim=768,
+)
+SIGLIP_VISION = dict(
+    hidden_size=1152,
+    image_size=384,
+    intermediate_size=4304,
+    model_type="siglip_vision_model",
+    num_attention_heads=16,
+    num_hidden_layers=27,
+    patch_size=14,
+)
+TILES = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+GRID = [[384 * a, 384 * b] for a in range(1, 7) for b in range(1, 7)]
+
+
+# Configs, with the values that matter as published.
+
+
+def llava_hf(text):
+    return dict(
+        architectures=["LlavaForConditionalGeneration"],
+        ignore_index=-100,
+        image_token_index=32000,
+        model_type="llava",
+        pad_token_id=32001,
+        projector_hidden_act="gelu",
+        text_config=dict(model_type="llama", max_position_embeddings=4096, rms_norm_eps=1e-5, vocab_size=32064) | text,
+        tie_word_embeddings=False,
+        torch_dtype="float16",
+        vision_config=CLIP_VISION | {"vocab_size": 32000},
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        vocab_size=32064,
+    )
+
+
+def next_hf(text):
+    return llava_hf(text) | dict(
+        architectures=["LlavaNextForConditionalGeneration"],
+        image_grid_pinpoints=TILES,
+        model_type="llava_next",
+        use_image_newline_parameter=True,
+    )
+
+
+def onevision_hf(text):
+    return dict(
+        architectures=["LlavaOnevisionForConditionalGeneration"],
+        image_grid_pinpoints=GRID,
+        image_token_index=151646,
+        model_type="llava_onevision",
+        projector_hidden_act="gelu",
+        text_config=dict(
+            model_type="qwen2", max_position_embeddings=32768, rope_theta=1000000.0, use_sliding_window=False
+        )
+        | text,
+        tie_word_embeddings=False,
+        torch_dtype="float16",
+        use_image_newline_parameter=True,
+        video_token_index=151647,
+        vision_aspect_ratio="anyres_max_9",
+        vision_config=SIGLIP_VISION | {"num_hidden_layers": 26, "vision_use_head": False},
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+
+
+MULTIMODAL = dict(
+    mm_projector_type="mlp2x_gelu",
+    mm_use_im_patch_token=False,
+    mm_use_im_start_end=False,
+    mm_vision_select_feature="patch",
+    mm_vision_select_layer=-2,
+    use_mm_proj=True,
+)
+VICUNA_7B = dict(
+    bos_token_id=1,
+    eos_token_id=2,
+    hidden_act="silu",
+    hidden_size=4096,
+    intermediate_size=11008,
+    max_position_embeddings=4096,
+    num_attention_heads=32,
+    num_hidden_layers=32,
+    num_key_value_heads=32,
+    pad_token_id=0,
+    rms_norm_eps=1e-5,
+    rope_scaling=None,
+    tie_word_embeddings=False,
+    vocab_size=32000,
+)
+VICUNA_13B = VICUNA_7B | dict(
+    hidden_size=5120, intermediate_size=13824, num_attention_heads=40, num_hidden_layers=40, num_key_value_heads=40
+)
+
+
+def llava_authors(decoder, name):
+    return decoder | MULTIMODAL | dict(
+        _name_or_path=name,
+        architectures=["LlavaLlamaForCausalLM"],
+        image_aspect_ratio="pad",
+        max_length=4096,
+        mm_hidden_size=1024,
+        mm_resampler_type=None,
+        mm_vision_tower="openai/clip-vit-large-patch14-336",
+        model_type="llava",
+        torch_dtype="float16",
+        unfreeze_mm_vision_tower=False,
+    )
+
+
+NEXT_AUTHORS = VICUNA_7B | MULTIMODAL | dict(
+    _name_or_path="./checkpoints/vicuna-7b-v1-6",
+    architectures=["LlavaLlamaForCausalLM"],
+    attention_bias=False,
+    image_aspect_ratio="anyres",
+    image_crop_resolution=224,
+    image_grid_pinpoints=TILES,
+    image_split_resolution=224,
+    mm_hidden_size=1024,
+    mm_patch_merge_type="spatial_unpad",
+    mm_resampler_type=None,
+    mm_vision_tower="openai/clip-vit-large-patch14-336",
+    mm_vision_tower_lr=2e-06,
+    model_type="llava",
+    rope_theta=10000.0,
+    tokenizer_model_max_length=4096,
+    unfreeze_mm_vision_tower=True,
+)
+ONEVISION_AUTHORS = MULTIMODAL | dict(
+    _name_or_path="lmms-lab/llava-onevision-qwen2-7b-ov",
+    architectures=["LlavaQwenForCausalLM"],
+    bos_token_id=151643,
+    eos_token_id=151645,
+    hidden_act="silu",
+    hidden_size=3584,
+    image_aspect_ratio="anyres_max_9",
+    image_crop_resolution=None,
+    image_grid_pinpoints=GRID,
+    image_split_resolution=None,
+    image_token_index=151646,
+    intermediate_size=18944,
+    max_position_embeddings=32768,
+    max_window_layers=28,
+    mm_hidden_size=1152,
+    mm_newline_position="one_token",
+    mm_patch_merge_type="spatial_unpad",
+    mm_resampler_type=None,
+    mm_spatial_pool_mode="bilinear",
+    mm_tunable_parts="mm_vision_tower,mm_mlp_adapter,mm_language_model",
+    mm_vision_tower="google/siglip-so400m-patch14-384",
+    mm_vision_tower_lr=2e-06,
+    model_type="llava",
+    num_attention_heads=28,
+    num_hidden_layers=28,
+    num_key_value_heads=4,
+    rms_norm_eps=1e-6,
+    rope_scaling=None,
+    rope_theta=1000000.0,
+    sliding_window=131072,
+    tie_word_embeddings=False,
+    tokenizer_model_max_length=32768,
+    use_sliding_window=False,
+    vocab_size=152064,
+)
+MINI_GEMINI = VICUNA_7B | MULTIMODAL | dict(
+    architectures=["MGMLlamaForCausalLM"],
+    image_aspect_ratio="square",
+    image_size_aux=768,
+    mm_hidden_size=1024,
+    mm_hidden_size_aux=2880,
+    mm_vision_tower="model_zoo/OpenAI/clip-vit-large-patch14-336",
+    mm_vision_tower_aux="model_zoo/OpenAI/openclip-convnext-large-d-320-laion2B-s29B-b131K-ft-soup",
+    model_type="mgm",
+)
+CLIP = dict(
+    architectures=["CLIPModel"],
+    model_type="clip",
+    projection_dim=768,
+    text_config=dict(model_type="clip_text_model", hidden_size=768, intermediate_size=3072, num_attention_heads=12),
+    vision_config=CLIP_VISION,
+)
+SIGLIP = dict(
+    architectures=["SiglipModel"],
+    model_type="siglip",
+    text_config=dict(model_type="siglip_text_model"),
+    vision_config=SIGLIP_VISION,
+)
+
+
+# Names and shapes
+
+
+def shapes(model):
+    """Of a model on the meta device; a tensor that is another one is not stored."""
+    tied = getattr(model, "all_tied_weights_keys", {})
+    return {name: tuple(t.shape) for name, t in model.state_dict().items() if name not in tied}
+
+
+def made(config):
+    """transformers' class that the config names, without numbers."""
+    config = json.loads(json.dumps(config))
+    name = config["architectures"][0]
+    with torch.device("meta"):
+        cls = getattr(transformers, name)
+        return shapes(cls(cls.config_class.from_dict(config)))
+
+
+def hf(config):
+    """As transformers 4 wrote it, which made the published files."""
+    newline = {"model.image_newline": "image_newline"}
+    return {newline.get(name) or old_name(name): shape for name, shape in made(config).items()}
+
+
+def decoder(kind, config):
+    fields = {k: v for k, v in config.items() if k not in ("architectures", "model_type")}
+    return made(fields | {"architectures": [f"{kind}ForCausalLM"]})
+
+
+def linear(name, out, inside):
+    return {f"{name}.weight": (out, inside), f"{name}.bias": (out,)}
+
+
+def authors(kind, config, encoder=None, frequencies=False):
+    """A decoder, a projector and, where there is one inside, an encoder with a newline beside it."""
+    hidden, width = config["hidden_size"], config["mm_hidden_size"]
+    found = decoder(kind, config)
+    found |= linear("model.mm_projector.0", hidden, width) | linear("model.mm_projector.2", hidden, hidden)
+    if encoder is not None:
+        found["model.image_newline"] = (hidden,)
+        found |= {INSIDE + name: shape for name, shape in encoder.items()}
+    if frequencies:  # transformers before 4.31 stored them
+        half = hidden // config["num_attention_heads"] // 2
+        layers = range(config["num_hidden_layers"])
+        found |= {f"model.layers.{n}.self_attn.rotary_emb.inv_freq": (half,) for n in layers}
+    return found
+
+
+def vision_model(config):
+    """An encoder's part of a CLIP or SigLIP model."""
+    return {name: shape for name, shape in made(config).items() if name.startswith("vision_model.")}
+
+
+def siglip_inside():
+    """Without its last layer and its head, as the authors' program has it."""
+    config = SIGLIP | {"vision_config": SIGLIP_VISION | {"num_hidden_layers": 26}}
+    return {name: shape for name, shape in vision_model(config).items() if ".head." not in name}
+
+
+def mini_gemini(config):
+    hidden, low, high = config["hidden_size"], config["mm_hidden_size"], config["mm_hidden_size_aux"]
+    found = authors("Llama", config)
+    for name, width in (("query", low), ("aux", high), ("val", high)):
+        norm = f"model.vlm_uni_{name}_projector.0"
+        found |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
+        found |= linear(f"model.vlm_uni_{name}_projector.1", low, width)
+    return found
+
+
+def convnext():
+    with torch.device("meta"):
+        model = open_clip.create_model("convnext_large_d_320", pretrained=None, device="meta", load_weights=False)
+    return shapes(model)
+
+
+def encoder(name, config, tensors):
+    return dict(name=name, config=config, tensors=patterns(tensors))
+
+
+def models():
+    mistral = dict(
+        model_type="mistral",
+        intermediate_size=14336,
+        max_position_embeddings=32768,
+        num_key_value_heads=8,
+        rope_theta=1000000.0,
+        sliding_window=None,
+    )
+    large = dict(
+        hidden_size=5120, intermediate_size=13824, num_attention_heads=40, num_hidden_layers=40, num_key_value_heads=40
+    )
+    half = dict(
+        hidden_size=896,
+        intermediate_size=4864,
+        num_attention_heads=14,
+        num_hidden_layers=24,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        vocab_size=152000,
+    )
+    seven = dict(
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_attention_heads=28,
+        num_hidden_layers=28,
+        num_key_value_heads=4,
+        vocab_size=152128,
+    )
+    for name, config in (
+        ("llava-1.5-7b-hf", llava_hf({})),
+        ("llava-1.5-13b-hf", llava_hf(large)),
+        ("llava-v1.6-vicuna-7b-hf", next_hf({})),
+        ("llava-v1.6-mistral-7b-hf", next_hf(mistral)),
+        ("llava-onevision-qwen2-0.5b-ov-hf", onevision_hf(half)),
+        ("llava-onevision-qwen2-7b-ov-hf", onevision_hf(seven)),
+    ):
+        yield name, config, hf(config), []
+    clip = encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
+    for name, config in (("llava-v1.5-7b", VICUNA_7B), ("llava-v1.5-13b", VICUNA_13B)):
+        config = llava_authors(config, name)
+        yield name, config, authors("Llama", config, frequencies=True), [clip]
+    yield "llava-v1.6-vicuna-7b", NEXT_AUTHORS, authors("Llama", NEXT_AUTHORS, vision_model(CLIP)), []
+    yield "llava-onevision-qwen2-7b-ov", ONEVISION_AUTHORS, authors("Qwen2", ONEVISION_AUTHORS, siglip_inside()), []
+    aux = encoder(MINI_GEMINI["mm_vision_tower_aux"], {}, convnext())
+    yield "mgm-7b", MINI_GEMINI, mini_gemini(MINI_GEMINI), [clip | {"name": MINI_GEMINI["mm_vision_tower"]}, aux]
+
+
+def patterns(tensors):
+    """Names that differ in a layer's number, and have one shape, as one: `layers.{0-31}.`"""
+    found = {}
+    for name, shape in tensors.items():
+        number = re.search(r"(?<=layers\.|blocks\.)\d+|(?<=resblocks\.)\d+", name)
+        pattern = name if number is None else f"{name[: number.start()]}{{}}{name[number.end() :]}"
+        found.setdefault((pattern, shape), []).append(0 if number is None else int(number.group()))
+    out = {}
+    for (pattern, shape), numbers in sorted(found.items()):
+        first, last = min(numbers), max(numbers)
+        if "{}" in pattern and sorted(numbers) != list(range(first, last + 1)):
+            raise SystemExit(f"{pattern}: numbers {numbers}")
+        out[pattern.replace("{}", f"{{{first}-{last}}}")] = list(shape)
+    return out
+
+
+def written(value):
+    """JSON with a line for each field and each tensor."""
+    text = json.dumps(value, indent=1)
+    return re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Records the names and shapes of published models' tensors.")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare with the files")
+    check = parser.parse_args().check
+    transformers.utils.logging.set_verbosity_error()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name, config, tensors, encoders in models():
+        text = written(dict(config=config, tensors=patterns(tensors), encoders=encoders))
+        file = OUT / f"{name}.json"
+        if check and file.read_text() != text:
+            sys.exit(f"{file} is not what is made now")
+        if not check:
+            file.write_text(text)
+        print(f"{name}: {len(tensors)} tensors, {len(text) / 1e3:.1f} kB")
+
+
+if __name__ == "__main__":
+    main()
