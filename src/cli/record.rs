@@ -72,7 +72,7 @@ fn cost(context: &Context, explanation: &Explanation) -> Value {
 }
 
 /// The most memory that this process has held resident, mapped weights included; only Linux says.
-fn peak_memory() -> Option<u64> {
+pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

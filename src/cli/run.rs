@@ -10,6 +10,7 @@ use super::machine::{self, Opened};
 use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
 use super::print;
 use super::rate::Rate;
+use super::record::peak_memory;
 use crate::run::{
     Ask, BoxFormat, Columns, Data, DataOptions, DeviceIdentity, Job, Layout, Manifest,
     ModelIdentity, Shard, Store, Summary, work,
@@ -176,6 +177,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         "threads": opened.threads,
         "memory_budget": memory_budget,
         "device_choices": model.device_choices(),
+        "peak_memory_bytes": peak_memory(),
     }))?;
     print(&format!(
         "{} of {} samples done\nwritten to {}",

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{Ask, Columns, Layout};
-use super::table::Table;
+use super::layout::{Ask, Columns, Layout, Reading, references, references_beside};
+use super::table::{Table, fingerprint};
 use super::{DataIdentity, Picked, Result, RunError, Shard};
 
 /// How a data set is read.
@@ -25,7 +25,9 @@ pub struct Data {
     images: PathBuf,
     table: Table,
     layout: Layout,
-    options: DataOptions,
+    reading: Reading,
+    /// Of the data, and of reference answers that are in a file of their own.
+    fingerprint: String,
 }
 
 impl Data {
@@ -50,13 +52,29 @@ impl Data {
             .or(path.parent())
             .unwrap_or(Path::new(""))
             .to_path_buf();
-        Ok(Data {
+        let mut data = Data {
             path: path.to_path_buf(),
             images,
+            fingerprint: table.fingerprint.clone(),
             table,
             layout,
-            options,
-        })
+            reading: Reading {
+                ask: options.ask,
+                columns: options.columns,
+                ..Reading::default()
+            },
+        };
+        if let (Layout::LlavaBench, Some(beside)) = (layout, references_beside(path)) {
+            let lines = std::fs::read_to_string(&beside).map_err(RunError::reading(&beside))?;
+            data.reading.references = references(&lines);
+            data.fingerprint = format!("{}+{}", data.fingerprint, fingerprint(&beside)?);
+        }
+        Ok(data)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Rows.
@@ -79,11 +97,11 @@ impl Data {
         let name = self.path.file_name().unwrap_or_default();
         DataIdentity {
             file: name.to_string_lossy().into_owned(),
-            fingerprint: self.table.fingerprint.clone(),
+            fingerprint: self.fingerprint.clone(),
             samples: self.len(),
             layout: self.layout,
-            ask: self.options.ask,
-            columns: self.options.columns.clone(),
+            ask: self.reading.ask,
+            columns: self.reading.columns.clone(),
         }
     }
 
@@ -99,10 +117,10 @@ impl Data {
         let first = shard.sample(from);
         let wanted = move |index| index >= first && shard.has(index);
         let rows = self.table.read(Arc::new(wanted))?;
-        let (layout, options) = (self.layout, self.options.clone());
+        let (layout, reading) = (self.layout, self.reading.clone());
         Ok(rows.map(move |row| {
             let (index, row) = row?;
-            let make = |row| layout.sample(&row, index, options.ask, &options.columns);
+            let make = |row| layout.sample(&row, index, &reading);
             Ok(Picked {
                 index,
                 sample: row.and_then(make),

@@ -56,7 +56,7 @@ pub struct DeviceIdentity {
 pub struct DataIdentity {
     /// The file's name, without its folder.
     pub file: String,
-    /// The first half of the file's SHA-256, in hexadecimal.
+    /// The first half of the file's SHA-256, in hexadecimal; behind a plus that of reference answers in a file of their own.
     pub fingerprint: String,
     /// Rows.
     pub samples: usize,

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::masks::Masks;
 use super::shard::shards_in;
-use super::store::{MANIFEST, Masks, RECORDS, TIMINGS, write_manifest};
+use super::store::{MANIFEST, RECORDS, TIMINGS, write_manifest};
 use super::{Manifest, Records, Result, Run, RunError, Shard};
 
 /// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records, masks and `run.json` are those,

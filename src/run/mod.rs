@@ -2,6 +2,18 @@
 //!
 //! A run asks a model about every row of a [`Data`] set and keeps one [`Record`] of each in a folder, with the masks beside them:
 //! [`work`] does that, [`Run`] reads it. `docs/runs.md` has the formats.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), foveate::run::RunError> {
+//! let run = foveate::run::Run::open("out".as_ref())?;
+//! for record in run.records()? {
+//!     let record = record?;
+//!     let (answer, mask) = (record.explanation.as_ref().map(|e| &e.answer.text), run.mask(&record)?);
+//!     println!("{}: {answer:?}, {} cells", record.id, mask.map_or(0, |m| m.values().len()));
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod data;
 mod error;
@@ -9,6 +21,7 @@ mod export;
 mod judge;
 mod layout;
 mod manifest;
+mod masks;
 mod merge;
 mod reader;
 mod record;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::whole::write_whole;
+use super::masks::Masks;
+use super::whole::{sync_folder, write_whole};
 use super::{Cause, Failure, Manifest, MaskPlace, Record, Result, RunError};
 use crate::explain::{Mask, Stage};
 
@@ -23,9 +24,6 @@ pub(super) const RECORDS: &str = "records.jsonl";
 pub(super) const TIMINGS: &str = "timings.jsonl";
 /// Held by the process that writes.
 const LOCK: &str = "lock";
-/// A file of masks has as many as fit into this.
-const MASK_FILE_BYTES: u64 = 1 << 30;
-
 /// How long a sample took. Not part of what is the same for the same run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timing {
@@ -93,7 +91,7 @@ impl Store {
             locked,
             _lock: lock,
         };
-        sync_folder(folder)?;
+        sync_folder(folder).map_err(RunError::writing(folder))?;
         Ok(store)
     }
 
@@ -224,7 +222,7 @@ pub(super) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
     let path = folder.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).map_err(RunError::writing(&path))?;
     write_whole(&path, format!("{text}\n").as_bytes()).map_err(RunError::writing(&path))?;
-    sync_folder(folder)
+    sync_folder(folder).map_err(RunError::writing(folder))
 }
 
 /// What was found in a folder.
@@ -327,120 +325,6 @@ fn whole_lines(path: &Path, length: u64) -> std::io::Result<u64> {
         end = start;
     }
     Ok(0)
-}
-
-/// Makes sure that the names of new files are on the disk too.
-fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(RunError::writing(folder))?;
-    }
-    Ok(())
-}
-
-/// The files of masks.
-#[derive(Debug)]
-pub(super) struct Masks {
-    folder: PathBuf,
-    size: usize,
-    /// Masks written so far.
-    count: u64,
-    /// The file that the next one goes to, once there is one.
-    file: Option<(u64, File)>,
-}
-
-impl Masks {
-    /// Opens the files behind `count` masks of `size * size` cells, and cuts off what is behind them.
-    pub fn open(folder: &Path, size: usize, count: u64) -> Result<Masks> {
-        let masks = Masks {
-            folder: folder.to_path_buf(),
-            size,
-            count,
-            file: None,
-        };
-        for number in 0.. {
-            let path = folder.join(name(number));
-            let first = number * masks.per_file();
-            let expected = count.saturating_sub(first).min(masks.per_file()) * masks.bytes();
-            let found = match path.metadata() {
-                Ok(meta) => meta.len(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    if expected == 0 {
-                        break;
-                    }
-                    0
-                }
-                Err(error) => return Err(RunError::reading(&path)(error)),
-            };
-            if found < expected {
-                return Err(RunError::Masks {
-                    path: path.display().to_string(),
-                    expected: format!("{expected} bytes, as the records say"),
-                    found: format!("{found}"),
-                });
-            }
-            if expected == 0 {
-                std::fs::remove_file(&path).map_err(RunError::writing(&path))?;
-            } else if found > expected {
-                let file = OpenOptions::new().write(true).open(&path);
-                file.and_then(|file| file.set_len(expected))
-                    .map_err(RunError::writing(&path))?;
-            }
-        }
-        Ok(masks)
-    }
-
-    fn bytes(&self) -> u64 {
-        4 * (self.size * self.size) as u64
-    }
-
-    fn per_file(&self) -> u64 {
-        (MASK_FILE_BYTES / self.bytes()).max(1)
-    }
-
-    /// Appends a mask.
-    pub fn append(&mut self, mask: &Mask) -> Result<MaskPlace> {
-        let values = mask.values().iter();
-        let bytes: Vec<u8> = values.flat_map(|&v| (v as f32).to_le_bytes()).collect();
-        self.append_bytes(&bytes)
-    }
-
-    /// Appends a mask of these bytes.
-    pub fn append_bytes(&mut self, bytes: &[u8]) -> Result<MaskPlace> {
-        let number = self.count / self.per_file();
-        let place = MaskPlace {
-            file: name(number),
-            offset: self.count % self.per_file() * self.bytes(),
-            size: self.size,
-            crc32: crc32fast::hash(bytes),
-        };
-        let path = self.folder.join(&place.file);
-        if self.file.as_ref().is_none_or(|(open, _)| *open != number) {
-            self.sync()?;
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            self.file = Some((number, file.map_err(RunError::writing(&path))?));
-            sync_folder(&self.folder)?;
-        }
-        if let Some((_, file)) = &mut self.file {
-            file.write_all(bytes).map_err(RunError::writing(&path))?;
-        }
-        self.count += 1;
-        Ok(place)
-    }
-
-    /// Returns when all that was appended is on the disk.
-    pub fn sync(&self) -> Result<()> {
-        match &self.file {
-            Some((number, file)) => file
-                .sync_data()
-                .map_err(RunError::writing(&self.folder.join(name(*number)))),
-            None => Ok(()),
-        }
-    }
-}
-
-fn name(number: u64) -> String {
-    format!("masks-{number:05}.f32")
 }
 
 #[cfg(test)]

@@ -39,3 +39,16 @@ pub(crate) fn readable_as_others(file: &NamedTempFile) -> std::io::Result<()> {
 pub(crate) fn readable_as_others(_: &NamedTempFile) -> std::io::Result<()> {
     Ok(())
 }
+
+/// Makes sure that the names of new files in a folder are on the disk too. Where folders cannot be synchronised, there is nothing to
+/// be made sure of.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match fs::File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.kind(), InvalidInput | Unsupported) => Ok(()),
+        synced => synced,
+    }
+}

@@ -86,6 +86,7 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
     };
     watch.at(summary.done, summary.total, summary.failed());
     let from = summary.done;
+    let folder = store.folder().to_path_buf();
     if from == summary.total || enough(job, &summary) {
         return Ok(summary);
     }
@@ -96,19 +97,26 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
         let writer = scope.spawn(move || write(store, receiver));
         let worked = explain_all(job, loaded, finished, &mut summary, watch);
         // What went wrong with the disk is why the others ended.
-        joined(writer.join(), "writing").and_then(|written| written)?;
+        joined(writer.join(), folder.display())??;
         worked?;
-        joined(loader.join(), "reading")?;
+        joined(loader.join(), job.data.path().display())?;
+        if summary.done < summary.total && !enough(job, &summary) {
+            return Err(RunError::Data {
+                path: job.data.path().display().to_string(),
+                expected: format!("{} rows, as there were", job.data.len()),
+                found: "fewer".into(),
+            });
+        }
         Ok(summary)
     })
 }
 
 /// A thread's result. That it ended by a panic, as a decoder's might, is an error of the run.
-fn joined<T>(result: std::thread::Result<T>, what: &str) -> Result<T> {
+fn joined<T>(result: std::thread::Result<T>, path: std::path::Display) -> Result<T> {
     result.map_err(|_| RunError::Data {
-        path: "run".into(),
-        expected: format!("{what} to end"),
-        found: "a panic".into(),
+        path: path.to_string(),
+        expected: "to be dealt with".into(),
+        found: "a panic in doing so, which is a fault of foveate's".into(),
     })
 }
 

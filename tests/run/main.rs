@@ -83,6 +83,43 @@ fn record_answer(line: &Value) -> &str {
         .trim()
 }
 
+/// The device does not wait for pictures or for the disk, and a longer run takes no more memory.
+#[test]
+fn a_run_keeps_the_device_busy_in_the_same_memory() {
+    let folder = Folder::new();
+    let measured = |count: usize| {
+        folder.table("data.jsonl", count);
+        let out = format!("out{count}");
+        succeeded(&folder.run(&["--data", "data.jsonl", "--out", &out, "--no-curves"]));
+        let mut lines = folder.lines(&format!("{out}/timings.jsonl"));
+        let process = lines.pop().unwrap();
+        assert_eq!((lines.len(), &process["worked"]), (count, &count.into()));
+        (lines, process["peak_memory_bytes"].as_u64())
+    };
+    let (_, short) = measured(4);
+    let (lines, long) = measured(40);
+    let seconds = |line: &Value| {
+        let stages = line["seconds"].as_array().unwrap().iter();
+        stages.map(|s| s[1].as_f64().unwrap()).sum::<f64>()
+    };
+    let work: f64 = lines[1..].iter().map(seconds).sum();
+    let wait: f64 = lines[1..]
+        .iter()
+        .map(|line| line["wait"].as_f64().unwrap())
+        .sum();
+    println!("work {work:.2} s, wait {wait:.4} s, memory {short:?} and {long:?}");
+    assert!(
+        wait < 0.05 * work,
+        "{wait} s of waiting for {work} s of work"
+    );
+    if let (Some(short), Some(long)) = (short, long) {
+        assert!(
+            long < short + (32 << 20),
+            "{short} bytes for 4 samples, {long} for 40"
+        );
+    }
+}
+
 #[test]
 fn an_export_reads_as_the_records() {
     use parquet::file::reader::{FileReader, SerializedFileReader};

@@ -1,6 +1,6 @@
 //! Several processes, each a shard, and their records joined.
 
-use crate::support::{Folder, ended, succeeded};
+use crate::support::{Folder, ended, quick, succeeded};
 
 const OPTIONS: [&str; 3] = ["--data", "data.jsonl", "--no-curves"];
 
@@ -87,4 +87,42 @@ fn shards_that_make_no_whole_are_refused() {
     std::fs::write(&masks, bytes).unwrap();
     ended(&merge(&[a, b]), 2, &["CRC-32"]);
     assert!(!folder.path("merged").exists());
+}
+
+/// The ready script for Slurm, in the environment that Slurm makes for the elements of an array.
+#[cfg(unix)]
+#[test]
+fn the_script_for_slurm_runs_a_shard() {
+    let folder = Folder::new();
+    folder.table("data.jsonl", 3);
+    folder.append(
+        "data.jsonl",
+        r#"{"id":"gone","image":"none.png","question":"What?"}"#,
+    );
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/slurm-array.sh");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_foveate"))
+        .parent()
+        .unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let run = |id: &str, expected: i32| {
+        let mut arguments = quick(&with(&["--out", "out"]));
+        arguments[0] = script.to_string();
+        let mut command = std::process::Command::new("sh");
+        command.args(&arguments).current_dir(folder.path("."));
+        command.env("PATH", format!("{}:{path}", program.display()));
+        let variables = [
+            ("SLURM_ARRAY_TASK_ID", id),
+            ("SLURM_ARRAY_TASK_COUNT", "2"),
+            ("SLURM_ARRAY_TASK_MIN", "1"),
+            ("SLURM_PROCID", "0"),
+            ("SLURM_NTASKS", "1"),
+        ];
+        ended(&command.envs(variables).output().unwrap(), expected, &[]);
+    };
+    run("1", 0);
+    // The second element has the sample that fails: that is no failure of the element.
+    run("2", 0);
+    run("3", 2);
+    let merged = folder.foveate(&["merge", "out", "--out", "merged"], &[]);
+    assert!(succeeded(&merged).contains("4 samples"));
 }

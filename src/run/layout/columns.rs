@@ -108,31 +108,34 @@ impl Columns {
     }
 
     fn boxes(&self, row: &Row) -> Result<Vec<Rectangle>, BadRow> {
-        let found = match &self.boxes {
-            Some(column) => row.json(column).map(|value| (column.as_str(), value)),
-            None => {
-                let usual = ["boxes", "box", "bbox"].into_iter();
-                usual
-                    .into_iter()
-                    .find_map(|column| Some((column, row.json(column)?)))
-            }
+        let usual = ["boxes", "box", "bbox"];
+        let mut columns = match &self.boxes {
+            Some(column) => vec![column.as_str()],
+            None => usual.to_vec(),
         };
-        let Some((column, value)) = found else {
+        columns.retain(|column| row.json(column).is_some() || row.text(column).is_some());
+        let Some(&column) = columns.first() else {
             return Ok(Vec::new());
         };
-        let boxes = rectangles(&value).ok_or_else(|| {
-            BadRow::new(format!(
-                "column {column:?}: expected a box of four numbers, or an array of such boxes, found {value}"
-            ))
-        })?;
-        Ok(boxes
-            .into_iter()
-            .map(|[x, y, z, w]| match self.box_format {
-                BoxFormat::Xyxy => [x, y, z, w],
-                BoxFormat::Xywh => [x, y, x + z, y + w],
-            })
-            .collect())
+        let boxes = boxes_of(row, column)?.into_iter();
+        let corners = |[x, y, z, w]: Rectangle| match self.box_format {
+            BoxFormat::Xyxy => [x, y, z, w],
+            BoxFormat::Xywh => [x, y, x + z, y + w],
+        };
+        Ok(boxes.map(corners).collect())
     }
+}
+
+/// The boxes in a cell that has something in it.
+pub(super) fn boxes_of(row: &Row, column: &str) -> Result<Vec<Rectangle>, BadRow> {
+    let value = row.json(column);
+    value.as_ref().and_then(rectangles).ok_or_else(|| {
+        let found = value.map(|v| v.to_string()).or_else(|| row.text(column));
+        BadRow::new(format!(
+            "column {column:?}: expected a box of four numbers, or an array of such boxes, found {}",
+            found.unwrap_or_default()
+        ))
+    })
 }
 
 /// The texts of columns `A`, `B` and so on, as far as there are some.
@@ -153,7 +156,7 @@ pub(super) fn texts(value: Option<Value>) -> Option<Vec<String>> {
 }
 
 /// One box, or an array of boxes.
-pub(super) fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
+fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
     let items = value.as_array()?;
     let four = |value: &Value| -> Option<Rectangle> {
         let numbers: Option<Vec<f64>> = value.as_array()?.iter().map(Value::as_f64).collect();

@@ -2,7 +2,7 @@
 //! `filename` below the folder `img`, and boxes as left, top, right, bottom where the source has them.
 
 use super::choices::{INSTRUCTION, right};
-use super::columns::{picture, rectangles, texts};
+use super::columns::{boxes_of, picture, texts};
 use super::{Ask, Made, plain, required};
 use crate::run::table::Row;
 use crate::run::{BadRow, Source};
@@ -31,9 +31,8 @@ pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
         .ok_or_else(|| BadRow::new("column \"choices\": expected an array of texts"))?;
     sample.right = Some(right(&required(row, "answer")?, &sample.choices));
     sample.category = row.text("task");
-    sample.boxes = row
-        .json("bbox")
-        .and_then(|v| rectangles(&v))
-        .unwrap_or_default();
+    if row.json("bbox").is_some() {
+        sample.boxes = boxes_of(row, "bbox")?;
+    }
     Ok(sample)
 }

@@ -9,6 +9,8 @@ mod mmvp;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::Row;
@@ -16,6 +18,7 @@ use super::{BadRow, Sample, Source};
 
 pub use choices::letter;
 pub use columns::{BoxFormat, Columns};
+pub use llava_bench::{references, references_beside};
 
 /// What a row becomes.
 type Made = Result<Sample, BadRow>;
@@ -29,6 +32,17 @@ pub enum Ask {
     Open,
     /// With the options, to be answered by a letter.
     Choice,
+}
+
+/// What a row is read with.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// How questions that have options are asked.
+    pub ask: Ask,
+    /// A table's columns.
+    pub columns: Columns,
+    /// Reference answers that are not in the data themselves, by sample.
+    pub references: HashMap<String, String>,
 }
 
 /// How a data set is laid out.
@@ -57,7 +71,9 @@ impl Layout {
             Layout::CvBench
         } else if has(&["index", "question", "image", "answer", "l2_category"]) {
             Layout::Mmstar
-        } else if has(&["question_id", "image", "text"]) {
+        } else if has(&["question_id", "image", "text"])
+            || has(&["question_id", "image", "gpt_answer"])
+        {
             Layout::LlavaBench
         } else {
             Layout::Table
@@ -72,7 +88,7 @@ impl Layout {
             Layout::Mmvp => fixed(&["Question", "Options", "Correct Answer"]),
             Layout::CvBench => fixed(&["question", "choices", "answer", "prompt"]),
             Layout::Mmstar => fixed(&["question", "image", "answer"]),
-            Layout::LlavaBench => fixed(&["image", "text"]),
+            Layout::LlavaBench => fixed(&["image"]),
         }
     }
 
@@ -80,13 +96,19 @@ impl Layout {
     ///
     /// # Errors
     /// A row without a question or a picture.
-    pub fn sample(self, row: &Row, index: usize, ask: Ask, columns: &Columns) -> Made {
+    pub fn sample(self, row: &Row, index: usize, reading: &Reading) -> Made {
+        let Reading {
+            ask,
+            columns,
+            references,
+        } = reading;
+        let ask = *ask;
         match self {
             Layout::Table => columns.sample(row, index, ask),
             Layout::Mmvp => mmvp::sample(row, index, ask),
             Layout::CvBench => cv_bench::sample(row, index, ask),
             Layout::Mmstar => mmstar::sample(row, index, ask),
-            Layout::LlavaBench => llava_bench::sample(row, index),
+            Layout::LlavaBench => llava_bench::sample(row, index, references),
         }
     }
 }

@@ -19,12 +19,16 @@ fn with_bytes(cells: Value, column: &str, bytes: &[u8]) -> Row {
     }
 }
 
+fn reading(ask: Ask) -> Reading {
+    Reading {
+        ask,
+        ..Reading::default()
+    }
+}
+
 fn both(layout: Layout, row: &Row, index: usize) -> (Sample, Sample) {
-    let columns = Columns::default();
-    (
-        layout.sample(row, index, Ask::Open, &columns).unwrap(),
-        layout.sample(row, index, Ask::Choice, &columns).unwrap(),
-    )
+    let sample = |ask| layout.sample(row, index, &reading(ask)).unwrap();
+    (sample(Ask::Open), sample(Ask::Choice))
 }
 
 fn names(row: &Row) -> Vec<String> {
@@ -183,6 +187,39 @@ fn llava_bench() {
 }
 
 #[test]
+fn llava_bench_carries_reference_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let questions = folder.path().join("questions.jsonl");
+    assert_eq!(references_beside(&questions), None);
+    let answers = folder.path().join("answers_gpt4.jsonl");
+    std::fs::write(&answers, "").unwrap();
+    assert_eq!(references_beside(&questions), Some(answers));
+    let lines = "{\"question_id\": 4, \"text\": \"Diamond Head.\"}\nbroken\n{\"question_id\": \"x\", \"text\": \"Other.\"}\n";
+    let reading = Reading {
+        references: references(lines),
+        ..Reading::default()
+    };
+    let wild = row(json!({"question_id": 4, "image": "002.jpg", "text": "Where is it?"}));
+    let sample = Layout::LlavaBench.sample(&wild, 4, &reading).unwrap();
+    assert_eq!(sample.right.unwrap().text.as_deref(), Some("Diamond Head."));
+    let inside = json!({"question_id": 5, "image": null, "question": "Where?", "gpt_answer": "There.", "category": "conv"});
+    let inside = with_bytes(inside, "image", b"jpg");
+    assert_eq!(Layout::detect(&names(&inside)), Layout::LlavaBench);
+    let sample = Layout::LlavaBench.sample(&inside, 5, &reading).unwrap();
+    assert_eq!(
+        (
+            sample.question.as_str(),
+            sample.right.unwrap().text.as_deref()
+        ),
+        ("Where?", Some("There."))
+    );
+    assert_eq!(
+        sample.picture,
+        Source::Bytes("image of 5".into(), b"jpg".to_vec())
+    );
+}
+
+#[test]
 fn a_table_with_the_usual_columns() {
     let row = row(json!({
         "id": "x", "image": "a/b.png", "question": "Which?", "answer": "two", "category": "k",
@@ -225,7 +262,16 @@ fn a_table_with_named_columns() {
         "key": 5, "file": "f.png", "q": "Is it?", "gold": "(a)", "opts": "(a) Yes (b) No",
         "where": [[10, 20, 3, 4]], "type": "yn", "said": " It is.", "answer": "not this",
     }));
-    let sample = Layout::Table.sample(&row, 9, Ask::Open, &columns).unwrap();
+    let sample = Layout::Table
+        .sample(
+            &row,
+            9,
+            &Reading {
+                columns,
+                ..Reading::default()
+            },
+        )
+        .unwrap();
     assert_eq!(sample.id, "5");
     assert_eq!(sample.right, right("Yes", 'A'));
     assert_eq!(sample.boxes, [[10.0, 20.0, 13.0, 24.0]]);
@@ -240,7 +286,7 @@ fn pictures_come_as_paths_base64_or_bytes() {
     let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
     let picture = |image: Value| {
         let row = row(json!({"question": "?", "image": image}));
-        let sample = Layout::Table.sample(&row, 2, Ask::Open, &Columns::default());
+        let sample = Layout::Table.sample(&row, 2, &Reading::default());
         sample.map(|s| s.picture).map_err(|e| e.message)
     };
     let inside = Source::Bytes("image of 2".into(), bytes.clone());
@@ -267,7 +313,7 @@ fn pictures_come_as_paths_base64_or_bytes() {
         &bytes,
     );
     let sample = Layout::Table
-        .sample(&named, 2, Ask::Open, &Columns::default())
+        .sample(&named, 2, &Reading::default())
         .unwrap();
     assert_eq!(sample.picture, Source::Bytes("cat.png".into(), bytes));
 }
@@ -275,7 +321,7 @@ fn pictures_come_as_paths_base64_or_bytes() {
 #[test]
 fn rows_without_question_or_with_odd_boxes_say_so() {
     let message = |cells: Value| {
-        let sample = Layout::Table.sample(&row(cells), 0, Ask::Open, &Columns::default());
+        let sample = Layout::Table.sample(&row(cells), 0, &Reading::default());
         sample.unwrap_err().message
     };
     assert!(message(json!({"image": "a.png", "question": " "})).contains("\"question\""));
@@ -284,6 +330,8 @@ fn rows_without_question_or_with_odd_boxes_say_so() {
         odd.contains("four numbers") && odd.contains("[1,2,3]"),
         "{odd}"
     );
+    let words = message(json!({"image": "a.png", "question": "?", "bbox": "1 2 3 4"}));
+    assert!(words.contains("found 1 2 3 4"), "{words}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{Numbered, Row, Rows, Wanted, open};
@@ -29,21 +30,27 @@ pub fn array(path: &Path) -> Result<Option<Vec<Value>>> {
     }
 }
 
-/// The first row's columns, and the number of lines that are not blank.
+/// The columns that any row has, and the number of lines that are not blank.
 pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
-    let (mut columns, mut rows) = (None, 0);
+    let (mut columns, mut rows) = (Map::new(), 0);
     let mut lines = Lines { file: open(path)? };
     while let Some(line) = lines.next().map_err(RunError::reading(path))? {
         rows += 1;
-        columns.get_or_insert_with(|| self::columns(serde_json::from_slice(&line).ok().as_ref()));
+        // A line that is no object is that row's own matter.
+        if let Ok(row) = serde_json::from_slice::<Names>(&line) {
+            columns.extend(row.0.into_iter().map(|name| (name, Value::Null)));
+        }
     }
-    Ok((columns.unwrap_or_default(), rows))
+    Ok((columns.into_iter().map(|(name, _)| name).collect(), rows))
 }
 
-/// The names of an object's members.
-pub fn columns(row: Option<&Value>) -> Vec<String> {
-    let members = row.and_then(Value::as_object);
-    members.map_or_else(Vec::new, |m| m.keys().cloned().collect())
+/// The columns that any of these rows has.
+pub fn columns(rows: &[Value]) -> Vec<String> {
+    let mut columns = Map::new();
+    for row in rows.iter().filter_map(Value::as_object) {
+        columns.extend(row.keys().map(|name| (name.clone(), Value::Null)));
+    }
+    columns.into_iter().map(|(name, _)| name).collect()
 }
 
 /// The rows of a file of lines.
@@ -96,6 +103,34 @@ fn kind(value: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+/// The names of an object's members, in their order; what they hold is passed over.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Names, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Names;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Members)
     }
 }
 

@@ -52,7 +52,7 @@ enum Format {
 pub struct Table {
     path: PathBuf,
     format: Format,
-    /// Columns; of JSON, those of the first row.
+    /// Columns; of JSON, all that any row has.
     pub columns: Vec<String>,
     /// Rows.
     pub rows: usize,
@@ -89,7 +89,7 @@ impl Table {
         };
         let (columns, rows) = match &format {
             Format::Lines => json::survey(path)?,
-            Format::Array(rows) => (json::columns(rows.first()), rows.len()),
+            Format::Array(rows) => (json::columns(rows), rows.len()),
             Format::Delimited(delimiter) => delimited::survey(path, *delimiter)?,
             Format::Parquet => parquet::survey(path)?,
         };
@@ -154,8 +154,8 @@ impl Row {
     }
 }
 
-/// SHA-256 of a file, its first 16 bytes.
-fn fingerprint(path: &Path) -> Result<String> {
+/// SHA-256 of a file, its first 16 bytes, in hexadecimal.
+pub fn fingerprint(path: &Path) -> Result<String> {
     let mut file = open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

@@ -87,7 +87,7 @@ fn every_format_gives_the_same_rows() {
 fn a_bad_row_does_not_hide_the_others() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text, word) in [
-        ("d.jsonl", "{\"a\":1}\n{\"a\":\n{\"a\":3}\n", "JSON"),
+        ("d.jsonl", "{\"a\":1}\n{\"a\":\n{\"a\":3,\"b\":0}\n", "JSON"),
         ("e.jsonl", "{\"a\":1}\n7\n{\"a\":3}\n", "a number"),
         ("d.csv", "a,b\n1,2\n1,2,3\n5,6\n", "2 fields"),
         ("d.tsv", "a\tb\n1\t2\n1\n5\t6\n", "found 1"),
@@ -95,6 +95,9 @@ fn a_bad_row_does_not_hide_the_others() {
         let path = file(folder.path(), name, text);
         let table = Table::open(&path).unwrap();
         assert_eq!(table.rows, 3, "{name}");
+        if name != "e.jsonl" {
+            assert_eq!(table.columns, ["a", "b"], "{name}");
+        }
         let rows: Vec<_> = table
             .read(Arc::new(|_| true))
             .unwrap()
