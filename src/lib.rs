@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`]; [`report`];
-//! [`cli`]. A floor uses what is below it, never what is above.
+//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and [`report`];
+//! [`run`]; [`cli`]. A floor uses what is below it, never what is above.
 
 pub mod checkpoint;
 pub mod cli;
@@ -34,6 +34,7 @@ pub mod lvlm;
 pub mod nn;
 pub mod picture;
 pub mod report;
+pub mod run;
 pub mod selftest;
 
 pub use device::cpu::Cpu;

@@ -7,6 +7,7 @@ use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 use crate::picture::PictureError;
 use crate::report::ReportError;
+use crate::run::RunError;
 
 /// What a command can end with.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,16 @@ pub(super) enum CliError {
     Picture(#[from] PictureError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Samples of a run that failed; the others are done.
+    #[error("{failed} of {done} samples failed: {causes}{}", if *.stopped { "; stopped, since more failed than --max-failures allows" } else { "" })]
+    Samples {
+        failed: usize,
+        done: usize,
+        causes: String,
+        stopped: bool,
+    },
     /// An output folder that cannot be used.
     #[error("{path}: expected a folder to write to: {reason}")]
     Folder { path: String, reason: String },
@@ -51,15 +62,20 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    /// 2 when the command line or an input is wrong, 1 when the work failed.
+    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1 when the work failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             // A device that was asked for and is not there.
             CliError::Device(DeviceError::Unavailable { .. }) => 2,
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
             CliError::Selftest { .. } => 1,
-            CliError::Explain(ExplainError::NoAnswer) => 1,
-            CliError::Model(e) | CliError::Explain(ExplainError::Model(e)) => match e {
+            CliError::Samples { .. } => 3,
+            CliError::Run(RunError::Io { action, .. }) if *action == "written" => 1,
+            CliError::Explain(ExplainError::NoAnswer)
+            | CliError::Run(RunError::Explain(ExplainError::NoAnswer)) => 1,
+            CliError::Model(e)
+            | CliError::Explain(ExplainError::Model(e))
+            | CliError::Run(RunError::Explain(ExplainError::Model(e))) => match e {
                 LvlmError::Layer(NnError::NotFinite { .. }) => 2,
                 LvlmError::Layer(_) | LvlmError::Gradient { .. } => 1,
                 _ => 2,

@@ -73,6 +73,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         &options.machine,
         &options.encoders,
         options.model.as_deref(),
+        0,
     )?;
     let (model, threads) = (opened.model, opened.threads);
     if options.machine.budget().is_none() {

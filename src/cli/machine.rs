@@ -16,19 +16,23 @@ pub(super) struct Opened {
     pub threads: usize,
     /// Why `auto` took no GPU.
     pub no_gpu: Option<String>,
+    /// The kind of device: `cpu`, or a GPU's name.
+    pub kind: String,
 }
 
-/// Opens the model in a folder, or the demo model.
+/// Opens the model in a folder, or the demo model. `place` is this process's number among those of the machine, which share its
+/// GPUs out when `auto` chooses.
 pub(super) fn open(
     options: &MachineOptions,
     models: &EncoderOptions,
     folder: Option<&Path>,
+    place: usize,
 ) -> Result<Opened, CliError> {
     let checkpoint = lvlm::checkpoint(folder, &models.options())?;
     let (ordinal, no_gpu) = match options.device {
         DeviceName::Cpu => (None, None),
         DeviceName::Cuda(ordinal) => (Some(ordinal), None),
-        DeviceName::Auto => match first_gpu() {
+        DeviceName::Auto => match usable_gpu(place) {
             Ok(ordinal) => (Some(ordinal), None),
             Err(reason) => (None, Some(reason)),
         },
@@ -49,13 +53,22 @@ pub(super) fn open(
         model,
         threads,
         no_gpu,
+        kind: ordinal.map_or("cpu".to_string(), gpu_name),
     })
 }
 
-/// The first GPU that can be used, or why there is none.
-fn first_gpu() -> Result<usize, String> {
+/// What a GPU is called.
+fn gpu_name(ordinal: usize) -> String {
+    let gpus = cuda::gpus().unwrap_or_default();
+    let found = gpus.into_iter().find(|gpu| gpu.ordinal == ordinal);
+    found.map_or_else(|| format!("cuda:{ordinal}"), |gpu| gpu.name)
+}
+
+/// The first GPU that can be used, or the one at `place` among those, counted round; or why there is none.
+fn usable_gpu(place: usize) -> Result<usize, String> {
     let gpus = cuda::gpus()?;
-    let usable = gpus.iter().find(|gpu| gpu.unusable.is_none());
+    let all: Vec<_> = gpus.iter().filter(|gpu| gpu.unusable.is_none()).collect();
+    let usable = all.get(place % all.len().max(1));
     usable.map(|gpu| gpu.ordinal).ok_or_else(|| {
         let reasons = gpus
             .iter()

@@ -3,13 +3,17 @@
 mod devices;
 mod error;
 mod explain;
+mod export;
 mod inspect;
 mod machine;
+mod merge;
 mod options;
 mod output;
 mod plan;
 mod progress;
+mod rate;
 mod record;
+mod run;
 mod selftest;
 mod units;
 
@@ -31,6 +35,12 @@ struct Cli {
 enum Command {
     /// Answer a question about a picture and find the part of the picture that the answer needs
     Explain(Box<explain::Options>),
+    /// Explain every sample of a data set, to be taken up again where it was cut off
+    Run(Box<run::Options>),
+    /// Join the shards of a run
+    Merge(merge::Options),
+    /// Write a run as Parquet: a row per sample, and a row per token
+    Export(export::Options),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
     /// Prove that a GPU computes what the processor computes, and measure how fast
@@ -39,10 +49,14 @@ enum Command {
     Inspect(Box<inspect::Options>),
 }
 
-/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input is wrong.
+/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input
+/// is wrong, 3 a run ended with some samples failed.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Explain(options) => explain::run(&options),
+        Command::Run(options) => run::run(&options),
+        Command::Merge(options) => merge::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Devices(options) => devices::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Inspect(options) => inspect::run(&options),

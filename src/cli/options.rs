@@ -60,6 +60,17 @@ pub(super) enum GemmName {
     Cublaslt,
 }
 
+impl GemmName {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            GemmName::Auto => "auto",
+            GemmName::Native => "native",
+            GemmName::Cublaslt => "cublaslt",
+        }
+    }
+}
+
 impl From<GemmName> for Gemm {
     fn from(name: GemmName) -> Gemm {
         match name {

@@ -1,12 +1,12 @@
 //! The output folder: every file written to a temporary name first, and renamed when all are there.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::error::CliError;
+use crate::run::{write_whole, written};
 
 /// Writes one file whole, or not at all.
 ///
@@ -17,14 +17,7 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
         path: path.display().to_string(),
         reason,
     };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let file = written(folder, bytes).map_err(|e| failed(e.to_string()))?;
-    file.persist(path)
-        .map(|_| ())
-        .map_err(|e| failed(e.error.to_string()))
+    write_whole(path, bytes).map_err(|e| failed(e.to_string()))
 }
 
 /// A folder to write to. What was made for a run that fails is taken away again.
@@ -89,30 +82,6 @@ impl OutputFolder {
         self.made.clear();
         Ok(())
     }
-}
-
-/// Bytes in a file of a temporary name, on the disk, as readable as a result.
-fn written(folder: &Path, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    readable_as_others(&file)?;
-    Ok(file)
-}
-
-/// Temporary files are private; results are as readable as the folder that they lie in.
-#[cfg(unix)]
-fn readable_as_others(file: &NamedTempFile) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = file.path().parent().unwrap_or(Path::new("."));
-    let mode = fs::metadata(folder)?.permissions().mode() & 0o666;
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(mode | 0o600))
-}
-
-#[cfg(not(unix))]
-fn readable_as_others(_: &NamedTempFile) -> std::io::Result<()> {
-    Ok(())
 }
 
 impl Drop for OutputFolder {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::explain::{Explanation, Settings};
 use crate::lvlm::Lvlm;
 use crate::picture::Picture;
+use crate::run::Explained;
 
 /// What the record says beside the explanation itself.
 pub(super) struct Context<'a> {
@@ -22,6 +23,7 @@ pub(super) struct Context<'a> {
 
 /// The record of an explanation.
 pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
+    let explained = Explained::from(explanation);
     json!({
         "model": context.model.name(),
         "family": context.model.family(),
@@ -34,12 +36,12 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
             "height": context.picture.height(),
         },
         "question": context.question,
-        "prompt": explanation.prompt,
-        "answer": { "text": explanation.answer, "tokens": explanation.tokens },
-        "image_dependent": explanation.image_dependent,
+        "prompt": explained.prompt,
+        "answer": explained.answer,
+        "image_dependent": explained.image_dependent,
         "settings": settings(context),
-        "iterations": explanation.iterations,
-        "curves": explanation.curves,
+        "iterations": explained.iterations,
+        "curves": explained.curves,
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     })
@@ -70,7 +72,7 @@ fn cost(context: &Context, explanation: &Explanation) -> Value {
 }
 
 /// The most memory that this process has held resident, mapped weights included; only Linux says.
-fn peak_memory() -> Option<u64> {
+pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

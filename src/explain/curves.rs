@@ -1,6 +1,6 @@
 //! Deletion and insertion curves of a mask, and the areas under them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Mask, Result};
 use crate::device::{Blend, Direction, Masks};
@@ -14,7 +14,7 @@ pub(crate) const GROUPS: usize = 50;
 pub(crate) const HELD: usize = 16;
 
 /// Mean probability of the key tokens while the most needed cells are removed from the picture, or revealed in the baseline.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
     /// The share of cells replaced, from 0 to 1.
     pub fraction: Vec<f64>,

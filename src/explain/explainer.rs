@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
     deletion_insertion, igos, key_tokens, objective,
 };
 use crate::device::{Blend, Direction, Masks};
-use crate::lvlm::{Lvlm, LvlmError, SessionOptions};
+use crate::lvlm::{Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
 use crate::picture::Picture;
 
 /// What is to be explained.
@@ -28,7 +28,7 @@ pub struct Request<'a> {
 }
 
 /// One token of the answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerToken {
     /// Its number in the vocabulary.
     pub id: u32,
@@ -122,7 +122,15 @@ struct Clock<'a> {
     started: Option<(Stage, Instant)>,
 }
 
-impl Clock<'_> {
+impl<'a> Clock<'a> {
+    fn new(progress: &'a mut dyn Progress) -> Clock<'a> {
+        Clock {
+            progress,
+            cost: Cost::default(),
+            started: None,
+        }
+    }
+
     fn begin(&mut self, stage: Stage, total: Option<usize>) {
         self.end();
         self.progress.begin(stage, total);
@@ -145,6 +153,34 @@ fn round(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
+/// A request of which everything is made that can be while the device is busy with another one.
+#[derive(Debug)]
+pub struct Prepared {
+    prompt: Prompt,
+    pictures: PicturePair,
+    answer: Option<String>,
+    keys: Option<Vec<usize>>,
+    settings: Settings,
+}
+
+/// Renders and tokenises the question, makes the baseline and processes both pictures. The device has no part in it.
+///
+/// # Errors
+/// A setting outside its range, an empty or overlong question, a picture that cannot be processed.
+pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
+    let settings = request.settings;
+    settings.validate()?;
+    let prompt = model.prompt(request.question, request.picture)?;
+    let baseline = settings.baseline.of(request.picture, settings.seed);
+    Ok(Prepared {
+        prompt,
+        pictures: model.process(request.picture, &baseline)?,
+        answer: request.answer.map(str::to_string),
+        keys: request.keys.map(<[usize]>::to_vec),
+        settings: settings.clone(),
+    })
+}
+
 /// Explains an answer of `model`.
 ///
 /// # Errors
@@ -155,26 +191,39 @@ pub fn explain(
     request: &Request,
     progress: &mut dyn Progress,
 ) -> Result<Explanation> {
-    let settings = request.settings;
-    settings.validate()?;
-    let mut clock = Clock {
-        progress,
-        cost: Cost::default(),
-        started: None,
-    };
+    request.settings.validate()?;
+    let mut clock = Clock::new(progress);
     clock.begin(Stage::Prepare, None);
-    let prompt = model.prompt(request.question, request.picture)?;
-    let baseline = settings.baseline.of(request.picture, settings.seed);
+    work(model, prepare(model, request)?, clock)
+}
+
+/// As [`explain`], of a request that [`prepare`] has prepared for the same model. The time that took is not in
+/// [`Explanation::cost`].
+///
+/// # Errors
+/// As [`explain`].
+pub fn explain_prepared(
+    model: &dyn Lvlm,
+    prepared: Prepared,
+    progress: &mut dyn Progress,
+) -> Result<Explanation> {
+    let mut clock = Clock::new(progress);
+    clock.begin(Stage::Prepare, None);
+    work(model, prepared, clock)
+}
+
+/// What the device does for an explanation.
+fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explanation> {
+    let (settings, prompt) = (&prepared.settings, prepared.prompt);
     let options = SessionOptions {
         mask_size: settings.mask_size,
         memory_budget: settings.memory_budget,
     };
-    let mut session = model.start(request.picture, &baseline, &prompt, options)?;
-    drop(baseline);
+    let mut session = model.begin(prepared.pictures, &prompt, options)?;
 
     clock.begin(Stage::Answer, None);
     let tokenizer = model.tokenizer();
-    let ids = match request.answer {
+    let ids = match &prepared.answer {
         Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
         None => {
             let ids =
@@ -192,7 +241,7 @@ pub fn explain(
         clock.evaluated(n)
     })?;
     let texts: Vec<String> = ids.iter().map(|&id| tokenizer.decode_token(id)).collect();
-    let keys = match request.keys {
+    let keys = match &prepared.keys {
         None => key_tokens(&image, &base, &texts, settings.threshold),
         Some(given) => chosen(given, ids.len())?,
     };

@@ -1,6 +1,6 @@
 //! iGOS+ and iGOS++: integrated gradients along the path, a mask that follows them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::objective::Objective;
 use super::optimiser::{Nesterov, line_search};
@@ -8,7 +8,7 @@ use super::{ExplainError, Mask, Method, OptimizerKind, Regulariser, Result, Sett
 use crate::lvlm::Session;
 
 /// The parts of the objective before one update.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iteration {
     /// D(M): the mean score while the picture is removed.
     pub deletion: f64,

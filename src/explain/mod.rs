@@ -19,7 +19,10 @@ mod tests;
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
 pub(crate) use curves::{GROUPS, HELD};
 pub use error::ExplainError;
-pub use explainer::{AnswerToken, Cost, Explanation, Progress, Request, Silent, Stage, explain};
+pub use explainer::{
+    AnswerToken, Cost, Explanation, Prepared, Progress, Request, Silent, Stage, explain,
+    explain_prepared, prepare,
+};
 pub use igos::{Iteration, igos};
 pub use key_tokens::{is_function_word, key_tokens};
 pub use mask::Mask;

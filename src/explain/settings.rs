@@ -1,6 +1,6 @@
 //! The method's settings, with the paper's as defaults.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ExplainError, Result};
 use crate::picture::Baseline;
@@ -9,7 +9,7 @@ use crate::picture::Baseline;
 const LARGEST_MASK: usize = 1024;
 
 /// Which masks are optimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// One mask for deletion and insertion (iGOS+, the paper's choice).
     #[serde(rename = "igos+")]
@@ -20,7 +20,7 @@ pub enum Method {
 }
 
 /// How a mask is updated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptimizerKind {
     /// Nesterov's accelerated gradient.
     #[serde(rename = "nag")]
@@ -31,7 +31,7 @@ pub enum OptimizerKind {
 }
 
 /// Everything that the method's result depends on beside model, picture and text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Which masks are optimised.
     pub method: Method,
@@ -68,6 +68,7 @@ pub struct Settings {
     /// Whether deletion and insertion curves are computed.
     pub curves: bool,
     /// The most bytes that activations may take, the mapped weights not counted.
+    #[serde(default = "default_budget")]
     pub memory_budget: usize,
 }
 
@@ -92,9 +93,13 @@ impl Default for Settings {
             threshold: 1.0,
             max_new_tokens: 128,
             curves: true,
-            memory_budget: 4 << 30,
+            memory_budget: default_budget(),
         }
     }
+}
+
+fn default_budget() -> usize {
+    4 << 30
 }
 
 impl Settings {

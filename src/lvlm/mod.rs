@@ -12,6 +12,7 @@ mod encoder;
 mod error;
 mod estimate;
 mod family;
+mod fingerprint;
 mod hf_tiled;
 mod inspect;
 mod layers;
@@ -91,17 +92,62 @@ pub trait Lvlm: Send + Sync {
     /// # Errors
     /// When the picture cannot be processed.
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
+    /// What tells this model from others: a digest, in hexadecimal, of its config, tokenizer, chat template and image
+    /// processor's config, of every tensor's name, dtype and shape, and of some bytes of each. Where the files lie and when they
+    /// were written does not matter.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    fn fingerprint(&self) -> Result<String>;
+    /// Resizes and normalises a picture and its baseline. The device has no part in it: it may be busy with another picture.
+    ///
+    /// # Errors
+    /// When the picture cannot be processed.
+    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair>;
     /// Puts a picture, its baseline and a prompt on the device.
     ///
     /// # Errors
-    /// When the picture cannot be processed, the prompt is not this model's, or one blend does not fit `memory_budget`.
+    /// When the prompt is not this model's, or one blend does not fit `memory_budget`.
+    fn begin<'a>(
+        &'a self,
+        pictures: PicturePair,
+        prompt: &Prompt,
+        options: SessionOptions,
+    ) -> Result<Box<dyn Session + 'a>>;
+    /// [`Lvlm::process`] and [`Lvlm::begin`] in one.
+    ///
+    /// # Errors
+    /// Those of both.
     fn start<'a>(
         &'a self,
         picture: &Picture,
         baseline: &Picture,
         prompt: &Prompt,
         options: SessionOptions,
-    ) -> Result<Box<dyn Session + 'a>>;
+    ) -> Result<Box<dyn Session + 'a>> {
+        self.begin(self.process(picture, baseline)?, prompt, options)
+    }
+}
+
+/// A picture and its baseline as a model's encoders take them.
+#[derive(Clone)]
+pub struct PicturePair {
+    /// Columns and rows of the picture.
+    pub(crate) size: (u32, u32),
+    /// Pixels of the picture by encoder and view, `3 x height x width` each, normalised.
+    pub(crate) picture: Vec<Vec<Vec<f32>>>,
+    /// Pixels of the baseline, likewise.
+    pub(crate) baseline: Vec<Vec<Vec<f32>>>,
+}
+
+impl std::fmt::Debug for PicturePair {
+    /// The size, without the pixels.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("PicturePair")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a session is prepared for.

@@ -9,7 +9,7 @@ use super::load::Loader;
 use super::open::fit;
 use super::session::{Looking, Work};
 use super::sitting::Sitting;
-use super::{Lvlm, LvlmError, Prompt, Result, Session, SessionOptions};
+use super::{Lvlm, LvlmError, PicturePair, Prompt, Result, Session, SessionOptions, fingerprint};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::device::dry::Dry;
 use crate::device::{Device, ViewPair};
@@ -162,14 +162,25 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         Ok(views.zip(pixels).collect())
     }
 
-    fn start<'a>(
+    fn fingerprint(&self) -> Result<String> {
+        fingerprint::model(&self.family, &self.checkpoint)
+    }
+
+    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair> {
+        Ok(PicturePair {
+            size: (picture.width(), picture.height()),
+            picture: self.sight.process(picture)?,
+            baseline: self.sight.process(baseline)?,
+        })
+    }
+
+    fn begin<'a>(
         &'a self,
-        picture: &Picture,
-        baseline: &Picture,
+        pictures: PicturePair,
         prompt: &Prompt,
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
-        let (width, height) = (picture.width(), picture.height());
+        let (width, height) = pictures.size;
         let eyes = self.sight.eyes(width, height)?;
         let (arrangement, images) = self.sight.arrange(width, height)?;
         let image = self.family.image_token().id();
@@ -180,7 +191,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             let expected = images;
             return Err(LvlmError::Prompt { expected, found });
         }
-        let (x, b) = (self.sight.process(picture)?, self.sight.process(baseline)?);
+        let (x, b) = (pictures.picture, pictures.baseline);
         let mut pictures = Vec::with_capacity(eyes.len());
         for (eye, (x, b)) in eyes.iter().zip(x.iter().zip(&b)) {
             let pixels = eye.views.iter().zip(x.iter().zip(b));

@@ -9,13 +9,13 @@
 //! of it is in integers, so this is exact.
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Picture;
 use super::random::{BASELINE_STREAM, key, philox4x32};
 
 /// What a mask replaces the picture by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
     /// The picture, blurred until only its colours are left: [`gaussian_blur`] with [`blur_kernel_size`].

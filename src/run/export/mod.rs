@@ -1,0 +1,187 @@
+//! A run as two Parquet files: a row per sample, and a row per token.
+
+mod columns;
+#[cfg(test)]
+pub(super) mod testing;
+
+use std::path::Path;
+
+use columns::{Cell, Kind, Writer};
+
+use super::{Explained, Record, Result, Run, RunError};
+use crate::explain::{AnswerToken, Curves, Iteration, Mask};
+
+/// The files' names.
+pub(super) const SAMPLES: &str = "samples.parquet";
+pub(super) const TOKENS: &str = "tokens.parquet";
+
+/// Rows that are written at a time: so many are held in memory.
+const GROUP: usize = 1000;
+
+const SAMPLE_COLUMNS: [(&str, Kind); 34] = [
+    ("index", Kind::Integer),
+    ("id", Kind::Text),
+    ("question", Kind::Text),
+    ("image", Kind::Text),
+    ("width", Kind::Integer),
+    ("height", Kind::Integer),
+    ("category", Kind::Text),
+    ("choices", Kind::Texts),
+    ("right_text", Kind::Text),
+    ("right_letter", Kind::Text),
+    ("boxes", Kind::Numbers),
+    ("seed", Kind::Unsigned),
+    ("prompt", Kind::Text),
+    ("answer", Kind::Text),
+    ("tokens", Kind::Integer),
+    ("key_tokens", Kind::Integer),
+    ("image_dependent", Kind::Truth),
+    ("chosen", Kind::Text),
+    ("correct", Kind::Truth),
+    ("evaluations", Kind::Integer),
+    ("objective_deletion", Kind::Numbers),
+    ("objective_insertion", Kind::Numbers),
+    ("objective_regulariser", Kind::Numbers),
+    ("curve_fraction", Kind::Numbers),
+    ("curve_deletion", Kind::Numbers),
+    ("curve_insertion", Kind::Numbers),
+    ("deletion_score", Kind::Number),
+    ("insertion_score", Kind::Number),
+    ("score_reason", Kind::Text),
+    ("mask_size", Kind::Integer),
+    ("mask", Kind::Singles),
+    ("error_cause", Kind::Text),
+    ("error_message", Kind::Text),
+    ("model", Kind::Text),
+];
+
+const TOKEN_COLUMNS: [(&str, Kind); 9] = [
+    ("index", Kind::Integer),
+    ("id", Kind::Text),
+    ("token", Kind::Integer),
+    ("token_id", Kind::Integer),
+    ("text", Kind::Text),
+    ("logp_image", Kind::Number),
+    ("logp_baseline", Kind::Number),
+    ("llr", Kind::Number),
+    ("key", Kind::Truth),
+];
+
+/// How many rows were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Of `samples.parquet`.
+    pub samples: usize,
+    /// Of `tokens.parquet`.
+    pub tokens: usize,
+}
+
+/// Writes `samples.parquet` and `tokens.parquet` into `folder`, made where it does not exist. Both appear whole, or neither is
+/// written. Their metadata hold the run's manifest under `foveate.run`.
+///
+/// # Errors
+/// A run that cannot be read, a folder that cannot be written to.
+pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
+    std::fs::create_dir_all(folder).map_err(RunError::writing(folder))?;
+    let manifest = serde_json::to_string(run.manifest()).map_err(RunError::writing(folder))?;
+    let mut samples = Writer::new(folder, SAMPLES, &SAMPLE_COLUMNS, &manifest)?;
+    let mut tokens = Writer::new(folder, TOKENS, &TOKEN_COLUMNS, &manifest)?;
+    let mut exported = Exported {
+        samples: 0,
+        tokens: 0,
+    };
+    for record in run.records()? {
+        let record = record?;
+        let mask = run.mask(&record)?;
+        samples.row(sample(&record, mask.as_ref(), &run.manifest().model.name))?;
+        exported.samples += 1;
+        let answer = record.explanation.iter().flat_map(|e| &e.answer.tokens);
+        for (place, token) in answer.enumerate() {
+            tokens.row(self::token(&record, place, token))?;
+            exported.tokens += 1;
+        }
+        if exported.samples.is_multiple_of(GROUP) {
+            samples.flush()?;
+            tokens.flush()?;
+        }
+    }
+    let (samples, tokens) = (samples.finish()?, tokens.finish()?);
+    samples.persist()?;
+    tokens.persist()?;
+    Ok(exported)
+}
+
+fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
+    let explained = record.explanation.as_ref();
+    let curves = explained.and_then(|e| e.curves.as_ref());
+    let right = record.right.as_ref();
+    let error = record.error.as_ref();
+    let curve = |values: fn(&Curves) -> &Vec<f64>| Cell::Numbers(curves.map(|c| values(c).clone()));
+    let objective = |part: fn(&Iteration) -> f64| {
+        Cell::Numbers(explained.map(|e| e.iterations.iter().map(part).collect()))
+    };
+    let count = |count: fn(&Explained) -> usize| integer(explained.map(count));
+    vec![
+        integer(Some(record.index)),
+        text(Some(&record.id)),
+        text(Some(&record.question)),
+        text(Some(&record.image.path)),
+        Cell::Integer(record.image.width.map(i64::from)),
+        Cell::Integer(record.image.height.map(i64::from)),
+        text(record.category.as_deref()),
+        Cell::Texts((!record.choices.is_empty()).then(|| record.choices.clone())),
+        text(right.and_then(|r| r.text.as_deref())),
+        letter(right.and_then(|r| r.letter)),
+        Cell::Numbers((!record.boxes.is_empty()).then(|| record.boxes.concat())),
+        // The bits of an unsigned number, as the format has it.
+        Cell::Integer(Some(record.seed as i64)),
+        text(explained.map(|e| e.prompt.as_str())),
+        text(explained.map(|e| e.answer.text.as_str())),
+        count(|e| e.answer.tokens.len()),
+        count(|e| e.answer.tokens.iter().filter(|t| t.key).count()),
+        Cell::Truth(explained.map(|e| e.image_dependent)),
+        letter(record.judgement.and_then(|j| j.chosen)),
+        Cell::Truth(record.judgement.map(|j| j.correct)),
+        count(|e| e.evaluations),
+        objective(|i| i.deletion),
+        objective(|i| i.insertion),
+        objective(|i| i.regulariser),
+        curve(|c| &c.fraction),
+        curve(|c| &c.deletion),
+        curve(|c| &c.insertion),
+        Cell::Number(curves.and_then(|c| c.deletion_score)),
+        Cell::Number(curves.and_then(|c| c.insertion_score)),
+        text(curves.and_then(|c| c.reason.as_deref())),
+        integer(mask.map(Mask::size)),
+        Cell::Singles(mask.map(|m| m.values().iter().map(|&v| v as f32).collect())),
+        text(error.map(|e| e.cause.to_string()).as_deref()),
+        text(error.map(|e| e.message.as_str())),
+        text(Some(model)),
+    ]
+}
+
+fn token(record: &Record, place: usize, token: &AnswerToken) -> Vec<Cell> {
+    vec![
+        integer(Some(record.index)),
+        text(Some(&record.id)),
+        integer(Some(place)),
+        Cell::Integer(Some(token.id.into())),
+        text(Some(&token.text)),
+        Cell::Number(Some(token.logp_image)),
+        Cell::Number(Some(token.logp_baseline)),
+        Cell::Number(Some(token.llr)),
+        Cell::Truth(Some(token.key)),
+    ]
+}
+
+fn integer(value: Option<usize>) -> Cell {
+    Cell::Integer(value.and_then(|v| i64::try_from(v).ok()))
+}
+
+fn text(value: Option<&str>) -> Cell {
+    Cell::Text(value.map(str::to_string))
+}
+
+fn letter(value: Option<char>) -> Cell {
+    Cell::Text(value.map(String::from))
+}

@@ -1,0 +1,224 @@
+//! Whether an answer is the right one, by its letter or its words. A rule for counting, no understanding.
+
+use serde::{Deserialize, Serialize};
+
+use super::Right;
+use super::layout::{Ask, letter};
+
+/// The most words that a right answer without options may have to be looked for in an answer.
+const SHORT: usize = 6;
+
+/// What an answer is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The option that it names, by letter or by words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<char>,
+    /// Whether it is the right one. An answer that names no option is not.
+    pub correct: bool,
+}
+
+/// Judges an answer to a question with these options; `None` where there is no right answer, or none short enough to be looked for.
+///
+/// With options, the one that the answer names must be the right one: by its letter (only where the options were asked with),
+/// else by being the only one whose words the answer has. Without options, the answer must have the right answer's words in a
+/// row. Words are compared in lower case; numbers up to twenty may be written either way.
+pub fn judge(
+    answer: &str,
+    choices: &[String],
+    right: Option<&Right>,
+    ask: Ask,
+) -> Option<Judgement> {
+    let right = right?;
+    let lettered = match ask {
+        Ask::Choice => by_letter(answer, choices.len()),
+        Ask::Open => None,
+    };
+    if let Some(expected) = right.letter {
+        let chosen = by_text(answer, choices, true)
+            .or(lettered)
+            .or_else(|| by_text(answer, choices, false));
+        if ask == Ask::Open && choices.is_empty() {
+            return None;
+        }
+        return Some(Judgement {
+            chosen,
+            correct: chosen == Some(expected),
+        });
+    }
+    plain(answer, right)
+}
+
+fn plain(answer: &str, right: &Right) -> Option<Judgement> {
+    let right = words(right.text.as_deref()?);
+    (1..=SHORT).contains(&right.len()).then(|| Judgement {
+        chosen: None,
+        correct: within(&words(answer), &right),
+    })
+}
+
+/// The option whose text the answer is (`whole`), or the only one whose text it has. An option whose words are part of another
+/// one's that the answer has too does not count.
+fn by_text(answer: &str, choices: &[String], whole: bool) -> Option<char> {
+    let answer = words(answer);
+    let texts: Vec<Vec<String>> = choices.iter().map(|c| words(c)).collect();
+    let named = |text: &Vec<String>| {
+        !text.is_empty()
+            && if whole {
+                answer == *text
+            } else {
+                within(&answer, text)
+            }
+    };
+    let found: Vec<usize> = (0..texts.len()).filter(|&c| named(&texts[c])).collect();
+    let larger = |c: usize| {
+        found
+            .iter()
+            .any(|&d| texts[d].len() > texts[c].len() && within(&texts[d], &texts[c]))
+    };
+    let mut last = found.iter().filter(|&&c| !larger(c));
+    match (last.next(), last.next()) {
+        (Some(&only), None) => letter(only),
+        _ => None,
+    }
+}
+
+/// The letter that an answer begins with, has in brackets, or ends with: `B`, `B. Two`, `It is (b)`, `The answer is B.`
+fn by_letter(answer: &str, choices: usize) -> Option<char> {
+    let most = if choices == 0 { 26 } else { choices };
+    let valid = |c: char| {
+        let upper = c.to_ascii_uppercase();
+        (0..most).any(|p| letter(p) == Some(upper)).then_some(upper)
+    };
+    let answer = answer.trim().trim_matches('*').trim();
+    let chars: Vec<char> = answer.chars().collect();
+    let first = match chars.as_slice() {
+        [only] => valid(*only),
+        [first, '.' | ')' | ':' | ',' | '\n', ..] => valid(*first),
+        _ => None,
+    };
+    if first.is_some() {
+        return first;
+    }
+    let bracketed = chars.windows(3).filter(|w| w[0] == '(' && w[2] == ')');
+    let mut bracketed: Vec<char> = bracketed.filter_map(|w| valid(w[1])).collect();
+    bracketed.dedup();
+    match bracketed.as_slice() {
+        [] => {}
+        [only] => return Some(*only),
+        _ => return None,
+    }
+    let last = answer.split_whitespace().last()?;
+    let mut last = last.trim_end_matches(['.', ')', '*']).chars();
+    match (last.next(), last.next()) {
+        (Some(only), None) if only.is_ascii_uppercase() => valid(only),
+        _ => None,
+    }
+}
+
+/// Whether `part` stands in `words` in a row.
+fn within(words: &[String], part: &[String]) -> bool {
+    !part.is_empty() && words.windows(part.len()).any(|w| w == part)
+}
+
+/// Words in lower case, numbers in digits.
+fn words(text: &str) -> Vec<String> {
+    const NUMBERS: [&str; 21] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+    ];
+    let text = text.to_lowercase();
+    let words = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty());
+    let digits = |word: &str| {
+        NUMBERS
+            .iter()
+            .position(|n| *n == word)
+            .map(|n| n.to_string())
+    };
+    words
+        .map(|w| digits(w).unwrap_or_else(|| w.to_string()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(text: Option<&str>, letter: Option<char>) -> Right {
+        Right {
+            text: text.map(str::to_string),
+            letter,
+        }
+    }
+
+    #[test]
+    fn an_option_is_named_by_letter_or_by_words() {
+        let choices = ["A red car", "Two", "A car", "None"].map(String::from);
+        let right = right(Some("Two"), Some('B'));
+        let judge = |answer, ask| judge(answer, &choices, Some(&right), ask).unwrap();
+        for (answer, chosen) in [
+            ("B", Some('B')),
+            ("b.", Some('B')),
+            ("(B)", Some('B')),
+            ("B. Two", Some('B')),
+            ("The answer is B.", Some('B')),
+            ("It is (d), I think", Some('D')),
+            ("(a) or (b)", None),
+            ("There are two of them.", Some('B')),
+            ("2", Some('B')),
+            ("It is a red car.", Some('A')),
+            ("E", None),
+            ("A dog", None),
+            ("two cars, or none", None),
+            ("", None),
+        ] {
+            let judged = judge(answer, Ask::Choice);
+            assert_eq!(judged.chosen, chosen, "{answer:?}");
+            assert_eq!(judged.correct, chosen == Some('B'), "{answer:?}");
+        }
+        // Nobody was told the letters of an open question.
+        assert_eq!(judge("(B)", Ask::Open).chosen, None);
+        assert!(judge("I see two.", Ask::Open).correct);
+    }
+
+    #[test]
+    fn a_short_right_answer_is_looked_for_and_a_long_one_is_not() {
+        let judge = |answer, right: &Right, ask| judge(answer, &[], Some(right), ask);
+        let blue = right(Some("blue"), None);
+        assert!(
+            judge("The circle is Blue.", &blue, Ask::Open)
+                .unwrap()
+                .correct
+        );
+        assert!(!judge("It is bluest.", &blue, Ask::Open).unwrap().correct);
+        let long = right(
+            Some("The picture shows a beach with seven people on it"),
+            None,
+        );
+        assert_eq!(judge("A beach", &long, Ask::Open), None);
+        let unknown = right(None, Some('C'));
+        assert_eq!(judge("whatever", &unknown, Ask::Open), None);
+        assert!(judge("C", &unknown, Ask::Choice).unwrap().correct);
+    }
+}

@@ -1,0 +1,23 @@
+//! MMVP: `Questions.csv` with `Index,Question,Options,Correct Answer`, options as `(a) Open (b) Closed`, the right one as `(a)`;
+//! row n, from 1, is about `MMVP Images/n.jpg`.
+
+use super::choices::{brackets, right, small_brackets, split};
+use super::{Ask, Made, plain, required};
+use crate::run::Source;
+use crate::run::table::Row;
+
+pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
+    let number = index + 1;
+    let names = ["MMVP Images/", ""]
+        .map(|folder| ["jpg", "png"].map(|end| format!("{folder}{number}.{end}")));
+    let id = row.text("Index").unwrap_or_else(|| number.to_string());
+    let (question, options) = (required(row, "Question")?, required(row, "Options")?);
+    let mut sample = plain(index, id, question, Source::File(names.concat()));
+    sample.choices = split(&options, &[small_brackets, brackets]).1;
+    sample.right = Some(right(&required(row, "Correct Answer")?, &sample.choices));
+    if ask == Ask::Choice {
+        // As in the benchmark's own evaluation.
+        sample.question = format!("{} {options}", sample.question);
+    }
+    Ok(sample)
+}

@@ -1,0 +1,147 @@
+//! What the columns of a data set mean: any table, or a benchmark as it was published.
+
+mod choices;
+mod columns;
+mod cv_bench;
+mod llava_bench;
+mod mmstar;
+mod mmvp;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Row;
+use super::{BadRow, Sample, Source};
+
+pub use choices::letter;
+pub use columns::{BoxFormat, Columns};
+pub use llava_bench::{references, references_beside};
+
+/// What a row becomes.
+type Made = Result<Sample, BadRow>;
+
+/// How questions that have options are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ask {
+    /// Without the options.
+    #[default]
+    Open,
+    /// With the options, to be answered by a letter.
+    Choice,
+}
+
+/// What a row is read with.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// How questions that have options are asked.
+    pub ask: Ask,
+    /// A table's columns.
+    pub columns: Columns,
+    /// Reference answers that are not in the data themselves, by sample.
+    pub references: HashMap<String, String>,
+}
+
+/// How a data set is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Any table, whose columns are named by options.
+    Table,
+    /// MMVP: `Questions.csv` and a folder of pictures (arXiv 2401.06209).
+    Mmvp,
+    /// CV-Bench, in JSON lines or Parquet (arXiv 2406.16860).
+    CvBench,
+    /// MMStar, in Parquet or TSV (arXiv 2403.20330).
+    Mmstar,
+    /// LLaVA-Bench, in the wild or of COCO, in JSON lines (arXiv 2304.08485).
+    LlavaBench,
+}
+
+impl Layout {
+    /// The layout of a file with these columns.
+    pub fn detect(columns: &[String]) -> Layout {
+        let has = |names: &[&str]| names.iter().all(|n| columns.iter().any(|c| c == n));
+        if has(&["Index", "Question", "Options", "Correct Answer"]) {
+            Layout::Mmvp
+        } else if has(&["idx", "task", "choices", "prompt", "source_dataset"]) {
+            Layout::CvBench
+        } else if has(&["index", "question", "image", "answer", "l2_category"]) {
+            Layout::Mmstar
+        } else if has(&["question_id", "image", "text"])
+            || has(&["question_id", "image", "gpt_answer"])
+        {
+            Layout::LlavaBench
+        } else {
+            Layout::Table
+        }
+    }
+
+    /// Columns without which there is no sample.
+    pub fn required(self, columns: &Columns) -> Vec<String> {
+        let fixed = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
+        match self {
+            Layout::Table => columns.required(),
+            Layout::Mmvp => fixed(&["Question", "Options", "Correct Answer"]),
+            Layout::CvBench => fixed(&["question", "choices", "answer", "prompt"]),
+            Layout::Mmstar => fixed(&["question", "image", "answer"]),
+            Layout::LlavaBench => fixed(&["image"]),
+        }
+    }
+
+    /// The sample of a row.
+    ///
+    /// # Errors
+    /// A row without a question or a picture.
+    pub fn sample(self, row: &Row, index: usize, reading: &Reading) -> Made {
+        let Reading {
+            ask,
+            columns,
+            references,
+        } = reading;
+        let ask = *ask;
+        match self {
+            Layout::Table => columns.sample(row, index, ask),
+            Layout::Mmvp => mmvp::sample(row, index, ask),
+            Layout::CvBench => cv_bench::sample(row, index, ask),
+            Layout::Mmstar => mmstar::sample(row, index, ask),
+            Layout::LlavaBench => llava_bench::sample(row, index, references),
+        }
+    }
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Layout::Table => "table",
+            Layout::Mmvp => "mmvp",
+            Layout::CvBench => "cv-bench",
+            Layout::Mmstar => "mmstar",
+            Layout::LlavaBench => "llava-bench",
+        })
+    }
+}
+
+/// A sample of which no more is known than question and picture.
+fn plain(index: usize, id: String, question: String, picture: Source) -> Sample {
+    Sample {
+        index,
+        id,
+        question,
+        picture,
+        choices: Vec::new(),
+        right: None,
+        boxes: Vec::new(),
+        category: None,
+        answer: None,
+    }
+}
+
+/// A cell's text.
+fn required(row: &Row, column: &str) -> Result<String, BadRow> {
+    row.text(column)
+        .ok_or_else(|| BadRow::new(format!("column {column:?}: expected text, found nothing")))
+}

@@ -1,0 +1,237 @@
+//! `run.json`: what a run's records depend on. Two runs with the same one are the same run.
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{Ask, Columns, Layout, Shard};
+use crate::explain::Settings;
+use crate::lvlm::{Lvlm, LvlmError};
+
+/// What a run is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the folder's format.
+    pub format: u32,
+    /// The version of foveate.
+    pub version: String,
+    /// The model.
+    pub model: ModelIdentity,
+    /// What it runs on.
+    pub device: DeviceIdentity,
+    /// The method's settings. The memory budget is not kept, since no result depends on it; each sample's seed is the sum of the
+    /// seed here and the sample's index.
+    #[serde(serialize_with = "without_budget")]
+    pub settings: Settings,
+    /// The data.
+    pub data: DataIdentity,
+    /// Which part of them.
+    pub shard: Shard,
+}
+
+/// What tells a model from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// The last part of its folder's name, or the repository's in Hugging Face's cache.
+    pub name: String,
+    /// Its family.
+    pub family: String,
+    /// As [`Lvlm::fingerprint`].
+    pub fingerprint: String,
+}
+
+/// What a model runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceIdentity {
+    /// The kind of device: `cpu`, or a GPU's name.
+    pub name: String,
+    /// How it stores activations.
+    pub dtype: String,
+    /// How matrix products are made, on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gemm: Option<String>,
+}
+
+/// What tells data from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// The file's name, without its folder.
+    pub file: String,
+    /// The first half of the file's SHA-256, in hexadecimal; behind a plus that of reference answers in a file of their own.
+    pub fingerprint: String,
+    /// Rows.
+    pub samples: usize,
+    /// What the columns mean.
+    pub layout: Layout,
+    /// How questions that have options are asked.
+    pub ask: Ask,
+    /// The columns' names, where options gave them.
+    pub columns: Columns,
+}
+
+/// The format that is written here.
+pub(super) const FORMAT: u32 = 1;
+
+impl Manifest {
+    /// Of a run by this version of foveate.
+    pub fn new(
+        model: ModelIdentity,
+        device: DeviceIdentity,
+        settings: Settings,
+        data: DataIdentity,
+        shard: Shard,
+    ) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            model,
+            device,
+            settings,
+            data,
+            shard,
+        }
+    }
+
+    /// Samples that a finished run has records of.
+    pub fn samples(&self) -> usize {
+        self.shard.len(self.data.samples)
+    }
+
+    /// The fields in which `recorded` is another run than this one, a line each with both values.
+    pub fn differences(&self, recorded: &Manifest) -> Vec<String> {
+        let mut lines = Vec::new();
+        let now = serde_json::to_value(self).unwrap_or_default();
+        let then = serde_json::to_value(recorded).unwrap_or_default();
+        compare("", &then, &now, &mut lines);
+        lines
+    }
+}
+
+impl ModelIdentity {
+    /// Of an open model.
+    ///
+    /// # Errors
+    /// As [`Lvlm::fingerprint`].
+    pub fn of(model: &dyn Lvlm) -> Result<ModelIdentity, LvlmError> {
+        Ok(ModelIdentity {
+            name: short_name(&model.name()),
+            family: model.family().to_string(),
+            fingerprint: model.fingerprint()?,
+        })
+    }
+}
+
+/// The last part of a path; of a snapshot in Hugging Face's cache, the repository's name.
+fn short_name(path: &str) -> String {
+    let parts: Vec<&str> = path.split(['/', '\\']).filter(|p| !p.is_empty()).collect();
+    match parts.as_slice() {
+        [.., repository, "snapshots", _] => {
+            let name = repository.strip_prefix("models--").unwrap_or(repository);
+            name.replacen("--", "/", 1)
+        }
+        [.., last] => last.to_string(),
+        [] => path.to_string(),
+    }
+}
+
+fn without_budget<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut value = serde_json::to_value(settings).map_err(serde::ser::Error::custom)?;
+    if let Some(fields) = value.as_object_mut() {
+        // Not a field of the run; the order of the others stays.
+        fields.shift_remove("memory_budget");
+    }
+    value.serialize(serializer)
+}
+
+fn compare(path: &str, then: &Value, now: &Value, lines: &mut Vec<String>) {
+    if let (Value::Object(a), Value::Object(b)) = (then, now) {
+        for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            let of = |fields: &serde_json::Map<String, Value>| {
+                fields.get(key).cloned().unwrap_or_default()
+            };
+            compare(&path, &of(a), &of(b), lines);
+        }
+    } else if then != now {
+        lines.push(format!("  {path}: {then} is recorded, {now} is asked for"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest::new(
+            ModelIdentity {
+                name: "m".into(),
+                family: "llava".into(),
+                fingerprint: "1".into(),
+            },
+            DeviceIdentity {
+                name: "cpu".into(),
+                dtype: "f32".into(),
+                gemm: None,
+            },
+            Settings::default(),
+            DataIdentity {
+                file: "d.csv".into(),
+                fingerprint: "2".into(),
+                samples: 10,
+                layout: Layout::Table,
+                ask: Ask::Open,
+                columns: Columns::default(),
+            },
+            Shard { index: 1, count: 3 },
+        )
+    }
+
+    #[test]
+    fn a_manifest_reads_as_it_was_written_but_for_the_budget() {
+        let mut written = manifest();
+        written.settings.lr = 0.1 + 0.2;
+        let text = serde_json::to_string(&written).unwrap();
+        assert!(!text.contains("memory_budget"), "{text}");
+        assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), written);
+        let mut roomier = written.clone();
+        roomier.settings.memory_budget += 1;
+        assert!(roomier.differences(&written).is_empty());
+    }
+
+    #[test]
+    fn every_difference_is_named_with_both_values() {
+        let mut other = manifest();
+        other.settings.lr = 1.0;
+        other.data.ask = Ask::Choice;
+        other.device.gemm = Some("auto".into());
+        let lines = other.differences(&manifest());
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for part in [
+            "device.gemm: null is recorded, \"auto\" is asked for",
+            "settings.lr: 10.0 is recorded, 1.0 is asked for",
+            "data.ask: \"open\" is recorded, \"choice\" is asked for",
+        ] {
+            assert!(
+                lines.iter().any(|line| line.contains(part)),
+                "{part}: {lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn models_go_by_the_last_part_of_their_path() {
+        for (path, name) in [
+            ("/data/llava-1.5-7b/", "llava-1.5-7b"),
+            ("demo", "demo"),
+            (
+                "/h/hub/models--llava-hf--llava-1.5-7b-hf/snapshots/0a1b",
+                "llava-hf/llava-1.5-7b-hf",
+            ),
+        ] {
+            assert_eq!(short_name(path), name);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Shards joined into one run.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::masks::Masks;
+use super::shard::shards_in;
+use super::store::{MANIFEST, RECORDS, TIMINGS, write_manifest};
+use super::{Manifest, Records, Result, Run, RunError, Shard};
+
+/// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records, masks and `run.json` are those,
+/// byte by byte, that one process would have written. A folder among `folders` that is no run itself stands for the shards in it.
+/// `out` appears whole or not at all.
+///
+/// # Errors
+/// Shards of different runs, a shard that is missing, doubled or not finished, an `out` that has something in it.
+pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
+    let refused = |path: &Path, reason: String| RunError::Merge {
+        path: path.display().to_string(),
+        reason,
+    };
+    let mut shards = open(folders)?;
+    shards.sort_by_key(|run| run.manifest().shard.index);
+    let manifest = whole(&shards)?;
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(refused(out, "the folder to write to is not empty".into()));
+    }
+    let parent = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(RunError::writing(parent))?;
+    let hidden = tempfile::TempDir::new_in(parent).map_err(RunError::writing(parent))?;
+    let folder = hidden.path().join("run");
+    fs::create_dir(&folder).map_err(RunError::writing(&folder))?;
+    write(&shards, &manifest, &folder)?;
+    fs::rename(&folder, out).map_err(RunError::writing(out))?;
+    Ok(manifest)
+}
+
+/// Every shard that the folders are or hold.
+fn open(folders: &[PathBuf]) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for folder in folders {
+        let shards = shards_in(folder);
+        if folder.join(MANIFEST).exists() || shards.is_empty() {
+            runs.push(Run::open(folder)?);
+        } else {
+            for name in shards.into_iter().filter_map(Shard::folder) {
+                runs.push(Run::open(&folder.join(name))?);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// The manifest of the whole that these shards, in order, make.
+fn whole(shards: &[Run]) -> Result<Manifest> {
+    let refused = |run: &Run, reason: String| RunError::Merge {
+        path: run.folder().display().to_string(),
+        reason,
+    };
+    let Some(first) = shards.first() else {
+        return Err(RunError::Merge {
+            path: "shards".into(),
+            reason: "there are none".into(),
+        });
+    };
+    let whole = |run: &Run| Manifest {
+        shard: Shard::WHOLE,
+        ..run.manifest().clone()
+    };
+    let count = first.manifest().shard.count;
+    for run in shards {
+        let mut differences = whole(run).differences(&whole(first));
+        if run.manifest().shard.count != count {
+            differences.push(format!(
+                "  shard.count: {count} and {}",
+                run.manifest().shard.count
+            ));
+        }
+        if !differences.is_empty() {
+            let other = first.folder().display();
+            return Err(refused(
+                run,
+                format!(
+                    "it is of another run than {other}:\n{}",
+                    differences.join("\n")
+                ),
+            ));
+        }
+    }
+    for pair in shards.windows(2) {
+        if pair[0].manifest().shard == pair[1].manifest().shard {
+            let (shard, other) = (pair[0].manifest().shard, pair[0].folder().display());
+            return Err(refused(
+                &pair[1],
+                format!("shard {shard} is there twice, also in {other}"),
+            ));
+        }
+    }
+    let there = |index: &usize| {
+        shards
+            .iter()
+            .any(|run| run.manifest().shard.index == *index)
+    };
+    let missing: Vec<String> = (0..count)
+        .filter(|i| !there(i))
+        .map(|i| format!("{i}/{count}"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(refused(
+            first,
+            format!("missing beside it: shard {}", missing.join(", ")),
+        ));
+    }
+    Ok(whole(first))
+}
+
+/// Writes the whole run; every file is on the disk in the end.
+fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
+    let mut readers: Vec<Records> = shards.iter().map(Run::records).collect::<Result<_>>()?;
+    let mut masks = Masks::open(folder, manifest.settings.mask_size, 0)?;
+    let path = folder.join(RECORDS);
+    let mut records = BufWriter::new(File::create(&path).map_err(RunError::writing(&path))?);
+    for index in 0..manifest.data.samples {
+        let (run, reader) = (
+            &shards[index % shards.len()],
+            &mut readers[index % shards.len()],
+        );
+        let record = reader
+            .next()
+            .transpose()?
+            .filter(|record| record.index == index);
+        let Some(mut record) = record else {
+            return Err(RunError::Merge {
+                path: run.folder().display().to_string(),
+                reason: format!("it has no record of sample {index}: it is not finished"),
+            });
+        };
+        let same = |line: &[u8]| line == reader.line();
+        if !line(&record).is_ok_and(|l| same(&l)) {
+            return Err(RunError::Merge {
+                path: run.folder().display().to_string(),
+                reason: format!(
+                    "its record of sample {index} has more in it than this version of foveate knows"
+                ),
+            });
+        }
+        if let Some(bytes) = run.mask_bytes(&record)? {
+            record.mask = Some(masks.append_bytes(&bytes)?);
+        }
+        let line = line(&record).map_err(RunError::writing(&path))?;
+        records.write_all(&line).map_err(RunError::writing(&path))?;
+    }
+    for (run, reader) in shards.iter().zip(&mut readers) {
+        if reader.next().is_some() {
+            return Err(RunError::Merge {
+                path: run.folder().display().to_string(),
+                reason: "it has more records than samples".into(),
+            });
+        }
+    }
+    masks.sync()?;
+    let file = records
+        .into_inner()
+        .map_err(|e| RunError::writing(&path)(e.error()))?;
+    file.sync_all().map_err(RunError::writing(&path))?;
+    join_timings(shards, &folder.join(TIMINGS))?;
+    write_manifest(folder, manifest)
+}
+
+/// A record as its line.
+fn line(record: &super::Record) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// One shard's timings after the other's.
+fn join_timings(shards: &[Run], path: &Path) -> Result<()> {
+    let mut joined = File::create(path).map_err(RunError::writing(path))?;
+    for run in shards {
+        if let Ok(mut file) = File::open(run.folder().join(TIMINGS)) {
+            std::io::copy(&mut file, &mut joined).map_err(RunError::writing(path))?;
+        }
+    }
+    Ok(())
+}

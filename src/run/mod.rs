@@ -1,0 +1,51 @@
+//! Many samples: data sets, records, shards, resuming.
+//!
+//! A run asks a model about every row of a [`Data`] set and keeps one [`Record`] of each in a folder, with the masks beside them:
+//! [`work`] does that, [`Run`] reads it. `docs/runs.md` has the formats.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), foveate::run::RunError> {
+//! let run = foveate::run::Run::open("out".as_ref())?;
+//! for record in run.records()? {
+//!     let record = record?;
+//!     let (answer, mask) = (record.explanation.as_ref().map(|e| &e.answer.text), run.mask(&record)?);
+//!     println!("{}: {answer:?}, {} cells", record.id, mask.map_or(0, |m| m.values().len()));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod data;
+mod error;
+mod export;
+mod judge;
+mod layout;
+mod manifest;
+mod masks;
+mod merge;
+mod reader;
+mod record;
+mod sample;
+mod shard;
+mod store;
+mod table;
+mod whole;
+mod work;
+
+pub use data::{Data, DataOptions};
+pub use error::RunError;
+pub use export::{Exported, export};
+pub use judge::{Judgement, judge};
+pub use layout::{Ask, BoxFormat, Columns, Layout};
+pub use manifest::{DataIdentity, DeviceIdentity, Manifest, ModelIdentity};
+pub use merge::merge;
+pub use reader::{Records, Run};
+pub use record::{Answer, Cause, Explained, Failure, MaskPlace, Record, RecordImage};
+pub use sample::{BadRow, Picked, Rectangle, Right, Sample, Source};
+pub use shard::{Environment, Shard};
+pub use store::{Store, Timing};
+pub(crate) use whole::{write_whole, written};
+pub use work::{Job, Summary, Watch, work};
+
+/// Result of the floor's operations.
+pub type Result<T> = std::result::Result<T, RunError>;

@@ -1,0 +1,142 @@
+//! The reading side of a run's folder.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::store::{RECORDS, read_manifest};
+use super::{Manifest, Record, Result, RunError};
+use crate::explain::Mask;
+
+/// A run's folder, finished or not, read only.
+#[derive(Clone, Debug)]
+pub struct Run {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl Run {
+    /// Opens the folder of a run, of one shard, or of shards merged.
+    ///
+    /// # Errors
+    /// A folder that is no run's, or one of another format.
+    pub fn open(folder: &Path) -> Result<Run> {
+        Ok(Run {
+            folder: folder.to_path_buf(),
+            manifest: read_manifest(folder)?,
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the run is: model, device, settings, data, shard.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The records in the order of the data, read as they are asked for. A line that is being written, the last, is left out.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn records(&self) -> Result<Records> {
+        let path = self.folder.join(RECORDS);
+        let file = File::open(&path).map_err(RunError::reading(&path))?;
+        Ok(Records {
+            lines: BufReader::with_capacity(1 << 18, file),
+            path,
+            number: 0,
+            line: Vec::new(),
+        })
+    }
+
+    /// A record's mask; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`RunError::Masks`] for a mask that is not as it was written.
+    pub fn mask(&self, record: &Record) -> Result<Option<Mask>> {
+        let Some(bytes) = self.mask_bytes(record)? else {
+            return Ok(None);
+        };
+        let size = self.manifest.settings.mask_size;
+        let values = bytes.as_chunks::<4>().0.iter();
+        let values = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
+        Ok(Some(Mask::new(size, values)))
+    }
+
+    /// A record's mask as it lies in its file: `size * size` little-endian f32, row by row.
+    ///
+    /// # Errors
+    /// As [`Run::mask`].
+    pub fn mask_bytes(&self, record: &Record) -> Result<Option<Vec<u8>>> {
+        let Some(place) = &record.mask else {
+            return Ok(None);
+        };
+        let path = self.folder.join(&place.file);
+        let size = self.manifest.settings.mask_size;
+        let wrong = |expected: String, found: String| RunError::Masks {
+            path: path.display().to_string(),
+            expected,
+            found,
+        };
+        if place.size != size || place.file.contains(['/', '\\']) {
+            return Err(wrong(
+                format!("a mask of {size} cells a side"),
+                format!("{place:?}"),
+            ));
+        }
+        let mut bytes = vec![0; 4 * size * size];
+        let mut file = File::open(&path).map_err(RunError::reading(&path))?;
+        file.seek(SeekFrom::Start(place.offset))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(RunError::reading(&path))?;
+        let found = crc32fast::hash(&bytes);
+        if found != place.crc32 {
+            let at = place.offset;
+            return Err(wrong(
+                format!("CRC-32 {:08x} of the mask at byte {at}", place.crc32),
+                format!("{found:08x}"),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Records of a run, one after the other.
+#[derive(Debug)]
+pub struct Records {
+    lines: BufReader<File>,
+    path: PathBuf,
+    number: usize,
+    line: Vec<u8>,
+}
+
+impl Iterator for Records {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Result<Record>> {
+        self.line.clear();
+        match self.lines.read_until(b'\n', &mut self.line) {
+            Ok(0) => return None,
+            Ok(_) if self.line.last() != Some(&b'\n') => return None,
+            Ok(_) => self.number += 1,
+            Err(error) => return Some(Err(RunError::reading(&self.path)(error))),
+        }
+        Some(
+            serde_json::from_slice(&self.line).map_err(|error| RunError::Record {
+                path: self.path.display().to_string(),
+                line: self.number,
+                reason: error.to_string(),
+            }),
+        )
+    }
+}
+
+impl Records {
+    /// The bytes of the record that was given last, its line end included.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
+}

@@ -1,0 +1,232 @@
+//! What is kept of a sample: one line of `records.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Judgement, Rectangle, Right, Sample};
+use crate::device::DeviceError;
+use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
+use crate::lvlm::LvlmError;
+use crate::nn::NnError;
+
+/// A sample's record. It has either `explanation` or `error`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The sample's row in the data, from 0.
+    pub index: usize,
+    /// What the data call it.
+    pub id: String,
+    /// The question as it was asked.
+    pub question: String,
+    /// Its picture.
+    pub image: RecordImage,
+    /// The kind of question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The options' texts, in the order of their letters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The right answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<Right>,
+    /// Where in the picture the answer is to be found, in pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boxes: Vec<Rectangle>,
+    /// The seed that this sample was explained with.
+    pub seed: u64,
+    /// The explanation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explained>,
+    /// Whether the answer is the right one, where that can be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
+    /// Why there is no explanation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Where the mask is; answers that do not depend on the picture have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskPlace>,
+}
+
+/// A record's picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordImage {
+    /// Its file below the folder of pictures, or what stands for a picture that is in the data.
+    pub path: String,
+    /// Columns, where it could be decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Rows, where it could be decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+}
+
+/// An [`Explanation`] without its mask and its times; the fields are those of `explanation.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The prompt as the model read it.
+    pub prompt: String,
+    /// The answer.
+    pub answer: Answer,
+    /// Whether any token is key.
+    pub image_dependent: bool,
+    /// The objective before every update.
+    pub iterations: Vec<Iteration>,
+    /// Deletion and insertion.
+    pub curves: Option<Curves>,
+    /// Pictures sent through the model.
+    pub evaluations: usize,
+}
+
+/// An answer and its tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// The tokens.
+    pub tokens: Vec<AnswerToken>,
+}
+
+/// Where a mask is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskPlace {
+    /// The file's name in the run's folder.
+    pub file: String,
+    /// Its first byte there.
+    pub offset: u64,
+    /// Cells per side: `size * size` little-endian f32 follow, row by row; 1 keeps the picture.
+    pub size: usize,
+    /// CRC-32 (ISO 3309) of those bytes.
+    pub crc32: u32,
+}
+
+/// Why a sample has no explanation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind of reason.
+    pub cause: Cause,
+    /// The reason in words.
+    pub message: String,
+}
+
+/// Kinds of reasons for a sample to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The row of the data cannot be read, or lacks its question or its picture.
+    Data,
+    /// The picture is missing, does not decode, or cannot be processed.
+    Picture,
+    /// The question is empty, or the chat template refuses it.
+    Question,
+    /// Question and answer are longer than the model's context.
+    Length,
+    /// The model ended its answer at once, or an answer that was given has tokens that the model lacks.
+    Answer,
+    /// The sample needs more memory than there is.
+    Memory,
+    /// The model's output or gradient has infinities or NaN.
+    NotFinite,
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Cause::Data => "data",
+            Cause::Picture => "picture",
+            Cause::Question => "question",
+            Cause::Length => "length",
+            Cause::Answer => "answer",
+            Cause::Memory => "memory",
+            Cause::NotFinite => "not-finite",
+        })
+    }
+}
+
+impl From<&Explanation> for Explained {
+    fn from(explanation: &Explanation) -> Explained {
+        Explained {
+            prompt: explanation.prompt.clone(),
+            answer: Answer {
+                text: explanation.answer.clone(),
+                tokens: explanation.tokens.clone(),
+            },
+            image_dependent: explanation.image_dependent,
+            iterations: explanation.iterations.clone(),
+            curves: explanation.curves.clone(),
+            evaluations: explanation.cost.evaluations,
+        }
+    }
+}
+
+impl Record {
+    /// A record of a sample that nothing is known about yet; `path` is what its picture is called.
+    pub(super) fn of(sample: &Sample, path: String, seed: u64) -> Record {
+        Record {
+            index: sample.index,
+            id: sample.id.clone(),
+            question: sample.question.clone(),
+            image: RecordImage {
+                path,
+                width: None,
+                height: None,
+            },
+            category: sample.category.clone(),
+            choices: sample.choices.clone(),
+            right: sample.right.clone(),
+            boxes: sample.boxes.clone(),
+            seed,
+            explanation: None,
+            judgement: None,
+            error: None,
+            mask: None,
+        }
+    }
+
+    /// A record of a row that makes no sample.
+    pub(super) fn of_bad_row(index: usize, seed: u64) -> Record {
+        let nothing = Sample {
+            index,
+            id: String::new(),
+            question: String::new(),
+            picture: super::Source::File(Vec::new()),
+            choices: Vec::new(),
+            right: None,
+            boxes: Vec::new(),
+            category: None,
+            answer: None,
+        };
+        Record::of(&nothing, String::new(), seed)
+    }
+}
+
+impl Failure {
+    /// What `error` says about the sample; the error itself where it is not the sample's fault, so that no further sample would
+    /// fare better.
+    ///
+    /// # Errors
+    /// A device that fails, a setting outside its range.
+    pub fn of(error: ExplainError) -> Result<Failure, ExplainError> {
+        let cause = match &error {
+            ExplainError::NoAnswer | ExplainError::Key { .. } => Cause::Answer,
+            ExplainError::Setting { .. } => return Err(error),
+            ExplainError::Model(model) => match model {
+                LvlmError::Picture(_) | LvlmError::PictureSize { .. } => Cause::Picture,
+                LvlmError::EmptyQuestion | LvlmError::Checkpoint(_) => Cause::Question,
+                LvlmError::TooLong { .. } => Cause::Length,
+                LvlmError::EmptyAnswer | LvlmError::BadToken { .. } => Cause::Answer,
+                LvlmError::Memory { .. }
+                | LvlmError::Layer(NnError::Device(DeviceError::OutOfMemory { .. })) => {
+                    Cause::Memory
+                }
+                LvlmError::Layer(NnError::NotFinite { .. }) | LvlmError::Gradient { .. } => {
+                    Cause::NotFinite
+                }
+                _ => return Err(error),
+            },
+        };
+        Ok(Failure {
+            cause,
+            message: error.to_string(),
+        })
+    }
+}

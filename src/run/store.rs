@@ -1,0 +1,331 @@
+//! The writing side of a run's folder.
+//!
+//! A sample's mask is on the disk before its record is, and its record is one line: whenever the process or the machine dies, what
+//! is left is a whole number of records, whose masks are there, and perhaps the beginnings of one more, which are cut off when the
+//! run is taken up again.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::masks::Masks;
+use super::whole::{sync_folder, write_whole};
+use super::{Cause, Failure, Manifest, MaskPlace, Record, Result, RunError};
+use crate::explain::{Mask, Stage};
+
+/// What the run is.
+pub(super) const MANIFEST: &str = "run.json";
+/// One record a line.
+pub(super) const RECORDS: &str = "records.jsonl";
+/// How long samples took, one a line.
+pub(super) const TIMINGS: &str = "timings.jsonl";
+/// Held by the process that writes.
+const LOCK: &str = "lock";
+/// How long a sample took. Not part of what is the same for the same run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Timing {
+    /// The sample.
+    pub index: usize,
+    /// Seconds that decoding, resizing and blur took, while the device did something else.
+    pub load: f64,
+    /// Seconds that the device waited for it.
+    pub wait: f64,
+    /// Seconds of each stage.
+    pub seconds: Vec<(Stage, f64)>,
+}
+
+/// A run's folder, to be written to by one process.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    records: File,
+    timings: File,
+    masks: Masks,
+    done: usize,
+    failures: BTreeMap<Cause, usize>,
+    locked: bool,
+    _lock: File,
+}
+
+/// As much of a record as taking up a run needs; the rest is passed over.
+#[derive(Deserialize)]
+struct Head {
+    index: usize,
+    error: Option<Failure>,
+    mask: Option<MaskPlace>,
+}
+
+impl Store {
+    /// Opens the folder of a run, made where it does not exist, and cuts off what a run that died left unfinished.
+    ///
+    /// # Errors
+    /// [`RunError::Locked`], [`RunError::Different`], a folder that cannot be written to, files that are not as they were written.
+    pub fn open(folder: &Path, manifest: &Manifest) -> Result<Store> {
+        std::fs::create_dir_all(folder).map_err(RunError::writing(folder))?;
+        let (lock, locked) = lock(folder)?;
+        let path = folder.join(MANIFEST);
+        if path.exists() {
+            let differences = manifest.differences(&read_manifest(folder)?);
+            if !differences.is_empty() {
+                return Err(RunError::Different {
+                    path: folder.display().to_string(),
+                    differences,
+                });
+            }
+        } else {
+            refuse_strangers(folder)?;
+            write_manifest(folder, manifest)?;
+        }
+        let recovered = recover(folder, manifest)?;
+        let masks = Masks::open(folder, manifest.settings.mask_size, recovered.masks)?;
+        let store = Store {
+            records: append(&folder.join(RECORDS))?,
+            timings: append(&folder.join(TIMINGS))?,
+            folder: folder.to_path_buf(),
+            masks,
+            done: recovered.records,
+            failures: recovered.failures,
+            locked,
+            _lock: lock,
+        };
+        sync_folder(folder).map_err(RunError::writing(folder))?;
+        Ok(store)
+    }
+
+    /// Records that there are.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// How many of them are of failed samples, by cause.
+    pub fn failures(&self) -> &BTreeMap<Cause, usize> {
+        &self.failures
+    }
+
+    /// Whether other processes are kept off; some network file systems cannot.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Appends a record, whose `mask` is set here. When this returns, both are on the disk.
+    ///
+    /// # Errors
+    /// A file that cannot be written, a full disk among the reasons.
+    pub fn append(&mut self, mut record: Record, mask: Option<&Mask>) -> Result<()> {
+        if let Some(mask) = mask {
+            record.mask = Some(self.masks.append(mask)?);
+            self.masks.sync()?;
+        }
+        let path = self.folder.join(RECORDS);
+        let mut line = serde_json::to_vec(&record).map_err(RunError::writing(&path))?;
+        line.push(b'\n');
+        self.records
+            .write_all(&line)
+            .and_then(|()| self.records.sync_data())
+            .map_err(RunError::writing(&path))?;
+        self.done += 1;
+        if let Some(failure) = record.error {
+            *self.failures.entry(failure.cause).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Appends how long a sample took, without waiting for the disk.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn time(&mut self, timing: &Timing) -> Result<()> {
+        self.note(timing)
+    }
+
+    /// Appends a line about this process, likewise.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn note(&mut self, line: &impl Serialize) -> Result<()> {
+        let path = self.folder.join(TIMINGS);
+        let mut line = serde_json::to_vec(line).map_err(RunError::writing(&path))?;
+        line.push(b'\n');
+        self.timings
+            .write_all(&line)
+            .map_err(RunError::writing(&path))
+    }
+}
+
+/// Takes the lock; the second value is whether the file system has locks at all.
+fn lock(folder: &Path) -> Result<(File, bool)> {
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(RunError::writing(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok((file, true)),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked {
+            path: folder.display().to_string(),
+        }),
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            Ok((file, false))
+        }
+        Err(TryLockError::Error(error)) => Err(RunError::writing(&path)(error)),
+    }
+}
+
+/// Records without a manifest are no run of ours.
+fn refuse_strangers(folder: &Path) -> Result<()> {
+    let path = folder.join(RECORDS);
+    match path.metadata() {
+        Ok(meta) if meta.len() > 0 => Err(RunError::Data {
+            path: folder.display().to_string(),
+            expected: format!("{MANIFEST} beside {RECORDS}"),
+            found: "none".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a folder's manifest.
+///
+/// # Errors
+/// A folder that is no run's, or one of another format.
+pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    let text = std::fs::read_to_string(&path).map_err(RunError::reading(&path))?;
+    let wrong = |found: String| RunError::Data {
+        path: path.display().to_string(),
+        expected: format!("a run of format {}", super::manifest::FORMAT),
+        found,
+    };
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let format: Format = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    if format.format != super::manifest::FORMAT {
+        return Err(wrong(format!("format {}", format.format)));
+    }
+    serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))
+}
+
+/// Writes a folder's manifest whole.
+pub(super) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let path = folder.join(MANIFEST);
+    let text = serde_json::to_string_pretty(manifest).map_err(RunError::writing(&path))?;
+    write_whole(&path, format!("{text}\n").as_bytes()).map_err(RunError::writing(&path))?;
+    sync_folder(folder).map_err(RunError::writing(folder))
+}
+
+/// What was found in a folder.
+struct Recovered {
+    records: usize,
+    masks: u64,
+    failures: BTreeMap<Cause, usize>,
+}
+
+/// Reads the records' heads and cuts off an unfinished last line.
+fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
+    let path = folder.join(RECORDS);
+    let mut recovered = Recovered {
+        records: 0,
+        masks: 0,
+        failures: BTreeMap::new(),
+    };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(recovered),
+        Err(error) => return Err(RunError::reading(&path)(error)),
+    };
+    let length = file.metadata().map_err(RunError::reading(&path))?.len();
+    let mut lines = BufReader::with_capacity(1 << 20, file);
+    let (mut line, mut end) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        let read = lines
+            .read_until(b'\n', &mut line)
+            .map_err(RunError::reading(&path))? as u64;
+        if read == 0 {
+            break;
+        }
+        let expected = manifest.shard.sample(recovered.records);
+        let head = match head(&line, expected) {
+            Ok(head) => head,
+            // The line that was being written.
+            Err(_) if end + read == length => break,
+            Err(reason) => {
+                return Err(RunError::Record {
+                    path: path.display().to_string(),
+                    line: recovered.records + 1,
+                    reason,
+                });
+            }
+        };
+        end += read;
+        recovered.records += 1;
+        recovered.masks += u64::from(head.mask.is_some());
+        if let Some(failure) = head.error {
+            *recovered.failures.entry(failure.cause).or_default() += 1;
+        }
+    }
+    if end < length {
+        let file = OpenOptions::new().write(true).open(&path);
+        file.and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
+            .map_err(RunError::writing(&path))?;
+    }
+    Ok(recovered)
+}
+
+fn head(line: &[u8], expected: usize) -> std::result::Result<Head, String> {
+    if line.last() != Some(&b'\n') {
+        return Err("the line does not end".into());
+    }
+    let head: Head = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    if head.index != expected {
+        return Err(format!("expected sample {expected}, found {}", head.index));
+    }
+    Ok(head)
+}
+
+/// Opens a file to append to; a line that a process that died left without an end is cut off.
+fn append(path: &Path) -> Result<File> {
+    let open = || {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
+        let whole = whole_lines(path, length)?;
+        if whole < length {
+            file.set_len(whole)?;
+        }
+        Ok::<_, std::io::Error>(file)
+    };
+    open().map_err(RunError::writing(path))
+}
+
+/// The length of a file up to its last line end.
+fn whole_lines(path: &Path, length: u64) -> std::io::Result<u64> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = File::open(path)?;
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(1 << 16);
+        let mut bytes = vec![0; (end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        if let Some(at) = bytes.iter().rposition(|&b| b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The work of a run: one thread reads samples ahead, this one keeps the device busy, a third writes what is finished.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use super::{
+    Cause, Data, Explained, Failure, Manifest, Picked, Record, Result, RunError, Sample, Store,
+    Timing, judge,
+};
+use crate::explain::{
+    Explanation, Mask, Prepared, Request, Settings, Silent, explain_prepared, prepare,
+};
+use crate::lvlm::Lvlm;
+
+/// Samples that are read ahead, and finished ones that wait to be written. Two, so that one slow picture or one slow write does
+/// not keep the device waiting.
+const AHEAD: usize = 2;
+
+/// What is to be done.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The model.
+    pub model: &'a dyn Lvlm,
+    /// The data.
+    pub data: &'a Data,
+    /// What the run is; its settings are the method's.
+    pub manifest: &'a Manifest,
+    /// The most bytes that activations may take.
+    pub memory_budget: usize,
+    /// The run stops when more samples than this have failed, those that are recorded included.
+    pub max_failures: Option<usize>,
+}
+
+/// Hears how far a run is.
+pub trait Watch {
+    /// `done` of `total` samples are recorded, `failed` of them with an error.
+    fn at(&mut self, done: usize, total: usize, failed: usize);
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Samples that have a record.
+    pub done: usize,
+    /// Samples of the shard.
+    pub total: usize,
+    /// Samples that this process explained, failed ones included.
+    pub worked: usize,
+    /// Failed samples by cause, those recorded earlier included.
+    pub failures: BTreeMap<Cause, usize>,
+}
+
+impl Summary {
+    /// Failed samples.
+    pub fn failed(&self) -> usize {
+        self.failures.values().sum()
+    }
+}
+
+/// A sample, read ahead.
+struct Loaded {
+    record: Record,
+    ready: std::result::Result<Prepared, Failure>,
+    seconds: f64,
+}
+
+/// A sample, done.
+struct Finished {
+    record: Record,
+    mask: Option<Mask>,
+    timing: Timing,
+}
+
+/// Explains every sample that the store has no record of, in the order of the data.
+///
+/// # Errors
+/// What is no sample's fault: a device that fails, data or a folder that can no longer be read or written. All that was finished
+/// before is recorded then.
+pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summary> {
+    let mut summary = Summary {
+        done: store.done(),
+        total: job.manifest.samples(),
+        worked: 0,
+        failures: store.failures().clone(),
+    };
+    watch.at(summary.done, summary.total, summary.failed());
+    let from = summary.done;
+    let folder = store.folder().to_path_buf();
+    if from == summary.total || enough(job, &summary) {
+        return Ok(summary);
+    }
+    std::thread::scope(|scope| {
+        let (sender, loaded) = sync_channel(AHEAD);
+        let loader = scope.spawn(move || load(job, from, &sender));
+        let (finished, receiver) = sync_channel(AHEAD);
+        let writer = scope.spawn(move || write(store, receiver));
+        let worked = explain_all(job, loaded, finished, &mut summary, watch);
+        // What went wrong with the disk is why the others ended.
+        joined(writer.join(), folder.display())??;
+        worked?;
+        joined(loader.join(), job.data.path().display())?;
+        if summary.done < summary.total && !enough(job, &summary) {
+            return Err(RunError::Data {
+                path: job.data.path().display().to_string(),
+                expected: format!("{} rows, as there were", job.data.len()),
+                found: "fewer".into(),
+            });
+        }
+        Ok(summary)
+    })
+}
+
+/// A thread's result. That it ended by a panic, as a decoder's might, is an error of the run.
+fn joined<T>(result: std::thread::Result<T>, path: std::path::Display) -> Result<T> {
+    result.map_err(|_| RunError::Data {
+        path: path.to_string(),
+        expected: "to be dealt with".into(),
+        found: "a panic in doing so, which is a fault of foveate's".into(),
+    })
+}
+
+fn enough(job: &Job, summary: &Summary) -> bool {
+    job.max_failures.is_some_and(|most| summary.failed() > most)
+}
+
+/// Keeps the device busy. Ends when there are no more samples, or when nobody takes finished ones.
+fn explain_all(
+    job: &Job,
+    loaded: Receiver<Result<Loaded>>,
+    finished: SyncSender<Finished>,
+    summary: &mut Summary,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    while !enough(job, summary) {
+        let waiting = Instant::now();
+        let Ok(next) = loaded.recv() else {
+            break;
+        };
+        let next = next?;
+        let wait = waiting.elapsed().as_secs_f64();
+        let done = finish(job, next, wait)?;
+        if let Some(failure) = &done.record.error {
+            *summary.failures.entry(failure.cause).or_default() += 1;
+        }
+        if finished.send(done).is_err() {
+            break;
+        }
+        summary.done += 1;
+        summary.worked += 1;
+        watch.at(summary.done, summary.total, summary.failed());
+    }
+    Ok(())
+}
+
+fn finish(job: &Job, loaded: Loaded, wait: f64) -> Result<Finished> {
+    let mut record = loaded.record;
+    let explained = match loaded.ready {
+        Ok(prepared) => match explain_prepared(job.model, prepared, &mut Silent) {
+            Ok(explanation) => finite(explanation),
+            Err(error) => Err(Failure::of(error)?),
+        },
+        Err(failure) => Err(failure),
+    };
+    let mut timing = Timing {
+        index: record.index,
+        load: loaded.seconds,
+        wait,
+        seconds: Vec::new(),
+    };
+    let mut mask = None;
+    match explained {
+        Ok(explanation) => {
+            let ask = job.manifest.data.ask;
+            record.judgement = judge(
+                &explanation.answer,
+                &record.choices,
+                record.right.as_ref(),
+                ask,
+            );
+            record.explanation = Some(Explained::from(&explanation));
+            timing.seconds = explanation.cost.seconds;
+            mask = explanation.mask;
+        }
+        Err(failure) => record.error = Some(failure),
+    }
+    Ok(Finished {
+        record,
+        mask,
+        timing,
+    })
+}
+
+/// Numbers that are not finite cannot be recorded.
+fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure> {
+    let parts = explanation.iterations.iter();
+    let parts = parts.flat_map(|i| [i.deletion, i.insertion, i.regulariser]);
+    let cells = explanation
+        .mask
+        .iter()
+        .flat_map(|m| m.values().iter().copied());
+    if parts.chain(cells).all(f64::is_finite) {
+        Ok(explanation)
+    } else {
+        Err(Failure {
+            cause: Cause::NotFinite,
+            message: "objective or mask: expected finite numbers, found infinity or NaN".into(),
+        })
+    }
+}
+
+/// Reads samples ahead until nobody takes them.
+fn load(job: &Job, from: usize, loaded: &SyncSender<Result<Loaded>>) {
+    let samples = match job.data.samples(job.manifest.shard, from) {
+        Ok(samples) => samples,
+        Err(error) => {
+            let _ = loaded.send(Err(error));
+            return;
+        }
+    };
+    for picked in samples {
+        let one = picked.and_then(|picked| load_one(job, picked));
+        let last = one.is_err();
+        if loaded.send(one).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn load_one(job: &Job, picked: Picked) -> Result<Loaded> {
+    let started = Instant::now();
+    let settings = &job.manifest.settings;
+    let settings = Settings {
+        seed: settings.seed.wrapping_add(picked.index as u64),
+        memory_budget: job.memory_budget,
+        ..settings.clone()
+    };
+    let (record, ready) = match picked.sample {
+        Ok(sample) => {
+            let name = sample.picture.name(job.data.images());
+            let mut record = Record::of(&sample, name, settings.seed);
+            let ready = ready(job, &sample, &settings, &mut record)?;
+            (record, ready)
+        }
+        Err(bad) => {
+            let failure = Failure {
+                cause: Cause::Data,
+                message: bad.message,
+            };
+            (
+                Record::of_bad_row(picked.index, settings.seed),
+                Err(failure),
+            )
+        }
+    };
+    Ok(Loaded {
+        record,
+        ready,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Everything that can be made of a sample without the device.
+fn ready(
+    job: &Job,
+    sample: &Sample,
+    settings: &Settings,
+    record: &mut Record,
+) -> Result<std::result::Result<Prepared, Failure>> {
+    let picture = match sample.picture.picture(job.data.images()) {
+        Ok(picture) => picture,
+        Err(error) => {
+            return Ok(Err(Failure {
+                cause: Cause::Picture,
+                message: error.to_string(),
+            }));
+        }
+    };
+    record.image.width = Some(picture.width());
+    record.image.height = Some(picture.height());
+    let request = Request {
+        picture: &picture,
+        question: &sample.question,
+        answer: sample.answer.as_deref(),
+        keys: None,
+        settings,
+    };
+    match prepare(job.model, &request) {
+        Ok(prepared) => Ok(Ok(prepared)),
+        Err(error) => Ok(Err(Failure::of(error)?)),
+    }
+}
+
+/// Writes what is finished, in the order in which it comes.
+fn write(store: &mut Store, finished: Receiver<Finished>) -> Result<()> {
+    for done in finished {
+        store.append(done.record, done.mask.as_ref())?;
+        store.time(&done.timing)?;
+    }
+    Ok(())
+}
