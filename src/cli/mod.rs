@@ -13,6 +13,7 @@ mod plan;
 mod progress;
 mod rate;
 mod record;
+mod report;
 mod run;
 mod selftest;
 mod units;
@@ -41,6 +42,8 @@ enum Command {
     Merge(merge::Options),
     /// Write a run as Parquet: a row per sample, and a row per token
     Export(export::Options),
+    /// Write a run as one HTML file: its numbers, and every sample with picture, map, words and curves
+    Report(report::Options),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
     /// Prove that a GPU computes what the processor computes, and measure how fast
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Merge(options) => merge::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Devices(options) => devices::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Inspect(options) => inspect::run(&options),

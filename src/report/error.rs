@@ -36,4 +36,19 @@ pub enum ReportError {
         /// The encoder's reason.
         reason: String,
     },
+    /// A page that could not be written.
+    #[error("page: could not be written: {reason}")]
+    Page {
+        /// The system's reason, or the template's or encoder's.
+        reason: String,
+    },
+}
+
+impl ReportError {
+    /// A page that could not be written, for `map_err`.
+    pub(super) fn page<E: ToString>(error: E) -> ReportError {
+        ReportError::Page {
+            reason: error.to_string(),
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The pictures that show an explanation: the map over the picture ([`overlay()`]), the map alone ([`saliency_grey`]), the
 //! deletion and insertion curves ([`curves()`]), the answer's words ([`tokens()`]). Each is drawn in memory, with an
-//! embedded font; [`png()`] makes a file's bytes of it.
+//! embedded font; [`png()`] makes a file's bytes of it. [`html`] is a whole run as one page.
 
 mod colour;
 mod curves;
 mod error;
 mod font;
+pub mod html;
 mod layout;
 mod overlay;
 mod png;

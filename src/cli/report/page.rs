@@ -1,0 +1,109 @@
+//! A page's data from a run's records.
+
+use super::facts::facts;
+use super::pictures::Small;
+use crate::cli::error::CliError;
+use crate::explain::{AnswerToken, Mask};
+use crate::report::html::{CurveLines, Detail, Entry, MapCells, Page, PageToken};
+use crate::run::{Explained, Record, Right, Run};
+
+/// What the page begins with: all that the run has by now.
+///
+/// # Errors
+/// Records that cannot be read.
+pub(super) fn page(run: &Run) -> Result<Page, CliError> {
+    let manifest = run.manifest();
+    let entries: Result<Vec<Entry>, _> = run
+        .records()?
+        .map(|record| Ok::<_, CliError>(entry(&record?)))
+        .collect();
+    Ok(Page {
+        title: format!("{} on {}", manifest.model.name, manifest.data.file),
+        expected: manifest.samples(),
+        facts: facts(manifest),
+        entries: entries?,
+    })
+}
+
+fn entry(record: &Record) -> Entry {
+    let explained = record.explanation.as_ref();
+    let curves = explained.and_then(|e| e.curves.as_ref());
+    let tokens = explained.map_or(&[][..], |e| &e.answer.tokens);
+    Entry {
+        index: record.index,
+        id: record.id.clone(),
+        question: record.question.clone(),
+        answer: explained.map_or_else(String::new, |e| e.answer.text.clone()),
+        right: record.right.as_ref().and_then(right),
+        category: record.category.clone(),
+        correct: record.judgement.as_ref().map(|j| j.correct),
+        image_dependent: explained.map(|e| e.image_dependent),
+        key_tokens: tokens.iter().filter(|t| t.key).count(),
+        log_ratio: tokens.iter().map(|t| t.llr).reduce(f64::max),
+        deletion: curves.and_then(|c| c.deletion_score),
+        insertion: curves.and_then(|c| c.insertion_score),
+        cause: record.error.as_ref().map(|e| e.cause.to_string()),
+    }
+}
+
+/// A right answer in one line: its letter, its text, or both.
+fn right(right: &Right) -> Option<String> {
+    match (right.letter, &right.text) {
+        (Some(letter), Some(text)) => Some(format!("({letter}) {text}")),
+        (Some(letter), None) => Some(format!("({letter})")),
+        (None, text) => text.clone(),
+    }
+}
+
+/// The rest of a sample.
+///
+/// # Errors
+/// None for a mask as runs keep them.
+pub(super) fn detail(
+    record: &Record,
+    mask: Option<&Mask>,
+    picture: Small,
+) -> Result<Detail, CliError> {
+    let explained = record.explanation.as_ref();
+    let curves = explained.and_then(|e| e.curves.as_ref());
+    let map = mask
+        .map(|mask| MapCells::new(&mask.saliency(), mask.size()))
+        .transpose()?;
+    let (picture, missing) = match picture {
+        Ok(address) => (Some(address), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    Ok(Detail {
+        picture,
+        missing,
+        path: record.image.path.clone(),
+        width: record.image.width,
+        height: record.image.height,
+        map,
+        tokens: explained.map_or_else(Vec::new, tokens),
+        curves: curves.map(|curves| CurveLines {
+            fraction: curves.fraction.clone(),
+            deletion: curves.deletion.clone(),
+            insertion: curves.insertion.clone(),
+        }),
+        undefined: curves.and_then(|c| c.reason.clone()),
+        boxes: record.boxes.clone(),
+        choices: record.choices.clone(),
+        chosen: record.judgement.as_ref().and_then(|j| j.chosen),
+        letter: record.right.as_ref().and_then(|r| r.letter),
+        seed: record.seed.to_string(),
+        evaluations: explained.map(|e| e.evaluations),
+        message: record.error.as_ref().map(|e| e.message.clone()),
+    })
+}
+
+fn tokens(explained: &Explained) -> Vec<PageToken> {
+    let token = |token: &AnswerToken| PageToken {
+        text: token.text.clone(),
+        llr: token.llr,
+        picture: token.logp_image.exp(),
+        baseline: token.logp_baseline.exp(),
+        key: token.key,
+    };
+    explained.answer.tokens.iter().map(token).collect()
+}

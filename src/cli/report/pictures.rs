@@ -1,0 +1,121 @@
+//! The pictures of a run's samples, found again.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::CliError;
+use crate::picture::Picture;
+use crate::report::html::thumbnail;
+use crate::run::{Cause, Data, DataOptions, Record, Records, Run, Source};
+
+/// Where the pictures are.
+pub(super) struct Pictures {
+    images: Option<PathBuf>,
+    data: Option<Data>,
+    run: Run,
+}
+
+/// Where one picture is.
+pub(super) type Place = Source;
+
+/// A picture on the page, or why there is none.
+pub(super) type Small = Result<String, String>;
+
+impl Pictures {
+    /// Pictures below `images`, or in or beside the run's `data`.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or are not those of the run.
+    pub fn new(
+        run: &Run,
+        images: Option<&Path>,
+        data: Option<&Path>,
+    ) -> Result<Pictures, CliError> {
+        let recorded = &run.manifest().data;
+        let open = |path: &Path| {
+            let options = DataOptions {
+                layout: Some(recorded.layout),
+                ask: recorded.ask,
+                columns: recorded.columns.clone(),
+            };
+            let data = Data::open(path, images, options)?;
+            let found = data.identity().fingerprint;
+            if found != recorded.fingerprint {
+                return Err(CliError::Option {
+                    option: "data",
+                    expected: format!(
+                        "the data of the run, {} (SHA-256 {}...)",
+                        recorded.file, recorded.fingerprint
+                    ),
+                    found: format!("{} (SHA-256 {found}...)", path.display()),
+                });
+            }
+            Ok(data)
+        };
+        Ok(Pictures {
+            images: images.map(Path::to_path_buf),
+            data: data.map(open).transpose()?,
+            run: run.clone(),
+        })
+    }
+
+    /// Every record with the place of its picture.
+    ///
+    /// # Errors
+    /// Data that cannot be read; so does the iterator, and for records that cannot be.
+    pub fn with_records<'a>(
+        &'a self,
+        records: Records,
+    ) -> Result<impl Iterator<Item = Result<(Record, Option<Place>), CliError>> + 'a, CliError>
+    {
+        let mut rows = match &self.data {
+            Some(data) => Some(data.samples(self.run.manifest().shard, 0)?),
+            None => None,
+        };
+        Ok(records.map(move |record| {
+            let record = record?;
+            let place = match &mut rows {
+                // Records are in the order of the data.
+                Some(rows) => match rows.next().transpose()? {
+                    Some(picked) => picked.sample.ok().map(|sample| sample.picture),
+                    None => None,
+                },
+                None if record.image.path.is_empty() => None,
+                None => Some(Source::File(vec![record.image.path.clone()])),
+            };
+            Ok((record, place))
+        }))
+    }
+
+    /// A record's picture as the page shows it. A picture of another size than the record's is another picture.
+    pub fn small(&self, record: &Record, place: Option<&Place>) -> Small {
+        if let Some(failure) = record
+            .error
+            .as_ref()
+            .filter(|e| matches!(e.cause, Cause::Data | Cause::Picture))
+        {
+            return Err(failure.message.clone());
+        }
+        let folder = self
+            .data
+            .as_ref()
+            .map(Data::images)
+            .or(self.images.as_deref());
+        let folder = folder.ok_or("foveate report was given neither --images nor --data")?;
+        let place = place.ok_or("the data name none")?;
+        let picture = place.picture(folder).map_err(|e| e.to_string())?;
+        let found = (picture.width(), picture.height());
+        if let (Some(width), Some(height)) = (record.image.width, record.image.height)
+            && (width, height) != found
+        {
+            let (name, (w, h)) = (place.name(folder), found);
+            return Err(format!(
+                "{name}: expected {width} x {height} pixels, as the run found it, found {w} x {h}"
+            ));
+        }
+        small(&picture)
+    }
+}
+
+fn small(picture: &Picture) -> Small {
+    thumbnail(picture.rgb(), picture.width(), picture.height()).map_err(|e| e.to_string())
+}

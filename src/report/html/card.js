@@ -1,0 +1,167 @@
+// One sample.
+
+/** The share of the way from --weak to --strong above which words are written in --on-strong. */
+const STRONG = 0.6;
+/** The greatest height of a picture, in pixels of the page. */
+const TALLEST = 340;
+
+const view = { position: 0.5, shown: new Set() };
+
+/** The words of an answer, shaded; the spaces before a word are not. */
+function answerWords(tokens, text) {
+  if (!tokens.length) return [text.trim()];
+  const most = Math.max(1, ...tokens.map((token) => token.llr ?? 0));
+  return tokens.flatMap((token, place) => {
+    const share = Math.min(1, Math.max(0, (token.llr ?? 0) / most));
+    const ink = token.text.trimStart();
+    const spaces = place ? token.text.slice(0, token.text.length - ink.length) : "";
+    const name = token.key ? "strong" : "span";
+    const word = html(name, { class: share > STRONG ? "word most" : "word", title: tokenTitle(token) }, ink);
+    word.style.setProperty("--v", share.toFixed(3));
+    return ink ? [spaces, word] : [spaces];
+  });
+}
+
+function tokenTitle(token) {
+  return `log-ratio ${digits(token.llr, 2)} nats; probability ${digits(token.picture, 3)} with the picture, ${digits(token.baseline, 3)} without`;
+}
+
+function tokenTable(tokens) {
+  const head = ["Word", "Log-ratio", "With picture", "Without", "Key"].map((name) => html("th", { scope: "col" }, name));
+  const rows = tokens.map((t) => html("tr", {}, html("td", {}, JSON.stringify(t.text).slice(1, -1)), html("td", {}, digits(t.llr, 2)),
+    html("td", {}, digits(t.picture, 3)), html("td", {}, digits(t.baseline, 3)), html("td", {}, t.key ? "key" : "")));
+  return html("table", {}, html("thead", {}, html("tr", {}, ...head)), html("tbody", {}, ...rows));
+}
+
+/** A part that is made when it is opened. */
+function folded(name, make) {
+  const details = html("details", { class: "more" }, html("summary", {}, name));
+  details.addEventListener("toggle", () => details.append(...make()), { once: true });
+  return details;
+}
+
+/** Its row, and what the data call it where that is something else. */
+function nameOf(entry) {
+  return entry.id && entry.id !== String(entry.index) ? `#${entry.index} ${entry.id}` : `#${entry.index}`;
+}
+
+function headOf(entry) {
+  const tag = (kind, words) => html("span", { class: `tag ${kind}` }, words);
+  const head = html("header", {}, html("h3", {}, nameOf(entry)));
+  if (entry.category) head.append(html("span", { class: "kind" }, entry.category));
+  if (entry.cause) head.append(tag("bad", `failed: ${entry.cause}`));
+  if (entry.correct !== null) head.append(entry.correct ? tag("good", "✓ right") : tag("bad", "✗ wrong"));
+  if (entry.image_dependent !== null) {
+    head.append(entry.image_dependent ? tag("", `needs the picture`) : tag("warn", "does not need the picture"));
+  }
+  if (!entry.cause) {
+    head.append(html("span", { class: "scores" }, html("span", {}, "deletion", html("b", {}, digits(entry.deletion, 3))),
+      html("span", {}, "insertion", html("b", {}, digits(entry.insertion, 3)))));
+  }
+  return head;
+}
+
+function slider(overlay, entry) {
+  const input = html("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `Picture to map, sample ${entry.index}` });
+  input.addEventListener("input", () => turn(input.value / 100));
+  const show = (position) => {
+    input.value = Math.round(position * 100);
+    input.setAttribute("aria-valuetext", position <= 0 ? "picture" : position >= 1 ? "map" : `${Math.round(position * 100)} % towards the map`);
+    overlay.show(position);
+  };
+  return { element: html("label", { class: "slider" }, html("span", {}, "picture"), input, html("span", {}, "map")), show };
+}
+
+/** Moves the sliders of all samples. */
+function turn(position) {
+  view.position = Math.min(1, Math.max(0, position));
+  for (const shown of view.shown) shown(view.position);
+}
+
+function pictureOf(card, entry, detail) {
+  const figure = html("figure", { class: "picture" });
+  if (detail.picture || detail.map) {
+    const overlay = new Overlay(detail);
+    const [width, height] = [detail.width || 1, detail.height || 1];
+    const what = detail.map ? (detail.picture ? "Picture and map" : "Map, its picture missing,") : "Picture";
+    fill(overlay.canvas, { role: "img", "aria-label": `${what} of sample ${entry.index}: ${detail.path}` }, []);
+    const frame = html("div", { class: "frame" }, overlay.canvas, detail.boxes.length ? boxesOf(detail.boxes, width, height) : null);
+    frame.style.aspectRatio = `${width} / ${height}`;
+    frame.style.width = `min(100%, ${((TALLEST * width) / height).toFixed(1)}px)`;
+    figure.append(frame);
+    if (detail.picture && detail.map) {
+      const control = slider(overlay, entry);
+      figure.append(control.element);
+      card.shown = control.show;
+      view.shown.add(control.show);
+      overlay.position = view.position;
+      control.show(view.position);
+    }
+    overlay.ready.catch(() => figure.prepend(html("div", { class: "without" }, "The picture cannot be shown.")));
+  }
+  if (!detail.picture) {
+    const reason = detail.missing && detail.missing !== detail.message ? `No picture: ${detail.missing}` : "No picture";
+    figure.prepend(html("div", { class: "without" }, reason));
+  }
+  return figure;
+}
+
+function boxesOf(boxes, width, height) {
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  for (const [left, top, right, bottom] of boxes) {
+    const place = { x: left, y: top, width: Math.max(0, right - left), height: Math.max(0, bottom - top) };
+    drawing.append(svg("rect", { class: "edge", ...place }), svg("rect", place));
+  }
+  return drawing;
+}
+
+function textOf(entry, detail) {
+  const part = (name, ...children) => html("div", {}, html("h4", {}, name), ...children);
+  const text = html("div", { class: "text" }, part("Question", html("p", { class: "long", tabindex: entry.question.length > 600 ? 0 : null }, entry.question)));
+  if (entry.cause) {
+    text.append(part("Failed", html("p", { class: "message" }, detail.message || entry.cause)));
+  } else {
+    text.append(part("Answer", html("p", { class: "answer" }, ...answerWords(detail.tokens, entry.answer))));
+  }
+  if (detail.choices.length) text.append(part("Options", choicesOf(detail)));
+  if (entry.right && !(detail.choices.length && detail.letter)) text.append(part("Right answer", html("p", {}, entry.right)));
+  if (detail.tokens.length) text.append(folded("Words in numbers", () => [tokenTable(detail.tokens)]));
+  text.append(folded("More", () => [moreOf(detail)]));
+  return text;
+}
+
+function choicesOf(detail) {
+  const item = (choice, place) => {
+    const letter = String.fromCharCode(65 + place);
+    const notes = [letter === detail.letter ? "right" : null, letter === detail.chosen ? "chosen" : null].filter(Boolean);
+    return html("li", {}, choice, notes.length ? html("em", {}, notes.join(", ")) : null);
+  };
+  return html("ol", {}, ...detail.choices.map(item));
+}
+
+function moreOf(detail) {
+  const size = detail.width ? `${detail.width} × ${detail.height}` : null;
+  const rows = { Picture: detail.path, Size: size, Seed: detail.seed, Evaluations: detail.evaluations };
+  const known = Object.entries(rows).filter(([, value]) => value !== null && value !== "");
+  return html("dl", {}, ...known.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, String(value))]));
+}
+
+/** Fills a sample's element. */
+function fillCard(card) {
+  if (card.filled) return;
+  const [entry, detail] = [entries[card.place], detailOf(card.place)];
+  card.filled = true;
+  card.element.style.minHeight = "";
+  card.element.classList.toggle("failed", entry.cause !== null);
+  card.element.append(headOf(entry), pictureOf(card, entry, detail), textOf(entry, detail));
+  if (detail.curves) card.element.append(curvesFigure(detail, entry));
+}
+
+/** Empties it again and keeps its height, so that what is below stays where it is. */
+function emptyCard(card) {
+  if (!card.filled) return;
+  if (card.element.isConnected) card.element.style.minHeight = `${card.element.offsetHeight}px`;
+  view.shown.delete(card.shown);
+  card.element.replaceChildren();
+  card.filled = false;
+}

@@ -1,0 +1,57 @@
+//! Pictures made small.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageBuffer, Rgb, imageops};
+
+use super::embed::base64;
+use crate::report::{ReportError, Result};
+
+/// The longer side of a picture on a page, in pixels; shorter pictures keep their size.
+pub const THUMBNAIL: u32 = 320;
+/// JPEG's quality, 1 to 100.
+const QUALITY: u8 = 75;
+
+/// A picture (RGB, row by row, `width * height * 3` bytes) at a size of at most [`THUMBNAIL`], as the `data:` address of a JPEG.
+///
+/// # Errors
+/// [`ReportError::Size`] for a picture without pixels, [`ReportError::Length`] for another number of bytes.
+pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
+    let what = "picture";
+    if width == 0 || height == 0 {
+        let (width, height) = (width as usize, height as usize);
+        return Err(ReportError::Size {
+            what,
+            width,
+            height,
+        });
+    }
+    let found = rgb.len();
+    let expected = width as usize * height as usize * 3;
+    let picture = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(width, height, rgb)
+        .filter(|_| found == expected)
+        .ok_or(ReportError::Length {
+            what,
+            expected,
+            found,
+        })?;
+    let small = |side: u32| {
+        let longest = width.max(height);
+        let exact = f64::from(side) * f64::from(THUMBNAIL) / f64::from(longest);
+        if longest <= THUMBNAIL {
+            side
+        } else {
+            (exact.round() as u32).max(1)
+        }
+    };
+    let (width, height) = (small(width), small(height));
+    let mut bytes = Vec::new();
+    let encoder = &mut JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+    let encoded = if (width, height) == picture.dimensions() {
+        encoder.encode(rgb, width, height, ExtendedColorType::Rgb8)
+    } else {
+        let picture = imageops::thumbnail(&picture, width, height);
+        encoder.encode(&picture, width, height, ExtendedColorType::Rgb8)
+    };
+    encoded.map_err(ReportError::page)?;
+    Ok(format!("data:image/jpeg;base64,{}", base64(&bytes)))
+}

@@ -1,0 +1,119 @@
+//! The file.
+
+use std::io::Write;
+
+use colorous::INFERNO;
+use minijinja::value::Value;
+use minijinja::{Environment, context};
+use serde_json::json;
+
+use super::embed::{json, script_hash};
+use super::{Detail, Mean, Page, Share, Summary};
+use crate::report::colour::Ramp;
+use crate::report::{ReportError, Result};
+
+const SHELL: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+/// One program; each part uses what is above it.
+const SCRIPTS: [&str; 6] = [
+    include_str!("data.js"),
+    include_str!("map.js"),
+    include_str!("plots.js"),
+    include_str!("card.js"),
+    include_str!("list.js"),
+    include_str!("keys.js"),
+];
+
+/// Writes a page and the details of its samples, as many as it has entries and in their order.
+///
+/// # Errors
+/// What `details` yields; [`ReportError::Page`] for what cannot be written, [`ReportError::Length`] for another number of details.
+pub fn write_page<E: From<ReportError>>(
+    out: &mut dyn Write,
+    page: &Page,
+    details: impl Iterator<Item = std::result::Result<Detail, E>>,
+) -> std::result::Result<(), E> {
+    let script = SCRIPTS.concat();
+    let shell = shell(page, &script)?;
+    let index = json(&json!({ "entries": page.entries, "ramp": ramp() }))?;
+    put(out, &shell)?;
+    put(out, &block("index", &index))?;
+    let mut written = 0;
+    for detail in details {
+        let text = json(&detail?)?;
+        put(out, &block(&format!("detail{written}"), &text))?;
+        written += 1;
+    }
+    if written != page.entries.len() {
+        return Err(E::from(ReportError::Length {
+            what: "samples of the page",
+            expected: page.entries.len(),
+            found: written,
+        }));
+    }
+    put(
+        out,
+        &format!("<script>{script}</script>\n</body>\n</html>\n"),
+    )?;
+    Ok(())
+}
+
+fn put(out: &mut dyn Write, text: &str) -> Result<()> {
+    out.write_all(text.as_bytes()).map_err(ReportError::page)
+}
+
+fn block(id: &str, json: &str) -> String {
+    format!("<script type=\"application/json\" id=\"{id}\">{json}</script>\n")
+}
+
+/// Everything in front of the data.
+fn shell(page: &Page, script: &str) -> Result<String> {
+    let summary = Summary::of(&page.entries);
+    let mut causes: Vec<String> = summary
+        .causes
+        .iter()
+        .map(|(cause, count)| format!("{cause} {count}"))
+        .collect();
+    if causes.is_empty() {
+        causes.push("none".into());
+    }
+    let mut environment = Environment::new();
+    // The name's ending has every value escaped for HTML.
+    environment
+        .add_template("page.html", SHELL)
+        .map_err(ReportError::page)?;
+    let template = environment
+        .get_template("page.html")
+        .map_err(ReportError::page)?;
+    let share = |share: Share| context! { percent => share.percent(), count => share.count, of => share.of };
+    let mean =
+        |mean: Mean| context! { value => mean.value.map(|v| format!("{v:.3}")), of => mean.of };
+    template
+        .render(context! {
+            title => page.title.as_str(),
+            facts => page.facts.clone(),
+            expected => page.expected,
+            samples => summary.samples,
+            correct => share(summary.correct),
+            image_dependent => share(summary.image_dependent),
+            deletion => mean(summary.deletion),
+            insertion => mean(summary.insertion),
+            failed => summary.failed,
+            causes => causes.join(", "),
+            version => env!("CARGO_PKG_VERSION"),
+            script_hash => script_hash(script),
+            style => Value::from_safe_string(STYLE.to_string()),
+        })
+        .map_err(ReportError::page)
+}
+
+/// The map's colours from 0 to 1, six hexadecimal digits each.
+fn ramp() -> String {
+    let ramp = Ramp::new(INFERNO);
+    (0..=255u8)
+        .map(|i| {
+            let [r, g, b] = ramp.at(f32::from(i) / 255.0).0;
+            format!("{r:02x}{g:02x}{b:02x}")
+        })
+        .collect()
+}

@@ -1,0 +1,248 @@
+//! Chromium without a window, driven over its DevTools protocol.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// The variable that says which Chromium to take, or `require`: not to do without.
+const VARIABLE: &str = "FOVEATE_CHROMIUM";
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A browser with one page.
+pub struct Browser {
+    process: Child,
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    session: Option<String>,
+    last: u64,
+    /// What the page wrote to its console as an error or a warning, and what it threw.
+    pub complaints: Vec<String>,
+    _profile: TempDir,
+}
+
+/// The browser's file; `None`, which is said aloud, where there is none.
+fn chromium() -> Option<PathBuf> {
+    let asked = std::env::var(VARIABLE).unwrap_or_default();
+    if !asked.is_empty() && asked != "require" {
+        return Some(PathBuf::from(asked));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found = std::env::split_paths(&folders)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        assert!(
+            asked.is_empty(),
+            "{VARIABLE}=require, but there is no {}",
+            names.join(", ")
+        );
+        // Past the capture of the tests' output.
+        let note = format!(
+            "NOT TESTED: no {}; {VARIABLE}=FILE names one\n",
+            names.join(", ")
+        );
+        std::io::stderr().write_all(note.as_bytes()).unwrap();
+    }
+    found
+}
+
+impl Browser {
+    /// Starts one; `None` where the machine has none.
+    pub fn start() -> Option<Browser> {
+        let profile = TempDir::new().unwrap();
+        let mut command = Command::new(chromium()?);
+        command
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let process = command.spawn().unwrap();
+        let address = address(profile.path());
+        let (socket, _) = tungstenite::connect(address).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        let mut browser = Browser {
+            process,
+            socket,
+            session: None,
+            last: 0,
+            complaints: Vec::new(),
+            _profile: profile,
+        };
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = browser.call("Target.attachToTarget", attach);
+        browser.session = Some(attached["sessionId"].as_str().unwrap().to_string());
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        browser.size(1280, 900);
+        Some(browser)
+    }
+
+    /// One command of the protocol and its result.
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.last += 1;
+        let mut command = json!({ "id": self.last, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        self.socket
+            .send(Message::text(command.to_string()))
+            .unwrap();
+        loop {
+            let message: Value =
+                serde_json::from_str(self.socket.read().unwrap().to_text().unwrap()).unwrap();
+            if message["id"] == self.last {
+                assert!(message.get("error").is_none(), "{method}: {message}");
+                return message["result"].clone();
+            }
+            self.listen(&message);
+        }
+    }
+
+    fn listen(&mut self, event: &Value) {
+        let params = &event["params"];
+        let bad = match event["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.consoleAPICalled") => params["type"] != "log",
+            Some("Log.entryAdded") => params["entry"]["level"] != "info",
+            // The page's own file is the only address that it may ask for; pictures are in it.
+            Some("Network.requestWillBeSent") => {
+                let url = params["request"]["url"].as_str().unwrap_or_default();
+                !url.starts_with("file:///")
+                    && !url.starts_with("data:")
+                    && !url.starts_with("about:")
+            }
+            _ => false,
+        };
+        if bad {
+            self.complaints.push(event.to_string());
+        }
+    }
+
+    /// The value of an expression in the page.
+    pub fn value(&mut self, expression: &str) -> Value {
+        let params =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let result = self.call("Runtime.evaluate", params);
+        assert!(
+            result.get("exceptionDetails").is_none(),
+            "{expression}: {result}"
+        );
+        result["result"]["value"].clone()
+    }
+
+    /// Opens a file and returns how long it took until its program had run.
+    pub fn open(&mut self, path: &Path, hash: &str) -> Duration {
+        let start = Instant::now();
+        let url = format!("file://{}{hash}", path.display());
+        let gone = self.call("Page.navigate", json!({ "url": url }));
+        assert!(gone.get("errorText").is_none(), "{gone}");
+        self.until("document.readyState === 'complete' && location.protocol === 'file:'");
+        start.elapsed()
+    }
+
+    /// Waits until an expression holds.
+    pub fn until(&mut self, expression: &str) {
+        let start = Instant::now();
+        while self.value(expression) != json!(true) {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "never: {expression}; {:?}",
+                self.complaints
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Presses a key, such as `j` or `Escape`.
+    pub fn press(&mut self, key: &str) {
+        let code = match key {
+            "Escape" => 27,
+            "ArrowLeft" => 37,
+            "ArrowRight" => 39,
+            "Tab" => 9,
+            _ => key.to_ascii_uppercase().as_bytes()[0],
+        };
+        let text = if key.len() == 1 { key } else { "" };
+        let event =
+            |kind| json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
+        self.call("Input.dispatchKeyEvent", event("keyDown"));
+        let up = json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code });
+        self.call("Input.dispatchKeyEvent", up);
+    }
+
+    /// Sets a field as a reader does, who then leaves it.
+    pub fn set(&mut self, id: &str, value: &str) {
+        let (id, value) = (json!(id), json!(value));
+        self.value(&format!(
+            "{{ const field = document.getElementById({id}); field.value = {value};
+               for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {{ bubbles: true }})); }}"
+        ));
+    }
+
+    /// Moves the first slider on the page, 0 to 100.
+    pub fn set_range(&mut self, value: &str) {
+        self.value(&format!(
+            "{{ const slider = document.querySelector('input[type=range]'); slider.value = {};
+               slider.dispatchEvent(new Event('input', {{ bubbles: true }})); }}",
+            json!(value)
+        ));
+    }
+
+    /// The window's size in pixels.
+    pub fn size(&mut self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Light colours or dark ones.
+    pub fn colours(&mut self, scheme: &str) {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.call("Emulation.setEmulatedMedia", features);
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Where the browser listens, which it writes into its profile's folder.
+fn address(profile: &Path) -> String {
+    let start = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap_or_default();
+        if let Some((port, path)) = text.trim().split_once('\n') {
+            return format!("ws://127.0.0.1:{port}{path}");
+        }
+        assert!(start.elapsed() < PATIENCE, "Chromium does not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

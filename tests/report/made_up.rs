@@ -1,0 +1,285 @@
+//! A run that no model made: every kind of record, random maps, smooth pictures with some noise.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use foveate::Mask;
+use foveate::explain::{AnswerToken, Curves, Settings};
+use foveate::run::{
+    Answer, Ask, Cause, Columns, Data, DataIdentity, DataOptions, DeviceIdentity, Explained,
+    Failure, Judgement, Layout, Manifest, ModelIdentity, Record, RecordImage, Right, Shard, Store,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
+
+/// What would end an element or run, were it not escaped.
+pub const NASTY: &str = "</script><script>document.title = 'taken over'</script><!-- <img src=x onerror=\"fetch('http://localhost:1')\"> &amp; 'q'";
+/// Cells per side of the maps.
+pub const SIZE: usize = 32;
+/// Files of pictures that the samples share.
+const PICTURES: usize = 24;
+
+/// A folder with pictures in `pictures` and a run in `run`.
+pub struct MadeUp {
+    folder: TempDir,
+    pub records: Vec<Record>,
+}
+
+impl MadeUp {
+    /// `count` records of a run of `expected`; one in ten has failed, one in eight needs no picture.
+    pub fn new(count: usize, expected: usize) -> MadeUp {
+        let made = MadeUp {
+            folder: TempDir::new().unwrap(),
+            records: Vec::new(),
+        };
+        let seed = rand::random();
+        println!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        for n in 0..PICTURES {
+            let (width, height) = [(400, 300), (300, 400), (112, 112)][n % 3];
+            picture(
+                &mut rng,
+                width,
+                height,
+                &made.path(&format!("pictures/{n}.jpg")),
+            );
+        }
+        let mut store = Store::open(&made.path("run"), &manifest(identity(expected))).unwrap();
+        let mut records = Vec::new();
+        for index in 0..count {
+            let (record, mask) = record(&mut rng, index);
+            store.append(record, mask.as_ref()).unwrap();
+        }
+        let run = foveate::run::Run::open(&made.path("run")).unwrap();
+        records.extend(run.records().unwrap().map(Result::unwrap));
+        MadeUp { records, ..made }
+    }
+
+    /// One record whose picture lies in the data file itself, of one colour, and whose map is 0 but for a quarter, where it is 1.
+    pub fn of_one(colour: [u8; 3], width: u32, height: u32) -> MadeUp {
+        use base64::Engine;
+        let folder = TempDir::new().unwrap();
+        let made = MadeUp {
+            folder,
+            records: Vec::new(),
+        };
+        let pixels = image::RgbImage::from_pixel(width, height, image::Rgb(colour));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        pixels
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .unwrap();
+        let encoded = base64::engine::general_purpose::STANDARD.encode(bytes.into_inner());
+        let line = serde_json::json!({ "image": encoded, "question": "Which?" });
+        std::fs::write(made.path("data.jsonl"), format!("{line}\n")).unwrap();
+        let data = Data::open(&made.path("data.jsonl"), None, DataOptions::default()).unwrap();
+        let mut store = Store::open(&made.path("run"), &manifest(data.identity())).unwrap();
+        let mut rng = StdRng::seed_from_u64(0);
+        let (mut record, _) = record(&mut rng, 0);
+        record.image = RecordImage {
+            path: "in the data".into(),
+            width: Some(width),
+            height: Some(height),
+        };
+        let high = |cell: usize| cell / SIZE < SIZE / 2 && cell % SIZE < SIZE / 2;
+        let values = (0..SIZE * SIZE).map(|cell| if high(cell) { 0.0 } else { 1.0 });
+        store
+            .append(record.clone(), Some(&Mask::new(SIZE, values.collect())))
+            .unwrap();
+        MadeUp {
+            records: vec![record],
+            ..made
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `report` on the run, with the pictures.
+    pub fn report(&self, more: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foveate"));
+        command
+            .arg("report")
+            .current_dir(self.folder.path())
+            .args(more);
+        command.output().unwrap()
+    }
+
+    /// The file that `report run --images pictures` writes.
+    pub fn page(&self) -> PathBuf {
+        let output = self.report(&["run", "--images", "pictures"]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        self.path("run/report.html")
+    }
+}
+
+fn identity(samples: usize) -> DataIdentity {
+    DataIdentity {
+        file: "made-up.jsonl".into(),
+        fingerprint: "0123".into(),
+        samples,
+        layout: Layout::Table,
+        ask: Ask::Open,
+        columns: Columns::default(),
+    }
+}
+
+fn manifest(data: DataIdentity) -> Manifest {
+    let model = ModelIdentity {
+        name: "made-up".into(),
+        family: "llava".into(),
+        fingerprint: "4567".into(),
+    };
+    let device = DeviceIdentity {
+        name: "cpu".into(),
+        dtype: "f32".into(),
+        gemm: None,
+    };
+    let settings = Settings {
+        mask_size: SIZE,
+        ..Settings::default()
+    };
+    Manifest::new(model, device, settings, data, Shard::WHOLE)
+}
+
+/// Two colours that run into each other, with noise: about as many bytes as a JPEG of a photograph.
+fn picture(rng: &mut StdRng, width: u32, height: u32, path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let (a, b): ([f32; 3], [f32; 3]) = (rng.random(), rng.random());
+    let mut pixels = image::RgbImage::new(width, height);
+    for (x, y, pixel) in pixels.enumerate_pixels_mut() {
+        let t = ((x * 7) as f32 / width as f32).sin() * ((y * 5) as f32 / height as f32).cos()
+            / 2.0
+            + 0.5;
+        let noise: f32 = rng.random_range(-0.06..0.06);
+        let channel = |c: usize| ((a[c] + t * (b[c] - a[c]) + noise).clamp(0.0, 1.0) * 255.0) as u8;
+        *pixel = image::Rgb([channel(0), channel(1), channel(2)]);
+    }
+    pixels.save(path).unwrap();
+}
+
+fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
+    let (width, height) = [(400, 300), (300, 400), (112, 112)][index % PICTURES % 3];
+    let dependent = index % 8 != 3;
+    let failed = index % 10 == 7;
+    let mut record = Record {
+        index,
+        id: format!("sample-{index:05}"),
+        question: format!("What is number {index}?"),
+        image: RecordImage {
+            path: format!("{}.jpg", index % PICTURES),
+            width: Some(width),
+            height: Some(height),
+        },
+        category: Some(["count", "place", "colour"][index % 3].into()),
+        choices: if index.is_multiple_of(4) {
+            vec!["a cat".into(), "a dog".into()]
+        } else {
+            Vec::new()
+        },
+        right: Some(Right {
+            text: Some("a dog".into()),
+            letter: index.is_multiple_of(4).then_some('B'),
+        }),
+        boxes: if index.is_multiple_of(5) {
+            vec![[10.0, 20.0, 60.0, 90.0]]
+        } else {
+            Vec::new()
+        },
+        seed: u64::MAX - index as u64,
+        explanation: None,
+        judgement: None,
+        error: None,
+        mask: None,
+    };
+    if index == 1 {
+        (record.question, record.category) = (NASTY.into(), Some(NASTY.into()));
+    }
+    if failed {
+        let cause = [Cause::Memory, Cause::Length][index / 10 % 2];
+        record.error = Some(Failure {
+            cause,
+            message: format!("no room for {index}"),
+        });
+        return (record, None);
+    }
+    let scored = dependent && index % 6 != 5;
+    record.explanation = Some(explained(rng, index, dependent, scored));
+    if index % 9 != 2 {
+        record.judgement = Some(Judgement {
+            chosen: None,
+            correct: rng.random_bool(0.7),
+        });
+    }
+    let spread = rng.random_range(0.05..0.3);
+    let (x, y) = (rng.random_range(0.2..0.8), rng.random_range(0.2..0.8));
+    let cell = |cell: usize| {
+        let (dx, dy) = (
+            (cell % SIZE) as f64 / SIZE as f64 - x,
+            (cell / SIZE) as f64 / SIZE as f64 - y,
+        );
+        1.0 - (-(dx * dx + dy * dy) / (spread * spread)).exp() - rng.random_range(0.0..0.1)
+    };
+    let mask = dependent.then(|| Mask::new(SIZE, (0..SIZE * SIZE).map(cell).collect()));
+    (record, mask)
+}
+
+fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> Explained {
+    let words = [
+        "There", " are", " five", " objects", " on", " the", " table", ".",
+    ];
+    let mut token = |(place, text): (usize, &&str)| {
+        let key = dependent && (place == 2 || place == 6);
+        let llr: f64 = if key {
+            rng.random_range(1.0..9.0)
+        } else {
+            rng.random_range(-0.5..0.9)
+        };
+        AnswerToken {
+            id: place as u32,
+            text: text.to_string(),
+            logp_image: -0.1,
+            logp_baseline: -0.1 - llr,
+            llr,
+            key,
+        }
+    };
+    let tokens: Vec<AnswerToken> = words.iter().enumerate().map(&mut token).collect();
+    let text = if index == 1 {
+        NASTY.to_string()
+    } else {
+        words.concat()
+    };
+    let steps = 51;
+    let fall: f64 = rng.random_range(2.0..30.0);
+    let fraction: Vec<f64> = (0..steps).map(|i| i as f64 / 50.0).collect();
+    let deletion: Vec<f64> = fraction
+        .iter()
+        .map(|f| 0.05 + 0.9 * (-fall * f).exp())
+        .collect();
+    let insertion: Vec<f64> = fraction
+        .iter()
+        .map(|f| 0.95 - 0.9 * (-fall * f).exp())
+        .collect();
+    let curves = Curves {
+        fraction,
+        deletion,
+        insertion,
+        deletion_score: scored.then(|| 1.0 / fall),
+        insertion_score: scored.then(|| 1.0 - 1.0 / fall - rng.random_range(0.0..0.3)),
+        reason: (!scored).then(|| "picture and baseline are equally likely".into()),
+    };
+    Explained {
+        prompt: format!("USER: <image>\n{index} ASSISTANT:"),
+        answer: Answer { text, tokens },
+        image_dependent: dependent,
+        iterations: Vec::new(),
+        curves: dependent.then_some(curves),
+        evaluations: 138,
+    }
+}

@@ -1,0 +1,6 @@
+//! `foveate report`: the file that it writes, and the page in a browser.
+
+mod browser;
+mod made_up;
+mod page;
+mod program;
