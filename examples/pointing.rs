@@ -11,6 +11,7 @@
 
 use std::path::PathBuf;
 
+use foveate::analyse::pointing;
 use foveate::{Cpu, Explanation, Picture, Request, Settings, Silent, explain, open};
 use serde::Deserialize;
 
@@ -146,28 +147,14 @@ impl Tally {
         let Some(mask) = &explanation.mask else {
             return;
         };
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let map = upsample(&mask.saliency(), mask.size(), width, height);
-        let largest = map.iter().copied().fold(f32::MIN, f32::max);
-        let peak = map.iter().position(|&v| v == largest).unwrap_or(0);
-        let limit = |v: f64, most: usize| v.round().clamp(0.0, most as f64) as usize;
-        let [x0, y0, x1, y1] = question.bounds;
-        let (x0, y0, x1, y1) = (
-            limit(x0, width),
-            limit(y0, height),
-            limit(x1, width),
-            limit(y1, height),
-        );
-        let (px, py) = (peak % width, peak / width);
-        let pointed = (x0.saturating_sub(2)..=x1 + 2).contains(&px)
-            && (y0.saturating_sub(2)..=y1 + 2).contains(&py);
-        let inside: f32 = (y0..y1)
-            .flat_map(|y| &map[y * width + x0..y * width + x1])
-            .sum();
+        let size = (picture.width() as usize, picture.height() as usize);
+        let Some(point) = pointing(mask, size, &[question.bounds]) else {
+            return;
+        };
         self.maps += 1.0;
-        self.peak += f64::from(u8::from(pointed));
-        self.mass += f64::from(inside / map.iter().sum::<f32>().max(1e-9));
-        self.area += ((x1 - x0) * (y1 - y0)) as f64 / map.len() as f64;
+        self.peak += f64::from(u8::from(point.peak));
+        self.mass += point.mass;
+        self.area += point.area;
         if let Some((Some(deletion), Some(insertion))) = explanation
             .curves
             .as_ref()
@@ -178,22 +165,4 @@ impl Tally {
             self.insertion += insertion;
         }
     }
-}
-
-/// The map at the picture's size: bilinear, corners on corners, as the method samples its mask.
-fn upsample(map: &[f32], size: usize, width: usize, height: usize) -> Vec<f32> {
-    let view = foveate::picture::View {
-        height,
-        width,
-        resized_height: height,
-        resized_width: width,
-        offset_x: 0,
-        offset_y: 0,
-        unit: 1,
-    };
-    let map: Vec<f64> = map.iter().map(|&v| f64::from(v)).collect();
-    view.sample(&map, size)
-        .into_iter()
-        .map(|v| v as f32)
-        .collect()
 }

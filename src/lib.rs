@@ -24,8 +24,9 @@
 //! ```
 //!
 //! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and [`report`];
-//! [`run`]; [`cli`]. A floor uses what is below it, never what is above.
+//! [`run`]; [`mod@analyse`]; [`cli`]. A floor uses what is below it, never what is above.
 
+pub mod analyse;
 pub mod checkpoint;
 pub mod cli;
 pub mod device;

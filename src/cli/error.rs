@@ -1,5 +1,6 @@
 //! Errors of the command line, and their exit codes.
 
+use crate::analyse::AnalyseError;
 use crate::checkpoint::CheckpointError;
 use crate::device::DeviceError;
 use crate::explain::ExplainError;
@@ -12,6 +13,8 @@ use crate::run::RunError;
 /// What a command can end with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
+    #[error(transparent)]
+    Analyse(#[from] AnalyseError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -68,7 +71,7 @@ impl CliError {
             // A device that was asked for and is not there.
             CliError::Device(DeviceError::Unavailable { .. }) => 2,
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
-            CliError::Selftest { .. } => 1,
+            CliError::Analyse(AnalyseError::Report(_)) | CliError::Selftest { .. } => 1,
             CliError::Samples { .. } => 3,
             CliError::Run(RunError::Io { action, .. }) if *action == "written" => 1,
             CliError::Explain(ExplainError::NoAnswer)

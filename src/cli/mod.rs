@@ -1,9 +1,12 @@
 //! The command line: one file per subcommand.
 
+mod analyse;
+mod compare;
 mod devices;
 mod error;
 mod explain;
 mod export;
+mod figures;
 mod inspect;
 mod machine;
 mod merge;
@@ -44,6 +47,10 @@ enum Command {
     Export(export::Options),
     /// Write a run as one HTML file: its numbers, and every sample with picture, map, words and curves
     Report(report::Options),
+    /// Say what a run's records show, with statistics: whether answers rest on the picture, where the model looks when right and wrong
+    Analyse(analyse::Options),
+    /// Compare runs of several models on the same data: whether they look at the same place, how sharply, how faithfully
+    Compare(compare::Options),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
     /// Prove that a GPU computes what the processor computes, and measure how fast
@@ -61,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Merge(options) => merge::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Analyse(options) => analyse::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Devices(options) => devices::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -1,37 +1,27 @@
 //! Deletion and insertion curves.
 
-use std::fmt::Display;
-
-use image::{RgbImage, imageops};
-use plotters::coord::Shift;
+use image::RgbImage;
 use plotters::prelude::*;
+use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
 
-use super::font::{BOLD, REGULAR};
+use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
 use super::{ReportError, Result};
 use crate::explain::LEAST_RANGE;
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 620;
-/// Drawn this many times as large and averaged, since the plotting library's lines have no smooth edges.
-const FINER: u32 = 2;
 /// The height of the legend below the panels.
 const LEGEND: u32 = 52;
-/// The embedded font's name, which no font of the program's others has.
-const FAMILY: &str = "foveate DejaVu Sans";
 /// The least probability that the upright axis reaches up to.
 const LEAST_TOP: f64 = 0.02;
 const DELETION: RGBColor = RGBColor(178, 24, 43);
 const INSERTION: RGBColor = RGBColor(33, 102, 172);
-const INK: RGBColor = RGBColor(30, 30, 30);
 const PICTURE: RGBColor = RGBColor(60, 60, 60);
 const BASELINE: RGBColor = RGBColor(125, 125, 125);
 /// Dashes and gaps of the lines at the picture's and the baseline's probability.
 const PICTURE_DASH: (u32, u32) = (14, 7);
 const BASELINE_DASH: (u32, u32) = (4, 6);
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
 /// What is plotted: mean probability of the key tokens against the share of cells replaced. The deletion curve starts at
 /// the whole picture's probability, the insertion curve at the baseline's.
@@ -85,33 +75,7 @@ pub fn curves(plot: &CurvesPlot) -> Result<RgbImage> {
             });
         }
     }
-    // Registering the same font again changes nothing.
-    for (style, data) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
-        register_font(FAMILY, style, data)
-            .map_err(|_| failed("the embedded font is not a font"))?;
-    }
-    let (width, height) = (WIDTH * FINER, HEIGHT * FINER);
-    let mut canvas = RgbImage::new(width, height);
-    draw(
-        &BitMapBackend::with_buffer(&mut canvas, (width, height)).into_drawing_area(),
-        plot,
-    )?;
-    Ok(imageops::thumbnail(&canvas, WIDTH, HEIGHT))
-}
-
-fn failed(reason: impl Display) -> ReportError {
-    ReportError::Plot {
-        reason: reason.to_string(),
-    }
-}
-
-fn px(length: u32) -> u32 {
-    length * FINER
-}
-
-/// The embedded font at a height.
-fn font(height: u32, style: FontStyle) -> TextStyle<'static> {
-    (FAMILY, px(height), style).into_font().color(&INK)
+    canvas(WIDTH, HEIGHT, |area| draw(area, plot))
 }
 
 fn draw(area: &Area, plot: &CurvesPlot) -> Result<()> {
@@ -123,7 +87,6 @@ fn draw(area: &Area, plot: &CurvesPlot) -> Result<()> {
         picture: plot.deletion.first().and_then(probability),
         baseline: plot.insertion.first().and_then(probability),
     };
-    area.fill(&WHITE).map_err(failed)?;
     let (panels, legend) = area.split_vertically(px(HEIGHT - LEGEND));
     let halves = panels.split_evenly((1, 2));
     let shown = [
@@ -145,8 +108,7 @@ fn draw(area: &Area, plot: &CurvesPlot) -> Result<()> {
     for (half, panel) in halves.iter().zip(shown) {
         draw_panel(half, plot.fraction, &panel, &scale)?;
     }
-    draw_legend(&legend, &scale)?;
-    area.present().map_err(failed)
+    draw_legend(&legend, &scale)
 }
 
 fn draw_panel(half: &Area, fraction: &[f64], panel: &Panel, scale: &Scale) -> Result<()> {
@@ -178,7 +140,7 @@ fn draw_panel(half: &Area, fraction: &[f64], panel: &Panel, scale: &Scale) -> Re
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(215, 215, 215).stroke_width(FINER))
+        .bold_line_style(GRID.stroke_width(FINER))
         .axis_style(INK.stroke_width(FINER))
         .x_desc("share of cells replaced")
         .y_desc("probability of the key tokens")

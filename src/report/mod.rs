@@ -1,12 +1,16 @@
 //! The pictures that show an explanation: the map over the picture ([`overlay()`]), the map alone ([`saliency_grey`]), the
-//! deletion and insertion curves ([`curves()`]), the answer's words ([`tokens()`]). Each is drawn in memory, with an
-//! embedded font; [`png()`] makes a file's bytes of it. [`html`] is a whole run as one page.
+//! deletion and insertion curves ([`curves()`]), the answer's words ([`tokens()`]); and of many explanations, distributions
+//! ([`histogram()`]) and values with their intervals ([`intervals()`]). Each is drawn in memory, with an embedded font;
+//! [`png()`] makes a file's bytes of it. [`html`] is a whole run as one page.
 
+mod canvas;
 mod colour;
 mod curves;
 mod error;
 mod font;
+mod histogram;
 pub mod html;
+mod intervals;
 mod layout;
 mod overlay;
 mod png;
@@ -19,6 +23,8 @@ mod tests;
 
 pub use curves::{CurvesPlot, curves};
 pub use error::ReportError;
+pub use histogram::{HistogramPlot, histogram};
+pub use intervals::{Interval, IntervalsPanel, intervals};
 pub use overlay::{overlay, saliency_grey};
 pub use png::png;
 pub use tokens::{TokenShade, tokens};

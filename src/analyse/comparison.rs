@@ -1,0 +1,373 @@
+//! Several runs on the same data: do the models look at the same place, and who looks where?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::analysis::Counts;
+use super::figures::Sides;
+use super::map::{Agreement, agreement, chance_iou};
+use super::measures::{MEASURES, Measure, Of};
+use super::statistics::{mcnemar, signed_rank};
+use super::{AnalyseError, AnalyseSettings, Figures, Result, Sample, Samples};
+use crate::run::{Manifest, Record, Run};
+
+const DEFINITIONS: [(&str, &str); 2] = [
+    (
+        "rank_correlation",
+        "Spearman's correlation of the cells of two models' maps of a sample, ties averaged; of maps of different sizes the larger \
+         is sampled at the cells of the smaller",
+    ),
+    (
+        "top_iou",
+        "intersection over union of the most salient share of cells (top_share) of two models' maps of a sample; of equal cells the \
+         first row by row are taken; chance is top_share / (2 - top_share)",
+    ),
+];
+
+/// What several runs say of each other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The runs, in the order given.
+    pub runs: Vec<Compared>,
+    /// Fields of the settings in which runs differ from the first, with both values.
+    pub settings_differ: Vec<String>,
+    /// How the figures were made.
+    pub statistics: AnalyseSettings,
+    /// What `top_iou` would be for maps that have nothing to do with each other.
+    pub chance_top_iou: f64,
+    /// What each name stands for.
+    pub definitions: BTreeMap<&'static str, &'static str>,
+    /// Samples that all runs explain. The figures of single models are of these, contrasts of those of them that have the measure
+    /// in both.
+    pub paired: usize,
+    /// Samples that some run has no explanation of.
+    pub unpaired: Vec<Unpaired>,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// How each two maps of a sample agree.
+    pub agreements: Vec<Agreed>,
+    /// What was measured, by run, of the paired samples. Not part of the JSON: each run's own analysis has it.
+    #[serde(skip)]
+    pub samples: Vec<Vec<Sample>>,
+}
+
+/// A run compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// What the run is called here: its model, with a number where several runs are of models of that name.
+    pub name: String,
+    /// How many samples it has of which kind.
+    pub counts: Counts,
+    /// What the run is.
+    pub run: Manifest,
+}
+
+/// A sample that is not paired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unpaired {
+    /// Its row in the data.
+    pub index: usize,
+    /// What the data call it.
+    pub id: String,
+    /// The runs that do not explain it, and why: a cause of failure, or `no record`.
+    pub missing: BTreeMap<String, String>,
+}
+
+/// Two models' maps of a sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agreed {
+    /// The sample's row in the data.
+    pub index: usize,
+    /// What the data call it.
+    pub id: String,
+    /// The runs.
+    pub models: [String; 2],
+    /// How they agree.
+    #[serde(flatten)]
+    pub agreement: Agreement,
+}
+
+/// Compares runs of the same data, finished or not. Samples are paired by their row and id.
+///
+/// # Errors
+/// A setting outside its range, a run that cannot be read, [`AnalyseError::Few`], [`AnalyseError::Different`],
+/// [`AnalyseError::Nothing`], [`AnalyseError::Unpaired`].
+pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
+    settings.check()?;
+    let [first, others @ ..] = runs else {
+        return Err(AnalyseError::Few { found: 0 });
+    };
+    if others.is_empty() {
+        return Err(AnalyseError::Few { found: 1 });
+    }
+    let mut settings_differ = Vec::new();
+    for other in others {
+        same_data(first, other)?;
+        settings_differ.extend(other_settings(first, other));
+    }
+    let names = names(runs);
+    let all: Vec<Samples> = runs
+        .iter()
+        .map(Samples::read)
+        .collect::<std::result::Result<_, _>>()?;
+    let compared = |((run, samples), name): ((&Run, &Samples), &String)| Compared {
+        name: name.clone(),
+        counts: Counts::new(run, samples),
+        run: run.manifest().clone(),
+    };
+    let compared: Vec<Compared> = runs.iter().zip(&all).zip(&names).map(compared).collect();
+    let (samples, unpaired) = paired(&names, all);
+    if samples[0].is_empty() {
+        return Err(AnalyseError::Unpaired {
+            first: first.folder().display().to_string(),
+            path: others[0].folder().display().to_string(),
+        });
+    }
+    let mut figures = Figures::default();
+    let agreements = agreements(&mut figures, runs, &names, &samples, settings)?;
+    of_models(&mut figures, &names, &samples, settings);
+    figures.correct();
+    let of_measures = MEASURES.iter().map(|m| (m.name, m.meaning));
+    Ok(Comparison {
+        runs: compared,
+        settings_differ,
+        statistics: *settings,
+        chance_top_iou: chance_iou(settings.top_share),
+        definitions: DEFINITIONS.into_iter().chain(of_measures).collect(),
+        paired: samples[0].len(),
+        unpaired,
+        figures,
+        agreements,
+        samples,
+    })
+}
+
+/// Refuses runs of other data than the first, by content, or of another form of question. The file's name does not count.
+fn same_data(first: &Run, other: &Run) -> Result<()> {
+    let expected = &first.manifest().data;
+    let mut found = other.manifest().data.clone();
+    found.file.clone_from(&expected.file);
+    let differences = differences("data", expected, &found);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(AnalyseError::Different {
+        path: other.folder().display().to_string(),
+        first: first.folder().display().to_string(),
+        differences: differences
+            .into_iter()
+            .map(|line| format!("  {line}"))
+            .collect(),
+    })
+}
+
+/// The fields of the settings in which a run differs from the first, named with the run.
+fn other_settings(first: &Run, other: &Run) -> Vec<String> {
+    let (expected, found) = (&first.manifest().settings, &other.manifest().settings);
+    let lines = differences("settings", expected, found).into_iter();
+    lines
+        .map(|line| format!("{}: {line}", other.folder().display()))
+        .collect()
+}
+
+/// The fields in which two values of one type differ, a line each with both.
+fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Vec<String> {
+    let first = serde_json::to_value(first).unwrap_or_default();
+    let other = serde_json::to_value(other).unwrap_or_default();
+    let keys = |value: &serde_json::Value| -> BTreeSet<String> {
+        value
+            .as_object()
+            .into_iter()
+            .flat_map(|fields| fields.keys().cloned())
+            .collect()
+    };
+    let all = keys(&first)
+        .into_iter()
+        .chain(keys(&other))
+        .collect::<BTreeSet<_>>();
+    let differ = all
+        .into_iter()
+        .filter(|key| first.get(key) != other.get(key));
+    let value = |of: &serde_json::Value, key: &str| of.get(key).cloned().unwrap_or_default();
+    differ
+        .map(|key| {
+            let (first, other) = (value(&first, &key), value(&other, &key));
+            format!("{name}.{key}: {first} in the first run, {other} in this one")
+        })
+        .collect()
+}
+
+fn names(runs: &[Run]) -> Vec<String> {
+    let model = |run: &Run| run.manifest().model.name.clone();
+    let models: Vec<String> = runs.iter().map(model).collect();
+    let name = |(at, name): (usize, &String)| {
+        let alike = models.iter().filter(|other| *other == name).count();
+        if alike == 1 {
+            name.clone()
+        } else {
+            format!("{name} #{}", at + 1)
+        }
+    };
+    models.iter().enumerate().map(name).collect()
+}
+
+/// The samples that all runs explain, by run, and the others.
+fn paired(names: &[String], all: Vec<Samples>) -> (Vec<Vec<Sample>>, Vec<Unpaired>) {
+    type Key = (usize, String);
+    let explained = |samples: &Samples| -> BTreeSet<Key> {
+        samples
+            .explained
+            .iter()
+            .map(|s| (s.index, s.id.clone()))
+            .collect()
+    };
+    let has: Vec<BTreeSet<Key>> = all.iter().map(explained).collect();
+    let failed: Vec<BTreeMap<usize, &String>> = all
+        .iter()
+        .map(|samples| {
+            samples
+                .failed
+                .iter()
+                .map(|(index, _, cause)| (*index, cause))
+                .collect()
+        })
+        .collect();
+    let mut keys: BTreeSet<Key> = has.iter().flatten().cloned().collect();
+    let of_failed = all.iter().flat_map(|samples| &samples.failed);
+    keys.extend(of_failed.map(|(index, id, _)| (*index, id.clone())));
+    let mut unpaired = Vec::new();
+    for key in &keys {
+        let missing: BTreeMap<String, String> = (0..names.len())
+            .filter(|&run| !has[run].contains(key))
+            .map(|run| {
+                let cause = failed[run].get(&key.0).map_or("no record", |cause| cause);
+                (names[run].clone(), cause.to_string())
+            })
+            .collect();
+        if !missing.is_empty() {
+            let (index, id) = key.clone();
+            unpaired.push(Unpaired { index, id, missing });
+        }
+    }
+    let without: BTreeSet<usize> = unpaired.iter().map(|u| u.index).collect();
+    let common = |samples: Samples| {
+        let explained = samples.explained.into_iter();
+        explained.filter(|s| !without.contains(&s.index)).collect()
+    };
+    (all.into_iter().map(common).collect(), unpaired)
+}
+
+/// Each two runs, by number.
+fn pairs(runs: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..runs).flat_map(move |a| (a + 1..runs).map(move |b| (a, b)))
+}
+
+/// Per sample agreement of each two models' maps.
+fn agreements(
+    figures: &mut Figures,
+    runs: &[Run],
+    names: &[String],
+    samples: &[Vec<Sample>],
+    settings: &AnalyseSettings,
+) -> Result<Vec<Agreed>> {
+    let mut agreed = Vec::new();
+    for (a, b) in pairs(runs.len()) {
+        let (mut first, mut second) = (runs[a].records()?, runs[b].records()?);
+        let from = agreed.len();
+        for sample in &samples[0] {
+            let both = (
+                find(&mut first, sample.index)?,
+                find(&mut second, sample.index)?,
+            );
+            let (Some(one), Some(other)) = both else {
+                continue;
+            };
+            let (Some(one), Some(other)) = (runs[a].mask(&one)?, runs[b].mask(&other)?) else {
+                continue;
+            };
+            agreed.push(Agreed {
+                index: sample.index,
+                id: sample.id.clone(),
+                models: [names[a].clone(), names[b].clone()],
+                agreement: agreement(&one, &other, settings.top_share),
+            });
+        }
+        let of_pair = &agreed[from..];
+        let ranks: Vec<f64> = of_pair
+            .iter()
+            .filter_map(|p| p.agreement.rank_correlation)
+            .collect();
+        let tops: Vec<f64> = of_pair.iter().map(|p| p.agreement.top_iou).collect();
+        let group = format!("{}, {}", names[a], names[b]);
+        let lacking = "no sample has a map in both";
+        for (name, values) in [("rank_correlation", &ranks), ("top_iou", &tops)] {
+            figures.mean(&settings.bootstrap, (name, &group), values, lacking);
+        }
+    }
+    Ok(agreed)
+}
+
+/// Reads on until the record of sample `index`.
+fn find(
+    records: &mut impl Iterator<Item = crate::run::Result<Record>>,
+    index: usize,
+) -> Result<Option<Record>> {
+    for record in records {
+        let record = record?;
+        if record.index == index {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// The measures of each model, and each two models compared on the samples that have the measure in both.
+fn of_models(
+    figures: &mut Figures,
+    names: &[String],
+    samples: &[Vec<Sample>],
+    settings: &AnalyseSettings,
+) {
+    let plan = &settings.bootstrap;
+    for measure in MEASURES.iter().filter(|m| m.of_model) {
+        let values: Vec<Vec<Option<f64>>> = samples
+            .iter()
+            .map(|of_run| of_run.iter().map(|s| measure.value(s)).collect())
+            .collect();
+        for (name, values) in names.iter().zip(&values) {
+            let values: Vec<f64> = values.iter().flatten().copied().collect();
+            figures.mean(plan, (measure.name, name), &values, measure.lacking);
+        }
+        for (a, b) in pairs(names.len()) {
+            let both = values[a].iter().zip(&values[b]);
+            let (one, other): (Vec<f64>, Vec<f64>) = both.filter_map(|(x, y)| (*x).zip(*y)).unzip();
+            let groups = [names[a].clone(), names[b].clone()];
+            if one.is_empty() {
+                let group = groups.join(", ");
+                figures.leave_out(measure.name, &group, "no sample has it in both");
+                continue;
+            }
+            let test = paired_test(measure, &one, &other);
+            let sides = Sides {
+                name: measure.name,
+                groups,
+            };
+            figures.pairs(plan, sides, (&one, &other), test);
+        }
+    }
+}
+
+fn paired_test(measure: &Measure, a: &[f64], b: &[f64]) -> super::statistics::Test {
+    let pairs = a.iter().zip(b);
+    match measure.of {
+        Of::Share(_) => {
+            let count = |larger: fn(f64, f64) -> bool| {
+                pairs.clone().filter(|(x, y)| larger(**x, **y)).count()
+            };
+            mcnemar(count(|x, y| x > y) as u64, count(|x, y| x < y) as u64)
+        }
+        Of::Number(_) => signed_rank(&pairs.map(|(x, y)| x - y).collect::<Vec<_>>()),
+    }
+}

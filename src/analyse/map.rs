@@ -1,0 +1,162 @@
+//! What one map is, and how two agree.
+
+use serde::Serialize;
+
+use super::statistics::spearman;
+use crate::explain::Mask;
+use crate::picture::View;
+
+/// The share of the saliency that the focus area holds.
+const FOCUS: f64 = 0.5;
+
+/// The mean saliency: the share of the picture that the mask takes away.
+pub fn mean_saliency(mask: &Mask) -> f64 {
+    let taken: f64 = mask.values().iter().map(|v| 1.0 - v).sum();
+    taken / mask.values().len() as f64
+}
+
+/// The smallest share of the mask's cells that holds half of the saliency; all cells count alike. Small is a sharp focus; a map that
+/// is even everywhere has 1/2. `None` where the mask keeps the whole picture.
+pub fn focus_area(mask: &Mask) -> Option<f64> {
+    let mut saliency: Vec<f64> = mask.values().iter().map(|v| 1.0 - v).collect();
+    saliency.sort_by(|a, b| b.total_cmp(a));
+    let half = FOCUS * saliency.iter().sum::<f64>();
+    if half <= 0.0 {
+        return None;
+    }
+    let mut held = 0.0;
+    let cells = saliency.iter().take_while(|&&v| {
+        let more = held < half;
+        held += v;
+        more
+    });
+    Some(cells.count() as f64 / mask.values().len() as f64)
+}
+
+/// How two maps of the same picture agree. Where they differ in size, the larger is sampled at the cells of the smaller, bilinear
+/// with the corner cells on the corners, and rounded to f32 so that a plateau stays flat.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// Spearman's rank correlation of the cells, ties averaged; `None` where a map is the same everywhere.
+    pub rank_correlation: Option<f64>,
+    /// Intersection over union of the cells that are the most salient share of each map; of cells that are equal at the border of
+    /// the share, the first row by row are taken.
+    pub top_iou: f64,
+}
+
+/// The agreement of two maps, with `top` the share of cells of the second measure; at least one cell is taken.
+pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
+    let size = a.size().min(b.size());
+    let (a, b) = (resampled(a, size), resampled(b, size));
+    let (first, second) = (top_cells(&a, top), top_cells(&b, top));
+    let both = first
+        .iter()
+        .zip(&second)
+        .filter(|(a, b)| **a && **b)
+        .count();
+    let either = first
+        .iter()
+        .zip(&second)
+        .filter(|(a, b)| **a || **b)
+        .count();
+    Agreement {
+        rank_correlation: spearman(a.values(), b.values()),
+        top_iou: both as f64 / either as f64,
+    }
+}
+
+/// The intersection over union that two shares of `top` have when they lie independently: `top / (2 - top)`.
+pub fn chance_iou(top: f64) -> f64 {
+    top / (2.0 - top)
+}
+
+fn resampled(mask: &Mask, size: usize) -> Mask {
+    if mask.size() == size {
+        return mask.clone();
+    }
+    let view = View {
+        height: size,
+        width: size,
+        resized_height: size,
+        resized_width: size,
+        offset_y: 0,
+        offset_x: 0,
+        unit: 1,
+    };
+    let values = view.sample(mask.values(), mask.size());
+    Mask::new(
+        size,
+        values.into_iter().map(|v| f64::from(v as f32)).collect(),
+    )
+}
+
+fn top_cells(mask: &Mask, share: f64) -> Vec<bool> {
+    let cells = mask.values().len();
+    let count = ((share * cells as f64).round() as usize).clamp(1, cells);
+    let mut top = vec![false; cells];
+    for cell in mask.ascending().into_iter().take(count) {
+        top[cell] = true;
+    }
+    top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(size: usize, saliency: &[f64]) -> Mask {
+        Mask::new(size, saliency.iter().map(|v| 1.0 - v).collect())
+    }
+
+    #[test]
+    fn focus_is_the_smallest_share_that_holds_half() {
+        let of = |saliency: &[f64]| focus_area(&mask(2, saliency));
+        assert_eq!(of(&[0.0, 0.0, 0.75, 0.0]), Some(0.25));
+        assert_eq!(of(&[0.5, 0.5, 0.5, 0.5]), Some(0.5));
+        // 0.5 of 1.25 is not half, 0.5 + 0.25 is.
+        assert_eq!(of(&[0.25, 0.25, 0.5, 0.25]), Some(0.5));
+        assert_eq!(of(&[0.0; 4]), None);
+        assert_eq!(mean_saliency(&mask(2, &[0.25, 0.25, 0.5, 0.0])), 0.25);
+    }
+
+    #[test]
+    fn agreement_is_as_by_hand() {
+        let a = mask(2, &[1.0, 0.75, 0.5, 0.25]);
+        let with = |b: &[f64], top| agreement(&a, &mask(2, b), top);
+        let same = with(&[0.4, 0.3, 0.2, 0.1], 0.5);
+        assert_eq!((same.rank_correlation, same.top_iou), (Some(1.0), 1.0));
+        let reverse = with(&[0.1, 0.2, 0.3, 0.4], 0.5);
+        assert_eq!(
+            (reverse.rank_correlation, reverse.top_iou),
+            (Some(-1.0), 0.0)
+        );
+        // Ranks 4 3 2 1 against 4 2 3 1: 1 - 6 * 2 / (4 * 15) = 0.8. The halves share one cell of three.
+        let near = with(&[0.4, 0.2, 0.3, 0.1], 0.5);
+        assert!((near.rank_correlation.unwrap() - 0.8).abs() < 1e-12);
+        assert_eq!(near.top_iou, 1.0 / 3.0);
+        // All equal: no correlation, and the first cells of the map are taken.
+        let flat = with(&[0.5; 4], 0.5);
+        assert_eq!((flat.rank_correlation, flat.top_iou), (None, 1.0));
+        assert_eq!(with(&[0.0, 0.0, 0.0, 0.5], 1e-9).top_iou, 0.0);
+    }
+
+    /// A plane sloping from corner to corner is the same plane at every size.
+    #[test]
+    fn maps_of_different_sizes_meet_at_the_smaller() {
+        let plane = |size: usize| {
+            let at = |i: usize| i as f64 / (size - 1) as f64;
+            let cells = (0..size * size).map(|c| 0.25 * at(c / size) + 0.7 * at(c % size));
+            mask(size, &cells.collect::<Vec<_>>())
+        };
+        let found = agreement(&plane(9), &plane(5), 0.2);
+        assert!(found.rank_correlation.unwrap() > 1.0 - 1e-9, "{found:?}");
+        assert_eq!(found.top_iou, 1.0);
+        assert_eq!(agreement(&plane(5), &plane(9), 0.2), found);
+    }
+
+    #[test]
+    fn independent_tops_meet_as_often_as_chance_says() {
+        // Of 0.1: 0.01 in both, 0.19 in either.
+        assert!((chance_iou(0.1) - 0.01 / 0.19).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,222 @@
+//! How well a map points at boxes.
+
+use serde::Serialize;
+
+use crate::explain::Mask;
+use crate::picture::View;
+use crate::run::Rectangle;
+
+/// A picture with a longer side is reduced to this many pixels on that side, or to the mask's cells where those are more. A mask of
+/// 32 cells has 16 pixels per cell then.
+const LONGEST: usize = 512;
+/// Pixels by which the peak may miss a box.
+const SLACK: usize = 2;
+
+/// Where a map lies relative to the boxes of its sample. The map is `1 - mask` sampled at every pixel of the picture as the method
+/// samples its mask, bilinear with the corner cells on the corner pixels, and rounded to f32 so that a plateau is flat. Boxes are
+/// rounded to whole pixels and cut at the picture's border; several count as their union.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pointing {
+    /// Whether the map's maximum, the first of equal ones row by row, lies in a box, 2 pixels of slack allowed.
+    pub peak: bool,
+    /// The share of the map's sum that lies in the boxes.
+    pub mass: f64,
+    /// The largest intersection over union of the boxes with the pixels above a threshold, over all thresholds.
+    pub best_iou: f64,
+    /// The boxes' share of the picture: the mass that chance would give.
+    pub area: f64,
+}
+
+/// Points of a mask for a picture of `width` x `height` pixels and boxes in its pixels. `None` where the mask keeps the whole
+/// picture, so that there is no map, or where the boxes cover no pixel.
+pub fn pointing(
+    mask: &Mask,
+    (width, height): (usize, usize),
+    boxes: &[Rectangle],
+) -> Option<Pointing> {
+    let plane = Plane::new(width, height, mask.size());
+    let map = plane.map(mask);
+    let (inside, near) = plane.covered(boxes);
+    let covered = inside.iter().filter(|&&i| i).count();
+    let total: f64 = map.iter().map(|&v| f64::from(v)).sum();
+    let largest = map.iter().copied().fold(0.0, f32::max);
+    if covered == 0 || largest <= 0.0 {
+        return None;
+    }
+    let peak = map.iter().position(|&v| v == largest)?;
+    let within = map.iter().zip(&inside).filter(|(_, inside)| **inside);
+    Some(Pointing {
+        peak: near[peak],
+        mass: within.map(|(&v, _)| f64::from(v)).sum::<f64>() / total,
+        best_iou: best_iou(&map, &inside, covered),
+        area: covered as f64 / map.len() as f64,
+    })
+}
+
+/// The pixels that a map is measured on.
+struct Plane {
+    width: usize,
+    height: usize,
+    /// Pixels here per pixel of the picture, by column and by row.
+    scale: (f64, f64),
+}
+
+impl Plane {
+    fn new(width: usize, height: usize, cells: usize) -> Plane {
+        let longest = width.max(height);
+        let limit = LONGEST.max(cells).min(longest);
+        // Sides of at least a pixel, exactly the picture's where that is small enough.
+        let shown = |side: usize| (side * limit / longest.max(1)).max(1);
+        let scale = |side: usize| shown(side) as f64 / side.max(1) as f64;
+        Plane {
+            width: shown(width),
+            height: shown(height),
+            scale: (scale(width), scale(height)),
+        }
+    }
+
+    fn map(&self, mask: &Mask) -> Vec<f32> {
+        let view = View {
+            height: self.height,
+            width: self.width,
+            resized_height: self.height,
+            resized_width: self.width,
+            offset_y: 0,
+            offset_x: 0,
+            unit: 1,
+        };
+        let saliency: Vec<f64> = mask.saliency().into_iter().map(f64::from).collect();
+        let map = view.sample(&saliency, mask.size());
+        map.into_iter().map(|v| v as f32).collect()
+    }
+
+    /// The pixels in the boxes, and those in them or within the slack.
+    fn covered(&self, boxes: &[Rectangle]) -> (Vec<bool>, Vec<bool>) {
+        let nothing = vec![false; self.width * self.height];
+        let (mut inside, mut near) = (nothing.clone(), nothing);
+        let limit = |v: f64, most: usize| v.round().clamp(0.0, most as f64) as usize;
+        for &[left, top, right, bottom] in boxes {
+            let columns = [left, right].map(|x| limit(x * self.scale.0, self.width));
+            let rows = [top, bottom].map(|y| limit(y * self.scale.1, self.height));
+            if columns[0] >= columns[1] || rows[0] >= rows[1] {
+                continue;
+            }
+            self.fill(&mut inside, columns, rows);
+            let wider = |[low, high]: [usize; 2], most: usize| {
+                [low.saturating_sub(SLACK), (high + SLACK + 1).min(most)]
+            };
+            let (columns, rows) = (wider(columns, self.width), wider(rows, self.height));
+            self.fill(&mut near, columns, rows);
+        }
+        (inside, near)
+    }
+
+    fn fill(&self, pixels: &mut [bool], columns: [usize; 2], rows: [usize; 2]) {
+        for row in rows[0]..rows[1] {
+            pixels[row * self.width..][columns[0]..columns[1]].fill(true);
+        }
+    }
+}
+
+fn best_iou(map: &[f32], inside: &[bool], covered: usize) -> f64 {
+    let mut order: Vec<usize> = (0..map.len()).collect();
+    order.sort_unstable_by(|&a, &b| map[b].total_cmp(&map[a]));
+    let (mut above, mut hit, mut best) = (0, 0, 0.0_f64);
+    for level in order.chunk_by(|&a, &b| map[a] == map[b]) {
+        above += level.len();
+        hit += level.iter().filter(|&&pixel| inside[pixel]).count();
+        best = best.max(hit as f64 / (above + covered - hit) as f64);
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 3 x 3 cells on 5 x 5 pixels: cells lie on every other pixel. One cell is needed: row 1, column 2, on pixel (2, 4).
+    fn one_cell() -> Mask {
+        let mut values = vec![1.0; 9];
+        values[5] = 0.0;
+        Mask::new(3, values)
+    }
+
+    /// The map by hand: 1 at the cell, 1/2 at its three neighbours up, down and left, 1/4 at the two diagonal ones; in all 3.
+    #[test]
+    fn a_map_of_one_cell_is_as_by_hand() {
+        let point = |boxes: &[Rectangle]| pointing(&one_cell(), (5, 5), boxes).unwrap();
+        let found = point(&[[4.0, 2.0, 5.0, 3.0]]);
+        assert_eq!(
+            found,
+            Pointing {
+                peak: true,
+                mass: 1.0 / 3.0,
+                best_iou: 1.0,
+                area: 0.04
+            }
+        );
+        // The right column: 1/2, 1, 1/2 and two pixels of nothing. Above 1/2 lie 4 pixels, 3 of them in the box of 5.
+        let found = point(&[[4.0, 0.0, 5.0, 5.0]]);
+        assert_eq!((found.mass, found.best_iou), (2.0 / 3.0, 3.0 / 6.0));
+        // Two boxes, one given twice, and one beyond the picture.
+        let found = point(&[
+            [4.0, 2.0, 5.0, 3.0],
+            [3.0, 2.0, 5.0, 3.0],
+            [3.2, 1.9, 9.0, 3.0],
+        ]);
+        assert_eq!((found.mass, found.area), (0.5, 0.08));
+    }
+
+    #[test]
+    fn the_peak_may_miss_a_box_by_two_pixels() {
+        let mut values = vec![1.0; 81];
+        values[4 * 9 + 4] = 0.0;
+        let mask = Mask::new(9, values);
+        let peak = |left: f64, right: f64| {
+            pointing(&mask, (9, 9), &[[left, 0.0, right, 9.0]])
+                .unwrap()
+                .peak
+        };
+        assert!(peak(6.0, 9.0) && peak(0.0, 2.0));
+        assert!(!peak(7.0, 9.0) && !peak(0.0, 1.0));
+    }
+
+    #[test]
+    fn what_has_no_map_or_no_box_has_no_points() {
+        let whole = Mask::new(3, vec![1.0; 9]);
+        assert_eq!(pointing(&whole, (5, 5), &[[0.0, 0.0, 5.0, 5.0]]), None);
+        for rectangle in [
+            [7.0, 0.0, 9.0, 5.0],
+            [3.0, 3.0, 3.0, 5.0],
+            [4.0, 3.0, 2.0, 5.0],
+            [f64::NAN, 0.0, f64::NAN, 5.0],
+        ] {
+            assert_eq!(
+                pointing(&one_cell(), (5, 5), &[rectangle]),
+                None,
+                "{rectangle:?}"
+            );
+        }
+        assert_eq!(pointing(&one_cell(), (5, 5), &[]), None);
+    }
+
+    /// A large picture is reduced: the same shares of it give nearly the same points.
+    #[test]
+    fn the_size_of_the_picture_hardly_matters() {
+        let mask = Mask::new(8, (0..64).map(|i| f64::from(i * 37 % 64) / 63.0).collect());
+        let point = |w: f64, h: f64| {
+            let boxes = [[0.25 * w, 0.125 * h, 0.75 * w, 0.5 * h]];
+            pointing(&mask, (w as usize, h as usize), &boxes).unwrap()
+        };
+        let (small, large) = (point(400.0, 320.0), point(4000.0, 3200.0));
+        assert!(
+            (small.mass - large.mass).abs() < 5e-3,
+            "{small:?} {large:?}"
+        );
+        assert!(
+            (small.best_iou - large.best_iou).abs() < 5e-3,
+            "{small:?} {large:?}"
+        );
+        assert!((small.area - 0.1875).abs() < 1e-9 && (large.area - 0.1875).abs() < 5e-3);
+    }
+}

@@ -1,0 +1,70 @@
+//! How an analysis is made.
+
+use serde::Serialize;
+
+use super::statistics::Bootstrap;
+use super::{AnalyseError, Result};
+
+/// How an analysis is made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct AnalyseSettings {
+    /// How intervals are made.
+    #[serde(flatten)]
+    pub bootstrap: Bootstrap,
+    /// The share of cells whose overlap tells how maps agree, within (0, 1).
+    pub top_share: f64,
+}
+
+impl Default for AnalyseSettings {
+    fn default() -> AnalyseSettings {
+        AnalyseSettings {
+            bootstrap: Bootstrap {
+                seed: 0,
+                resamples: 10_000,
+                confidence: 0.95,
+            },
+            top_share: 0.1,
+        }
+    }
+}
+
+impl AnalyseSettings {
+    /// Whether all settings are in their ranges.
+    ///
+    /// # Errors
+    /// [`AnalyseError::Setting`] for the first that is not.
+    pub fn check(&self) -> Result<()> {
+        let open = |value: f64| value > 0.0 && value < 1.0;
+        let wrong = |name, expected, found| {
+            Err(AnalyseError::Setting {
+                name,
+                expected,
+                found,
+            })
+        };
+        let Bootstrap {
+            resamples,
+            confidence,
+            ..
+        } = self.bootstrap;
+        if !(1..=10_000_000).contains(&resamples) {
+            return wrong(
+                "resamples",
+                "a number from 1 to 10000000",
+                resamples.to_string(),
+            );
+        }
+        if !open(confidence) {
+            return wrong(
+                "confidence",
+                "a number above 0 and below 1",
+                confidence.to_string(),
+            );
+        }
+        if !open(self.top_share) {
+            let found = self.top_share.to_string();
+            return wrong("top-share", "a number above 0 and below 1", found);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! What `analyse` and `compare` share: options, and the figures as a table.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::error::CliError;
+use crate::analyse::{AnalyseSettings, Bootstrap, Counts, Figures};
+
+#[derive(clap::Args)]
+pub(super) struct Statistics {
+    /// Folder for the JSON and the plots
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of the bootstrap
+    #[arg(long, default_value_t = AnalyseSettings::default().bootstrap.seed)]
+    seed: u64,
+    /// Resamples of the bootstrap
+    #[arg(long, value_name = "N", default_value_t = AnalyseSettings::default().bootstrap.resamples)]
+    resamples: usize,
+    /// The share of a figure's bootstrap distribution that its interval covers
+    #[arg(long, value_name = "SHARE", default_value_t = AnalyseSettings::default().bootstrap.confidence)]
+    confidence: f64,
+}
+
+impl Statistics {
+    /// The settings that the options name; the others as they are by default.
+    pub fn settings(&self) -> AnalyseSettings {
+        AnalyseSettings {
+            bootstrap: Bootstrap {
+                seed: self.seed,
+                resamples: self.resamples,
+                confidence: self.confidence,
+            },
+            ..AnalyseSettings::default()
+        }
+    }
+}
+
+/// The bytes of a JSON file `name` in the folder `out`.
+///
+/// # Errors
+/// [`CliError::Write`] when a value cannot be written.
+pub(super) fn json(out: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, CliError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| CliError::Write {
+        path: out.join(name).display().to_string(),
+        reason: error.to_string(),
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A line about the samples.
+pub(super) fn samples(counts: &Counts) -> String {
+    let failed: usize = counts.failed.values().sum();
+    let mut line = format!(
+        "{} of {} samples recorded, {} explained, {failed} failed",
+        counts.records, counts.samples, counts.explained
+    );
+    let _ = write!(
+        line,
+        "; {} judged, {} with a map, {} with a map and boxes",
+        counts.judged, counts.maps, counts.boxes
+    );
+    line
+}
+
+/// Figures, contrasts, and what was left out.
+pub(super) fn table(figures: &Figures, settings: &AnalyseSettings) -> String {
+    let Bootstrap {
+        seed,
+        resamples,
+        confidence,
+    } = settings.bootstrap;
+    let percent = confidence * 100.0;
+    let interval = |interval: Option<[f64; 2]>| match interval {
+        Some([low, high]) => format!("[{low:.3}, {high:.3}]"),
+        None => "n < 2: none".to_string(),
+    };
+    let mut rows = vec![["figure", "of", "n", "value", &format!("{percent} %")].map(String::from)];
+    rows.extend(figures.figures.iter().map(|f| {
+        let value = format!("{:.3}", f.value);
+        [
+            f.name.into(),
+            f.group.clone(),
+            f.n.to_string(),
+            value,
+            interval(f.interval),
+        ]
+    }));
+    let mut text = columns(&rows, &[2, 3]);
+    if !figures.contrasts.is_empty() {
+        let names = [
+            "contrast",
+            "of",
+            "n",
+            "difference",
+            &format!("{percent} %"),
+            "test",
+            "p",
+            "p (Holm)",
+        ];
+        let mut rows = vec![names.map(String::from)];
+        rows.extend(figures.contrasts.iter().map(|c| {
+            [
+                c.name.into(),
+                c.groups.join(" - "),
+                format!("{}, {}", c.n[0], c.n[1]),
+                format!("{:.3}", c.difference),
+                interval(c.interval),
+                c.test.name.into(),
+                p(c.test.p),
+                p(c.p_holm),
+            ]
+        }));
+        let _ = write!(text, "\n{}", columns(&rows, &[2, 3, 6, 7]));
+    }
+    if !figures.left_out.is_empty() {
+        text.push_str("\nleft out\n");
+        for left in &figures.left_out {
+            let _ = writeln!(text, "  {} ({}): {}", left.name, left.group, left.reason);
+        }
+    }
+    let _ = write!(
+        text,
+        "\n{percent} % percentile bootstrap over samples, {resamples} resamples, seed {seed}; p (Holm) is corrected for the {} contrasts",
+        figures.contrasts.len()
+    );
+    text
+}
+
+fn p(value: f64) -> String {
+    if value < 1e-4 {
+        format!("{value:.1e}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+/// Rows in columns as wide as their widest cell; those of `right` end at the same place.
+fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| {
+                if right.contains(&column) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

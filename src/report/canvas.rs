@@ -1,0 +1,62 @@
+//! What all plots share: a canvas, the embedded font, lengths.
+
+use std::fmt::Display;
+
+use image::{RgbImage, imageops};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use super::font::{BOLD, REGULAR};
+use super::{ReportError, Result};
+
+/// Drawn this many times as large and averaged, since the plotting library's lines have no smooth edges.
+pub(super) const FINER: u32 = 2;
+/// Text and axes.
+pub(super) const INK: RGBColor = RGBColor(30, 30, 30);
+/// The lines behind a plot.
+pub(super) const GRID: RGBColor = RGBColor(215, 215, 215);
+/// The embedded font's name, which no font of the program's others has.
+const FAMILY: &str = "foveate DejaVu Sans";
+
+/// Where a plot is drawn.
+pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+/// Draws on a white canvas of this size.
+pub(super) fn canvas(
+    width: u32,
+    height: u32,
+    draw: impl FnOnce(&Area) -> Result<()>,
+) -> Result<RgbImage> {
+    // Registering the same font again changes nothing.
+    for (style, data) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
+        register_font(FAMILY, style, data)
+            .map_err(|_| failed("the embedded font is not a font"))?;
+    }
+    let size = (width * FINER, height * FINER);
+    let mut pixels = RgbImage::new(size.0, size.1);
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        draw(&area)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(imageops::thumbnail(&pixels, width, height))
+}
+
+/// The plotting library's error as ours.
+pub(super) fn failed(reason: impl Display) -> ReportError {
+    ReportError::Plot {
+        reason: reason.to_string(),
+    }
+}
+
+/// A length of the result on the canvas.
+pub(super) fn px(length: u32) -> u32 {
+    length * FINER
+}
+
+/// The embedded font at a height.
+pub(super) fn font(height: u32, style: FontStyle) -> TextStyle<'static> {
+    (FAMILY, px(height), style).into_font().color(&INK)
+}

@@ -1,0 +1,150 @@
+//! Distributions of several kinds of things.
+
+use image::RgbImage;
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
+use super::{ReportError, Result};
+
+const WIDTH: u32 = 1200;
+const HEIGHT: u32 = 560;
+/// One colour per kind, told apart without red and green (Okabe and Ito's palette).
+pub(super) const COLOURS: [RGBColor; 4] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(120, 120, 120),
+];
+
+/// Counts of up to four kinds in bins of one width, stacked.
+#[derive(Clone, Copy, Debug)]
+pub struct HistogramPlot<'a> {
+    /// What is shown.
+    pub title: &'a str,
+    /// What the bins are of.
+    pub axis: &'a str,
+    /// What is counted.
+    pub counted: &'a str,
+    /// Where the first bin begins.
+    pub first: f64,
+    /// The width of a bin, above 0.
+    pub width: f64,
+    /// The kinds' names, and how many of each are in every bin; the first is lowest.
+    pub counts: &'a [(&'a str, &'a [usize])],
+    /// A place to be marked, and its name.
+    pub mark: Option<(f64, &'a str)>,
+}
+
+/// The distribution, 1200 x 560.
+///
+/// # Errors
+/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Plot`].
+pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
+    let bins = plot.counts.first().map_or(0, |(_, counts)| counts.len());
+    if let Some((_, other)) = plot.counts.iter().find(|(_, c)| c.len() != bins) {
+        return Err(ReportError::Length {
+            what: "bins",
+            expected: bins,
+            found: other.len(),
+        });
+    }
+    canvas(WIDTH, HEIGHT, |area| draw(area, plot, bins))
+}
+
+fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
+    let (title, below) = area.split_vertically(px(86));
+    let left = Pos::new(HPos::Left, VPos::Top);
+    let bold = font(26, FontStyle::Bold).pos(left);
+    let start = px(30) as i32;
+    title
+        .draw_text(plot.title, &bold, (start, px(16) as i32))
+        .map_err(failed)?;
+    draw_legend(&title, plot)?;
+    let of_bin = |bin: usize| plot.counts.iter().map(|(_, c)| c[bin]).sum::<usize>();
+    let highest = (0..bins).map(of_bin).max().unwrap_or(0).max(1) as f64;
+    let edge = |bin: usize| plot.first + bin as f64 * plot.width;
+    let marked = plot.mark.map(|(at, _)| at);
+    let low = marked.map_or(edge(0), |at| edge(0).min(at));
+    let high = marked.map_or(edge(bins), |at| edge(bins).max(at));
+    let room = (high - low) * 0.02;
+    let mut chart = ChartBuilder::on(&below)
+        .margin_left(px(16))
+        .margin_right(px(30))
+        .margin_top(px(6))
+        .margin_bottom(px(8))
+        .x_label_area_size(px(56))
+        .y_label_area_size(px(92))
+        .build_cartesian_2d(low - room..high + room, 0.0..highest * 1.06)
+        .map_err(failed)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID.stroke_width(FINER))
+        .disable_x_mesh()
+        .axis_style(INK.stroke_width(FINER))
+        .x_desc(plot.axis)
+        .y_desc(plot.counted)
+        .axis_desc_style(font(19, FontStyle::Normal))
+        .label_style(font(18, FontStyle::Normal))
+        .set_all_tick_mark_size(px(5))
+        .x_labels(12)
+        .y_labels(6)
+        .y_label_formatter(&|count| format!("{count:.0}"))
+        .draw()
+        .map_err(failed)?;
+    for bin in 0..bins {
+        let mut floor = 0.0;
+        for ((_, counts), colour) in plot.counts.iter().zip(COLOURS) {
+            let top = floor + counts[bin] as f64;
+            if counts[bin] > 0 {
+                let corners = [(edge(bin), floor), (edge(bin + 1), top)];
+                let bar = Rectangle::new(corners, colour.mix(0.85).filled());
+                let border = Rectangle::new(corners, WHITE.stroke_width(FINER));
+                chart.draw_series([bar, border]).map_err(failed)?;
+            }
+            floor = top;
+        }
+    }
+    if let Some(at) = marked {
+        let line = vec![(at, 0.0), (at, highest * 1.06)];
+        let line = DashedLineSeries::new(line, px(8), px(5), INK.stroke_width(px(2)));
+        chart.draw_series(line).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A square of each kind's colour and its name with its number, and the dashes of the mark.
+fn draw_legend(area: &Area, plot: &HistogramPlot) -> Result<()> {
+    let style = font(19, FontStyle::Normal).pos(Pos::new(HPos::Left, VPos::Center));
+    let (mut x, y) = (px(30) as i32, px(66) as i32);
+    let side = px(9) as i32;
+    let name = |x: &mut i32, text: &str| -> Result<()> {
+        area.draw_text(text, &style, (*x, y)).map_err(failed)?;
+        let (width, _) = area.estimate_text_size(text, &style).map_err(failed)?;
+        *x += width as i32 + px(30) as i32;
+        Ok(())
+    };
+    for ((kind, counts), colour) in plot.counts.iter().zip(COLOURS) {
+        let corners = [(x, y - side), (x + 2 * side, y + side)];
+        area.draw(&Rectangle::new(corners, colour.mix(0.85).filled()))
+            .map_err(failed)?;
+        x += 3 * side;
+        name(
+            &mut x,
+            &format!("{kind} ({})", counts.iter().sum::<usize>()),
+        )?;
+    }
+    if let Some((_, text)) = plot.mark {
+        for dash in 0..3 {
+            let from = x + dash * px(13) as i32;
+            let line = vec![(from, y), (from + px(8) as i32, y)];
+            area.draw(&PathElement::new(line, INK.stroke_width(px(2))))
+                .map_err(failed)?;
+        }
+        x += px(44) as i32;
+        name(&mut x, text)?;
+    }
+    Ok(())
+}

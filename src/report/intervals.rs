@@ -1,0 +1,189 @@
+//! Values with their intervals, side by side.
+
+use image::RgbImage;
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::Result;
+use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
+use super::font::{REGULAR, Text};
+use super::histogram::COLOURS;
+
+const WIDTH: u32 = 1200;
+const COLUMNS: usize = 2;
+/// Heights of a panel's parts.
+const TITLE: u32 = 74;
+const ROW: u32 = 62;
+const AXIS: u32 = 46;
+/// Space around a panel's plot.
+const MARGIN: u32 = 30;
+/// Text of a row.
+const LABEL: u32 = 17;
+
+/// A value.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// What it is of.
+    pub label: String,
+    /// The value.
+    pub value: f64,
+    /// Its interval, where there is one.
+    pub interval: Option<[f64; 2]>,
+    /// The number of samples that it is made of.
+    pub n: usize,
+    /// Those samples, shown as faint points; may be empty.
+    pub points: Vec<f64>,
+}
+
+/// Values of one kind, which share an axis.
+#[derive(Clone, Debug)]
+pub struct IntervalsPanel {
+    /// What they are.
+    pub title: String,
+    /// More about them.
+    pub note: String,
+    /// The values, from the top.
+    pub rows: Vec<Interval>,
+    /// A place to be marked.
+    pub mark: Option<f64>,
+}
+
+/// The panels, two side by side, 1200 pixels wide: every value a dot with its interval as a bar, its number in writing. Numbers that
+/// are not finite are left out.
+///
+/// # Errors
+/// [`super::ReportError::Plot`].
+pub fn intervals(panels: &[IntervalsPanel]) -> Result<RgbImage> {
+    let lines: Vec<&[IntervalsPanel]> = panels.chunks(COLUMNS).collect();
+    let height = |line: &[IntervalsPanel]| {
+        let rows = line.iter().map(|panel| panel.rows.len()).max().unwrap_or(0);
+        TITLE + ROW * rows as u32 + AXIS
+    };
+    let total: u32 = lines.iter().map(|line| height(line)).sum();
+    canvas(WIDTH, total.max(1), |area| {
+        let mut rest = area.clone();
+        for line in &lines {
+            let (this, below) = rest.split_vertically(px(height(line)));
+            for (half, panel) in this.split_evenly((1, COLUMNS)).iter().zip(*line) {
+                draw_panel(half, panel)?;
+            }
+            rest = below;
+        }
+        Ok(())
+    })
+}
+
+fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
+    let left = Pos::new(HPos::Left, VPos::Top);
+    let start = px(MARGIN) as i32;
+    let bold = font(23, FontStyle::Bold).pos(left);
+    half.draw_text(&panel.title, &bold, (start, px(14) as i32))
+        .map_err(failed)?;
+    let small = font(LABEL, FontStyle::Normal).pos(left);
+    half.draw_text(&fitted(&panel.note)?, &small, (start, px(44) as i32))
+        .map_err(failed)?;
+    let (_, plot) = half.split_vertically(px(TITLE));
+    let (plot, _) = plot.split_vertically(px(ROW * panel.rows.len() as u32 + AXIS));
+    let range = range(panel);
+    let rows = panel.rows.len() as f64;
+    let mut chart = ChartBuilder::on(&plot)
+        .margin_left(px(MARGIN))
+        .margin_right(px(MARGIN))
+        .x_label_area_size(px(AXIS - 10))
+        .build_cartesian_2d(range.0..range.1, 0.0..rows)
+        .map_err(failed)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID.stroke_width(FINER))
+        .disable_y_mesh()
+        .axis_style(INK.stroke_width(FINER))
+        .label_style(font(LABEL, FontStyle::Normal))
+        .set_all_tick_mark_size(px(4))
+        .x_labels(6)
+        .draw()
+        .map_err(failed)?;
+    if let Some(at) = panel.mark {
+        let line = DashedLineSeries::new(
+            [(at, 0.0), (at, rows)],
+            px(6),
+            px(5),
+            INK.stroke_width(FINER),
+        );
+        chart.draw_series(line).map_err(failed)?;
+    }
+    for ((row, place), colour) in panel.rows.iter().zip(1..).zip(COLOURS.iter().cycle()) {
+        // A row's writing lies in its upper half, its dot in the lower.
+        let top = rows - f64::from(place) + 1.0;
+        let middle = top - 0.72;
+        let place = (range.0, top - 0.08);
+        let label = EmptyElement::at(place)
+            + plotters::element::Text::new(fitted(&written(row))?, (0, 0), small.clone());
+        chart.draw_series([label]).map_err(failed)?;
+        let finite = row.points.iter().enumerate().filter(|(_, v)| v.is_finite());
+        let points = finite.map(|(i, &v)| {
+            // Spread by the golden ratio, so that equal values do not hide each other.
+            let spread = (i as f64 * 0.618_033_988_75).fract() - 0.5;
+            Circle::new((v, middle + 0.3 * spread), px(2), colour.mix(0.25).filled())
+        });
+        chart.draw_series(points).map_err(failed)?;
+        if let Some([low, high]) = row.interval.filter(|i| i.iter().all(|v| v.is_finite())) {
+            let bar = PathElement::new(
+                vec![(low, middle), (high, middle)],
+                colour.stroke_width(px(4)),
+            );
+            chart.draw_series([bar]).map_err(failed)?;
+        }
+        if row.value.is_finite() {
+            let dot = Circle::new((row.value, middle), px(7), colour.filled());
+            let ring = Circle::new((row.value, middle), px(7), WHITE.stroke_width(FINER));
+            chart.draw_series([dot, ring]).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// A row in writing.
+fn written(row: &Interval) -> String {
+    let value = match row.interval {
+        Some([low, high]) => format!("{:.3} [{low:.3}, {high:.3}]", row.value),
+        None => format!("{:.3}", row.value),
+    };
+    format!("{}   {value}   n = {}", row.label, row.n)
+}
+
+/// As much of a text as fits a panel, with an ellipsis where that is not all.
+fn fitted(text: &str) -> Result<String> {
+    let width = WIDTH / COLUMNS as u32 - 2 * MARGIN;
+    let font = Text::new(REGULAR, LABEL as f32)?;
+    let shown = font.visible(text);
+    if font.width(&shown) <= width {
+        return Ok(shown);
+    }
+    let pieces = font.pieces(&shown, width - font.width("\u{2026}"));
+    Ok(format!("{}\u{2026}", pieces[0].trim_end()))
+}
+
+/// From the smallest to the largest number of a panel, with some room.
+fn range(panel: &IntervalsPanel) -> (f64, f64) {
+    let of_row = |row: &Interval| {
+        let ends = row.interval.into_iter().flatten();
+        row.points
+            .iter()
+            .copied()
+            .chain(ends)
+            .chain([row.value])
+            .collect::<Vec<_>>()
+    };
+    let all = panel.rows.iter().flat_map(of_row).chain(panel.mark);
+    let finite = all.filter(|v| v.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+        (low.min(v), high.max(v))
+    });
+    if low > high {
+        return (0.0, 1.0);
+    }
+    let room = ((high - low) * 0.05).max(1e-3);
+    (low - room, high + room)
+}
