@@ -23,6 +23,8 @@
 //! # }
 //! ```
 //!
+//! Whole data sets, and what is recorded of them, are [`run`]'s matter.
+//!
 //! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and [`report`];
 //! [`run`]; [`mod@analyse`]; [`cli`]. A floor uses what is below it, never what is above.
 

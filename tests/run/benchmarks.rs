@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -135,7 +136,7 @@ fn cv_bench_in_json_lines_and_in_parquet() {
         &["--data", "test_2d.jsonl", "--images", "."],
         3,
     );
-    cv_bench_parquet(&folder);
+    cv_bench_parquet(&folder, Compression::SNAPPY);
     both(&folder, "cv-bench", &["--data", "test.parquet"], 3);
     for data in ["test_2d.jsonl", "test.parquet"] {
         let all = records(&folder, &["--data", data, "--images", "."]);
@@ -146,8 +147,30 @@ fn cv_bench_in_json_lines_and_in_parquet() {
     }
 }
 
+#[test]
+fn parquet_of_every_compression_gives_the_same_samples() {
+    use foveate::run::{Data, DataOptions, Sample, Shard};
+    let folder = Folder::new();
+    let read = |compression| -> Vec<Sample> {
+        cv_bench_parquet(&folder, compression);
+        let data = Data::open(&folder.path("test.parquet"), None, DataOptions::default()).unwrap();
+        let picked = data.samples(Shard::WHOLE, 0).unwrap();
+        picked.map(|p| p.unwrap().sample.unwrap()).collect()
+    };
+    let plain = read(Compression::UNCOMPRESSED);
+    assert_eq!(plain.len(), 3);
+    for compression in [
+        Compression::SNAPPY,
+        Compression::GZIP(Default::default()),
+        Compression::ZSTD(Default::default()),
+        Compression::LZ4_RAW,
+    ] {
+        assert!(read(compression) == plain, "{compression}");
+    }
+}
+
 /// As the datasets library writes it: pictures as their bytes and names, lists of texts, lists of lists of numbers.
-fn cv_bench_parquet(folder: &Folder) {
+fn cv_bench_parquet(folder: &Folder, compression: Compression) {
     let schema = "message schema {
         optional int64 idx; optional binary type (UTF8); optional binary task (UTF8);
         optional group image { optional binary bytes; optional binary path (UTF8); }
@@ -161,7 +184,7 @@ fn cv_bench_parquet(folder: &Folder) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let file = std::fs::File::create(folder.path("test.parquet")).unwrap();
     let properties = WriterProperties::builder()
-        .set_compression(parquet::basic::Compression::SNAPPY)
+        .set_compression(compression)
         .build();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
     let scenes = scenes();
