@@ -63,12 +63,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         false => ProgressBar::new(page.entries.len() as u64).with_message("samples"),
     };
     let mut missing = Missing::default();
-    let size = write(
-        &out,
-        &page,
-        details(&run, &pictures, &page, &bar, &mut missing)?,
-    )?;
+    let made = details(&run, &pictures, &page, &bar, &mut missing)?;
+    let size = write(&out, &page, made);
     bar.finish_and_clear();
+    let size = size?;
     if !options.quiet {
         notes(&page, &missing);
     }

@@ -20,7 +20,7 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         ),
         ("Data's fingerprint", data.fingerprint.clone()),
         ("Questions asked", plain(&data.ask)),
-        ("Made by foveate", manifest.version.clone()),
+        ("Run by foveate", manifest.version.clone()),
     ];
     if manifest.shard != Shard::WHOLE {
         facts.push(("Shard", manifest.shard.to_string()));

@@ -101,7 +101,7 @@ function pictureOf(card, entry, detail) {
   }
   if (!detail.picture) {
     const reason = detail.missing && detail.missing !== detail.message ? `No picture: ${detail.missing}` : "No picture";
-    figure.prepend(html("div", { class: "without" }, reason));
+    figure.append(html("p", { class: detail.map ? "below" : "without" }, reason));
   }
   return figure;
 }

@@ -1,22 +1,24 @@
 // What the reader does.
 
 const dialog = byId("keys");
-const KEYS = {
-  j: () => step(1),
-  ArrowRight: () => step(1),
-  k: () => step(-1),
-  ArrowLeft: () => step(-1),
-  1: () => turn(0),
-  2: () => turn(0.5),
-  3: () => turn(1),
-  b: () => document.body.classList.toggle("no-boxes"),
-  "/": () => {
-    fields.search.focus();
-    fields.search.select();
-  },
-  "?": () => dialog.showModal(),
-  Escape: showAll,
-};
+function toSearch() {
+  fields.search.focus();
+  fields.search.select();
+}
+
+const KEYS = new Map([
+  ["j", () => step(1)],
+  ["ArrowRight", () => step(1)],
+  ["k", () => step(-1)],
+  ["ArrowLeft", () => step(-1)],
+  ["1", () => turn(0)],
+  ["2", () => turn(0.5)],
+  ["3", () => turn(1)],
+  ["b", () => document.body.classList.toggle("no-boxes")],
+  ["/", toSearch],
+  ["?", () => dialog.showModal()],
+  ["Escape", showAll],
+]);
 
 /** Whether a key means something to the element that has it already. */
 function takesKeys(element, key) {
@@ -26,11 +28,11 @@ function takesKeys(element, key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (dialog.open || event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(KEYS, event.key)) return;
+  if (dialog.open || event.ctrlKey || event.metaKey || event.altKey || !KEYS.has(event.key)) return;
   if (takesKeys(event.target, event.key)) return;
   event.preventDefault();
   if (event.key === "Escape" && event.target.matches("input, select")) event.target.blur();
-  KEYS[event.key]();
+  KEYS.get(event.key)();
 });
 
 byId("help").addEventListener("click", () => dialog.showModal());
