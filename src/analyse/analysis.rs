@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figures::Sides;
-use super::measures::{MEASURES, Measure, Of};
+use super::measures::{CORRECT, MEASURES, Measure, Of};
 use super::statistics::{fisher, rank_sum, signed_rank};
-use super::{AnalyseError, AnalyseSettings, Figures, Histogram, Result, Sample, Samples};
+use super::{
+    AnalyseError, AnalyseSettings, Bootstrap, Figures, Histogram, Result, Sample, Samples,
+};
 use crate::run::{Manifest, Run};
 
 /// What the figures are that [`MEASURES`] does not have.
@@ -51,7 +53,7 @@ pub struct Analysis {
     /// The run.
     pub run: Manifest,
     /// How the figures were made.
-    pub statistics: AnalyseSettings,
+    pub statistics: Bootstrap,
     /// How many samples there are of which kind.
     pub counts: Counts,
     /// What each name stands for.
@@ -127,7 +129,7 @@ pub fn analyse(run: &Run, settings: &AnalyseSettings) -> Result<Analysis> {
     let of_measures = MEASURES.iter().map(|m| (m.name, m.meaning));
     Ok(Analysis {
         run: run.manifest().clone(),
-        statistics: *settings,
+        statistics: settings.bootstrap,
         counts,
         definitions: DEFINITIONS.into_iter().chain(of_measures).collect(),
         figures,
@@ -204,10 +206,7 @@ fn of_correctness(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
         };
         let all = values(None);
         figures.mean(plan, (measure.name, "all"), &all, measure.lacking);
-        if measure.name == "correct" {
-            continue;
-        }
-        if all.is_empty() || !judged {
+        if all.is_empty() || !judged || measure.name == CORRECT.name {
             continue;
         }
         let (right, wrong) = (values(Some(true)), values(Some(false)));
@@ -230,17 +229,22 @@ fn of_correctness(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
 
 /// Are answers that depend on the picture right more often?
 fn by_dependence(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSettings) {
-    let correct = &MEASURES[0];
     let groups = ["image-dependent", "not image-dependent"];
     let values = [true, false].map(|wanted| -> Vec<f64> {
         let of_group = samples.iter().filter(|s| s.image_dependent == wanted);
-        of_group.filter_map(|s| correct.value(s)).collect()
+        of_group.filter_map(|s| CORRECT.value(s)).collect()
     });
     for (group, values) in groups.iter().zip(&values) {
         let lacking = format!("no judged answer is {group}");
-        figures.mean(&settings.bootstrap, (correct.name, group), values, &lacking);
+        figures.mean(&settings.bootstrap, (CORRECT.name, group), values, &lacking);
     }
-    contrast(figures, correct, groups, (&values[0], &values[1]), settings);
+    contrast(
+        figures,
+        &CORRECT,
+        groups,
+        (&values[0], &values[1]),
+        settings,
+    );
 }
 
 /// Two groups by the test that goes with the measure; nothing where a group is empty, which its figure says already.

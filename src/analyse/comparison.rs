@@ -56,7 +56,7 @@ pub struct Comparison {
 /// A run compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
-    /// What the run is called here: its model, with a number where several runs are of models of that name.
+    /// What the run is called here: the last part of its model's name, or all of it, with a number where several runs have the same.
     pub name: String,
     /// How many samples it has of which kind.
     pub counts: Counts,
@@ -199,13 +199,22 @@ fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Ve
         .collect()
 }
 
+/// What runs are called: the last part of their models' names where that tells them apart, else the names, with the run's number
+/// where several have the same.
 fn names(runs: &[Run]) -> Vec<String> {
-    let model = |run: &Run| run.manifest().model.name.clone();
-    let models: Vec<String> = runs.iter().map(model).collect();
-    let name = |(at, name): (usize, &String)| {
-        let alike = models.iter().filter(|other| *other == name).count();
+    let models: Vec<&str> = runs
+        .iter()
+        .map(|run| run.manifest().model.name.as_str())
+        .collect();
+    let last = |model: &&str| model.rsplit('/').next().unwrap_or_default().to_string();
+    let short: Vec<String> = models.iter().map(last).collect();
+    if short.iter().collect::<BTreeSet<_>>().len() == short.len() {
+        return short;
+    }
+    let name = |(at, &name): (usize, &&str)| {
+        let alike = models.iter().filter(|&&other| other == name).count();
         if alike == 1 {
-            name.clone()
+            name.to_string()
         } else {
             format!("{name} #{}", at + 1)
         }

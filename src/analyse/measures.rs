@@ -38,15 +38,18 @@ const NO_MAP: &str = "no answer depends on the picture, so that there is no map"
 const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give nearly the same probability";
 const NO_BOX: &str = "no sample has both a map and a box within its picture";
 
+/// Whether the answer is right.
+pub(super) const CORRECT: Measure = Measure {
+    name: "correct",
+    meaning: "share of the answers that are right, of those that can be judged",
+    lacking: "no answer can be judged: the data have no right answers, or none short enough to be looked for",
+    of_model: true,
+    of: Of::Share(|s| s.correct),
+};
+
 /// All measures, in the order of the tables.
 pub(super) const MEASURES: [Measure; 11] = [
-    Measure {
-        name: "correct",
-        meaning: "share of the answers that are right, of those that can be judged",
-        lacking: "no answer can be judged: the data have no right answers, or none short enough to be looked for",
-        of_model: true,
-        of: Of::Share(|s| s.correct),
-    },
+    CORRECT,
     Measure {
         name: "image_dependent",
         meaning: "share of the answers that depend on the picture, that is, have a key token",

@@ -73,7 +73,7 @@ impl Comparison {
             self.chance_top_iou
         );
         let of_agreement = [
-            ("rank_correlation", "dashed: none", 0.0),
+            ("rank_correlation", "dashed: of independent maps (0)", 0.0),
             ("top_iou", chance.as_str(), self.chance_top_iou),
         ];
         let panels = of_agreement.iter().filter_map(|(name, note, mark)| {

@@ -41,7 +41,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     print(&format!(
         "{}\n\n{}\nwritten to {}",
         heading(&comparison),
-        table(&comparison.figures, &comparison.statistics),
+        table(&comparison.figures, &comparison.statistics.bootstrap),
         out.display()
     ))
 }

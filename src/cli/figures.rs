@@ -67,20 +67,21 @@ pub(super) fn samples(counts: &Counts) -> String {
 }
 
 /// Figures, contrasts, and what was left out.
-pub(super) fn table(figures: &Figures, settings: &AnalyseSettings) -> String {
+pub(super) fn table(figures: &Figures, bootstrap: &Bootstrap) -> String {
     let Bootstrap {
         seed,
         resamples,
         confidence,
-    } = settings.bootstrap;
-    let percent = confidence * 100.0;
+    } = *bootstrap;
+    // Without the digits that a product of floating point has too many.
+    let percent = (confidence * 1e8).round() / 1e6;
     let interval = |interval: Option<[f64; 2]>| match interval {
-        Some([low, high]) => format!("[{low:.3}, {high:.3}]"),
+        Some([low, high]) => format!("[{}, {}]", number(low), number(high)),
         None => "n < 2: none".to_string(),
     };
     let mut rows = vec![["figure", "of", "n", "value", &format!("{percent} %")].map(String::from)];
     rows.extend(figures.figures.iter().map(|f| {
-        let value = format!("{:.3}", f.value);
+        let value = number(f.value);
         [
             f.name.into(),
             f.group.clone(),
@@ -107,7 +108,7 @@ pub(super) fn table(figures: &Figures, settings: &AnalyseSettings) -> String {
                 c.name.into(),
                 c.groups.join(" - "),
                 format!("{}, {}", c.n[0], c.n[1]),
-                format!("{:.3}", c.difference),
+                number(c.difference),
                 interval(c.interval),
                 c.test.name.into(),
                 p(c.test.p),
@@ -128,6 +129,16 @@ pub(super) fn table(figures: &Figures, settings: &AnalyseSettings) -> String {
         figures.contrasts.len()
     );
     text
+}
+
+/// Four decimals; what rounds to 0 has no sign.
+fn number(value: f64) -> String {
+    let text = format!("{value:.4}");
+    if text == "-0.0000" {
+        "0.0000".into()
+    } else {
+        text
+    }
 }
 
 fn p(value: f64) -> String {

@@ -16,6 +16,13 @@ pub(super) const FINER: u32 = 2;
 pub(super) const INK: RGBColor = RGBColor(30, 30, 30);
 /// The lines behind a plot.
 pub(super) const GRID: RGBColor = RGBColor(215, 215, 215);
+/// One colour per kind, told apart without red and green (Okabe and Ito's palette).
+pub(super) const COLOURS: [RGBColor; 4] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(120, 120, 120),
+];
 /// The embedded font's name, which no font of the program's others has.
 const FAMILY: &str = "foveate DejaVu Sans";
 

@@ -5,19 +5,11 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px};
 use super::{ReportError, Result};
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 560;
-/// One colour per kind, told apart without red and green (Okabe and Ito's palette).
-pub(super) const COLOURS: [RGBColor; 4] = [
-    RGBColor(213, 94, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(0, 158, 115),
-    RGBColor(120, 120, 120),
-];
-
 /// Counts of up to four kinds in bins of one width, stacked.
 #[derive(Clone, Copy, Debug)]
 pub struct HistogramPlot<'a> {
@@ -69,6 +61,8 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
     let low = marked.map_or(edge(0), |at| edge(0).min(at));
     let high = marked.map_or(edge(bins), |at| edge(bins).max(at));
     let room = (high - low) * 0.02;
+    // On each side of a bar.
+    let gap = plot.width * 0.04;
     let mut chart = ChartBuilder::on(&below)
         .margin_left(px(16))
         .margin_right(px(30))
@@ -99,10 +93,9 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
         for ((_, counts), colour) in plot.counts.iter().zip(COLOURS) {
             let top = floor + counts[bin] as f64;
             if counts[bin] > 0 {
-                let corners = [(edge(bin), floor), (edge(bin + 1), top)];
+                let corners = [(edge(bin) + gap, floor), (edge(bin + 1) - gap, top)];
                 let bar = Rectangle::new(corners, colour.mix(0.85).filled());
-                let border = Rectangle::new(corners, WHITE.stroke_width(FINER));
-                chart.draw_series([bar, border]).map_err(failed)?;
+                chart.draw_series([bar]).map_err(failed)?;
             }
             floor = top;
         }
@@ -147,4 +140,60 @@ fn draw_legend(area: &Area, plot: &HistogramPlot) -> Result<()> {
         name(&mut x, text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot<'a>(counts: &'a [(&'a str, &'a [usize])]) -> HistogramPlot<'a> {
+        HistogramPlot {
+            title: "Counts",
+            axis: "value",
+            counted: "things",
+            first: -1.0,
+            width: 0.5,
+            counts,
+            mark: Some((2.0, "mark")),
+        }
+    }
+
+    /// Pixels of a kind's colour, as it is on white.
+    fn pixels(picture: &RgbImage, kind: usize) -> f64 {
+        let RGBColor(r, g, b) = COLOURS[kind];
+        let shown = [r, g, b].map(|c| 0.85 * f64::from(c) + 0.15 * 255.0);
+        let near = |p: &&image::Rgb<u8>| {
+            let differences = p.0.iter().zip(shown);
+            differences
+                .into_iter()
+                .all(|(&a, b)| (f64::from(a) - b).abs() < 3.0)
+        };
+        picture.pixels().filter(near).count() as f64
+    }
+
+    #[test]
+    fn areas_are_as_the_counts() {
+        let picture = histogram(&plot(&[("a", &[30, 20, 10]), ("b", &[10, 0, 10])])).unwrap();
+        assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+        // A square of the legend besides.
+        let legend = 18.0 * 18.0;
+        let (a, b) = (pixels(&picture, 0) - legend, pixels(&picture, 1) - legend);
+        assert!((a / b - 3.0).abs() < 0.2, "{a} {b}");
+    }
+
+    #[test]
+    fn odd_counts_are_drawn_or_refused() {
+        for counts in [&[("a", &[0usize][..])][..], &[("a", &[]), ("b", &[])], &[]] {
+            histogram(&plot(counts)).unwrap();
+        }
+        let unequal = histogram(&plot(&[("a", &[1, 2]), ("b", &[1])]));
+        assert!(matches!(
+            unequal,
+            Err(ReportError::Length {
+                expected: 2,
+                found: 1,
+                ..
+            })
+        ));
+    }
 }

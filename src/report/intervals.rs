@@ -6,20 +6,21 @@ use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Result;
-use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px};
 use super::font::{REGULAR, Text};
-use super::histogram::COLOURS;
 
 const WIDTH: u32 = 1200;
 const COLUMNS: usize = 2;
 /// Heights of a panel's parts.
 const TITLE: u32 = 74;
-const ROW: u32 = 62;
+const ROW: u32 = 76;
 const AXIS: u32 = 46;
 /// Space around a panel's plot.
 const MARGIN: u32 = 30;
 /// Text of a row.
 const LABEL: u32 = 17;
+/// The share of a row, from the top, that its writing takes: a line for the name, a line for the numbers.
+const WRITING: f64 = 0.58;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -114,18 +115,27 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
         chart.draw_series(line).map_err(failed)?;
     }
     for ((row, place), colour) in panel.rows.iter().zip(1..).zip(COLOURS.iter().cycle()) {
-        // A row's writing lies in its upper half, its dot in the lower.
         let top = rows - f64::from(place) + 1.0;
-        let middle = top - 0.72;
-        let place = (range.0, top - 0.08);
-        let label = EmptyElement::at(place)
-            + plotters::element::Text::new(fitted(&written(row))?, (0, 0), small.clone());
-        chart.draw_series([label]).map_err(failed)?;
+        // The writing has no lines behind it.
+        let band = [(range.0, top), (range.1, top - WRITING)];
+        chart
+            .draw_series([Rectangle::new(band, WHITE.filled())])
+            .map_err(failed)?;
+        for (text, down) in [(row.label.clone(), 0.04), (numbers(row), 0.31)] {
+            let line = EmptyElement::at((range.0, top - down))
+                + plotters::element::Text::new(fitted(&text)?, (0, 0), small.clone());
+            chart.draw_series([line]).map_err(failed)?;
+        }
+        let middle = (top - WRITING + top - 1.0) / 2.0;
         let finite = row.points.iter().enumerate().filter(|(_, v)| v.is_finite());
         let points = finite.map(|(i, &v)| {
             // Spread by the golden ratio, so that equal values do not hide each other.
             let spread = (i as f64 * 0.618_033_988_75).fract() - 0.5;
-            Circle::new((v, middle + 0.3 * spread), px(2), colour.mix(0.25).filled())
+            Circle::new(
+                (v, middle + 0.32 * spread),
+                px(2),
+                colour.mix(0.25).filled(),
+            )
         });
         chart.draw_series(points).map_err(failed)?;
         if let Some([low, high]) = row.interval.filter(|i| i.iter().all(|v| v.is_finite())) {
@@ -144,13 +154,13 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
     Ok(())
 }
 
-/// A row in writing.
-fn written(row: &Interval) -> String {
+/// A row's numbers in writing.
+fn numbers(row: &Interval) -> String {
     let value = match row.interval {
-        Some([low, high]) => format!("{:.3} [{low:.3}, {high:.3}]", row.value),
-        None => format!("{:.3}", row.value),
+        Some([low, high]) => format!("{:.4} [{low:.4}, {high:.4}]", row.value),
+        None => format!("{:.4}", row.value),
     };
-    format!("{}   {value}   n = {}", row.label, row.n)
+    format!("{value}, n = {}", row.n)
 }
 
 /// As much of a text as fits a panel, with an ellipsis where that is not all.
@@ -186,4 +196,89 @@ fn range(panel: &IntervalsPanel) -> (f64, f64) {
     }
     let room = ((high - low) * 0.05).max(1e-3);
     (low - room, high + room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(rows: Vec<Interval>) -> IntervalsPanel {
+        IntervalsPanel {
+            title: "Panel".into(),
+            note: "note".into(),
+            rows,
+            mark: Some(0.0),
+        }
+    }
+
+    fn row(label: &str, value: f64, interval: Option<[f64; 2]>) -> Interval {
+        Interval {
+            label: label.into(),
+            value,
+            interval,
+            n: 7,
+            points: Vec::new(),
+        }
+    }
+
+    /// Columns that have a row's colour.
+    fn columns(picture: &RgbImage, row: usize) -> Vec<u32> {
+        let RGBColor(r, g, b) = COLOURS[row];
+        let coloured = picture
+            .enumerate_pixels()
+            .filter(|(_, _, p)| p.0 == [r, g, b]);
+        let mut columns: Vec<u32> = coloured.map(|(x, _, _)| x).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    #[test]
+    fn dots_and_bars_lie_at_their_values() {
+        let rows = vec![
+            row("low", 0.25, Some([0.0, 0.5])),
+            row("high", 0.75, Some([0.7, 0.8])),
+            row("alone", 1.0, None),
+        ];
+        let picture = intervals(&[panel(rows)]).unwrap();
+        // 0 to 1 with a twentieth of room lie between the margins of the left half.
+        let place = |value: f64| {
+            let (from, to) = (f64::from(MARGIN), f64::from(WIDTH / 2 - MARGIN));
+            from + (value + 0.05) / 1.1 * (to - from)
+        };
+        for (at, low, high) in [(0, 0.0, 0.5), (1, 0.7, 0.8)] {
+            let columns = columns(&picture, at);
+            let ends = (f64::from(columns[0]), f64::from(columns[columns.len() - 1]));
+            assert!(
+                (ends.0 - place(low)).abs() < 4.0,
+                "{at}: {ends:?}, {}",
+                place(low)
+            );
+            assert!(
+                (ends.1 - place(high)).abs() < 4.0,
+                "{at}: {ends:?}, {}",
+                place(high)
+            );
+        }
+        let dot = columns(&picture, 2);
+        let middle = f64::from(dot[0] + dot[dot.len() - 1]) / 2.0;
+        assert!(
+            (middle - place(1.0)).abs() < 4.0 && dot.len() < 20,
+            "{dot:?}"
+        );
+    }
+
+    #[test]
+    fn odd_panels_are_drawn() {
+        let long = "a model of a very long name/".repeat(20);
+        let mut odd = row(&long, f64::NAN, Some([f64::NEG_INFINITY, f64::NAN]));
+        odd.points = vec![f64::NAN, f64::INFINITY];
+        intervals(&[
+            panel(vec![odd]),
+            panel(Vec::new()),
+            panel(vec![row("\n\u{0}", 3.0, Some([3.0, 3.0]))]),
+        ])
+        .unwrap();
+        intervals(&[]).unwrap();
+    }
 }
