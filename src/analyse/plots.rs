@@ -68,10 +68,7 @@ impl Comparison {
     /// # Errors
     /// A plot that cannot be drawn.
     pub fn plots(&self) -> Result<Vec<Plot>> {
-        let chance = format!(
-            "dashed: maps that lie independently ({:.3})",
-            self.chance_top_iou
-        );
+        let chance = format!("dashed: of independent maps ({:.3})", self.chance_top_iou);
         let of_agreement = [
             ("rank_correlation", "dashed: of independent maps (0)", 0.0),
             ("top_iou", chance.as_str(), self.chance_top_iou),

@@ -20,7 +20,7 @@ const MARGIN: u32 = 30;
 /// Text of a row.
 const LABEL: u32 = 17;
 /// The share of a row, from the top, that its writing takes: a line for the name, a line for the numbers.
-const WRITING: f64 = 0.58;
+const WRITING: f64 = 0.6;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
         chart
             .draw_series([Rectangle::new(band, WHITE.filled())])
             .map_err(failed)?;
-        for (text, down) in [(row.label.clone(), 0.04), (numbers(row), 0.31)] {
+        for (text, down) in [(row.label.clone(), 0.08), (numbers(row), 0.34)] {
             let line = EmptyElement::at((range.0, top - down))
                 + plotters::element::Text::new(fitted(&text)?, (0, 0), small.clone());
             chart.draw_series([line]).map_err(failed)?;
