@@ -1,15 +1,15 @@
-//! Chromium without a window, driven over its DevTools protocol.
+//! Chromium without a window, driven over its DevTools protocol through pipes: it reads commands from descriptor 3 and writes to
+//! descriptor 4, JSON with a zero byte behind each message.
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tungstenite::stream::MaybeTlsStream;
-use tungstenite::{Message, WebSocket};
 
 /// The variable that says which Chromium to take, or `require`: not to do without.
 const VARIABLE: &str = "FOVEATE_CHROMIUM";
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A browser with one page.
 pub struct Browser {
     process: Child,
-    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    commands: File,
+    messages: Receiver<Value>,
     session: Option<String>,
     last: u64,
     /// What the page wrote to its console as an error or a warning, and what it threw.
@@ -57,9 +58,17 @@ fn chromium() -> Option<PathBuf> {
 impl Browser {
     /// Starts one; `None` where the machine has none.
     pub fn start() -> Option<Browser> {
+        let program = chromium()?;
         let profile = TempDir::new().unwrap();
-        let mut command = Command::new(chromium()?);
+        let pipes = ["commands", "messages"].map(|name| profile.path().join(name));
+        let made = Command::new("mkfifo").args(&pipes).status().unwrap();
+        assert!(made.success(), "mkfifo: {made}");
+        let mut command = Command::new("sh");
         command
+            .args(["-c", "exec \"$0\" \"$@\" 3<\"$COMMANDS\" 4>\"$MESSAGES\""])
+            .env("COMMANDS", &pipes[0])
+            .env("MESSAGES", &pipes[1])
+            .arg(program)
             .args([
                 "--headless",
                 "--no-sandbox",
@@ -72,20 +81,19 @@ impl Browser {
                 "--disable-component-update",
                 "--disable-sync",
             ])
-            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-pipe"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let process = command.spawn().unwrap();
-        let address = address(profile.path());
-        let (socket, _) = tungstenite::connect(address).unwrap();
-        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        }
+        // In the order in which the shell opens the other ends.
+        let commands = File::options().write(true).open(&pipes[0]).unwrap();
+        let messages = listen(File::open(&pipes[1]).unwrap());
         let mut browser = Browser {
             process,
-            socket,
+            commands,
+            messages,
             session: None,
             last: 0,
             complaints: Vec::new(),
@@ -109,21 +117,19 @@ impl Browser {
         if let Some(session) = &self.session {
             command["sessionId"] = json!(session);
         }
-        self.socket
-            .send(Message::text(command.to_string()))
-            .unwrap();
+        write!(self.commands, "{command}\0").unwrap();
         loop {
-            let message: Value =
-                serde_json::from_str(self.socket.read().unwrap().to_text().unwrap()).unwrap();
+            let message = self.messages.recv_timeout(PATIENCE);
+            let message = message.unwrap_or_else(|e| panic!("{method}: no answer: {e}"));
             if message["id"] == self.last {
                 assert!(message.get("error").is_none(), "{method}: {message}");
                 return message["result"].clone();
             }
-            self.listen(&message);
+            self.hear(&message);
         }
     }
 
-    fn listen(&mut self, event: &Value) {
+    fn hear(&mut self, event: &Value) {
         let params = &event["params"];
         let bad = match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
@@ -234,15 +240,17 @@ impl Drop for Browser {
     }
 }
 
-/// Where the browser listens, which it writes into its profile's folder.
-fn address(profile: &Path) -> String {
-    let start = Instant::now();
-    loop {
-        let text = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap_or_default();
-        if let Some((port, path)) = text.trim().split_once('\n') {
-            return format!("ws://127.0.0.1:{port}{path}");
+/// What the browser says, message by message.
+fn listen(pipe: File) -> Receiver<Value> {
+    let (sender, messages) = channel();
+    std::thread::spawn(move || {
+        for bytes in BufReader::new(pipe).split(0) {
+            let Ok(bytes) = bytes else { break };
+            let message = serde_json::from_slice(&bytes).unwrap();
+            if sender.send(message).is_err() {
+                break;
+            }
         }
-        assert!(start.elapsed() < PATIENCE, "Chromium does not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    });
+    messages
 }
