@@ -222,6 +222,67 @@ SIGLIP = dict(
 )
 
 
+LLAMA_3_8B = dict(
+    bos_token_id=128000,
+    eos_token_id=128001,
+    hidden_act="silu",
+    hidden_size=4096,
+    intermediate_size=14336,
+    max_position_embeddings=8192,
+    num_attention_heads=32,
+    num_hidden_layers=32,
+    num_key_value_heads=8,
+    rms_norm_eps=1e-5,
+    rope_scaling=None,
+    rope_theta=500000.0,
+    tie_word_embeddings=False,
+    vocab_size=128256,
+)
+CAMBRIAN_ENCODERS = [
+    "siglip/CLIP-ViT-SO400M-14-384",
+    "openai/clip-vit-large-patch14-336",
+    "facebook/dinov2-giant-res378",
+    "clip-convnext-XXL-multi-stage",
+]
+CAMBRIAN = LLAMA_3_8B | dict(
+    architectures=["CambrianLlamaForCausalLM"],
+    connector_depth=3,
+    connector_only=False,
+    image_aspect_ratio="pad",
+    image_position=91,
+    image_token_len=576,
+    mm_projector_type="sva",
+    mm_use_im_patch_token=False,
+    mm_use_im_start_end=False,
+    mm_vision_select_feature="patch",
+    mm_vision_select_layer=-2,
+    mm_vision_tower_aux_list=CAMBRIAN_ENCODERS,
+    mm_vision_tower_aux_token_len_list=[576, 576, 576, 9216],
+    model_type="cambrian_llama",
+    num_of_vision_sampler_layers=10,
+    num_query_group=1,
+    query_num_list=[576],
+    start_of_vision_sampler_layers=0,
+    stride_of_vision_sampler_layers=3,
+    unfreeze_mm_vision_tower=False,
+    vision_hidden_size=1024,
+)
+DINOV2 = dict(
+    architectures=["Dinov2Model"],
+    hidden_act="gelu",
+    hidden_size=1536,
+    image_size=518,
+    layer_norm_eps=1e-6,
+    mlp_ratio=4,
+    model_type="dinov2",
+    num_attention_heads=24,
+    num_hidden_layers=40,
+    patch_size=14,
+    qkv_bias=True,
+    use_swiglu_ffn=True,
+)
+
+
 # Names and shapes
 
 
@@ -291,14 +352,63 @@ def mini_gemini(config):
     return found
 
 
-def convnext():
-    with torch.device("meta"):
-        model = open_clip.create_model("convnext_large_d_320", pretrained=None, device="meta", load_weights=False)
-    return shapes(model)
+def aggregator(prefix, stream, width, keys):
+    """A layer of Cambrian-1's spatial vision aggregator on a stream of that width."""
+    found = {
+        f"{prefix}proj_context.weight": (width, width),
+        f"{prefix}proj_in.weight": (width, stream + width),
+        f"{prefix}proj_out.linear_1.weight": (width, width),
+        f"{prefix}proj_out.linear_2.weight": (stream, width),
+        f"{prefix}norm.weight": (width,),
+        f"{prefix}norm.bias": (width,),
+        f"{prefix}cross_attn.o_proj.weight": (width, width),
+    }
+    for part in ["q_proj"] + [f"{part}_proj_{n}" for part in "kv" for n in range(len(keys))]:
+        name = f"{prefix}cross_attn.{part}"
+        found |= {f"{name}.0.weight": (width,), f"{name}.0.bias": (width,), f"{name}.1.weight": (width, width)}
+    return found | {f"{prefix}pos_embed_{n}": (count, width) for n, count in enumerate(keys) if count > 1}
 
 
-def encoder(name, config, tensors):
-    return dict(name=name, config=config, tensors=patterns(tensors))
+def cambrian(config, widths):
+    hidden, width = config["hidden_size"], config["vision_hidden_size"]
+    keys = [tokens // config["image_token_len"] for tokens in config["mm_vision_tower_aux_token_len_list"]]
+    found = decoder("Llama", config)
+    found |= linear("model.mm_projector.0", hidden, width) | linear("model.mm_projector.2", hidden, hidden)
+    for n, inside in enumerate(widths):
+        name = f"model.mm_projector_aux_{n}"
+        found |= linear(f"{name}.0", width, inside) | linear(f"{name}.2", width, width)
+        found |= {f"{name}.3.weight": (width,), f"{name}.3.bias": (width,)}
+    found |= {"model.vision_query": (1, width), "model.image_newline": (hidden,)}
+    for n in range(config["connector_depth"]):
+        found |= aggregator(f"model.vision_sampler_0.layers.{n}.", width, width, keys)
+    for n in range(config["num_of_vision_sampler_layers"]):
+        found |= aggregator(f"model.vision_sampler_layers.{n}.layers.0.", hidden, width, keys)
+    return found
+
+
+def of_open_clip(name):
+    """OpenCLIP's model of that name."""
+    return shapes(open_clip.create_model(name, pretrained=None, device="meta", load_weights=False))
+
+
+def open_clip_config(name):
+    """As OpenCLIP has it beside its weights."""
+    config = open_clip.get_model_config(name)
+    mean, std = ([0.5] * 3, [0.5] * 3) if "SigLIP" in name else (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    return dict(model_cfg=config, preprocess_cfg=dict(mean=list(mean), std=list(std)))
+
+
+def encoder(name, config, tensors, file="config.json"):
+    return dict(name=name, config=config, file=file, tensors=patterns(tensors))
+
+
+def cambrian_encoders():
+    siglip, convnext, file = "ViT-SO400M-14-SigLIP-384", "convnext_xxlarge", "open_clip_config.json"
+    yield encoder(f"timm/{siglip}", open_clip_config(siglip), of_open_clip(siglip), file)
+    yield encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
+    yield encoder("facebook/dinov2-giant", DINOV2, made(DINOV2))
+    name = "laion/CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup"
+    yield encoder(name, open_clip_config(convnext), of_open_clip(convnext), file)
 
 
 def models():
@@ -345,15 +455,16 @@ def models():
         yield name, config, authors("Llama", config, frequencies=True), [clip]
     yield "llava-v1.6-vicuna-7b", NEXT_AUTHORS, authors("Llama", NEXT_AUTHORS, vision_model(CLIP)), []
     yield "llava-onevision-qwen2-7b-ov", ONEVISION_AUTHORS, authors("Qwen2", ONEVISION_AUTHORS, siglip_inside()), []
-    aux = encoder(MINI_GEMINI["mm_vision_tower_aux"], {}, convnext())
+    aux = encoder(MINI_GEMINI["mm_vision_tower_aux"], {}, of_open_clip("convnext_large_d_320"))
     yield "mgm-7b", MINI_GEMINI, mini_gemini(MINI_GEMINI), [clip | {"name": MINI_GEMINI["mm_vision_tower"]}, aux]
+    yield "cambrian-8b", CAMBRIAN, cambrian(CAMBRIAN, [1152, 1024, 1536, 384 + 768 + 1536 + 3072]), list(cambrian_encoders())
 
 
 def patterns(tensors):
     """Names that differ in a layer's number, and have one shape, as one: `layers.{0-31}.`"""
     found = {}
     for name, shape in tensors.items():
-        number = re.search(r"(?<=layers\.|blocks\.)\d+|(?<=resblocks\.)\d+", name)
+        number = re.search(r"(?<=layers\.|blocks\.)\d+|(?<=layer\.)\d+|(?<=resblocks\.)\d+", name)
         pattern = name if number is None else f"{name[: number.start()]}{{}}{name[number.end() :]}"
         found.setdefault((pattern, shape), []).append(0 if number is None else int(number.group()))
     out = {}
