@@ -222,7 +222,9 @@ fn texts_are_shown_not_run() {
     browser.set("search", NASTY);
     assert_eq!(listed(&mut browser), [1]);
     browser.press("Escape");
-    // The words add up to the answer, and the key ones are strong.
+    // The words add up to the answer, and the key ones are strong. Cards are drawn while they are near the window.
+    browser.value("goTo(cards[0])");
+    browser.until("document.querySelectorAll('#sample0 .answer > *').length > 0");
     let words = "[...document.querySelectorAll('#sample0 .answer > *')].map((w) => [w.localName, w.textContent])";
     let words: Vec<(String, String)> = serde_json::from_value(browser.value(words)).unwrap();
     let key: Vec<&str> = words
