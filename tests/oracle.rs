@@ -200,7 +200,11 @@ fn prompt_answer_and_key_tokens() {
         assert_eq!(prompt.ids, expected.collect::<Vec<_>>(), "{}", case.name);
         let session = case.session(&*model);
         let answer = session
-            .generate(case.argument("max_new_tokens") as usize, &mut || {})
+            .generate(
+                Direction::Keep,
+                case.argument("max_new_tokens") as usize,
+                &mut || {},
+            )
             .unwrap();
         assert_eq!(answer, case.ids("answer_ids"), "{}", case.name);
         assert_eq!(
@@ -220,6 +224,29 @@ fn prompt_answer_and_key_tokens() {
             "{}",
             case.name
         );
+    }
+}
+
+/// The answer to the baseline is that of a session whose picture is the baseline.
+#[test]
+fn answer_to_the_baseline() {
+    let names = ["llava-cat", "onevision-small", "cambrian-rocket"];
+    for case in Case::all().filter(|case| names.contains(&case.name.as_str())) {
+        let model = case.model();
+        let answer =
+            |session: &dyn Session, direction| session.generate(direction, 12, &mut || {}).unwrap();
+        let baseline = Baseline::Blur.of(&case.picture(), 0);
+        let prompt = model.prompt(case.text("question"), &baseline).unwrap();
+        let options = SessionOptions {
+            mask_size: 1,
+            memory_budget: 1 << 30,
+        };
+        let own = model.start(&baseline, &baseline, &prompt, options).unwrap();
+        let session = case.session(&*model);
+        let found = answer(&*session, Direction::Reveal);
+        assert_eq!(found, answer(&*own, Direction::Keep), "{}", case.name);
+        let with_picture = answer(&*session, Direction::Keep);
+        assert_ne!(found, with_picture, "{}: the picture matters", case.name);
     }
 }
 

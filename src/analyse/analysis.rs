@@ -45,7 +45,8 @@ const DEFINITIONS: [(&str, &str); 9] = [
 ];
 
 /// Why [`DEFINITIONS`]'s last cannot be made.
-const NO_BASELINE_ANSWER: &str = "the records hold no answer generated for the baseline picture; 1 - kept_by_baseline is an upper bound";
+const NO_BASELINE_ANSWER: &str =
+    "the run was made without --baseline-answer; 1 - kept_by_baseline is an upper bound";
 
 /// What a run says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -190,7 +191,14 @@ fn of_the_picture(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
     figures.mean(plan, ("probability_halved", "all"), &halved, "");
     let kept = share(|s| s.kept_by_baseline);
     figures.mean(plan, ("kept_by_baseline", "all"), &kept, "");
-    figures.leave_out("answer_changed", "all", NO_BASELINE_ANSWER);
+    let changed = samples.iter().filter_map(|s| s.answer_changed);
+    let changed: Vec<f64> = changed.map(|c| f64::from(u8::from(c))).collect();
+    figures.mean(
+        plan,
+        ("answer_changed", "all"),
+        &changed,
+        NO_BASELINE_ANSWER,
+    );
 }
 
 /// Where does the model look when it is right and when it is wrong?

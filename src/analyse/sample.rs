@@ -33,6 +33,9 @@ pub struct Sample {
     pub probability_baseline: f64,
     /// Whether every token has a probability above 1/2 with the baseline, so that it is the likeliest there too.
     pub kept_by_baseline: bool,
+    /// Whether the greedy answer to the baseline picture is another one; white space around them does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_changed: Option<bool>,
     /// As [`mean_saliency`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_saliency: Option<f64>,
@@ -136,6 +139,10 @@ impl Sample {
             probability_picture: mean(&|t| t.logp_image.exp()),
             probability_baseline: mean(&|t| t.logp_baseline.exp()),
             kept_by_baseline: tokens.iter().all(|t| t.logp_baseline.exp() > 0.5),
+            answer_changed: explained
+                .baseline_answer
+                .as_ref()
+                .map(|answer| answer.trim() != explained.answer.text.trim()),
             mean_saliency: mask.map(mean_saliency),
             focus_area: mask.and_then(focus_area),
             deletion: curves.and_then(|c| c.deletion_score),

@@ -164,6 +164,9 @@ pub(super) struct MethodOptions {
     /// Leave deletion and insertion curves out
     #[arg(long)]
     no_curves: bool,
+    /// Ask about the baseline picture too, and record that answer
+    #[arg(long)]
+    baseline_answer: bool,
 }
 
 /// Where and with what the work is done.
@@ -244,6 +247,7 @@ impl MethodOptions {
             threshold: self.threshold,
             max_new_tokens: self.max_new_tokens,
             curves: !self.no_curves,
+            baseline_answer: self.baseline_answer,
             ..Settings::default()
         }
     }

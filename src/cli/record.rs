@@ -24,7 +24,7 @@ pub(super) struct Context<'a> {
 /// The record of an explanation.
 pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
     let explained = Explained::from(explanation);
-    json!({
+    let mut record = json!({
         "model": context.model.name(),
         "family": context.model.family(),
         "device": context.model.device(),
@@ -44,7 +44,11 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "curves": explained.curves,
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    if let Some(answer) = explained.baseline_answer {
+        record["baseline_answer"] = json!(answer);
+    }
+    record
 }
 
 /// The method's settings, and what else the result depends on.

@@ -60,7 +60,9 @@ pub struct Explanation {
     pub prompt: String,
     /// The answer.
     pub answer: String,
-    /// Its tokens.
+    /// The greedy answer to the baseline picture, when asked for; it may be empty.
+    pub baseline_answer: Option<String>,
+    /// The answer's tokens.
     pub tokens: Vec<AnswerToken>,
     /// Whether any token is key. When none is, there is no mask: a result, not a failure.
     pub image_dependent: bool,
@@ -226,13 +228,21 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let ids = match &prepared.answer {
         Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
         None => {
-            let ids =
-                session.generate(settings.max_new_tokens, &mut || clock.progress.advance(1))?;
+            let produced = &mut || clock.progress.advance(1);
+            let ids = session.generate(Direction::Keep, settings.max_new_tokens, produced)?;
             if ids.is_empty() {
                 return Err(ExplainError::NoAnswer);
             }
             ids
         }
+    };
+    let baseline_answer = match settings.baseline_answer {
+        true => {
+            let produced = &mut || clock.progress.advance(1);
+            let ids = session.generate(Direction::Reveal, settings.max_new_tokens, produced)?;
+            Some(tokenizer.decode(&ids))
+        }
+        false => None,
     };
     session.set_answer(&ids)?;
 
@@ -260,6 +270,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let mut explanation = Explanation {
         prompt: prompt.text,
         answer: tokenizer.decode(&ids),
+        baseline_answer,
         tokens: tokens.collect(),
         image_dependent: !keys.is_empty(),
         mask: None,

@@ -67,6 +67,9 @@ pub struct Settings {
     pub max_new_tokens: usize,
     /// Whether deletion and insertion curves are computed.
     pub curves: bool,
+    /// Whether the model is asked about the baseline picture too.
+    #[serde(default)]
+    pub baseline_answer: bool,
     /// The most bytes that activations may take, the mapped weights not counted.
     #[serde(default = "default_budget")]
     pub memory_budget: usize,
@@ -93,6 +96,7 @@ impl Default for Settings {
             threshold: 1.0,
             max_new_tokens: 128,
             curves: true,
+            baseline_answer: false,
             memory_budget: default_budget(),
         }
     }

@@ -79,7 +79,12 @@ impl Session for Quadratic {
         (&self.view, &self.pixels)
     }
 
-    fn generate(&self, _: usize, _: &mut dyn FnMut()) -> crate::lvlm::Result<Vec<u32>> {
+    fn generate(
+        &self,
+        _: Direction,
+        _: usize,
+        _: &mut dyn FnMut(),
+    ) -> crate::lvlm::Result<Vec<u32>> {
         Ok(vec![0, 1, 2])
     }
 

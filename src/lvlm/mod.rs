@@ -39,7 +39,7 @@ mod towers;
 mod vit_tower;
 
 use crate::checkpoint::Tokenizer;
-use crate::device::{Blend, Masks};
+use crate::device::{Blend, Direction, Masks};
 use crate::picture::{Picture, View};
 
 pub use crate::device::dry::{Parts, Tally};
@@ -168,11 +168,17 @@ pub type LogProbabilities = Vec<Vec<f64>>;
 pub trait Session {
     /// The first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
     fn first_view(&self) -> (&View, &[f32]);
-    /// The greedy answer to the picture, without its end marker; the image token is never produced.
+    /// The greedy answer to the picture ([`Direction::Keep`]) or to the baseline ([`Direction::Reveal`]), without its end marker; the
+    /// image token is never produced.
     ///
     /// # Errors
     /// [`crate::nn::NnError::NotFinite`] when the model's output is.
-    fn generate(&self, max_new_tokens: usize, produced: &mut dyn FnMut()) -> Result<Vec<u32>>;
+    fn generate(
+        &self,
+        direction: Direction,
+        max_new_tokens: usize,
+        produced: &mut dyn FnMut(),
+    ) -> Result<Vec<u32>>;
     /// Fixes the answer that the following calls are about.
     ///
     /// # Errors

@@ -14,9 +14,6 @@ use crate::device::{Blend, Device, Direction, Masks, Real};
 use crate::nn::Keep;
 use crate::picture::View;
 
-/// The picture itself, through a mask of ones.
-const WHOLE_PICTURE: Blend = Blend::whole(0, Direction::Keep);
-
 /// A session.
 pub(super) struct Looking<'a, F: Family, D: Device> {
     pub model: &'a Model<F, D>,
@@ -171,14 +168,14 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
     }
 
     /// The picture itself, staged.
-    fn whole_picture(&self) -> Result<Vec<D::Batch>> {
+    fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
             size,
             values: &[vec![1.0; size * size]],
         };
         self.sitting
-            .stage(&self.model.device, masks, &[WHOLE_PICTURE])
+            .stage(&self.model.device, masks, &[Blend::whole(0, direction)])
     }
 }
 
@@ -187,14 +184,19 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         (&self.eyes[0].views[0], &self.pixels)
     }
 
-    fn generate(&self, max_new_tokens: usize, produced: &mut dyn FnMut()) -> Result<Vec<u32>> {
+    fn generate(
+        &self,
+        direction: Direction,
+        max_new_tokens: usize,
+        produced: &mut dyn FnMut(),
+    ) -> Result<Vec<u32>> {
         let checkpoint = &self.model.checkpoint;
         let greedy = Greedy {
             limit: max_new_tokens,
             stops: &|token| checkpoint.tokenizer.stop_ids().contains(&token),
             never: self.model.family.image_token().id(),
         };
-        let batch = self.whole_picture()?;
+        let batch = self.whole(direction)?;
         self.sitting
             .generate(&self.model.device, &batch, &greedy, produced)
     }
@@ -336,7 +338,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         let device = &self.model.device;
         let layout = self.sitting.layout(device, &self.answer, tokens)?;
         let keep = self.plan(1, tokens)?.keep;
-        let batch = self.whole_picture()?;
+        let batch = self.whole(Direction::Keep)?;
         let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
         let (values, d_patches) =
             self.sitting

@@ -67,6 +67,9 @@ pub struct Explained {
     pub prompt: String,
     /// The answer.
     pub answer: Answer,
+    /// The greedy answer to the baseline picture, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_answer: Option<String>,
     /// Whether any token is key.
     pub image_dependent: bool,
     /// The objective before every update.
@@ -150,6 +153,7 @@ impl From<&Explanation> for Explained {
                 text: explanation.answer.clone(),
                 tokens: explanation.tokens.clone(),
             },
+            baseline_answer: explanation.baseline_answer.clone(),
             image_dependent: explanation.image_dependent,
             iterations: explanation.iterations.clone(),
             curves: explanation.curves.clone(),

@@ -304,7 +304,7 @@ impl Made<'_> {
     /// The greedy answer.
     fn answer(&mut self) -> Result<(), ExplainError> {
         let limit = self.results.argument("max_new_tokens") as usize;
-        let answer = self.session.generate(limit, &mut || {})?;
+        let answer = self.session.generate(Direction::Keep, limit, &mut || {})?;
         self.require("answer", answer == self.answer);
         Ok(())
     }

@@ -144,6 +144,25 @@ fn the_same_records_give_the_same_bytes() {
     assert!(first[0] != files(&folder.path("b"))[0]);
 }
 
+/// All answers are "word word"; one sample has no answer to the baseline picture.
+#[test]
+fn changed_answers_are_counted() {
+    let folder = Folder::new();
+    let answers = [Some("word word \n"), Some("another"), Some(""), None];
+    let samples = answers.map(|baseline_answer| Made {
+        baseline_answer,
+        ..Made::new(0, -2.5, Some((4, 5)))
+    });
+    folder.run("run", &manifest("m", 4, 4), &samples);
+    succeeded(&folder.foveate(&["analyse", "run", "--out", "out"], &[]));
+    let found = folder.json("out/analysis.json");
+    let figure = entry(&found["figures"], &[("name", json!("answer_changed"))]);
+    assert_eq!(
+        (&figure["n"], &figure["value"]),
+        (&json!(3), &json!(2.0 / 3.0))
+    );
+}
+
 /// Without right answers, boxes, or scores, the figures of them are left out with the reason, and the plot with them.
 #[test]
 fn what_the_records_lack_is_said() {

@@ -25,6 +25,8 @@ pub struct Made {
     pub saliency: Option<Vec<f64>>,
     pub scores: Option<(f64, f64)>,
     pub boxes: Vec<[f64; 4]>,
+    /// The answer to the baseline picture.
+    pub baseline_answer: Option<&'static str>,
 }
 
 impl Made {
@@ -42,6 +44,7 @@ impl Made {
             saliency,
             scores: None,
             boxes: Vec::new(),
+            baseline_answer: None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Made {
                 reason: None,
             });
             Explained {
+                baseline_answer: self.baseline_answer.map(str::to_string),
                 prompt: "?".into(),
                 answer: Answer {
                     text: "word word".into(),

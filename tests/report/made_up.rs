@@ -275,6 +275,7 @@ fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> E
         reason: (!scored).then(|| "picture and baseline are equally likely".into()),
     };
     Explained {
+        baseline_answer: None,
         prompt: format!("USER: <image>\n{index} ASSISTANT:"),
         answer: Answer { text, tokens },
         image_dependent: dependent,

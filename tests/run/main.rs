@@ -14,7 +14,8 @@ use support::{Folder, scenes, succeeded};
 fn a_record_is_what_explain_gives() {
     let folder = Folder::new();
     folder.table("data.jsonl", 3);
-    let text = succeeded(&folder.run(&["--data", "data.jsonl", "--out", "out", "--seed", "5"]));
+    let options = ["--data", "data.jsonl", "--out", "out", "--seed", "5"];
+    let text = succeeded(&folder.run(&[&options[..], &["--baseline-answer"]].concat()));
     assert!(text.contains("3 of 3 samples done"), "{text}");
     let run = foveate::run::Run::open(&folder.path("out")).unwrap();
     let all = scenes();
@@ -28,6 +29,7 @@ fn a_record_is_what_explain_gives() {
         let (picture, seed) = (scene.path(), record.seed.to_string());
         let one = format!("one{}", record.index);
         let quick = ["--mask-size", "8", "--steps", "2", "--iterations", "2"];
+        let quick = [&quick[..], &["--baseline-answer"]].concat();
         let what = [
             "explain",
             "--image",
@@ -56,6 +58,9 @@ fn a_record_is_what_explain_gives() {
         ] {
             assert_eq!(line["explanation"][field], explained[field], "{field}");
         }
+        let baseline = &line["explanation"]["baseline_answer"];
+        assert!(baseline.is_string());
+        assert_eq!(baseline, &explained["baseline_answer"]);
         let cost = &explained["cost"];
         assert_eq!(line["explanation"]["evaluations"], cost["evaluations"]);
         let mask = run

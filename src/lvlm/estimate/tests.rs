@@ -211,7 +211,10 @@ fn an_answer_costs_what_is_counted() {
         for limit in [1, 6] {
             let mut tokens = 0;
             let counts = counted.during(|| {
-                tokens = session.generate(limit, &mut || {}).unwrap().len();
+                tokens = session
+                    .generate(Direction::Keep, limit, &mut || {})
+                    .unwrap()
+                    .len();
             });
             // At the limit no further token is read or looked for.
             let read = tokens.min(limit - 1);
