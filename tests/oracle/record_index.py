@@ -402,11 +402,27 @@ def encoder(name, config, tensors, file="config.json"):
     return dict(name=name, config=config, file=file, tensors=patterns(tensors))
 
 
+def dinov2():
+    """By the names of transformers 4, which made the published files: gate and up are one layer there."""
+    names = {"q_proj": "attention.query", "k_proj": "attention.key", "v_proj": "attention.value", "o_proj": "output.dense"}
+    names = {f"attention.{new}": f"attention.{old}" for new, old in names.items()} | {"mlp.down_proj": "mlp.weights_out"}
+    found = {}
+    for name, shape in made(DINOV2).items():
+        if ".mlp.up_proj." in name:
+            continue
+        if ".mlp.gate_proj." in name:
+            name, shape = name.replace("gate_proj", "weights_in"), (2 * shape[0], *shape[1:])
+        for new, old in names.items():
+            name = name.replace(f".{new}.", f".{old}.")
+        found[name] = shape
+    return found
+
+
 def cambrian_encoders():
     siglip, convnext, file = "ViT-SO400M-14-SigLIP-384", "convnext_xxlarge", "open_clip_config.json"
     yield encoder(f"timm/{siglip}", open_clip_config(siglip), of_open_clip(siglip), file)
     yield encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
-    yield encoder("facebook/dinov2-giant", DINOV2, made(DINOV2))
+    yield encoder("facebook/dinov2-giant", DINOV2, dinov2())
     name = "laion/CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup"
     yield encoder(name, open_clip_config(convnext), of_open_clip(convnext), file)
 
