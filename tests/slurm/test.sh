@@ -11,8 +11,15 @@ for program in foveate munged slurmctld slurmd sbatch; do
 done
 work=$(mktemp -d)
 stop() {
-    for pid in "$work"/{slurmd,slurmctld}.pid "$work/munge/pid"; do
-        [ -f "$pid" ] && kill "$(cat "$pid")" 2> /dev/null
+    for file in "$work"/{slurmd,slurmctld}.pid "$work/munge/pid"; do
+        [ -f "$file" ] || continue
+        pid=$(cat "$file")
+        kill "$pid" 2> /dev/null || continue
+        # Until it has ended, it writes to its folder.
+        for _ in $(seq 100); do
+            kill -0 "$pid" 2> /dev/null || break
+            sleep 0.1
+        done
     done
     rm -rf "$work"
 }
@@ -37,6 +44,8 @@ records() {
 finished() {
     for _ in $(seq 300); do
         [ -z "$(squeue --noheader --jobs="$1" 2> /dev/null)" ] && return
+        # Slurm lets a requeued element wait two minutes; nothing here needs that.
+        scontrol update JobId="${1}_1" StartTime=now 2> /dev/null || true
         sleep 1
     done
     squeue >&2
@@ -47,11 +56,6 @@ job=$(sbatch --parsable --array=0-2 --output="$work/log-%a" deploy/slurm-array.s
 until [ "$(records 1)" -ge 2 ] && [ "$(records 2)" -ge 2 ]; do sleep 0.1; done
 scontrol requeue "${job}_1"
 scancel --signal=KILL --batch "${job}_2"
-# Slurm lets a requeued job wait two minutes; nothing here needs that.
-for _ in $(seq 60); do
-    scontrol update JobId="${job}_1" StartTime=now 2> /dev/null && break
-    sleep 1
-done
 finished "$job"
 for shard in 1 2; do
     echo "shard $shard: $(records $shard) of 8 records, $(grep -c . "$work/shards/shard-$shard-of-3/timings.jsonl") lines of timings"
