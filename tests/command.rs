@@ -1,9 +1,12 @@
 //! The program as a user runs it: its results, their repeatability, and what it says to bad input.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use image::RgbImage;
+use program::{ended, succeeded};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -99,23 +102,9 @@ impl Run {
 
     /// The run must fail with that exit code, say all of `words`, and leave nothing.
     fn refused(&self, output: &Output, code: i32, words: &[&str]) {
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{text}");
-        assert!(!text.contains("panicked"), "{text}");
-        for word in words {
-            assert!(text.contains(word), "{word:?} is not in: {text}");
-        }
+        ended(output, code, words);
         assert!(!self.path("out").exists(), "a failed run leaves nothing");
     }
-}
-
-fn succeeded(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// A copy of the demo model in `run`, with one file changed.

@@ -91,10 +91,7 @@ impl Packing {
         let (lower, narrower) = self.smaller(height, width);
         let (down, across) = (taps(height, lower), taps(width, narrower));
         let cell = |y: &[(usize, f64)], x: &[(usize, f64)]| {
-            let products = y
-                .iter()
-                .flat_map(|&(i, a)| x.iter().map(move |&(j, b)| (i, j, a * b)));
-            products
+            crossed(y, x)
                 .map(|(i, j, weight)| (token(i, j), weight))
                 .collect()
         };
@@ -132,6 +129,15 @@ impl Packing {
         let part = |length: usize| ((length as f64 / ratio).floor() as usize).max(1);
         (part(height), part(width))
     }
+}
+
+/// The terms of one place of a grid from those of its row and its column: row, column and weight of every input.
+pub(super) fn crossed(
+    rows: &[(usize, f64)],
+    columns: &[(usize, f64)],
+) -> impl Iterator<Item = (usize, usize, f64)> {
+    rows.iter()
+        .flat_map(move |&(i, a)| columns.iter().map(move |&(j, b)| (i, j, a * b)))
 }
 
 /// The taps of a bilinear change of size without antialiasing, `F.interpolate` with `align_corners=False`: per output, inputs and

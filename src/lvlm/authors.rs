@@ -8,7 +8,7 @@ use super::Result;
 use super::conversations::conversation;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::state_index;
-use super::family::{PartOf, ReadResult};
+use super::family::{Outside, PartOf, ReadResult};
 use super::load::Loader;
 use super::projector::Projector;
 use super::towers::{Tower, TowerName};
@@ -31,7 +31,7 @@ pub(super) struct Authors {
     /// Index of the encoder's hidden state that is taken.
     select_layer: i64,
     /// The encoder, once it is found.
-    pub found: Option<VitTower>,
+    found: Option<VitTower>,
 }
 
 /// The decoder's `model_type` in a config of the LLaVAs' authors; `None` for any other config.
@@ -140,6 +140,18 @@ impl Authors {
             sizes: json!({ "kind": "two-layer MLP", "to": self.text.hidden, "activation": "gelu" }),
         });
         parts
+    }
+
+    /// The encoder, where its tensors are in a checkpoint of its own.
+    pub fn outside(&self) -> Vec<Outside<'_>> {
+        let tower = self.found.as_ref();
+        tower.and_then(VitTower::outside).into_iter().collect()
+    }
+
+    /// Tensors in the model's checkpoint that no layer uses.
+    pub fn never_used(&self) -> Vec<String> {
+        let tower = self.found.as_ref();
+        tower.map(VitTower::never_used).unwrap_or_default()
     }
 
     /// The same with every layer that a checkpoint may hold.

@@ -11,7 +11,7 @@ use super::load::Loader;
 use super::pinpoints::AuthorsPinpoints;
 use super::tiled::{TiledSight, TiledVision, anyres_max};
 use super::towers::{Tower, TowerName};
-use super::vit_tower::{VitTower, only};
+use super::vit_tower::only;
 use crate::checkpoint::{Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer};
 use crate::device::Device;
 use crate::picture::AnyResolution;
@@ -106,8 +106,7 @@ impl Family for LlavaAnyres {
     }
 
     fn outside(&self) -> Vec<Outside<'_>> {
-        let tower = self.authors.found.as_ref();
-        tower.and_then(VitTower::outside).into_iter().collect()
+        self.authors.outside()
     }
 
     fn whole(&self) -> Self {
@@ -118,7 +117,6 @@ impl Family for LlavaAnyres {
     }
 
     fn never_used(&self) -> Vec<String> {
-        let tower = self.authors.found.as_ref();
-        tower.map(VitTower::never_used).unwrap_or_default()
+        self.authors.never_used()
     }
 }

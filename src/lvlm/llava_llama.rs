@@ -8,7 +8,6 @@ use super::family::{Family, Outside, PartOf, ReadResult};
 use super::llava::{LlavaVision, OneView};
 use super::load::Loader;
 use super::towers::{Tower, TowerName};
-use super::vit_tower::VitTower;
 use crate::checkpoint::{Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer};
 use crate::device::Device;
 use crate::picture::Processor;
@@ -91,8 +90,7 @@ impl Family for LlavaLlama {
     }
 
     fn outside(&self) -> Vec<Outside<'_>> {
-        let tower = self.authors.found.as_ref();
-        tower.and_then(VitTower::outside).into_iter().collect()
+        self.authors.outside()
     }
 
     fn whole(&self) -> Self {
@@ -103,7 +101,6 @@ impl Family for LlavaLlama {
     }
 
     fn never_used(&self) -> Vec<String> {
-        let tower = self.authors.found.as_ref();
-        tower.map(VitTower::never_used).unwrap_or_default()
+        self.authors.never_used()
     }
 }

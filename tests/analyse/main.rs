@@ -1,6 +1,8 @@
 //! Records analysed and compared through the program as a user runs it.
 
 mod compared;
+#[path = "../program/mod.rs"]
+mod program;
 mod support;
 
 use serde_json::json;

@@ -2,6 +2,8 @@
 
 mod benchmarks;
 mod failures;
+#[path = "../program/mod.rs"]
+mod program;
 mod resume;
 mod shards;
 mod support;

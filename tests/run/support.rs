@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use crate::program::{ended, succeeded};
+
 /// A question about a scene.
 pub struct Scene {
     pub picture: String,
@@ -151,23 +153,4 @@ pub fn quick(more: &[&str]) -> Vec<String> {
     }
     arguments.extend(more.iter().map(|a| a.to_string()));
     arguments
-}
-
-pub fn succeeded(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// The program must end with that code and say all of `words`.
-pub fn ended(output: &Output, code: i32, words: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(!text.contains("panicked"), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
-    }
 }

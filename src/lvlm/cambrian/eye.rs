@@ -4,7 +4,7 @@ use super::aggregator::EPS;
 use super::encoders::{EncoderLayers, Found};
 use crate::device::{Device, Part, RowMap};
 use crate::lvlm::Result;
-use crate::lvlm::anyres::taps;
+use crate::lvlm::anyres::{crossed, taps};
 use crate::lvlm::encoder::{Convnext, ConvnextKept, Vit, VitKept};
 use crate::lvlm::load::Loader;
 use crate::lvlm::projector::Projector;
@@ -49,10 +49,9 @@ fn resize(from: usize, to: usize) -> Option<RowMap> {
     }
     let taps = taps(from, to);
     let cell = |rows: &[(usize, f64)], columns: &[(usize, f64)]| {
-        let products = rows
-            .iter()
-            .flat_map(|&(i, a)| columns.iter().map(move |&(j, b)| (i * from + j, a * b)));
-        products.collect()
+        crossed(rows, columns)
+            .map(|(i, j, weight)| (i * from + j, weight))
+            .collect()
     };
     let cells = taps
         .iter()

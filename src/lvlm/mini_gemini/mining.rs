@@ -9,7 +9,7 @@
 use super::sight::Views;
 use crate::device::{AttentionShape, Device, Matrix, RowMap, Visible};
 use crate::lvlm::Result;
-use crate::lvlm::anyres::taps;
+use crate::lvlm::anyres::{crossed, taps};
 use crate::lvlm::encoder::STEM;
 use crate::lvlm::load::Loader;
 use crate::nn::{Linear, Norm};
@@ -88,10 +88,9 @@ fn through(terms: &Terms, first: &[Terms]) -> Terms {
 }
 
 fn product(rows: &Terms, columns: &Terms, side: usize) -> Terms {
-    let terms = rows
-        .iter()
-        .flat_map(|&(i, a)| columns.iter().map(move |&(j, b)| (i * side + j, a * b)));
-    terms.collect()
+    crossed(rows, columns)
+        .map(|(i, j, weight)| (i * side + j, weight))
+        .collect()
 }
 
 /// The layers.
