@@ -26,7 +26,10 @@
 //! Whole data sets, and what is recorded of them, are [`run`]'s matter.
 //!
 //! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and [`report`];
-//! [`run`]; [`mod@analyse`]; [`cli`]. A floor uses what is below it, never what is above.
+//! [`run`]; [`mod@analyse`]; [`cli`]. A floor uses what is below it, never what is above. Below them all is how files are written.
+
+// What is printed goes through `cli`, where an error in writing is none of the work's: the macros panic.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod analyse;
 pub mod checkpoint;
@@ -39,6 +42,7 @@ pub mod picture;
 pub mod report;
 pub mod run;
 pub mod selftest;
+mod whole;
 
 pub use device::cpu::Cpu;
 pub use device::cuda::Cuda;

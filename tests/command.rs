@@ -173,6 +173,7 @@ fn every_file_is_written_and_says_the_same() {
         "curves",
         "cost",
         "version",
+        "files",
     ];
     assert_eq!(record.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert_eq!(record["image_dependent"], true);

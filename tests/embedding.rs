@@ -1,7 +1,7 @@
 //! What a program that embeds the engine can do wrong: an error each, never a panic.
 
 use foveate::device::{Blend, Direction, Masks};
-use foveate::lvlm::{LvlmError, Prompt, SessionOptions};
+use foveate::lvlm::{LvlmError, Prompt, SessionOptions, go_on};
 use foveate::{Cpu, Picture, open};
 
 const OPTIONS: SessionOptions = SessionOptions {
@@ -52,7 +52,7 @@ fn questions_to_a_session_that_do_not_fit() {
     let blends = [Blend::whole(0, Direction::Keep)];
     let ask = |session: &dyn foveate::lvlm::Session, tokens: &[usize], weights: &[f64]| {
         session
-            .gradient(masks, &blends, weights, tokens, &mut |_| {})
+            .gradient(masks, &blends, weights, tokens, &mut go_on)
             .map(|_| ())
     };
     // No answer yet.
@@ -96,6 +96,10 @@ fn questions_to_a_session_that_do_not_fit() {
         ),
         "{beyond:?}"
     );
+    for token in [usize::MAX, 1 << 40] {
+        let beyond = ask(&*session, &[0, token], &[1.0]);
+        assert!(matches!(beyond, Err(LvlmError::Token { answer: 2, .. })));
+    }
     let weights = ask(&*session, &[0], &[1.0, 1.0]);
     assert!(
         matches!(
@@ -115,7 +119,7 @@ fn questions_to_a_session_that_do_not_fit() {
     };
     assert!(
         session
-            .log_probabilities(masks, &blends, &[0], &mut |_| {})
+            .log_probabilities(masks, &blends, &[0], &mut go_on)
             .is_err()
     );
     let masks = Masks {
@@ -124,7 +128,7 @@ fn questions_to_a_session_that_do_not_fit() {
     };
     assert!(
         session
-            .log_probabilities(masks, &blends, &[0], &mut |_| {})
+            .log_probabilities(masks, &blends, &[0], &mut go_on)
             .is_err()
     );
 }

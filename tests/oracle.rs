@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use foveate::device::cpu::Cpu;
 use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::explain::{Mask, Method, Regulariser, Settings, deletion_insertion, igos, key_tokens};
-use foveate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, checkpoint, load};
+use foveate::lvlm::{
+    Lvlm, LvlmError, OpenOptions, Session, SessionOptions, checkpoint, go_on, load,
+};
 use foveate::nn::Keep;
 use foveate::picture::{Baseline, Picture};
 use foveate::selftest::{CASES, Results};
@@ -174,7 +176,7 @@ fn the_mask_as_the_view_sees_it() {
         let (mask, size) = (case.tensor("probe_mask"), case.settings().mask_size);
         let views = model.views(&case.picture()).unwrap().into_iter();
         let found: Vec<f64> = views
-            .flat_map(|(view, _)| view.sample(&mask, size))
+            .flat_map(|(view, _)| view.sample(&mask, size).unwrap())
             .collect();
         close(
             &format!("{} probe_upsampled", case.name),
@@ -203,7 +205,7 @@ fn prompt_answer_and_key_tokens() {
             .generate(
                 Direction::Keep,
                 case.argument("max_new_tokens") as usize,
-                &mut || {},
+                &mut go_on,
             )
             .unwrap();
         assert_eq!(answer, case.ids("answer_ids"), "{}", case.name);
@@ -234,7 +236,7 @@ fn answer_to_the_baseline() {
     for case in Case::all().filter(|case| names.contains(&case.name.as_str())) {
         let model = case.model();
         let answer =
-            |session: &dyn Session, direction| session.generate(direction, 12, &mut || {}).unwrap();
+            |session: &dyn Session, direction| session.generate(direction, 12, &mut go_on).unwrap();
         let baseline = Baseline::Blur.of(&case.picture(), 0);
         let prompt = model.prompt(case.text("question"), &baseline).unwrap();
         let options = SessionOptions {
@@ -335,8 +337,8 @@ fn probe_mask_scores_and_gradients() {
             close(&label, &gradients[0], &expected, 1e-3 * largest(&expected));
         }
         let (view, pixels) = session.first_view();
-        let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0);
-        let mask = Mask::new(settings.mask_size, masks[0].clone());
+        let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
+        let mask = Mask::new(settings.mask_size, masks[0].clone()).unwrap();
         let (value, gradient) = regulariser.bilateral_total_variation(&mask);
         close(
             &format!("{} BTV", case.name),
@@ -430,7 +432,7 @@ fn curves_of_the_recorded_mask_and_scores() {
         };
         let (picture, baseline) = (of_keys("logp_image"), of_keys("logp_baseline"));
         let masks = case.tensor("igos_p_masks");
-        let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec());
+        let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec()).unwrap();
         let curves = deletion_insertion(
             &*session,
             &recorded,

@@ -46,8 +46,7 @@ pub struct Agreement {
 
 /// The agreement of two maps, with `top` the share of cells of the second measure; at least one cell is taken.
 pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
-    let size = a.size().min(b.size());
-    let (a, b) = (resampled(a, size), resampled(b, size));
+    let (a, b) = (at_cells_of(a, b), at_cells_of(b, a));
     let (first, second) = (top_cells(&a, top), top_cells(&b, top));
     let both = first
         .iter()
@@ -70,8 +69,10 @@ pub fn chance_iou(top: f64) -> f64 {
     top / (2.0 - top)
 }
 
-fn resampled(mask: &Mask, size: usize) -> Mask {
-    if mask.size() == size {
+/// A mask sampled at the cells of another, where that has fewer.
+fn at_cells_of(mask: &Mask, other: &Mask) -> Mask {
+    let size = other.size();
+    if mask.size() <= size {
         return mask.clone();
     }
     let view = View {
@@ -83,11 +84,8 @@ fn resampled(mask: &Mask, size: usize) -> Mask {
         offset_x: 0,
         unit: 1,
     };
-    let values = view.sample(mask.values(), mask.size());
-    Mask::new(
-        size,
-        values.into_iter().map(|v| f64::from(v as f32)).collect(),
-    )
+    let values = view.sampled(mask.values(), mask.size());
+    other.mapped(|cell, _| f64::from(values[cell] as f32))
 }
 
 fn top_cells(mask: &Mask, share: f64) -> Vec<bool> {
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
 
     fn mask(size: usize, saliency: &[f64]) -> Mask {
-        Mask::new(size, saliency.iter().map(|v| 1.0 - v).collect())
+        Mask::new(size, saliency.iter().map(|v| 1.0 - v).collect()).unwrap()
     }
 
     #[test]
@@ -138,6 +136,19 @@ mod tests {
         let flat = with(&[0.5; 4], 0.5);
         assert_eq!((flat.rank_correlation, flat.top_iou), (None, 1.0));
         assert_eq!(with(&[0.0, 0.0, 0.0, 0.5], 1e-9).top_iou, 0.0);
+    }
+
+    #[test]
+    fn one_cell_agrees_with_any_map() {
+        let (one, two) = (mask(1, &[0.5]), mask(2, &[1.0, 0.75, 0.5, 0.25]));
+        for top in [0.5, f64::NAN, -1.0, f64::INFINITY] {
+            let found = agreement(&one, &two, top);
+            assert_eq!(
+                (found.rank_correlation, found.top_iou),
+                (None, 1.0),
+                "{top}"
+            );
+        }
     }
 
     /// A plane sloping from corner to corner is the same plane at every size.

@@ -66,7 +66,11 @@ impl Plane {
         let longest = width.max(height);
         let limit = LONGEST.max(cells).min(longest);
         // Sides of at least a pixel, exactly the picture's where that is small enough.
-        let shown = |side: usize| (side * limit / longest.max(1)).max(1);
+        // No more than `limit`, which is a usize.
+        let shown = |side: usize| {
+            let exact = side as u128 * limit as u128 / longest.max(1) as u128;
+            (exact as usize).max(1)
+        };
         let scale = |side: usize| shown(side) as f64 / side.max(1) as f64;
         Plane {
             width: shown(width),
@@ -86,7 +90,7 @@ impl Plane {
             unit: 1,
         };
         let saliency: Vec<f64> = mask.saliency().into_iter().map(f64::from).collect();
-        let map = view.sample(&saliency, mask.size());
+        let map = view.sampled(&saliency, mask.size());
         map.into_iter().map(|v| v as f32).collect()
     }
 
@@ -138,7 +142,7 @@ mod tests {
     fn one_cell() -> Mask {
         let mut values = vec![1.0; 9];
         values[5] = 0.0;
-        Mask::new(3, values)
+        Mask::new(3, values).unwrap()
     }
 
     /// The map by hand: 1 at the cell, 1/2 at its three neighbours up, down and left, 1/4 at the two diagonal ones; in all 3.
@@ -171,7 +175,7 @@ mod tests {
     fn the_peak_may_miss_a_box_by_two_pixels() {
         let mut values = vec![1.0; 81];
         values[4 * 9 + 4] = 0.0;
-        let mask = Mask::new(9, values);
+        let mask = Mask::new(9, values).unwrap();
         let peak = |left: f64, right: f64| {
             pointing(&mask, (9, 9), &[[left, 0.0, right, 9.0]])
                 .unwrap()
@@ -183,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_has_no_map_or_no_box_has_no_points() {
-        let whole = Mask::new(3, vec![1.0; 9]);
+        let whole = Mask::new(3, vec![1.0; 9]).unwrap();
         assert_eq!(pointing(&whole, (5, 5), &[[0.0, 0.0, 5.0, 5.0]]), None);
         for rectangle in [
             [7.0, 0.0, 9.0, 5.0],
@@ -200,10 +204,20 @@ mod tests {
         assert_eq!(pointing(&one_cell(), (5, 5), &[]), None);
     }
 
+    #[test]
+    fn maps_and_pictures_of_any_size_are_pointed_in() {
+        let one = Mask::new(1, vec![0.0]).unwrap();
+        let whole = [[0.0, 0.0, 1e300, 1e300]];
+        for size in [(0, 0), (0, 9), (1, usize::MAX), (usize::MAX, usize::MAX)] {
+            let found = pointing(&one, size, &whole).unwrap();
+            assert!(found.peak && found.area == 1.0, "{size:?} {found:?}");
+        }
+    }
+
     /// A large picture is reduced: the same shares of it give nearly the same points.
     #[test]
     fn the_size_of_the_picture_hardly_matters() {
-        let mask = Mask::new(8, (0..64).map(|i| f64::from(i * 37 % 64) / 63.0).collect());
+        let mask = Mask::new(8, (0..64).map(|i| f64::from(i * 37 % 64) / 63.0).collect()).unwrap();
         let point = |w: f64, h: f64| {
             let boxes = [[0.25 * w, 0.125 * h, 0.75 * w, 0.5 * h]];
             pointing(&mask, (w as usize, h as usize), &boxes).unwrap()

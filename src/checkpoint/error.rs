@@ -228,6 +228,18 @@ pub enum CheckpointError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+    /// Rows that a tensor does not have.
+    #[error("{file}: tensor {tensor}: expected a range of its {rows} rows, found {found:?}")]
+    Rows {
+        /// The file that holds it.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Rows that it has.
+        rows: usize,
+        /// The range that was asked for.
+        found: std::ops::Range<usize>,
+    },
     /// One part's tensors are stored under two spellings at once.
     #[error("{model}: tensors of the {part} are stored under both {first}* and {second}*")]
     AmbiguousNames {

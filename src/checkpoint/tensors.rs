@@ -82,23 +82,30 @@ impl Tensor {
 
     /// Rows `rows` of its first axis; the bytes are shared.
     ///
-    /// # Panics
-    /// When it does not have them: which rows of which tensor is decided by model code, after the shape is checked.
-    pub fn rows(&self, rows: Range<usize>) -> Tensor {
+    /// # Errors
+    /// [`CheckpointError::Rows`] when it does not have them, or when the range ends before it begins.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Tensor, CheckpointError> {
         let all = self.shape.first().copied().unwrap_or(0);
-        assert!(rows.end <= all, "{}: rows {rows:?} of {all}", self.name);
+        if rows.start > rows.end || rows.end > all {
+            return Err(CheckpointError::Rows {
+                file: self.file.to_string(),
+                tensor: self.name.clone(),
+                rows: all,
+                found: rows,
+            });
+        }
         let mut shape = self.shape.clone();
         if let Some(first) = shape.first_mut() {
             *first = rows.len();
         }
         let row = self.range.len() / all.max(1);
         let start = self.range.start;
-        Tensor {
+        Ok(Tensor {
             name: format!("{}[{}..{}]", self.name, rows.start, rows.end),
             shape,
             range: start + rows.start * row..start + rows.end * row,
             ..self.clone()
-        }
+        })
     }
 
     /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares them. `None` where `source` does

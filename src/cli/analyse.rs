@@ -23,11 +23,10 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let run = Run::open(&options.run)?;
     let out = &options.statistics.out;
-    let folder = OutputFolder::prepare(out)?;
+    let names = [&[JSON], &Analysis::PLOTS[..]].concat();
+    let folder = OutputFolder::prepare(out, &names)?;
     let analysis = analyse(&run, &options.statistics.settings())?;
-    let mut files = analysis.plots()?;
-    files.push((JSON, super::figures::json(out, JSON, &analysis)?));
-    folder.write(&files, &Analysis::PLOTS)?;
+    folder.write(&analysis, &analysis.plots()?)?;
     print(&format!(
         "{}\n\n{}\nwritten to {}",
         samples(&analysis.counts),

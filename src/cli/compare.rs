@@ -29,15 +29,14 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let runs = options.runs.iter().map(|run| Run::open(run));
     let runs: Vec<Run> = runs.collect::<Result<_, _>>()?;
     let out = &options.statistics.out;
-    let folder = OutputFolder::prepare(out)?;
+    let names = [&[JSON], &Comparison::PLOTS[..]].concat();
+    let folder = OutputFolder::prepare(out, &names)?;
     let settings = AnalyseSettings {
         top_share: options.top_share,
         ..options.statistics.settings()
     };
     let comparison = compare(&runs, &settings)?;
-    let mut files = comparison.plots()?;
-    files.push((JSON, super::figures::json(out, JSON, &comparison)?));
-    folder.write(&files, &Comparison::PLOTS)?;
+    folder.write(&comparison, &comparison.plots()?)?;
     print(&format!(
         "{}\n\n{}\nwritten to {}",
         heading(&comparison),

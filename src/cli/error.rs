@@ -10,6 +10,8 @@ use crate::picture::PictureError;
 use crate::report::ReportError;
 use crate::run::RunError;
 
+use super::signals::Signal;
+
 /// What a command can end with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -40,6 +42,12 @@ pub(super) enum CliError {
     /// An output folder that cannot be used.
     #[error("{path}: expected a folder to write to: {reason}")]
     Folder { path: String, reason: String },
+    /// A place where no file can be written.
+    #[error("{path}: expected a file to write: {reason}")]
+    File { path: String, reason: String },
+    /// A signal that ended the work before its time.
+    #[error("stopped by {signal}: {state}")]
+    Stopped { signal: Signal, state: String },
     /// A file that could not be written.
     #[error("{path}: could not be written: {reason}")]
     Write { path: String, reason: String },
@@ -65,7 +73,8 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1 when the work failed.
+    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1 when the work failed, 128 and
+    /// its number for a signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             // A device that was asked for and is not there.
@@ -73,6 +82,7 @@ impl CliError {
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
             CliError::Analyse(AnalyseError::Report(_)) | CliError::Selftest { .. } => 1,
             CliError::Samples { .. } => 3,
+            CliError::Stopped { signal, .. } => signal.exit_code(),
             CliError::Run(RunError::Io { action, .. }) if *action == "written" => 1,
             CliError::Explain(ExplainError::NoAnswer)
             | CliError::Run(RunError::Explain(ExplainError::NoAnswer)) => 1,

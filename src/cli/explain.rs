@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::Value;
-
 use super::error::CliError;
 use super::machine;
 use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
@@ -12,11 +10,12 @@ use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
 use super::record::{Context, record};
+use super::signals::Graceful;
 use crate::explain::{Explanation, Request, Settings, explain};
 use crate::picture::Picture;
 use crate::report;
 
-/// Every file that an explanation can have.
+/// Every file that an explanation can have, the record of all first.
 const FILES: [&str; 6] = [
     "explanation.json",
     "tokens.png",
@@ -66,7 +65,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let mut settings = settings(&options.method, &options.machine);
     settings.validate()?;
-    let folder = OutputFolder::prepare(&options.out)?;
+    let folder = OutputFolder::prepare(&options.out, &FILES)?;
     let started = Instant::now();
     let picture = Picture::open(&options.image)?;
     let opened = machine::open(
@@ -82,11 +81,14 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let load_seconds = started.elapsed().as_secs_f64();
     let note = |text: &str| {
         if !options.quiet {
-            eprintln!("foveate: {text}");
+            super::note(text);
         }
     };
     if options.model.is_none() {
         note("no --model given: using the built-in demo model, which knows drawn shapes only");
+    }
+    if let Some(capped) = &opened.capped {
+        note(capped);
     }
     if options.verbose {
         if let Some(reason) = &opened.no_gpu {
@@ -107,8 +109,15 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         settings: &settings,
     };
     let mut bars = Bars::new(options.quiet);
+    let graceful = Graceful::begin(options.quiet);
     let explanation = explain(&*model, &request, &mut bars);
     bars.clear();
+    if let Some(signal) = graceful.end() {
+        return Err(CliError::Stopped {
+            signal,
+            state: "nothing is written; the same command begins anew".into(),
+        });
+    }
     let explanation = explanation?;
     let context = Context {
         model: &*model,
@@ -122,11 +131,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         load_seconds,
     };
     let record = record(&context, &explanation);
-    let json = text(&record)?;
-    folder.write(
-        &files(&picture, &options.question, &explanation, &json)?,
-        &FILES,
-    )?;
+    let json = folder.write(&record, &files(&picture, &options.question, &explanation)?)?;
     if options.verbose {
         let cost = &explanation.cost;
         note(&format!(
@@ -142,19 +147,11 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     }
 }
 
-fn text(record: &Value) -> Result<String, CliError> {
-    serde_json::to_string_pretty(record).map_err(|e| CliError::Write {
-        path: FILES[0].into(),
-        reason: e.to_string(),
-    })
-}
-
-/// The folder's files, in memory.
+/// The folder's files but for the record, in memory.
 fn files(
     picture: &Picture,
     question: &str,
     explanation: &Explanation,
-    json: &str,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, CliError> {
     let words: Vec<report::TokenShade> = explanation
         .tokens
@@ -165,10 +162,7 @@ fn files(
             key: t.key,
         })
         .collect();
-    let mut files = vec![
-        (FILES[0], format!("{json}\n").into_bytes()),
-        (FILES[1], report::png(&report::tokens(question, &words)?)?),
-    ];
+    let mut files = vec![(FILES[1], report::png(&report::tokens(question, &words)?)?)];
     if let Some(mask) = &explanation.mask {
         let (size, saliency) = (mask.size(), mask.saliency());
         let (width, height) = (picture.width(), picture.height());

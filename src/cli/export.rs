@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::error::CliError;
-use super::print;
+use super::output::expect_folder;
+use super::{note, print};
 use crate::run::{Run, export};
 
 #[derive(clap::Args)]
@@ -19,13 +20,14 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let run = Run::open(&options.run)?;
     let out = options.out.as_ref().unwrap_or(&options.run);
+    expect_folder(out)?;
     let exported = export(&run, out)?;
     if exported.samples < run.manifest().samples() {
-        eprintln!(
-            "foveate: the run is not finished: {} of {} samples",
+        note(&format!(
+            "the run is not finished: {} of {} samples",
             exported.samples,
             run.manifest().samples()
-        );
+        ));
     }
     print(&format!(
         "{} samples, {} tokens\nwritten to {}",

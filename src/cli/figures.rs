@@ -1,11 +1,8 @@
 //! What `analyse` and `compare` share: options, and the figures as a table.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::Serialize;
-
-use super::error::CliError;
 use crate::analyse::{AnalyseSettings, Bootstrap, Counts, Figures};
 
 #[derive(clap::Args)]
@@ -36,19 +33,6 @@ impl Statistics {
             ..AnalyseSettings::default()
         }
     }
-}
-
-/// The bytes of a JSON file `name` in the folder `out`.
-///
-/// # Errors
-/// [`CliError::Write`] when a value cannot be written.
-pub(super) fn json(out: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, CliError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| CliError::Write {
-        path: out.join(name).display().to_string(),
-        reason: error.to_string(),
-    })?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }
 
 /// A line about the samples.

@@ -16,6 +16,8 @@ pub(super) struct Opened {
     pub threads: usize,
     /// Why `auto` took no GPU.
     pub no_gpu: Option<String>,
+    /// That fewer threads compute than were asked for.
+    pub capped: Option<String>,
     /// The kind of device: `cpu`, or a GPU's name.
     pub kind: String,
 }
@@ -53,6 +55,12 @@ pub(super) fn open(
         model,
         threads,
         no_gpu,
+        capped: (options.threads > threads && ordinal.is_none()).then(|| {
+            format!(
+                "--threads {}: {threads} threads compute, the most there may be on this machine",
+                options.threads
+            )
+        }),
         kind: ordinal.map_or("cpu".to_string(), gpu_name),
     })
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::CliError;
+use super::output::expect_folder;
 use super::print;
 use crate::run::merge;
 
@@ -17,6 +18,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
+    expect_folder(&options.out)?;
     let manifest = merge(&options.shards, &options.out)?;
     print(&format!(
         "{} samples\nwritten to {}",

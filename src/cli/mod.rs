@@ -19,6 +19,7 @@ mod record;
 mod report;
 mod run;
 mod selftest;
+mod signals;
 mod units;
 
 use std::process::ExitCode;
@@ -60,9 +61,11 @@ enum Command {
 }
 
 /// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input
-/// is wrong, 3 a run ended with some samples failed.
+/// is wrong, 3 a run ended with some samples failed, 130 and 143 ended by Ctrl-C and by SIGTERM.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    signals::listen();
+    let result = match command {
         Command::Explain(options) => explain::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Merge(options) => merge::run(&options),
@@ -77,10 +80,16 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("foveate: {error}");
+            note(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Prints a line to standard error. That nobody reads it, or that it cannot be written, changes nothing.
+fn note(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("foveate: {text}\n").as_bytes());
 }
 
 /// Prints to standard output. A reader that stops reading, as `head` does, is no failure.

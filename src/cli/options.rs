@@ -185,7 +185,7 @@ pub(super) struct MachineOptions {
     /// The most memory for activations, such as 800MiB or 6GB [default: 4GiB, on a GPU 4/5 of what is free]
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<ByteSize>,
-    /// Threads of the processor; 0 for one per core
+    /// Threads of the processor, at most 4 per core; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::signals;
 use crate::explain::{Progress, Stage};
 
 /// One bar, renewed for every stage.
@@ -58,5 +59,9 @@ impl Progress for Bars {
 
     fn advance(&mut self, count: usize) {
         self.bar.inc(count as u64);
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::caught()
     }
 }

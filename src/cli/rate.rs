@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::{note, signals};
 use crate::run::Watch;
 
 /// Between two plain lines.
@@ -56,9 +57,13 @@ impl Watch for Rate {
         self.bar.set_message(line.clone());
         let due = begun || done == total || printed.elapsed() >= PAUSE;
         if self.bar.is_hidden() && !self.quiet && due {
-            eprintln!("foveate: {line}");
+            note(&line);
             self.started = Some((started, first, now));
         }
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::caught()
     }
 }
 

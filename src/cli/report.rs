@@ -11,10 +11,12 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::error::CliError;
-use super::print;
+use super::output::expect_file;
 use super::units::bytes;
+use super::{note, print};
 use crate::report::html::{Detail, Page, write_page};
-use crate::run::{Record, Run, written};
+use crate::run::{Record, Run};
+use crate::whole::{parent, persist, written};
 use pictures::{Pictures, Place};
 
 /// Samples whose pictures are made small at a time.
@@ -56,6 +58,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         Some(file) => file.clone(),
         None => options.run.join("report.html"),
     };
+    expect_file(&out)?;
     let pictures = Pictures::new(&run, options.images.as_deref(), options.data.as_deref())?;
     let page = page::page(&run)?;
     let bar = match options.quiet {
@@ -81,16 +84,16 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
 fn notes(page: &Page, missing: &Missing) {
     let samples = page.entries.len();
     if samples < page.expected {
-        eprintln!(
-            "foveate: the run is not finished: {samples} of {} samples",
+        note(&format!(
+            "the run is not finished: {samples} of {} samples",
             page.expected
-        );
+        ));
     }
     if let Some(reason) = &missing.reason {
         let count = missing.count;
-        eprintln!(
-            "foveate: {count} of {samples} samples are shown without their pictures, the first because: {reason}"
-        );
+        note(&format!(
+            "{count} of {samples} samples are shown without their pictures, the first because: {reason}"
+        ));
     }
 }
 
@@ -148,17 +151,13 @@ fn write(
         path: path.display().to_string(),
         reason: e.to_string(),
     };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = written(folder, b"").map_err(failed)?;
+    let mut file = written(parent(path), b"").map_err(failed)?;
     let mut buffered = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     write_page(&mut buffered, page, details)?;
     buffered.flush().map_err(failed)?;
     drop(buffered);
     file.as_file().sync_all().map_err(failed)?;
     let size = file.as_file().metadata().map_err(failed)?.len();
-    file.persist(path).map_err(|e| failed(e.error))?;
+    persist(file, path).map_err(failed)?;
     Ok(size)
 }

@@ -8,9 +8,11 @@ use serde_json::json;
 use super::error::CliError;
 use super::machine::{self, Opened};
 use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
+use super::output::expect_folder;
 use super::print;
 use super::rate::Rate;
 use super::record::peak_memory;
+use super::signals::Graceful;
 use crate::run::{
     Ask, BoxFormat, Columns, Data, DataOptions, DeviceIdentity, Job, Layout, Manifest,
     ModelIdentity, Shard, Store, Summary, work,
@@ -134,6 +136,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         Some(shard) => shard,
         None => Shard::from_environment(&environment, options.shards)?,
     };
+    expect_folder(&options.out)?;
     let folder = shard.folder_in(&options.out)?;
     let data = Data::open(
         &options.data.data,
@@ -169,8 +172,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         max_failures: options.max_failures,
     };
     let mut rate = Rate::new(options.quiet);
+    let graceful = Graceful::begin(options.quiet);
     let summary = work(&job, &mut store, &mut rate);
     rate.clear();
+    let signal = graceful.end();
     let summary = summary?;
     store.note(&json!({
         "worked": summary.worked,
@@ -179,6 +184,16 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         "device_choices": model.device_choices(),
         "peak_memory_bytes": peak_memory(),
     }))?;
+    if let Some(signal) = signal
+        && summary.done < summary.total
+    {
+        let (done, total) = (summary.done, summary.total);
+        let state = format!(
+            "{done} of {total} samples are recorded in {}; the same command goes on behind them",
+            folder.display()
+        );
+        return Err(CliError::Stopped { signal, state });
+    }
     print(&format!(
         "{} of {} samples done\nwritten to {}",
         summary.done,
@@ -208,7 +223,7 @@ fn device(options: &Options, opened: &Opened) -> DeviceIdentity {
 fn notes(options: &Options, opened: &Opened, folder: &Path, store: &Store, shard: Shard) {
     let note = |text: String| {
         if !options.quiet {
-            eprintln!("foveate: {text}");
+            super::note(&text);
         }
     };
     if options.model.is_none() {
@@ -231,6 +246,9 @@ fn notes(options: &Options, opened: &Opened, folder: &Path, store: &Store, shard
     }
     if shard != Shard::WHOLE {
         note(format!("shard {shard}"));
+    }
+    if let Some(capped) = &opened.capped {
+        note(capped.clone());
     }
     if options.verbose {
         if let Some(reason) = &opened.no_gpu {

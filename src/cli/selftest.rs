@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::options::{DeviceName, GemmName};
-use super::output::write_file;
+use super::output::{expect_file, write_file};
 use super::print;
 use crate::device::DeviceError;
 use crate::device::cuda::{self, Cuda, Gemm, Storage};
@@ -55,6 +55,9 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         DeviceName::Cuda(ordinal) => ordinal,
         DeviceName::Auto | DeviceName::Cpu => return Err(CliError::NotAGpu),
     };
+    if let Some(path) = &options.out {
+        expect_file(path)?;
+    }
     let cases = CASES.iter().map(|c| c.name);
     let names = || {
         FAMILIES

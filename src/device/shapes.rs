@@ -185,7 +185,7 @@ impl RowMap {
     ///
     /// # Panics
     /// When an input row is not below `inputs`: maps are made by model code, never from a user's data.
-    pub fn new(inputs: usize, forward: Vec<Vec<(usize, f64)>>) -> RowMap {
+    pub(crate) fn new(inputs: usize, forward: Vec<Vec<(usize, f64)>>) -> RowMap {
         let mut backward = vec![Vec::new(); inputs];
         for (o, terms) in forward.iter().enumerate() {
             for &(i, w) in terms {
@@ -203,7 +203,7 @@ impl RowMap {
     ///
     /// # Panics
     /// As [`RowMap::new`].
-    pub fn select(inputs: usize, rows: impl IntoIterator<Item = Option<usize>>) -> RowMap {
+    pub(crate) fn select(inputs: usize, rows: impl IntoIterator<Item = Option<usize>>) -> RowMap {
         RowMap::new(
             inputs,
             rows.into_iter()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mask, Result};
 use crate::device::{Blend, Direction, Masks};
-use crate::lvlm::Session;
+use crate::lvlm::{Callback, Session};
 
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
 pub const LEAST_RANGE: f64 = 0.01;
@@ -47,7 +47,7 @@ pub fn deletion_insertion(
     keys: &[usize],
     picture: &[f64],
     baseline: &[f64],
-    evaluated: &mut dyn FnMut(usize),
+    evaluated: &mut Callback,
 ) -> Result<Curves> {
     let order = mask.ascending();
     let (cells, step) = (order.len(), (order.len() / GROUPS).max(1));

@@ -8,7 +8,28 @@ use crate::lvlm::LvlmError;
 pub enum ExplainError {
     /// The model reports a fault.
     #[error(transparent)]
-    Model(#[from] LvlmError),
+    Model(LvlmError),
+    /// [`Progress::cancelled`](super::Progress::cancelled) said so.
+    #[error("the explanation was given up before its end")]
+    Cancelled,
+    /// Pixels that are not those of the view.
+    #[error("pixels: expected 3 x {height} x {width} values, found {found}")]
+    Pixels {
+        /// The view's rows.
+        height: usize,
+        /// The view's columns.
+        width: usize,
+        /// How many values there are.
+        found: usize,
+    },
+    /// Cells that make no square, or hold what is no number.
+    #[error("mask: expected {expected}, found {found}")]
+    Mask {
+        /// What it should be.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// A setting outside its range.
     #[error("{setting}: expected {expected}, found {found}")]
     Setting {
@@ -32,4 +53,13 @@ pub enum ExplainError {
         "answer: the model ended its answer at once, so there is nothing to explain; give one with --answer"
     )]
     NoAnswer,
+}
+
+impl From<LvlmError> for ExplainError {
+    fn from(error: LvlmError) -> ExplainError {
+        match error {
+            LvlmError::Cancelled => ExplainError::Cancelled,
+            error => ExplainError::Model(error),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! From a model, a picture and a question to an explanation.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::{
     deletion_insertion, igos, key_tokens, objective,
 };
 use crate::device::{Blend, Direction, Masks};
-use crate::lvlm::{Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
+use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
 use crate::picture::Picture;
 
 /// What is to be explained.
@@ -101,12 +102,17 @@ pub enum Stage {
     Curves,
 }
 
-/// Hears how far an explanation is.
+/// Hears how far an explanation is, and can stop it.
 pub trait Progress {
     /// A stage begins; `total` is its number of evaluations or tokens, where known.
     fn begin(&mut self, stage: Stage, total: Option<usize>);
     /// So many more are done.
     fn advance(&mut self, count: usize);
+    /// Whether to give up. It is asked at the beginning of every stage, after every token of the answer and after every batch of
+    /// evaluations; where it says yes, the explanation ends with [`ExplainError::Cancelled`]. By default nothing stops it.
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// Hears nothing.
@@ -133,10 +139,21 @@ impl<'a> Clock<'a> {
         }
     }
 
-    fn begin(&mut self, stage: Stage, total: Option<usize>) {
+    fn begin(&mut self, stage: Stage, total: Option<usize>) -> Result<()> {
         self.end();
         self.progress.begin(stage, total);
         self.started = Some((stage, Instant::now()));
+        match self.go_on() {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ExplainError::Cancelled),
+        }
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        match self.progress.cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     }
 
     fn end(&mut self) {
@@ -145,9 +162,15 @@ impl<'a> Clock<'a> {
         }
     }
 
-    fn evaluated(&mut self, count: usize) {
+    fn evaluated(&mut self, count: usize) -> ControlFlow<()> {
         self.cost.evaluations += count;
+        self.produced(count)
+    }
+
+    /// Tokens, which are not counted among the evaluations.
+    fn produced(&mut self, count: usize) -> ControlFlow<()> {
         self.progress.advance(count);
+        self.go_on()
     }
 }
 
@@ -187,7 +210,7 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
 ///
 /// # Errors
 /// A setting outside its range, an empty or overlong question, too small a memory budget, a model whose output is not
-/// finite, keys that the answer does not have.
+/// finite, keys that the answer does not have; [`ExplainError::Cancelled`].
 pub fn explain(
     model: &dyn Lvlm,
     request: &Request,
@@ -195,7 +218,7 @@ pub fn explain(
 ) -> Result<Explanation> {
     request.settings.validate()?;
     let mut clock = Clock::new(progress);
-    clock.begin(Stage::Prepare, None);
+    clock.begin(Stage::Prepare, None)?;
     work(model, prepare(model, request)?, clock)
 }
 
@@ -210,7 +233,7 @@ pub fn explain_prepared(
     progress: &mut dyn Progress,
 ) -> Result<Explanation> {
     let mut clock = Clock::new(progress);
-    clock.begin(Stage::Prepare, None);
+    clock.begin(Stage::Prepare, None)?;
     work(model, prepared, clock)
 }
 
@@ -223,12 +246,12 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     };
     let mut session = model.begin(prepared.pictures, &prompt, options)?;
 
-    clock.begin(Stage::Answer, None);
+    clock.begin(Stage::Answer, None)?;
     let tokenizer = model.tokenizer();
     let ids = match &prepared.answer {
         Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
         None => {
-            let produced = &mut || clock.progress.advance(1);
+            let produced = &mut |n| clock.produced(n);
             let ids = session.generate(Direction::Keep, settings.max_new_tokens, produced)?;
             if ids.is_empty() {
                 return Err(ExplainError::NoAnswer);
@@ -238,7 +261,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     };
     let baseline_answer = match settings.baseline_answer {
         true => {
-            let produced = &mut || clock.progress.advance(1);
+            let produced = &mut |n| clock.produced(n);
             let ids = session.generate(Direction::Reveal, settings.max_new_tokens, produced)?;
             Some(tokenizer.decode(&ids))
         }
@@ -246,7 +269,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     };
     session.set_answer(&ids)?;
 
-    clock.begin(Stage::Select, Some(2));
+    clock.begin(Stage::Select, Some(2))?;
     let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| {
         clock.evaluated(n)
     })?;
@@ -284,7 +307,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         clock.begin(
             Stage::Optimise,
             known.then(|| settings.iterations * objective::blends(settings)),
-        );
+        )?;
         let mask = igos(
             &*session,
             &keys,
@@ -295,7 +318,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             },
         )?;
         if settings.curves {
-            clock.begin(Stage::Curves, Some(curves::blends(mask.values().len())));
+            clock.begin(Stage::Curves, Some(curves::blends(mask.values().len())))?;
             let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
             let (picture, baseline) = (of_keys(&image), of_keys(&base));
             let evaluated = &mut |n| clock.evaluated(n);
@@ -315,7 +338,7 @@ fn both_pictures(
     session: &dyn crate::lvlm::Session,
     size: usize,
     tokens: usize,
-    evaluated: &mut dyn FnMut(usize),
+    evaluated: &mut Callback,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let ones = [vec![1.0; size * size]];
     let blends = [Direction::Keep, Direction::Reveal].map(|direction| Blend::whole(0, direction));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::Objective;
 use super::optimiser::{Nesterov, line_search};
 use super::{ExplainError, Mask, Method, OptimizerKind, Regulariser, Result, Settings};
-use crate::lvlm::Session;
+use crate::lvlm::{Callback, Session};
 
 /// The parts of the objective before one update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,12 +21,12 @@ pub struct Iteration {
 /// Optimises the mask of `keys`, calling `each` with every iteration's number, parts and resulting mask.
 ///
 /// # Errors
-/// What the session reports.
+/// A setting outside its range, what the session reports.
 pub fn igos(
     session: &dyn Session,
     keys: &[usize],
     settings: &Settings,
-    evaluated: &mut dyn FnMut(usize),
+    evaluated: &mut Callback,
     each: &mut dyn FnMut(usize, Iteration, &Mask),
 ) -> Result<Mask> {
     let (view, pixels) = session.first_view();
@@ -35,19 +35,20 @@ pub fn igos(
         pixels,
         [settings.l1, settings.l2, settings.l3],
         settings.gamma,
-    );
+    )?;
     let objective = Objective {
         session,
         regulariser: &regulariser,
         settings,
         keys,
     };
+    settings.validate()?;
     let cells = settings.mask_size * settings.mask_size;
     let count = match settings.method {
         Method::IgosPlus => 1,
         Method::IgosPlusPlus => 2,
     };
-    let mut masks = vec![Mask::new(settings.mask_size, vec![1.0; cells]); count];
+    let mut masks = vec![Mask::new(settings.mask_size, vec![1.0; cells])?; count];
     let mut nesterov: Vec<_> = (0..count)
         .map(|_| Nesterov::new(settings.lr, settings.momentum, cells))
         .collect();

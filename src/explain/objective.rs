@@ -2,7 +2,7 @@
 
 use super::{Mask, Method, Regulariser, Result, Settings};
 use crate::device::{Blend, Direction, Masks, Noise, Sampling};
-use crate::lvlm::Session;
+use crate::lvlm::{Callback, Session};
 
 /// One path: the mask it looks through, the way it goes, and its weight in the objective.
 struct Path {
@@ -61,15 +61,7 @@ impl Objective<'_> {
         let first = &masks[0];
         match masks.get(1) {
             None => first.clone(),
-            Some(second) => {
-                let values = first
-                    .values()
-                    .iter()
-                    .zip(second.values())
-                    .map(|(a, b)| a * b)
-                    .collect();
-                Mask::new(first.size(), values)
-            }
+            Some(second) => first.mapped(|cell, value| value * second.values()[cell]),
         }
     }
 
@@ -80,7 +72,7 @@ impl Objective<'_> {
         iteration: usize,
         noise: bool,
         gradient: bool,
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<Evaluated> {
         let (paths, steps) = (paths(self.settings.method), self.settings.steps);
         let deviation = if noise { self.settings.noise } else { 0.0 };

@@ -28,13 +28,12 @@ impl Nesterov {
             .zip(gradient)
             .map(|(m, g)| m - self.lr * g)
             .collect();
-        let next = current
-            .iter()
-            .zip(&self.previous)
-            .map(|(c, p)| c + carried * (c - p))
-            .collect();
+        let next = mask.mapped(|cell, _| {
+            let (c, p) = (current[cell], self.previous[cell]);
+            c + carried * (c - p)
+        });
         self.previous = current;
-        Mask::new(mask.size(), next)
+        next
     }
 }
 
@@ -56,15 +55,8 @@ pub(super) fn line_search<E>(
     let squared: f64 = gradients.iter().flatten().map(|g| g * g).sum();
     let mut step = lr;
     loop {
-        let moved = |(mask, gradient): (&Mask, &Vec<f64>)| {
-            let values = mask
-                .values()
-                .iter()
-                .zip(gradient)
-                .map(|(m, g)| m - step * g)
-                .collect();
-            Mask::new(mask.size(), values)
-        };
+        let moved =
+            |(mask, gradient): (&Mask, &Vec<f64>)| mask.mapped(|cell, m| m - step * gradient[cell]);
         let next: Vec<Mask> = masks.iter().zip(gradients).map(moved).collect();
         if step < SMALLEST || start - loss(&next)? >= DECREASE * step * squared {
             return Ok(next);

@@ -1,6 +1,6 @@
 //! What keeps a mask small and smooth, and its gradient.
 
-use super::Mask;
+use super::{ExplainError, Mask, Result};
 use crate::picture::View;
 
 /// Width of the bilateral weights in the processor's normalised space.
@@ -25,8 +25,18 @@ pub struct Regulariser {
 
 impl Regulariser {
     /// For the first view of a picture, `3 x height x width`, normalised. `l` holds l1, l2, l3.
-    pub fn new(view: &View, pixels: &[f32], l: [f64; 3], gamma: f64) -> Regulariser {
+    ///
+    /// # Errors
+    /// [`ExplainError::Pixels`] when there are more or fewer pixels.
+    pub fn new(view: &View, pixels: &[f32], l: [f64; 3], gamma: f64) -> Result<Regulariser> {
         let (h, w) = (view.height, view.width);
+        if h.checked_mul(w).and_then(|n| n.checked_mul(3)) != Some(pixels.len()) {
+            return Err(ExplainError::Pixels {
+                height: h,
+                width: w,
+                found: pixels.len(),
+            });
+        }
         let at = |c: usize, i: usize, j: usize| f64::from(pixels[(c * h + i) * w + j]);
         let mut down = Vec::with_capacity(h.saturating_sub(1) * w);
         for i in 0..h.saturating_sub(1) {
@@ -42,7 +52,7 @@ impl Regulariser {
                 across.push((0..3).map(weight).sum::<f64>() / 3.0);
             }
         }
-        Regulariser {
+        Ok(Regulariser {
             view: *view,
             down,
             across,
@@ -50,7 +60,7 @@ impl Regulariser {
             l2: l[1],
             l3: l[2],
             gamma,
-        }
+        })
     }
 
     /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.
@@ -77,7 +87,7 @@ impl Regulariser {
         let mut gradient = vec![0.0; size * size];
         let mut value = variation(mask.values(), size, size, None, &mut gradient);
         let (h, w) = (self.view.height, self.view.width);
-        let sampled = self.view.sample(mask.values(), size);
+        let sampled = self.view.sampled(mask.values(), size);
         let mut d_sampled = vec![0.0; h * w];
         value += variation(
             &sampled,

@@ -7,7 +7,7 @@ use super::objective::Objective;
 use super::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::device::{Blend, Direction, Masks, Sampling};
-use crate::lvlm::{LogProbabilities, Plan, Session};
+use crate::lvlm::{Callback, LogProbabilities, LvlmError, Plan, Session, go_on};
 use crate::nn::Keep;
 use crate::picture::View;
 
@@ -79,12 +79,7 @@ impl Session for Quadratic {
         (&self.view, &self.pixels)
     }
 
-    fn generate(
-        &self,
-        _: Direction,
-        _: usize,
-        _: &mut dyn FnMut(),
-    ) -> crate::lvlm::Result<Vec<u32>> {
+    fn generate(&self, _: Direction, _: usize, _: &mut Callback) -> crate::lvlm::Result<Vec<u32>> {
         Ok(vec![0, 1, 2])
     }
 
@@ -97,9 +92,11 @@ impl Session for Quadratic {
         masks: Masks,
         blends: &[Blend],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> crate::lvlm::Result<LogProbabilities> {
-        evaluated(blends.len());
+        if evaluated(blends.len()).is_break() {
+            return Err(LvlmError::Cancelled);
+        }
         let of = |blend| {
             tokens
                 .iter()
@@ -115,7 +112,7 @@ impl Session for Quadratic {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> crate::lvlm::Result<(LogProbabilities, Vec<Vec<f64>>)> {
         let mut gradients: Vec<Vec<f64>> =
             masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
@@ -177,14 +174,16 @@ fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
 #[test]
 fn the_regularisers_gradient_is_its_slope() {
     let model = Quadratic::new();
-    let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0);
+    let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
     let mask = random(2, 16);
-    let (_, gradient) = regulariser.value_and_gradient(&Mask::new(4, mask.clone()), 2);
+    let (_, gradient) = regulariser.value_and_gradient(&Mask::new(4, mask.clone()).unwrap(), 2);
     for cell in 0..16 {
         let at = |step: f64| {
             let mut moved = mask.clone();
             moved[cell] += step;
-            regulariser.value_and_gradient(&Mask::new(4, moved), 2).0
+            regulariser
+                .value_and_gradient(&Mask::new(4, moved).unwrap(), 2)
+                .0
         };
         close(
             gradient[cell],
@@ -207,13 +206,13 @@ fn the_regularisers_terms() {
         offset_x: 0,
         offset_y: 0,
     };
-    let regulariser = Regulariser::new(&one, &[0.0; 3], [2.0, 0.5, 10.0], 1.0);
-    let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![0.25]), 3);
+    let regulariser = Regulariser::new(&one, &[0.0; 3], [2.0, 0.5, 10.0], 1.0).unwrap();
+    let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![0.25]).unwrap(), 3);
     let decayed = 0.5 * (-3.0f64).exp();
     close(value, 2.0 * 0.75 + decayed * 0.75 * 0.75, 1e-12, "value");
     close(gradient[0], -2.0 - 2.0 * decayed * 0.75, 1e-12, "gradient");
     // At a mask of ones nothing pulls.
-    let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![1.0]), 0);
+    let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![1.0]).unwrap(), 0);
     assert_eq!((value, gradient[0]), (0.0, 0.0));
 }
 
@@ -229,8 +228,9 @@ fn bilateral_variation_of_a_flat_picture() {
         offset_x: 0,
         offset_y: 0,
     };
-    let regulariser = Regulariser::new(&flat, &[0.3; 12], [0.0, 0.0, 1.0], 1.0);
-    let (value, _) = regulariser.bilateral_total_variation(&Mask::new(2, vec![1.0, 0.5, 0.0, 0.5]));
+    let regulariser = Regulariser::new(&flat, &[0.3; 12], [0.0, 0.0, 1.0], 1.0).unwrap();
+    let (value, _) =
+        regulariser.bilateral_total_variation(&Mask::new(2, vec![1.0, 0.5, 0.0, 0.5]).unwrap());
     // Down: 1 and 0; across: 0.5 and -0.5.
     let own = 0.5 * ((1.0 + 0.0) / 2.0 + (0.25 + 0.25) / 2.0);
     close(value, 2.0 * own, 1e-12, "BTV");
@@ -239,7 +239,7 @@ fn bilateral_variation_of_a_flat_picture() {
 #[test]
 fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
     let model = Quadratic::new();
-    let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0);
+    let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
     for method in [Method::IgosPlus, Method::IgosPlusPlus] {
         let settings = settings(method);
         let objective = Objective {
@@ -251,9 +251,12 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
         let count = if method == Method::IgosPlus { 1 } else { 2 };
         let values: Vec<Vec<f64>> = (0..count).map(|m| random(20 + m, 16)).collect();
         let at = |values: &[Vec<f64>], gradient| {
-            let masks: Vec<Mask> = values.iter().map(|v| Mask::new(4, v.clone())).collect();
+            let masks: Vec<Mask> = values
+                .iter()
+                .map(|v| Mask::new(4, v.clone()).unwrap())
+                .collect();
             objective
-                .evaluate(&masks, 1, true, gradient, &mut |_| {})
+                .evaluate(&masks, 1, true, gradient, &mut go_on)
                 .unwrap()
         };
         let gradients = at(&values, true).gradients;
@@ -279,7 +282,7 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
 #[test]
 fn deletion_is_the_mean_over_the_path() {
     let model = Quadratic::new();
-    let regulariser = Regulariser::new(&model.view, &model.pixels, [0.0; 3], 1.0);
+    let regulariser = Regulariser::new(&model.view, &model.pixels, [0.0; 3], 1.0).unwrap();
     let settings = settings(Method::IgosPlus);
     let objective = Objective {
         session: &model,
@@ -288,7 +291,13 @@ fn deletion_is_the_mean_over_the_path() {
         keys: &[1],
     };
     let at = objective
-        .evaluate(&[Mask::new(4, vec![1.0; 16])], 0, true, false, &mut |_| {})
+        .evaluate(
+            &[Mask::new(4, vec![1.0; 16]).unwrap()],
+            0,
+            true,
+            false,
+            &mut go_on,
+        )
         .unwrap();
     // With a mask of ones a share 1 - n/3 of token 1's weight is hidden at step n, or n/3 of it.
     let whole = model.weights[1].iter().sum::<f64>() / 16.0;
@@ -301,11 +310,15 @@ fn deletion_is_the_mean_over_the_path() {
 #[test]
 fn nesterovs_steps() {
     let mut nesterov = Nesterov::new(2.0, 5.0, 4);
-    let first = nesterov.step(&Mask::new(2, vec![1.0; 4]), &[0.1, -0.1, 0.3, 0.0], 0);
+    let first = nesterov.step(
+        &Mask::new(2, vec![1.0; 4]).unwrap(),
+        &[0.1, -0.1, 0.3, 0.0],
+        0,
+    );
     // No momentum yet: 1 - 2 g, clamped.
     assert_eq!(first.values()[..2], [0.8, 1.0]);
     let mut nesterov = Nesterov::new(2.0, 5.0, 1);
-    let first = nesterov.step(&Mask::new(1, vec![1.0]), &[0.1], 0);
+    let first = nesterov.step(&Mask::new(1, vec![1.0]).unwrap(), &[0.1], 0);
     let second = nesterov.step(&first, &[0.05], 1);
     // c_0 = 0.8, c_1 = 0.8 - 0.1 = 0.7, M = 0.7 + 1/6 (0.7 - 0.8).
     close(second.values()[0], 0.7 - 0.1 / 6.0, 1e-12, "second step");
@@ -317,7 +330,7 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
     let f = |masks: &[Mask]| Ok::<f64, ()>(50.0 * (masks[0].values()[0] - 0.5).powi(2));
     let mut tried = Vec::new();
     let next = line_search(
-        &[Mask::new(1, vec![1.0])],
+        &[Mask::new(1, vec![1.0]).unwrap()],
         &[vec![50.0]],
         1.0,
         12.5,
@@ -331,9 +344,13 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
     assert_eq!(tried.len(), 4);
     close(next[0].values()[0], 0.6, 1e-12, "line search");
     // Nothing falls: the search ends below its smallest step.
-    let stuck = line_search(&[Mask::new(1, vec![0.5])], &[vec![1.0]], 1.0, 0.0, |_| {
-        Ok::<f64, ()>(1.0)
-    })
+    let stuck = line_search(
+        &[Mask::new(1, vec![0.5]).unwrap()],
+        &[vec![1.0]],
+        1.0,
+        0.0,
+        |_| Ok::<f64, ()>(1.0),
+    )
     .unwrap();
     assert!(stuck[0].values()[0] > 0.5 - 1e-5);
 }
@@ -349,7 +366,7 @@ fn both_optimisers_lower_the_objective() {
             ..settings(Method::IgosPlus)
         };
         let mut losses = Vec::new();
-        igos(&model, &[0, 1], &settings, &mut |_| {}, &mut |_, i, _| {
+        igos(&model, &[0, 1], &settings, &mut go_on, &mut |_, i, _| {
             losses.push(i.deletion - i.insertion);
         })
         .unwrap();
@@ -376,12 +393,88 @@ fn key_tokens_gain_from_the_picture_and_carry_content() {
     assert!(is_function_word(" THE ") && !is_function_word(" red"));
 }
 
+/// Says stop when it is asked for the `after`-th time.
+struct Stop {
+    asked: std::cell::Cell<usize>,
+    after: usize,
+}
+
+impl Progress for Stop {
+    fn begin(&mut self, _: Stage, _: Option<usize>) {}
+    fn advance(&mut self, _: usize) {}
+    fn cancelled(&self) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get() > self.after
+    }
+}
+
+#[test]
+fn an_explanation_is_given_up_wherever_it_is() {
+    use crate::device::cpu::Cpu;
+    use crate::picture::Picture;
+    let model = crate::lvlm::open(None, Cpu::<f32>::new(2).unwrap()).unwrap();
+    let scene = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo/scenes/0000.png");
+    let picture = Picture::open(scene.as_ref()).unwrap();
+    // One blend at a time, so that there are many batches.
+    let settings = Settings {
+        mask_size: 4,
+        iterations: 1,
+        steps: 2,
+        baseline_answer: true,
+        ..Settings::default()
+    };
+    let request = Request {
+        picture: &picture,
+        question: "How many objects are there?",
+        answer: None,
+        keys: Some(&[0]),
+        settings: &settings,
+    };
+    let with = |after| {
+        let mut stop = Stop {
+            asked: Default::default(),
+            after,
+        };
+        let result = explain(&*model, &request, &mut stop);
+        (result, stop.asked.get())
+    };
+    let (whole, asked) = with(usize::MAX);
+    assert!(whole.unwrap().curves.is_some());
+    // Five stages, and at least a token and a batch in each of the others but the first.
+    assert!(asked >= 9, "{asked}");
+    for after in 0..asked {
+        let (result, asked) = with(after);
+        assert!(matches!(result, Err(ExplainError::Cancelled)), "{after}");
+        assert_eq!(asked, after + 1, "nothing more is done");
+    }
+}
+
+#[test]
+fn masks_have_as_many_numbers_as_cells() {
+    for (size, values) in [
+        (0, vec![]),
+        (0, vec![1.0]),
+        (2, vec![1.0; 3]),
+        (1, vec![]),
+        (usize::MAX, vec![1.0]),
+        (1 << 32, vec![]),
+        (1, vec![f64::NAN]),
+    ] {
+        let refused = Mask::new(size, values);
+        assert!(matches!(refused, Err(ExplainError::Mask { .. })), "{size}");
+    }
+    let infinite = Mask::new(1, vec![f64::INFINITY]).unwrap();
+    assert_eq!(infinite.values(), [1.0], "values are clamped");
+    let pixels = Regulariser::new(&view(), &[0.0; 3], [1.0; 3], 1.0);
+    assert!(matches!(pixels, Err(ExplainError::Pixels { .. })));
+}
+
 #[test]
 fn cells_go_in_ascending_order_equal_ones_by_place() {
-    let mask = Mask::new(2, vec![0.5, 0.0, 0.5, 0.0]);
+    let mask = Mask::new(2, vec![0.5, 0.0, 0.5, 0.0]).unwrap();
     assert_eq!(mask.ascending(), [1, 3, 0, 2]);
     assert_eq!(
-        Mask::new(1, vec![2.0]).values(),
+        Mask::new(1, vec![2.0]).unwrap().values(),
         [1.0],
         "values are clamped"
     );
@@ -390,12 +483,12 @@ fn cells_go_in_ascending_order_equal_ones_by_place() {
 #[test]
 fn curves_of_a_mask_and_when_their_scores_are_undefined() {
     let model = Quadratic::new();
-    let mask = Mask::new(4, random(5, 16));
+    let mask = Mask::new(4, random(5, 16)).unwrap();
     let (picture, baseline) = (
         [0.0],
         [-model.weights[0].iter().sum::<f64>().powi(2) / 256.0],
     );
-    let curves = deletion_insertion(&model, &mask, &[0], &picture, &baseline, &mut |_| {}).unwrap();
+    let curves = deletion_insertion(&model, &mask, &[0], &picture, &baseline, &mut go_on).unwrap();
     assert_eq!(curves.fraction.len(), 17);
     close(curves.fraction[1], 1.0 / 16.0, 1e-12, "fraction");
     // The most needed cell goes first.
@@ -428,7 +521,7 @@ fn curves_of_a_mask_and_when_their_scores_are_undefined() {
         1e-12,
         "area under the normalised curve",
     );
-    let alike = deletion_insertion(&model, &mask, &[0], &[-1.0], &[-1.02], &mut |_| {}).unwrap();
+    let alike = deletion_insertion(&model, &mask, &[0], &[-1.0], &[-1.02], &mut go_on).unwrap();
     assert_eq!((alike.deletion_score, alike.insertion_score), (None, None));
     assert!(alike.reason.unwrap().contains("too small"));
 }

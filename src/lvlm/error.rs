@@ -76,6 +76,9 @@ pub enum LvlmError {
         /// Sets of patches.
         found: usize,
     },
+    /// A callback gave the work up.
+    #[error("the work was given up before its end")]
+    Cancelled,
     /// One blend does not fit the memory budget.
     #[error("memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}", mebibytes(*.needed))]
     Memory {

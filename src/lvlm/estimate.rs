@@ -13,16 +13,18 @@ use super::layers::Layers;
 use super::load::Loader;
 use super::model::dry_sitting;
 use super::open::fit;
-use super::plan::{Plan, Sizes, dry_layout, measured};
+use super::plan::{Plan, Sizes, dry_layout, measured, of_answer};
 use super::registry::{Visitor, visit};
 use super::sitting::Sitting;
 use super::{LvlmError, Result};
 use crate::checkpoint::Checkpoint;
 use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
 use crate::device::dry::{Dry, Parts, Tally};
-use crate::device::{Blend, Device, Direction, Masks, Part};
+use crate::device::{Blend, Device, DeviceError, Direction, Masks, Part};
 use crate::nn::Keep;
 
+/// Blends of a batch whose cost is counted at most: far more than any memory takes.
+const MOST_BLENDS: usize = 1 << 20;
 /// Bytes of an element of activations and weights.
 const BYTES: usize = 2;
 
@@ -258,7 +260,7 @@ impl Estimator {
     /// What reading the answer's token `index` costs.
     ///
     /// # Errors
-    /// None.
+    /// None for a token of the answer.
     pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         self.0.read_token(index)
     }
@@ -321,10 +323,20 @@ impl<F: Family> Costs for Estimate<F> {
     }
 
     fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+        of_answer(tokens, self.lengths.answer)?;
         Sizes::measure(&self.dry, &self.sitting, tokens, self.mask_size, SCRATCH)
     }
 
     fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+        of_answer(tokens, self.lengths.answer)?;
+        if blends > MOST_BLENDS {
+            let refused = DeviceError::Shape {
+                operation: "estimate",
+                expected: format!("at most {MOST_BLENDS} blends"),
+                found: blends.to_string(),
+            };
+            return Err(refused.into());
+        }
         let layout = dry_layout(&self.dry, &self.sitting, tokens)?;
         let size = self.mask_size;
         Ok(measured(&self.dry, &self.sitting, &layout, blends, size, keep)?.cost)
@@ -356,6 +368,7 @@ impl<F: Family> Costs for Estimate<F> {
     }
 
     fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
+        of_answer(&[index], self.lengths.answer)?;
         let rows = self.sitting.images + self.lengths.behind + index;
         let mut cache = self.cache(rows, 1)?;
         self.cost(|| self.sitting.read_token(&self.dry, 0, &mut cache))

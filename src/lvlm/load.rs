@@ -140,7 +140,7 @@ impl<D: Device> Loader<'_, D> {
                 .as_ref()
                 .map(|values| self.upload(1, out, &values[rows.clone()]))
                 .transpose()?;
-            let weight = self.device.weight(&weight.rows(rows))?;
+            let weight = self.device.weight(&weight.rows(rows)?)?;
             Ok(Linear { weight, bias })
         })
     }

@@ -38,6 +38,8 @@ mod tiled;
 mod towers;
 mod vit_tower;
 
+use std::ops::ControlFlow;
+
 use crate::checkpoint::Tokenizer;
 use crate::device::{Blend, Direction, Masks};
 use crate::picture::{Picture, View};
@@ -162,9 +164,18 @@ pub struct SessionOptions {
 /// Log-probabilities per blend and token.
 pub type LogProbabilities = Vec<Vec<f64>>;
 
+/// Called between pieces of work with how many blends or tokens are done since the last time; [`ControlFlow::Break`] gives the work up.
+pub type Callback<'a> = dyn FnMut(usize) -> ControlFlow<()> + 'a;
+
+/// The [`Callback`] of those who neither listen nor stop.
+pub fn go_on(_: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// A picture, its baseline and a prompt on the device, and an answer once there is one.
 ///
-/// `evaluated` is called after every batch with the number of blends done in it.
+/// `evaluated` is called after every batch with the number of blends in it, `produced` after every token. Where one of them breaks, the
+/// call ends with [`LvlmError::Cancelled`] and the session can go on to be used.
 pub trait Session {
     /// The first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
     fn first_view(&self) -> (&View, &[f32]);
@@ -177,7 +188,7 @@ pub trait Session {
         &self,
         direction: Direction,
         max_new_tokens: usize,
-        produced: &mut dyn FnMut(),
+        produced: &mut Callback,
     ) -> Result<Vec<u32>>;
     /// Fixes the answer that the following calls are about.
     ///
@@ -193,7 +204,7 @@ pub trait Session {
         masks: Masks,
         blends: &[Blend],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<LogProbabilities>;
     /// As [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect to every
     /// mask, score being the sum over `tokens`.
@@ -206,7 +217,7 @@ pub trait Session {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
     /// Gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each, encoder by
     /// encoder. Rows and columns of a view that its encoder does not see have none.

@@ -55,6 +55,17 @@ impl Sizes {
     }
 }
 
+/// Whether an answer of `answer` tokens has all of `tokens`.
+///
+/// # Errors
+/// [`LvlmError::Token`].
+pub(super) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> {
+    match tokens.iter().copied().find(|&token| token >= answer) {
+        Some(found) => Err(LvlmError::Token { answer, found }),
+        None => Ok(()),
+    }
+}
+
 /// The rows that predict answer tokens; which tokens they are makes no difference here.
 pub(super) fn dry_layout<F: Family>(
     dry: &Dry,

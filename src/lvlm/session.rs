@@ -6,9 +6,9 @@ use std::collections::hash_map::Entry;
 
 use super::family::{Eye, Family};
 use super::model::Model;
-use super::plan::{Plan, Sizes};
+use super::plan::{Plan, Sizes, of_answer};
 use super::sitting::{Greedy, Layout, Sitting};
-use super::{LogProbabilities, LvlmError, Result, Session, SessionOptions};
+use super::{Callback, LogProbabilities, LvlmError, Result, Session, SessionOptions};
 use crate::device::dry::Dry;
 use crate::device::{Blend, Device, Direction, Masks, Real};
 use crate::nn::Keep;
@@ -150,6 +150,7 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
     }
 
     fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+        of_answer(tokens, self.answer.len())?;
         if let Some(&known) = self.work.borrow().sizes.get(tokens) {
             return Ok(known);
         }
@@ -188,7 +189,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         &self,
         direction: Direction,
         max_new_tokens: usize,
-        produced: &mut dyn FnMut(),
+        produced: &mut Callback,
     ) -> Result<Vec<u32>> {
         let checkpoint = &self.model.checkpoint;
         let greedy = Greedy {
@@ -231,7 +232,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         masks: Masks,
         blends: &[Blend],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<LogProbabilities> {
         let plan = self.decide(blends.len(), tokens, false)?;
         let device = &self.model.device;
@@ -258,7 +259,9 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
             let read = |values: &D::Values| self.read(layout, batch, values);
             let batch_values = device.replay(recording, work, read)?;
             values.extend(batch_values.into_iter().take(chunk.len()));
-            evaluated(chunk.len());
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
         }
         Ok(values)
     }
@@ -269,7 +272,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         if weights.len() != blends.len() {
             return Err(LvlmError::Weights {
@@ -319,7 +322,9 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
             let read = |values: &D::Values| self.read(layout, batch, values);
             let batch_values = device.replay(recording, work, read)?;
             values.extend(batch_values.into_iter().take(chunk.len()));
-            evaluated(chunk.len());
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
         }
         let mut gradients = self.sitting.read_gradients(device, gradients)?;
         for g in gradients.iter_mut().flatten() {

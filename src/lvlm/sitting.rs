@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decoder::{DecoderKept, Prefix, Rows};
 use super::family::{Family, Seen, Sight, Vision};
 use super::layers::{Context, Layers};
-use super::{LvlmError, Result};
+use super::{Callback, LvlmError, Result};
 use crate::device::{Blend, Device, Masks, Matrix, Part, Real, RowMap};
 use crate::nn::{Keep, NnError, Nothing, Queries, require_finite};
 
@@ -288,7 +288,7 @@ impl<F: Family, D: Device> Sitting<F, D> {
         device: &D,
         batch: &[D::Batch],
         greedy: &Greedy,
-        produced: &mut dyn FnMut(),
+        produced: &mut Callback,
     ) -> Result<Vec<u32>> {
         let decoder = &self.layers.decoder;
         let read = self.prefix_length() + self.first_row() + 1;
@@ -312,7 +312,9 @@ impl<F: Family, D: Device> Sitting<F, D> {
                 break;
             }
             answer.push(next);
-            produced();
+            if produced(1).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
             if answer.len() < limit {
                 x = self.read_token(device, next, &mut cache)?;
             }

@@ -40,8 +40,8 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Rows `places` of sequences of `length` rows.
-    pub fn new(length: usize, places: Vec<usize>) -> Queries {
+    /// Rows `places`, all below `length`, of sequences of `length` rows.
+    pub(crate) fn new(length: usize, places: Vec<usize>) -> Queries {
         let map = RowMap::select(length, places.iter().map(|&p| Some(p)));
         Queries { places, map }
     }

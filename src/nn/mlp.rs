@@ -1,7 +1,7 @@
 //! The feed-forward half of a transformer block.
 
 use super::{Linear, Result};
-use crate::device::{Activation, Device};
+use crate::device::{Activation, Device, DeviceError};
 
 /// A multi-layer perceptron.
 pub enum Mlp<D: Device> {
@@ -77,10 +77,7 @@ impl<D: Device> Mlp<D> {
     /// dx, without the residual's share.
     ///
     /// # Errors
-    /// When sizes do not fit.
-    ///
-    /// # Panics
-    /// When `saved` is of the other kind of perceptron.
+    /// When sizes do not fit, when `saved` is of the other kind of perceptron.
     pub fn vjp(&self, device: &D, saved: MlpSaved<D>, dy: &D::Matrix) -> Result<D::Matrix> {
         match (self, saved) {
             (
@@ -108,7 +105,16 @@ impl<D: Device> Mlp<D> {
                 let dx = gate.vjp(device, &dg, None)?;
                 up.vjp(device, &du, Some(&dx))
             }
-            _ => unreachable!("a perceptron's vjp takes what its own forward saved"),
+            (_, saved) => {
+                let kind = |gated| if gated { "gated" } else { "plain" };
+                let found = matches!(saved, MlpSaved::Gated(..));
+                Err(DeviceError::Shape {
+                    operation: "perceptron",
+                    expected: format!("what a {} one saved", kind(!found)),
+                    found: format!("what a {} one did", kind(found)),
+                }
+                .into())
+            }
         }
     }
 }

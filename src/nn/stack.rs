@@ -50,7 +50,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn step<B: Between<D>>(
+    pub(crate) fn step<B: Between<D>>(
         &self,
         device: &D,
         i: usize,

@@ -36,7 +36,7 @@ fn views_are_outside_of_the_picture_where_the_padding_is() {
         let views = any.tiling(width, height).unwrap().views;
         for (view, pixels) in views.iter().zip(any.process(&picture).unwrap()) {
             // A mask of zeros: 0 inside, 1 outside.
-            let outside = view.sample(&[0.0; 4], 2);
+            let outside = view.sampled(&[0.0; 4], 2);
             let black: Vec<f64> = pixels[..64].iter().map(|&v| f64::from(v == 0.0)).collect();
             assert_eq!(outside, black, "{width} x {height}, {view:?}");
         }

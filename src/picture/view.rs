@@ -1,5 +1,7 @@
 //! Where the pixels of what an encoder sees lie in the plane of the original picture.
 
+use super::PictureError;
+
 /// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that was resized to
 /// `resized_height` x `resized_width`.
 ///
@@ -15,6 +17,7 @@
 /// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py` leaves `[0,1]`
 /// there is padding, and the mask is 1. Of a resized picture one pixel wide, that pixel lies at `px = 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct View {
     /// Rows of the view.
     pub height: usize,
@@ -62,10 +65,20 @@ impl View {
 
     /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`, row-major.
     ///
-    /// # Panics
-    /// If `mask` does not have `size * size` values.
-    pub fn sample(&self, mask: &[f64], size: usize) -> Vec<f64> {
-        assert_eq!(mask.len(), size * size, "a mask of {size} x {size}");
+    /// # Errors
+    /// [`PictureError::Mask`] when `mask` does not have `size * size` values, one at least.
+    pub fn sample(&self, mask: &[f64], size: usize) -> Result<Vec<f64>, PictureError> {
+        if size == 0 || size.checked_mul(size) != Some(mask.len()) {
+            return Err(PictureError::Mask {
+                size,
+                found: mask.len(),
+            });
+        }
+        Ok(self.sampled(mask, size))
+    }
+
+    /// [`View::sample`] of a mask that is as it should be.
+    pub(crate) fn sampled(&self, mask: &[f64], size: usize) -> Vec<f64> {
         let (rows, cols) = self.taps(size);
         let mut out = Vec::with_capacity(self.height * self.width);
         for row in &rows {
@@ -90,7 +103,7 @@ impl View {
     ///
     /// # Panics
     /// If `grad` or `out` does not have that many values.
-    pub fn accumulate(&self, grad: &[f64], size: usize, out: &mut [f64]) {
+    pub(crate) fn accumulate(&self, grad: &[f64], size: usize, out: &mut [f64]) {
         assert_eq!(
             grad.len(),
             self.height * self.width,
@@ -233,7 +246,7 @@ mod tests {
         for view in views() {
             for size in [1, 2, 5, 8, 33] {
                 let mask = uniform(size * size, 11);
-                let sampled = view.sample(&mask, size);
+                let sampled = view.sampled(&mask, size);
                 assert_eq!(sampled.len(), view.height * view.width);
                 for (index, value) in sampled.iter().enumerate() {
                     let expected =
@@ -257,9 +270,9 @@ mod tests {
                     uniform(view.height * view.width, 22),
                 );
                 // The sample is affine; less the sample of zeros it is linear.
-                let constant = view.sample(&vec![0.0; size * size], size);
+                let constant = view.sampled(&vec![0.0; size * size], size);
                 let linear: Vec<f64> = view
-                    .sample(&mask, size)
+                    .sampled(&mask, size)
                     .iter()
                     .zip(&constant)
                     .map(|(a, b)| a - b)
@@ -294,7 +307,7 @@ mod tests {
             unit: 1,
         };
         let mask = uniform(36, 31);
-        let sampled = view.sample(&mask, 6);
+        let sampled = view.sampled(&mask, 6);
         assert_eq!(
             [sampled[0], sampled[8], sampled[54], sampled[62]],
             [mask[0], mask[5], mask[30], mask[35]]

@@ -58,6 +58,23 @@ pub(super) fn failed(reason: impl Display) -> ReportError {
     }
 }
 
+/// The farthest from 0 that an axis goes, and the least part of that which it must span: beyond, the numbers of its ticks are no longer
+/// apart.
+const FARTHEST: f64 = 1e15;
+const LEAST_SPAN: f64 = 1e-9;
+
+/// Whether an axis can go from `low` to `high`.
+pub(super) fn axis(what: &'static str, low: f64, high: f64) -> Result<()> {
+    let farthest = low.abs().max(high.abs());
+    let apart = high - low > LEAST_SPAN * farthest;
+    // NaN is in no range.
+    if apart && (-FARTHEST..=FARTHEST).contains(&low) && (-FARTHEST..=FARTHEST).contains(&high) {
+        Ok(())
+    } else {
+        Err(ReportError::Axis { what, low, high })
+    }
+}
+
 /// A length of the result on the canvas.
 pub(super) fn px(length: u32) -> u32 {
     length * FINER

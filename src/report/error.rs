@@ -24,6 +24,16 @@ pub enum ReportError {
         /// Its rows.
         height: usize,
     },
+    /// Numbers that no axis can show.
+    #[error("{what}: expected finite numbers within 1e15 that lie apart, found {low} to {high}")]
+    Axis {
+        /// Which axis.
+        what: &'static str,
+        /// The lowest number.
+        low: f64,
+        /// The highest number.
+        high: f64,
+    },
     /// A plot that could not be drawn.
     #[error("plot: could not be drawn: {reason}")]
     Plot {

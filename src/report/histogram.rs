@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, axis, canvas, failed, font, px};
 use super::{ReportError, Result};
 
 const WIDTH: u32 = 1200;
@@ -32,7 +32,8 @@ pub struct HistogramPlot<'a> {
 /// The distribution, 1200 x 560.
 ///
 /// # Errors
-/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Plot`].
+/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Axis`] when the bins and the mark make no axis, as
+/// where one is NaN, [`ReportError::Plot`].
 pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
     let bins = plot.counts.first().map_or(0, |(_, counts)| counts.len());
     if let Some((_, other)) = plot.counts.iter().find(|(_, c)| c.len() != bins) {
@@ -42,10 +43,20 @@ pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
             found: other.len(),
         });
     }
-    canvas(WIDTH, HEIGHT, |area| draw(area, plot, bins))
+    let edge = |bin: usize| plot.first + bin as f64 * plot.width;
+    let ends = [edge(0), edge(bins)];
+    axis("bins", plot.first, plot.first + plot.width)?;
+    let (low, high) = match plot.mark {
+        // A comparison would pass over NaN.
+        Some((at, _)) if !at.is_finite() => (at, at),
+        Some((at, _)) => (ends[0].min(at), ends[1].max(at)),
+        None => (ends[0], ends[1]),
+    };
+    axis("bins and mark", low, high)?;
+    canvas(WIDTH, HEIGHT, |area| draw(area, plot, bins, (low, high)))
 }
 
-fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
+fn draw(area: &Area, plot: &HistogramPlot, bins: usize, (low, high): (f64, f64)) -> Result<()> {
     let (title, below) = area.split_vertically(px(86));
     let left = Pos::new(HPos::Left, VPos::Top);
     let bold = font(26, FontStyle::Bold).pos(left);
@@ -54,12 +65,9 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
         .draw_text(plot.title, &bold, (start, px(16) as i32))
         .map_err(failed)?;
     draw_legend(&title, plot)?;
-    let of_bin = |bin: usize| plot.counts.iter().map(|(_, c)| c[bin]).sum::<usize>();
-    let highest = (0..bins).map(of_bin).max().unwrap_or(0).max(1) as f64;
+    let of_bin = |bin: usize| plot.counts.iter().map(|(_, c)| c[bin] as f64).sum::<f64>();
+    let highest = (0..bins).map(of_bin).fold(1.0, f64::max);
     let edge = |bin: usize| plot.first + bin as f64 * plot.width;
-    let marked = plot.mark.map(|(at, _)| at);
-    let low = marked.map_or(edge(0), |at| edge(0).min(at));
-    let high = marked.map_or(edge(bins), |at| edge(bins).max(at));
     let room = (high - low) * 0.02;
     // On each side of a bar.
     let gap = plot.width * 0.04;
@@ -100,7 +108,7 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize) -> Result<()> {
             floor = top;
         }
     }
-    if let Some(at) = marked {
+    if let Some((at, _)) = plot.mark {
         let line = vec![(at, 0.0), (at, highest * 1.06)];
         let line = DashedLineSeries::new(line, px(8), px(5), INK.stroke_width(px(2)));
         chart.draw_series(line).map_err(failed)?;
@@ -126,7 +134,10 @@ fn draw_legend(area: &Area, plot: &HistogramPlot) -> Result<()> {
         x += 3 * side;
         name(
             &mut x,
-            &format!("{kind} ({})", counts.iter().sum::<usize>()),
+            &format!(
+                "{kind} ({})",
+                counts.iter().map(|&c| c as u128).sum::<u128>()
+            ),
         )?;
     }
     if let Some((_, text)) = plot.mark {
@@ -185,6 +196,36 @@ mod tests {
     fn odd_counts_are_drawn_or_refused() {
         for counts in [&[("a", &[0usize][..])][..], &[("a", &[]), ("b", &[])], &[]] {
             histogram(&plot(counts)).unwrap();
+        }
+        let with = |first, width, at| {
+            let counts: &[(&str, &[usize])] = &[("a", &[1, usize::MAX]), ("b", &[usize::MAX, 2])];
+            histogram(&HistogramPlot {
+                first,
+                width,
+                mark: Some((at, "mark")),
+                ..plot(counts)
+            })
+        };
+        with(-1.0, 0.5, 0.0).unwrap();
+        with(1e14, 1e7, 1e14).unwrap();
+        for (first, width, at) in [
+            (f64::NAN, 0.5, 0.0),
+            (0.0, f64::NAN, 0.0),
+            (0.0, 0.5, f64::NAN),
+            (0.0, f64::INFINITY, 0.0),
+            (f64::NEG_INFINITY, 0.5, 0.0),
+            (0.0, 0.5, f64::INFINITY),
+            (0.0, 0.0, 0.0),
+            (0.0, -0.5, 0.0),
+            (1e300, 1.0, 0.0),
+            (1e15, 1e-3, 1e15),
+            (f64::MAX, f64::MAX, f64::MIN),
+        ] {
+            let refused = with(first, width, at);
+            assert!(
+                matches!(refused, Err(ReportError::Axis { .. })),
+                "{first} {width} {at}"
+            );
         }
         let unequal = histogram(&plot(&[("a", &[1, 2]), ("b", &[1])]));
         assert!(matches!(

@@ -5,9 +5,9 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::Result;
-use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, axis, canvas, failed, font, px};
 use super::font::{REGULAR, Text};
+use super::{ReportError, Result};
 
 const WIDTH: u32 = 1200;
 const COLUMNS: usize = 2;
@@ -15,6 +15,8 @@ const COLUMNS: usize = 2;
 const TITLE: u32 = 74;
 const ROW: u32 = 76;
 const AXIS: u32 = 46;
+/// The most of all panels together: beyond, the picture would take a gigabyte.
+const HIGHEST: usize = 32_768;
 /// Space around a panel's plot.
 const MARGIN: u32 = 30;
 /// Text of a row.
@@ -54,14 +56,26 @@ pub struct IntervalsPanel {
 /// are not finite are left out.
 ///
 /// # Errors
-/// [`super::ReportError::Plot`].
+/// [`ReportError::Size`] for more rows than a picture can show, [`ReportError::Axis`] for a panel whose numbers make no axis,
+/// [`ReportError::Plot`].
 pub fn intervals(panels: &[IntervalsPanel]) -> Result<RgbImage> {
     let lines: Vec<&[IntervalsPanel]> = panels.chunks(COLUMNS).collect();
     let height = |line: &[IntervalsPanel]| {
         let rows = line.iter().map(|panel| panel.rows.len()).max().unwrap_or(0);
-        TITLE + ROW * rows as u32 + AXIS
+        rows.saturating_mul(ROW as usize)
+            .saturating_add((TITLE + AXIS) as usize)
     };
-    let total: u32 = lines.iter().map(|line| height(line)).sum();
+    let total = lines.iter().map(|line| height(line));
+    let total = total.fold(0, usize::saturating_add);
+    if total > HIGHEST {
+        return Err(ReportError::Size {
+            what: "intervals",
+            width: WIDTH as usize,
+            height: total,
+        });
+    }
+    let height = |line: &[IntervalsPanel]| height(line) as u32;
+    let total = total as u32;
     canvas(WIDTH, total.max(1), |area| {
         let mut rest = area.clone();
         for line in &lines {
@@ -87,6 +101,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
     let (_, plot) = half.split_vertically(px(TITLE));
     let (plot, _) = plot.split_vertically(px(ROW * panel.rows.len() as u32 + AXIS));
     let range = range(panel);
+    axis("interval", range.0, range.1)?;
     let rows = panel.rows.len() as f64;
     let mut chart = ChartBuilder::on(&plot)
         .margin_left(px(MARGIN))
@@ -105,7 +120,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
         .x_labels(6)
         .draw()
         .map_err(failed)?;
-    if let Some(at) = panel.mark {
+    if let Some(at) = panel.mark.filter(|at| at.is_finite()) {
         let line = DashedLineSeries::new(
             [(at, 0.0), (at, rows)],
             px(6),
@@ -194,7 +209,9 @@ fn range(panel: &IntervalsPanel) -> (f64, f64) {
     if low > high {
         return (0.0, 1.0);
     }
-    let room = ((high - low) * 0.05).max(1e-3);
+    // Enough to tell the ends apart where all numbers are one.
+    let least = (1e-6 * low.abs().max(high.abs())).max(1e-3);
+    let room = ((high - low) * 0.05).max(least);
     (low - room, high + room)
 }
 
@@ -280,5 +297,14 @@ mod tests {
         ])
         .unwrap();
         intervals(&[]).unwrap();
+        let mut unmarked = panel(vec![row("large", 5e9, None)]);
+        unmarked.mark = Some(f64::NAN);
+        intervals(&[unmarked]).unwrap();
+        for value in [1e300, f64::MAX, -1e16] {
+            let refused = intervals(&[panel(vec![row("vast", value, None)])]);
+            assert!(matches!(refused, Err(ReportError::Axis { .. })), "{value}");
+        }
+        let many = panel(vec![row("one of many", 0.0, None); 1000]);
+        assert!(matches!(intervals(&[many]), Err(ReportError::Size { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! A saliency map over its picture.
 
 use colorous::INFERNO;
-use image::{GrayImage, Rgb, RgbImage};
+use image::{GrayImage, ImageBuffer, Pixel, Rgb, RgbImage};
 
 use super::colour::Ramp;
 use super::font::{REGULAR, Text};
@@ -96,8 +96,7 @@ fn mix(a: f32, b: f32, weight: f32) -> f32 {
 /// [`ReportError::Length`], [`ReportError::Size`].
 pub fn saliency_grey(saliency: &[f32], size: usize, width: u32, height: u32) -> Result<GrayImage> {
     let map = Map::new(saliency, size)?;
-    pixels(width, height, 1)?;
-    let mut out = GrayImage::new(width, height);
+    let mut out: GrayImage = blank(width, height)?;
     let rows = out
         .chunks_exact_mut(width as usize)
         .zip(map.rows(width, height));
@@ -110,7 +109,7 @@ pub fn saliency_grey(saliency: &[f32], size: usize, width: u32, height: u32) -> 
 }
 
 /// The bytes of a picture, which must have some.
-fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> {
+pub(super) fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> {
     let (width, height) = (width as usize, height as usize);
     width
         .checked_mul(height)
@@ -121,6 +120,22 @@ fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> {
             width,
             height,
         })
+}
+
+/// A white picture, where there is memory for one.
+fn blank<P: Pixel<Subpixel = u8>>(width: u32, height: u32) -> Result<ImageBuffer<P, Vec<u8>>> {
+    let bytes = pixels(width, height, P::CHANNEL_COUNT.into())?;
+    let mut values = Vec::new();
+    let there = values.try_reserve_exact(bytes).map(|()| {
+        values.resize(bytes, 255);
+        values
+    });
+    let picture = there.map(|values| ImageBuffer::from_raw(width, height, values));
+    picture.ok().flatten().ok_or(ReportError::Size {
+        what: "picture",
+        width: width as usize,
+        height: height as usize,
+    })
 }
 
 /// How large a picture is shown: each pixel `factor` times, or of `step` pixels one.
@@ -180,7 +195,7 @@ pub fn overlay(
     let total = shown.width.max(NARROWEST);
     let text_height = (total as f32 / 32.0).clamp(19.0, 96.0);
     let legend = (text_height * 4.3) as u32;
-    let mut out = RgbImage::from_pixel(total, shown.height + legend, Rgb([255; 3]));
+    let mut out: RgbImage = blank(total, shown.height + legend)?;
     let left = ((total - shown.width) / 2) as usize;
     let ramp = Ramp::new(INFERNO);
     let rows = out

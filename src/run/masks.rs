@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::whole::sync_folder;
 use super::{MaskPlace, Result, RunError};
 use crate::explain::Mask;
+use crate::whole::sync_folder;
 
 /// A file has as many masks as fit into this.
 const FILE_BYTES: u64 = 1 << 30;

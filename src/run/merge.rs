@@ -8,6 +8,7 @@ use super::masks::Masks;
 use super::shard::shards_in;
 use super::store::{MANIFEST, RECORDS, TIMINGS, write_manifest};
 use super::{Manifest, Records, Result, Run, RunError, Shard};
+use crate::whole::{Staging, parent, sync_folder};
 
 /// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records, masks and `run.json` are those,
 /// byte by byte, that one process would have written. A folder among `folders` that is no run itself stands for the shards in it.
@@ -26,16 +27,14 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(refused(out, "the folder to write to is not empty".into()));
     }
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent(out);
     fs::create_dir_all(parent).map_err(RunError::writing(parent))?;
-    let hidden = tempfile::TempDir::new_in(parent).map_err(RunError::writing(parent))?;
-    let folder = hidden.path().join("run");
-    fs::create_dir(&folder).map_err(RunError::writing(&folder))?;
+    let hidden = Staging::new(parent).map_err(RunError::writing(parent))?;
+    let folder = hidden.path();
     write(&shards, &manifest, &folder)?;
-    fs::rename(&folder, out).map_err(RunError::writing(out))?;
+    fs::rename(&folder, out)
+        .and_then(|()| sync_folder(parent))
+        .map_err(RunError::writing(out))?;
     Ok(manifest)
 }
 

@@ -29,7 +29,6 @@ mod sample;
 mod shard;
 mod store;
 mod table;
-mod whole;
 mod work;
 
 pub use data::{Data, DataOptions};
@@ -44,7 +43,6 @@ pub use record::{Answer, Cause, Explained, Failure, MaskPlace, Record, RecordIma
 pub use sample::{BadRow, Picked, Rectangle, Right, Sample, Source};
 pub use shard::{Environment, Shard};
 pub use store::{Store, Timing};
-pub(crate) use whole::{write_whole, written};
 pub use work::{Job, Summary, Watch, work};
 
 /// Result of the floor's operations.

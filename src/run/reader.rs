@@ -63,7 +63,12 @@ impl Run {
         let size = self.manifest.settings.mask_size;
         let values = bytes.as_chunks::<4>().0.iter();
         let values = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-        Ok(Some(Mask::new(size, values)))
+        let mask = Mask::new(size, values).map_err(|error| RunError::Masks {
+            path: self.folder.display().to_string(),
+            expected: "a mask of numbers".into(),
+            found: error.to_string(),
+        })?;
+        Ok(Some(mask))
     }
 
     /// A record's mask as it lies in its file: `size * size` little-endian f32, row by row.

@@ -212,7 +212,10 @@ impl Failure {
     pub fn of(error: ExplainError) -> Result<Failure, ExplainError> {
         let cause = match &error {
             ExplainError::NoAnswer | ExplainError::Key { .. } => Cause::Answer,
-            ExplainError::Setting { .. } => return Err(error),
+            ExplainError::Setting { .. }
+            | ExplainError::Mask { .. }
+            | ExplainError::Pixels { .. }
+            | ExplainError::Cancelled => return Err(error),
             ExplainError::Model(model) => match model {
                 LvlmError::Picture(_) | LvlmError::PictureSize { .. } => Cause::Picture,
                 LvlmError::EmptyQuestion | LvlmError::Checkpoint(_) => Cause::Question,

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::masks::Masks;
-use super::whole::{sync_folder, write_whole};
 use super::{Cause, Failure, Manifest, MaskPlace, Record, Result, RunError};
 use crate::explain::{Mask, Stage};
+use crate::whole::{sync_folder, write_whole};
 
 /// What the run is.
 pub(super) const MANIFEST: &str = "run.json";

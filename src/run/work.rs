@@ -9,7 +9,8 @@ use super::{
     Timing, judge,
 };
 use crate::explain::{
-    Explanation, Mask, Prepared, Request, Settings, Silent, explain_prepared, prepare,
+    ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
+    explain_prepared, prepare,
 };
 use crate::lvlm::Lvlm;
 
@@ -32,10 +33,26 @@ pub struct Job<'a> {
     pub max_failures: Option<usize>,
 }
 
-/// Hears how far a run is.
+/// Hears how far a run is, and can stop it.
 pub trait Watch {
     /// `done` of `total` samples are recorded, `failed` of them with an error.
     fn at(&mut self, done: usize, total: usize, failed: usize);
+    /// Whether to stop. It is asked before every sample and, as [`Progress::cancelled`] is, in its midst. The sample that is in work
+    /// is given up then and has no record; those before it have theirs. By default nothing stops a run.
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// A run's watch inside one of its samples.
+struct Within<'a>(&'a dyn Watch);
+
+impl Progress for Within<'_> {
+    fn begin(&mut self, _: Stage, _: Option<usize>) {}
+    fn advance(&mut self, _: usize) {}
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
 }
 
 /// What a run came to.
@@ -76,7 +93,7 @@ struct Finished {
 ///
 /// # Errors
 /// What is no sample's fault: a device that fails, data or a folder that can no longer be read or written. All that was finished
-/// before is recorded then.
+/// before is recorded then, as it is where `watch` stops the run, which is no error.
 pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summary> {
     let mut summary = Summary {
         done: store.done(),
@@ -100,7 +117,7 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
         joined(writer.join(), folder.display())??;
         worked?;
         joined(loader.join(), job.data.path().display())?;
-        if summary.done < summary.total && !enough(job, &summary) {
+        if summary.done < summary.total && !enough(job, &summary) && !watch.cancelled() {
             return Err(RunError::Data {
                 path: job.data.path().display().to_string(),
                 expected: format!("{} rows, as there were", job.data.len()),
@@ -132,14 +149,16 @@ fn explain_all(
     summary: &mut Summary,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    while !enough(job, summary) {
+    while !enough(job, summary) && !watch.cancelled() {
         let waiting = Instant::now();
         let Ok(next) = loaded.recv() else {
             break;
         };
         let next = next?;
         let wait = waiting.elapsed().as_secs_f64();
-        let done = finish(job, next, wait)?;
+        let Some(done) = finish(job, next, wait, watch)? else {
+            break;
+        };
         if let Some(failure) = &done.record.error {
             *summary.failures.entry(failure.cause).or_default() += 1;
         }
@@ -153,11 +172,13 @@ fn explain_all(
     Ok(())
 }
 
-fn finish(job: &Job, loaded: Loaded, wait: f64) -> Result<Finished> {
+/// A sample's result; none where the watch stops the run.
+fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Option<Finished>> {
     let mut record = loaded.record;
     let explained = match loaded.ready {
-        Ok(prepared) => match explain_prepared(job.model, prepared, &mut Silent) {
+        Ok(prepared) => match explain_prepared(job.model, prepared, &mut Within(watch)) {
             Ok(explanation) => finite(explanation),
+            Err(ExplainError::Cancelled) => return Ok(None),
             Err(error) => Err(Failure::of(error)?),
         },
         Err(failure) => Err(failure),
@@ -184,11 +205,11 @@ fn finish(job: &Job, loaded: Loaded, wait: f64) -> Result<Finished> {
         }
         Err(failure) => record.error = Some(failure),
     }
-    Ok(Finished {
+    Ok(Some(Finished {
         record,
         mask,
         timing,
-    })
+    }))
 }
 
 /// Numbers that are not finite cannot be recorded.

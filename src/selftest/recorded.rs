@@ -8,7 +8,7 @@ use super::numbers::{Check, distance};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::device::{Blend, Device, Direction, Masks};
 use crate::explain::{ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
-use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, load, open_files};
+use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
 use crate::picture::{Baseline, Picture};
 
 /// Tolerated in a gradient, as a share of its largest.
@@ -304,7 +304,7 @@ impl Made<'_> {
     /// The greedy answer.
     fn answer(&mut self) -> Result<(), ExplainError> {
         let limit = self.results.argument("max_new_tokens") as usize;
-        let answer = self.session.generate(Direction::Keep, limit, &mut || {})?;
+        let answer = self.session.generate(Direction::Keep, limit, &mut go_on)?;
         self.require("answer", answer == self.answer);
         Ok(())
     }
@@ -341,22 +341,16 @@ impl Made<'_> {
             .collect();
         let weights = vec![1.0 / steps as f64; steps];
         let masks = masks(&self.settings, &mask);
-        let (_, gradients) =
-            self.session
-                .gradient(masks, &blends, &weights, &self.keys, &mut |_| {})?;
+        let (_, gradients) = self
+            .session
+            .gradient(masks, &blends, &weights, &self.keys, &mut go_on)?;
         Ok(gradients.concat())
     }
 
     /// The mask after the last iteration.
     fn mask(&self) -> Result<Mask, ExplainError> {
         let (session, settings) = (&*self.session, &self.settings);
-        igos(
-            session,
-            &self.keys,
-            settings,
-            &mut |_| {},
-            &mut |_, _, _| {},
-        )
+        igos(session, &self.keys, settings, &mut go_on, &mut |_, _, _| {})
     }
 
     /// Log-probabilities, key tokens, and deletion and insertion of the recorded mask and of the device's own.
@@ -368,7 +362,7 @@ impl Made<'_> {
         let ones = masks(&self.settings, &ones);
         let values = self
             .session
-            .log_probabilities(ones, &whole, &all, &mut |_| {})?;
+            .log_probabilities(ones, &whole, &all, &mut go_on)?;
         let recorded = [
             self.results.numbers("logp_image"),
             self.results.numbers("logp_baseline"),
@@ -408,7 +402,7 @@ impl Made<'_> {
         let (picture, baseline) = (of_keys(&values[0]), of_keys(&values[1]));
         let trajectory = self.results.numbers("igos_p_masks");
         let last = trajectory[trajectory.len().saturating_sub(cells)..].to_vec();
-        let recorded = Mask::new(self.settings.mask_size, last);
+        let recorded = Mask::new(self.settings.mask_size, last)?;
         for (whose, mask, allowed) in [
             ("the recorded mask", &recorded, SCORE),
             ("its own mask", own, OWN_SCORE),
@@ -419,7 +413,7 @@ impl Made<'_> {
                 &self.keys,
                 &picture,
                 &baseline,
-                &mut |_| {},
+                &mut go_on,
             )?;
             for (name, found) in [
                 ("deletion", curves.deletion_score),

@@ -175,7 +175,7 @@ impl Folder {
         let mut store = Store::open(&self.path(name), manifest).unwrap();
         for (index, made) in samples.iter().enumerate() {
             let size = manifest.settings.mask_size;
-            let keep = |s: &Vec<f64>| Mask::new(size, s.iter().map(|v| 1.0 - v).collect());
+            let keep = |s: &Vec<f64>| Mask::new(size, s.iter().map(|v| 1.0 - v).collect()).unwrap();
             let mask = made.tokens.and(made.saliency.as_ref().map(keep));
             store.append(made.record(index), mask.as_ref()).unwrap();
         }

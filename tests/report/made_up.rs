@@ -84,7 +84,10 @@ impl MadeUp {
         let high = |cell: usize| cell / SIZE < SIZE / 2 && cell % SIZE < SIZE / 2;
         let values = (0..SIZE * SIZE).map(|cell| if high(cell) { 0.0 } else { 1.0 });
         store
-            .append(record.clone(), Some(&Mask::new(SIZE, values.collect())))
+            .append(
+                record.clone(),
+                Some(&Mask::new(SIZE, values.collect()).unwrap()),
+            )
             .unwrap();
         MadeUp {
             records: vec![record],
@@ -225,7 +228,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
         );
         1.0 - (-(dx * dx + dy * dy) / (spread * spread)).exp() - rng.random_range(0.0..0.1)
     };
-    let mask = dependent.then(|| Mask::new(SIZE, (0..SIZE * SIZE).map(cell).collect()));
+    let mask = dependent.then(|| Mask::new(SIZE, (0..SIZE * SIZE).map(cell).collect()).unwrap());
     (record, mask)
 }
 

@@ -29,7 +29,7 @@ pub struct Estimate {
 
 impl Bootstrap {
     /// A statistic of groups of units, each drawn from on its own. `statistic` is given how often each unit of each group is drawn.
-    pub fn estimate(
+    pub(crate) fn estimate(
         &self,
         sizes: &[usize],
         statistic: impl Fn(&[Vec<u32>]) -> f64 + Sync,
@@ -63,18 +63,18 @@ impl Bootstrap {
     }
 
     /// The mean; `values` must not be empty.
-    pub fn mean(&self, values: &[f64]) -> Estimate {
+    pub(crate) fn mean(&self, values: &[f64]) -> Estimate {
         self.estimate(&[values.len()], |drawn| mean(values, &drawn[0]))
     }
 
     /// The mean of `a` less that of `b`, each drawn from on its own; neither may be empty.
-    pub fn difference(&self, a: &[f64], b: &[f64]) -> Estimate {
+    pub(crate) fn difference(&self, a: &[f64], b: &[f64]) -> Estimate {
         let sizes = [a.len(), b.len()];
         self.estimate(&sizes, |drawn| mean(a, &drawn[0]) - mean(b, &drawn[1]))
     }
 
     /// The mean over all numbers of all clusters, which are drawn whole; none may be empty.
-    pub fn clustered_mean(&self, clusters: &[Vec<f64>]) -> Estimate {
+    pub(crate) fn clustered_mean(&self, clusters: &[Vec<f64>]) -> Estimate {
         let sums: Vec<f64> = clusters.iter().map(|c| c.iter().sum()).collect();
         self.estimate(&[clusters.len()], |drawn| {
             let numbers = drawn[0].iter().zip(clusters);
@@ -86,7 +86,7 @@ impl Bootstrap {
     }
 
     /// A quantile of all numbers of all clusters, which are drawn whole; none may be empty.
-    pub fn clustered_quantile(&self, clusters: &[Vec<f64>], share: f64) -> Estimate {
+    pub(crate) fn clustered_quantile(&self, clusters: &[Vec<f64>], share: f64) -> Estimate {
         let of = |(cluster, values): (usize, &Vec<f64>)| {
             values
                 .iter()

@@ -1,5 +1,5 @@
 use super::{Spec, files, raw, weights, write};
-use crate::checkpoint::{CheckpointError, Dtype, Files, Tensors};
+use crate::checkpoint::{CheckpointError, Dtype, Files, Tensor, Tensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -351,4 +351,21 @@ fn sharded_weights() {
         let error = shards(index(map)).1.unwrap_err();
         assert!(matches!(&error, CheckpointError::Json { .. }), "{error}");
     }
+}
+
+#[test]
+fn rows_of_a_tensor() {
+    let tensor = Tensor::from_f32("t", &[3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(tensor.rows(1..3).unwrap().to_f32(), [2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(tensor.rows(3..3).unwrap().elements(), 0);
+    #[expect(clippy::reversed_empty_ranges, reason = "what is to be refused")]
+    for rows in [2..1, 0..4, 4..4, usize::MAX..0, 0..usize::MAX] {
+        let refused = tensor.rows(rows.clone());
+        assert!(
+            matches!(&refused, Err(CheckpointError::Rows { rows: 3, .. })),
+            "{rows:?}"
+        );
+    }
+    let scalar = Tensor::from_f32("s", &[], &[1.0]);
+    assert!(scalar.rows(0..1).is_err());
 }

@@ -61,14 +61,19 @@ pub struct Cpu<T: CpuReal> {
     packed: Mutex<Vec<T>>,
 }
 
+/// Threads that a device has at most. More than one per core only wait for each other.
+fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl<T: CpuReal> Cpu<T> {
-    /// A device of its own threads; 0 means one per core.
+    /// A device of its own threads, at most four per core; 0 means one per core.
     ///
     /// # Errors
     /// [`DeviceError::Threads`] when the system refuses them.
     pub fn new(threads: usize) -> Result<Self> {
         let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(threads.min(most_threads()))
             .build()
             .map_err(|e| DeviceError::Threads {
                 threads,

@@ -13,7 +13,7 @@ use crate::device::cpu::Cpu;
 use crate::device::{Blend, Direction, Masks, Noise, Sampling};
 use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
-    demo_checkpoint, expected_tensors, load,
+    demo_checkpoint, expected_tensors, go_on, load,
 };
 use crate::nn::Keep;
 use crate::picture::Picture;
@@ -164,7 +164,7 @@ fn batches_cost_what_is_counted() {
                     let blends = blends(3);
                     let gradient = || {
                         session
-                            .gradient(masks, &blends, &[1.0; 3], &tokens, &mut |_| {})
+                            .gradient(masks, &blends, &[1.0; 3], &tokens, &mut go_on)
                             .unwrap()
                     };
                     let plan = estimator.plan(3, &tokens, true, budget).unwrap();
@@ -183,7 +183,7 @@ fn batches_cost_what_is_counted() {
                 session.set_answer(&ANSWER).unwrap();
                 let values = || {
                     let blends = blends(2);
-                    session.log_probabilities(masks, &blends, &tokens, &mut |_| {})
+                    session.log_probabilities(masks, &blends, &tokens, &mut go_on)
                 };
                 values().unwrap();
                 let counts = counted.during(|| drop(values().unwrap()));
@@ -212,7 +212,7 @@ fn an_answer_costs_what_is_counted() {
             let mut tokens = 0;
             let counts = counted.during(|| {
                 tokens = session
-                    .generate(Direction::Keep, limit, &mut || {})
+                    .generate(Direction::Keep, limit, &mut go_on)
                     .unwrap()
                     .len();
             });
@@ -348,4 +348,19 @@ fn what_does_not_fit_is_an_error() {
         Err(LvlmError::Memory { budget: 1000, .. }) => {}
         other => panic!("{other:?}"),
     }
+    // Tokens that no answer has cost nothing to refuse.
+    for tokens in [[1], [usize::MAX], [1 << 40]] {
+        let refused = [
+            estimator.bytes_per_blend(&tokens, Keep::Nothing).err(),
+            estimator.batch(1, &tokens, Keep::Nothing).err(),
+            estimator.read_token(tokens[0]).err(),
+        ];
+        for error in refused {
+            assert!(
+                matches!(error, Some(LvlmError::Token { answer: 1, .. })),
+                "{error:?}"
+            );
+        }
+    }
+    assert!(estimator.batch(usize::MAX, &[0], Keep::Nothing).is_err());
 }

@@ -4,6 +4,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageBuffer, Rgb, imageops};
 
 use super::embed::base64;
+use crate::report::overlay::pixels;
 use crate::report::{ReportError, Result};
 
 /// The longer side of a picture on a page, in pixels; shorter pictures keep their size.
@@ -17,16 +18,7 @@ const QUALITY: u8 = 75;
 /// [`ReportError::Size`] for a picture without pixels, [`ReportError::Length`] for another number of bytes.
 pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
     let what = "picture";
-    if width == 0 || height == 0 {
-        let (width, height) = (width as usize, height as usize);
-        return Err(ReportError::Size {
-            what,
-            width,
-            height,
-        });
-    }
-    let found = rgb.len();
-    let expected = width as usize * height as usize * 3;
+    let (expected, found) = (pixels(width, height, 3)?, rgb.len());
     let picture = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(width, height, rgb)
         .filter(|_| found == expected)
         .ok_or(ReportError::Length {

@@ -12,9 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
-use tempfile::NamedTempFile;
 
-use crate::run::whole::readable_as_others;
 use crate::run::{Result, RunError};
 
 /// What a column holds. Every cell may be empty.
@@ -78,24 +76,19 @@ impl Kind {
     }
 }
 
-/// A Parquet file that is being written under a temporary name.
+/// A Parquet file that is being written.
 pub struct Writer {
+    /// Where it will be, for messages.
     path: PathBuf,
-    name: NamedTempFile,
     file: SerializedFileWriter<File>,
     rows: Vec<Vec<Cell>>,
 }
 
-/// A Parquet file that is written but for its name.
-pub struct Finished {
-    path: PathBuf,
-    name: NamedTempFile,
-}
-
 impl Writer {
-    /// Begins the file `name` in `folder`.
+    /// Begins the file `name` in the folder `within`, which is to be in `folder` in the end.
     pub fn new(
         folder: &Path,
+        within: &Path,
         name: &str,
         columns: &[(&str, Kind)],
         manifest: &str,
@@ -109,13 +102,11 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_key_value_metadata(Some(vec![key]))
             .build();
-        let name = NamedTempFile::new_in(folder).map_err(RunError::writing(&path))?;
-        let file = name.reopen().map_err(RunError::writing(&path))?;
+        let file = File::create(within.join(name)).map_err(RunError::writing(&path))?;
         let file = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties));
         Ok(Writer {
             file: file.map_err(RunError::writing(&path))?,
             path,
-            name,
             rows: Vec::new(),
         })
     }
@@ -145,30 +136,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is left. The file is on the disk then.
-    pub fn finish(mut self) -> Result<Finished> {
+    /// Writes what is left.
+    pub fn finish(mut self) -> Result<()> {
         self.flush()?;
-        self.file.finish().map_err(RunError::writing(&self.path))?;
-        let kept = self
-            .name
-            .as_file()
-            .sync_all()
-            .and_then(|()| readable_as_others(&self.name));
-        kept.map_err(RunError::writing(&self.path))?;
-        Ok(Finished {
-            path: self.path,
-            name: self.name,
-        })
-    }
-}
-
-impl Finished {
-    /// Gives the file its name.
-    pub fn persist(self) -> Result<()> {
-        let persisted = self.name.persist(&self.path);
-        persisted
-            .map(|_| ())
-            .map_err(|e| RunError::writing(&self.path)(e.error))
+        let finished = self.file.finish();
+        finished.map(drop).map_err(RunError::writing(&self.path))
     }
 }
 

@@ -10,6 +10,7 @@ use columns::{Cell, Kind, Writer};
 
 use super::{Explained, Record, Result, Run, RunError};
 use crate::explain::{AnswerToken, Curves, Iteration, Mask};
+use crate::whole::Staging;
 
 /// The files' names.
 pub(super) const SAMPLES: &str = "samples.parquet";
@@ -77,15 +78,17 @@ pub struct Exported {
 }
 
 /// Writes `samples.parquet` and `tokens.parquet` into `folder`, made where it does not exist. Both appear whole, or neither is
-/// written. Their metadata hold the run's manifest under `foveate.run`.
+/// written; those of another export that are there go before, and `samples.parquet` appears last. Their metadata hold the run's manifest under `foveate.run`.
 ///
 /// # Errors
 /// A run that cannot be read, a folder that cannot be written to.
 pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
     std::fs::create_dir_all(folder).map_err(RunError::writing(folder))?;
     let manifest = serde_json::to_string(run.manifest()).map_err(RunError::writing(folder))?;
-    let mut samples = Writer::new(folder, SAMPLES, &SAMPLE_COLUMNS, &manifest)?;
-    let mut tokens = Writer::new(folder, TOKENS, &TOKEN_COLUMNS, &manifest)?;
+    let staging = Staging::new(folder).map_err(RunError::writing(folder))?;
+    let within = staging.path();
+    let mut samples = Writer::new(folder, &within, SAMPLES, &SAMPLE_COLUMNS, &manifest)?;
+    let mut tokens = Writer::new(folder, &within, TOKENS, &TOKEN_COLUMNS, &manifest)?;
     let mut exported = Exported {
         samples: 0,
         tokens: 0,
@@ -105,9 +108,13 @@ pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
             tokens.flush()?;
         }
     }
-    let (samples, tokens) = (samples.finish()?, tokens.finish()?);
-    samples.persist()?;
-    tokens.persist()?;
+    samples.finish()?;
+    tokens.finish()?;
+    let placed = [SAMPLES, TOKENS]
+        .iter()
+        .try_for_each(|name| staging.finish(name))
+        .and_then(|()| staging.place(SAMPLES, &[SAMPLES, TOKENS]));
+    placed.map_err(RunError::writing(folder))?;
     Ok(exported)
 }
 

@@ -10,7 +10,7 @@ pub fn parquet_of(folder: &Path, name: &str, columns: &[(&str, &[&str])]) -> Pat
         .iter()
         .map(|(name, _)| (*name, Kind::Text))
         .collect();
-    let mut writer = Writer::new(folder, name, &kinds, "").unwrap();
+    let mut writer = Writer::new(folder, folder, name, &kinds, "").unwrap();
     for row in 0..columns[0].1.len() {
         let cells = columns.iter().map(|(_, texts)| texts[row]);
         let cell = |text: &str| Cell::Text((!text.is_empty()).then(|| text.to_string()));
@@ -19,6 +19,6 @@ pub fn parquet_of(folder: &Path, name: &str, columns: &[(&str, &[&str])]) -> Pat
             writer.flush().unwrap();
         }
     }
-    writer.finish().unwrap().persist().unwrap();
+    writer.finish().unwrap();
     folder.join(name)
 }

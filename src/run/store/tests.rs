@@ -65,7 +65,7 @@ fn record(place: usize) -> Record {
 fn mask(place: usize) -> Option<Mask> {
     place
         .is_multiple_of(3)
-        .then(|| Mask::new(SIZE, vec![place as f64 / 100.0; SIZE * SIZE]))
+        .then(|| Mask::new(SIZE, vec![place as f64 / 100.0; SIZE * SIZE]).unwrap())
 }
 
 fn write(folder: &Path, places: std::ops::Range<usize>) {

@@ -124,7 +124,7 @@ mod tests {
     use crate::checkpoint::CheckpointError;
     use crate::device::cpu::Cpu;
     use crate::device::{Blend, Direction, Masks};
-    use crate::lvlm::{Blueprint, SessionOptions, load};
+    use crate::lvlm::{Blueprint, SessionOptions, go_on, load};
     use crate::picture::Picture;
     use crate::selftest::throughput::shapes::{LLAVA_1_5_7B, TINY};
 
@@ -151,7 +151,7 @@ mod tests {
         };
         let path = [Blend::whole(0, Direction::Keep)];
         let (values, gradients) = session
-            .gradient(masks, &path, &[1.0], &[0, 2], &mut |_| {})
+            .gradient(masks, &path, &[1.0], &[0, 2], &mut go_on)
             .unwrap();
         (values.concat(), gradients.concat())
     }

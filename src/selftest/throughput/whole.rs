@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Sampling};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
-    Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, load,
+    Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
 };
 use crate::nn::{Keep, NnError};
 use crate::picture::{Baseline, Picture};
@@ -214,9 +214,9 @@ impl Whole<'_> {
                 values: &mask,
             };
             if gradient {
-                session.gradient(masks, &path, &weights, &KEYS, &mut |_| {})?;
+                session.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
             } else {
-                session.log_probabilities(masks, &path, &KEYS, &mut |_| {})?;
+                session.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
             }
             Ok(())
         };

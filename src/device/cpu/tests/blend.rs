@@ -117,7 +117,7 @@ impl Case {
             .flat_map(|blend| pairs.iter().map(move |pair| (blend, pair)))
         {
             let (h, w, p) = (pair.view.height, pair.view.width, self.patch);
-            let see = |m: usize| pair.view.sample(&self.masks[m], self.size);
+            let see = |m: usize| pair.view.sampled(&self.masks[m], self.size);
             let u: Vec<f64> = match blend.sampling {
                 Sampling::One(m) => see(m),
                 Sampling::Product(m, n) => see(m).iter().zip(see(n)).map(|(a, b)| a * b).collect(),

@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{Choice, Route, Shape};
 use crate::device::cuda::{Cuda, cublaslt};
+use crate::whole::temporary;
 
 /// The folder of the choices for one device.
 pub(super) struct Kept {
@@ -126,7 +127,7 @@ impl Kept {
     /// A choice in a file beside those kept.
     fn file(&self, choice: Choice) -> std::io::Result<NamedTempFile> {
         std::fs::create_dir_all(&self.folder)?;
-        let mut file = NamedTempFile::new_in(&self.folder)?;
+        let mut file = temporary(&self.folder)?;
         file.write_all(&serde_json::to_vec(&Record::from(choice))?)?;
         Ok(file)
     }

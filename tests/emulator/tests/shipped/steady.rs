@@ -3,7 +3,7 @@
 
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::device::{Blend, Direction, Masks, Sampling};
-use foveate::lvlm::{SessionOptions, open};
+use foveate::lvlm::{SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
 
 use super::emulator::Emulator;
@@ -45,7 +45,7 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
             values: &values,
         };
         session
-            .gradient(masks, &blends, &weights, &tokens, &mut |_| {})
+            .gradient(masks, &blends, &weights, &tokens, &mut go_on)
             .unwrap()
     };
     let first = gradient(0.5);

@@ -5,7 +5,7 @@ use std::thread;
 
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::device::{Blend, Direction, Masks};
-use foveate::lvlm::{Lvlm, SessionOptions, open};
+use foveate::lvlm::{Lvlm, SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
 
 use super::emulator::Emulator;
@@ -39,10 +39,10 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
             values: &mask,
         };
         let (_, gradients) = session
-            .gradient(masks, &blends, &[1.0, -1.0], &tokens, &mut |_| {})
+            .gradient(masks, &blends, &[1.0, -1.0], &tokens, &mut go_on)
             .unwrap();
         let values = session
-            .log_probabilities(masks, &blends, &tokens, &mut |_| {})
+            .log_probabilities(masks, &blends, &tokens, &mut go_on)
             .unwrap();
         (values, gradients)
     };

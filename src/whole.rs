@@ -1,0 +1,352 @@
+//! Files, and sets of files, that are whole or not there.
+//!
+//! What is being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and is locked by its process. Whoever
+//! first writes to a folder takes away what processes that died have left there, and nothing else.
+//!
+//! # Sets
+//!
+//! Several files that belong together are replaced by [`Staging::place`]. No file system renames several files at once. Exchanging
+//! whole folders (`renameat2` with `RENAME_EXCHANGE`) is one step, but not for every folder that a user may name: a mount point or
+//! the current folder cannot be exchanged, the folder above may not be writable, owner, access list and watchers stay with the
+//! old folder, and files of the user's would have to move one by one. So one file of the set, its record, vouches for the others:
+//!
+//! 1. the old record is taken out of the folder, then the old files;
+//! 2. the new files are renamed into it, the new record last.
+//!
+//! At no moment is a file of one set beside a file of another, and while the record is there, all of its set is. A process that dies
+//! in step 1 leaves all that is old, and one that dies in step 2 all that is new, in its temporary folder, from where the next one
+//! that writes there puts it back. Records name their files by content, so a reader that began before an exchange and ends after it
+//! can tell.
+
+mod set;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use tempfile::{Builder, NamedTempFile};
+
+pub(crate) use set::Staging;
+
+/// What all temporary names begin and end with.
+const PREFIX: &str = ".foveate-";
+const SUFFIX: &str = ".tmp";
+
+/// What this process's temporary names begin with. Not its number, which other machines that share the folder also have.
+static OWN: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:08x}-", rand::random::<u32>()));
+
+/// What is to be taken away where the process ends in the midst of its work.
+static TRACES: Mutex<Traces> = Mutex::new(Traces {
+    written: BTreeSet::new(),
+    made: Vec::new(),
+});
+
+struct Traces {
+    /// Folders that this process has written to.
+    written: BTreeSet<PathBuf>,
+    /// Folders that this process has made and that hold nothing yet, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+fn traces() -> MutexGuard<'static, Traces> {
+    TRACES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a file under a temporary name and renames it: whoever opens it finds all of it, or what was there before.
+///
+/// # Errors
+/// A path where something is that is no regular file, a symbolic link included; what the file system reports.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    persist(written(parent(path), bytes)?, path)
+}
+
+/// Bytes in a file of a temporary name, on the disk, as readable as a result.
+pub(crate) fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = temporary(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    readable_as_in(folder, file.as_file())?;
+    Ok(file)
+}
+
+/// An empty file of a temporary name.
+pub(crate) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let _making = enter(folder);
+        let file = Builder::new()
+            .prefix(OWN.as_str())
+            .suffix(SUFFIX)
+            .tempfile_in(folder)?;
+        if holds(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Renames a file that is on the disk to its own name.
+///
+/// # Errors
+/// As [`write_whole`].
+pub(crate) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    replaceable(path)?;
+    file.persist(path).map_err(|e| e.error)?;
+    sync_folder(parent(path))
+}
+
+/// Whether a file may be written at `path`: there is none, or a regular one.
+///
+/// # Errors
+/// What is there instead.
+pub(crate) fn replaceable(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind.is_file() {
+        return Ok(());
+    }
+    let found = match (kind.is_dir(), kind.is_symlink()) {
+        (true, _) => "a folder",
+        (_, true) => "a symbolic link",
+        _ => "a device, a pipe or a socket",
+    };
+    let reason = format!("expected a regular file or none, found {found}");
+    Err(io::Error::new(ErrorKind::AlreadyExists, reason))
+}
+
+/// The folder that a file is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Temporary files are private; results are as readable as the folder that they will lie in.
+#[cfg(unix)]
+pub(crate) fn readable_as_in(folder: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(folder)?.permissions().mode() & 0o666;
+    file.set_permissions(fs::Permissions::from_mode(mode | 0o600))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn readable_as_in(_: &Path, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes sure that the names of new files in a folder are on the disk too. Where folders cannot be synchronised, there is nothing to
+/// be made sure of.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder that may be written to and not read.
+        Err(error) if matches!(error.kind(), InvalidInput | Unsupported | PermissionDenied) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Folders made for a result. Those that are still empty when this is dropped, or when the process is told to end, go again.
+#[derive(Debug)]
+pub(crate) struct Made {
+    folders: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes a folder and those above it.
+    pub fn folder(path: &Path) -> io::Result<Made> {
+        let missing = path
+            .ancestors()
+            .take_while(|a| !a.as_os_str().is_empty() && !a.exists());
+        let folders: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        let mut traces = traces();
+        traces.made.splice(0..0, folders.iter().cloned());
+        let made = Made { folders };
+        let result = fs::create_dir_all(path);
+        drop(traces);
+        result.map(|()| made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            // Only empty folders go.
+            let _ = fs::remove_dir(folder);
+        }
+        traces().made.retain(|made| !self.folders.contains(made));
+    }
+}
+
+/// Takes away what this process has not finished, for a process that ends at once. A set that is being placed is placed first.
+pub(crate) fn abandon() {
+    // Both are held until the process has ended.
+    std::mem::forget(set::placing());
+    let traces = traces();
+    for folder in &traces.written {
+        for (path, _) in leftovers(folder, &OWN) {
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
+    }
+    for folder in &traces.made {
+        let _ = fs::remove_dir(folder);
+    }
+    std::mem::forget(traces);
+}
+
+/// Notes that this process writes to a folder; the first time, what dead processes have left there goes. Something temporary is made
+/// while the result is held, so that [`abandon`] finds it.
+fn enter(folder: &Path) -> MutexGuard<'static, Traces> {
+    let first = traces().written.insert(folder.to_path_buf());
+    if first {
+        clean(folder);
+    }
+    traces()
+}
+
+/// As [`sweep`], of a folder where others may be at work.
+fn clean(folder: &Path) {
+    if !leftovers(folder, PREFIX).is_empty() {
+        let _alone = lock_folder(folder);
+        sweep(folder);
+    }
+}
+
+/// Keeps other processes from placing a set in a folder, or ending one that was begun, as long as it lives. Where folders cannot be
+/// locked, there is nothing to be kept.
+fn lock_folder(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
+/// Takes away the temporary files and folders that no living process holds. A file system without locks leaves them.
+fn sweep(folder: &Path) {
+    for (path, kind) in leftovers(folder, PREFIX) {
+        if kind.is_file() {
+            // Removed while it is held.
+            if let Some(_held) = unheld(&path) {
+                let _ = fs::remove_file(&path);
+            }
+        } else if kind.is_dir() {
+            set::recover(&path, folder);
+        }
+    }
+}
+
+/// The lock of a temporary file or folder, where no process holds it.
+fn unheld(lock: &Path) -> Option<File> {
+    let file = OpenOptions::new().write(true).open(lock).ok()?;
+    (file.try_lock().is_ok() && same(&file, lock)).then_some(file)
+}
+
+/// Entries of a folder whose names are temporary ones that begin with `prefix`.
+fn leftovers(folder: &Path, prefix: &str) -> Vec<(PathBuf, fs::FileType)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(prefix) && name.ends_with(SUFFIX)
+    });
+    ours.filter_map(|entry| Some((entry.path(), entry.file_type().ok()?)))
+        .collect()
+}
+
+/// Locks a file that was just made. False where another process, that took it for a dead one's, is removing it.
+fn holds(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => false,
+        // A file system without locks: nobody can take the file for a dead process's.
+        Err(TryLockError::Error(_)) => true,
+        Ok(()) => same(file, path),
+    }
+}
+
+/// Whether the open file is the one that has the name.
+#[cfg(unix)]
+fn same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (open, named) = (file.metadata(), fs::symlink_metadata(path));
+    matches!((open, named), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+#[cfg(not(unix))]
+fn same(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_what_is_no_file_is_not() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        for content in ["one", "two"] {
+            write_whole(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let below = folder.path().join("folder");
+        fs::create_dir(&below).unwrap();
+        assert!(write_whole(&below, b"").is_err());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("file", folder.path().join("link")).unwrap();
+            assert!(write_whole(&folder.path().join("link"), b"three").is_err());
+            fs::remove_file(folder.path().join("link")).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(names(folder.path()), ["file", "folder"]);
+    }
+
+    #[test]
+    fn what_dead_processes_left_goes_and_nothing_else() {
+        let folder = TempDir::new().unwrap();
+        let living = temporary(folder.path()).unwrap();
+        for dead in [".foveate-00000000-aaaaaa.tmp", ".foveate-1-2.tmp"] {
+            fs::write(folder.path().join(dead), "half").unwrap();
+        }
+        let others = [".foveate-notes", ".tmpXYZ", "foveate-1-2.tmp"];
+        for other in others {
+            fs::write(folder.path().join(other), "").unwrap();
+        }
+        clean(folder.path());
+        let mut expected = others.map(String::from).to_vec();
+        let own = living.path().file_name().unwrap();
+        expected.push(own.to_string_lossy().into_owned());
+        expected.sort();
+        assert_eq!(names(folder.path()), expected);
+        drop(living);
+        assert_eq!(names(folder.path()).len(), 3);
+    }
+
+    #[test]
+    fn folders_that_were_made_go_again_where_nothing_is_in_them() {
+        let folder = TempDir::new().unwrap();
+        let deep = folder.path().join("a/b/c");
+        drop(Made::folder(&deep).unwrap());
+        assert_eq!(names(folder.path()), [] as [&str; 0]);
+        let made = Made::folder(&deep).unwrap();
+        fs::write(folder.path().join("a/file"), "").unwrap();
+        drop(made);
+        assert_eq!(names(&folder.path().join("a")), ["file"]);
+    }
+}
