@@ -97,7 +97,9 @@ impl Survey {
         let answer = written.one().unwrap_or_default();
         if choices.is_empty() {
             self.open += 1;
-            self.letters += usize::from(as_letter(answer).is_some_and(|l| answer.contains(l)));
+            self.letters += usize::from(
+                as_letter(answer).is_some_and(|l| answer.contains(l) || answer.len() > 1),
+            );
             return;
         }
         let (text, letter) = (by_text(answer, choices), by_letter(answer, choices));

@@ -89,6 +89,9 @@ pub fn right(answer: &str, choices: &[String]) -> Right {
     let place = by_text(answer, choices).or_else(|| by_letter(answer, choices));
     match place {
         Some(place) => clear(place, choices),
+        None if choices.is_empty() && as_letter(answer).is_some() => {
+            unclear(answer, "a letter, and there are no options")
+        }
         None if choices.is_empty() => Right {
             text: Some(answer.trim().to_string()),
             ..Right::default()

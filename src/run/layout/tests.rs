@@ -67,6 +67,10 @@ fn mmvp() {
     );
     assert_eq!(open.choices, ["Yes, all the way", "No"]);
     assert_eq!((open.right, open.id.as_str()), (right("No", 'B'), "7"));
+    let mut unread = row.clone();
+    unread.cells.insert("Options".into(), json!("Yes or No"));
+    let right = both(Layout::Mmvp, &unread, 6).0.right.unwrap();
+    assert!(right.unclear.is_some() && right.letter.is_none());
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("MMVP Images")).unwrap();
     assert_eq!(
