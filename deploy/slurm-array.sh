@@ -9,6 +9,8 @@
 #
 #   sbatch --array=3,5 deploy/slurm-array.sh --shards 8 --data ...
 #
+# An array with gaps is refused without --shards: Slurm does not say which element of how many such a one is.
+#
 #SBATCH --job-name=foveate
 #SBATCH --gpus-per-task=1
 #SBATCH --ntasks=1

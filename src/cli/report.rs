@@ -36,6 +36,9 @@ pub(super) struct Options {
     /// The data, as `run` was given them: for pictures that are inside the data, or beside them
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths, through symbolic links
+    #[arg(long)]
+    images_anywhere: bool,
     /// No progress and no notes on standard error
     #[arg(long)]
     quiet: bool,
@@ -59,7 +62,12 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         None => options.run.join("report.html"),
     };
     expect_file(&out)?;
-    let pictures = Pictures::new(&run, options.images.as_deref(), options.data.as_deref())?;
+    let pictures = Pictures::new(
+        &run,
+        options.images.as_deref(),
+        options.data.as_deref(),
+        options.images_anywhere,
+    )?;
     let page = page::page(&run)?;
     let bar = match options.quiet {
         true => ProgressBar::hidden(),

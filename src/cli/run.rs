@@ -14,8 +14,8 @@ use super::rate::Rate;
 use super::record::peak_memory;
 use super::signals::Graceful;
 use crate::run::{
-    Ask, BoxFormat, Columns, Data, DataOptions, DeviceIdentity, Job, Layout, Manifest,
-    ModelIdentity, Shard, Store, Summary, work,
+    AnswerFormat, Ask, Assignment, BoxFormat, Columns, Data, DataOptions, DeviceIdentity, Job,
+    Layout, Manifest, ModelIdentity, Shard, Store, Summary, work,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -50,6 +50,20 @@ enum BoxFormatName {
     Xywh,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AnswerFormatName {
+    /// Found from all rows
+    Auto,
+    /// An option's text, or words
+    Text,
+    /// An option's letter
+    Letter,
+    /// An option's index, from 0
+    Index,
+    /// An option's number, from 1
+    Number,
+}
+
 /// Where the samples are.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Data")]
@@ -60,6 +74,9 @@ struct DataArguments {
     /// Folder of the pictures that the data name [default: the folder of the data]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths, through symbolic links
+    #[arg(long)]
+    images_anywhere: bool,
     /// What the columns mean
     #[arg(long, value_enum, default_value = "auto")]
     layout: LayoutName,
@@ -78,7 +95,10 @@ struct DataArguments {
     /// A table's column of right answers [default: answer]
     #[arg(long, value_name = "NAME")]
     answer_column: Option<String>,
-    /// A table's column of options, a JSON array or text such as "(a) Yes (b) No" [default: choices, options, or columns A, B, ...]
+    /// How a table's right answers name an option
+    #[arg(long, value_enum, default_value = "auto")]
+    answer_format: AnswerFormatName,
+    /// A table's column of options, a list in JSON or Python, or text such as "(a) Yes (b) No" [default: choices, options, or columns A, B, ...]
     #[arg(long, value_name = "NAME")]
     choices_column: Option<String>,
     /// A table's column of boxes, JSON arrays of four numbers in pixels [default: boxes, box or bbox]
@@ -105,7 +125,7 @@ pub(super) struct Options {
     /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the built-in demo model]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Work on every N-th sample from sample I on, I from 0 [default: as a Slurm job, RANK or JOB_COMPLETION_INDEX says, or all]
+    /// Work on every N-th sample from sample I on, I from 0; 0/1 is all [default: as Slurm, torchrun, MPI or Kubernetes say, or all]
     #[arg(long, value_name = "I/N", conflicts_with = "shards")]
     shard: Option<Shard>,
     /// The number of shards, where only the index is in the environment
@@ -132,10 +152,15 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let mut settings = settings(&options.method, &options.machine);
     settings.validate()?;
     let environment = |name: &str| std::env::var(name).ok();
-    let shard = match options.shard {
-        Some(shard) => shard,
-        None => Shard::from_environment(&environment, options.shards)?,
+    let assignment = match options.shard {
+        Some(shard) => Assignment {
+            shard,
+            reason: Some(format!("--shard {shard}")),
+            note: None,
+        },
+        None => Assignment::of(&environment, options.shards)?,
     };
+    let shard = assignment.shard;
     expect_folder(&options.out)?;
     let folder = shard.folder_in(&options.out)?;
     let data = Data::open(
@@ -163,7 +188,13 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         shard,
     );
     let mut store = Store::open(&folder, &manifest)?;
-    notes(options, &opened, &folder, &store, shard);
+    notes(options, &opened, &folder, &store, &assignment);
+    let note = |text: &str| {
+        if !options.quiet {
+            eprintln!("foveate: {text}");
+        }
+    };
+    data.note().iter().for_each(|text| note(text));
     let job = Job {
         model,
         data: &data,
@@ -179,11 +210,18 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let summary = summary?;
     store.note(&json!({
         "worked": summary.worked,
+        "shard": assignment.reason,
         "threads": opened.threads,
         "memory_budget": memory_budget,
         "device_choices": model.device_choices(),
         "peak_memory_bytes": peak_memory(),
     }))?;
+    if let Some((index, why)) = &summary.unjudged.first {
+        note(&format!(
+            "{} of {} answers cannot be judged, the first that of sample {index}, since its right answer is unclear: {why}",
+            summary.unjudged.count, summary.done
+        ));
+    }
     if let Some(signal) = signal
         && summary.done < summary.total
     {
@@ -194,8 +232,12 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         );
         return Err(CliError::Stopped { signal, state });
     }
+    let of_shard = match shard {
+        Shard::WHOLE => String::new(),
+        shard => format!(" of shard {shard}"),
+    };
     print(&format!(
-        "{} of {} samples done\nwritten to {}",
+        "{} of {} samples{of_shard} done\nwritten to {}",
         summary.done,
         summary.total,
         folder.display()
@@ -206,10 +248,14 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
 /// This process's number among those of its machine, where a launcher says it.
 fn local_place(environment: &dyn Fn(&str) -> Option<String>) -> usize {
     let number = |name: &str| environment(name)?.trim().parse().ok();
-    ["LOCAL_RANK", "SLURM_LOCALID"]
-        .into_iter()
-        .find_map(number)
-        .unwrap_or(0)
+    let names = [
+        "LOCAL_RANK",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "MV2_COMM_WORLD_LOCAL_RANK",
+        "MPI_LOCALRANKID",
+        "SLURM_LOCALID",
+    ];
+    names.into_iter().find_map(number).unwrap_or(0)
 }
 
 fn device(options: &Options, opened: &Opened) -> DeviceIdentity {
@@ -220,7 +266,13 @@ fn device(options: &Options, opened: &Opened) -> DeviceIdentity {
     }
 }
 
-fn notes(options: &Options, opened: &Opened, folder: &Path, store: &Store, shard: Shard) {
+fn notes(
+    options: &Options,
+    opened: &Opened,
+    folder: &Path,
+    store: &Store,
+    assignment: &Assignment,
+) {
     let note = |text: String| {
         if !options.quiet {
             super::note(&text);
@@ -244,8 +296,13 @@ fn notes(options: &Options, opened: &Opened, folder: &Path, store: &Store, shard
             store.done()
         ));
     }
-    if shard != Shard::WHOLE {
-        note(format!("shard {shard}"));
+    if let Some(text) = &assignment.note {
+        note(text.clone());
+    }
+    match (assignment.shard, &assignment.reason) {
+        (Shard::WHOLE, _) => {}
+        (shard, Some(reason)) => note(format!("shard {shard} of the data, by {reason}")),
+        (shard, None) => note(format!("shard {shard} of the data")),
     }
     if let Some(capped) = &opened.capped {
         note(capped.clone());
@@ -296,6 +353,7 @@ impl DataArguments {
                 AskName::Open => Ask::Open,
                 AskName::Choice => Ask::Choice,
             },
+            images_anywhere: self.images_anywhere,
             columns: Columns {
                 id: self.id_column.clone(),
                 image: self.image_column.clone(),
@@ -308,6 +366,13 @@ impl DataArguments {
                 box_format: match self.box_format {
                     BoxFormatName::Xyxy => BoxFormat::Xyxy,
                     BoxFormatName::Xywh => BoxFormat::Xywh,
+                },
+                answers: match self.answer_format {
+                    AnswerFormatName::Auto => AnswerFormat::Auto,
+                    AnswerFormatName::Text => AnswerFormat::Text,
+                    AnswerFormatName::Letter => AnswerFormat::Letter,
+                    AnswerFormatName::Index => AnswerFormat::Index,
+                    AnswerFormatName::Number => AnswerFormat::Number,
                 },
             },
         }

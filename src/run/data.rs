@@ -3,9 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{Ask, Columns, Layout, Reading, references, references_beside};
+use super::files::read_text;
+use super::layout::{AnswerFormat, Ask, Columns, Layout, Reading, references, references_beside};
 use super::table::{Table, fingerprint};
-use super::{DataIdentity, Picked, Result, RunError, Shard};
+use super::{BadRow, DataIdentity, ImageFolder, Picked, Result, RunError, Sample, Shard};
+
+/// The most bytes of all texts of a sample, which its record has too.
+const LONGEST_TEXTS: usize = 4 << 20;
+/// The most bytes of a file of reference answers.
+const LONGEST_REFERENCES: u64 = 256 << 20;
 
 /// How a data set is read.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +22,15 @@ pub struct DataOptions {
     pub ask: Ask,
     /// The columns of a table of no known layout.
     pub columns: Columns,
+    /// Whether names of pictures may lead out of their folder.
+    pub images_anywhere: bool,
 }
 
 /// A data set.
 #[derive(Clone, Debug)]
 pub struct Data {
     path: PathBuf,
-    images: PathBuf,
+    images: ImageFolder,
     table: Table,
     layout: Layout,
     reading: Reading,
@@ -48,10 +56,9 @@ impl Data {
                 found: format!("columns {}", table.columns.join(", ")),
             });
         }
-        let images = images
-            .or(path.parent())
-            .unwrap_or(Path::new(""))
-            .to_path_buf();
+        let images = images.or(path.parent()).unwrap_or(Path::new(""));
+        let images = ImageFolder::new(images, options.images_anywhere);
+        let answers = layout.answers(&table, &options.columns)?;
         let mut data = Data {
             path: path.to_path_buf(),
             images,
@@ -61,12 +68,15 @@ impl Data {
             reading: Reading {
                 ask: options.ask,
                 columns: options.columns,
+                answers,
                 ..Reading::default()
             },
         };
         if let (Layout::LlavaBench, Some(beside)) = (layout, references_beside(path)) {
-            let lines = std::fs::read_to_string(&beside).map_err(RunError::reading(&beside))?;
-            data.reading.references = references(&lines);
+            let lines =
+                read_text(&beside, LONGEST_REFERENCES).map_err(RunError::reading(&beside))?;
+            let lines = lines.strip_prefix('\u{feff}').unwrap_or(&lines);
+            data.reading.references = references(lines);
             data.fingerprint = format!("{}+{}", data.fingerprint, fingerprint(&beside)?);
         }
         Ok(data)
@@ -88,8 +98,20 @@ impl Data {
     }
 
     /// The folder of the pictures.
-    pub fn images(&self) -> &Path {
+    pub fn images(&self) -> &ImageFolder {
         &self.images
+    }
+
+    /// What was found from all rows and is worth a word: that right answers are indices.
+    pub fn note(&self) -> Option<String> {
+        let from = match self.reading.answers {
+            AnswerFormat::Index => 0,
+            AnswerFormat::Number => 1,
+            _ => return None,
+        };
+        self.reading.columns.answers.is_auto().then(|| {
+            format!("right answers are taken for numbers of options, from {from} on; else give --answer-format")
+        })
     }
 
     /// What tells these data from others.
@@ -114,17 +136,33 @@ impl Data {
         shard: Shard,
         from: usize,
     ) -> Result<impl Iterator<Item = Result<Picked>>> {
+        // Beyond the largest number there is no sample.
         let first = shard.sample(from);
-        let wanted = move |index| index >= first && shard.has(index);
+        let wanted = move |index| first.is_some_and(|first| index >= first) && shard.has(index);
         let rows = self.table.read(Arc::new(wanted))?;
         let (layout, reading) = (self.layout, self.reading.clone());
         Ok(rows.map(move |row| {
             let (index, row) = row?;
-            let make = |row| layout.sample(&row, index, &reading);
+            let make = |row| layout.sample(&row, index, &reading).and_then(short);
             Ok(Picked {
                 index,
                 sample: row.and_then(make),
             })
         }))
+    }
+}
+
+/// Fails for a sample with more text than a record should have.
+fn short(sample: Sample) -> std::result::Result<Sample, BadRow> {
+    let right = sample.right.iter();
+    let right = right.flat_map(|right| right.text.iter().chain(&right.others));
+    let texts = [&sample.id, &sample.question].into_iter();
+    let texts = texts.chain(&sample.choices).chain(right);
+    let texts = texts.chain(&sample.category).chain(&sample.answer);
+    match texts.map(String::len).sum() {
+        0..=LONGEST_TEXTS => Ok(sample),
+        found => Err(BadRow::new(format!(
+            "expected texts of at most {LONGEST_TEXTS} bytes in all, found {found}"
+        ))),
     }
 }

@@ -20,7 +20,15 @@ pub enum RunError {
         /// The system's reason.
         reason: String,
     },
-    /// A data file that is not what it should be.
+    /// A folder that cannot be made, or written to.
+    #[error("{path}: expected a folder to write to: {reason}")]
+    Folder {
+        /// The folder.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file that is not what it should be.
     #[error("{path}: expected {expected}, found {found}")]
     Data {
         /// The file.

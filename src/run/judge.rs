@@ -18,7 +18,8 @@ pub struct Judgement {
     pub correct: bool,
 }
 
-/// Judges an answer to a question with these options; `None` where there is no right answer, or none short enough to be looked for.
+/// Judges an answer to a question with these options; `None` where there is no right answer, none short enough to be looked for, or
+/// one of which it cannot be told which option it is.
 ///
 /// With options, the one that the answer names must be the right one: by its letter (only where the options were asked with),
 /// else by being the only one whose words the answer has. Without options, the answer must have the right answer's words in a
@@ -29,7 +30,7 @@ pub fn judge(
     right: Option<&Right>,
     ask: Ask,
 ) -> Option<Judgement> {
-    let right = right?;
+    let right = right.filter(|right| right.unclear.is_none())?;
     let lettered = match ask {
         Ask::Choice => by_letter(answer, choices.len()),
         Ask::Open => None,
@@ -50,10 +51,13 @@ pub fn judge(
 }
 
 fn plain(answer: &str, right: &Right) -> Option<Judgement> {
-    let right = words(right.text.as_deref()?);
-    (1..=SHORT).contains(&right.len()).then(|| Judgement {
+    let texts = right.text.iter().chain(&right.others);
+    let right: Vec<Vec<String>> = texts.map(|text| words(text)).collect();
+    let answer = words(answer);
+    let short = right.iter().all(|right| (1..=SHORT).contains(&right.len()));
+    (short && !right.is_empty()).then(|| Judgement {
         chosen: None,
-        correct: within(&words(answer), &right),
+        correct: right.iter().any(|right| within(&answer, right)),
     })
 }
 
@@ -169,6 +173,7 @@ mod tests {
         Right {
             text: text.map(str::to_string),
             letter,
+            ..Right::default()
         }
     }
 
@@ -220,5 +225,17 @@ mod tests {
         let unknown = right(None, Some('C'));
         assert_eq!(judge("whatever", &unknown, Ask::Open), None);
         assert!(judge("C", &unknown, Ask::Choice).unwrap().correct);
+    }
+
+    #[test]
+    fn one_of_several_right_answers_is_right_and_an_unclear_one_is_not_judged() {
+        let mut several = right(Some("24/7"), None);
+        several.others = vec!["3.429".into()];
+        let judge = |answer, right: &Right| judge(answer, &[], Some(right), Ask::Open);
+        assert!(judge("It is 3.429.", &several).unwrap().correct);
+        assert!(judge("24/7", &several).unwrap().correct);
+        assert!(!judge("3", &several).unwrap().correct);
+        several.unclear = Some("none of the options".into());
+        assert_eq!(judge("24/7", &several), None);
     }
 }

@@ -7,8 +7,9 @@ use super::{Ask, Columns, Layout, Shard};
 use crate::explain::Settings;
 use crate::lvlm::{Lvlm, LvlmError};
 
-/// What a run is.
+/// What a run is. One that is read has a shard and settings that can be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Manifest {
     /// The version of the folder's format.
     pub format: u32,
@@ -26,6 +27,39 @@ pub struct Manifest {
     pub data: DataIdentity,
     /// Which part of them.
     pub shard: Shard,
+}
+
+/// A manifest as it is written, of which anything may have been made.
+#[derive(Deserialize)]
+struct Unchecked {
+    format: u32,
+    version: String,
+    model: ModelIdentity,
+    device: DeviceIdentity,
+    settings: Settings,
+    data: DataIdentity,
+    shard: Shard,
+}
+
+impl TryFrom<Unchecked> for Manifest {
+    type Error = String;
+
+    fn try_from(written: Unchecked) -> Result<Manifest, String> {
+        if written.format != FORMAT {
+            return Err(format!("format {}", written.format));
+        }
+        let settings = written.settings.validate();
+        settings.map_err(|error| format!("settings: {error}"))?;
+        Ok(Manifest {
+            format: written.format,
+            version: written.version,
+            model: written.model,
+            device: written.device,
+            settings: written.settings,
+            data: written.data,
+            shard: written.shard,
+        })
+    }
 }
 
 /// What tells a model from others.
@@ -185,7 +219,7 @@ mod tests {
                 ask: Ask::Open,
                 columns: Columns::default(),
             },
-            Shard { index: 1, count: 3 },
+            Shard::new(1, 3).unwrap(),
         )
     }
 
@@ -218,6 +252,31 @@ mod tests {
                 lines.iter().any(|line| line.contains(part)),
                 "{part}: {lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_no_run_can_be_is_not_read() {
+        let text = serde_json::to_string(&manifest()).unwrap();
+        for (of, by, word) in [
+            ("\"count\":3", "\"count\":0", "below"),
+            ("\"count\":3", "\"count\":1", "below"),
+            ("\"mask_size\":32", "\"mask_size\":0", "mask-size"),
+            ("\"mask_size\":32", "\"mask_size\":1048576", "mask-size"),
+            ("\"mask_size\":32", "\"mask_size\":8589934592", "mask-size"),
+            (
+                "\"mask_size\":32",
+                "\"mask_size\":18446744073709551615",
+                "mask-size",
+            ),
+            ("\"steps\":10", "\"steps\":0", "steps"),
+            ("\"lr\":10.0", "\"lr\":-1.0", "lr"),
+            ("\"format\":1", "\"format\":2", "format 2"),
+        ] {
+            assert!(text.contains(of), "{of}: {text}");
+            let error = serde_json::from_str::<Manifest>(&text.replace(of, by));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(word), "{by}: {error}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Masks in few large files, one after the other.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::files::{expect_own, open_own, open_regular};
 use super::{MaskPlace, Result, RunError};
 use crate::explain::Mask;
 use crate::whole::sync_folder;
@@ -11,11 +12,36 @@ use crate::whole::sync_folder;
 /// A file has as many masks as fit into this.
 const FILE_BYTES: u64 = 1 << 30;
 
+/// Where masks of `size * size` cells lie: each has one place, which its number among the masks gives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub size: usize,
+}
+
+impl Places {
+    /// Bytes of a mask.
+    pub fn bytes(self) -> u64 {
+        4 * (self.size * self.size) as u64
+    }
+
+    fn per_file(self) -> u64 {
+        (FILE_BYTES / self.bytes()).max(1)
+    }
+
+    /// The file of mask number `number`, from 0, and its first byte there.
+    pub fn of(self, number: u64) -> (String, u64) {
+        (
+            name(number / self.per_file()),
+            number % self.per_file() * self.bytes(),
+        )
+    }
+}
+
 /// The files of masks.
 #[derive(Debug)]
 pub(super) struct Masks {
     folder: PathBuf,
-    size: usize,
+    places: Places,
     /// Masks written so far.
     count: u64,
     /// The file that the next one goes to, once there is one.
@@ -25,16 +51,18 @@ pub(super) struct Masks {
 impl Masks {
     /// Opens the files behind `count` masks of `size * size` cells, and cuts off what is behind them.
     pub fn open(folder: &Path, size: usize, count: u64) -> Result<Masks> {
+        let places = Places { size };
         let masks = Masks {
             folder: folder.to_path_buf(),
-            size,
+            places,
             count,
             file: None,
         };
         for number in 0.. {
             let path = folder.join(name(number));
-            let first = number * masks.per_file();
-            let expected = count.saturating_sub(first).min(masks.per_file()) * masks.bytes();
+            expect_own(&path)?;
+            let first = number * places.per_file();
+            let expected = count.saturating_sub(first).min(places.per_file()) * places.bytes();
             let found = match path.metadata() {
                 Ok(meta) => meta.len(),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -46,29 +74,17 @@ impl Masks {
                 Err(error) => return Err(RunError::reading(&path)(error)),
             };
             if found < expected {
-                return Err(RunError::Masks {
-                    path: path.display().to_string(),
-                    expected: format!("{expected} bytes, as the records say"),
-                    found: format!("{found}"),
-                });
+                return Err(short(&path, expected, found));
             }
             if expected == 0 {
                 std::fs::remove_file(&path).map_err(RunError::writing(&path))?;
             } else if found > expected {
-                let file = OpenOptions::new().write(true).open(&path);
+                let file = open_own(&path, OpenOptions::new().write(true));
                 file.and_then(|file| file.set_len(expected))
                     .map_err(RunError::writing(&path))?;
             }
         }
         Ok(masks)
-    }
-
-    fn bytes(&self) -> u64 {
-        4 * (self.size * self.size) as u64
-    }
-
-    fn per_file(&self) -> u64 {
-        (FILE_BYTES / self.bytes()).max(1)
     }
 
     /// Appends a mask.
@@ -80,17 +96,18 @@ impl Masks {
 
     /// Appends a mask of these bytes.
     pub fn append_bytes(&mut self, bytes: &[u8]) -> Result<MaskPlace> {
-        let number = self.count / self.per_file();
+        let number = self.count / self.places.per_file();
+        let (file, offset) = self.places.of(self.count);
         let place = MaskPlace {
-            file: name(number),
-            offset: self.count % self.per_file() * self.bytes(),
-            size: self.size,
+            file,
+            offset,
+            size: self.places.size,
             crc32: crc32fast::hash(bytes),
         };
         let path = self.folder.join(&place.file);
         if self.file.as_ref().is_none_or(|(open, _)| *open != number) {
             self.sync()?;
-            let file = OpenOptions::new().create(true).append(true).open(&path);
+            let file = open_own(&path, OpenOptions::new().create(true).append(true));
             self.file = Some((number, file.map_err(RunError::writing(&path))?));
             sync_folder(&self.folder).map_err(RunError::writing(&self.folder))?;
         }
@@ -109,6 +126,76 @@ impl Masks {
                 .map_err(RunError::writing(&self.folder.join(name(*number)))),
             None => Ok(()),
         }
+    }
+}
+
+/// Reads a run's masks in their order and compares them with what its records say of them.
+#[derive(Debug)]
+pub(super) struct MaskCheck {
+    folder: PathBuf,
+    file: Option<(String, BufReader<File>)>,
+    bytes: Vec<u8>,
+}
+
+impl MaskCheck {
+    /// Of the masks in `folder`.
+    pub fn new(folder: &Path, places: Places) -> MaskCheck {
+        MaskCheck {
+            folder: folder.to_path_buf(),
+            file: None,
+            bytes: vec![0; places.bytes() as usize],
+        }
+    }
+
+    /// Compares the next mask, whose place is known to be right.
+    ///
+    /// # Errors
+    /// [`RunError::Masks`] for a mask that is not as it was written, a file that cannot be read.
+    pub fn next(&mut self, place: &MaskPlace) -> Result<()> {
+        let path = self.folder.join(&place.file);
+        if self
+            .file
+            .as_ref()
+            .is_none_or(|(name, _)| *name != place.file)
+        {
+            let file = open_regular(&path).map_err(RunError::reading(&path))?;
+            self.file = Some((place.file.clone(), BufReader::with_capacity(1 << 20, file)));
+        }
+        let Some((_, file)) = &mut self.file else {
+            return Ok(());
+        };
+        match file.read_exact(&mut self.bytes) {
+            Ok(()) => intact(&path, place, &self.bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                let found = path.metadata().map_or(0, |meta| meta.len());
+                Err(short(&path, place.offset + self.bytes.len() as u64, found))
+            }
+            Err(error) => Err(RunError::reading(&path)(error)),
+        }
+    }
+}
+
+/// Whether `bytes` are those that were written to a mask's place.
+pub(super) fn intact(path: &Path, place: &MaskPlace, bytes: &[u8]) -> Result<()> {
+    let found = crc32fast::hash(bytes);
+    if found == place.crc32 {
+        return Ok(());
+    }
+    Err(RunError::Masks {
+        path: path.display().to_string(),
+        expected: format!(
+            "CRC-32 {:08x} of the mask at byte {}",
+            place.crc32, place.offset
+        ),
+        found: format!("{found:08x}"),
+    })
+}
+
+fn short(path: &Path, expected: u64, found: u64) -> RunError {
+    RunError::Masks {
+        path: path.display().to_string(),
+        expected: format!("{expected} bytes, as the records say"),
+        found: format!("{found}"),
     }
 }
 

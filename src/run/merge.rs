@@ -4,11 +4,15 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::files::open_regular;
 use super::masks::Masks;
 use super::shard::shards_in;
 use super::store::{MANIFEST, RECORDS, TIMINGS, write_manifest};
 use super::{Manifest, Records, Result, Run, RunError, Shard};
 use crate::whole::{Staging, parent, sync_folder};
+
+/// Missing shards that are named.
+const NAMED: usize = 20;
 
 /// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records, masks and `run.json` are those,
 /// byte by byte, that one process would have written. A folder among `folders` that is no run itself stands for the shards in it.
@@ -22,7 +26,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
         reason,
     };
     let mut shards = open(folders)?;
-    shards.sort_by_key(|run| run.manifest().shard.index);
+    shards.sort_by_key(|run| run.manifest().shard.index());
     let manifest = whole(&shards)?;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(refused(out, "the folder to write to is not empty".into()));
@@ -70,14 +74,12 @@ fn whole(shards: &[Run]) -> Result<Manifest> {
         shard: Shard::WHOLE,
         ..run.manifest().clone()
     };
-    let count = first.manifest().shard.count;
+    let count = first.manifest().shard.count();
     for run in shards {
         let mut differences = whole(run).differences(&whole(first));
-        if run.manifest().shard.count != count {
-            differences.push(format!(
-                "  shard.count: {count} and {}",
-                run.manifest().shard.count
-            ));
+        let other = run.manifest().shard.count();
+        if other != count {
+            differences.push(format!("  shard.count: {count} and {other}"));
         }
         if !differences.is_empty() {
             let other = first.folder().display();
@@ -99,19 +101,27 @@ fn whole(shards: &[Run]) -> Result<Manifest> {
             ));
         }
     }
-    let there = |index: &usize| {
-        shards
-            .iter()
-            .any(|run| run.manifest().shard.index == *index)
-    };
-    let missing: Vec<String> = (0..count)
-        .filter(|i| !there(i))
-        .map(|i| format!("{i}/{count}"))
-        .collect();
+    // Sorted, each once: the first that is not in its place shows a gap.
+    let indices = shards.iter().map(|run| run.manifest().shard.index());
+    let mut missing = Vec::new();
+    let mut next = 0;
+    for index in indices.chain([count]) {
+        missing.extend((next..index).take(NAMED + 1 - missing.len()));
+        next = index.saturating_add(1);
+    }
     if !missing.is_empty() {
+        let all = count - shards.len();
+        let mut names: Vec<String> = missing
+            .iter()
+            .take(NAMED)
+            .map(|i| format!("{i}/{count}"))
+            .collect();
+        if all > NAMED {
+            names.push(format!("{} more", all - NAMED));
+        }
         return Err(refused(
             first,
-            format!("missing beside it: shard {}", missing.join(", ")),
+            format!("missing beside it: shard {}", names.join(", ")),
         ));
     }
     Ok(whole(first))
@@ -154,7 +164,7 @@ fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
         records.write_all(&line).map_err(RunError::writing(&path))?;
     }
     for (run, reader) in shards.iter().zip(&mut readers) {
-        if reader.next().is_some() {
+        if reader.next().transpose()?.is_some() {
             return Err(RunError::Merge {
                 path: run.folder().display().to_string(),
                 reason: "it has more records than samples".into(),
@@ -181,7 +191,7 @@ fn line(record: &super::Record) -> serde_json::Result<Vec<u8>> {
 fn join_timings(shards: &[Run], path: &Path) -> Result<()> {
     let mut joined = File::create(path).map_err(RunError::writing(path))?;
     for run in shards {
-        if let Ok(mut file) = File::open(run.folder().join(TIMINGS)) {
+        if let Ok(mut file) = open_regular(&run.folder().join(TIMINGS)) {
             std::io::copy(&mut file, &mut joined).map_err(RunError::writing(path))?;
         }
     }

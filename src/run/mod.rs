@@ -18,11 +18,15 @@
 mod data;
 mod error;
 mod export;
+mod files;
+mod images;
 mod judge;
+mod launcher;
 mod layout;
 mod manifest;
 mod masks;
 mod merge;
+mod order;
 mod reader;
 mod record;
 mod sample;
@@ -34,15 +38,17 @@ mod work;
 pub use data::{Data, DataOptions};
 pub use error::RunError;
 pub use export::{Exported, export};
+pub use images::ImageFolder;
 pub use judge::{Judgement, judge};
-pub use layout::{Ask, BoxFormat, Columns, Layout};
+pub use launcher::{Assignment, Environment};
+pub use layout::{AnswerFormat, Ask, BoxFormat, Columns, Layout};
 pub use manifest::{DataIdentity, DeviceIdentity, Manifest, ModelIdentity};
 pub use merge::merge;
 pub use reader::{Records, Run};
 pub use record::{Answer, Cause, Explained, Failure, MaskPlace, Record, RecordImage};
 pub use sample::{BadRow, Picked, Rectangle, Right, Sample, Source};
-pub use shard::{Environment, Shard};
-pub use store::{Store, Timing};
+pub use shard::Shard;
+pub use store::{Store, Timing, Unjudged};
 pub use work::{Job, Summary, Watch, work};
 
 /// Result of the floor's operations.

@@ -1,9 +1,12 @@
 //! The reading side of a run's folder.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::files::{open_regular, read_line};
+use super::masks::intact;
+use super::order::Order;
 use super::store::{RECORDS, read_manifest};
 use super::{Manifest, Record, Result, RunError};
 use crate::explain::Mask;
@@ -40,11 +43,13 @@ impl Run {
     /// The records in the order of the data, read as they are asked for. A line that is being written, the last, is left out.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read. So does the iterator; and [`RunError::Record`] for a record that is not the next of the run's
+    /// samples, or whose mask is not behind the last one.
     pub fn records(&self) -> Result<Records> {
         let path = self.folder.join(RECORDS);
-        let file = File::open(&path).map_err(RunError::reading(&path))?;
+        let file = open_regular(&path).map_err(RunError::reading(&path))?;
         Ok(Records {
+            order: Order::new(&self.manifest),
             lines: BufReader::with_capacity(1 << 18, file),
             path,
             number: 0,
@@ -62,10 +67,17 @@ impl Run {
         };
         let size = self.manifest.settings.mask_size;
         let values = bytes.as_chunks::<4>().0.iter();
-        let values = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
+        let values: Vec<f64> = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
+        if let (Some(cell), Some(place)) = (values.iter().find(|v| !v.is_finite()), &record.mask) {
+            return Err(RunError::Masks {
+                path: self.folder.join(&place.file).display().to_string(),
+                expected: format!("finite numbers in the mask at byte {}", place.offset),
+                found: cell.to_string(),
+            });
+        }
         let mask = Mask::new(size, values).map_err(|error| RunError::Masks {
             path: self.folder.display().to_string(),
-            expected: "a mask of numbers".into(),
+            expected: format!("a mask of {size} cells a side"),
             found: error.to_string(),
         })?;
         Ok(Some(mask))
@@ -93,18 +105,11 @@ impl Run {
             ));
         }
         let mut bytes = vec![0; 4 * size * size];
-        let mut file = File::open(&path).map_err(RunError::reading(&path))?;
+        let mut file = open_regular(&path).map_err(RunError::reading(&path))?;
         file.seek(SeekFrom::Start(place.offset))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(RunError::reading(&path))?;
-        let found = crc32fast::hash(&bytes);
-        if found != place.crc32 {
-            let at = place.offset;
-            return Err(wrong(
-                format!("CRC-32 {:08x} of the mask at byte {at}", place.crc32),
-                format!("{found:08x}"),
-            ));
-        }
+        intact(&path, place, &bytes)?;
         Ok(Some(bytes))
     }
 }
@@ -116,6 +121,7 @@ pub struct Records {
     path: PathBuf,
     number: usize,
     line: Vec<u8>,
+    order: Order,
 }
 
 impl Iterator for Records {
@@ -123,19 +129,20 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Result<Record>> {
         self.line.clear();
-        match self.lines.read_until(b'\n', &mut self.line) {
+        match read_line(&mut self.lines, &mut self.line) {
             Ok(0) => return None,
             Ok(_) if self.line.last() != Some(&b'\n') => return None,
             Ok(_) => self.number += 1,
             Err(error) => return Some(Err(RunError::reading(&self.path)(error))),
         }
-        Some(
-            serde_json::from_slice(&self.line).map_err(|error| RunError::Record {
-                path: self.path.display().to_string(),
-                line: self.number,
-                reason: error.to_string(),
-            }),
-        )
+        let record = serde_json::from_slice::<Record>(&self.line);
+        let record = record.map_err(|error| error.to_string());
+        let record = record.and_then(|record| self.order.take(&record).map(|()| record));
+        Some(record.map_err(|reason| RunError::Record {
+            path: self.path.display().to_string(),
+            line: self.number,
+            reason,
+        }))
     }
 }
 

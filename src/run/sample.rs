@@ -1,9 +1,8 @@
 //! One question about one picture, as a data set has it.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
+use super::ImageFolder;
 use crate::picture::{Picture, PictureError};
 
 /// A rectangle in pixels of the picture: left, top, right, bottom.
@@ -41,6 +40,15 @@ pub struct Right {
     /// The letter of the option that it is, a capital.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub letter: Option<char>,
+    /// Texts that are right too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// How the data say it, where that is neither text nor letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why it cannot be told which option it is: no answer is judged then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclear: Option<String>,
 }
 
 /// Where a picture is.
@@ -70,10 +78,10 @@ pub struct Picked {
 
 impl Source {
     /// What to call the picture: the name of the file that is there, below `folder`, or else the likeliest.
-    pub fn name(&self, folder: &Path) -> String {
+    pub fn name(&self, folder: &ImageFolder) -> String {
         match self {
             Source::File(names) => {
-                let found = names.iter().find(|name| folder.join(name).is_file());
+                let found = names.iter().find(|name| folder.has(name));
                 found.or(names.first()).cloned().unwrap_or_default()
             }
             Source::Bytes(name, _) => name.clone(),
@@ -83,10 +91,10 @@ impl Source {
     /// Decodes it.
     ///
     /// # Errors
-    /// As [`Picture::open`].
-    pub fn picture(&self, folder: &Path) -> Result<Picture, PictureError> {
+    /// As [`ImageFolder::open`].
+    pub fn picture(&self, folder: &ImageFolder) -> Result<Picture, PictureError> {
         match self {
-            Source::File(_) => Picture::open(&folder.join(self.name(folder))),
+            Source::File(_) => folder.open(&self.name(folder)),
             Source::Bytes(name, bytes) => Picture::decode(bytes, name),
         }
     }

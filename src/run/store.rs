@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::masks::Masks;
-use super::{Cause, Failure, Manifest, MaskPlace, Record, Result, RunError};
+use super::files::{expect_own, make_folder, open_own, open_regular, read_line, read_text};
+use super::masks::{MaskCheck, Masks, Places};
+use super::order::Order;
+use super::{Cause, Manifest, Record, Result, RunError};
 use crate::explain::{Mask, Stage};
 use crate::whole::{sync_folder, write_whole};
 
@@ -24,6 +26,9 @@ pub(super) const RECORDS: &str = "records.jsonl";
 pub(super) const TIMINGS: &str = "timings.jsonl";
 /// Held by the process that writes.
 const LOCK: &str = "lock";
+/// The most bytes of a manifest.
+const LONGEST_MANIFEST: u64 = 16 << 20;
+
 /// How long a sample took. Not part of what is the same for the same run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timing {
@@ -46,25 +51,41 @@ pub struct Store {
     masks: Masks,
     done: usize,
     failures: BTreeMap<Cause, usize>,
+    unjudged: Unjudged,
     locked: bool,
     _lock: File,
 }
 
-/// As much of a record as taking up a run needs; the rest is passed over.
-#[derive(Deserialize)]
-struct Head {
-    index: usize,
-    error: Option<Failure>,
-    mask: Option<MaskPlace>,
+/// Records whose right answer cannot be told, so that no answer is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unjudged {
+    /// How many there are.
+    pub count: usize,
+    /// The index of the first, and why.
+    pub first: Option<(usize, String)>,
+}
+
+impl Unjudged {
+    pub(super) fn add(&mut self, record: &Record) {
+        let right = record.right.as_ref();
+        if let Some(unclear) = right.and_then(|right| right.unclear.as_ref()) {
+            self.count += 1;
+            self.first.get_or_insert((record.index, unclear.clone()));
+        }
+    }
 }
 
 impl Store {
     /// Opens the folder of a run, made where it does not exist, and cuts off what a run that died left unfinished.
     ///
     /// # Errors
-    /// [`RunError::Locked`], [`RunError::Different`], a folder that cannot be written to, files that are not as they were written.
+    /// [`RunError::Folder`], [`RunError::Locked`], [`RunError::Different`], files that are not as they were written, or are no
+    /// regular files.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Store> {
-        std::fs::create_dir_all(folder).map_err(RunError::writing(folder))?;
+        make_folder(folder)?;
+        for name in [LOCK, MANIFEST, RECORDS, TIMINGS] {
+            expect_own(&folder.join(name))?;
+        }
         let (lock, locked) = lock(folder)?;
         let path = folder.join(MANIFEST);
         if path.exists() {
@@ -88,6 +109,7 @@ impl Store {
             masks,
             done: recovered.records,
             failures: recovered.failures,
+            unjudged: recovered.unjudged,
             locked,
             _lock: lock,
         };
@@ -103,6 +125,11 @@ impl Store {
     /// How many of them are of failed samples, by cause.
     pub fn failures(&self) -> &BTreeMap<Cause, usize> {
         &self.failures
+    }
+
+    /// The records whose right answer cannot be told.
+    pub fn unjudged(&self) -> &Unjudged {
+        &self.unjudged
     }
 
     /// Whether other processes are kept off; some network file systems cannot.
@@ -132,6 +159,7 @@ impl Store {
             .and_then(|()| self.records.sync_data())
             .map_err(RunError::writing(&path))?;
         self.done += 1;
+        self.unjudged.add(&record);
         if let Some(failure) = record.error {
             *self.failures.entry(failure.cause).or_default() += 1;
         }
@@ -163,12 +191,9 @@ impl Store {
 /// Takes the lock; the second value is whether the file system has locks at all.
 fn lock(folder: &Path) -> Result<(File, bool)> {
     let path = folder.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(RunError::writing(&path))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = open_own(&path, &mut options).map_err(RunError::writing(&path))?;
     match file.try_lock() {
         Ok(()) => Ok((file, true)),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked {
@@ -200,21 +225,12 @@ fn refuse_strangers(folder: &Path) -> Result<()> {
 /// A folder that is no run's, or one of another format.
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
-    let text = std::fs::read_to_string(&path).map_err(RunError::reading(&path))?;
-    let wrong = |found: String| RunError::Data {
+    let text = read_text(&path, LONGEST_MANIFEST).map_err(RunError::reading(&path))?;
+    serde_json::from_str(&text).map_err(|error| RunError::Data {
         path: path.display().to_string(),
         expected: format!("a run of format {}", super::manifest::FORMAT),
-        found,
-    };
-    #[derive(Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    let format: Format = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    if format.format != super::manifest::FORMAT {
-        return Err(wrong(format!("format {}", format.format)));
-    }
-    serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))
+        found: error.to_string(),
+    })
 }
 
 /// Writes a folder's manifest whole.
@@ -230,17 +246,19 @@ struct Recovered {
     records: usize,
     masks: u64,
     failures: BTreeMap<Cause, usize>,
+    unjudged: Unjudged,
 }
 
-/// Reads the records' heads and cuts off an unfinished last line.
+/// Reads the records and their masks and cuts off an unfinished last line.
 fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
     let path = folder.join(RECORDS);
     let mut recovered = Recovered {
         records: 0,
         masks: 0,
         failures: BTreeMap::new(),
+        unjudged: Unjudged::default(),
     };
-    let file = match File::open(&path) {
+    let file = match open_regular(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(recovered),
         Err(error) => return Err(RunError::reading(&path)(error)),
@@ -248,57 +266,61 @@ fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
     let length = file.metadata().map_err(RunError::reading(&path))?.len();
     let mut lines = BufReader::with_capacity(1 << 20, file);
     let (mut line, mut end) = (Vec::new(), 0);
+    let mut order = Order::new(manifest);
+    let places = Places {
+        size: manifest.settings.mask_size,
+    };
+    let mut masks = MaskCheck::new(folder, places);
     loop {
         line.clear();
-        let read = lines
-            .read_until(b'\n', &mut line)
-            .map_err(RunError::reading(&path))? as u64;
+        let read = read_line(&mut lines, &mut line).map_err(RunError::reading(&path))? as u64;
         if read == 0 {
             break;
         }
-        let expected = manifest.shard.sample(recovered.records);
-        let head = match head(&line, expected) {
-            Ok(head) => head,
-            // The line that was being written.
-            Err(_) if end + read == length => break,
-            Err(reason) => {
-                return Err(RunError::Record {
-                    path: path.display().to_string(),
-                    line: recovered.records + 1,
-                    reason,
-                });
-            }
+        let number = order.records + 1;
+        let wrong = |reason| RunError::Record {
+            path: path.display().to_string(),
+            line: number,
+            reason,
         };
+        let record = match whole(&line) {
+            Ok(record) => record,
+            // The line that was being written.
+            Err(error) if end + read == length && !error.is_data() => break,
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        order.take(&record).map_err(wrong)?;
+        if let Some(place) = &record.mask {
+            masks.next(place)?;
+        }
         end += read;
-        recovered.records += 1;
-        recovered.masks += u64::from(head.mask.is_some());
-        if let Some(failure) = head.error {
+        recovered.unjudged.add(&record);
+        if let Some(failure) = record.error {
             *recovered.failures.entry(failure.cause).or_default() += 1;
         }
     }
+    (recovered.records, recovered.masks) = (order.records, order.masks);
     if end < length {
-        let file = OpenOptions::new().write(true).open(&path);
+        let file = open_own(&path, OpenOptions::new().write(true));
         file.and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
             .map_err(RunError::writing(&path))?;
     }
     Ok(recovered)
 }
 
-fn head(line: &[u8], expected: usize) -> std::result::Result<Head, String> {
-    if line.last() != Some(&b'\n') {
-        return Err("the line does not end".into());
+/// The record of a line; an error of data is one of JSON that is whole.
+fn whole(line: &[u8]) -> serde_json::Result<Record> {
+    match line.strip_suffix(b"\n") {
+        Some(line) => serde_json::from_slice(line),
+        // Whatever it holds, it was not written to its end.
+        None => serde_json::from_slice(b"{"),
     }
-    let head: Head = serde_json::from_slice(line).map_err(|e| e.to_string())?;
-    if head.index != expected {
-        return Err(format!("expected sample {expected}, found {}", head.index));
-    }
-    Ok(head)
 }
 
 /// Opens a file to append to; a line that a process that died left without an end is cut off.
 fn append(path: &Path) -> Result<File> {
     let open = || {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = open_own(path, OpenOptions::new().create(true).append(true))?;
         let length = file.metadata()?.len();
         let whole = whole_lines(path, length)?;
         if whole < length {
@@ -312,7 +334,7 @@ fn append(path: &Path) -> Result<File> {
 /// The length of a file up to its last line end.
 fn whole_lines(path: &Path, length: u64) -> std::io::Result<u64> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let mut end = length;
     while end > 0 {
         let start = end.saturating_sub(1 << 16);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{
     Cause, Data, Explained, Failure, Manifest, Picked, Record, Result, RunError, Sample, Store,
-    Timing, judge,
+    Timing, Unjudged, judge,
 };
 use crate::explain::{
     ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
@@ -66,6 +66,8 @@ pub struct Summary {
     pub worked: usize,
     /// Failed samples by cause, those recorded earlier included.
     pub failures: BTreeMap<Cause, usize>,
+    /// Samples whose right answer cannot be told, likewise.
+    pub unjudged: Unjudged,
 }
 
 impl Summary {
@@ -100,6 +102,7 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
         total: job.manifest.samples(),
         worked: 0,
         failures: store.failures().clone(),
+        unjudged: store.unjudged().clone(),
     };
     watch.at(summary.done, summary.total, summary.failed());
     let from = summary.done;
@@ -162,6 +165,7 @@ fn explain_all(
         if let Some(failure) = &done.record.error {
             *summary.failures.entry(failure.cause).or_default() += 1;
         }
+        summary.unjudged.add(&done.record);
         if finished.send(done).is_err() {
             break;
         }
@@ -205,6 +209,10 @@ fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Opt
         }
         Err(failure) => record.error = Some(failure),
     }
+    if let Err(failure) = readable(&record) {
+        (record.explanation, record.judgement, mask) = (None, None, None);
+        record.error = Some(failure);
+    }
     Ok(Some(Finished {
         record,
         mask,
@@ -228,6 +236,20 @@ fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure>
             message: "objective or mask: expected finite numbers, found infinity or NaN".into(),
         })
     }
+}
+
+/// A record is written only where it can be read again: JSON has no number for infinity and NaN, wherever in it they are.
+fn readable(record: &Record) -> std::result::Result<(), Failure> {
+    let read = serde_json::to_vec(record).and_then(|line| serde_json::from_slice::<Record>(&line));
+    match read {
+        Ok(read) if read == *record => Ok(()),
+        Ok(_) => Err("numbers that read otherwise".to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+    .map_err(|found| Failure {
+        cause: Cause::NotFinite,
+        message: format!("record: expected finite numbers, found {found}"),
+    })
 }
 
 /// Reads samples ahead until nobody takes them.

@@ -154,7 +154,7 @@ pub fn manifest(model: &str, size: usize, samples: usize) -> Manifest {
             ask: Ask::Open,
             columns: Columns::default(),
         },
-        Shard { index: 0, count: 1 },
+        Shard::WHOLE,
     )
 }
 

@@ -1,7 +1,9 @@
 //! Whole data sets through the program as a user runs it: records, crashes, shards, exports.
 
 mod benchmarks;
+mod columns;
 mod failures;
+mod hostile;
 #[path = "../program/mod.rs"]
 mod program;
 mod resume;

@@ -24,8 +24,15 @@ fn three_shards_merged_are_the_whole_run() {
         ("SLURM_ARRAY_TASK_ID", "5"),
         ("SLURM_ARRAY_TASK_COUNT", "3"),
         ("SLURM_ARRAY_TASK_MIN", "3"),
+        ("SLURM_ARRAY_TASK_MAX", "5"),
     ];
-    succeeded(&folder.run_as(&with(&["--out", "out"]), &array));
+    let element = folder.run_as(&with(&["--out", "out"]), &array);
+    ended(
+        &element,
+        0,
+        &["shard 2/3 of the data, by SLURM_ARRAY_TASK_ID=5"],
+    );
+    assert!(succeeded(&element).contains("2 of 2 samples of shard 2/3 done"));
     let index = [("JOB_COMPLETION_INDEX", "1")];
     ended(
         &folder.run_as(&with(&["--out", "out"]), &index),
@@ -89,6 +96,93 @@ fn shards_that_make_no_whole_are_refused() {
     assert!(!folder.path("merged").exists());
 }
 
+/// Nothing takes a part of the data that its launcher does not clearly give it.
+#[test]
+fn a_part_is_taken_only_where_it_is_said() {
+    let folder = Folder::new();
+    folder.table("data.jsonl", 3);
+    // The body of `sbatch -n 4`, which runs once.
+    let body = [
+        ("SLURM_JOB_ID", "1"),
+        ("SLURM_NTASKS", "4"),
+        ("SLURM_NPROCS", "4"),
+        ("SLURM_PROCID", "0"),
+        ("SLURM_LOCALID", "0"),
+        ("SLURM_NODEID", "0"),
+    ];
+    let whole = folder.run_as(&with(&["--out", "whole"]), &body);
+    ended(
+        &whole,
+        0,
+        &["SLURM_NTASKS=4, but srun did not start this process"],
+    );
+    assert!(succeeded(&whole).contains("3 of 3 samples done"));
+    let task = [
+        &body[..],
+        &[("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_TASKS", "4")],
+    ]
+    .concat();
+    let task = folder.run_as(&with(&["--out", "tasks"]), &task);
+    ended(
+        &task,
+        0,
+        &["shard 0/4 of the data, by SLURM_PROCID=0 of SLURM_STEP_NUM_TASKS=4"],
+    );
+    let mpi = [("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "3")];
+    let rank = folder.run_as(&with(&["--out", "ranks"]), &mpi);
+    ended(&rank, 0, &["shard 2/3", "OMPI_COMM_WORLD_RANK=2"]);
+    let gaps = [
+        ("SLURM_ARRAY_TASK_ID", "1"),
+        ("SLURM_ARRAY_TASK_COUNT", "3"),
+        ("SLURM_ARRAY_TASK_MIN", "1"),
+        ("SLURM_ARRAY_TASK_MAX", "7"),
+        ("SLURM_ARRAY_TASK_STEP", "1"),
+    ];
+    ended(
+        &folder.run_as(&with(&["--out", "gaps"]), &gaps),
+        2,
+        &["--shard 0/1"],
+    );
+    let alone = [("RANK", "0")];
+    ended(
+        &folder.run_as(&with(&["--out", "gaps"]), &alone),
+        2,
+        &["WORLD_SIZE", "--shard I/N"],
+    );
+    assert!(!folder.path("gaps").exists());
+    // The option settles everything.
+    succeeded(&folder.run_as(
+        &with(&["--out", "settled", "--shard", "0/1"]),
+        &[&gaps[..], &alone].concat(),
+    ));
+    folder.same("whole", "settled");
+}
+
+#[test]
+fn shards_of_the_largest_numbers_are_no_trouble() {
+    let folder = Folder::new();
+    folder.table("data.jsonl", 2);
+    let first = folder.run(&with(&[
+        "--out",
+        "out",
+        "--shard",
+        "0/18446744073709551615",
+    ]));
+    assert!(succeeded(&first).contains("1 of 1 samples of shard 0/18446744073709551615"));
+    let last = "18446744073709551614/18446744073709551615";
+    let last = folder.run(&with(&["--out", "out", "--shard", last]));
+    assert!(succeeded(&last).contains("0 of 0 samples"));
+    let merge = folder.foveate(&["merge", "out", "--out", "merged"], &[]);
+    ended(&merge, 2, &["missing", "18446744073709551593 more"]);
+    let more = folder.run(&with(&[
+        "--out",
+        "out",
+        "--shard",
+        "0/18446744073709551616",
+    ]));
+    ended(&more, 2, &["expected I/N"]);
+}
+
 /// The ready script for Slurm, in the environment that Slurm makes for the elements of an array.
 #[cfg(unix)]
 #[test]
@@ -114,6 +208,7 @@ fn the_script_for_slurm_runs_a_shard() {
             ("SLURM_ARRAY_TASK_ID", id),
             ("SLURM_ARRAY_TASK_COUNT", "2"),
             ("SLURM_ARRAY_TASK_MIN", "1"),
+            ("SLURM_ARRAY_TASK_MAX", "2"),
             ("SLURM_PROCID", "0"),
             ("SLURM_NTASKS", "1"),
         ];

@@ -46,12 +46,16 @@ fn entry(record: &Record) -> Entry {
     }
 }
 
-/// A right answer in one line: its letter, its text, or both.
+/// A right answer in one line: its letter, its text, or both, and why it is not known to be an option.
 fn right(right: &Right) -> Option<String> {
-    match (right.letter, &right.text) {
+    let line = match (right.letter, &right.text) {
         (Some(letter), Some(text)) => Some(format!("({letter}) {text}")),
         (Some(letter), None) => Some(format!("({letter})")),
         (None, text) => text.clone(),
+    };
+    match &right.unclear {
+        Some(why) => line.map(|line| format!("{line} ({why})")),
+        None => line,
     }
 }
 

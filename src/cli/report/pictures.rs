@@ -1,15 +1,15 @@
 //! The pictures of a run's samples, found again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::error::CliError;
 use crate::picture::Picture;
 use crate::report::html::thumbnail;
-use crate::run::{Cause, Data, DataOptions, Record, Records, Run, Source};
+use crate::run::{Cause, Data, DataOptions, ImageFolder, Record, Records, Run, Source};
 
 /// Where the pictures are.
 pub(super) struct Pictures {
-    images: Option<PathBuf>,
+    images: Option<ImageFolder>,
     data: Option<Data>,
     run: Run,
 }
@@ -21,7 +21,7 @@ pub(super) type Place = Source;
 pub(super) type Small = Result<String, String>;
 
 impl Pictures {
-    /// Pictures below `images`, or in or beside the run's `data`.
+    /// Pictures below `images`, or in or beside the run's `data`; `anywhere` as for [`ImageFolder::new`].
     ///
     /// # Errors
     /// Data that cannot be read, or are not those of the run.
@@ -29,6 +29,7 @@ impl Pictures {
         run: &Run,
         images: Option<&Path>,
         data: Option<&Path>,
+        anywhere: bool,
     ) -> Result<Pictures, CliError> {
         let recorded = &run.manifest().data;
         let open = |path: &Path| {
@@ -36,6 +37,7 @@ impl Pictures {
                 layout: Some(recorded.layout),
                 ask: recorded.ask,
                 columns: recorded.columns.clone(),
+                images_anywhere: anywhere,
             };
             let data = Data::open(path, images, options)?;
             let found = data.identity().fingerprint;
@@ -52,7 +54,7 @@ impl Pictures {
             Ok(data)
         };
         Ok(Pictures {
-            images: images.map(Path::to_path_buf),
+            images: images.map(|path| ImageFolder::new(path, anywhere)),
             data: data.map(open).transpose()?,
             run: run.clone(),
         })
@@ -99,7 +101,7 @@ impl Pictures {
             .data
             .as_ref()
             .map(Data::images)
-            .or(self.images.as_deref());
+            .or(self.images.as_ref());
         let folder = folder.ok_or("foveate report was given neither --images nor --data")?;
         let place = place.ok_or("the data name none")?;
         let picture = place.picture(folder).map_err(|e| e.to_string())?;

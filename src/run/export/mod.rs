@@ -19,7 +19,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Rows that are written at a time: so many are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 34] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 35] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -30,6 +30,7 @@ const SAMPLE_COLUMNS: [(&str, Kind); 34] = [
     ("choices", Kind::Texts),
     ("right_text", Kind::Text),
     ("right_letter", Kind::Text),
+    ("right_unclear", Kind::Text),
     ("boxes", Kind::Numbers),
     ("seed", Kind::Unsigned),
     ("prompt", Kind::Text),
@@ -139,6 +140,7 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         Cell::Texts((!record.choices.is_empty()).then(|| record.choices.clone())),
         text(right.and_then(|r| r.text.as_deref())),
         letter(right.and_then(|r| r.letter)),
+        text(right.and_then(|r| r.unclear.as_deref())),
         Cell::Numbers((!record.boxes.is_empty()).then(|| record.boxes.concat())),
         // The bits of an unsigned number, as the format has it.
         Cell::Integer(Some(record.seed as i64)),

@@ -84,22 +84,62 @@ pub fn with_options(question: &str, choices: &[String]) -> String {
 /// What evaluations of LLaVA and after it end a question with options with.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
-/// The right answer from what the data say: an option's text or its letter.
+/// The right answer from what the data say: an option's text or its letter, and neither where it is none of the options.
 pub fn right(answer: &str, choices: &[String]) -> Right {
-    let answer = answer.trim();
-    let place = choices.iter().position(|c| c.trim() == answer);
-    let place = place.or_else(|| {
-        let named = as_letter(answer)?;
-        (0..choices.len()).find(|&p| letter(p) == Some(named))
-    });
+    let place = by_text(answer, choices).or_else(|| by_letter(answer, choices));
     match place {
-        Some(place) => Right {
-            text: Some(choices[place].clone()),
-            letter: letter(place),
+        Some(place) => clear(place, choices),
+        None if choices.is_empty() && as_letter(answer).is_some() => {
+            unclear(answer, "a letter, and there are no options")
+        }
+        None if choices.is_empty() => Right {
+            text: Some(answer.trim().to_string()),
+            ..Right::default()
         },
-        None => Right {
-            text: Some(answer.to_string()),
-            letter: None,
-        },
+        None => unclear(answer, "none of the options"),
+    }
+}
+
+/// The option with this text; where there is none, the only one that differs in case alone.
+pub fn by_text(answer: &str, choices: &[String]) -> Option<usize> {
+    let answer = answer.trim();
+    let same = choices.iter().position(|c| c.trim() == answer);
+    same.or_else(|| {
+        let small = answer.to_lowercase();
+        let mut alike = (0..choices.len()).filter(|&p| choices[p].trim().to_lowercase() == small);
+        match (alike.next(), alike.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    })
+}
+
+/// The option with this letter, or letter and text: `B`, `(b)`, `B. blue`.
+pub fn by_letter(answer: &str, choices: &[String]) -> Option<usize> {
+    let answer = answer.trim();
+    let place = |named: char| (0..choices.len()).find(|&p| letter(p) == Some(named));
+    if let Some(named) = as_letter(answer) {
+        return place(named);
+    }
+    let (mark, text) = answer.split_once(char::is_whitespace)?;
+    let place = as_letter(mark).filter(|_| mark.len() > 1).and_then(place)?;
+    (by_text(text, &choices[place..=place]) == Some(0)).then_some(place)
+}
+
+/// An option that is right.
+pub fn clear(place: usize, choices: &[String]) -> Right {
+    Right {
+        text: Some(choices[place].clone()),
+        letter: letter(place),
+        ..Right::default()
+    }
+}
+
+/// A right answer of which it cannot be told which option it is, and why.
+pub fn unclear(answer: &str, why: &str) -> Right {
+    Right {
+        text: Some(answer.trim().to_string()),
+        unclear: Some(why.to_string()),
+        ..Right::default()
     }
 }

@@ -1,11 +1,14 @@
 //! Any table, with columns named by options or by custom.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::sync::Arc;
 
-use super::choices::{brackets, colon, letter, right, small_brackets, split, stop, with_options};
-use super::{Ask, Made, plain, required};
-use crate::run::table::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::answers::{self, AnswerFormat, Survey, Written};
+use super::choices::{brackets, colon, letter, small_brackets, split, stop, unclear, with_options};
+use super::{Ask, Made, literal, plain, required};
+use crate::run::table::{Row, Table};
 use crate::run::{BadRow, Rectangle, Source};
 
 /// The names of a table's columns; `None` stands for the usual one, where the table has it.
@@ -19,7 +22,7 @@ pub struct Columns {
     pub question: Option<String>,
     /// The right answer; else `answer`.
     pub right: Option<String>,
-    /// The options: a JSON array or marked text; else `choices`, `options`, or columns `A`, `B` and so on.
+    /// The options: a list in JSON or Python, or marked text; else `choices`, `options`, or columns `A`, `B` and so on.
     pub choices: Option<String>,
     /// One box or several, as a JSON array; else `boxes`, `box`, `bbox`.
     pub boxes: Option<String>,
@@ -29,6 +32,9 @@ pub struct Columns {
     pub explain: Option<String>,
     /// What a box's numbers are.
     pub box_format: BoxFormat,
+    /// How right answers are written.
+    #[serde(default, skip_serializing_if = "AnswerFormat::is_auto")]
+    pub answers: AnswerFormat,
 }
 
 /// What a box's four numbers are, in pixels.
@@ -61,7 +67,7 @@ impl Columns {
             .collect()
     }
 
-    pub(super) fn sample(&self, row: &Row, index: usize, ask: Ask) -> Made {
+    pub(super) fn sample(&self, row: &Row, index: usize, ask: Ask, answers: AnswerFormat) -> Made {
         let text = |named: &Option<String>, usual: &[&str]| match named {
             Some(column) => row.text(column),
             None => usual.iter().find_map(|column| row.text(column)),
@@ -70,9 +76,22 @@ impl Columns {
         let question = required(row, self.question.as_deref().unwrap_or("question"))?;
         let image = picture(row, self.image.as_deref().unwrap_or("image"), &id)?;
         let mut sample = plain(index, id, question, image);
-        sample.choices = self.choices(row);
-        if let Some(answer) = text(&self.right, &["answer"]) {
-            sample.right = Some(right(&answer, &sample.choices));
+        let choices = self.choices(row);
+        let written = Written::of(row, self.right_column());
+        match choices {
+            Ok(choices) => sample.choices = choices,
+            // What was asked for cannot be asked.
+            Err(message) if self.choices.is_some() || ask == Ask::Choice => {
+                return Err(BadRow::new(message));
+            }
+            Err(message) => {
+                let text = row.text(self.right_column());
+                sample.right = text.map(|text| unclear(&text, &message));
+            }
+        }
+        if let (None, Some(written)) = (&sample.right, written) {
+            let asked = ask == Ask::Choice;
+            sample.right = Some(answers::read(&written, &sample.choices, answers, asked));
         }
         sample.boxes = self.boxes(row)?;
         sample.category = text(&self.category, &["category"]);
@@ -85,26 +104,57 @@ impl Columns {
         Ok(sample)
     }
 
-    fn choices(&self, row: &Row) -> Vec<String> {
-        let usual = ["choices", "options"];
-        let named = self.choices.iter().map(String::as_str);
-        let columns: Vec<&str> = match &self.choices {
-            Some(_) => named.collect(),
-            None => usual.to_vec(),
-        };
-        for column in columns {
-            if let Some(choices) = texts(row.json(column)) {
-                return choices;
-            }
-            if let Some(text) = row.text(column) {
-                let marks: [fn(char) -> String; 4] = [small_brackets, brackets, stop, colon];
-                return split(&text, &marks).1;
+    fn right_column(&self) -> &str {
+        self.right.as_deref().unwrap_or("answer")
+    }
+
+    fn choices_columns(&self) -> Vec<&str> {
+        match &self.choices {
+            Some(column) => vec![column],
+            None => vec!["choices", "options"],
+        }
+    }
+
+    /// A row's options; none where it has none.
+    fn choices(&self, row: &Row) -> Result<Vec<String>, String> {
+        for column in self.choices_columns() {
+            if let Some(choices) = options(row, column)? {
+                return Ok(choices);
             }
         }
-        if self.choices.is_some() {
-            return Vec::new();
+        Ok(match self.choices {
+            Some(_) => Vec::new(),
+            None => lettered(row),
+        })
+    }
+
+    /// How the right answers of a table are written.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn answers_of(&self, table: &Table) -> crate::run::Result<AnswerFormat> {
+        let right = self.right_column();
+        if !self.answers.is_auto() || !table.columns.iter().any(|column| column == right) {
+            return Ok(self.answers);
         }
-        lettered(row)
+        let letters: Vec<String> = (0..26).filter_map(letter).map(String::from).collect();
+        let mut columns = self.choices_columns();
+        columns.push(right);
+        columns.extend(letters.iter().map(String::as_str));
+        let mut survey = Survey::default();
+        for row in table.read_columns(Arc::new(|_| true), Some(&columns))? {
+            // What is wrong with a row is said when it is its turn.
+            let (_, Ok(row)) = row? else { continue };
+            if let (Some(written), Ok(choices)) = (Written::of(&row, right), self.choices(&row)) {
+                let numbers = |column: &&str| match row.cells.get(*column) {
+                    Some(Value::Array(items)) => items.iter().all(Value::is_number),
+                    _ => false,
+                };
+                let numbers = self.choices_columns().iter().any(numbers);
+                survey.add(&written, &choices, numbers);
+            }
+        }
+        Ok(survey.format())
     }
 
     fn boxes(&self, row: &Row) -> Result<Vec<Rectangle>, BadRow> {
@@ -114,28 +164,106 @@ impl Columns {
             None => usual.to_vec(),
         };
         columns.retain(|column| row.json(column).is_some() || row.text(column).is_some());
-        let Some(&column) = columns.first() else {
-            return Ok(Vec::new());
-        };
-        let boxes = boxes_of(row, column)?.into_iter();
-        let corners = |[x, y, z, w]: Rectangle| match self.box_format {
-            BoxFormat::Xyxy => [x, y, z, w],
-            BoxFormat::Xywh => [x, y, x + z, y + w],
-        };
-        Ok(boxes.map(corners).collect())
+        match columns.first() {
+            Some(column) => boxes_of(row, column, self.box_format),
+            None => Ok(Vec::new()),
+        }
     }
 }
 
-/// The boxes in a cell that has something in it.
-pub(super) fn boxes_of(row: &Row, column: &str) -> Result<Vec<Rectangle>, BadRow> {
-    let value = row.json(column);
-    value.as_ref().and_then(rectangles).ok_or_else(|| {
-        let found = value.map(|v| v.to_string()).or_else(|| row.text(column));
-        BadRow::new(format!(
-            "column {column:?}: expected a box of four numbers, or an array of such boxes, found {}",
-            found.unwrap_or_default()
-        ))
+/// The options in a cell; `None` where there is nothing in it.
+///
+/// # Errors
+/// What is there that is none.
+pub(super) fn options(row: &Row, column: &str) -> Result<Option<Vec<String>>, String> {
+    let read = match row.cells.get(column) {
+        Some(Value::Array(items)) => texts(items),
+        Some(Value::Object(members)) => labelled(members),
+        _ => {
+            let Some(text) = row.text(column) else {
+                return Ok(None);
+            };
+            let json = serde_json::from_str(&text).ok();
+            let json = json.and_then(|value| match value {
+                Value::Array(items) => texts(&items),
+                Value::Object(members) => labelled(&members),
+                _ => None,
+            });
+            json.or_else(|| literal::list(&text)).or_else(|| {
+                let marks: [fn(char) -> String; 4] = [small_brackets, brackets, stop, colon];
+                Some(split(&text, &marks).1).filter(|options| !options.is_empty())
+            })
+        }
+    };
+    read.map(Some).ok_or_else(|| {
+        format!(
+            "column {column:?}: expected options as a list of texts in JSON or Python, or as text such as (a) Yes (b) No, found {}",
+            shown(row, column)
+        )
     })
+}
+
+/// Options with their letters, in order: `{"A": "one", "B": "two"}`, or `{"label": ["A", "B"], "text": ["one", "two"]}`.
+fn labelled(members: &Map<String, Value>) -> Option<Vec<String>> {
+    let in_order = |labels: &mut dyn Iterator<Item = &str>| {
+        let mut places = labels.enumerate();
+        places.all(|(place, label)| letter(place).is_some_and(|letter| label == letter.to_string()))
+    };
+    if let (Some(labels), Some(found)) = (members.get("label"), members.get("text")) {
+        let labels = texts(labels.as_array()?)?;
+        let found = texts(found.as_array()?)?;
+        let alike = labels.len() == found.len() && in_order(&mut labels.iter().map(String::as_str));
+        return alike.then_some(found);
+    }
+    let values: Vec<Value> = members.values().cloned().collect();
+    in_order(&mut members.keys().map(String::as_str)).then(|| texts(&values))?
+}
+
+/// A cell as messages show it.
+fn shown(row: &Row, column: &str) -> String {
+    const LONGEST: usize = 200;
+    let value = row.cells.get(column).filter(|value| !value.is_string());
+    let text = value.map(Value::to_string).or_else(|| row.text(column));
+    let text = text.unwrap_or_else(|| "nothing".into());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// The boxes in a cell that has something in it, as left, top, right, bottom.
+pub(super) fn boxes_of(
+    row: &Row,
+    column: &str,
+    format: BoxFormat,
+) -> Result<Vec<Rectangle>, BadRow> {
+    let wrong = |expected: &str| {
+        BadRow::new(format!(
+            "column {column:?}: expected {expected}, found {}",
+            shown(row, column)
+        ))
+    };
+    let value = row.json(column);
+    let boxes = value.as_ref().and_then(rectangles);
+    let boxes = boxes.ok_or_else(|| wrong("a box of four numbers, or an array of such boxes"))?;
+    let corners = |[x, y, z, w]: Rectangle| match format {
+        BoxFormat::Xyxy => [x, y, z, w],
+        BoxFormat::Xywh => [x, y, x + z, y + w],
+    };
+    let boxes: Vec<Rectangle> = boxes.into_iter().map(corners).collect();
+    let holds = |corners: &Rectangle| {
+        let [left, top, right, bottom] = *corners;
+        corners.iter().all(|c| c.is_finite()) && left <= right && top <= bottom
+    };
+    match (boxes.iter().all(holds), format) {
+        (true, _) => Ok(boxes),
+        (false, BoxFormat::Xyxy) => Err(wrong(
+            "boxes whose right and bottom are not before left and top",
+        )),
+        (false, BoxFormat::Xywh) => Err(wrong(
+            "boxes of a width and a height of at least 0, and of finite corners",
+        )),
+    }
 }
 
 /// The texts of columns `A`, `B` and so on, as far as there are some.
@@ -145,14 +273,14 @@ pub(super) fn lettered(row: &Row) -> Vec<String> {
 }
 
 /// An array of texts or numbers.
-pub(super) fn texts(value: Option<Value>) -> Option<Vec<String>> {
-    let items = value?.as_array()?.clone();
-    let text = |item: Value| match item {
-        Value::String(text) => Some(text),
+pub(super) fn texts(items: &[Value]) -> Option<Vec<String>> {
+    let text = |item: &Value| match item {
+        Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
         _ => None,
     };
-    items.into_iter().map(text).collect()
+    items.iter().map(text).collect()
 }
 
 /// One box, or an array of boxes.
@@ -171,18 +299,41 @@ fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
 /// The shortest text that is taken for base64: names of files are shorter, pictures longer.
 const SHORTEST_BASE64: usize = 256;
 
-/// A picture cell: bytes, base64, or a path.
+/// A picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`, or a list of one of all that.
 pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRow> {
     if let Some(bytes) = row.bytes(column) {
         let named = row.cells.get(column).and_then(Value::as_str);
         let name = named.map_or_else(|| format!("{column} of {id}"), str::to_string);
         return Ok(Source::Bytes(name, bytes.to_vec()));
     }
-    let text = row.text(column).ok_or_else(|| {
+    let wrong = |found: &str| {
         BadRow::new(format!(
-            "column {column:?}: expected a picture, found nothing"
+            "column {column:?}: expected a picture, found {found}"
         ))
-    })?;
+    };
+    let several = |count: usize| match count {
+        0 => wrong("an empty list"),
+        count => wrong(&format!("a list of {count}: a sample is about one")),
+    };
+    let text = match row.cells.get(column) {
+        Some(Value::Array(items)) => match items.as_slice() {
+            [one] => path(one),
+            _ => return Err(several(items.len())),
+        },
+        Some(object @ Value::Object(_)) => path(object),
+        // As JSON and CSV files have a list that was written as text.
+        _ => match row.text(column) {
+            Some(text) if text.trim_start().starts_with('[') => match literal::list(&text) {
+                Some(names) if names.len() == 1 => names.into_iter().next(),
+                Some(names) => return Err(several(names.len())),
+                None => Some(text),
+            },
+            text => text,
+        },
+    };
+    let text = text
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| wrong(&shown(row, column)))?;
     let encoded = match text.split_once(";base64,") {
         Some((kind, encoded)) if kind.starts_with("data:") => Some(encoded),
         _ => (text.len() >= SHORTEST_BASE64).then_some(text.as_str()),
@@ -198,5 +349,17 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
             "column {column:?}: expected a path, or a picture in base64, found {} characters that are neither: {error}",
             text.len()
         ))),
+    }
+}
+
+/// A picture's path, or its bytes in base64, as JSON has them.
+fn path(value: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().map(str::to_string);
+    match value {
+        Value::Object(members) => {
+            let of = |name: &str| members.get(name).and_then(text);
+            of("bytes").or_else(|| of("path"))
+        }
+        value => text(value),
     }
 }

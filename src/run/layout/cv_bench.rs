@@ -2,7 +2,7 @@
 //! `filename` below the folder `img`, and boxes as left, top, right, bottom where the source has them.
 
 use super::choices::{INSTRUCTION, right};
-use super::columns::{boxes_of, picture, texts};
+use super::columns::{BoxFormat, boxes_of, options, picture};
 use super::{Ask, Made, plain, required};
 use crate::run::table::Row;
 use crate::run::{BadRow, Source};
@@ -27,12 +27,15 @@ pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
         _ => picture(row, "image", &id)?,
     };
     let mut sample = plain(index, id, question, image);
-    sample.choices = texts(row.json("choices"))
-        .ok_or_else(|| BadRow::new("column \"choices\": expected an array of texts"))?;
+    sample.choices = options(row, "choices")
+        .map_err(BadRow::new)?
+        .ok_or_else(|| {
+            BadRow::new("column \"choices\": expected a list of texts, found nothing")
+        })?;
     sample.right = Some(right(&required(row, "answer")?, &sample.choices));
     sample.category = row.text("task");
     if row.json("bbox").is_some() {
-        sample.boxes = boxes_of(row, "bbox")?;
+        sample.boxes = boxes_of(row, "bbox", BoxFormat::Xyxy)?;
     }
     Ok(sample)
 }

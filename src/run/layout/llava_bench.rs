@@ -56,7 +56,7 @@ pub(super) fn sample(row: &Row, index: usize, references: &HashMap<String, Strin
     sample.category = row.text("category");
     sample.right = answer.map(|text| Right {
         text: Some(text),
-        letter: None,
+        ..Right::default()
     });
     Ok(sample)
 }

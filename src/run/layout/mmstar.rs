@@ -32,8 +32,8 @@ pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
     sample.right = Some(match as_letter(&answer) {
         // A question whose options are only in the picture.
         Some(letter) if choices.is_empty() => Right {
-            text: None,
             letter: Some(letter),
+            ..Right::default()
         },
         _ => right(&answer, &choices),
     });

@@ -1,4 +1,4 @@
-//! MMVP: `Questions.csv` with `Index,Question,Options,Correct Answer`, options as `(a) Open (b) Closed`, the right one as `(a)`;
+//! MMVP: `Questions.csv` with `lndex,Question,Options,Correct Answer` (an l, as it was published, or an I), options as `(a) Open (b) Closed`, the right one as `(a)`;
 //! row n, from 1, is about `MMVP Images/n.jpg`.
 
 use super::choices::{brackets, right, small_brackets, split};
@@ -10,7 +10,10 @@ pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
     let number = index + 1;
     let names = ["MMVP Images/", ""]
         .map(|folder| ["jpg", "png"].map(|end| format!("{folder}{number}.{end}")));
-    let id = row.text("Index").unwrap_or_else(|| number.to_string());
+    let id = ["Index", "lndex"]
+        .into_iter()
+        .find_map(|column| row.text(column));
+    let id = id.unwrap_or_else(|| number.to_string());
     let (question, options) = (required(row, "Question")?, required(row, "Options")?);
     let mut sample = plain(index, id, question, Source::File(names.concat()));
     sample.choices = split(&options, &[small_brackets, brackets]).1;

@@ -1,8 +1,10 @@
 //! What the columns of a data set mean: any table, or a benchmark as it was published.
 
+mod answers;
 mod choices;
 mod columns;
 mod cv_bench;
+mod literal;
 mod llava_bench;
 mod mmstar;
 mod mmvp;
@@ -13,9 +15,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Row;
+use super::table::{Row, Table};
 use super::{BadRow, Sample, Source};
 
+pub use answers::AnswerFormat;
 pub use choices::letter;
 pub use columns::{BoxFormat, Columns};
 pub use llava_bench::{references, references_beside};
@@ -41,6 +44,8 @@ pub struct Reading {
     pub ask: Ask,
     /// A table's columns.
     pub columns: Columns,
+    /// How a table's right answers are written, found from all of them where the columns do not say.
+    pub answers: AnswerFormat,
     /// Reference answers that are not in the data themselves, by sample.
     pub references: HashMap<String, String>,
 }
@@ -65,7 +70,8 @@ impl Layout {
     /// The layout of a file with these columns.
     pub fn detect(columns: &[String]) -> Layout {
         let has = |names: &[&str]| names.iter().all(|n| columns.iter().any(|c| c == n));
-        if has(&["Index", "Question", "Options", "Correct Answer"]) {
+        // The published file calls its first column `lndex`, with an l.
+        if has(&["Question", "Options", "Correct Answer"]) {
             Layout::Mmvp
         } else if has(&["idx", "task", "choices", "prompt", "source_dataset"]) {
             Layout::CvBench
@@ -92,6 +98,17 @@ impl Layout {
         }
     }
 
+    /// How a file's right answers are written, where its columns leave that open.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn answers(self, table: &Table, columns: &Columns) -> super::Result<AnswerFormat> {
+        match self {
+            Layout::Table => columns.answers_of(table),
+            _ => Ok(AnswerFormat::Auto),
+        }
+    }
+
     /// The sample of a row.
     ///
     /// # Errors
@@ -100,11 +117,12 @@ impl Layout {
         let Reading {
             ask,
             columns,
+            answers,
             references,
         } = reading;
         let ask = *ask;
         match self {
-            Layout::Table => columns.sample(row, index, ask),
+            Layout::Table => columns.sample(row, index, ask, *answers),
             Layout::Mmvp => mmvp::sample(row, index, ask),
             Layout::CvBench => cv_bench::sample(row, index, ask),
             Layout::Mmstar => mmstar::sample(row, index, ask),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::run::Right;
+use crate::run::{ImageFolder, Right};
 
 fn row(cells: Value) -> Row {
     Row {
@@ -39,6 +39,7 @@ fn right(text: &str, letter: char) -> Option<Right> {
     Some(Right {
         text: Some(text.into()),
         letter: Some(letter),
+        ..Right::default()
     })
 }
 
@@ -51,6 +52,13 @@ fn mmvp() {
         "Correct Answer": "(b)",
     }));
     assert_eq!(Layout::detect(&names(&row)), Layout::Mmvp);
+    // With an l, as the file was published.
+    let published = ["lndex", "Question", "Options", "Correct Answer"].map(String::from);
+    assert_eq!(Layout::detect(&published), Layout::Mmvp);
+    let mut with_an_l = row.clone();
+    let id = with_an_l.cells.shift_remove("Index").unwrap();
+    with_an_l.cells.insert("lndex".into(), id);
+    assert_eq!(both(Layout::Mmvp, &with_an_l, 6).0.id, "7");
     let (open, choice) = both(Layout::Mmvp, &row, 6);
     assert_eq!(open.question, "Is the door of the truck open?");
     assert_eq!(
@@ -59,13 +67,26 @@ fn mmvp() {
     );
     assert_eq!(open.choices, ["Yes, all the way", "No"]);
     assert_eq!((open.right, open.id.as_str()), (right("No", 'B'), "7"));
+    let mut unread = row.clone();
+    unread.cells.insert("Options".into(), json!("Yes or No"));
+    let right = both(Layout::Mmvp, &unread, 6).0.right.unwrap();
+    assert!(right.unclear.is_some() && right.letter.is_none());
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("MMVP Images")).unwrap();
-    assert_eq!(open.picture.name(folder.path()), "MMVP Images/7.jpg");
+    assert_eq!(
+        open.picture.name(&ImageFolder::new(folder.path(), false)),
+        "MMVP Images/7.jpg"
+    );
     std::fs::write(folder.path().join("7.jpg"), "").unwrap();
-    assert_eq!(open.picture.name(folder.path()), "7.jpg");
+    assert_eq!(
+        open.picture.name(&ImageFolder::new(folder.path(), false)),
+        "7.jpg"
+    );
     std::fs::write(folder.path().join("MMVP Images/7.png"), "").unwrap();
-    assert_eq!(open.picture.name(folder.path()), "MMVP Images/7.png");
+    assert_eq!(
+        open.picture.name(&ImageFolder::new(folder.path(), false)),
+        "MMVP Images/7.png"
+    );
 }
 
 #[test]
@@ -182,7 +203,10 @@ fn llava_bench() {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "").unwrap();
-        assert_eq!(open.picture.name(folder.path()), name);
+        assert_eq!(
+            open.picture.name(&ImageFolder::new(folder.path(), false)),
+            name
+        );
     }
 }
 
@@ -253,6 +277,7 @@ fn a_table_with_named_columns() {
         category: Some("type".into()),
         explain: Some("said".into()),
         box_format: BoxFormat::Xywh,
+        ..Columns::default()
     };
     assert_eq!(
         Layout::Table.required(&columns),
@@ -355,6 +380,169 @@ fn options_are_cut_at_their_marks_in_order() {
             (head.as_str(), found),
             (before, options.iter().map(|o| o.to_string()).collect()),
             "{text}"
+        );
+    }
+}
+
+#[test]
+fn options_come_in_many_forms() {
+    let options = |options: Value| {
+        let row =
+            row(json!({"image": "a.png", "question": "?", "answer": "A", "options": options}));
+        let sample = Layout::Table.sample(&row, 0, &reading(Ask::Choice));
+        sample
+            .map(|sample| sample.choices)
+            .map_err(|bad| bad.message)
+    };
+    for (form, expected) in [
+        (json!(["one", "two"]), &["one", "two"][..]),
+        (json!("[\"one\", \"two\"]"), &["one", "two"]),
+        (json!("['one', \"it's two\"]"), &["one", "it's two"]),
+        (json!("['one' 'two'\n 'three']"), &["one", "two", "three"]),
+        (json!("('one', 'two')"), &["one", "two"]),
+        (json!({"A": "one", "B": "two"}), &["one", "two"]),
+        (
+            json!({"text": ["one", "two"], "label": ["A", "B"]}),
+            &["one", "two"],
+        ),
+        (json!("{\"A\": \"one\", \"B\": \"two\"}"), &["one", "two"]),
+        (json!([1, 2.5, true]), &["1", "2.5", "true"]),
+        (json!("A. one B. two"), &["one", "two"]),
+        (json!("[]"), &[]),
+        (json!([]), &[]),
+        (json!(""), &[]),
+        (json!(null), &[]),
+    ] {
+        assert_eq!(options(form.clone()).unwrap(), expected, "{form}");
+    }
+    for form in [
+        json!("['one', 'two'"),
+        json!("one; two"),
+        json!([["one"], ["two"]]),
+        json!(["one", null]),
+        json!({"B": "one", "A": "two"}),
+        json!({"text": ["one"], "label": ["A", "B"]}),
+        json!(7),
+    ] {
+        let message = options(form.clone()).unwrap_err();
+        assert!(
+            message.contains("\"options\": expected options"),
+            "{form}: {message}"
+        );
+    }
+}
+
+/// Options that cannot be read leave an open question as it is, and its right answer unclear.
+#[test]
+fn what_cannot_be_read_is_not_judged() {
+    let cells = json!({"image": "a.png", "question": "?", "answer": "B", "options": "one; two"});
+    let sample = Layout::Table
+        .sample(&row(cells.clone()), 0, &reading(Ask::Open))
+        .unwrap();
+    assert!(sample.right.unwrap().unclear.unwrap().contains("one; two"));
+    let named = Columns {
+        choices: Some("options".into()),
+        ..Columns::default()
+    };
+    let named = Reading {
+        columns: named,
+        ..Reading::default()
+    };
+    assert!(Layout::Table.sample(&row(cells), 0, &named).is_err());
+    let cells =
+        json!({"image": "a.png", "question": "?", "answer": "three", "options": ["one", "two"]});
+    let sample = Layout::Table
+        .sample(&row(cells), 0, &reading(Ask::Open))
+        .unwrap();
+    let right = sample.right.unwrap();
+    assert_eq!((right.text.as_deref(), right.letter), (Some("three"), None));
+    assert_eq!(right.unclear.as_deref(), Some("none of the options"));
+}
+
+#[test]
+fn a_list_of_one_picture_is_a_picture() {
+    let picture = |image: Value| {
+        let row = row(json!({"question": "?", "image": image}));
+        let sample = Layout::Table.sample(&row, 2, &Reading::default());
+        sample.map(|s| s.picture).map_err(|e| e.message)
+    };
+    for form in [
+        json!("a.png"),
+        json!(["a.png"]),
+        json!({"path": "a.png", "bytes": null}),
+        json!([{"path": "a.png", "bytes": null}]),
+        json!("['a.png']"),
+        json!("[\"a.png\"]"),
+    ] {
+        let expected = Source::File(vec!["a.png".into()]);
+        assert_eq!(picture(form.clone()), Ok(expected), "{form}");
+    }
+    // No list, but a name.
+    let bracket = Source::File(vec!["[1] a.png".into()]);
+    assert_eq!(picture(json!("[1] a.png")), Ok(bracket));
+    for (form, word) in [
+        (
+            json!(["a.png", "b.png"]),
+            "a list of 2: a sample is about one",
+        ),
+        (
+            json!([{"path": "a.png"}, {"path": "b.png"}, null]),
+            "a list of 3",
+        ),
+        (json!("['a.png', 'b.png']"), "a list of 2"),
+        (json!([]), "an empty list"),
+        (
+            json!({"path": null, "bytes": null}),
+            "expected a picture, found {",
+        ),
+        (json!([null]), "expected a picture"),
+    ] {
+        let message = picture(form.clone()).unwrap_err();
+        assert!(message.contains(word), "{form}: {message}");
+    }
+}
+
+#[test]
+fn boxes_that_cannot_be_are_the_samples_error() {
+    let boxes = |value: Value, box_format| {
+        let columns = Columns {
+            box_format,
+            ..Columns::default()
+        };
+        let reading = Reading {
+            columns,
+            ..Reading::default()
+        };
+        let row = row(json!({"image": "a.png", "question": "?", "boxes": value}));
+        Layout::Table
+            .sample(&row, 0, &reading)
+            .map(|s| s.boxes)
+            .map_err(|e| e.message)
+    };
+    use BoxFormat::{Xywh, Xyxy};
+    for (value, format, expected) in [
+        (json!([1, 2, 3, 4]), Xyxy, [1.0, 2.0, 3.0, 4.0]),
+        (json!([-1.5, -2, 3, 4]), Xyxy, [-1.5, -2.0, 3.0, 4.0]),
+        (json!([-1.5, -2, 3, 4]), Xywh, [-1.5, -2.0, 1.5, 2.0]),
+        (json!([1, 2, 0, 0]), Xywh, [1.0, 2.0, 1.0, 2.0]),
+        (json!([0, 0, 1e308, 1e308]), Xyxy, [0.0, 0.0, 1e308, 1e308]),
+    ] {
+        assert_eq!(boxes(value.clone(), format), Ok(vec![expected]), "{value}");
+    }
+    for (value, format) in [
+        (json!([1e308, 1e308, 1e308, 1e308]), Xywh),
+        (json!([-1e308, 0, -1e308, 1]), Xywh),
+        (json!([1, 2, -3, 4]), Xywh),
+        (json!([3, 2, 1, 4]), Xyxy),
+        (json!([1, 4, 3, 2]), Xyxy),
+        (json!([[1, 2, 3, 4], [1, 2, 3]]), Xyxy),
+        // What Parquet has as NaN.
+        (json!([1, 2, null, 4]), Xyxy),
+    ] {
+        let message = boxes(value.clone(), format).unwrap_err();
+        assert!(
+            message.contains("\"boxes\": expected"),
+            "{value}: {message}"
         );
     }
 }

@@ -6,7 +6,8 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::explain::Settings;
 use crate::run::{
-    Ask, Columns, DataIdentity, DeviceIdentity, Layout, ModelIdentity, Run, Sample, Shard, Source,
+    Ask, Columns, DataIdentity, DeviceIdentity, Failure, Layout, ModelIdentity, Run, Sample, Shard,
+    Source,
 };
 
 const SIZE: usize = 3;
@@ -36,13 +37,13 @@ fn manifest() -> Manifest {
             ask: Ask::Open,
             columns: Columns::default(),
         },
-        Shard { index: 1, count: 2 },
+        Shard::new(1, 2).unwrap(),
     )
 }
 
 fn record(place: usize) -> Record {
     let sample = Sample {
-        index: manifest().shard.sample(place),
+        index: manifest().shard.sample(place).unwrap(),
         id: format!("sample {place}"),
         question: "?".into(),
         picture: Source::File(Vec::new()),
@@ -164,6 +165,10 @@ fn what_no_crash_can_have_done_is_refused() {
         error.contains("expected 72 bytes") && error.contains("found 40"),
         "{error}"
     );
+    let mut masks = [0; 72];
+    masks[40] = 1;
+    std::fs::write(folder.path().join("masks-00000.f32"), masks).unwrap();
+    assert!(open().contains("CRC-32"));
     std::fs::remove_file(folder.path().join(MANIFEST)).unwrap();
     assert!(open().contains("run.json"));
 }
@@ -204,4 +209,122 @@ fn records_and_masks_read_as_they_were_written() {
     std::fs::write(folder.path().join("masks-00000.f32"), masks).unwrap();
     let error = run.mask(&record).unwrap_err().to_string();
     assert!(error.contains("CRC-32"), "{error}");
+}
+
+/// Every change of a record that a reader could fall for, whole lines as they are: refused by what goes on and by what reads.
+#[test]
+fn records_that_were_changed_are_refused_by_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut small = manifest();
+    small.data.samples = 8;
+    let mut store = Store::open(folder.path(), &small).unwrap();
+    for place in 0..4 {
+        store.append(record(place), mask(place).as_ref()).unwrap();
+    }
+    drop(store);
+    let records = String::from_utf8(file(folder.path(), RECORDS)).unwrap();
+    let lines: Vec<&str> = records.lines().collect();
+    let extra = lines[3].replace("\"index\":7", "\"index\":9");
+    let changed = |from: &str, to: &str| {
+        assert!(records.contains(from), "{from}: {records}");
+        records.replacen(from, to, 1)
+    };
+    let crc = records.split("\"crc32\":").nth(1).unwrap();
+    let crc = crc.split('}').next().unwrap();
+    for (text, word) in [
+        (
+            format!("{records}{extra}\n"),
+            "line 5: expected a whole record: expected no more than 4 records",
+        ),
+        (format!("{records}{}\n", lines[3]), "no more than 4"),
+        (
+            [lines[0], lines[2], lines[1], lines[3]].join("\n") + "\n",
+            "line 2",
+        ),
+        (
+            [lines[0], lines[1], lines[1]].join("\n") + "\n",
+            "expected sample 5, found 3",
+        ),
+        (
+            changed(&format!("\"crc32\":{crc}"), "\"crc32\":1"),
+            "CRC-32",
+        ),
+        (changed("\"offset\":0", "\"offset\":36"), "from byte 0 on"),
+        (
+            changed("\"offset\":0", "\"offset\":18446744073709551615"),
+            "from byte 0 on",
+        ),
+        (changed("\"size\":3", "\"size\":4"), "a mask of 3 cells"),
+        (
+            changed("masks-00000.f32", "../masks-00000.f32"),
+            "in masks-00000.f32",
+        ),
+        (
+            changed("masks-00000.f32", "masks-00001.f32"),
+            "in masks-00000.f32",
+        ),
+        (changed("\"seed\":0", "\"seed\":-1"), "line 1"),
+    ] {
+        std::fs::write(folder.path().join(RECORDS), &text).unwrap();
+        let read = || -> Result<()> {
+            let run = Run::open(folder.path())?;
+            for record in run.records()? {
+                run.mask(&record?)?;
+            }
+            Ok(())
+        };
+        let resumed = Store::open(folder.path(), &small).map(drop);
+        for error in [resumed, read()] {
+            let error = error.expect_err(word).to_string();
+            assert!(error.contains(word), "{word}: {error}");
+        }
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join(RECORDS)).unwrap(),
+            text
+        );
+    }
+    std::fs::write(folder.path().join(RECORDS), &records).unwrap();
+    assert_eq!(Store::open(folder.path(), &small).unwrap().done(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_in_a_folder_are_not_written_to() {
+    let around = tempfile::tempdir().unwrap();
+    let elsewhere = around.path().join("elsewhere");
+    for name in [RECORDS, TIMINGS, LOCK, MANIFEST, "masks-00000.f32"] {
+        for kind in ["link", "dangling", "pipe"] {
+            let folder = around.path().join(format!("{name}-{kind}"));
+            write(&folder, 0..2);
+            let at = folder.join(name);
+            std::fs::rename(&at, &elsewhere).unwrap();
+            let before = std::fs::read(&elsewhere).unwrap();
+            match kind {
+                "pipe" => {
+                    let made = std::process::Command::new("mkfifo").arg(&at).status();
+                    assert!(made.unwrap().success());
+                }
+                kind => {
+                    std::os::unix::fs::symlink(&elsewhere, &at).unwrap();
+                    if kind == "dangling" {
+                        std::fs::remove_file(&elsewhere).unwrap();
+                    }
+                }
+            }
+            let error = Store::open(&folder, &manifest()).unwrap_err().to_string();
+            let word = if kind == "pipe" {
+                "a pipe"
+            } else {
+                "a symbolic link"
+            };
+            // A mask that is read is looked for first.
+            let missing = kind == "dangling" && name.starts_with("masks");
+            assert!(error.contains(word) || missing, "{name} {kind}: {error}");
+            if kind == "link" {
+                assert!(std::fs::read(&elsewhere).unwrap() == before, "{name}");
+            } else {
+                assert!(kind == "pipe" || !elsewhere.exists(), "{name}");
+            }
+        }
+    }
 }

@@ -1,13 +1,18 @@
 //! CSV and TSV, quoted as RFC 4180 says; the first line names the columns.
 
+use std::io::BufRead;
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 use serde_json::Value;
 
 use super::json::cells;
-use super::{Row, Rows, Wanted, open};
+use super::{LONGEST_ROW, Row, Rows, Wanted, distinct, open};
+use crate::run::files::too_long;
 use crate::run::{BadRow, Result, RunError};
+
+/// The most columns.
+const MOST_COLUMNS: usize = 10_000;
 
 type Reader = csv::Reader<std::io::BufReader<std::fs::File>>;
 
@@ -20,8 +25,10 @@ fn reader(path: &Path, delimiter: u8) -> Result<Reader> {
 
 /// Columns, and the number of records.
 pub fn survey(path: &Path, delimiter: u8) -> Result<(Vec<String>, usize)> {
+    check(path, delimiter)?;
     let mut reader = reader(path, delimiter)?;
     let columns = columns(&mut reader, path)?;
+    distinct(path, Some(1), &columns)?;
     let (mut record, mut rows) = (ByteRecord::new(), 0);
     while reader
         .read_byte_record(&mut record)
@@ -32,8 +39,80 @@ pub fn survey(path: &Path, delimiter: u8) -> Result<(Vec<String>, usize)> {
     Ok((columns, rows))
 }
 
+/// Whether every quoted field that goes on behind its line ends as one does, with a quote before a delimiter or the end of a line, and
+/// no row is too long. A quote that nobody closed takes the rows below into its field, up to the next quote or to the end of the file.
+fn check(path: &Path, delimiter: u8) -> Result<()> {
+    enum At {
+        Start,
+        Plain,
+        /// Within quotes that began in a line.
+        Quoted(usize),
+        /// Behind a quote within them: their end, or the first half of a quote that is meant.
+        Quote(usize),
+    }
+    let mut file = open(path)?;
+    let (mut at, mut line, mut row, mut long, mut after_return) = (At::Start, 1, 1, 0_u64, false);
+    let wrong = |line: usize, expected: &str, found: String| RunError::Data {
+        path: format!("{}: line {line}", path.display()),
+        expected: expected.into(),
+        found,
+    };
+    const QUOTED: &str =
+        "a quoted field that ends with a quote before a delimiter or the end of its line";
+    loop {
+        let bytes = file.fill_buf().map_err(RunError::reading(path))?;
+        if bytes.is_empty() {
+            break;
+        }
+        for &byte in bytes {
+            let ends = matches!(byte, b'\r' | b'\n');
+            // A return and a line feed end one line.
+            line += usize::from(ends && !(byte == b'\n' && after_return));
+            after_return = byte == b'\r';
+            at = match at {
+                At::Start if byte == b'"' => At::Quoted(line),
+                At::Quoted(from) if byte == b'"' => At::Quote(from),
+                At::Quoted(from) => At::Quoted(from),
+                At::Quote(from) if byte == b'"' => At::Quoted(from),
+                _ if byte == delimiter || ends => At::Start,
+                At::Quote(from) if from < line => {
+                    return Err(wrong(
+                        from,
+                        QUOTED,
+                        format!("one that goes on behind a quote in line {line}"),
+                    ));
+                }
+                _ => At::Plain,
+            };
+            long += 1;
+            if ends && matches!(at, At::Start) {
+                (long, row) = (0, line);
+            } else if long > LONGEST_ROW {
+                return Err(wrong(row, "rows", too_long("row", LONGEST_ROW).to_string()));
+            }
+        }
+        let read = bytes.len();
+        file.consume(read);
+    }
+    match at {
+        At::Quoted(from) => Err(wrong(
+            from,
+            QUOTED,
+            "no such quote up to the end of the file".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn columns(reader: &mut Reader, path: &Path) -> Result<Vec<String>> {
     let header = reader.headers().map_err(RunError::reading(path))?;
+    if header.len() > MOST_COLUMNS {
+        return Err(RunError::Data {
+            path: path.display().to_string(),
+            expected: format!("at most {MOST_COLUMNS} columns"),
+            found: header.len().to_string(),
+        });
+    }
     Ok(header.iter().map(|name| name.trim().to_string()).collect())
 }
 
@@ -60,9 +139,10 @@ pub fn read(path: &Path, delimiter: u8, wanted: Wanted) -> Result<Rows> {
 }
 
 fn row(columns: &[String], record: &ByteRecord) -> std::result::Result<Row, BadRow> {
+    let line = record.position().map_or(0, |position| position.line());
     if record.len() != columns.len() {
         return Err(BadRow::new(format!(
-            "expected {} fields, one for each column, found {}",
+            "line {line}: expected {} fields, one for each column, found {}",
             columns.len(),
             record.len()
         )));
@@ -74,6 +154,6 @@ fn row(columns: &[String], record: &ByteRecord) -> std::result::Result<Row, BadR
             cells: cells(columns, values.into_iter()),
             bytes: Vec::new(),
         }),
-        Err(_) => Err(BadRow::new("not valid UTF-8")),
+        Err(_) => Err(BadRow::new(format!("line {line}: not valid UTF-8"))),
     }
 }

@@ -1,98 +1,83 @@
-//! JSON: one object a line, or an array of objects.
+//! JSON: one object a line, or an array of objects. Either is read an object at a time.
 
-use std::io::{BufRead, Read};
-use std::path::Path;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{Numbered, Row, Rows, Wanted, open};
+use super::{LONGEST_ROW, Row, Rows, Wanted, open};
+use crate::run::files::too_long;
 use crate::run::{BadRow, Result, RunError};
 
-/// The rows of a file that is one array of objects; `None` for a file that begins otherwise, as one of lines does.
-pub fn array(path: &Path) -> Result<Option<Vec<Value>>> {
+/// Whether a file is one array; one of lines begins otherwise.
+pub fn is_array(path: &Path) -> Result<bool> {
     let mut file = open(path)?;
-    let mut text = String::new();
-    let start = file.fill_buf().map_err(RunError::reading(path))?;
-    if start.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'[') {
-        return Ok(None);
-    }
-    file.read_to_string(&mut text)
-        .map_err(RunError::reading(path))?;
-    match serde_json::from_str(&text) {
-        Ok(rows) => Ok(Some(rows)),
-        Err(error) => Err(RunError::Data {
-            path: path.display().to_string(),
-            expected: "a JSON array of objects, or one object a line".into(),
-            found: error.to_string(),
-        }),
-    }
+    let next = peek(&mut file, &mut 1).map_err(RunError::reading(path))?;
+    Ok(next == Some(b'['))
 }
 
-/// The columns that any row has, and the number of lines that are not blank.
-pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
+/// The columns that any row has, and the number of rows: lines that are not blank, or the elements of an array.
+pub fn survey(path: &Path, array: bool) -> Result<(Vec<String>, usize)> {
     let (mut columns, mut rows) = (Map::new(), 0);
-    let mut lines = Lines { file: open(path)? };
-    while let Some(line) = lines.next().map_err(RunError::reading(path))? {
+    let mut texts = Texts::open(path, array)?;
+    while let Some((line, text)) = texts.next()? {
         rows += 1;
-        // A line that is no object is that row's own matter.
-        if let Ok(row) = serde_json::from_slice::<Names>(&line) {
-            columns.extend(row.0.into_iter().map(|name| (name, Value::Null)));
+        match serde_json::from_slice::<Names>(&text) {
+            Ok(row) => columns.extend(row.0.into_iter().map(|name| (name, Value::Null))),
+            // Behind what is no JSON the next element of an array cannot be found.
+            Err(error) if array && !error.is_data() => {
+                return Err(texts.wrong(line, reason(&error)));
+            }
+            // That what is there is no object is that row's own matter.
+            Err(_) => {}
         }
     }
     Ok((columns.into_iter().map(|(name, _)| name).collect(), rows))
 }
 
-/// The columns that any of these rows has.
-pub fn columns(rows: &[Value]) -> Vec<String> {
-    let mut columns = Map::new();
-    for row in rows.iter().filter_map(Value::as_object) {
-        columns.extend(row.keys().map(|name| (name.clone(), Value::Null)));
-    }
-    columns.into_iter().map(|(name, _)| name).collect()
-}
-
-/// The rows of a file of lines.
-pub fn lines(path: &Path, wanted: Wanted) -> Result<Rows> {
-    let mut lines = Lines { file: open(path)? };
-    let path = path.to_path_buf();
+/// The rows.
+pub fn read(path: &Path, array: bool, wanted: Wanted) -> Result<Rows> {
+    let mut texts = Texts::open(path, array)?;
     let mut number = 0..;
     Ok(Box::new(std::iter::from_fn(move || {
         loop {
-            let line = match lines.next() {
-                Ok(line) => line?,
-                Err(error) => return Some(Err(RunError::reading(&path)(error))),
+            let (line, text) = match texts.next() {
+                Ok(text) => text?,
+                Err(error) => return Some(Err(error)),
             };
             let number = number.next()?;
             if wanted(number) {
-                let row = match serde_json::from_slice(&line) {
-                    Ok(value) => row(value),
-                    Err(error) => Err(BadRow::new(format!("not valid JSON: {error}"))),
-                };
+                let row = row(&text);
+                let row = row.map_err(|message| BadRow::new(format!("line {line}: {message}")));
                 return Some(Ok((number, row)));
             }
         }
     })))
 }
 
-/// The rows of an array.
-pub fn items(rows: Arc<Vec<Value>>, wanted: Wanted) -> Rows {
-    let wanted = (0..rows.len()).filter(move |&number| wanted(number));
-    Box::new(wanted.map(move |number| -> Numbered { Ok((number, row(rows[number].clone()))) }))
-}
-
-fn row(value: Value) -> std::result::Result<Row, BadRow> {
-    match value {
-        Value::Object(cells) => Ok(Row {
+fn row(text: &[u8]) -> std::result::Result<Row, String> {
+    match serde_json::from_slice(text) {
+        Ok(Cells(cells)) => Ok(Row {
             cells,
             bytes: Vec::new(),
         }),
-        other => Err(BadRow::new(format!(
-            "expected a JSON object, found {}",
-            kind(&other)
-        ))),
+        Err(error) if error.is_data() => Err(match serde_json::from_slice::<Value>(text) {
+            Ok(value) if !value.is_object() => {
+                format!("expected a JSON object, found {}", kind(&value))
+            }
+            _ => reason(&error),
+        }),
+        Err(error) => Err(format!("not valid JSON: {}", reason(&error))),
     }
+}
+
+/// What is wrong, without the place within the row.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_string()
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -134,21 +119,157 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
-/// Lines that are not blank.
-struct Lines<R> {
-    file: R,
+/// An object's members, each name once.
+struct Cells(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Cells {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Cells, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Cells;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Cells, A::Error> {
+                let mut cells = Map::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if cells.contains_key(&name) {
+                        return Err(A::Error::custom(format!(
+                            "the column {name:?} is there twice"
+                        )));
+                    }
+                    cells.insert(name, map.next_value()?);
+                }
+                Ok(Cells(cells))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
-impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        while self.file.read_until(b'\n', &mut line)? > 0 {
-            if line.iter().any(|b| !b.is_ascii_whitespace()) {
-                return Ok(Some(line));
-            }
-            line.clear();
+/// The rows of a file as text, with the line that each begins in.
+struct Texts {
+    path: PathBuf,
+    file: BufReader<File>,
+    array: bool,
+    line: usize,
+    begun: bool,
+}
+
+impl Texts {
+    fn open(path: &Path, array: bool) -> Result<Texts> {
+        Ok(Texts {
+            file: open(path)?,
+            path: path.to_path_buf(),
+            array,
+            line: 1,
+            begun: false,
+        })
+    }
+
+    fn wrong(&self, line: usize, found: String) -> RunError {
+        RunError::Data {
+            path: format!("{}: line {line}", self.path.display()),
+            expected: "a JSON array of objects, or one object a line".into(),
+            found,
         }
-        Ok(None)
+    }
+
+    fn next(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
+        let next = if self.array {
+            self.element()?
+        } else {
+            self.line()?
+        };
+        if let Some((line, text)) = &next
+            && text.len() as u64 > LONGEST_ROW
+        {
+            return Err(self.wrong(*line, too_long("row", LONGEST_ROW).to_string()));
+        }
+        Ok(next)
+    }
+
+    /// The next line that is not blank.
+    fn line(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
+        use std::io::Read;
+        let mut text = Vec::new();
+        loop {
+            let mut file = (&mut self.file).take(LONGEST_ROW + 1);
+            let read = file.read_until(b'\n', &mut text);
+            if read.map_err(RunError::reading(&self.path))? == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if text.iter().any(|b| !b.is_ascii_whitespace()) {
+                return Ok(Some((self.line - 1, text)));
+            }
+            text.clear();
+        }
+    }
+
+    /// The next element of the array, as far as the comma or the bracket behind it.
+    fn element(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
+        let path = self.path.clone();
+        let failed = RunError::reading(&path);
+        let mark = peek(&mut self.file, &mut self.line).map_err(&failed)?;
+        self.file.consume(1);
+        let first = !self.begun;
+        self.begun = true;
+        match mark {
+            Some(b'[') if first => {
+                if peek(&mut self.file, &mut self.line).map_err(&failed)? == Some(b']') {
+                    return self.element();
+                }
+            }
+            Some(b',') => {}
+            Some(b']') => {
+                return match peek(&mut self.file, &mut self.line).map_err(&failed)? {
+                    None => Ok(None),
+                    Some(_) => Err(self.wrong(self.line, "more behind the array".into())),
+                };
+            }
+            _ => return Err(self.wrong(self.line, "an array without an end".into())),
+        }
+        peek(&mut self.file, &mut self.line).map_err(&failed)?;
+        let line = self.line;
+        let (mut text, mut depth, mut quoted, mut escaped) = (Vec::new(), 0_u64, false, false);
+        while let Some(&byte) = self.file.fill_buf().map_err(&failed)?.first() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ if quoted => {}
+                b'[' | b'{' => depth += 1,
+                b',' | b']' if depth == 0 => break,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.line += usize::from(byte == b'\n');
+            text.push(byte);
+            if text.len() as u64 > LONGEST_ROW {
+                break;
+            }
+            self.file.consume(1);
+        }
+        Ok(Some((line, text)))
+    }
+}
+
+/// The next byte that is no white space, not taken.
+fn peek(file: &mut impl BufRead, line: &mut usize) -> std::io::Result<Option<u8>> {
+    loop {
+        match file.fill_buf()?.first() {
+            Some(byte) if byte.is_ascii_whitespace() => {
+                *line += usize::from(*byte == b'\n');
+                file.consume(1);
+            }
+            other => return Ok(other.copied()),
+        }
     }
 }
 

@@ -1,20 +1,26 @@
 //! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. What the columns mean is not known here.
 
 mod delimited;
+mod guard;
 mod json;
+mod pages;
 mod parquet;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::files::open_regular;
 use super::{BadRow, Result, RunError};
+
+/// The most bytes of a row of text: one may have a picture in base64.
+const LONGEST_ROW: u64 = 64 << 20;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,8 +45,8 @@ pub type Rows = Box<dyn Iterator<Item = Numbered>>;
 enum Format {
     /// One JSON object a line.
     Lines,
-    /// A JSON array of objects, which is small enough to be held whole.
-    Array(Arc<Vec<Value>>),
+    /// A JSON array of objects.
+    Array,
     /// Fields with a delimiter between them, the first line their names.
     Delimited(u8),
     /// Apache Parquet.
@@ -71,10 +77,8 @@ impl Table {
         let fingerprint = fingerprint(path)?;
         let format = match ending.to_ascii_lowercase().as_str() {
             "jsonl" | "ndjson" => Format::Lines,
-            "json" => match json::array(path)? {
-                Some(rows) => Format::Array(Arc::new(rows)),
-                None => Format::Lines,
-            },
+            "json" if json::is_array(path)? => Format::Array,
+            "json" => Format::Lines,
             "csv" => Format::Delimited(b','),
             "tsv" => Format::Delimited(b'\t'),
             "parquet" => Format::Parquet,
@@ -88,8 +92,8 @@ impl Table {
             }
         };
         let (columns, rows) = match &format {
-            Format::Lines => json::survey(path)?,
-            Format::Array(rows) => (json::columns(rows), rows.len()),
+            Format::Lines => json::survey(path, false)?,
+            Format::Array => json::survey(path, true)?,
             Format::Delimited(delimiter) => delimited::survey(path, *delimiter)?,
             Format::Parquet => parquet::survey(path)?,
         };
@@ -114,11 +118,19 @@ impl Table {
     /// # Errors
     /// A file that cannot be read.
     pub fn read(&self, wanted: Wanted) -> Result<Rows> {
+        self.read_columns(wanted, None)
+    }
+
+    /// The same with the columns of these names alone, where a format can pass over the others.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read_columns(&self, wanted: Wanted, columns: Option<&[&str]>) -> Result<Rows> {
         match &self.format {
-            Format::Lines => json::lines(&self.path, wanted),
-            Format::Array(rows) => Ok(json::items(Arc::clone(rows), wanted)),
+            Format::Lines => json::read(&self.path, false, wanted),
+            Format::Array => json::read(&self.path, true, wanted),
             Format::Delimited(delimiter) => delimited::read(&self.path, *delimiter, wanted),
-            Format::Parquet => parquet::read(&self.path, wanted),
+            Format::Parquet => parquet::read(&self.path, wanted, columns),
         }
     }
 }
@@ -156,7 +168,7 @@ impl Row {
 
 /// SHA-256 of a file, its first 16 bytes, in hexadecimal.
 pub fn fingerprint(path: &Path) -> Result<String> {
-    let mut file = open(path)?;
+    let mut file = open_regular(path).map_err(RunError::reading(path))?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -169,15 +181,40 @@ pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Opens a file of text behind its byte order mark, where it has one.
 fn open(path: &Path) -> Result<BufReader<File>> {
-    let file = File::open(path).map_err(RunError::reading(path))?;
-    let meta = file.metadata().map_err(RunError::reading(path))?;
-    if meta.is_dir() {
-        return Err(RunError::Data {
-            path: path.display().to_string(),
-            expected: "a file".into(),
-            found: "a folder".into(),
-        });
+    let file = open_regular(path).map_err(RunError::reading(path))?;
+    let mut file = BufReader::with_capacity(1 << 18, file);
+    let start = file.fill_buf().map_err(RunError::reading(path))?;
+    match start {
+        [0xEF, 0xBB, 0xBF, ..] => file.consume(3),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
+            return Err(RunError::Data {
+                path: path.display().to_string(),
+                expected: "text in UTF-8".into(),
+                found: "the byte order mark of UTF-16".into(),
+            });
+        }
+        _ => {}
     }
-    Ok(BufReader::with_capacity(1 << 18, file))
+    Ok(file)
+}
+
+/// Fails where two columns have the same name; columns without one are nobody's.
+fn distinct(path: &Path, line: Option<usize>, columns: &[String]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    let doubled = columns
+        .iter()
+        .find(|name| !name.is_empty() && !seen.insert(*name));
+    let Some(name) = doubled else {
+        return Ok(());
+    };
+    let line = line
+        .map(|line| format!(": line {line}"))
+        .unwrap_or_default();
+    Err(RunError::Data {
+        path: format!("{}{line}", path.display()),
+        expected: "columns of different names".into(),
+        found: format!("{name:?} twice"),
+    })
 }

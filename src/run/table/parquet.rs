@@ -1,86 +1,213 @@
 //! Apache Parquet, row by row.
 
 use std::fs::File;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
+use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::reader::TreeBuilder;
+use parquet::record::reader::{ReaderIter, TreeBuilder};
 use parquet::record::{Field, Row as Record};
+use parquet::schema::types::{SchemaDescriptor, Type};
 use serde_json::{Map, Value, json};
 
-use super::{Row, Rows, Wanted};
-use crate::run::{Result, RunError};
+use super::guard::guarded;
+use super::pages::{check_pages, check_schema};
+use super::{Numbered, Row, Rows, Wanted, distinct};
+use crate::run::files::open_regular;
+use crate::run::{BadRow, Result, RunError};
 
 /// Rows that are decoded at a time: pictures are large.
 const BATCH: usize = 8;
 
 fn reader(path: &Path) -> Result<SerializedFileReader<File>> {
-    let file = File::open(path).map_err(RunError::reading(path))?;
-    SerializedFileReader::new(file).map_err(|error| RunError::Data {
-        path: path.display().to_string(),
-        expected: "a Parquet file".into(),
-        found: error.to_string(),
-    })
+    let mut file = open_regular(path).map_err(RunError::reading(path))?;
+    check_schema(&mut file).map_err(wrong(path))?;
+    let opened = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
+    opened.and_then(|opened| opened).map_err(wrong(path))
 }
 
-/// Columns, and the number of rows.
+fn wrong(path: &Path) -> impl Fn(String) -> RunError {
+    |found| RunError::Data {
+        path: path.display().to_string(),
+        expected: "a Parquet file".into(),
+        found,
+    }
+}
+
+/// Columns, and the number of rows. Sizes and counts in the file are those of what is there.
 pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
     let reader = reader(path)?;
+    let mut file = open_regular(path).map_err(RunError::reading(path))?;
+    let checked = guarded(|| check_pages(&mut file, reader.metadata()));
+    checked.and_then(|checked| checked).map_err(wrong(path))?;
     let metadata = reader.metadata().file_metadata();
     let fields = metadata.schema().get_fields();
-    let columns = fields.iter().map(|f| f.name().to_string()).collect();
+    let columns: Vec<String> = fields.iter().map(|f| f.name().to_string()).collect();
+    distinct(path, None, &columns)?;
     Ok((columns, usize::try_from(metadata.num_rows()).unwrap_or(0)))
 }
 
-/// The rows. Row groups of which none is wanted are not read.
-pub fn read(path: &Path, wanted: Wanted) -> Result<Rows> {
+/// The rows with their columns of these names, or all. Row groups of which none is wanted are not read.
+pub fn read(path: &Path, wanted: Wanted, columns: Option<&[&str]>) -> Result<Rows> {
     let reader = reader(path)?;
-    let path = path.to_path_buf();
-    let groups = reader.num_row_groups();
-    let mut first = 0;
-    let mut group = 0;
-    let mut rows = None;
-    Ok(Box::new(std::iter::from_fn(move || {
-        loop {
-            if let Some((records, number)) = &mut rows {
-                let records: &mut parquet::record::reader::ReaderIter = records;
-                let number: &mut std::ops::Range<usize> = number;
-                while let (Some(record), Some(number)) = (records.next(), number.next()) {
-                    if wanted(number) {
-                        let row = record.map(|r| (number, Ok(row(r))));
-                        return Some(row.map_err(RunError::reading(&path)));
-                    }
-                }
-                rows = None;
-            }
-            while rows.is_none() {
-                if group == groups {
-                    return None;
-                }
-                let opened = match reader.get_row_group(group) {
-                    Ok(opened) => opened,
-                    Err(error) => return Some(Err(RunError::reading(&path)(error))),
-                };
-                let count = usize::try_from(opened.metadata().num_rows()).unwrap_or(0);
-                let numbers = first..first + count;
-                group += 1;
-                first += count;
-                if numbers.clone().any(|number| wanted(number)) {
-                    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-                    let builder = TreeBuilder::new().with_batch_size(BATCH);
-                    match builder.as_iter(schema, &*opened) {
-                        Ok(records) => rows = Some((records, numbers)),
-                        Err(error) => return Some(Err(RunError::reading(&path)(error))),
-                    }
-                }
-            }
-        }
-    })))
+    let schema = reader.metadata().file_metadata().schema();
+    let fields = schema.get_fields().iter();
+    let fields = fields.filter(|field| columns.is_none_or(|names| names.contains(&field.name())));
+    let chosen = Type::group_type_builder(schema.name()).with_fields(fields.cloned().collect());
+    let chosen = chosen
+        .build()
+        .map_err(|error| wrong(path)(error.to_string()))?;
+    Ok(Box::new(Groups {
+        path: path.to_path_buf(),
+        columns: SchemaDescriptor::new(chosen.into()).into(),
+        reader,
+        wanted,
+        next: 0,
+        first: 0,
+        rows: None,
+        broken: String::new(),
+        numbers: 0..0,
+    }))
 }
 
-fn row(record: Record) -> Row {
+/// The rows of a file's row groups.
+struct Groups {
+    path: PathBuf,
+    columns: std::sync::Arc<SchemaDescriptor>,
+    reader: SerializedFileReader<File>,
+    wanted: Wanted,
+    /// The row group that is read next, and its first row.
+    next: usize,
+    first: usize,
+    /// The rows of the group that is read now, and their numbers. The rows of one that cannot be read further are `broken`.
+    rows: Option<ReaderIter>,
+    broken: String,
+    numbers: Range<usize>,
+}
+
+/// What became of a row: of a library that panics, of a disk that fails.
+enum Fault {
+    Row(String),
+    Disk(String),
+}
+
+impl From<ParquetError> for Fault {
+    fn from(error: ParquetError) -> Fault {
+        let source = match &error {
+            ParquetError::External(source) => source.downcast_ref::<std::io::Error>(),
+            _ => None,
+        };
+        // What a decompressor says is an error of this kind too, but not one of the system's.
+        match source.and_then(std::io::Error::raw_os_error) {
+            Some(_) => Fault::Disk(error.to_string()),
+            None => Fault::Row(error.to_string()),
+        }
+    }
+}
+
+impl Iterator for Groups {
+    type Item = Numbered;
+
+    fn next(&mut self) -> Option<Numbered> {
+        loop {
+            let Some(number) = self.numbers.next() else {
+                match self.open() {
+                    Some(Ok(())) => continue,
+                    Some(Err(error)) => return Some(Err(error)),
+                    None => return None,
+                }
+            };
+            let row = match &mut self.rows {
+                Some(rows) => guarded(|| rows.next())
+                    .unwrap_or_else(|panic| Some(Err(ParquetError::General(panic)))),
+                None => None,
+            };
+            let row = match row {
+                Some(Ok(record)) => Ok(row_of(record)),
+                Some(Err(error)) => match Fault::from(error) {
+                    Fault::Disk(reason) => return Some(Err(RunError::reading(&self.path)(reason))),
+                    Fault::Row(reason) => {
+                        // Where the next row begins is not known any more.
+                        self.stop(reason);
+                        Err(BadRow::new(self.broken.clone()))
+                    }
+                },
+                None => {
+                    if self.broken.is_empty() {
+                        self.stop("fewer rows than it says".into());
+                    }
+                    Err(BadRow::new(self.broken.clone()))
+                }
+            };
+            if (self.wanted)(number) {
+                return Some(Ok((number, row)));
+            }
+        }
+    }
+}
+
+impl Groups {
+    /// Goes on to the next row group of which a row is wanted.
+    fn open(&mut self) -> Option<Result<()>> {
+        loop {
+            if self.next == self.reader.num_row_groups() {
+                return None;
+            }
+            let group = self.next;
+            let count = self.reader.metadata().row_group(group).num_rows();
+            let numbers = self.first
+                ..self
+                    .first
+                    .saturating_add(usize::try_from(count).unwrap_or(0));
+            self.next += 1;
+            self.first = numbers.end;
+            if !numbers.clone().any(|number| (self.wanted)(number)) {
+                continue;
+            }
+            self.numbers = numbers;
+            self.broken.clear();
+            let opened = guarded(|| {
+                let opened = self.reader.get_row_group(group)?;
+                let builder = TreeBuilder::new().with_batch_size(BATCH);
+                builder.as_iter(self.columns.clone(), &*opened)
+            });
+            match opened {
+                Ok(Ok(rows)) => self.rows = Some(rows),
+                Ok(Err(error)) => match Fault::from(error) {
+                    Fault::Disk(reason) => return Some(Err(RunError::reading(&self.path)(reason))),
+                    Fault::Row(reason) => self.stop(reason),
+                },
+                Err(panic) => self.stop(panic),
+            }
+            return Some(Ok(()));
+        }
+    }
+
+    /// Gives up the row group that is read now.
+    fn stop(&mut self, reason: String) {
+        // What the library left behind may panic when it is dropped, too.
+        let rows = self.rows.take();
+        let _ = guarded(move || drop(rows));
+        self.broken = format!(
+            "row group {}: cannot be read from here on: {reason}",
+            self.next - 1
+        );
+    }
+}
+
+fn row_of(record: Record) -> Row {
     let mut row = Row::default();
     for (name, field) in record.into_columns() {
+        // A list of one picture is a picture.
+        let field = match field {
+            Field::ListInternal(list)
+                if list.elements().len() == 1 && is_bytes(&list.elements()[0]) =>
+            {
+                list.elements()[0].clone()
+            }
+            field => field,
+        };
         match field {
             Field::Bytes(bytes) => row.bytes.push((name, bytes.data().to_vec())),
             // How the datasets library stores pictures: their bytes, and what the file was called.
@@ -103,6 +230,14 @@ fn row(record: Record) -> Row {
         }
     }
     row
+}
+
+fn is_bytes(field: &Field) -> bool {
+    match field {
+        Field::Bytes(_) => true,
+        Field::Group(group) => group.get_column_iter().any(|(name, _)| name == "bytes"),
+        _ => false,
+    }
 }
 
 /// A field as JSON. Bytes inside lists and groups are left out.

@@ -87,9 +87,17 @@ fn every_format_gives_the_same_rows() {
 fn a_bad_row_does_not_hide_the_others() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text, word) in [
-        ("d.jsonl", "{\"a\":1}\n{\"a\":\n{\"a\":3,\"b\":0}\n", "JSON"),
+        (
+            "d.jsonl",
+            "{\"a\":1}\n{\"a\":\n{\"a\":3,\"b\":0}\n",
+            "line 2: not valid JSON",
+        ),
         ("e.jsonl", "{\"a\":1}\n7\n{\"a\":3}\n", "a number"),
-        ("d.csv", "a,b\n1,2\n1,2,3\n5,6\n", "2 fields"),
+        (
+            "d.csv",
+            "a,b\n1,2\n1,2,3\n5,6\n",
+            "line 3: expected 2 fields",
+        ),
         ("d.tsv", "a\tb\n1\t2\n1\n5\t6\n", "found 1"),
     ] {
         let path = file(folder.path(), name, text);
@@ -117,6 +125,38 @@ fn files_that_are_no_tables_are_refused() {
         ("d.json", "[1, 2", "JSON array"),
         ("d.csv", "a,b\n", "at least one row"),
         ("d.jsonl", " \n\n", "at least one row"),
+        ("e.json", "[{\"a\":1},\n{\"a\":2} {\"a\":3}]", "line 2"),
+        ("f.json", "[{\"a\":1}]\n[]", "more behind the array"),
+        ("g.json", "[{\"a\":1},]", "JSON array"),
+        ("h.json", "[]", "at least one row"),
+        ("u.csv", "\u{feff}", "at least one row"),
+        (
+            "two.csv",
+            "a,b,a\n1,2,3\n",
+            "two.csv: line 1: expected columns of different names, found \"a\" twice",
+        ),
+        ("two.tsv", "a\t a\n1\t2\n", "\"a\" twice"),
+        (
+            "end.csv",
+            "a,b\n1,2\n1,\"x\n3,4\n",
+            "end.csv: line 3: expected a quoted field",
+        ),
+        (
+            "end.tsv",
+            "a\tb\n\"1\t2\n",
+            "line 2: expected a quoted field",
+        ),
+        // The quote that closes it is that which begins another field.
+        (
+            "next.csv",
+            "a,b\n1,\"x\n2,\"y\"\n",
+            "line 2: expected a quoted field",
+        ),
+        (
+            "head.csv",
+            "\"a,b\n1,2\n",
+            "line 1: expected a quoted field",
+        ),
         ("d.parquet", "PAR1 or so", "a Parquet file"),
     ] {
         let error = Table::open(&file(folder.path(), name, text))
@@ -168,4 +208,159 @@ fn cells_are_text_json_or_bytes() {
         (Some(json!([1, 2])), Some(json!(["x"])))
     );
     assert_eq!(row.bytes("b"), Some(&b"hello"[..]));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("d.jsonl", "{\"a\":\"x\"}\n"),
+        ("d.ndjson", "\n{\"a\":\"x\"}"),
+        ("lines.json", "{\"a\":\"x\"}\n"),
+        ("array.json", "[{\"a\":\"x\"}]"),
+        ("d.csv", "a\nx\n"),
+        ("quoted.csv", "\"a\"\n\"x\"\n"),
+        ("d.tsv", "a\nx\n"),
+    ] {
+        let path = file(folder.path(), name, &format!("\u{feff}{text}"));
+        assert_eq!(Table::open(&path).unwrap().columns, ["a"], "{name}");
+        let found = rows(&path, |_| true);
+        assert_eq!(found[0].1.text("a").as_deref(), Some("x"), "{name}");
+    }
+    let path = folder.path().join("wide.csv");
+    let wide: Vec<u8> = "\u{feff}a\nx\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(&path, wide).unwrap();
+    assert!(
+        Table::open(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("UTF-16")
+    );
+}
+
+#[test]
+fn quotes_that_are_meant_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        (
+            "a,b\n1,\"two\r\nlines, \"\"quoted\"\"\"\r\n3,4",
+            &["two\r\nlines, \"quoted\"", "4"][..],
+        ),
+        ("a,b\n1,a 5\" disk\n2,\"\"\n", &["a 5\" disk", ""]),
+        // Readers take what follows the quote into the field; it stays in its line.
+        ("a,b\n1,\"x\" y\n2,z\n", &["x y", "z"]),
+        ("a,b\r1,x\r2,\"y\"\r", &["x", "y"]),
+    ] {
+        let path = file(folder.path(), "d.csv", text);
+        let found = rows(&path, |_| true);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(_, row)| row.cells["b"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn rows_that_are_no_rows_are_errors_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+    for (row, word) in [
+        (
+            "{\"a\":1,\"b\":2,\"a\":3}",
+            "line 2: the column \"a\" is there twice",
+        ),
+        (deep.as_str(), "recursion limit"),
+        ("{\"a\":1e999}", "number out of range"),
+        ("[1]", "found an array"),
+        ("null", "found null"),
+    ] {
+        let good = "{\"a\":0}";
+        for (name, text) in [
+            ("d.jsonl", format!("{good}\n{row}\n{good}\n")),
+            ("d.json", format!("[{good},\n{row},\n{good}]")),
+        ] {
+            let table = Table::open(&file(folder.path(), name, &text)).unwrap();
+            assert_eq!(table.rows, 3, "{name} {word}");
+            let rows = table.read(Arc::new(|_| true)).unwrap();
+            let rows: Vec<_> = rows.map(|row| row.unwrap().1).collect();
+            assert!(rows[0].is_ok() && rows[2].is_ok(), "{name} {word}");
+            let message = &rows[1].as_ref().unwrap_err().message;
+            assert!(message.contains(word), "{name} {word}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_row_without_an_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(LONGEST_ROW as usize);
+    for (name, text) in [
+        ("d.jsonl", format!("{{\"a\":0}}\n{{\"a\":\"{long}\"}}\n")),
+        ("d.json", format!("[{{\"a\":0}},\n{{\"a\":\"{long}\"}}]")),
+        ("d.csv", format!("a\n{long}x\n")),
+    ] {
+        let error = Table::open(&file(folder.path(), name, &text))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 2") && error.contains("at most 64 MiB"),
+            "{name}: {error}"
+        );
+    }
+}
+
+/// Bytes changed at random, anywhere in a file: it is refused, or every row is there, read or with what is wrong with it. Nothing
+/// panics, and nothing is allocated that the file does not have.
+#[test]
+fn a_corrupt_parquet_file_or_row_is_an_error() {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..40)
+        .map(|n| format!("text {} {}", n % 5, "long ".repeat(n)))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let good = std::fs::read(parquet_of(
+        folder.path(),
+        "good.parquet",
+        &[("a", &texts), ("b", &texts)],
+    ))
+    .unwrap();
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (mut refused, mut broken) = (0, 0);
+    for _ in 0..3000 {
+        let mut bytes = good.clone();
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..bytes.len());
+            bytes[at] = match rng.random_range(0..3) {
+                0 => bytes[at] ^ (1 << rng.random_range(0..8)),
+                1 => 0xFF,
+                _ => rng.random(),
+            };
+        }
+        if rng.random_range(0..8) == 0 {
+            bytes.truncate(rng.random_range(0..bytes.len()));
+        }
+        let path = folder.path().join("bad.parquet");
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(table) = Table::open(&path) else {
+            refused += 1;
+            continue;
+        };
+        let Ok(rows) = table.read(Arc::new(|_| true)) else {
+            refused += 1;
+            continue;
+        };
+        let rows: Vec<_> = rows.map(|row| row.unwrap()).collect();
+        assert!(rows.iter().map(|(number, _)| *number).eq(0..table.rows));
+        broken += usize::from(rows.iter().any(|(_, row)| row.is_err()));
+    }
+    println!("{refused} files refused, {broken} with bad rows");
+    assert!(refused > 0 && broken > 0);
 }

@@ -1,0 +1,179 @@
+//! Lists as Python writes them: `['a', "it's"]`, `('a', 'b')`, and as NumPy does, `['a' 'b']`, `array(['a', 'b'], dtype=object)`.
+
+/// The texts and numbers of a list; `None` for what is no list of them, one that NumPy cut short with `...` among them.
+pub fn list(text: &str) -> Option<Vec<String>> {
+    let text = text.trim();
+    let inner = text.strip_prefix("array(");
+    let mut rest = inner.unwrap_or(text);
+    let end = match rest.chars().next()? {
+        '[' => ']',
+        '(' => ')',
+        _ => return None,
+    };
+    rest = &rest[1..];
+    let (mut items, mut commas, mut spaces) = (Vec::new(), false, false);
+    loop {
+        rest = rest.trim_start();
+        if let Some(behind) = rest.strip_prefix(end) {
+            rest = behind;
+            break;
+        }
+        let (item, behind) = item(rest)?;
+        items.push(item);
+        rest = behind.trim_start();
+        if let Some(behind) = rest.strip_prefix(',') {
+            (rest, commas) = (behind, true);
+        } else if !rest.starts_with(end) {
+            // Behind an item without a comma NumPy has a space.
+            spaces = true;
+        }
+    }
+    if inner.is_some() {
+        rest = rest.split_once(')').map(|(_, behind)| behind)?;
+    }
+    let one = !(commas && spaces) && rest.is_empty();
+    // A value in brackets is a tuple by its comma alone.
+    (one && (end == ']' || commas)).then_some(items)
+}
+
+/// A text or a number, and what is behind it.
+fn item(text: &str) -> Option<(String, &str)> {
+    if let Some(inner) = text.strip_prefix("np.str_(") {
+        let (item, behind) = item(inner)?;
+        return Some((item, behind.strip_prefix(')')?));
+    }
+    let prefix = text.find(|c: char| !c.is_ascii_alphabetic())?;
+    let (prefix, quoted) = text.split_at(prefix);
+    let quote = quoted.chars().next()?;
+    let known = ["", "r", "u", "b", "br", "rb"].contains(&prefix.to_ascii_lowercase().as_str());
+    if matches!(quote, '\'' | '"') && known {
+        return string(&quoted[1..], quote, prefix.contains(['r', 'R']));
+    }
+    let end = text.find(|c: char| c.is_whitespace() || ",])".contains(c))?;
+    let (word, behind) = text.split_at(end);
+    let is_number = word.parse::<f64>().is_ok() && word.starts_with(|c: char| !c.is_alphabetic());
+    (is_number || matches!(word, "True" | "False")).then(|| (word.to_string(), behind))
+}
+
+/// A text up to its closing quote.
+fn string(text: &str, quote: char, raw: bool) -> Option<(String, &str)> {
+    let mut found = String::new();
+    let mut rest = text;
+    loop {
+        let next = rest.chars().next()?;
+        rest = &rest[next.len_utf8()..];
+        if next == quote {
+            return Some((found, rest));
+        }
+        if next != '\\' {
+            found.push(next);
+            continue;
+        }
+        let escaped = rest.chars().next()?;
+        let behind = &rest[escaped.len_utf8()..];
+        let (character, behind) = match escaped {
+            _ if raw => {
+                found.push('\\');
+                (Some(escaped), behind)
+            }
+            '\n' => (None, behind),
+            'n' => (Some('\n'), behind),
+            't' => (Some('\t'), behind),
+            'r' => (Some('\r'), behind),
+            'a' => (Some('\x07'), behind),
+            'b' => (Some('\x08'), behind),
+            'f' => (Some('\x0c'), behind),
+            'v' => (Some('\x0b'), behind),
+            '\\' | '\'' | '"' => (Some(escaped), behind),
+            'x' => number(behind, 2, 16)?,
+            'u' => number(behind, 4, 16)?,
+            'U' => number(behind, 8, 16)?,
+            '0'..='7' => {
+                let digits = rest
+                    .bytes()
+                    .take(3)
+                    .take_while(|b| (b'0'..b'8').contains(b));
+                number(rest, digits.count(), 8)?
+            }
+            // By name, which would need all of Unicode's.
+            'N' => return None,
+            // As Python has it.
+            _ => {
+                found.push('\\');
+                (Some(escaped), behind)
+            }
+        };
+        found.extend(character);
+        rest = behind;
+    }
+}
+
+fn number(text: &str, digits: usize, radix: u32) -> Option<(Option<char>, &str)> {
+    let code = u32::from_str_radix(text.get(..digits)?, radix).ok()?;
+    Some((Some(char::from_u32(code)?), &text[digits..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `str` gives for these lists in Python 3, and `str` and `repr` of arrays in NumPy 2.
+    #[test]
+    fn lists_of_python_and_numpy_are_read() {
+        for (text, expected) in [
+            (r#"['red', 'blue']"#, &["red", "blue"][..]),
+            (r#"["it's", 'a "b"']"#, &["it's", "a \"b\""]),
+            (
+                r#"['both \' and "', '\\frac{1}{2}']"#,
+                &["both ' and \"", "\\frac{1}{2}"],
+            ),
+            (
+                r#"['a\nb', 'tab\t', '\x00\xe9', '\u4e2d', '\U0001f600']"#,
+                &["a\nb", "tab\t", "\0é", "中", "😀"],
+            ),
+            (r#"[']', ', ', '[x', '(']"#, &["]", ", ", "[x", "("]),
+            ("[1, 2.5, -3, 1e-05]", &["1", "2.5", "-3", "1e-05"]),
+            ("['x', 2, True]", &["x", "2", "True"]),
+            ("[]", &[]),
+            (" [ 'a' , ] ", &["a"]),
+            ("('a', 'b')", &["a", "b"]),
+            ("('a',)", &["a"]),
+            ("['red' 'blue']", &["red", "blue"]),
+            ("['red' \"it's\"\n 'green']", &["red", "it's", "green"]),
+            ("[1 2 3]", &["1", "2", "3"]),
+            ("[1.  2.5]", &["1.", "2.5"]),
+            ("array(['a', 'b'], dtype=object)", &["a", "b"]),
+            ("[np.str_('a'), np.str_('b')]", &["a", "b"]),
+            (r"[r'\n', b'raw', u'x']", &["\\n", "raw", "x"]),
+            (r"['\101', '\q']", &["A", "\\q"]),
+        ] {
+            assert_eq!(
+                list(text).unwrap_or_else(|| panic!("{text}")),
+                expected,
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "red, blue",
+            "['red', 'blue'",
+            "['red', 'blue",
+            "['red', 'blue'] or so",
+            "['red' 'blue', 'green']",
+            "['red', ...]",
+            "[red, blue]",
+            "[nan, inf]",
+            "(a) Yes (b) No",
+            "('a')",
+            "(1)",
+            "[['a'], ['b']]",
+            r"['\N{DASH}']",
+            r"['\x4']",
+            "['a\\",
+            "array(['a', 'b']",
+            "[é",
+        ] {
+            assert_eq!(list(text), None, "{text}");
+        }
+    }
+}
