@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::whole::sync_folder;
 use super::{MaskPlace, Result, RunError};
 use crate::explain::Mask;
+use crate::picture::Extent;
 
 /// A file has as many masks as fit into this.
 const FILE_BYTES: u64 = 1 << 30;
@@ -75,17 +76,18 @@ impl Masks {
     pub fn append(&mut self, mask: &Mask) -> Result<MaskPlace> {
         let values = mask.values().iter();
         let bytes: Vec<u8> = values.flat_map(|&v| (v as f32).to_le_bytes()).collect();
-        self.append_bytes(&bytes)
+        self.append_bytes(&bytes, mask.extent())
     }
 
-    /// Appends a mask of these bytes.
-    pub fn append_bytes(&mut self, bytes: &[u8]) -> Result<MaskPlace> {
+    /// Appends a mask of these bytes that covers that part of the picture.
+    pub fn append_bytes(&mut self, bytes: &[u8], extent: Option<Extent>) -> Result<MaskPlace> {
         let number = self.count / self.per_file();
         let place = MaskPlace {
             file: name(number),
             offset: self.count % self.per_file() * self.bytes(),
             size: self.size,
             crc32: crc32fast::hash(bytes),
+            extent,
         };
         let path = self.folder.join(&place.file);
         if self.file.as_ref().is_none_or(|(open, _)| *open != number) {

@@ -63,7 +63,8 @@ impl Run {
         let size = self.manifest.settings.mask_size;
         let values = bytes.as_chunks::<4>().0.iter();
         let values = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-        Ok(Some(Mask::new(size, values)))
+        let extent = record.mask.as_ref().and_then(|place| place.extent);
+        Ok(Some(Mask::new(size, values).covering(extent)))
     }
 
     /// A record's mask as it lies in its file: `size * size` little-endian f32, row by row.

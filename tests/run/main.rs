@@ -1,6 +1,7 @@
 //! Whole data sets through the program as a user runs it: records, crashes, shards, exports.
 
 mod benchmarks;
+mod compat;
 mod failures;
 #[path = "../program/mod.rs"]
 mod program;
