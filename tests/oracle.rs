@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use foveate::device::cpu::Cpu;
 use foveate::device::{Blend, Direction, Masks, Sampling};
-use foveate::explain::{Mask, Method, Regulariser, Settings, deletion_insertion, igos, key_tokens};
+use foveate::explain::{
+    Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, igos,
+    key_tokens, lvlm_interpretation, prepare,
+};
 use foveate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Session, SessionOptions, checkpoint, go_on, load,
 };
@@ -88,6 +91,7 @@ impl Case {
                 .map(|towers| folder().join(towers))
                 .into_iter()
                 .collect(),
+            compat: self.results.compat(),
         };
         let checkpoint = checkpoint(Some(&self.model_folder()), &options).unwrap();
         load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap()
@@ -174,10 +178,22 @@ fn the_mask_as_the_view_sees_it() {
     for case in Case::all() {
         let model = case.model();
         let (mask, size) = (case.tensor("probe_mask"), case.settings().mask_size);
-        let views = model.views(&case.picture()).unwrap().into_iter();
-        let found: Vec<f64> = views
-            .flat_map(|(view, _)| view.sample(&mask, size).unwrap())
-            .collect();
+        let session = case.session(&*model);
+        let found: Vec<f64> = match session.resampling() {
+            None => {
+                let views = model.views(&case.picture()).unwrap().into_iter();
+                let seen = views.flat_map(|(view, _)| view.sample(&mask, size).unwrap());
+                seen.collect()
+            }
+            Some(resampling) => {
+                let square = resampling.square(&mask);
+                session
+                    .first_view()
+                    .0
+                    .sample(&square, resampling.side())
+                    .unwrap()
+            }
+        };
         close(
             &format!("{} probe_upsampled", case.name),
             &found,
@@ -201,13 +217,18 @@ fn prompt_answer_and_key_tokens() {
         let expected = expected.map(|id| if id == -200.0 { mark } else { id as u32 });
         assert_eq!(prompt.ids, expected.collect::<Vec<_>>(), "{}", case.name);
         let session = case.session(&*model);
-        let answer = session
-            .generate(
-                Direction::Keep,
-                case.argument("max_new_tokens") as usize,
-                &mut go_on,
-            )
-            .unwrap();
+        let given = case.results.meta()["args"]["answer"].as_str();
+        let limit = case.argument("max_new_tokens") as usize;
+        let generated = || {
+            session
+                .generate(Direction::Keep, limit, &mut go_on)
+                .unwrap()
+        };
+        let answer = match (given, case.results.compat()) {
+            (Some(text), _) => model.tokenizer().encode_answer(text).unwrap(),
+            (None, None) => generated(),
+            (None, Some(_)) => lvlm_interpretation::without_end(generated(), limit),
+        };
         assert_eq!(answer, case.ids("answer_ids"), "{}", case.name);
         assert_eq!(
             model.tokenizer().decode(&answer),
@@ -220,12 +241,17 @@ fn prompt_answer_and_key_tokens() {
             .map(|&id| model.tokenizer().decode_token(id))
             .collect();
         let (image, baseline) = (case.tensor("logp_image"), case.tensor("logp_baseline"));
-        assert_eq!(
-            key_tokens(&image, &baseline, &texts, case.argument("threshold")),
-            case.keys(),
-            "{}",
-            case.name
-        );
+        let threshold = case.argument("threshold");
+        let found = match case.results.compat() {
+            None => key_tokens(&image, &baseline, &texts, threshold),
+            Some(_) => lvlm_interpretation::key_tokens(
+                (&image, &baseline),
+                (&answer, &texts),
+                &|id| model.tokenizer().token(id),
+                threshold,
+            ),
+        };
+        assert_eq!(found, case.keys(), "{}", case.name);
     }
 }
 
@@ -338,6 +364,7 @@ fn probe_mask_scores_and_gradients() {
         }
         let (view, pixels) = session.first_view();
         let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
+        let regulariser = regulariser.behind(session.resampling());
         let mask = Mask::new(settings.mask_size, masks[0].clone()).unwrap();
         let (value, gradient) = regulariser.bilateral_total_variation(&mask);
         close(
@@ -433,15 +460,16 @@ fn curves_of_the_recorded_mask_and_scores() {
         let (picture, baseline) = (of_keys("logp_image"), of_keys("logp_baseline"));
         let masks = case.tensor("igos_p_masks");
         let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec()).unwrap();
-        let curves = deletion_insertion(
-            &*session,
-            &recorded,
-            &keys,
-            &picture,
-            &baseline,
-            &mut nothing,
-        )
-        .unwrap();
+        let curves_of = |mask: &Mask| -> Curves {
+            let ends = (&picture[..], &baseline[..]);
+            let curves =
+                deletion_insertion(&*session, mask, &keys, ends.0, ends.1, &mut nothing).unwrap();
+            match case.results.compat() {
+                None => curves,
+                Some(_) => lvlm_interpretation::scored(&curves, size * size),
+            }
+        };
+        let curves = curves_of(&recorded);
         close(
             &format!("{} fractions", case.name),
             &curves.fraction,
@@ -475,8 +503,7 @@ fn curves_of_the_recorded_mask_and_scores() {
             1e-3,
         );
         let (_, _, own) = trajectory(&case, &*session, Method::IgosPlus);
-        let curves =
-            deletion_insertion(&*session, &own, &keys, &picture, &baseline, &mut nothing).unwrap();
+        let curves = curves_of(&own);
         let found = [
             curves.deletion_score.unwrap(),
             curves.insertion_score.unwrap(),
@@ -486,6 +513,53 @@ fn curves_of_the_recorded_mask_and_scores() {
             &found,
             &expected,
             0.02,
+        );
+    }
+}
+
+/// That program's models alone, and only with settings that ask for it too.
+#[test]
+fn a_program_that_lacks_the_model_is_not_reproduced() {
+    let options = OpenOptions {
+        compat: Some(Compat::LvlmInterpretation),
+        ..OpenOptions::default()
+    };
+    for (model, name) in [
+        ("tiny-next-vicuna", "llava_next"),
+        ("tiny-next-authors", "LLaVA-NeXT"),
+    ] {
+        let folder = folder().join("models").join(model);
+        let error = checkpoint(Some(&folder), &options).unwrap_err();
+        assert!(matches!(error, LvlmError::Compat { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains("Cambrian-1"), "{text}");
+    }
+    let picture = Picture::open(&folder().join("images/small.png")).unwrap();
+    for (opened, asked) in [
+        (None, Some(Compat::LvlmInterpretation)),
+        (Some(Compat::LvlmInterpretation), None),
+    ] {
+        let options = OpenOptions {
+            compat: opened,
+            ..OpenOptions::default()
+        };
+        let model = load(
+            checkpoint(None, &options).unwrap(),
+            Cpu::<f32>::new(1).unwrap(),
+        )
+        .unwrap();
+        let request = Request {
+            picture: &picture,
+            question: "What color is the circle?",
+            answer: None,
+            keys: None,
+            settings: &Settings::following(asked),
+        };
+        let error = prepare(&*model, &request).unwrap_err().to_string();
+        assert!(error.starts_with("compat: expected"), "{error}");
+        assert!(
+            error.contains("none") && error.contains("lvlm-interpretation"),
+            "{error}"
         );
     }
 }

@@ -11,6 +11,7 @@ const FOCUS: f64 = 0.5;
 
 /// The mean saliency: the share of the picture that the mask takes away.
 pub fn mean_saliency(mask: &Mask) -> f64 {
+    let mask = mask.over_picture();
     let taken: f64 = mask.values().iter().map(|v| 1.0 - v).sum();
     taken / mask.values().len() as f64
 }
@@ -18,6 +19,7 @@ pub fn mean_saliency(mask: &Mask) -> f64 {
 /// The smallest share of the mask's cells that holds half of the saliency; all cells count alike. Small is a sharp focus; a map that
 /// is even everywhere has 1/2. `None` where the mask keeps the whole picture.
 pub fn focus_area(mask: &Mask) -> Option<f64> {
+    let mask = mask.over_picture();
     let mut saliency: Vec<f64> = mask.values().iter().map(|v| 1.0 - v).collect();
     saliency.sort_by(|a, b| b.total_cmp(a));
     let half = FOCUS * saliency.iter().sum::<f64>();
@@ -46,7 +48,8 @@ pub struct Agreement {
 
 /// The agreement of two maps, with `top` the share of cells of the second measure; at least one cell is taken.
 pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
-    let (a, b) = (at_cells_of(a, b), at_cells_of(b, a));
+    let (a, b) = (a.over_picture(), b.over_picture());
+    let (a, b) = (at_cells_of(&a, &b), at_cells_of(&b, &a));
     let (first, second) = (top_cells(&a, top), top_cells(&b, top));
     let both = first
         .iter()

@@ -4,6 +4,7 @@
 
 mod activation;
 pub(crate) mod cache;
+mod compat;
 mod config;
 mod error;
 mod fields;
@@ -19,6 +20,7 @@ mod tokenizer;
 mod vocabulary;
 
 pub use activation::{Activation, activation};
+pub use compat::Compat;
 pub use config::Config;
 pub use error::CheckpointError;
 pub use fields::{Fields, LAYER_LIMIT, POSITION_LIMIT, SIZE_LIMIT};
@@ -50,6 +52,8 @@ pub struct Checkpoint {
     pub processor: ProcessorFile,
     /// Folders beside others in which encoders are looked for that have checkpoints of their own.
     pub encoders: Vec<PathBuf>,
+    /// The program as which the model is to look at pictures.
+    pub compat: Option<Compat>,
 }
 
 /// An image processor's config as it stands, where a checkpoint has one.

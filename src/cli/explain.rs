@@ -70,7 +70,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let picture = Picture::open(&options.image)?;
     let opened = machine::open(
         &options.machine,
-        &options.encoders,
+        &options.encoders.options(settings.compat),
         options.model.as_deref(),
         0,
     )?;

@@ -35,7 +35,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     match &options.dir {
         Some(dir) if !options.plan => describe(dir, options),
         dir => {
-            let model = (dir.as_deref(), options.encoders.options());
+            let model = (
+                dir.as_deref(),
+                options.encoders.options(options.method.settings().compat),
+            );
             let report = plan::report(model, &options.costs, &options.method)?;
             if options.json {
                 print_json(&report)
@@ -47,7 +50,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
 }
 
 fn describe(dir: &std::path::Path, options: &Options) -> Result<(), CliError> {
-    let inspection = inspect(dir, &options.encoders.options())?;
+    let inspection = inspect(dir, &options.encoders.options(None))?;
     if options.json {
         print_json(&inspection)?;
     } else {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::error::CliError;
-use super::options::{DeviceName, DtypeName, EncoderOptions, MachineOptions};
+use super::options::{DeviceName, DtypeName, MachineOptions};
 use crate::checkpoint::Dtype;
 use crate::device::cpu::Cpu;
 use crate::device::cuda::{self, Cuda, Storage};
-use crate::lvlm::{self, Lvlm};
+use crate::lvlm::{self, Lvlm, OpenOptions};
 
 /// A model, ready.
 pub(super) struct Opened {
@@ -22,15 +22,15 @@ pub(super) struct Opened {
     pub kind: String,
 }
 
-/// Opens the model in a folder, or the demo model. `place` is this process's number among those of the machine, which share its
+/// Opens the model in a folder as `models` say, or the demo model. `place` is this process's number among those of the machine, which share its
 /// GPUs out when `auto` chooses.
 pub(super) fn open(
     options: &MachineOptions,
-    models: &EncoderOptions,
+    models: &OpenOptions,
     folder: Option<&Path>,
     place: usize,
 ) -> Result<Opened, CliError> {
-    let checkpoint = lvlm::checkpoint(folder, &models.options())?;
+    let checkpoint = lvlm::checkpoint(folder, models)?;
     let (ordinal, no_gpu) = match options.device {
         DeviceName::Cpu => (None, None),
         DeviceName::Cuda(ordinal) => (Some(ordinal), None),

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
 use crate::device::cuda::Gemm;
-use crate::explain::{Method, OptimizerKind, Settings};
+use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
 use crate::picture::Baseline;
 
@@ -109,6 +109,20 @@ enum BaselineName {
     Noise,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CompatName {
+    /// That of the paper's authors, bytedance/LVLM_Interpretation
+    LvlmInterpretation,
+}
+
+impl From<CompatName> for Compat {
+    fn from(name: CompatName) -> Compat {
+        match name {
+            CompatName::LvlmInterpretation => Compat::LvlmInterpretation,
+        }
+    }
+}
+
 /// The method's settings.
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
@@ -158,15 +172,18 @@ pub(super) struct MethodOptions {
     /// Log-ratio in nats (picture over baseline) above which a token of the answer is key
     #[arg(long, value_name = "NATS", default_value_t = Settings::default().threshold, allow_negative_numbers = true)]
     threshold: f64,
-    /// The longest greedy answer, in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = Settings::default().max_new_tokens)]
-    max_new_tokens: usize,
+    /// The longest greedy answer, in tokens [default: 128; with --compat that program's own]
+    #[arg(long, value_name = "TOKENS")]
+    max_new_tokens: Option<usize>,
     /// Leave deletion and insertion curves out
     #[arg(long)]
     no_curves: bool,
     /// Ask about the baseline picture too, and record that answer
     #[arg(long)]
     baseline_answer: bool,
+    /// Do as another program does, with what is particular to it, so that numbers can be compared
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    compat: Option<CompatName>,
 }
 
 /// Where and with what the work is done.
@@ -201,9 +218,10 @@ pub(super) struct EncoderOptions {
 
 impl EncoderOptions {
     /// As a model is opened with.
-    pub fn options(&self) -> OpenOptions {
+    pub fn options(&self, compat: Option<Compat>) -> OpenOptions {
         OpenOptions {
             encoders: self.encoders.clone(),
+            compat,
         }
     }
 }
@@ -219,6 +237,7 @@ impl MachineOptions {
 impl MethodOptions {
     /// The settings that are asked for, with the memory budget of [`Settings::default`].
     pub fn settings(&self) -> Settings {
+        let following = Settings::following(self.compat.map(Compat::from));
         Settings {
             method: match self.method {
                 MethodName::IgosPlus => Method::IgosPlus,
@@ -245,10 +264,10 @@ impl MethodOptions {
             noise: self.noise,
             seed: self.seed,
             threshold: self.threshold,
-            max_new_tokens: self.max_new_tokens,
+            max_new_tokens: self.max_new_tokens.unwrap_or(following.max_new_tokens),
             curves: !self.no_curves,
             baseline_answer: self.baseline_answer,
-            ..Settings::default()
+            ..following
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::explain::{Explanation, Settings};
+use crate::explain::{Explanation, Mask, Settings};
 use crate::lvlm::Lvlm;
 use crate::picture::Picture;
 use crate::run::Explained;
@@ -45,6 +45,9 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     });
+    if let Some(extent) = explanation.mask.as_ref().and_then(Mask::extent) {
+        record["mask_extent"] = json!(extent);
+    }
     if let Some(answer) = explained.baseline_answer {
         record["baseline_answer"] = json!(answer);
     }

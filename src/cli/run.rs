@@ -171,7 +171,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let place = local_place(&environment);
     let opened = machine::open(
         &options.machine,
-        &options.encoders,
+        &options.encoders.options(settings.compat),
         options.model.as_deref(),
         place,
     )?;

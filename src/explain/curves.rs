@@ -33,7 +33,12 @@ pub struct Curves {
 
 /// Blends that the curves of a mask of `cells` cells take.
 pub(super) fn blends(cells: usize) -> usize {
-    2 * cells.div_ceil((cells / GROUPS).max(1))
+    2 * cells.div_ceil(step(cells))
+}
+
+/// Cells of a group.
+pub(super) fn step(cells: usize) -> usize {
+    (cells / GROUPS).max(1)
 }
 
 /// The curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys' log-probabilities for the two whole
@@ -50,7 +55,7 @@ pub fn deletion_insertion(
     evaluated: &mut Callback,
 ) -> Result<Curves> {
     let order = mask.ascending();
-    let (cells, step) = (order.len(), (order.len() / GROUPS).max(1));
+    let (cells, step) = (order.len(), step(order.len()));
     let (from, to) = (mean_probability(picture), mean_probability(baseline));
     let (mut fraction, mut deletion, mut insertion) = (vec![0.0], vec![from], vec![to]);
     let mut remaining = vec![1.0; cells];

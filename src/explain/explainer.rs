@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
-    deletion_insertion, igos, key_tokens, objective,
+    Compat, Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
+    deletion_insertion, igos, key_tokens, lvlm_interpretation, objective,
 };
 use crate::device::{Blend, Direction, Masks};
 use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
@@ -195,6 +195,7 @@ pub struct Prepared {
 pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
     let settings = request.settings;
     settings.validate()?;
+    follows(model, settings.compat)?;
     let prompt = model.prompt(request.question, request.picture)?;
     let baseline = settings.baseline.of(request.picture, settings.seed);
     Ok(Prepared {
@@ -253,6 +254,12 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         None => {
             let produced = &mut |n| clock.produced(n);
             let ids = session.generate(Direction::Keep, settings.max_new_tokens, produced)?;
+            let ids = match settings.compat {
+                None => ids,
+                Some(Compat::LvlmInterpretation) => {
+                    lvlm_interpretation::without_end(ids, settings.max_new_tokens)
+                }
+            };
             if ids.is_empty() {
                 return Err(ExplainError::NoAnswer);
             }
@@ -275,8 +282,16 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     })?;
     let texts: Vec<String> = ids.iter().map(|&id| tokenizer.decode_token(id)).collect();
     let keys = match &prepared.keys {
-        None => key_tokens(&image, &base, &texts, settings.threshold),
         Some(given) => chosen(given, ids.len())?,
+        None => match settings.compat {
+            None => key_tokens(&image, &base, &texts, settings.threshold),
+            Some(Compat::LvlmInterpretation) => lvlm_interpretation::key_tokens(
+                (&image, &base),
+                (&ids, &texts),
+                &|id| tokenizer.token(id),
+                settings.threshold,
+            ),
+        },
     };
     let tokens = ids
         .iter()
@@ -322,15 +337,33 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
             let (picture, baseline) = (of_keys(&image), of_keys(&base));
             let evaluated = &mut |n| clock.evaluated(n);
-            explanation.curves = Some(deletion_insertion(
-                &*session, &mask, &keys, &picture, &baseline, evaluated,
-            )?);
+            let curves =
+                deletion_insertion(&*session, &mask, &keys, &picture, &baseline, evaluated)?;
+            explanation.curves = Some(match settings.compat {
+                None => curves,
+                Some(Compat::LvlmInterpretation) => {
+                    lvlm_interpretation::scored(&curves, mask.values().len())
+                }
+            });
         }
-        explanation.mask = Some(mask);
+        explanation.mask = Some(mask.covering(session.mask_extent()));
     }
     clock.end();
     explanation.cost = clock.cost;
     Ok(explanation)
+}
+
+/// Whether the model looks at pictures as the settings ask.
+fn follows(model: &dyn Lvlm, compat: Option<Compat>) -> Result<()> {
+    let name = |compat: Option<Compat>| compat.map_or("none".to_string(), |c| c.to_string());
+    if model.compat() == compat {
+        return Ok(());
+    }
+    Err(ExplainError::Setting {
+        setting: "compat",
+        expected: format!("{}, which the model was opened with", name(model.compat())),
+        found: name(compat),
+    })
 }
 
 /// log p of every token with the whole picture and with the whole baseline.

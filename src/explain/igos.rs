@@ -35,7 +35,8 @@ pub fn igos(
         pixels,
         [settings.l1, settings.l2, settings.l3],
         settings.gamma,
-    )?;
+    )?
+    .behind(session.resampling());
     let objective = Objective {
         session,
         regulariser: &regulariser,

@@ -1,12 +1,14 @@
 //! The mask in the plane of the picture.
 
 use super::{ExplainError, Result};
+use crate::picture::Extent;
 
 /// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it by the baseline. It has at least one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     size: usize,
     values: Vec<f64>,
+    extent: Option<Extent>,
 }
 
 impl Mask {
@@ -25,7 +27,11 @@ impl Mask {
         if let Some(cell) = values.iter().position(|v| v.is_nan()) {
             return refused("numbers".into(), format!("NaN in cell {cell}"));
         }
-        let whole = Mask { size, values };
+        let whole = Mask {
+            size,
+            values,
+            extent: None,
+        };
         Ok(whole.mapped(|_, value| value))
     }
 
@@ -37,6 +43,50 @@ impl Mask {
             values: cells
                 .map(|(cell, &v)| value(cell, v).clamp(0.0, 1.0))
                 .collect(),
+            extent: self.extent,
+        }
+    }
+
+    /// The same for a part of the picture's plane; without one, for the whole picture.
+    #[must_use]
+    pub fn covering(self, extent: Option<Extent>) -> Mask {
+        Mask { extent, ..self }
+    }
+
+    /// The part of the picture's plane that it covers, where that is not the picture.
+    pub fn extent(&self) -> Option<Extent> {
+        self.extent
+    }
+
+    /// A mask of as many cells that covers the picture: itself, or bilinear samples of it and 1 where it does not reach.
+    #[must_use]
+    pub fn over_picture(&self) -> Mask {
+        let Some(extent) = self.extent else {
+            return self.clone();
+        };
+        let rows = taps(self.size, extent.top, extent.bottom);
+        let columns = taps(self.size, extent.left, extent.right);
+        let cell = |row: &Option<(usize, f64)>, column: &Option<(usize, f64)>| {
+            let (&Some((i, down)), &Some((j, right))) = (row, column) else {
+                return 1.0;
+            };
+            let (below, beside) = ((i + 1).min(self.size - 1), (j + 1).min(self.size - 1));
+            let line = |i: usize| {
+                let (one, other) = (
+                    self.values[i * self.size + j],
+                    self.values[i * self.size + beside],
+                );
+                one * (1.0 - right) + other * right
+            };
+            line(i) * (1.0 - down) + line(below) * down
+        };
+        let values = rows
+            .iter()
+            .flat_map(|row| columns.iter().map(move |column| cell(row, column)));
+        Mask {
+            size: self.size,
+            values: values.collect(),
+            extent: None,
         }
     }
 
@@ -50,9 +100,13 @@ impl Mask {
         &self.values
     }
 
-    /// What people are shown, `1 - mask`: high where the answer needs the picture.
+    /// What people are shown, `1 - mask` over the picture: high where the answer needs it.
     pub fn saliency(&self) -> Vec<f32> {
-        self.values.iter().map(|v| (1.0 - v) as f32).collect()
+        self.over_picture()
+            .values
+            .iter()
+            .map(|v| (1.0 - v) as f32)
+            .collect()
     }
 
     /// Cells in ascending order of the mask, that is, the most needed first; equal ones row by row.
@@ -60,5 +114,70 @@ impl Mask {
         let mut order: Vec<usize> = (0..self.values.len()).collect();
         order.sort_by(|&a, &b| self.values[a].total_cmp(&self.values[b]));
         order
+    }
+}
+
+/// Where the cells of one axis of the picture lie on an axis from `from` to `to`: the cell at or before each, and the share of the
+/// next. `None` where they do not.
+fn taps(size: usize, from: f64, to: f64) -> Vec<Option<(usize, f64)>> {
+    let last = size.saturating_sub(1) as f64;
+    let tap = |cell: usize| {
+        let at = (cell as f64 / last.max(1.0) - from) / (to - from);
+        // A cell on the edge may be off it by a rounding.
+        let at = (at * 1e12).round() / 1e12;
+        let place = (0.0..=1.0).contains(&at).then_some(at * last)?;
+        Some((place as usize, place.fract()))
+    };
+    (0..size).map(tap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_of_a_square_around_the_picture_is_cut_to_the_picture() {
+        // The picture is the middle half of the square's height: its rows lie at 1/4 to 3/4 of the mask's.
+        let extent = Extent {
+            top: -0.5,
+            bottom: 1.5,
+            ..Extent::PICTURE
+        };
+        let values = (0..25).map(|cell| f64::from(cell / 5) / 4.0).collect();
+        let mask = Mask::new(5, values).unwrap().covering(Some(extent));
+        let over = mask.over_picture();
+        assert_eq!((over.size(), over.extent()), (5, None));
+        let rows: Vec<f64> = over.values().chunks(5).map(|row| row[0]).collect();
+        assert_eq!(rows, [0.25, 0.375, 0.5, 0.625, 0.75]);
+        assert!(
+            over.values()
+                .chunks(5)
+                .all(|row| row.iter().all(|v| *v == row[0]))
+        );
+        assert_eq!(mask.saliency()[0], 0.75);
+        // Its own values stay.
+        assert_eq!(mask.values()[0], 0.0);
+    }
+
+    #[test]
+    fn the_picture_is_kept_where_a_mask_of_its_middle_does_not_reach() {
+        let extent = Extent {
+            left: 0.25,
+            right: 0.75,
+            ..Extent::PICTURE
+        };
+        let mask = Mask::new(5, vec![0.5; 25]).unwrap().covering(Some(extent));
+        for row in mask.over_picture().values().chunks(5) {
+            assert_eq!(row, [1.0, 0.5, 0.5, 0.5, 1.0]);
+        }
+        assert_eq!(
+            Mask::new(1, vec![0.5])
+                .unwrap()
+                .covering(Some(extent))
+                .over_picture()
+                .values()
+                .len(),
+            1
+        );
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod explainer;
 mod igos;
 mod key_tokens;
+pub mod lvlm_interpretation;
 mod mask;
 mod objective;
 mod optimiser;
@@ -16,6 +17,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use crate::checkpoint::Compat;
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
 pub(crate) use curves::{GROUPS, HELD};
 pub use error::ExplainError;

@@ -1,6 +1,7 @@
 //! What keeps a mask small and smooth, and its gradient.
 
 use super::{ExplainError, Mask, Result};
+use crate::lvlm::Resampling;
 use crate::picture::View;
 
 /// Width of the bilateral weights in the processor's normalised space.
@@ -9,6 +10,8 @@ const SIGMA: f64 = 0.01;
 /// The regulariser of one picture, with the picture's edges worked out.
 pub struct Regulariser {
     view: View,
+    /// What a mask is made into before the view samples it.
+    resampling: Option<Resampling>,
     /// Weight of the step from row i to i + 1, `(h - 1) x w`: channels averaged before the square.
     down: Vec<f64>,
     /// Weight of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the exponential.
@@ -54,6 +57,7 @@ impl Regulariser {
         }
         Ok(Regulariser {
             view: *view,
+            resampling: None,
             down,
             across,
             l1: l[0],
@@ -61,6 +65,15 @@ impl Regulariser {
             l3: l[2],
             gamma,
         })
+    }
+
+    /// The same for a view that samples what is made of a mask, as [`crate::lvlm::Session::resampling`] says.
+    #[must_use]
+    pub fn behind(self, resampling: Option<&Resampling>) -> Regulariser {
+        Regulariser {
+            resampling: resampling.cloned(),
+            ..self
+        }
     }
 
     /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.
@@ -87,7 +100,15 @@ impl Regulariser {
         let mut gradient = vec![0.0; size * size];
         let mut value = variation(mask.values(), size, size, None, &mut gradient);
         let (h, w) = (self.view.height, self.view.width);
-        let sampled = self.view.sampled(mask.values(), size);
+        let made = self
+            .resampling
+            .as_ref()
+            .map(|r| (r.square(mask.values()), r.side()));
+        let (cells, side) = match &made {
+            Some((square, side)) => (&square[..], *side),
+            None => (mask.values(), size),
+        };
+        let sampled = self.view.sampled(cells, side);
         let mut d_sampled = vec![0.0; h * w];
         value += variation(
             &sampled,
@@ -96,7 +117,15 @@ impl Regulariser {
             Some((&self.down, &self.across)),
             &mut d_sampled,
         );
-        self.view.accumulate(&d_sampled, size, &mut gradient);
+        match &self.resampling {
+            None => self.view.accumulate(&d_sampled, size, &mut gradient),
+            Some(resampling) => {
+                let mut d_square = vec![0.0; side * side];
+                self.view.accumulate(&d_sampled, side, &mut d_square);
+                let d_mask = resampling.adjoint(&d_square);
+                gradient.iter_mut().zip(d_mask).for_each(|(g, d)| *g += d);
+            }
+        }
         (value, gradient)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExplainError, Result};
+use super::{Compat, ExplainError, Result};
 use crate::picture::Baseline;
 
 /// The most cells that a mask may have per side.
@@ -70,6 +70,9 @@ pub struct Settings {
     /// Whether the model is asked about the baseline picture too.
     #[serde(default)]
     pub baseline_answer: bool,
+    /// The program that is reproduced with what is particular to it; the model must be opened for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
     /// The most bytes that activations may take, the mapped weights not counted.
     #[serde(default = "default_budget")]
     pub memory_budget: usize,
@@ -97,6 +100,7 @@ impl Default for Settings {
             max_new_tokens: 128,
             curves: true,
             baseline_answer: false,
+            compat: None,
             memory_budget: default_budget(),
         }
     }
@@ -107,6 +111,19 @@ fn default_budget() -> usize {
 }
 
 impl Settings {
+    /// The default settings for reproducing a program, if any: its longest answer is its own.
+    pub fn following(compat: Option<Compat>) -> Settings {
+        let settings = Settings::default();
+        Settings {
+            compat,
+            max_new_tokens: match compat {
+                None => settings.max_new_tokens,
+                Some(Compat::LvlmInterpretation) => super::lvlm_interpretation::ANSWER,
+            },
+            ..settings
+        }
+    }
+
     /// Whether every setting lies in its range.
     ///
     /// # Errors

@@ -41,6 +41,18 @@ pub(super) struct Packed {
 /// Terms of a row, or a newline.
 type Terms = Vec<(usize, f64)>;
 
+impl Packed {
+    /// Of the whole picture alone, `side` tokens each way: no tiles, no newlines.
+    pub fn without_tiles(side: usize) -> Packed {
+        let tokens = side * side;
+        Packed {
+            used: RowMap::select(tokens, (0..tokens).map(Some)),
+            rows: RowMap::select(tokens, (0..tokens).map(Some)),
+            newlines: RowMap::select(1, (0..tokens).map(|_| None)),
+        }
+    }
+}
+
 impl Packing {
     /// Input rows.
     fn tokens(&self) -> usize {

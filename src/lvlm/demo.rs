@@ -28,6 +28,10 @@ static DEMO: [(&str, &[u8]); 7] = [
 /// # Errors
 /// None in a program that was built whole.
 pub fn demo_checkpoint() -> Result<Checkpoint> {
-    let files = Files::embedded("built-in demo model", &DEMO);
-    open_files(files, &OpenOptions::default())
+    open_files(demo_files(), &OpenOptions::default())
+}
+
+/// Its files.
+pub(super) fn demo_files() -> Files {
+    Files::embedded("built-in demo model", &DEMO)
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in a model.
 
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, Compat};
 use crate::device::DeviceError;
 use crate::nn::NnError;
 use crate::picture::PictureError;
@@ -30,6 +30,17 @@ pub enum LvlmError {
         limit: usize,
         /// Prompt and answer together.
         found: usize,
+    },
+    /// A model that is not among those of a program that is to be reproduced.
+    #[error(
+        "compat {program}: expected one of that program's models (LLaVA-1.5, LLaVA-OneVision, Mini-Gemini, Cambrian-1), found \
+         {found}"
+    )]
+    Compat {
+        /// The program.
+        program: Compat,
+        /// The model's family.
+        found: String,
     },
     /// The image processor's picture is not what the encoder takes.
     #[error(

@@ -12,7 +12,7 @@ use super::family::{Eye, Family, Sight};
 use super::layers::Layers;
 use super::load::Loader;
 use super::model::dry_sitting;
-use super::open::fit;
+use super::open::{OpenOptions, fit};
 use super::plan::{Plan, Sizes, dry_layout, measured, of_answer};
 use super::registry::{Visitor, visit};
 use super::sitting::Sitting;
@@ -80,7 +80,7 @@ impl Blueprint<'_> {
     fn fitted<F: Family>(&self, mut family: F) -> Result<F> {
         let checkpoint = self.checkpoint;
         let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
-        fit(&mut family, files, tensors, &checkpoint.encoders)?;
+        fit(&mut family, files, tensors, &OpenOptions::of(checkpoint))?;
         Ok(family)
     }
 

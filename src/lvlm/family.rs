@@ -7,7 +7,8 @@ use super::load::Loader;
 use super::towers::{Tower, TowerName};
 use super::{LvlmError, Result};
 use crate::checkpoint::{
-    CheckpointError, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+    CheckpointError, Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors,
+    Tokenizer,
 };
 use crate::device::Device;
 use crate::nn::{Between, Keep};
@@ -45,6 +46,15 @@ pub(super) trait Family: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`CheckpointError::AmbiguousNames`]; what is wrong with an encoder's config.
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()>;
+
+    /// From now on looks at pictures as `program` does; called behind [`Family::fit`].
+    ///
+    /// # Errors
+    /// [`LvlmError::Compat`] for a family that the program does not have.
+    fn follow(&mut self, program: Compat) -> Result<()> {
+        let found = Self::NAME.to_string();
+        Err(LvlmError::Compat { program, found })
+    }
 
     /// The decoder.
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
@@ -124,6 +134,14 @@ pub(super) trait Sight: Send + Sync {
     /// # Errors
     /// A picture that cannot be processed.
     fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>>;
+    /// Rows and columns of tiles that a picture of that size is cut into, seen or not; 1 and 1 where the family makes none, or as
+    /// many each way for every picture.
+    ///
+    /// # Errors
+    /// A picture that cannot be processed.
+    fn tiles(&self, _width: u32, _height: u32) -> Result<(usize, usize)> {
+        Ok((1, 1))
+    }
     /// How the tokens join, and how many rows of the decoder they are.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 
 use std::marker::PhantomData;
 
-use super::Result;
 use super::anyres::Unpadding;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::{Select, Taken, Vit, VitConfig};
@@ -15,8 +14,10 @@ use super::pinpoints::pinpoints;
 use super::projector::Projector;
 use super::tiled::{TiledSight, TiledVision};
 use super::towers::Tower;
+use super::{LvlmError, Result};
 use crate::checkpoint::{
-    Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+    Compat, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors,
+    Tokenizer,
 };
 use crate::device::Device;
 use crate::picture::AnyResolution;
@@ -37,6 +38,8 @@ pub(super) trait Variant: Clone + Send + Sync + 'static {
     const FEATURE_LAYER: i64;
     /// The one way to select positions, and what to say of the other.
     const SELECT: (Select, &'static str);
+    /// Whether the program of the paper's authors has it.
+    const IN_LVLM_INTERPRETATION: bool;
 
     /// Reads the encoder's section.
     ///
@@ -63,6 +66,8 @@ pub(super) struct HfTiled<V> {
     /// Rows and columns that a picture may be fitted into.
     pinpoints: Vec<(u32, u32)>,
     most_views: Option<usize>,
+    /// Whether tiles are left out.
+    without_tiles: bool,
     names: HfNames,
     variant: PhantomData<V>,
 }
@@ -102,6 +107,7 @@ impl<V: Variant> Family for HfTiled<V> {
             },
             pinpoints: pinpoints(&top)?.unwrap_or_else(|| V::pinpoints(&encoder)),
             most_views: V::most_views(&top)?,
+            without_tiles: false,
             names: HfNames::default(),
             variant: PhantomData,
             encoder,
@@ -112,6 +118,15 @@ impl<V: Variant> Family for HfTiled<V> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
+    }
+
+    fn follow(&mut self, program: Compat) -> Result<()> {
+        let found = V::NAME.to_string();
+        self.without_tiles = V::IN_LVLM_INTERPRETATION;
+        match self.without_tiles {
+            true => Ok(()),
+            false => Err(LvlmError::Compat { program, found }),
+        }
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
@@ -129,7 +144,8 @@ impl<V: Variant> Family for HfTiled<V> {
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
         let processor = AnyResolution::from_json(file.text()?, &file.file, &self.pinpoints)?;
         let sizes = (self.encoder.image_size(), self.encoder.patch_size());
-        TiledSight::new(processor, sizes, (self.most_views, Unpadding::Rounded))
+        let sight = TiledSight::new(processor, sizes, (self.most_views, Unpadding::Rounded))?;
+        Ok(sight.without_tiles(self.without_tiles))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {

@@ -121,7 +121,11 @@ const PICTURE: (u32, u32) = (640, 480);
 
 fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
-    fit(&mut family, files, &tensors, encoders)?;
+    let options = OpenOptions {
+        encoders: encoders.to_vec(),
+        compat: None,
+    };
+    fit(&mut family, files, &tensors, &options)?;
     let Held {
         missing,
         contradicting,

@@ -14,7 +14,7 @@ use super::projector::Projector;
 use super::towers::Tower;
 use super::{LvlmError, Result};
 use crate::checkpoint::{
-    Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,
+    Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,
 };
 use crate::device::{Device, Part};
 use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
@@ -76,6 +76,10 @@ impl Family for Llava {
     fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
         self.names = HfNames::find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
+        Ok(())
+    }
+
+    fn follow(&mut self, _: Compat) -> Result<()> {
         Ok(())
     }
 

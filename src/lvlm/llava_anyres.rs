@@ -1,18 +1,21 @@
 //! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in their authors' own layout: CLIP or SigLIP on the picture and its tiles, rows
 //! without padding, a newline after each, and a Llama, Mistral or Qwen2 decoder.
 
-use super::Result;
 use super::anyres::Unpadding;
 use super::authors::{Authors, IMAGE, authors_decoder};
 use super::conversations;
 use super::decoder::{DecoderConfig, DecoderNames};
+use super::encoder::VitConfig;
 use super::family::{Family, Outside, PartOf, ReadResult};
 use super::load::Loader;
 use super::pinpoints::AuthorsPinpoints;
 use super::tiled::{TiledSight, TiledVision, anyres_max};
 use super::towers::{Tower, TowerName};
 use super::vit_tower::only;
-use crate::checkpoint::{Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer};
+use super::{LvlmError, Result};
+use crate::checkpoint::{
+    Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+};
 use crate::device::Device;
 use crate::picture::AnyResolution;
 
@@ -26,6 +29,8 @@ pub(super) struct LlavaAnyres {
     pinpoints: AuthorsPinpoints,
     /// From how many views' tokens on rows are made fewer, if ever.
     most_views: Option<usize>,
+    /// Whether tiles are left out.
+    without_tiles: bool,
 }
 
 impl Family for LlavaAnyres {
@@ -56,6 +61,7 @@ impl Family for LlavaAnyres {
             authors,
             pinpoints: AuthorsPinpoints::read(&top)?,
             most_views,
+            without_tiles: false,
         })
     }
 
@@ -65,6 +71,18 @@ impl Family for LlavaAnyres {
 
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.authors.fit(tensors, towers)
+    }
+
+    fn follow(&mut self, program: Compat) -> Result<()> {
+        // Of the models of this layout LLaVA-OneVision alone has SigLIP.
+        let found = match self.authors.tower()?.config {
+            VitConfig::Siglip(_) => {
+                self.without_tiles = true;
+                return Ok(());
+            }
+            VitConfig::Clip(_) => "LLaVA-NeXT in its authors' layout".to_string(),
+        };
+        Err(LvlmError::Compat { program, found })
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
@@ -89,7 +107,8 @@ impl Family for LlavaAnyres {
         let (file, pinpoints) = (&tower.processor, self.pinpoints.of_tiles(pixels));
         let processor = AnyResolution::around_one_view(file.text()?, &file.file, &pinpoints)?;
         let unpadding = Unpadding::Cut;
-        TiledSight::new(processor, (pixels, patch), (self.most_views, unpadding))
+        let sight = TiledSight::new(processor, (pixels, patch), (self.most_views, unpadding))?;
+        Ok(sight.without_tiles(self.without_tiles))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {

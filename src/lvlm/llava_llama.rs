@@ -8,7 +8,9 @@ use super::family::{Family, Outside, PartOf, ReadResult};
 use super::llava::{LlavaVision, OneView};
 use super::load::Loader;
 use super::towers::{Tower, TowerName};
-use crate::checkpoint::{Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer};
+use crate::checkpoint::{
+    Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+};
 use crate::device::Device;
 use crate::picture::Processor;
 
@@ -51,6 +53,10 @@ impl Family for LlavaLlama {
 
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.authors.fit(tensors, towers)
+    }
+
+    fn follow(&mut self, _: Compat) -> Result<()> {
+        Ok(())
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {

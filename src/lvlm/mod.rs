@@ -30,6 +30,7 @@ mod pinpoints;
 mod plan;
 mod projector;
 mod registry;
+mod resampling;
 mod session;
 mod sitting;
 #[cfg(test)]
@@ -40,9 +41,9 @@ mod vit_tower;
 
 use std::ops::ControlFlow;
 
-use crate::checkpoint::Tokenizer;
+use crate::checkpoint::{Compat, Tokenizer};
 use crate::device::{Blend, Direction, Masks};
-use crate::picture::{Picture, View};
+use crate::picture::{Extent, Picture, View};
 
 pub use crate::device::dry::{Parts, Tally};
 pub use decoder::DecoderConfig;
@@ -54,6 +55,7 @@ pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_
 pub(crate) use open::expected_tensors;
 pub use open::{OpenOptions, checkpoint, load, open, open_files};
 pub use plan::Plan;
+pub use resampling::Resampling;
 
 /// Result of a model's operation.
 pub type Result<T> = std::result::Result<T, LvlmError>;
@@ -83,6 +85,8 @@ pub trait Lvlm: Send + Sync {
     fn device_choices(&self) -> Vec<String>;
     /// Its tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
+    /// The program as which it looks at pictures.
+    fn compat(&self) -> Option<Compat>;
     /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
@@ -179,6 +183,14 @@ pub fn go_on(_: usize) -> ControlFlow<()> {
 pub trait Session {
     /// The first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
     fn first_view(&self) -> (&View, &[f32]);
+    /// What a mask is made into before views sample it; the geometry of [`Session::first_view`] is then that of what is made.
+    fn resampling(&self) -> Option<&Resampling> {
+        None
+    }
+    /// The part of the picture that a mask covers, where that is not the whole.
+    fn mask_extent(&self) -> Option<Extent> {
+        None
+    }
     /// The greedy answer to the picture ([`Direction::Keep`]) or to the baseline ([`Direction::Reveal`]), without its end marker; the
     /// image token is never produced.
     ///

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::family::{Eye, Family, Sight};
 use super::layers::Layers;
 use super::load::Loader;
-use super::open::fit;
+use super::open::{OpenOptions, fit};
+use super::resampling::{Resampled, Resampling};
 use super::session::{Looking, Work};
 use super::sitting::Sitting;
 use super::{Lvlm, LvlmError, PicturePair, Prompt, Result, Session, SessionOptions, fingerprint};
-use crate::checkpoint::{Checkpoint, Tokenizer};
+use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
 use crate::device::dry::Dry;
 use crate::device::{Device, ViewPair};
-use crate::picture::{Picture, View};
+use crate::picture::{Extent, Picture, View};
 
 /// A model.
 pub(super) struct Model<F: Family, D: Device> {
@@ -36,7 +37,7 @@ impl<F: Family, D: Device> Model<F, D> {
             &mut family,
             &checkpoint.files,
             &checkpoint.tensors,
-            &checkpoint.encoders,
+            &OpenOptions::of(&checkpoint),
         )?;
         let sight = family.sight(&checkpoint.processor)?;
         let loader = Loader {
@@ -59,6 +60,37 @@ impl<F: Family, D: Device> Model<F, D> {
             device,
             checkpoint,
         })
+    }
+
+    /// What the encoders look at in a picture of that size, and the part of the picture that a mask covers where that is not the
+    /// whole.
+    fn eyes(&self, width: u32, height: u32) -> Result<(Vec<Eye>, Option<Extent>)> {
+        let mut eyes = self.sight.eyes(width, height)?;
+        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
+            return Ok((eyes, None));
+        };
+        // That program stretches the mask over whatever an encoder sees, padding included.
+        let first = eyes.iter().flat_map(|eye| &eye.views).next();
+        let extent = first.map(View::extent);
+        for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
+            *view = View::whole(view.height, view.width);
+        }
+        Ok((eyes, extent.filter(|extent| *extent != Extent::PICTURE)))
+    }
+
+    /// What that program makes of a mask before views sample it.
+    fn resampling(&self, (width, height): (u32, u32), size: usize) -> Result<Option<Resampling>> {
+        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
+            return Ok(None);
+        };
+        let (down, across) = self.sight.tiles(width, height)?;
+        // More cells along the axis that has fewer tiles: the program takes width for height.
+        let ratio = across as f64 / down as f64;
+        let cells = match ratio > 1.0 {
+            true => ((size as f64 * ratio) as usize, size),
+            false => (size, (size as f64 / ratio) as usize),
+        };
+        Ok(Resampling::new(size, cells))
     }
 }
 
@@ -118,6 +150,10 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         &self.checkpoint.tokenizer
     }
 
+    fn compat(&self) -> Option<Compat> {
+        self.checkpoint.compat
+    }
+
     fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt> {
         if question.trim().is_empty() {
             return Err(LvlmError::EmptyQuestion);
@@ -156,7 +192,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
     }
 
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
-        let eyes = self.sight.eyes(picture.width(), picture.height())?;
+        let (eyes, _) = self.eyes(picture.width(), picture.height())?;
         let views = eyes.into_iter().flat_map(|eye| eye.views);
         let pixels = self.sight.process(picture)?.into_iter().flatten();
         Ok(views.zip(pixels).collect())
@@ -181,7 +217,15 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
         let (width, height) = pictures.size;
-        let eyes = self.sight.eyes(width, height)?;
+        let (mut eyes, extent) = self.eyes(width, height)?;
+        let resampling = self.resampling((width, height), options.mask_size)?;
+        let mut options = options;
+        if let Some(resampling) = &resampling {
+            options.mask_size = resampling.side();
+            for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
+                *view = resampling.under(view);
+            }
+        }
         let (arrangement, images) = self.sight.arrange(width, height)?;
         let image = self.family.image_token().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
@@ -219,6 +263,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         let session = Looking {
             model: self,
             eyes,
+            extent,
             pixels,
             sitting: Sitting {
                 prefix: self.layers.decoder.prefix(&self.device, before)?,
@@ -236,6 +281,12 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         // Too small a budget is better said now than after the answer.
         session.plan(1, &[0])?;
         self.device.limit_memory(options.memory_budget);
-        Ok(Box::new(session))
+        Ok(match resampling {
+            None => Box::new(session),
+            Some(resampling) => Box::new(Resampled {
+                inner: Box::new(session),
+                resampling,
+            }),
+        })
     }
 }

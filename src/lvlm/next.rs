@@ -27,6 +27,7 @@ impl Variant for NextVariant {
         Select::Default,
         "\"default\": a class token has no place among tiles",
     );
+    const IN_LVLM_INTERPRETATION: bool = false;
 
     fn encoder(fields: &Fields) -> ReadResult<VitConfig> {
         let clip = "clip_vision_model";

@@ -43,6 +43,7 @@ impl Variant for OnevisionVariant {
         Select::Full,
         "\"full\": SigLIP has no class token to leave out",
     );
+    const IN_LVLM_INTERPRETATION: bool = true;
 
     fn encoder(fields: &Fields) -> ReadResult<VitConfig> {
         let siglip = "siglip_vision_model";

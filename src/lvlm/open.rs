@@ -3,14 +3,15 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use super::demo::demo_files;
 use super::family::Family;
 use super::layers::Layers;
 use super::load::{Listed, Loader};
 use super::model::Model;
 use super::registry::{Visitor, visit};
-use super::{Lvlm, Result, demo_checkpoint, towers};
+use super::{Lvlm, Result, towers};
 use crate::checkpoint::{
-    ChatTemplate, Checkpoint, Config, Files, ProcessorFile, Tensors, Tokenizer, cache,
+    ChatTemplate, Checkpoint, Compat, Config, Files, ProcessorFile, Tensors, Tokenizer, cache,
 };
 use crate::device::Device;
 use crate::device::dry::Dry;
@@ -24,7 +25,7 @@ use crate::device::dry::Dry;
 pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpoint> {
     match model {
         Some(model) => open_files(files(model)?, options),
-        None => demo_checkpoint(),
+        None => open_files(demo_files(), options),
     }
 }
 
@@ -33,6 +34,18 @@ pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpo
 pub struct OpenOptions {
     /// Folders in which encoders are looked for that have checkpoints of their own.
     pub encoders: Vec<PathBuf>,
+    /// The program as which it looks at pictures: which views it takes, and which part of the picture a mask covers.
+    pub compat: Option<Compat>,
+}
+
+impl OpenOptions {
+    /// What a checkpoint was opened with.
+    pub(super) fn of(checkpoint: &Checkpoint) -> OpenOptions {
+        OpenOptions {
+            encoders: checkpoint.encoders.clone(),
+            compat: checkpoint.compat,
+        }
+    }
 }
 
 /// The files of a folder, or of a repository in Hugging Face's cache.
@@ -53,10 +66,7 @@ pub(super) fn files(model: &Path) -> Result<Files> {
 /// As [`checkpoint`].
 pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
     let config = Config::read(&files)?;
-    visit(
-        &config,
-        Open(files, config.clone(), options.encoders.clone()),
-    )?
+    visit(&config, Open(files, config.clone(), options.clone()))?
 }
 
 /// The model of a checkpoint.
@@ -84,19 +94,23 @@ pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
     visit(config, Expected)?
 }
 
-/// Lets a family see the tensors, its encoders' found.
+/// Lets a family see the tensors, its encoders' found, and what it is opened with.
 pub(super) fn fit<F: Family>(
     family: &mut F,
     files: &Files,
     tensors: &Tensors,
-    encoders: &[PathBuf],
+    options: &OpenOptions,
 ) -> Result<()> {
     let names = family.towers(tensors);
     let towers = names
         .iter()
-        .map(|name| towers::find(name, files, encoders))
+        .map(|name| towers::find(name, files, &options.encoders))
         .collect::<std::result::Result<_, _>>()?;
-    Ok(family.fit(tensors, towers)?)
+    family.fit(tensors, towers)?;
+    match options.compat {
+        Some(program) => family.follow(program),
+        None => Ok(()),
+    }
 }
 
 /// Every tensor that a family's layers ask for must be there, and of the right shape.
@@ -125,7 +139,7 @@ pub(super) fn listed<F: Family>(family: &F) -> Result<Listed> {
     Ok(list)
 }
 
-struct Open(Files, Config, Vec<PathBuf>);
+struct Open(Files, Config, OpenOptions);
 struct Load<D>(Checkpoint, D);
 struct Expected;
 
@@ -133,9 +147,9 @@ impl Visitor for Open {
     type Output = Result<Checkpoint>;
 
     fn visit<F: Family>(self, mut family: F) -> Self::Output {
-        let Open(files, config, encoders) = self;
+        let Open(files, config, options) = self;
         let tensors = Tensors::open(&files)?;
-        fit(&mut family, &files, &tensors, &encoders)?;
+        fit(&mut family, &files, &tensors, &options)?;
         check(&family, &tensors)?;
         let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
         tokenizer.stop_at(family.stops());
@@ -144,7 +158,8 @@ impl Visitor for Open {
         family.sight(&processor)?;
         Ok(Checkpoint {
             processor,
-            encoders,
+            encoders: options.encoders,
+            compat: options.compat,
             files,
             config,
             tensors,

@@ -12,12 +12,14 @@ use super::{Callback, LogProbabilities, LvlmError, Result, Session, SessionOptio
 use crate::device::dry::Dry;
 use crate::device::{Blend, Device, Direction, Masks, Real};
 use crate::nn::Keep;
-use crate::picture::View;
+use crate::picture::{Extent, View};
 
 /// A session.
 pub(super) struct Looking<'a, F: Family, D: Device> {
     pub model: &'a Model<F, D>,
     pub eyes: Vec<Eye>,
+    /// As [`Session::mask_extent`].
+    pub extent: Option<Extent>,
     /// Pixels of the first view of the picture.
     pub pixels: Vec<f32>,
     pub sitting: Sitting<F, D>,
@@ -183,6 +185,10 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
 impl<F: Family, D: Device> Session for Looking<'_, F, D> {
     fn first_view(&self) -> (&View, &[f32]) {
         (&self.eyes[0].views[0], &self.pixels)
+    }
+
+    fn mask_extent(&self) -> Option<Extent> {
+        self.extent
     }
 
     fn generate(

@@ -19,6 +19,8 @@ pub(super) struct TiledSight {
     side: usize,
     most_views: Option<usize>,
     unpadding: Unpadding,
+    /// Whether the encoder sees the whole picture alone.
+    without_tiles: bool,
 }
 
 impl TiledSight {
@@ -45,7 +47,25 @@ impl TiledSight {
             side: pixels / patch,
             most_views,
             unpadding,
+            without_tiles: false,
         })
+    }
+
+    /// The same, with the whole picture alone where `without_tiles`.
+    #[must_use]
+    pub fn without_tiles(self, without_tiles: bool) -> TiledSight {
+        TiledSight {
+            without_tiles,
+            ..self
+        }
+    }
+
+    /// Those of all views that the encoder sees.
+    fn seen<T>(&self, mut views: Vec<T>) -> Vec<T> {
+        if self.without_tiles {
+            views.truncate(1);
+        }
+        views
     }
 }
 
@@ -55,15 +75,24 @@ impl Sight for TiledSight {
     fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
         Ok(vec![Eye {
             patch: self.patch,
-            views: self.processor.tiling(width, height)?.views,
+            views: self.seen(self.processor.tiling(width, height)?.views),
         }])
     }
 
+    fn tiles(&self, width: u32, height: u32) -> Result<(usize, usize)> {
+        Ok(self.processor.tiling(width, height)?.grid)
+    }
+
     fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
-        Ok(vec![self.processor.process(picture)?])
+        Ok(vec![self.seen(self.processor.process(picture)?)])
     }
 
     fn arrange(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
+        if self.without_tiles {
+            let packed = Packed::without_tiles(self.side);
+            let rows = packed.rows.outputs();
+            return Ok((packed, rows));
+        }
         let packing = Packing {
             grid: self.processor.tiling(width, height)?.grid,
             side: self.side,

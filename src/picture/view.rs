@@ -1,6 +1,6 @@
 //! Where the pixels of what an encoder sees lie in the plane of the original picture.
 
-use super::PictureError;
+use super::{Extent, PictureError};
 
 /// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that was resized to
 /// `resized_height` x `resized_width`.
@@ -51,6 +51,36 @@ pub struct Tap {
 }
 
 impl View {
+    /// A view of `height` x `width` pixels that a mask covers from corner to corner, whatever it shows.
+    pub fn whole(height: usize, width: usize) -> View {
+        View {
+            height,
+            width,
+            resized_height: height,
+            resized_width: width,
+            offset_y: 0,
+            offset_x: 0,
+            unit: 1,
+        }
+    }
+
+    /// The part of the picture's plane from the centre of the view's first pixel to that of its last.
+    pub fn extent(&self) -> Extent {
+        let axis = |length: usize, resized: usize, offset: isize| {
+            let parts = resized.saturating_sub(self.unit).max(1) as f64;
+            let last = length.saturating_sub(1) * self.unit;
+            (offset as f64 / parts, (last as f64 + offset as f64) / parts)
+        };
+        let (top, bottom) = axis(self.height, self.resized_height, self.offset_y);
+        let (left, right) = axis(self.width, self.resized_width, self.offset_x);
+        Extent {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+
     /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one for each column.
     pub fn taps(&self, size: usize) -> (Vec<Tap>, Vec<Tap>) {
         (
@@ -296,16 +326,28 @@ mod tests {
     }
 
     #[test]
+    fn an_extent_is_where_the_corner_pixels_lie() {
+        assert_eq!(View::whole(24, 24).extent(), Extent::PICTURE);
+        // The middle 56 of 84 columns: pixels 14 to 69 of 0 to 83.
+        let crop = view((56, 56, 56, 84, 0, 14), 1).extent();
+        assert_eq!((crop.top, crop.bottom), (0.0, 1.0));
+        assert_eq!((crop.left, crop.right), (14.0 / 83.0, 69.0 / 83.0));
+        // 30 x 20 in the middle of a square of 30, resized to 13 x 13: the picture has 26/3 rows, 13/6 rows lie above it.
+        let padded = view((13, 13, 13 * 20, 13 * 30, -13 * 5, 0), 30).extent();
+        let last = 26.0 / 3.0 - 1.0;
+        for (found, expected) in [
+            (padded.left, 0.0),
+            (padded.right, 1.0),
+            (padded.top, -13.0 / 6.0 / last),
+            (padded.bottom, (12.0 - 13.0 / 6.0) / last),
+        ] {
+            assert!((found - expected).abs() < 1e-12, "{padded:?}");
+        }
+    }
+
+    #[test]
     fn the_corners_of_a_whole_view_are_the_corners_of_the_mask() {
-        let view = View {
-            height: 7,
-            width: 9,
-            resized_height: 7,
-            resized_width: 9,
-            offset_y: 0,
-            offset_x: 0,
-            unit: 1,
-        };
+        let view = View::whole(7, 9);
         let mask = uniform(36, 31);
         let sampled = view.sampled(&mask, 6);
         assert_eq!(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::files::{expect_own, open_own, open_regular};
 use super::{MaskPlace, Result, RunError};
 use crate::explain::Mask;
+use crate::picture::Extent;
 use crate::whole::sync_folder;
 
 /// A file has as many masks as fit into this.
@@ -91,11 +92,11 @@ impl Masks {
     pub fn append(&mut self, mask: &Mask) -> Result<MaskPlace> {
         let values = mask.values().iter();
         let bytes: Vec<u8> = values.flat_map(|&v| (v as f32).to_le_bytes()).collect();
-        self.append_bytes(&bytes)
+        self.append_bytes(&bytes, mask.extent())
     }
 
-    /// Appends a mask of these bytes.
-    pub fn append_bytes(&mut self, bytes: &[u8]) -> Result<MaskPlace> {
+    /// Appends a mask of these bytes that covers that part of the picture.
+    pub fn append_bytes(&mut self, bytes: &[u8], extent: Option<Extent>) -> Result<MaskPlace> {
         let number = self.count / self.places.per_file();
         let (file, offset) = self.places.of(self.count);
         let place = MaskPlace {
@@ -103,6 +104,7 @@ impl Masks {
             offset,
             size: self.places.size,
             crc32: crc32fast::hash(bytes),
+            extent,
         };
         let path = self.folder.join(&place.file);
         if self.file.as_ref().is_none_or(|(open, _)| *open != number) {

@@ -158,7 +158,8 @@ fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
             });
         }
         if let Some(bytes) = run.mask_bytes(&record)? {
-            record.mask = Some(masks.append_bytes(&bytes)?);
+            let extent = record.mask.and_then(|place| place.extent);
+            record.mask = Some(masks.append_bytes(&bytes, extent)?);
         }
         let line = line(&record).map_err(RunError::writing(&path))?;
         records.write_all(&line).map_err(RunError::writing(&path))?;

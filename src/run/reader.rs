@@ -80,7 +80,8 @@ impl Run {
             expected: format!("a mask of {size} cells a side"),
             found: error.to_string(),
         })?;
-        Ok(Some(mask))
+        let extent = record.mask.as_ref().and_then(|place| place.extent);
+        Ok(Some(mask.covering(extent)))
     }
 
     /// A record's mask as it lies in its file: `size * size` little-endian f32, row by row.

@@ -7,6 +7,7 @@ use crate::device::DeviceError;
 use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
+use crate::picture::Extent;
 
 /// A sample's record. It has either `explanation` or `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +91,7 @@ pub struct Answer {
 }
 
 /// Where a mask is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskPlace {
     /// The file's name in the run's folder.
     pub file: String,
@@ -100,6 +101,9 @@ pub struct MaskPlace {
     pub size: usize,
     /// CRC-32 (ISO 3309) of those bytes.
     pub crc32: u32,
+    /// The part of the picture's plane that it covers, where that is not the picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extent: Option<Extent>,
 }
 
 /// Why a sample has no explanation.

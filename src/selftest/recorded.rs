@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::numbers::{Check, distance};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::device::{Blend, Device, Direction, Masks};
-use crate::explain::{ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
+use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
 use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
 use crate::picture::{Baseline, Picture};
 
@@ -168,6 +168,12 @@ impl Results {
         self.meta["args"][name].as_f64().unwrap_or(f64::NAN)
     }
 
+    /// The program that was stated instead of the method.
+    pub fn compat(&self) -> Option<Compat> {
+        let name = self.meta["args"].get("compat")?;
+        serde_json::from_value(name.clone()).ok()?
+    }
+
     /// The settings that the arguments ask for, without noise.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -181,6 +187,7 @@ impl Results {
             momentum: self.argument("momentum"),
             lr: self.argument("lr"),
             noise: 0.0,
+            compat: self.compat(),
             ..Settings::default()
         }
     }

@@ -58,6 +58,7 @@ class Settings:
     keys: list[int] | None = None  # explain these answer tokens instead of the selected ones
     pp: bool = False  # record iGOS++ as well
     f64: bool = True
+    compat: str | None = None  # the program that is stated instead of the method
 
 
 # A large lr drives cells back and forth between the bounds, and rounding with them; a small one does not.
@@ -275,6 +276,9 @@ class Explanation:
             masks.append((mask_d * mask_i).detach())
         return torch.stack(masks)
 
+    def area(self, curve, fraction, bottom, top):
+        return area(curve, fraction, bottom, top)
+
     def curves(self, mask, probability):
         """Replaces cells of the picture, and of the baseline, in ascending order of the mask, a fiftieth at a time.
 
@@ -302,8 +306,8 @@ def area(curve, fraction, bottom, top):
     return sum((normal[k] + normal[k + 1]) / 2 * (fraction[k + 1] - fraction[k]) for k in range(len(normal) - 1))
 
 
-def settle(settings, model, prompt, image, baseline):
-    """Settles the answer and its key tokens for a model that sees `image` and `baseline`, whatever those are.
+def settle(settings, model, prompt, image, baseline, select=key_tokens):
+    """Settles the answer and its key tokens, as `select` says, for a model that sees `image` and `baseline`, whatever those are.
 
     Returns the keys' log-probabilities as a function of pixels, (B, keys); tensors and metadata recorded so far.
     """
@@ -318,7 +322,7 @@ def settle(settings, model, prompt, image, baseline):
         logp_baseline = model.logp(ids, answer_ids, baseline)[0]
     keys = settings.keys
     if keys is None:
-        keys = key_tokens(model.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
+        keys = select(model.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold)
     if not keys:
         raise SystemExit(f"no token of the answer depends on the picture: {(logp_image - logp_baseline).tolist()}")
     tensors = {
@@ -393,8 +397,8 @@ def finish(explanation, probe, tensors, metadata):
     with torch.no_grad():
         deletion, insertion, fraction = explanation.curves(tensors["igos_p_masks"][-1], explanation.probability)
     top, bottom = deletion[0], insertion[0]
-    metadata["deletion"] = area(deletion, fraction, bottom, top)
-    metadata["insertion"] = area(insertion, fraction, bottom, top)
+    metadata["deletion"] = explanation.area(deletion, fraction, bottom, top)
+    metadata["insertion"] = explanation.area(insertion, fraction, bottom, top)
     for name, values in (("deletion_curve", deletion), ("insertion_curve", insertion), ("curve_index", fraction)):
         tensors[name] = torch.tensor(values, dtype=torch.float64)
     return {name: stored(tensor) for name, tensor in tensors.items()}, metadata

@@ -21,7 +21,7 @@ from PIL import Image
 from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
 from mini_gemini import MiniGemini
-from record import Explanation, Settings, bilateral_total_variation, blur, finish, main, random_mask, settle
+from record import Explanation, Settings, bilateral_total_variation, blur, finish, key_tokens, main, random_mask, settle
 from tiled import Tiled
 
 HERE = Path(__file__).resolve().parent
@@ -124,16 +124,17 @@ def family(folder):
     return Tiled if config["model_type"] in Tiled.types else MiniGemini
 
 
-def prepare(settings, base=HERE):
+def prepare(settings, base=HERE, family=family, explanation=ExplanationOfViews, select=key_tokens):
     """Loads the model and the picture. Returns an ExplanationOfViews, the tensors recorded so far and the metadata."""
     folder = base / settings.model
     model = family(folder)(folder, torch.float64 if settings.f64 else torch.float32)
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
     views = model.views(rgb)
     image, baseline = model.pixels(rgb), model.pixels(blur(rgb))
-    logp, tensors, metadata = settle(settings, model, model.prompt(settings.question, image), image, baseline)
+    prompt = model.prompt(settings.question, image)
+    logp, tensors, metadata = settle(settings, model, prompt, image, baseline, select)
     metadata["views"] = [asdict(view) for view in views]
-    explanation = ExplanationOfViews(
+    explanation = explanation(
         settings,
         views,
         [x[0] for x in image],
@@ -144,9 +145,9 @@ def prepare(settings, base=HERE):
     return explanation, numbered("image_pixels", image) | numbered("baseline_pixels", baseline) | tensors, metadata
 
 
-def record(settings):
-    """Computes everything that a case holds: its tensors and its metadata."""
-    explanation, tensors, metadata = prepare(settings)
+def record(settings, **otherwise):
+    """Computes everything that a case holds: its tensors and its metadata; `otherwise` as in `prepare`."""
+    explanation, tensors, metadata = prepare(settings, **otherwise)
     pixels = [x[None].clone().requires_grad_(True) for x in explanation.images]
     explanation.score(pixels).sum().backward()
     tensors |= numbered("grad_pixels", [x.grad for x in pixels])

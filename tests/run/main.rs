@@ -2,6 +2,7 @@
 
 mod benchmarks;
 mod columns;
+mod compat;
 mod failures;
 mod hostile;
 #[path = "../program/mod.rs"]

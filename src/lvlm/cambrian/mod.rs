@@ -23,8 +23,8 @@ use super::projector::Projector;
 use super::towers::{Tower, TowerName};
 use super::vit_tower::{LAYER_FIELD, only};
 use crate::checkpoint::{
-    CheckpointError, Config, Fields, ImageToken, LAYER_LIMIT, ProcessorFile, SIZE_LIMIT, Template,
-    Tensors, Tokenizer,
+    CheckpointError, Compat, Config, Fields, ImageToken, LAYER_LIMIT, ProcessorFile, SIZE_LIMIT,
+    Template, Tensors, Tokenizer,
 };
 use crate::device::{Device, Part, RowMap};
 use crate::picture::Processor;
@@ -227,6 +227,10 @@ impl Family for Cambrian {
         let all = self.encoders.iter().zip(towers.into_iter().flatten());
         let found = all.map(|(named, tower)| named.found(tower, &top, self.select_layer));
         self.found = found.collect::<ReadResult<_>>()?;
+        Ok(())
+    }
+
+    fn follow(&mut self, _: Compat) -> Result<()> {
         Ok(())
     }
 

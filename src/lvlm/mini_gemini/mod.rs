@@ -12,18 +12,19 @@ use super::Result;
 use super::decoder::{DecoderConfig, DecoderNames, Kind};
 use super::encoder::{Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, state_index};
 use super::family::{Family, Outside, PartOf, ReadResult};
+use super::llava::OneView;
 use super::load::Loader;
 use super::projector::Projector;
 use super::towers::{Tower, TowerName};
 use super::vit_tower::{FIELD, LAYER_FIELD, VitTower, encoder_name, holds, only};
 use crate::checkpoint::{
-    Config, Fields, ImageToken, ProcessorFile, SIZE_LIMIT, Template, Tensors, Tokenizer,
+    Compat, Config, Fields, ImageToken, ProcessorFile, SIZE_LIMIT, Template, Tensors, Tokenizer,
 };
 use crate::device::{Device, Part};
 use crate::picture::Processor;
 use mining::{Mining, STAGES};
-use sight::{MiniGeminiSight, Views};
-use vision::MiniGeminiVision;
+use sight::{BothSight, MiniGeminiSight, Views};
+use vision::{Large, MiniGeminiVision};
 
 /// The config's field that names the second encoder.
 const SECOND_FIELD: &str = "mm_vision_tower_aux";
@@ -50,6 +51,8 @@ pub(super) struct MiniGemini {
     large: usize,
     grid: usize,
     pad_to_square: bool,
+    /// Whether CLIP is alone, without the branch of high resolution.
+    alone: bool,
     encoders: Option<Encoders>,
 }
 
@@ -76,6 +79,20 @@ impl MiniGemini {
             patch: encoders.clip.config.patch_size(),
             grid: self.grid,
         }
+    }
+}
+
+impl MiniGemini {
+    /// The branch of high resolution.
+    fn load_large<D: Device>(&self, loader: &Loader<D>, encoders: &Encoders) -> Result<Large<D>> {
+        let own = loader.beside(encoders.own.as_ref());
+        let convnext = Convnext::load(&own, &encoders.convnext, encoders.prefix, self.large)?;
+        loader.device.part(Part::Projector);
+        let width = encoders.clip.config.hidden();
+        Ok(Large {
+            convnext,
+            mining: Mining::load(loader, width, &encoders.convnext.widths)?,
+        })
     }
 }
 
@@ -122,6 +139,7 @@ impl Family for MiniGemini {
             large,
             grid,
             pad_to_square: top.text("image_aspect_ratio")? == Some("pad"),
+            alone: false,
             encoders: None,
         })
     }
@@ -193,6 +211,12 @@ impl Family for MiniGemini {
         Ok(())
     }
 
+    /// That program gives the model no picture of high resolution, and of the other one only one view, with a grid too.
+    fn follow(&mut self, _: Compat) -> Result<()> {
+        self.alone = true;
+        Ok(())
+    }
+
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
         (&self.text, &self.names)
     }
@@ -213,26 +237,32 @@ impl Family for MiniGemini {
         let encoders = self.encoders()?;
         let file = &encoders.clip.processor;
         let processor = Processor::from_json(file.text()?, &file.file)?;
-        Ok(MiniGeminiSight {
-            processor: processor
-                .with_pad_to_square(self.pad_to_square)
-                .with_edge(self.large as u32),
+        let processor = processor.with_pad_to_square(self.pad_to_square);
+        if self.alone {
+            let clip = &encoders.clip;
+            let (pixels, vit) = (clip.config.image_size(), clip.config.vit());
+            let one = OneView::new(processor, pixels, &vit, clip.taken);
+            return Ok(MiniGeminiSight::Clip(one));
+        }
+        Ok(MiniGeminiSight::Both(BothSight {
+            processor: processor.with_edge(self.large as u32),
             views: self.views(encoders),
-        })
+        }))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MiniGeminiVision<D>> {
         let encoders = self.encoders()?;
         let clip = encoders.clip.load(loader)?;
-        let own = loader.beside(encoders.own.as_ref());
-        let convnext = Convnext::load(&own, &encoders.convnext, encoders.prefix, self.large)?;
+        let large = match self.alone {
+            true => None,
+            false => Some(self.load_large(loader, encoders)?),
+        };
         loader.device.part(Part::Projector);
         let widths = (encoders.clip.config.hidden(), self.text.hidden);
         let names = ["model.mm_projector.0", "model.mm_projector.2"];
         Ok(MiniGeminiVision {
             clip,
-            convnext,
-            mining: Mining::load(loader, widths.0, &encoders.convnext.widths)?,
+            large,
             projector: Projector::MLP2X_GELU.load(loader, names, widths)?,
         })
     }

@@ -1,10 +1,12 @@
-//! What Mini-Gemini's encoders see: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that.
+//! What Mini-Gemini's encoders see: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or, without
+//! ConvNeXt, the picture as CLIP's own processor makes it.
 
 use super::mining::Blocks;
 use crate::lvlm::Result;
 use crate::lvlm::anyres::taps;
 use crate::lvlm::encoder::STEM;
 use crate::lvlm::family::{Eye, Sight};
+use crate::lvlm::llava::OneView;
 use crate::picture::{Picture, Processor, View};
 
 /// Sizes of the views.
@@ -36,13 +38,47 @@ impl Views {
 }
 
 /// The way there.
-pub(in crate::lvlm) struct MiniGeminiSight {
+pub(in crate::lvlm) enum MiniGeminiSight {
+    /// To both encoders.
+    Both(BothSight),
+    /// To CLIP alone.
+    Clip(OneView),
+}
+
+impl Sight for MiniGeminiSight {
+    /// Where both are.
+    type Arrangement = Option<Blocks>;
+
+    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+        match self {
+            Self::Both(both) => both.eyes(width, height),
+            Self::Clip(clip) => clip.eyes(width, height),
+        }
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        match self {
+            Self::Both(both) => both.process(picture),
+            Self::Clip(clip) => clip.process(picture),
+        }
+    }
+
+    fn arrange(&self, width: u32, height: u32) -> Result<(Option<Blocks>, usize)> {
+        match self {
+            Self::Both(both) => both.arrange(width, height).map(|(b, rows)| (Some(b), rows)),
+            Self::Clip(clip) => clip.arrange(width, height).map(|((), rows)| (None, rows)),
+        }
+    }
+}
+
+/// The way to both.
+pub(in crate::lvlm) struct BothSight {
     /// For ConvNeXt's view.
     pub processor: Processor,
     pub views: Views,
 }
 
-impl MiniGeminiSight {
+impl BothSight {
     /// A view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
     fn shrunk(&self, large: &View, to: usize, (row, column): (usize, usize)) -> View {
         let (from, unit) = (self.views.large, large.unit * self.views.large);
@@ -66,7 +102,7 @@ impl MiniGeminiSight {
     }
 }
 
-impl Sight for MiniGeminiSight {
+impl Sight for BothSight {
     type Arrangement = Blocks;
 
     fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {

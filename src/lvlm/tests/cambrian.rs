@@ -19,6 +19,7 @@ fn models() -> PathBuf {
 fn options() -> OpenOptions {
     OpenOptions {
         encoders: vec![models().join("tiny-cambrian-towers")],
+        ..OpenOptions::default()
     }
 }
 

@@ -1,0 +1,261 @@
+//! A mask that is made of more cells before views sample it.
+
+use super::anyres::taps;
+use super::{LogProbabilities, Plan, Result, Session};
+use crate::device::{Blend, Direction, Masks};
+use crate::picture::{Extent, View};
+
+/// From a square mask to one of more rows or more columns, bilinearly, as `F.interpolate` with `align_corners=False`. What is made
+/// lies in the first rows and columns of a square, as which a device has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resampling {
+    size: usize,
+    rows: Vec<Vec<(usize, f64)>>,
+    columns: Vec<Vec<(usize, f64)>>,
+}
+
+impl Resampling {
+    /// Of masks of `size` cells a side to so many rows and columns, each at least as many; `None` where that changes nothing.
+    pub(super) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
+        // A single cell is the same everywhere.
+        (size > 1 && (rows, columns) != (size, size)).then(|| Resampling {
+            size,
+            rows: taps(size, rows),
+            columns: taps(size, columns),
+        })
+    }
+
+    /// Cells per side of the square.
+    pub fn side(&self) -> usize {
+        self.rows.len().max(self.columns.len())
+    }
+
+    /// The square that is made of a mask: `side * side` values, row by row; those beyond its rows and columns are 1.
+    ///
+    /// # Panics
+    /// When `mask` has not as many values as the masks that this is for.
+    pub fn square(&self, mask: &[f64]) -> Vec<f64> {
+        assert_eq!(
+            mask.len(),
+            self.size * self.size,
+            "a mask of {} cells a side",
+            self.size
+        );
+        let side = self.side();
+        let mut out = vec![1.0; side * side];
+        for (i, down) in self.rows.iter().enumerate() {
+            for (j, across) in self.columns.iter().enumerate() {
+                let line = |y: usize| -> f64 {
+                    let terms = across.iter().map(|&(x, w)| w * mask[y * self.size + x]);
+                    terms.sum()
+                };
+                out[i * side + j] = down.iter().map(|&(y, w)| w * line(y)).sum();
+            }
+        }
+        out
+    }
+
+    /// The gradient by the mask that is one by the square.
+    ///
+    /// # Panics
+    /// When `gradient` has not `side * side` values.
+    pub fn adjoint(&self, gradient: &[f64]) -> Vec<f64> {
+        let side = self.side();
+        assert_eq!(
+            gradient.len(),
+            side * side,
+            "a gradient of {side} cells a side"
+        );
+        let mut out = vec![0.0; self.size * self.size];
+        for (down, line) in self.rows.iter().zip(gradient.chunks_exact(side)) {
+            for (across, value) in self.columns.iter().zip(line) {
+                for &(y, down) in down {
+                    for &(x, across) in across {
+                        out[y * self.size + x] += down * across * value;
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// A view over whose corners those of the made rows and columns lie.
+    pub(super) fn under(&self, view: &View) -> View {
+        let (side, unit) = (self.side(), self.size - 1);
+        // In parts of 1 / unit pixel: the last pixel lies on the last made cell, which is not the square's last on every axis.
+        let resized = |length: usize, cells: usize| match cells == side {
+            true => unit * length,
+            false => unit + length.saturating_sub(1) * (side - 1),
+        };
+        View {
+            resized_height: resized(view.height, self.rows.len()),
+            resized_width: resized(view.width, self.columns.len()),
+            unit,
+            ..View::whole(view.height, view.width)
+        }
+    }
+}
+
+/// A session whose masks are made of more cells for the one behind it.
+pub(super) struct Resampled<'a> {
+    pub inner: Box<dyn Session + 'a>,
+    pub resampling: Resampling,
+}
+
+impl Resampled<'_> {
+    /// What the session behind is given: its cells per side, and squares. Masks of another size are passed on, for it says what is
+    /// wrong with them.
+    fn made(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
+        let size = self.resampling.size;
+        let fits = |mask: &Vec<f64>| mask.len() == size * size;
+        if masks.size != size || !masks.values.iter().all(fits) {
+            return (masks.size, masks.values.to_vec());
+        }
+        let squares = masks.values.iter().map(|mask| self.resampling.square(mask));
+        (self.resampling.side(), squares.collect())
+    }
+}
+
+impl Session for Resampled<'_> {
+    fn first_view(&self) -> (&View, &[f32]) {
+        self.inner.first_view()
+    }
+
+    fn mask_extent(&self) -> Option<Extent> {
+        self.inner.mask_extent()
+    }
+
+    fn resampling(&self) -> Option<&Resampling> {
+        Some(&self.resampling)
+    }
+
+    fn generate(
+        &self,
+        direction: Direction,
+        max_new_tokens: usize,
+        produced: &mut dyn FnMut(),
+    ) -> Result<Vec<u32>> {
+        self.inner.generate(direction, max_new_tokens, produced)
+    }
+
+    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
+        self.inner.set_answer(answer)
+    }
+
+    fn log_probabilities(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        tokens: &[usize],
+        evaluated: &mut dyn FnMut(usize),
+    ) -> Result<LogProbabilities> {
+        let (size, values) = self.made(masks);
+        let masks = Masks {
+            size,
+            values: &values,
+        };
+        self.inner
+            .log_probabilities(masks, blends, tokens, evaluated)
+    }
+
+    fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        evaluated: &mut dyn FnMut(usize),
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        let (size, values) = self.made(masks);
+        let masks = Masks {
+            size,
+            values: &values,
+        };
+        let (values, gradients) = self
+            .inner
+            .gradient(masks, blends, weights, tokens, evaluated)?;
+        let gradients = gradients.iter().map(|g| self.resampling.adjoint(g));
+        Ok((values, gradients.collect()))
+    }
+
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
+        self.inner.pixel_gradients(tokens)
+    }
+
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+        self.inner.plan(blends, tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: 2 cells become 4 at -1/4, 1/4, 3/4 and 5/4, cut to 0 to 1; the columns stay.
+    #[test]
+    fn rows_are_made_as_by_interpolate() {
+        let resampling = Resampling::new(2, (4, 2)).unwrap();
+        let square = resampling.square(&[0.0, 0.4, 1.0, 0.8]);
+        let made: Vec<f64> = square.chunks(4).flat_map(|row| row[..2].to_vec()).collect();
+        let expected = [0.0, 0.4, 0.25, 0.5, 0.75, 0.7, 1.0, 0.8];
+        assert!(
+            made.iter()
+                .zip(&expected)
+                .all(|(a, b)| (a - b).abs() < 1e-12),
+            "{made:?}"
+        );
+        assert_eq!(Resampling::new(2, (2, 2)), None);
+        assert_eq!(Resampling::new(1, (3, 1)), None);
+    }
+
+    #[test]
+    fn the_adjoint_is_one() {
+        for cells in [(4, 3), (3, 7), (9, 3)] {
+            let resampling = Resampling::new(3, cells).unwrap();
+            let side = resampling.side();
+            let mask: Vec<f64> = (0..9).map(|i| f64::from(i * 5 % 9) / 9.0).collect();
+            let gradient: Vec<f64> = (0..side * side)
+                .map(|i| (i * 7 % 11) as f64 - 5.0)
+                .collect();
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let beyond = dot(&resampling.square(&[0.0; 9]), &gradient);
+            let left = dot(&resampling.square(&mask), &gradient) - beyond;
+            let right = dot(&mask, &resampling.adjoint(&gradient));
+            assert!((left - right).abs() < 1e-9, "{cells:?}: {left} {right}");
+        }
+    }
+
+    /// A mask that grows with the row and with the column is sampled as what was made of it, corner to corner.
+    #[test]
+    fn views_see_what_was_made_from_corner_to_corner() {
+        for cells in [(4, 3), (3, 7), (9, 3)] {
+            let resampling = Resampling::new(3, cells).unwrap();
+            let (rows, columns) = cells;
+            let side = resampling.side();
+            let mut square = vec![f64::NAN; side * side];
+            for i in 0..rows {
+                for j in 0..columns {
+                    square[i * side + j] =
+                        (i as f64 / (rows - 1) as f64 + j as f64 / (columns - 1) as f64) / 2.0;
+                }
+            }
+            square
+                .iter_mut()
+                .filter(|v| v.is_nan())
+                .for_each(|v| *v = 1.0);
+            let (height, width) = (13, 11);
+            let seen = resampling
+                .under(&View::whole(height, width))
+                .sample(&square, side);
+            for (at, value) in seen.iter().enumerate() {
+                let (i, j) = (at / width, at % width);
+                let expected =
+                    (i as f64 / (height - 1) as f64 + j as f64 / (width - 1) as f64) / 2.0;
+                assert!(
+                    (value - expected).abs() < 1e-9,
+                    "{cells:?}, {i}, {j}: {value} {expected}"
+                );
+            }
+        }
+    }
+}
