@@ -8,9 +8,9 @@ use super::layers::Layers;
 use super::load::{Listed, Loader};
 use super::model::Model;
 use super::registry::{Visitor, visit};
-use super::{Lvlm, Result, demo_checkpoint, towers};
+use super::{Lvlm, Result, demo_checkpoint, refused, towers};
 use crate::checkpoint::{
-    ChatTemplate, Checkpoint, Config, Files, ProcessorFile, Tensors, Tokenizer, cache,
+    ChatTemplate, Checkpoint, Config, Files, ImageToken, ProcessorFile, Tensors, Tokenizer, cache,
 };
 use crate::device::Device;
 use crate::device::dry::Dry;
@@ -52,7 +52,9 @@ pub(super) fn files(model: &Path) -> Result<Files> {
 /// # Errors
 /// As [`checkpoint`].
 pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
+    refused::adapter(&files)?;
     let config = Config::read(&files)?;
+    refused::kinds(&config)?;
     visit(
         &config,
         Open(files, config.clone(), options.encoders.clone()),
@@ -135,13 +137,18 @@ impl Visitor for Open {
     fn visit<F: Family>(self, mut family: F) -> Self::Output {
         let Open(files, config, encoders) = self;
         let tensors = Tensors::open(&files)?;
+        refused::quantised(&files, &tensors)?;
         fit(&mut family, &files, &tensors, &encoders)?;
         check(&family, &tensors)?;
         let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
         tokenizer.stop_at(family.stops());
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
-        let processor = ProcessorFile::read(&files)?;
+        let mut processor = ProcessorFile::read(&files)?;
         family.sight(&processor)?;
+        if let ImageToken::Id(_) = family.image_token() {
+            processor.check_image_token(&files, &tokenizer)?;
+            processor = processor.with_text_limit(&files)?;
+        }
         Ok(Checkpoint {
             processor,
             encoders,
