@@ -2,20 +2,62 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where the cache's repositories lie: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` in the user's cache folder.
+/// Where the cache's repositories lie, as `huggingface_hub.constants` finds it: `HF_HUB_CACHE`, else its old name
+/// `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache`. A `~` at the
+/// beginning, `$NAME` and `${NAME}` stand for what they do in a shell. A variable that is set to nothing counts as left out, unlike
+/// there, where it is the working directory.
 pub fn hub() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    if let Some(hub) = variable("HF_HUB_CACHE") {
-        return Some(hub);
+    hub_of(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// An environment: what a variable is set to.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn hub_of(variable: Environment) -> Option<PathBuf> {
+    let named = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
+    if let Some(hub) = named.iter().find_map(|name| variable(name)) {
+        return Some(PathBuf::from(expanded(&hub, variable)));
     }
-    let home = variable("HF_HOME").or_else(|| {
-        let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        Some(cache?.join("huggingface"))
-    });
-    Some(home?.join("hub"))
+    let home = || {
+        let cache = || Some(Path::new(&variable("HOME")?).join(".cache"));
+        let cache = variable("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(cache)?;
+        Some(cache.join("huggingface").to_string_lossy().into_owned())
+    };
+    let home = variable("HF_HOME").or_else(home)?;
+    Some(Path::new(&expanded(&home, variable)).join("hub"))
+}
+
+/// `path` with the user's home folder in place of a `~` at its beginning, and with what variables are set to in place of their names;
+/// names of no variable stay.
+fn expanded(path: &str, variable: Environment) -> String {
+    let home = path
+        .strip_prefix('~')
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match (home, variable("HOME")) {
+        (Some(rest), Some(home)) => format!("{}{rest}", home.trim_end_matches('/')),
+        _ => path.to_string(),
+    };
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path.as_str();
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let braced = after
+            .strip_prefix('{')
+            .and_then(|inside| inside.split_once('}'));
+        let (name, behind) = braced.unwrap_or_else(|| {
+            let end = after.find(|c: char| !word(c)).unwrap_or(after.len());
+            after.split_at(end)
+        });
+        match variable(name).filter(|_| !name.is_empty()) {
+            Some(value) => out.push_str(&value),
+            None => out.push_str(&rest[before.len()..rest.len() - behind.len()]),
+        }
+        rest = behind;
+    }
+    out + rest
 }
 
 /// The folder of a repository such as `llava-hf/llava-1.5-7b-hf` in the cache: its snapshot that `main` points at, else its only
@@ -53,6 +95,53 @@ pub fn snapshot(hub: &Path, repository: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each as `huggingface_hub.constants` has it, version 2.4.0.
+    #[test]
+    fn the_cache_is_where_the_environment_says() {
+        let home = ("HOME", "/home/u");
+        for (set, expected) in [
+            (&[home][..], "/home/u/.cache/huggingface/hub"),
+            (&[home, ("XDG_CACHE_HOME", "/x")], "/x/huggingface/hub"),
+            (
+                &[home, ("XDG_CACHE_HOME", "~/x")],
+                "/home/u/x/huggingface/hub",
+            ),
+            (
+                &[home, ("HF_HOME", "~/hf"), ("XDG_CACHE_HOME", "/x")],
+                "/home/u/hf/hub",
+            ),
+            (&[home, ("HF_HOME", "$HOME/hf")], "/home/u/hf/hub"),
+            (&[home, ("HF_HOME", "${HOME}/hf$")], "/home/u/hf$/hub"),
+            (
+                &[home, ("HF_HOME", "/hf/$NONE/${NONE}/a~b")],
+                "/hf/$NONE/${NONE}/a~b/hub",
+            ),
+            (
+                &[home, ("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "~/old")],
+                "/home/u/old",
+            ),
+            (
+                &[("HF_HUB_CACHE", "/$A-$B/c"), ("A", "1"), ("B", "2")],
+                "/1-2/c",
+            ),
+            (
+                &[
+                    home,
+                    ("HF_HUB_CACHE", "~"),
+                    ("HUGGINGFACE_HUB_CACHE", "/old"),
+                ],
+                "/home/u",
+            ),
+        ] {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(set, _)| *set == name);
+                found.map(|(_, value)| (*value).to_string())
+            };
+            assert_eq!(hub_of(&variable), Some(PathBuf::from(expected)), "{set:?}");
+        }
+        assert_eq!(hub_of(&|_| None), None);
+    }
 
     #[test]
     fn a_repository_is_found_by_its_main_revision_or_where_there_is_one_only() {

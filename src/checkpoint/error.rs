@@ -158,7 +158,7 @@ pub enum CheckpointError {
         data: usize,
     },
     /// A tensor in a number format that is not supported.
-    #[error("{file}: tensor {tensor} is {dtype}; supported are F16, BF16 and F32")]
+    #[error("{file}: tensor {tensor} is {dtype}{}; supported are F16, BF16 and F32", quantised(.dtype))]
     UnsupportedDtype {
         /// The file.
         file: String,
@@ -277,6 +277,16 @@ pub enum CheckpointError {
         /// The values that are supported.
         supported: &'static str,
     },
+    /// A checkpoint of a kind that is not supported at all, by the kind's own name.
+    #[error("{file}: {kind}, which is not supported; {advice}")]
+    Unsupported {
+        /// The file, and the field that tells where there is one.
+        file: String,
+        /// What it is.
+        kind: String,
+        /// What can be done.
+        advice: String,
+    },
     /// A config field with a value that cannot be used.
     #[error("{file}: {field} is {found}; expected {expected}")]
     Config {
@@ -352,4 +362,13 @@ pub enum CheckpointError {
         /// The template engine's message with its line.
         reason: String,
     },
+}
+
+/// What to say of a dtype that only quantised weights have.
+fn quantised(dtype: &str) -> &'static str {
+    let small = ["F8", "F6", "F4"];
+    match small.iter().any(|start| dtype.starts_with(start)) {
+        true => ", as quantised weights are",
+        false => "",
+    }
 }

@@ -54,11 +54,28 @@ impl<'a> Fields<'a> {
         self.map.is_some()
     }
 
+    /// Whether it has no fields.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_none_or(Map::is_empty)
+    }
+
+    /// The names of the fields that are objects.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &'a str> {
+        let fields = self.map.into_iter().flatten();
+        let objects = fields.filter(|(_, value)| value.is_object());
+        objects.map(|(name, _)| name.as_str())
+    }
+
     /// A field's value as it stands.
     pub fn value(&self, name: &str) -> Option<&'a Value> {
         self.map
             .and_then(|map| map.get(name))
             .filter(|value| !value.is_null())
+    }
+
+    /// Whether a field is there, null or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.is_some_and(|map| map.contains_key(name))
     }
 
     /// Whether a field is there and null.

@@ -140,6 +140,35 @@ impl Files {
         Ok(names)
     }
 
+    /// Whether a folder inside holds a file whose name ends so.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`] when the folder cannot be listed.
+    pub(super) fn has_within(&self, folder: &str, end: &str) -> Result<bool, CheckpointError> {
+        let path = match &self.0 {
+            Source::Folder(path) => path.join(folder),
+            Source::Embedded(_, files) => {
+                let inside = |name: &str| name.starts_with(folder) && name.ends_with(end);
+                return Ok(files.iter().any(|(name, _)| inside(name)));
+            }
+        };
+        if !path.is_dir() {
+            return Ok(false);
+        }
+        let list = |path: &Path| -> std::io::Result<bool> {
+            for entry in path.read_dir()? {
+                if entry?.file_name().to_string_lossy().ends_with(end) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        list(&path).map_err(|source| CheckpointError::Io {
+            file: path.display().to_string(),
+            source,
+        })
+    }
+
     /// A text file's content; `None` when there is no such file.
     ///
     /// # Errors

@@ -10,12 +10,16 @@ mod error;
 mod fields;
 mod files;
 mod header;
+mod processor_file;
 mod rope;
 mod special;
+mod stops;
 mod template;
+mod template_file;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text_kwargs;
 mod tokenizer;
 mod vocabulary;
 
@@ -25,15 +29,13 @@ pub use config::Config;
 pub use error::CheckpointError;
 pub use fields::{Fields, LAYER_LIMIT, POSITION_LIMIT, SIZE_LIMIT};
 pub use files::{Bytes, Files};
+pub use processor_file::ProcessorFile;
 pub use rope::{RopeScaling, rope};
 pub use template::{ChatTemplate, DefaultTemplate, Rendered, Template, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
 pub use tokenizer::{ImageToken, Tokenizer};
 
 use std::path::PathBuf;
-
-/// The image processor's config: transformers 4's file, then 5's.
-const PROCESSOR: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// A checkpoint, opened: its files are there and can be read.
 #[derive(Debug, Clone)]
@@ -54,47 +56,6 @@ pub struct Checkpoint {
     pub encoders: Vec<PathBuf>,
     /// The program as which the model is to look at pictures.
     pub compat: Option<Compat>,
-}
-
-/// An image processor's config as it stands, where a checkpoint has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessorFile {
-    /// What messages call the file.
-    pub file: String,
-    /// The file's text.
-    pub json: Option<String>,
-}
-
-impl ProcessorFile {
-    /// Reads preprocessor_config.json, else processor_config.json.
-    ///
-    /// # Errors
-    /// As [`Files::text`].
-    pub fn read(files: &Files) -> Result<Self, CheckpointError> {
-        for name in PROCESSOR {
-            let json = files.text(name)?;
-            if json.is_some() {
-                let file = files.path(name);
-                return Ok(Self { file, json });
-            }
-        }
-        let file = files.path(PROCESSOR[0]);
-        Ok(Self { file, json: None })
-    }
-
-    /// The file's text, for a model that cannot do without.
-    ///
-    /// # Errors
-    /// [`CheckpointError::MissingFile`].
-    pub fn text(&self) -> Result<&str, CheckpointError> {
-        self.json.as_deref().ok_or_else(|| {
-            let purpose = format!("it (or {}) says how pictures are prepared", PROCESSOR[1]);
-            CheckpointError::MissingFile {
-                file: self.file.clone(),
-                purpose,
-            }
-        })
-    }
 }
 
 impl Checkpoint {

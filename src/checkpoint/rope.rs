@@ -26,20 +26,24 @@ pub enum RopeScaling {
     },
 }
 
-/// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before `rope_parameters` (5); the base
-/// stands inside either or beside them.
+/// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before `rope_parameters` (5) unless it is empty; the
+/// base stands inside either or beside them.
 ///
 /// # Errors
 /// [`CheckpointError::Config`].
 pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling), CheckpointError> {
     let beside = fields.positive("rope_theta")?;
     let old = fields.section("rope_scaling")?;
-    let name = if old.is_given() {
+    let name = if old.is_given() && !old.is_empty() {
         "rope_scaling"
     } else {
         "rope_parameters"
     };
     let rope = fields.section(name)?;
+    if let Some(name) = rope.sections().next() {
+        let expected = "no such field: one table of parameters for all layers";
+        return Err(rope.error(name, "a table", expected));
+    }
     let theta = rope.positive("rope_theta")?.or(beside).unwrap_or(10000.0);
     for section in [fields, &rope] {
         if section

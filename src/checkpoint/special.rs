@@ -1,65 +1,140 @@
-//! The tokens that have a name (`bos_token`, `eos_token`, ...), from the tokenizer's own config files.
+//! The tokens that have a name (`bos_token`, `image_token`, ...) or are listed as special, from the tokenizer's own config files.
 
 use super::{CheckpointError, Files};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// Names and texts.
+type Names = BTreeMap<String, String>;
 
 /// The tokenizer's settings.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+/// The names that every tokenizer has, in the order in which transformers adds tokens that the vocabulary lacks.
+const STANDARD: [&str; 7] = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+/// Tables of further names; the first is also written as a list of tokens without names.
+const EXTRA: &str = "extra_special_tokens";
+const EXPLICIT: &str = "model_specific_special_tokens";
+/// The list's older name.
+const ADDITIONAL: &str = "additional_special_tokens";
 
-/// Named special tokens: name to text.
+/// Special tokens: some have names, others are only listed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SpecialTokens(BTreeMap<String, String>);
+pub(super) struct SpecialTokens {
+    /// Name and text, the standard names first.
+    named: Vec<(String, String)>,
+    /// Texts.
+    listed: Vec<String>,
+}
 
 impl SpecialTokens {
-    /// Reads tokenizer_config.json, then what special_tokens_map.json adds. Both may be absent.
+    /// Reads tokenizer_config.json and special_tokens_map.json, either of which may be absent, as transformers'
+    /// `PreTrainedTokenizerBase._from_pretrained` does: the second is read only where the first has no `added_tokens_decoder`, and
+    /// wins then, but for names that are not standard. Among those, tables of names win over fields.
+    ///
+    /// # Errors
+    /// As [`Files::json`].
     pub fn read(files: &Files) -> Result<Self, CheckpointError> {
-        let mut tokens = Self::default();
-        for file in [TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP] {
-            let Some(json) = files.json(file)? else {
-                continue;
-            };
-            tokens.take(&json);
-            for extra in ["extra_special_tokens", "model_specific_special_tokens"] {
-                if let Some(map) = json.get(extra) {
-                    tokens.take(map);
-                }
-            }
-        }
-        Ok(tokens)
+        let object = |file| {
+            let json = files.json(file)?;
+            Ok(match json {
+                Some(Value::Object(map)) => map,
+                _ => Map::new(),
+            })
+        };
+        let config = object(TOKENIZER_CONFIG)?;
+        let map = match config.contains_key("added_tokens_decoder") {
+            true => Map::new(),
+            false => object(SPECIAL_TOKENS_MAP)?,
+        };
+        Ok(Self::of(&config, &map))
     }
 
-    /// Takes the fields `*_token` of a JSON object; a token is its text, or an object with the text under `content`.
-    fn take(&mut self, json: &Value) {
-        for (name, value) in json.as_object().into_iter().flatten() {
-            let text = value
-                .as_str()
-                .or_else(|| value.get("content").and_then(Value::as_str));
-            if let (true, Some(text)) =
-                (name.ends_with("_token") && !name.starts_with("add_"), text)
-            {
-                self.insert(name, text);
+    fn of(config: &Map<String, Value>, map: &Map<String, Value>) -> Self {
+        let is_name = |name: &str| name.ends_with("_token");
+        let is_standard = |name: &str| STANDARD.contains(&name);
+        let mut own = Names::new();
+        for (name, value) in config {
+            if let (true, false, Value::String(text)) = (is_name(name), is_standard(name), value) {
+                own.insert(name.clone(), text.clone());
             }
         }
+        own.extend(table(config.get(EXTRA)));
+        if own.is_empty() {
+            own.extend(table(config.get(EXPLICIT)));
+        }
+        own.extend(table(map.get(EXTRA)));
+
+        let mut found = Names::new();
+        for (name, value) in config.iter().chain(map).filter(|(name, _)| is_name(name)) {
+            match text_of(value) {
+                Some(text) => found.insert(name.clone(), text.to_string()),
+                // A null in the second file takes the name away.
+                None => found.remove(name),
+            };
+        }
+        found.extend(own);
+        let standard = STANDARD.iter().filter_map(|name| found.remove_entry(*name));
+        let mut named: Vec<_> = standard.collect();
+        named.extend(found);
+
+        let list = |value: Option<&Value>| -> Vec<String> {
+            let texts = value.and_then(Value::as_array).into_iter().flatten();
+            texts.filter_map(text_of).map(str::to_string).collect()
+        };
+        let mut listed = list(config.get(EXTRA));
+        if listed.is_empty() {
+            listed = list(config.get(ADDITIONAL));
+        }
+        listed.extend(list(map.get(EXTRA)));
+        if listed.is_empty() {
+            listed = list(map.get(ADDITIONAL));
+        }
+        Self { named, listed }
     }
 
     /// Gives a token a name that has none yet.
     pub fn insert(&mut self, name: &str, text: &str) {
-        self.0
-            .entry(name.to_string())
-            .or_insert_with(|| text.to_string());
+        if self.get(name).is_none() {
+            self.named.push((name.to_string(), text.to_string()));
+        }
     }
 
     /// A named token's text.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        let mut named = self.iter();
+        named.find_map(|(found, text)| (found == name).then_some(text))
     }
 
-    /// All of them: name and text.
+    /// All that have names: name and text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+        let named = self.named.iter();
+        named.map(|(name, text)| (name.as_str(), text.as_str()))
     }
+
+    /// The texts of all, named or listed, in the order in which a vocabulary that lacks them gets them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let listed = self.listed.iter().map(String::as_str);
+        self.iter().map(|(_, text)| text).chain(listed)
+    }
+}
+
+/// A token's text: a text, or an object with the text under `content`.
+fn text_of(token: &Value) -> Option<&str> {
+    let content = || token.get("content").and_then(Value::as_str);
+    token.as_str().or_else(content)
+}
+
+/// The tokens of a table of names.
+fn table(value: Option<&Value>) -> impl Iterator<Item = (String, String)> + '_ {
+    let entries = value.and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(name, token)| Some((name.clone(), text_of(token)?.to_string())))
 }

@@ -1,13 +1,12 @@
 //! The chat template: how a question and a picture become a prompt.
 
-use super::special::{SpecialTokens, TOKENIZER_CONFIG};
+use super::special::SpecialTokens;
+use super::template_file::find;
 use super::{CheckpointError, Files, Tokenizer};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
 use std::collections::BTreeMap;
 
-const JINJA: &str = "chat_template.jinja";
-const JSON: &str = "chat_template.json";
 /// What a family's models were trained with, for checkpoints that have no template of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultTemplate {
@@ -79,7 +78,7 @@ enum Content {
 const FUEL: u64 = 1_000_000;
 
 impl ChatTemplate {
-    /// Reads the template: chat_template.jinja, else chat_template.json, else tokenizer_config.json, else the family's.
+    /// Reads the template that `template_file` finds, else the family's.
     ///
     /// # Errors
     /// Those of [`Files::text`], and [`CheckpointError::Template`] when it is not a template.
@@ -92,9 +91,11 @@ impl ChatTemplate {
             Template::Default(default) => (find(files)?, default),
             Template::Fixed(default) => (None, default),
         };
+        let mut special = tokenizer.special().clone();
         let (text, source) = match found {
             Some((text, file)) => (text, files.path(file)),
             None => {
+                special.insert("image_token", tokenizer.image_token());
                 let source = format!("built in ({})", default.name);
                 (default.text.to_string(), source)
             }
@@ -121,10 +122,7 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation(&text))
             .map_err(|error| template_error(&source, &error))?;
-        let (special, image_token) = (
-            tokenizer.special().clone(),
-            tokenizer.image_token().to_string(),
-        );
+        let image_token = tokenizer.image_token().to_string();
         Ok(Self {
             environment,
             source,
@@ -200,7 +198,6 @@ impl ChatTemplate {
         let names = context! {
             messages => vec![context! { role => "user", content => content }],
             add_generation_prompt => true,
-            image_token => &self.image_token,
             tools => (),
             documents => (),
         };
@@ -222,36 +219,6 @@ fn template_error(source: &str, error: &Error) -> CheckpointError {
         file: source.to_string(),
         reason: error.to_string(),
     }
-}
-
-/// The template's text and the file it is from.
-fn find(files: &Files) -> Result<Option<(String, &'static str)>, CheckpointError> {
-    if let Some(text) = files.text(JINJA)? {
-        return Ok(Some((text, JINJA)));
-    }
-    for file in [JSON, TOKENIZER_CONFIG] {
-        let json = files.json(file)?;
-        let Some(template) = json.as_ref().and_then(|json| json.get("chat_template")) else {
-            continue;
-        };
-        let text = match template {
-            serde_json::Value::Null => continue,
-            serde_json::Value::Array(named) => {
-                let default = named.iter().find(|entry| entry["name"] == "default");
-                default.and_then(|entry| entry["template"].as_str())
-            }
-            other => other.as_str(),
-        };
-        let Some(text) = text else {
-            let reason = "expected a text, or a list with one named \"default\"".to_string();
-            return Err(CheckpointError::Template {
-                file: files.path(file),
-                reason,
-            });
-        };
-        return Ok(Some((text.to_string(), file)));
-    }
-    Ok(None)
 }
 
 /// The template without `{% generation %}` ... `{% endgeneration %}`, which mark the assistant's text for training. Blocks

@@ -355,6 +355,11 @@ impl Tensors {
         self.tensors.values()
     }
 
+    /// The names of those that hold integers.
+    pub(crate) fn integers(&self) -> impl Iterator<Item = &str> {
+        self.integers.keys().map(String::as_str)
+    }
+
     /// The names of all tensors that can be used, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

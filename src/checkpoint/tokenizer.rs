@@ -1,7 +1,8 @@
 //! Text to token ids and back, with the question kept apart from the prompt's control tokens.
 
 use super::special::SpecialTokens;
-use super::vocabulary::{add_configured, ids, missing, text_of};
+use super::stops::stops;
+use super::vocabulary::{add_configured, missing, text_of};
 use super::{CheckpointError, Files, Rendered};
 use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::AddedToken;
@@ -80,31 +81,14 @@ impl Tokenizer {
             .with_padding(None);
         add_configured(&mut plain, files)?;
 
-        let sources = [
-            files
-                .json("generation_config.json")?
-                .map(|json| (json, "generation_config.json")),
-            files.json("config.json")?.map(|json| (json, "config.json")),
-        ];
-        let mut special = SpecialTokens::read(files)?;
-        let mut stop_ids = BTreeSet::new();
-        for (json, name) in sources.iter().flatten() {
-            for (section, prefix) in [(Some(json), ""), (json.get("text_config"), "text_config.")] {
-                let ids = |field| ids(section, field, &files.path(name), prefix);
-                stop_ids.extend(ids("eos_token_id")?);
-                for (field, token) in [("bos_token_id", "bos_token"), ("eos_token_id", "eos_token")]
-                {
-                    if let Some(text) = ids(field)?.first().and_then(|id| text_of(&plain, *id)) {
-                        special.insert(token, &text);
-                    }
-                }
-            }
-        }
-        stop_ids.extend(
-            special
-                .get("eos_token")
-                .and_then(|text| plain.token_to_id(text)),
-        );
+        let special = SpecialTokens::read(files)?;
+        // Where no file names them, the token that is called so.
+        let stop_ids = stops(files)?.unwrap_or_else(|| {
+            let own = special.get("eos_token");
+            own.and_then(|text| plain.token_to_id(text))
+                .into_iter()
+                .collect()
+        });
 
         let image_text = match image {
             ImageToken::Text(text) => text.to_string(),
@@ -123,11 +107,10 @@ impl Tokenizer {
                 }
             })?,
         };
-        // A named token is control even where tokenizer.json does not say so.
-        let named = special
-            .iter()
-            .map(|(_, text)| text)
-            .chain([image_text.as_str()]);
+        // A special token is control even where tokenizer.json does not say so, and is added where the vocabulary lacks it.
+        let image_control =
+            Some(image_text.as_str()).filter(|text| plain.token_to_id(text).is_some());
+        let named = special.texts().chain(image_control);
         let known: BTreeSet<String> = plain
             .get_added_tokens_decoder()
             .into_values()
@@ -135,7 +118,7 @@ impl Tokenizer {
             .map(|t| t.content)
             .collect();
         let named: Vec<AddedToken> = named
-            .filter(|text| !known.contains(*text) && plain.token_to_id(text).is_some())
+            .filter(|text| !text.is_empty() && !known.contains(*text))
             .map(|text| AddedToken::from(text, true))
             .collect();
         plain.add_special_tokens(named).map_err(fail)?;
@@ -376,7 +359,7 @@ impl Tokenizer {
         self.plain.get_vocab_size(true)
     }
 
-    /// The tokens that end an answer: those of generation_config.json, config.json and the tokenizer together.
+    /// The tokens that end an answer: those of generation_config.json, else of config.json, else the tokenizer's `eos_token`.
     pub fn stop_ids(&self) -> &BTreeSet<u32> {
         &self.stop_ids
     }

@@ -42,6 +42,30 @@ pub enum LvlmError {
         /// The model's family.
         found: String,
     },
+    /// A sliding window shorter than the sequence, so that some tokens would not see all before them.
+    #[error(
+        "prompt and answer: expected at most {limit} tokens (sliding_window of config.json: attention within a window is not \
+         supported), found {found}"
+    )]
+    SlidingWindow {
+        /// The window, in tokens.
+        limit: usize,
+        /// Tokens that are read: prompt and answer without the answer's last.
+        found: usize,
+    },
+    /// A token of the prompt that the model's embedding has no row for.
+    #[error(
+        "prompt: expected tokens of the model's vocabulary, below {limit} (vocab_size of config.json), found {found} ({text:?}), which \
+         only the tokenizer has"
+    )]
+    Vocabulary {
+        /// Rows of the embedding.
+        limit: usize,
+        /// The token.
+        found: u32,
+        /// Its text.
+        text: String,
+    },
     /// The image processor's picture is not what the encoder takes.
     #[error(
         "image processor: expected {expected} x {expected} pixels (vision_config.image_size), it makes {width} x {height}"

@@ -11,7 +11,7 @@ use super::decoder::Prefix;
 use super::family::{Eye, Family, Sight};
 use super::layers::Layers;
 use super::load::Loader;
-use super::model::dry_sitting;
+use super::model::{dry_sitting, within};
 use super::open::{OpenOptions, fit};
 use super::plan::{Plan, Sizes, dry_layout, measured, of_answer};
 use super::registry::{Visitor, visit};
@@ -153,6 +153,7 @@ impl Visitor for Make<'_> {
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
+        within(family.decoder().0.window, found.saturating_sub(1))?;
         let loading = Dry::new(BYTES);
         let layers = Arc::new(blueprint.layers(&family, &loading)?);
         let dry = Dry::new(BYTES);

@@ -7,7 +7,7 @@ use super::{Result, towers};
 use crate::checkpoint::{Checkpoint, Files, Tensors};
 
 /// Text files that a model's answers depend on, where a checkpoint has them.
-const TEXTS: [&str; 11] = [
+const TEXTS: [&str; 12] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -16,6 +16,7 @@ const TEXTS: [&str; 11] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+    "additional_chat_templates/default.jinja",
     "preprocessor_config.json",
     "processor_config.json",
     "open_clip_config.json",

@@ -11,6 +11,7 @@ use super::llava::{feature_layers, image_token, select};
 use super::load::Loader;
 use super::names::HfNames;
 use super::pinpoints::pinpoints;
+use super::processor::processor_class;
 use super::projector::Projector;
 use super::tiled::{TiledSight, TiledVision};
 use super::towers::Tower;
@@ -26,6 +27,8 @@ use crate::picture::AnyResolution;
 pub(super) trait Variant: Clone + Send + Sync + 'static {
     /// The `model_type`, and what records call the family.
     const NAME: &'static str;
+    /// The image processor's class where its own file names none.
+    const PROCESSOR: &'static str;
     /// For checkpoints that have no template of their own.
     const TEMPLATE: DefaultTemplate;
     /// The decoders' `model_type`s, first the one that is meant where it is left out.
@@ -47,12 +50,21 @@ pub(super) trait Variant: Clone + Send + Sync + 'static {
     /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
     fn encoder(fields: &Fields) -> ReadResult<VitConfig>;
     /// What the config class gives to `image_grid_pinpoints`, rows and columns.
-    fn pinpoints(encoder: &VitConfig) -> Vec<(u32, u32)>;
+    fn pinpoints() -> Vec<(u32, u32)>;
     /// From how many views' tokens on rows are made fewer, if ever.
     ///
     /// # Errors
     /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
     fn most_views(top: &Fields) -> ReadResult<Option<usize>>;
+    /// Fails where the processor's own fields contradict the config.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
+    fn agrees(
+        file: &ProcessorFile,
+        encoder: &VitConfig,
+        most_views: Option<usize>,
+    ) -> ReadResult<()>;
 }
 
 /// The config.
@@ -68,6 +80,7 @@ pub(super) struct HfTiled<V> {
     most_views: Option<usize>,
     /// Whether tiles are left out.
     without_tiles: bool,
+    processor_class: String,
     names: HfNames,
     variant: PhantomData<V>,
 }
@@ -105,7 +118,8 @@ impl<V: Variant> Family for HfTiled<V> {
                 layers: feature_layers(&top, V::FEATURE_LAYER, encoder.layers())?,
                 select: wanted,
             },
-            pinpoints: pinpoints(&top)?.unwrap_or_else(|| V::pinpoints(&encoder)),
+            pinpoints: pinpoints(&top)?.unwrap_or_else(V::pinpoints),
+            processor_class: processor_class(&top, V::PROCESSOR)?,
             most_views: V::most_views(&top)?,
             without_tiles: false,
             names: HfNames::default(),
@@ -142,7 +156,9 @@ impl<V: Variant> Family for HfTiled<V> {
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
-        let processor = AnyResolution::from_json(file.text()?, &file.file, &self.pinpoints)?;
+        let (text, class) = (file.text()?, self.processor_class.as_str());
+        let processor = AnyResolution::from_json(text, &file.file, class, &self.pinpoints)?;
+        V::agrees(file, &self.encoder, self.most_views)?;
         let sizes = (self.encoder.image_size(), self.encoder.patch_size());
         let sight = TiledSight::new(processor, sizes, (self.most_views, Unpadding::Rounded))?;
         Ok(sight.without_tiles(self.without_tiles))

@@ -1,11 +1,12 @@
 //! What a checkpoint is and what it lacks, without running it.
 
-use super::Result;
 use super::family::{Family, PartOf, Sight};
 use super::open::{self, OpenOptions, fit, listed};
 use super::registry::{Visitor, visit};
+use super::{Result, refused};
 use crate::checkpoint::{
-    ChatTemplate, CheckpointError, Config, Files, ProcessorFile, Tensor, Tensors, Tokenizer,
+    ChatTemplate, CheckpointError, Config, Files, ImageToken, ProcessorFile, Tensor, Tensors,
+    Tokenizer,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -102,7 +103,9 @@ pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspecti
 /// # Errors
 /// As [`inspect`].
 pub fn inspect_files(files: &Files, options: &OpenOptions) -> Result<Inspection> {
+    refused::adapter(files)?;
     let config = Config::read(files)?;
+    refused::kinds(&config)?;
     visit(&config, Look(files, &options.encoders))?
 }
 
@@ -121,6 +124,7 @@ const PICTURE: (u32, u32) = (640, 480);
 
 fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
+    refused::quantised(files, &tensors)?;
     let options = OpenOptions {
         encoders: encoders.to_vec(),
         compat: None,
@@ -143,6 +147,14 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
             .ok()
     });
     let processor = ProcessorFile::read(files).map_err(&mut noted).ok();
+    if let (ImageToken::Id(_), Some(processor), Some(tokenizer)) =
+        (family.image_token(), &processor, &tokenizer)
+    {
+        let agrees = processor.check_image_token(files, tokenizer);
+        agrees.map_err(&mut noted).ok();
+        let limit = processor.clone().with_text_limit(files);
+        limit.map_err(&mut noted).ok();
+    }
     let image_tokens = processor.and_then(|processor| {
         let (width, height) = PICTURE;
         let sight = family.sight(&processor);

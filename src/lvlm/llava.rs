@@ -10,6 +10,7 @@ use super::encoder::{
 use super::family::{Eye, Family, PartOf, ReadResult, Seen, Sight, Vision, only};
 use super::load::Loader;
 use super::names::HfNames;
+use super::processor::{agree_on_patches, processor_class};
 use super::projector::Projector;
 use super::towers::Tower;
 use super::{LvlmError, Result};
@@ -30,8 +31,8 @@ pub(super) struct Llava {
     pub projector: Projector,
     /// What is used of the encoder.
     pub taken: Taken,
-    /// Whether pictures are padded to a square with the mean colour first (the original LLaVA's `image_aspect_ratio: pad`).
-    pub pad_to_square: bool,
+    /// The image processor's class where its own file names none.
+    processor_class: String,
     pub names: HfNames,
 }
 
@@ -60,14 +61,7 @@ impl Family for Llava {
                 layers: feature_layers(&top, -2, vision.layers)?,
                 select: select(&top, Select::Default)?,
             },
-            pad_to_square: match top.text("image_aspect_ratio")? {
-                None | Some("square") => false,
-                Some("pad") => true,
-                Some(other) => {
-                    let found = format!("{other:?}");
-                    return Err(top.error("image_aspect_ratio", found, "\"square\" or \"pad\""));
-                }
-            },
+            processor_class: processor_class(&top, "LlavaImageProcessor")?,
             names: HfNames::default(),
             vision,
         })
@@ -96,9 +90,9 @@ impl Family for Llava {
     }
 
     fn sight(&self, file: &ProcessorFile) -> Result<OneView> {
-        let processor = Processor::from_json(file.text()?, &file.file)?;
-        let processor = processor.with_pad_to_square(self.pad_to_square);
+        let processor = Processor::of_class(file.text()?, &file.file, &self.processor_class)?;
         let (pixels, vit) = (self.vision.image_size, self.vision.vit());
+        agree_on_patches(file, (pixels, vit.patch), self.taken.select)?;
         Ok(OneView::new(processor, pixels, &vit, self.taken))
     }
 

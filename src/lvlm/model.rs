@@ -94,6 +94,14 @@ impl<F: Family, D: Device> Model<F, D> {
     }
 }
 
+/// Fails where a sliding window is shorter than `found` tokens that are read.
+pub(super) fn within(window: Option<usize>, found: usize) -> Result<()> {
+    match window {
+        Some(limit) if found > limit => Err(LvlmError::SlidingWindow { limit, found }),
+        _ => Ok(()),
+    }
+}
+
 /// A sitting without numbers: `before` tokens of text before the picture, `behind` behind it.
 pub(super) fn dry_sitting<F: Family>(
     dry: &Dry,
@@ -167,6 +175,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         if found >= limit {
             return Err(LvlmError::TooLong { limit, found });
         }
+        within(decoder.window, found)?;
+        let processor = &self.checkpoint.processor;
+        processor.check_length(found)?;
         let image = self.family.image_token().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
         if let Some((field, expected)) = self.family.image_position()
@@ -180,8 +191,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         }
         let mut text = ids.iter().filter(|&&id| id != image);
         if let Some(&found) = text.find(|&&id| id as usize >= decoder.vocabulary) {
-            return Err(LvlmError::BadToken {
+            return Err(LvlmError::Vocabulary {
                 limit: decoder.vocabulary,
+                text: tokenizer.decode_token(found),
                 found,
             });
         }

@@ -4,13 +4,12 @@
 use super::encoder::{ClipConfig, Select, VitConfig};
 use super::family::ReadResult;
 use super::hf_tiled::{HfTiled, Variant};
-use crate::checkpoint::{DefaultTemplate, Fields, VICUNA};
+use super::processor::agree_on_patches;
+use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile, VICUNA};
+use crate::picture::LLAVA_NEXT_PINPOINTS;
 
 /// The family.
 pub(super) type Next = HfTiled<NextVariant>;
-
-/// What `LlavaNextConfig` gives to `image_grid_pinpoints`, rows and columns.
-const PINPOINTS: [(u32, u32); 5] = [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
 
 /// What it does differently.
 #[derive(Debug, Clone)]
@@ -18,6 +17,7 @@ pub(super) struct NextVariant;
 
 impl Variant for NextVariant {
     const NAME: &'static str = "llava_next";
+    const PROCESSOR: &'static str = "LlavaNextImageProcessor";
     const TEMPLATE: DefaultTemplate = VICUNA;
     const DECODERS: [&'static str; 3] = ["llama", "mistral", "qwen2"];
     const DECODERS_TEXT: &'static str = "llama, mistral, qwen2";
@@ -35,11 +35,16 @@ impl Variant for NextVariant {
         Ok(VitConfig::Clip(ClipConfig::read(fields)?))
     }
 
-    fn pinpoints(_: &VitConfig) -> Vec<(u32, u32)> {
-        PINPOINTS.to_vec()
+    fn pinpoints() -> Vec<(u32, u32)> {
+        LLAVA_NEXT_PINPOINTS.to_vec()
     }
 
     fn most_views(_: &Fields) -> ReadResult<Option<usize>> {
         Ok(None)
+    }
+
+    fn agrees(file: &ProcessorFile, encoder: &VitConfig, _: Option<usize>) -> ReadResult<()> {
+        let sizes = (encoder.image_size(), encoder.patch_size());
+        agree_on_patches(file, sizes, Self::SELECT.0)
     }
 }

@@ -4,8 +4,10 @@
 use super::encoder::{Select, SiglipConfig, SiglipDefaults, VitConfig};
 use super::family::ReadResult;
 use super::hf_tiled::{HfTiled, Variant};
+use super::processor::agree_on_tiles;
 use super::tiled::anyres_max;
-use crate::checkpoint::{DefaultTemplate, Fields};
+use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile};
+use crate::picture::llava_onevision_pinpoints;
 
 /// The family.
 pub(super) type Onevision = HfTiled<OnevisionVariant>;
@@ -19,8 +21,6 @@ const SIGLIP: SiglipDefaults = SiglipDefaults {
     image_size: 384,
     patch_size: 14,
 };
-/// Tiles each way of the resolutions that the config class gives.
-const MOST_TILES: u32 = 6;
 /// From how many views' tokens on rows are made fewer, where the config does not say.
 const MOST_VIEWS: usize = 9;
 
@@ -30,6 +30,7 @@ pub(super) struct OnevisionVariant;
 
 impl Variant for OnevisionVariant {
     const NAME: &'static str = "llava_onevision";
+    const PROCESSOR: &'static str = "LlavaOnevisionImageProcessor";
     const TEMPLATE: DefaultTemplate = DefaultTemplate {
         name: "LLaVA-OneVision",
         text: "<|im_start|>user {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}\
@@ -51,11 +52,8 @@ impl Variant for OnevisionVariant {
         Ok(VitConfig::Siglip(SiglipConfig::read(fields, SIGLIP)?))
     }
 
-    fn pinpoints(encoder: &VitConfig) -> Vec<(u32, u32)> {
-        let side = encoder.image_size() as u32;
-        let steps = || (1..=MOST_TILES).map(|n| n * side);
-        let rows = steps().flat_map(|rows| steps().map(move |columns| (rows, columns)));
-        rows.collect()
+    fn pinpoints() -> Vec<(u32, u32)> {
+        llava_onevision_pinpoints()
     }
 
     fn most_views(top: &Fields) -> ReadResult<Option<usize>> {
@@ -66,5 +64,14 @@ impl Variant for OnevisionVariant {
         let expected = "anyres_max_N, such as anyres_max_9";
         let number = anyres_max(text).ok_or_else(|| top.error(name, format!("{text:?}"), expected));
         number.map(Some)
+    }
+
+    fn agrees(
+        file: &ProcessorFile,
+        encoder: &VitConfig,
+        most_views: Option<usize>,
+    ) -> ReadResult<()> {
+        let across = encoder.image_size() / encoder.patch_size();
+        agree_on_tiles(file, across.pow(2), most_views)
     }
 }

@@ -9,9 +9,10 @@ use super::layers::Layers;
 use super::load::{Listed, Loader};
 use super::model::Model;
 use super::registry::{Visitor, visit};
-use super::{Lvlm, Result, towers};
+use super::{Lvlm, Result, refused, towers};
 use crate::checkpoint::{
-    ChatTemplate, Checkpoint, Compat, Config, Files, ProcessorFile, Tensors, Tokenizer, cache,
+    ChatTemplate, Checkpoint, Compat, Config, Files, ImageToken, ProcessorFile, Tensors, Tokenizer,
+    cache,
 };
 use crate::device::Device;
 use crate::device::dry::Dry;
@@ -65,7 +66,9 @@ pub(super) fn files(model: &Path) -> Result<Files> {
 /// # Errors
 /// As [`checkpoint`].
 pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
+    refused::adapter(&files)?;
     let config = Config::read(&files)?;
+    refused::kinds(&config)?;
     visit(&config, Open(files, config.clone(), options.clone()))?
 }
 
@@ -149,13 +152,18 @@ impl Visitor for Open {
     fn visit<F: Family>(self, mut family: F) -> Self::Output {
         let Open(files, config, options) = self;
         let tensors = Tensors::open(&files)?;
+        refused::quantised(&files, &tensors)?;
         fit(&mut family, &files, &tensors, &options)?;
         check(&family, &tensors)?;
         let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
         tokenizer.stop_at(family.stops());
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
-        let processor = ProcessorFile::read(&files)?;
+        let mut processor = ProcessorFile::read(&files)?;
         family.sight(&processor)?;
+        if let ImageToken::Id(_) = family.image_token() {
+            processor.check_image_token(&files, &tokenizer)?;
+            processor = processor.with_text_limit(&files)?;
+        }
         Ok(Checkpoint {
             processor,
             encoders: options.encoders,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::family::{Eye, Family};
-use super::model::Model;
+use super::model::{Model, within};
 use super::plan::{Plan, Sizes, of_answer};
 use super::sitting::{Greedy, Layout, Sitting};
 use super::{Callback, LogProbabilities, LvlmError, Result, Session, SessionOptions};
@@ -228,6 +228,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
+        within(decoder.window, found - 1)?;
         self.answer = answer.to_vec();
         self.work.borrow_mut().prepared.clear();
         Ok(())

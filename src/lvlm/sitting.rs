@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::decoder::{DecoderKept, Prefix, Rows};
 use super::family::{Family, Seen, Sight, Vision};
 use super::layers::{Context, Layers};
+use super::model::within;
 use super::{Callback, LvlmError, Result};
 use crate::device::{Blend, Device, Masks, Matrix, Part, Real, RowMap};
 use crate::nn::{Keep, NnError, Nothing, Queries, require_finite};
@@ -316,6 +317,7 @@ impl<F: Family, D: Device> Sitting<F, D> {
                 return Err(LvlmError::Cancelled);
             }
             if answer.len() < limit {
+                within(decoder.window, read + answer.len())?;
                 x = self.read_token(device, next, &mut cache)?;
             }
         }

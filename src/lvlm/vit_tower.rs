@@ -214,8 +214,6 @@ fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
             "size": square,
         }),
     };
-    ProcessorFile {
-        file: format!("{encoder} (as its class has it)"),
-        json: Some(json.to_string()),
-    }
+    let file = format!("{encoder} (as its class has it)");
+    ProcessorFile::of(file, Some(json.to_string()))
 }

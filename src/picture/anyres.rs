@@ -15,6 +15,8 @@ pub struct AnyResolution {
     processor: Processor,
     /// Rows and columns to choose from.
     pinpoints: Vec<(u32, u32)>,
+    /// Those that the model chooses from when it puts the tiles together again; empty where it is told.
+    model: Vec<(u32, u32)>,
     /// Side of a tile.
     tile: u32,
     filter: Filter,
@@ -40,8 +42,9 @@ struct Fit {
 }
 
 impl AnyResolution {
-    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `pinpoints`, rows and columns, are taken
-    /// where the file has no `image_grid_pinpoints`.
+    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `class` is the class where the file names
+    /// none. `model` are the rows and columns that the model's config has: a picture for which they lead to other tiles than the
+    /// processor's own is an error. No such pictures are looked for where `model` is empty.
     ///
     /// # Errors
     /// As [`Processor::from_json`]; [`PictureError::Field`] for a class that makes no tiles, for sizes that are not one square
@@ -49,9 +52,10 @@ impl AnyResolution {
     pub fn from_json(
         text: &str,
         file: &str,
-        pinpoints: &[(u32, u32)],
+        class: &str,
+        model: &[(u32, u32)],
     ) -> Result<AnyResolution, PictureError> {
-        let processor = Processor::of_any_class(text, file)?;
+        let processor = Processor::of_any_class(text, file, class)?;
         let settings = &processor.settings;
         if !settings.tiles {
             return Err(PictureError::Field {
@@ -61,10 +65,13 @@ impl AnyResolution {
                 found: "one that makes no tiles".to_owned(),
             });
         }
-        let own = settings.pinpoints.as_deref();
-        let (pinpoints, filter) = (own.unwrap_or(pinpoints).to_vec(), settings.resize);
+        let (pinpoints, filter) = (settings.pinpoints.clone(), settings.resize);
         let filter = filter.map_or(Filter::Bicubic, |(_, filter)| filter);
-        Self::new(processor, filter, pinpoints)
+        let model = model.to_vec();
+        Ok(Self {
+            model,
+            ..Self::new(processor, filter, pinpoints)?
+        })
     }
 
     /// The same around a processor that makes one view, as the authors of LLaVA-NeXT have it: pictures are resized with Pillow's
@@ -126,6 +133,7 @@ impl AnyResolution {
         }
         Ok(AnyResolution {
             pinpoints,
+            model: Vec::new(),
             tile,
             filter,
             processor,
@@ -227,17 +235,22 @@ impl AnyResolution {
     fn fit(&self, width: u32, height: u32) -> Result<Fit, PictureError> {
         check_size("picture", width.into(), height.into())?;
         let (w, h) = (f64::from(width), f64::from(height));
-        let mut chosen = (0, u64::MAX, self.pinpoints[0]);
-        for &(rows, columns) in &self.pinpoints {
-            let scale = (f64::from(columns) / w).min(f64::from(rows) / h);
-            let fitted = (w * scale) as u64 * (h * scale) as u64;
-            let effective = fitted.min(u64::from(width) * u64::from(height));
-            let wasted = u64::from(rows) * u64::from(columns) - effective;
-            if effective > chosen.0 || (effective == chosen.0 && wasted < chosen.1) {
-                chosen = (effective, wasted, (rows, columns));
+        let (rows, columns) = best(&self.pinpoints, (width, height));
+        if !self.model.is_empty() {
+            let expected = best(&self.model, (width, height));
+            if expected != (rows, columns) {
+                let expected = format!(
+                    "resolutions that fit a picture of {width} x {height} into {} x {}, as those of config.json do",
+                    expected.1, expected.0
+                );
+                return Err(PictureError::Field {
+                    file: self.processor.file.clone(),
+                    field: "image_grid_pinpoints".to_owned(),
+                    expected,
+                    found: format!("{columns} x {rows}"),
+                });
             }
         }
-        let (rows, columns) = chosen.2;
         let (by_width, by_height) = (f64::from(columns) / w, f64::from(rows) / h);
         let resized = if by_width < by_height {
             (((h * by_width).ceil() as u32).min(rows), columns)
@@ -250,6 +263,23 @@ impl AnyResolution {
             padding: ((rows - resized.0) / 2, (columns - resized.1) / 2),
         })
     }
+}
+
+/// The rows and columns that hold most of a picture of that width and height, and waste least; (0, 0) of none.
+fn best(pinpoints: &[(u32, u32)], (width, height): (u32, u32)) -> (u32, u32) {
+    let (w, h) = (f64::from(width), f64::from(height));
+    let first = pinpoints.first().copied().unwrap_or_default();
+    let mut chosen = (0, u64::MAX, first);
+    for &(rows, columns) in pinpoints {
+        let scale = (f64::from(columns) / w).min(f64::from(rows) / h);
+        let fitted = (w * scale) as u64 * (h * scale) as u64;
+        let effective = fitted.min(u64::from(width) * u64::from(height));
+        let wasted = (u64::from(rows) * u64::from(columns)).saturating_sub(effective);
+        if effective > chosen.0 || (effective == chosen.0 && wasted < chosen.1) {
+            chosen = (effective, wasted, (rows, columns));
+        }
+    }
+    chosen.2
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use super::super::testing::Recorded;
 use super::*;
 
+const NEXT: &str = "LlavaNextImageProcessor";
+
 #[test]
 fn equals_transformers() {
     let recorded = Recorded::read("anyres");
@@ -9,7 +11,7 @@ fn equals_transformers() {
         let (shape, bytes) = recorded.get(&format!("out{index}")).unwrap();
         let numbers = bytes.as_chunks().0.iter();
         let expected: Vec<f32> = numbers.map(|&b| f32::from_le_bytes(b)).collect();
-        let any = AnyResolution::from_json(&config.to_string(), "file", &[]).unwrap();
+        let any = AnyResolution::from_json(&config.to_string(), "file", NEXT, &[]).unwrap();
         let found = any.process(&picture).unwrap();
         let tiling = any.tiling(picture.width(), picture.height()).unwrap();
         assert_eq!(found.len(), shape[0], "{config}");
@@ -29,7 +31,7 @@ fn equals_transformers() {
 fn views_are_outside_of_the_picture_where_the_padding_is() {
     let json = r#"{"image_processor_type": "LlavaOnevisionImageProcessor", "size": {"height": 8, "width": 8},
         "image_mean": 0, "image_std": 1, "image_grid_pinpoints": [[8, 8], [16, 16], [24, 24]]}"#;
-    let any = AnyResolution::from_json(json, "file", &[]).unwrap();
+    let any = AnyResolution::from_json(json, "file", NEXT, &[]).unwrap();
     for (width, height) in [(40, 17), (9, 30), (3, 3), (50, 50)] {
         let white = vec![255; (3 * width * height) as usize];
         let picture = Picture::from_rgb(width, height, white).unwrap();
@@ -45,7 +47,7 @@ fn views_are_outside_of_the_picture_where_the_padding_is() {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let read = |text: &str| AnyResolution::from_json(text, "file", &[(24, 24)]).unwrap_err();
+    let read = |text: &str| AnyResolution::from_json(text, "file", NEXT, &[]).unwrap_err();
     for (text, field) in [
         (
             r#"{"image_processor_type": "CLIPImageProcessor"}"#,
@@ -82,4 +84,19 @@ fn what_does_not_fit_is_named() {
             "{text}: {error}"
         );
     }
+}
+
+/// The model puts tiles together by its own list of resolutions.
+#[test]
+fn pictures_that_config_json_would_cut_otherwise_are_refused() {
+    let json = r#"{"size": 8, "crop_size": 8, "image_grid_pinpoints": [[16, 16], [8, 24]]}"#;
+    let read = |model: &[(u32, u32)]| AnyResolution::from_json(json, "file", NEXT, model).unwrap();
+    assert!(read(&[(8, 24), (16, 16)]).tiling(30, 10).is_ok());
+    let other = read(&[(16, 16), (24, 8)]);
+    assert_eq!(other.tiling(16, 16).unwrap().grid, (2, 2));
+    let error = other.tiling(30, 10).unwrap_err();
+    assert!(
+        matches!(&error, PictureError::Field { field, .. } if field == "image_grid_pinpoints"),
+        "{error}"
+    );
 }

@@ -36,8 +36,8 @@ pub(super) struct Settings {
     pub std: [f64; 3],
     /// Whether the class cuts pictures into tiles.
     pub tiles: bool,
-    /// Rows and columns that a picture may be fitted into before it is cut.
-    pub pinpoints: Option<Vec<(u32, u32)>>,
+    /// Rows and columns that a picture may be fitted into before it is cut; none for a class that does not.
+    pub pinpoints: Vec<(u32, u32)>,
 }
 
 /// What a processor's class says about the fields that its config leaves out.
@@ -46,9 +46,48 @@ struct Defaults {
     crop: bool,
     mean: [f64; 3],
     std: [f64; 3],
-    /// What `do_pad` means to this class: a square of the mean colour, or nothing for a single picture.
-    pads_to_square: bool,
-    tiles: bool,
+    /// What `do_pad` means to this class.
+    padding: Padding,
+    tiles: Option<Tiles>,
+}
+
+/// What a class does where `do_pad` is true.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// The picture in the middle of a square of the mean colour, before it is resized.
+    Square,
+    /// Black on the right and below, at the end, to `pad_size`; nothing for a single picture without one.
+    Size,
+    /// Nothing for a single picture: batches are filled with empty tiles.
+    Batch,
+}
+
+/// The resolutions of a class that cuts pictures into tiles, where the file has none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tiles {
+    LlavaNext,
+    LlavaOnevision,
+}
+
+impl Tiles {
+    /// Rows and columns.
+    fn pinpoints(self) -> Vec<(u32, u32)> {
+        match self {
+            Tiles::LlavaNext => LLAVA_NEXT_PINPOINTS.to_vec(),
+            Tiles::LlavaOnevision => llava_onevision_pinpoints(),
+        }
+    }
+}
+
+/// What `LlavaNextImageProcessor` and `LlavaNextConfig` give to `image_grid_pinpoints`, rows and columns.
+pub(crate) const LLAVA_NEXT_PINPOINTS: [(u32, u32); 5] =
+    [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
+
+/// The same of `LlavaOnevisionImageProcessor` and `LlavaOnevisionConfig`: up to 6 x 6 tiles of 384 pixels.
+pub(crate) fn llava_onevision_pinpoints() -> Vec<(u32, u32)> {
+    let steps = || (1..=6).map(|n| n * 384);
+    let rows = steps().flat_map(|rows| steps().map(move |columns| (rows, columns)));
+    rows.collect()
 }
 
 const CLIP: Defaults = Defaults {
@@ -56,11 +95,11 @@ const CLIP: Defaults = Defaults {
     crop: true,
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
-    pads_to_square: false,
-    tiles: false,
+    padding: Padding::Size,
+    tiles: None,
 };
 const LLAVA: Defaults = Defaults {
-    pads_to_square: true,
+    padding: Padding::Square,
     ..CLIP
 };
 const SIGLIP: Defaults = Defaults {
@@ -74,7 +113,8 @@ const SIGLIP: Defaults = Defaults {
     ..CLIP
 };
 const LLAVA_NEXT: Defaults = Defaults {
-    tiles: true,
+    padding: Padding::Batch,
+    tiles: Some(Tiles::LlavaNext),
     ..CLIP
 };
 const LLAVA_ONEVISION: Defaults = Defaults {
@@ -83,15 +123,17 @@ const LLAVA_ONEVISION: Defaults = Defaults {
         width: 384,
     },
     crop: false,
-    tiles: true,
+    padding: Padding::Batch,
+    tiles: Some(Tiles::LlavaOnevision),
     ..CLIP
 };
 const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
                          LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
-    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`.
-    pub(super) fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
+    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`; `class` is the
+    /// class where the file names none.
+    pub(super) fn from_json(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let root: Value = serde_json::from_str(text).map_err(|source| PictureError::Syntax {
             file: file.to_owned(),
             source,
@@ -118,14 +160,37 @@ impl Settings {
                 }
             },
         };
-        let defaults = fields.class()?;
+        let defaults = fields.class(class)?;
+        // Pictures are RGB here, whatever it says.
         fields.flag("do_convert_rgb", true)?;
+        fields.refuse_square_size()?;
         let pad = fields.flag("do_pad", false)?;
         if pad
-            && !defaults.pads_to_square
+            && defaults.padding == Padding::Size
             && let Some(size) = fields.get("pad_size")
         {
             return Err(fields.wrong("pad_size", "no such field for this processor", size));
+        }
+        let (do_resize, do_rescale, do_normalize) = (
+            fields.flag("do_resize", true)?,
+            fields.flag("do_rescale", true)?,
+            fields.flag("do_normalize", true)?,
+        );
+        let do_crop = fields.flag("do_center_crop", defaults.crop)?;
+        for (needs, flag, names) in [
+            (do_resize, "do_resize", &["size", "resample"][..]),
+            (do_crop, "do_center_crop", &["crop_size"][..]),
+            (do_rescale, "do_rescale", &["rescale_factor"][..]),
+            (
+                do_normalize,
+                "do_normalize",
+                &["image_mean", "image_std"][..],
+            ),
+        ] {
+            if let Some(name) = names.iter().find(|name| needs && fields.is_null(name)) {
+                let expected = format!("a value, since {flag} is true");
+                return Err(fields.wrong(name, &expected, &Value::Null));
+            }
         }
         let mean = fields.colour("image_mean", defaults.mean)?;
         let std = fields.colour("image_std", defaults.std)?;
@@ -138,19 +203,21 @@ impl Settings {
         let (size, filter) = (fields.size(defaults.size)?, fields.filter()?);
         let crop_size = fields.crop_size()?;
         let factor = fields.number("rescale_factor", 1.0 / 255.0)?;
+        let pinpoints = match defaults.tiles {
+            Some(tiles) => fields.pinpoints()?.unwrap_or_else(|| tiles.pinpoints()),
+            None => Vec::new(),
+        };
         Ok(Self {
-            pad_to_square: (pad && defaults.pads_to_square) || fields.aspect_ratio_is_pad()?,
-            padding: None,
-            resize: fields.flag("do_resize", true)?.then_some((size, filter)),
-            crop: fields
-                .flag("do_center_crop", defaults.crop)?
-                .then_some(crop_size),
-            rescale: fields.flag("do_rescale", true)?.then_some(factor),
-            normalize: fields.flag("do_normalize", true)?,
+            pad_to_square: pad && defaults.padding == Padding::Square,
+            padding: fields.is_null("image_mean").then_some([0.0; 3]),
+            resize: do_resize.then_some((size, filter)),
+            crop: do_crop.then_some(crop_size),
+            rescale: do_rescale.then_some(factor),
+            normalize: do_normalize,
             mean,
             std,
-            tiles: defaults.tiles,
-            pinpoints: fields.pinpoints()?,
+            tiles: defaults.tiles.is_some(),
+            pinpoints,
         })
     }
 }
@@ -163,9 +230,14 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// A field's value. A null counts as left out, as it does in transformers.
+    /// A field's value, where it has one.
     fn get(&self, name: &str) -> Option<&Value> {
         self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether a field is null: its class's default does not count then, and it has no value.
+    fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
     }
 
     fn wrong(&self, name: &str, expected: &str, found: &Value) -> PictureError {
@@ -177,38 +249,31 @@ impl Fields<'_> {
         }
     }
 
-    /// The defaults of the class that the file names. Old files name a feature extractor, some name nothing.
-    fn class(&self) -> Result<&'static Defaults, PictureError> {
-        for field in ["image_processor_type", "feature_extractor_type"] {
-            let Some(value) = self.get(field) else {
-                continue;
-            };
-            let name = value
-                .as_str()
-                .ok_or_else(|| self.wrong(field, SUPPORTED, value))?;
-            let name = name
-                .strip_suffix("Fast")
-                .or(name.strip_suffix("Pil"))
-                .unwrap_or(name);
-            let family = name
-                .strip_suffix("ImageProcessor")
-                .or(name.strip_suffix("FeatureExtractor"));
-            return match family {
-                // DINOv2's has the defaults of CLIP's.
-                Some("CLIP" | "Bit") => Ok(&CLIP),
-                Some("Llava") => Ok(&LLAVA),
-                Some("LlavaNext") => Ok(&LLAVA_NEXT),
-                Some("LlavaOnevision") => Ok(&LLAVA_ONEVISION),
-                Some("Siglip") => Ok(&SIGLIP),
-                _ => Err(self.wrong(field, SUPPORTED, value)),
-            };
-        }
-        Ok(&CLIP)
+    /// The defaults of the class that the file names, or else of `default`. Old files name a feature extractor.
+    fn class(&self, default: &str) -> Result<&'static Defaults, PictureError> {
+        let fields = ["image_processor_type", "feature_extractor_type"];
+        let named = fields
+            .iter()
+            .find_map(|name| Some((*name, self.get(name)?)));
+        let default = Value::from(default);
+        let (field, value) = named.unwrap_or((fields[0], &default));
+        let found = value.as_str().and_then(of_class);
+        found.ok_or_else(|| self.wrong(field, SUPPORTED, value))
     }
 
+    /// An old name of the square of CLIP's own size.
+    fn refuse_square_size(&self) -> Result<(), PictureError> {
+        let name = "use_square_size";
+        match self.get(name) {
+            None | Some(Value::Bool(false)) => Ok(()),
+            Some(value) => Err(self.wrong(name, "no such field; size says the same", value)),
+        }
+    }
+
+    /// A truth value; a null is false.
     fn flag(&self, name: &str, default: bool) -> Result<bool, PictureError> {
         match self.get(name) {
-            None => Ok(default),
+            None => Ok(default && !self.is_null(name)),
             Some(value) => value
                 .as_bool()
                 .ok_or_else(|| self.wrong(name, "true or false", value)),
@@ -346,17 +411,25 @@ impl Fields<'_> {
             _ => self.edge("crop_size", value).map(|edge| (edge, edge)),
         }
     }
+}
 
-    /// The original LLaVA's own field, which is usually found in the model's config instead.
-    fn aspect_ratio_is_pad(&self) -> Result<bool, PictureError> {
-        let Some(value) = self.get("image_aspect_ratio") else {
-            return Ok(false);
-        };
-        match value.as_str() {
-            Some("pad") => Ok(true),
-            Some("square") => Ok(false),
-            _ => Err(self.wrong("image_aspect_ratio", "\"pad\" or \"square\"", value)),
-        }
+/// The defaults of a class by its name, whichever library does its resizing.
+fn of_class(name: &str) -> Option<&'static Defaults> {
+    let name = name
+        .strip_suffix("Fast")
+        .or(name.strip_suffix("Pil"))
+        .unwrap_or(name);
+    let family = name
+        .strip_suffix("ImageProcessor")
+        .or(name.strip_suffix("FeatureExtractor"));
+    match family? {
+        // DINOv2's has the defaults of CLIP's.
+        "CLIP" | "Bit" => Some(&CLIP),
+        "Llava" => Some(&LLAVA),
+        "LlavaNext" => Some(&LLAVA_NEXT),
+        "LlavaOnevision" => Some(&LLAVA_ONEVISION),
+        "Siglip" => Some(&SIGLIP),
+        _ => None,
     }
 }
 

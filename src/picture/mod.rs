@@ -22,7 +22,9 @@ mod view;
 
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
-pub(crate) use config::{MAX_EDGE, pairs_of_edges};
+pub(crate) use config::{
+    LLAVA_NEXT_PINPOINTS, MAX_EDGE, llava_onevision_pinpoints, pairs_of_edges,
+};
 pub use decode::Picture;
 pub use error::PictureError;
 pub use extent::Extent;

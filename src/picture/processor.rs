@@ -6,6 +6,8 @@ use super::{Picture, PictureError, View, Window, resize, resize_window};
 
 /// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as f32.
 const MAX_VIEW_PIXELS: u64 = 1 << 24;
+/// The class of a file that names none, for an encoder that is looked at by itself.
+const CLIP_CLASS: &str = "CLIPImageProcessor";
 
 /// An image processor as `preprocessor_config.json` describes it: what `CLIPImageProcessor`, `LlavaImageProcessor` and
 /// `SiglipImageProcessor` of transformers do with their Pillow backend, in the same order and with the same rounding:
@@ -32,14 +34,23 @@ struct Plan {
 
 impl Processor {
     /// Reads the text of a `preprocessor_config.json`, or of a `processor_config.json` that nests it under
-    /// `image_processor`; `file` stands for it in errors. Fields left out (or null) have the defaults of the class that
-    /// the file names, of CLIP if it names none; old files' bare integers as sizes are understood.
+    /// `image_processor`; `file` stands for it in errors. Fields left out have the defaults of the class that the file
+    /// names, of CLIP if it names none; old files' bare integers as sizes are understood. A null is no default: flags are
+    /// false then, and what is needed and null is an error.
     ///
     /// # Errors
     /// [`PictureError::Syntax`], and [`PictureError::Field`] for an unsupported class, a wrong type, a size of zero, a
     /// standard deviation that is not above zero, or numbers that do not stay finite in f32.
     pub fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
-        let processor = Self::of_any_class(text, file)?;
+        Self::of_class(text, file, CLIP_CLASS)
+    }
+
+    /// As [`Processor::from_json`], but `class` is the class where the file names none, such as `LlavaImageProcessor`.
+    ///
+    /// # Errors
+    /// As [`Processor::from_json`].
+    pub fn of_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
+        let processor = Self::of_any_class(text, file, class)?;
         if processor.settings.tiles {
             return Err(PictureError::Field {
                 file: file.to_owned(),
@@ -51,9 +62,9 @@ impl Processor {
         Ok(processor)
     }
 
-    /// As [`Processor::from_json`], of a class that cuts pictures into tiles too.
-    pub(super) fn of_any_class(text: &str, file: &str) -> Result<Self, PictureError> {
-        let settings = Settings::from_json(text, file)?;
+    /// As [`Processor::of_class`], of a class that cuts pictures into tiles too.
+    pub(super) fn of_any_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
+        let settings = Settings::from_json(text, file, class)?;
         let values = [0, 1, 2].map(|channel| values(&settings, channel));
         if values.iter().flatten().any(|value| !value.is_finite()) {
             return Err(PictureError::Field {

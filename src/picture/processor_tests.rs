@@ -45,7 +45,7 @@ fn fields_left_out_have_the_defaults_of_their_class() {
         clip.std(),
         [0.26862954_f64, 0.26130258, 0.27577711].map(|std| std as f32)
     );
-    let siglip = processor(r#"{"image_processor_type": "SiglipImageProcessorFast", "size": null}"#);
+    let siglip = processor(r#"{"image_processor_type": "SiglipImageProcessorFast"}"#);
     assert_eq!(siglip.output_size(500, 300).unwrap(), (224, 224));
     assert_eq!(siglip.view(500, 300).unwrap().offset_x, 0);
     assert_eq!((siglip.mean(), siglip.std()), ([0.5; 3], [0.5; 3]));
@@ -126,14 +126,12 @@ fn padding_to_a_square_surrounds_the_picture_with_the_mean_colour() {
         unit: 40,
     };
     assert_eq!(view, expected);
-    let from_config = r#"{"size": 20, "crop_size": 20, "image_aspect_ratio": "pad"}"#;
-    assert_eq!(
-        super::Processor::from_json(from_config, "f")
-            .unwrap()
-            .view(10, 40)
-            .unwrap(),
-        expected
-    );
+    let own = r#"{"size": 20, "crop_size": 20, "do_pad": true}"#;
+    let own = |class: &str| Processor::of_class(own, "f", class).unwrap();
+    let llava = own("LlavaImageProcessor").view(10, 40).unwrap();
+    assert_eq!(llava, expected);
+    let clip = own("CLIPImageProcessor").view(10, 40).unwrap();
+    assert_eq!(clip.resized_height, 80);
 }
 
 #[test]
@@ -182,7 +180,12 @@ fn nonsense_is_an_error_that_names_file_and_field() {
             r#"{"do_pad": true, "pad_size": {"height": 9, "width": 9}}"#,
             "pad_size",
         ),
-        (r#"{"image_aspect_ratio": "anyres"}"#, "image_aspect_ratio"),
+        (r#"{"use_square_size": true}"#, "use_square_size"),
+        (r#"{"size": null}"#, "size"),
+        (r#"{"resample": null}"#, "resample"),
+        (r#"{"crop_size": null}"#, "crop_size"),
+        (r#"{"image_mean": null}"#, "image_mean"),
+        (r#"{"rescale_factor": null}"#, "rescale_factor"),
         (
             r#"{"image_processor_type": "LlavaOnevisionImageProcessor"}"#,
             "image_processor_type",

@@ -222,8 +222,10 @@ impl Failure {
             | ExplainError::Cancelled => return Err(error),
             ExplainError::Model(model) => match model {
                 LvlmError::Picture(_) | LvlmError::PictureSize { .. } => Cause::Picture,
-                LvlmError::EmptyQuestion | LvlmError::Checkpoint(_) => Cause::Question,
-                LvlmError::TooLong { .. } => Cause::Length,
+                LvlmError::EmptyQuestion
+                | LvlmError::Vocabulary { .. }
+                | LvlmError::Checkpoint(_) => Cause::Question,
+                LvlmError::TooLong { .. } | LvlmError::SlidingWindow { .. } => Cause::Length,
                 LvlmError::EmptyAnswer | LvlmError::BadToken { .. } => Cause::Answer,
                 LvlmError::Memory { .. }
                 | LvlmError::Layer(NnError::Device(DeviceError::OutOfMemory { .. })) => {

@@ -383,42 +383,34 @@ fn tokens_that_only_tokenizer_config_has() {
     ));
 }
 
+/// generation_config.json alone, else config.json, else its `text_config`, else the tokenizer's own.
 #[test]
-fn stop_ids_are_the_union() {
+fn what_ends_an_answer() {
     let dir = folder(None, |_| {});
-    write(
-        &dir,
-        "generation_config.json",
-        json!({"eos_token_id": [5, 7]}).to_string(),
-    );
-    // config.json has 2; the tokenizer's own is </s>, 2 as well.
-    let (tokenizer, _) = both(&files(&dir)).unwrap();
-    assert_eq!(
-        tokenizer.stop_ids().iter().copied().collect::<Vec<_>>(),
-        [2, 5, 7]
-    );
-    write(
-        &dir,
-        "generation_config.json",
-        json!({"eos_token_id": "x"}).to_string(),
-    );
+    let stops = || -> Vec<u32> {
+        let (tokenizer, _) = both(&files(&dir)).unwrap();
+        tokenizer.stop_ids().iter().copied().collect()
+    };
+    let generation = |json: Value| write(&dir, "generation_config.json", json.to_string());
+    generation(json!({"eos_token_id": [7, 5]}));
+    assert_eq!(stops(), [5, 7]);
+    generation(json!({"eos_token_id": null}));
+    assert!(stops().is_empty());
+    generation(json!({"eos_token_id": "x"}));
     assert!(matches!(
         both(&files(&dir)),
         Err(CheckpointError::Config { .. })
     ));
-    write(&dir, "generation_config.json", "{}");
+    std::fs::remove_file(dir.path().join("generation_config.json")).unwrap();
+    assert_eq!(stops(), [2], "of text_config");
+    let config = json!({"eos_token_id": 5, "text_config": {"eos_token_id": 2}});
+    write(&dir, "config.json", config.to_string());
+    assert_eq!(stops(), [5]);
     std::fs::remove_file(dir.path().join("config.json")).unwrap();
     write(&dir, "tokenizer_config.json", "{}");
-    write(
-        &dir,
-        "special_tokens_map.json",
-        json!({"eos_token": {"content": "<|end|>"}}).to_string(),
-    );
-    let (tokenizer, _) = both(&files(&dir)).unwrap();
-    assert_eq!(
-        tokenizer.stop_ids().iter().copied().collect::<Vec<_>>(),
-        [5]
-    );
+    let map = json!({"eos_token": {"content": "<|end|>"}});
+    write(&dir, "special_tokens_map.json", map.to_string());
+    assert_eq!(stops(), [5]);
 }
 
 #[test]

@@ -31,8 +31,10 @@ pub struct DecoderConfig {
     pub rope_theta: f64,
     /// How the rotary frequencies are stretched.
     pub rope_scaling: RopeScaling,
-    /// Longest context, in tokens. No longer than a sliding window, within which it makes no difference.
+    /// Longest context, in tokens.
     pub max_positions: usize,
+    /// Rows that a row of some layer sees at most, itself among them, where that is less than all. Longer sequences are refused.
+    pub window: Option<usize>,
     /// Rows of the embedding and of the vocabulary projection.
     pub vocab: usize,
     /// Whether the vocabulary projection is the embedding.
@@ -92,18 +94,20 @@ impl DecoderConfig {
             Biases::QueryKeyValue => (true, false, false),
             Biases::Without => (false, false, false),
         };
+        let layers = fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?;
         Ok(Self {
             kind,
             hidden,
             intermediate: fields.size("intermediate_size", given.intermediate, SIZE_LIMIT)?,
-            layers: fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?,
+            layers,
             heads,
             kv_heads,
             head_dim,
             rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(given.eps),
             rope_theta,
             rope_scaling,
-            max_positions: context.min(window(fields, kind.window)?.unwrap_or(context)),
+            max_positions: context,
+            window: window(fields, kind.window, layers)?,
             vocab: fields.size("vocab_size", given.vocab, SIZE_LIMIT)?,
             tied_embeddings,
             qkv_bias,
@@ -143,12 +147,16 @@ impl DecoderConfig {
             RopeScaling::Linear { factor } => format!("linear x{factor}"),
             RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
         };
-        json!({
+        let mut sizes = json!({
             "kind": self.kind.name, "layers": self.layers, "width": self.hidden, "heads": self.heads,
             "key-value heads": self.kv_heads, "head width": self.head_dim, "mlp": self.intermediate,
             "vocabulary": self.vocab, "context": self.max_positions, "rope": rope,
             "tied embeddings": self.tied_embeddings, "activation": self.activation.to_string(),
-        })
+        });
+        if let Some(window) = self.window {
+            sizes["sliding window"] = json!(window);
+        }
+        sizes
     }
 }
 
@@ -178,18 +186,65 @@ fn head_dim(
     Ok(head_dim)
 }
 
-/// The sliding window, where attention is cut to one.
-fn window(fields: &Fields, window: Window) -> Result<Option<usize>, CheckpointError> {
+/// The sliding window of the layers whose attention is cut to one, as the config classes of transformers 5 and their models have it.
+fn window(
+    fields: &Fields,
+    window: Window,
+    layers: usize,
+) -> Result<Option<usize>, CheckpointError> {
     let name = "sliding_window";
     match window {
         Window::Never => Ok(None),
         // A null says that there is none.
         Window::Given(_) if fields.is_null(name) => Ok(None),
         Window::Given(default) => Ok(fields.optional_size(name, POSITION_LIMIT)?.or(default)),
-        Window::Used if fields.flag("use_sliding_window", false)? => {
-            Ok(Some(fields.size(name, 4096, POSITION_LIMIT)?))
+        Window::Used => {
+            let used = fields.flag("use_sliding_window", false)? && !fields.is_null(name);
+            let window = used.then(|| fields.size(name, 4096, POSITION_LIMIT));
+            let window = window.transpose()?;
+            let cut = match layer_types(fields, layers)? {
+                Some(cut) => cut,
+                None => {
+                    let whole = match fields.value("max_window_layers").and_then(Value::as_u64) {
+                        Some(0) => 0,
+                        _ => fields.size("max_window_layers", 28, LAYER_LIMIT)?,
+                    };
+                    window.is_some() && whole < layers
+                }
+            };
+            if cut && window.is_none() {
+                let expected =
+                    "\"full_attention\" in every layer, since there is no sliding_window";
+                let found = fields.value(LAYER_TYPES).unwrap_or(&Value::Null);
+                return Err(fields.error(LAYER_TYPES, found, expected));
+            }
+            Ok(window.filter(|_| cut))
         }
-        Window::Used => Ok(None),
+    }
+}
+
+const LAYER_TYPES: &str = "layer_types";
+
+/// Whether any of the layers has a sliding window, where their types are given.
+fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, CheckpointError> {
+    const SLIDING: &str = "sliding_attention";
+    let Some(value) = fields.value(LAYER_TYPES) else {
+        return Ok(None);
+    };
+    let list: Option<Vec<&str>> = value
+        .as_array()
+        .and_then(|list| list.iter().map(Value::as_str).collect());
+    let known = list
+        .filter(|list| list.len() == layers)
+        .filter(|list| list.iter().all(|t| ["full_attention", SLIDING].contains(t)));
+    match known {
+        Some(list) => Ok(Some(list.contains(&SLIDING))),
+        None => {
+            let expected = format!(
+                "a list of {layers} (num_hidden_layers), each \"full_attention\" or \"{SLIDING}\""
+            );
+            Err(fields.error(LAYER_TYPES, value, expected))
+        }
     }
 }
 

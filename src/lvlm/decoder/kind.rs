@@ -68,7 +68,7 @@ pub enum Window {
     Never,
     /// Where the config gives a number; what its class gives when the field is left out.
     Given(Option<usize>),
-    /// Where `use_sliding_window` is true.
+    /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that `layer_types` names.
     Used,
 }
 

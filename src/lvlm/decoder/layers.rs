@@ -20,6 +20,7 @@ pub(in crate::lvlm) struct Decoder<D: Device> {
     head: D::Weight,
     pub vocabulary: usize,
     pub max_positions: usize,
+    pub window: Option<usize>,
 }
 
 /// Keys and values of the tokens before the picture, layer by layer.
@@ -133,6 +134,7 @@ impl<D: Device> Decoder<D> {
             head,
             vocabulary: config.vocab,
             max_positions: config.max_positions,
+            window: config.window,
         })
     }
 

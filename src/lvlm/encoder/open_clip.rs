@@ -44,10 +44,7 @@ impl OpenClipConfig {
             "image_processor_type": "CLIPImageProcessor",
             "image_mean": colours("mean")?, "image_std": colours("std")?,
         });
-        let processor = ProcessorFile {
-            file: files.path(CONFIG),
-            json: Some(json.to_string()),
-        };
+        let processor = ProcessorFile::of(files.path(CONFIG), Some(json.to_string()));
         Ok(Self {
             image_size: vision.edge("image_size", 224)?,
             model: vision.text("timm_model_name")?.unwrap_or_default().into(),

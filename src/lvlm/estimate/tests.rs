@@ -293,10 +293,10 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
     let checkpoint = Checkpoint {
         config: Config::from_json(json, "config.json").unwrap(),
         tensors: Tensors::made("LLaVA-1.5-7B", absent),
-        processor: ProcessorFile {
-            file: "preprocessor_config.json".into(),
-            json: Some(r#"{"size": 336, "crop_size": 336}"#.into()),
-        },
+        processor: ProcessorFile::of(
+            "preprocessor_config.json".into(),
+            Some(r#"{"size": 336, "crop_size": 336}"#.into()),
+        ),
         ..demo
     };
     let blueprint = Blueprint {

@@ -187,10 +187,7 @@ fn the_published_siglip_inside_needs_no_folder() {
         asked.contains(&(name, vec![4304, 1152]))
     };
     assert_eq!([0, 25, 26].map(asks), [true, true, false]);
-    let processor = ProcessorFile {
-        file: "preprocessor_config.json".to_string(),
-        json: None,
-    };
+    let processor = ProcessorFile::of("preprocessor_config.json".to_string(), None);
     let eyes = family.sight(&processor).unwrap().eyes(640, 480).unwrap();
     // The whole picture, and 1 x 2 tiles would hold too little of it: 2 x 2.
     assert_eq!((eyes[0].views.len(), eyes[0].views[0].width), (5, 384));

@@ -170,14 +170,6 @@ fn layers_used_and_visual_tokens() {
 }
 
 #[test]
-fn padding_to_a_square() {
-    let mut config = config();
-    assert!(!parse(&config).unwrap().pad_to_square);
-    set(&mut config, "image_aspect_ratio", json!("pad"));
-    assert!(parse(&config).unwrap().pad_to_square);
-}
-
-#[test]
 fn bad_fields_are_named() {
     let llama3 = |low: f64, high: f64| json!({"rope_type": "llama3", "factor": 2.0, "low_freq_factor": low, "high_freq_factor": high});
     let cases = [
@@ -350,11 +342,6 @@ fn bad_fields_are_named() {
             "image_token_id",
             json!(4),
             "image_token_id is 4; expected the same as image_token_index, 3",
-        ),
-        (
-            "image_aspect_ratio",
-            json!("anyres"),
-            "image_aspect_ratio is \"anyres\"",
         ),
         (
             "vision_config",

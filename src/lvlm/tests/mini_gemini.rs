@@ -170,10 +170,7 @@ fn encoders_inside_need_no_folders() {
     ] {
         assert!(asked.contains(&(name.clone(), shape)), "{name}");
     }
-    let other = ProcessorFile {
-        file: "preprocessor_config.json".to_string(),
-        json: None,
-    };
+    let other = ProcessorFile::of("preprocessor_config.json".to_string(), None);
     let eyes = family.sight(&other).unwrap().eyes(640, 480).unwrap();
     let sides: Vec<usize> = eyes.iter().map(|eye| eye.views[0].width).collect();
     assert_eq!(sides, [56, 128]);

@@ -45,19 +45,19 @@ fn a_whole_checkpoint() {
         .require("multi_modal_projector.linear_1.weight", &[8, 8])
         .unwrap();
     assert_eq!(projector.to_f32(), [0.0; 64]);
-    std::fs::rename(
-        dir.path().join("preprocessor_config.json"),
-        dir.path().join("processor_config.json"),
-    )
-    .unwrap();
-    assert!(
-        open(&dir)
-            .unwrap()
-            .processor
-            .file
-            .ends_with("processor_config.json")
+    // Its own fields where they mean nothing, and where they do.
+    write(&dir, "processor_config.json", "{\"size\": 4}");
+    assert_eq!(
+        open(&dir).unwrap().processor.text().unwrap(),
+        "{\"size\": 8}"
     );
-    std::fs::remove_file(dir.path().join("processor_config.json")).unwrap();
+    let nested = "{\"image_processor\": {\"size\": 8}}";
+    write(&dir, "processor_config.json", nested);
+    std::fs::remove_file(dir.path().join("preprocessor_config.json")).unwrap();
+    let opened = open(&dir).unwrap();
+    assert!(opened.processor.file.ends_with("processor_config.json"));
+    assert_eq!(opened.processor.text().unwrap(), nested);
+    write(&dir, "processor_config.json", "{\"size\": 8}");
     assert!(
         matches!(fails(&dir), CheckpointError::MissingFile { file, .. } if file.ends_with("preprocessor_config.json"))
     );
@@ -249,4 +249,124 @@ fn text_files_that_are_not_text() {
     let huge = std::fs::File::create(dir.path().join("config.json")).unwrap();
     huge.set_len(1 << 40).unwrap();
     assert!(matches!(fails(&dir), CheckpointError::TooLarge { .. }));
+}
+
+/// What opening and inspecting say of a folder.
+fn refusals(dir: &TempDir) -> [String; 2] {
+    let inspected = inspect(dir.path(), &OpenOptions::default());
+    [fails(dir).to_string(), inspected.unwrap_err().to_string()]
+}
+
+#[test]
+fn adapters_quantised_weights_and_experts_are_called_so() {
+    let dir = checkpoint();
+    let adapter = json!({"peft_type": "LORA", "base_model_name_or_path": "lmsys/vicuna-7b-v1.5"});
+    write(&dir, "adapter_config.json", adapter.to_string());
+    for message in refusals(&dir) {
+        let expected = "adapter_config.json: a LoRA adapter of lmsys/vicuna-7b-v1.5, which is not supported; merge";
+        assert!(message.contains(expected), "{message}");
+    }
+    // The weights of an adapter come without a config of the model's own.
+    std::fs::remove_file(dir.path().join("config.json")).unwrap();
+    assert!(refusals(&dir)[0].contains("a LoRA adapter"));
+    std::fs::remove_file(dir.path().join("adapter_config.json")).unwrap();
+
+    for (field, value, expected) in [
+        (
+            "quantization_config",
+            json!({"quant_method": "awq", "bits": 4}),
+            "quantization_config: quantised weights (awq)",
+        ),
+        (
+            "quantization_config",
+            json!({"quant_method": "gptq"}),
+            "quantised weights (gptq)",
+        ),
+        (
+            "quantization_config",
+            json!({"quant_method": "bitsandbytes", "load_in_4bit": true}),
+            "quantised weights (bitsandbytes)",
+        ),
+        (
+            "quantization_config",
+            json!({"load_in_8bit": true}),
+            "quantised weights (of no named method)",
+        ),
+        (
+            "text_config.quantization_config",
+            json!({"quant_method": "fp8"}),
+            "text_config.quantization_config: quantised weights (fp8)",
+        ),
+        (
+            "text_config.num_local_experts",
+            json!(8),
+            "text_config.num_local_experts: a mixture of experts",
+        ),
+        (
+            "text_config.model_type",
+            json!("mixtral"),
+            "text_config.model_type: a mixture of experts",
+        ),
+        (
+            "text_config.model_type",
+            json!("qwen2_moe"),
+            "text_config.model_type: a mixture of experts",
+        ),
+        (
+            "model_type",
+            json!("moe_llava_qwen"),
+            "model_type: a mixture of experts",
+        ),
+        (
+            "moe",
+            json!({"num_experts": [4]}),
+            "moe: a mixture of experts",
+        ),
+    ] {
+        let mut config = config();
+        set(&mut config, field, value);
+        write(&dir, "config.json", config.to_string());
+        for message in refusals(&dir) {
+            assert!(message.contains(expected), "{field}: {message}");
+        }
+    }
+    // What says that there is none.
+    for (field, value) in [
+        ("quantization_config", json!(null)),
+        ("text_config.num_local_experts", json!(1)),
+        ("text_config.num_experts", json!(0)),
+    ] {
+        let mut config = config();
+        set(&mut config, field, value);
+        write(&dir, "config.json", config.to_string());
+        open(&dir).unwrap();
+    }
+}
+
+#[test]
+fn quantised_tensors_are_called_so() {
+    let dir = checkpoint();
+    for (end, dtype) in [
+        ("qweight", "I32"),
+        ("weight.absmax", "F32"),
+        ("weight_scale_inv", "F32"),
+        ("SCB", "F32"),
+    ] {
+        let name = format!("language_model.model.layers.0.self_attn.q_proj.{end}");
+        let mut more = tensors();
+        more.push((name.clone(), dtype, vec![2]));
+        write(&dir, "model.safetensors", weights(&more));
+        for message in refusals(&dir) {
+            let expected = format!("quantised weights (tensor {name}), which is not supported");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+    let mut eight = tensors();
+    eight[0].1 = "F8_E4M3";
+    write(&dir, "model.safetensors", weights(&eight));
+    let message = fails(&dir).to_string();
+    assert!(
+        message.contains("F8_E4M3, as quantised weights are"),
+        "{message}"
+    );
 }

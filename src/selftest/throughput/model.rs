@@ -112,10 +112,8 @@ fn processor(shapes: &Shapes, demo: &Checkpoint) -> Result<ProcessorFile, LvlmEr
     let mut value: Value = serde_json::from_str(demo.processor.text()?).unwrap_or_default();
     value["size"] = json!({ "shortest_edge": shapes.side });
     value["crop_size"] = json!({ "height": shapes.side, "width": shapes.side });
-    Ok(ProcessorFile {
-        file: demo.processor.file.clone(),
-        json: Some(value.to_string()),
-    })
+    let file = demo.processor.file.clone();
+    Ok(ProcessorFile::of(file, Some(value.to_string())))
 }
 
 #[cfg(test)]
