@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::error::CliError;
+use super::options::PictureOptions;
 use super::print;
 use super::units::bytes;
 use crate::report::html::{Detail, Page, write_page};
@@ -34,6 +35,8 @@ pub(super) struct Options {
     /// The data, as `run` was given them: for pictures that are inside the data, or beside them
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    picture: PictureOptions,
     /// No progress and no notes on standard error
     #[arg(long)]
     quiet: bool,
@@ -56,7 +59,12 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         Some(file) => file.clone(),
         None => options.run.join("report.html"),
     };
-    let pictures = Pictures::new(&run, options.images.as_deref(), options.data.as_deref())?;
+    let pictures = Pictures::new(
+        &run,
+        options.images.as_deref(),
+        options.data.as_deref(),
+        options.picture.limits(),
+    )?;
     let page = page::page(&run)?;
     let bar = match options.quiet {
         true => ProgressBar::hidden(),

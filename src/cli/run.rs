@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::machine::{self, Opened};
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
+use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
 use super::print;
 use super::rate::Rate;
 use super::record::peak_memory;
@@ -115,6 +115,8 @@ pub(super) struct Options {
     #[command(flatten)]
     encoders: EncoderOptions,
     #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
     method: MethodOptions,
     #[command(flatten)]
     machine: MachineOptions,
@@ -166,6 +168,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         data: &data,
         manifest: &manifest,
         memory_budget,
+        limits: options.picture.limits(),
         max_failures: options.max_failures,
     };
     let mut rate = Rate::new(options.quiet);

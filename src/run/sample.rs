@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::picture::{Picture, PictureError};
+use crate::picture::{Limits, Picture, PictureError};
 
 /// A rectangle in pixels of the picture: left, top, right, bottom.
 pub type Rectangle = [f64; 4];
@@ -80,14 +80,14 @@ impl Source {
         }
     }
 
-    /// Decodes it.
+    /// Decodes it within limits.
     ///
     /// # Errors
     /// As [`Picture::open`].
-    pub fn picture(&self, folder: &Path) -> Result<Picture, PictureError> {
+    pub fn picture(&self, folder: &Path, limits: &Limits) -> Result<Picture, PictureError> {
         match self {
-            Source::File(_) => Picture::open(&folder.join(self.name(folder))),
-            Source::Bytes(name, bytes) => Picture::decode(bytes, name),
+            Source::File(_) => Picture::open_within(&folder.join(self.name(folder)), limits),
+            Source::Bytes(name, bytes) => Picture::decode_within(bytes, name, limits),
         }
     }
 }

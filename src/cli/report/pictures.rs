@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::error::CliError;
-use crate::picture::Picture;
+use crate::picture::{Limits, Picture};
 use crate::report::html::thumbnail;
 use crate::run::{Cause, Data, DataOptions, Record, Records, Run, Source};
 
@@ -12,6 +12,7 @@ pub(super) struct Pictures {
     images: Option<PathBuf>,
     data: Option<Data>,
     run: Run,
+    limits: Limits,
 }
 
 /// Where one picture is.
@@ -21,7 +22,7 @@ pub(super) type Place = Source;
 pub(super) type Small = Result<String, String>;
 
 impl Pictures {
-    /// Pictures below `images`, or in or beside the run's `data`.
+    /// Pictures below `images`, or in or beside the run's `data`, as large as `limits` let them be.
     ///
     /// # Errors
     /// Data that cannot be read, or are not those of the run.
@@ -29,6 +30,7 @@ impl Pictures {
         run: &Run,
         images: Option<&Path>,
         data: Option<&Path>,
+        limits: Limits,
     ) -> Result<Pictures, CliError> {
         let recorded = &run.manifest().data;
         let open = |path: &Path| {
@@ -55,6 +57,7 @@ impl Pictures {
             images: images.map(Path::to_path_buf),
             data: data.map(open).transpose()?,
             run: run.clone(),
+            limits,
         })
     }
 
@@ -102,7 +105,9 @@ impl Pictures {
             .or(self.images.as_deref());
         let folder = folder.ok_or("foveate report was given neither --images nor --data")?;
         let place = place.ok_or("the data name none")?;
-        let picture = place.picture(folder).map_err(|e| e.to_string())?;
+        let picture = place
+            .picture(folder, &self.limits)
+            .map_err(|e| e.to_string())?;
         let found = (picture.width(), picture.height());
         if let (Some(width), Some(height)) = (record.image.width, record.image.height)
             && (width, height) != found
