@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::error::CliError;
 use super::machine;
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
+use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
 use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
@@ -48,6 +48,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     keys: Option<Vec<usize>>,
     #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
     method: MethodOptions,
     #[command(flatten)]
     machine: MachineOptions,
@@ -67,7 +69,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     settings.validate()?;
     let folder = OutputFolder::prepare(&options.out, &FILES)?;
     let started = Instant::now();
-    let picture = Picture::open(&options.image)?;
+    let picture = Picture::open_within(&options.image, &options.picture.limits())?;
     let opened = machine::open(
         &options.machine,
         &options.encoders.options(settings.compat),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::device::cuda::Gemm;
 use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
-use crate::picture::Baseline;
+use crate::picture::{Baseline, Limits, Picture};
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +184,23 @@ pub(super) struct MethodOptions {
     /// Do as another program does, with what is particular to it, so that numbers can be compared
     #[arg(long, value_enum, value_name = "PROGRAM")]
     compat: Option<CompatName>,
+}
+
+/// What pictures are read.
+#[derive(Args)]
+#[command(next_help_heading = "Picture")]
+pub(super) struct PictureOptions {
+    /// The most pixels of a picture, at any width and height [default: 178956970, at most 65536 on a side]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=Picture::MAX_PIXELS))]
+    max_pixels: Option<u64>,
+}
+
+impl PictureOptions {
+    /// As pictures are read within.
+    pub fn limits(&self) -> Limits {
+        self.max_pixels
+            .map_or_else(Limits::default, Limits::of_pixels)
+    }
 }
 
 /// Where and with what the work is done.

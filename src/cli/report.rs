@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::error::CliError;
+use super::options::PictureOptions;
 use super::output::expect_file;
 use super::units::bytes;
 use super::{note, print};
@@ -39,6 +40,8 @@ pub(super) struct Options {
     /// Read pictures also where their names lead out of that folder: by "..", as absolute paths, through symbolic links
     #[arg(long)]
     images_anywhere: bool,
+    #[command(flatten)]
+    picture: PictureOptions,
     /// No progress and no notes on standard error
     #[arg(long)]
     quiet: bool,
@@ -67,6 +70,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         options.images.as_deref(),
         options.data.as_deref(),
         options.images_anywhere,
+        options.picture.limits(),
     )?;
     let page = page::page(&run)?;
     let bar = match options.quiet {

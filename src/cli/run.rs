@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::machine::{self, Opened};
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, settings};
+use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
 use super::output::expect_folder;
 use super::print;
 use super::rate::Rate;
@@ -137,6 +137,8 @@ pub(super) struct Options {
     #[command(flatten)]
     encoders: EncoderOptions,
     #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
     method: MethodOptions,
     #[command(flatten)]
     machine: MachineOptions,
@@ -200,6 +202,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         data: &data,
         manifest: &manifest,
         memory_budget,
+        limits: options.picture.limits(),
         max_failures: options.max_failures,
     };
     let mut rate = Rate::new(options.quiet);

@@ -1,7 +1,7 @@
 //! A mask that is made of more cells before views sample it.
 
 use super::anyres::taps;
-use super::{LogProbabilities, Plan, Result, Session};
+use super::{Callback, LogProbabilities, Plan, Result, Session};
 use crate::device::{Blend, Direction, Masks};
 use crate::picture::{Extent, View};
 
@@ -133,7 +133,7 @@ impl Session for Resampled<'_> {
         &self,
         direction: Direction,
         max_new_tokens: usize,
-        produced: &mut dyn FnMut(),
+        produced: &mut Callback,
     ) -> Result<Vec<u32>> {
         self.inner.generate(direction, max_new_tokens, produced)
     }
@@ -147,7 +147,7 @@ impl Session for Resampled<'_> {
         masks: Masks,
         blends: &[Blend],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<LogProbabilities> {
         let (size, values) = self.made(masks);
         let masks = Masks {
@@ -164,7 +164,7 @@ impl Session for Resampled<'_> {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
-        evaluated: &mut dyn FnMut(usize),
+        evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         let (size, values) = self.made(masks);
         let masks = Masks {
@@ -246,7 +246,7 @@ mod tests {
             let (height, width) = (13, 11);
             let seen = resampling
                 .under(&View::whole(height, width))
-                .sample(&square, side);
+                .sampled(&square, side);
             for (at, value) in seen.iter().enumerate() {
                 let (i, j) = (at / width, at % width);
                 let expected =

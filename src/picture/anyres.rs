@@ -1,7 +1,7 @@
 //! Pictures of any resolution: the whole picture as one view, and beside it tiles of the picture in its own shape.
 
 use super::config::SizeRule;
-use super::decode::check_size;
+use super::decode::check_picture;
 use super::{Filter, Picture, PictureError, Processor, View, Window, resize, resize_window};
 
 /// The most pixels that a picture is fitted into, 4096 x 4096.
@@ -233,7 +233,7 @@ impl AnyResolution {
 
     /// `select_best_resolution` and `get_patch_output_size` of transformers, in f64 as there.
     fn fit(&self, width: u32, height: u32) -> Result<Fit, PictureError> {
-        check_size("picture", width.into(), height.into())?;
+        check_picture(width.into(), height.into())?;
         let (w, h) = (f64::from(width), f64::from(height));
         let (rows, columns) = best(&self.pinpoints, (width, height));
         if !self.model.is_empty() {

@@ -11,8 +11,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Picture;
 use super::random::{BASELINE_STREAM, key, philox4x32};
+use super::{Picture, PictureError};
 
 /// What a mask replaces the picture by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl Baseline {
     pub fn of(self, picture: &Picture, seed: u64) -> Picture {
         let bytes = picture.rgb().len();
         let rgb = match self {
-            Self::Blur => return gaussian_blur(picture, blur_kernel_size(picture.width())),
+            Self::Blur => return blurred(picture, blur_kernel_size(picture.width())),
             Self::Zero => vec![0; bytes],
             Self::Noise => {
                 let mut rgb = vec![0; bytes];
@@ -70,7 +70,23 @@ pub fn blur_kernel_size(width: u32) -> usize {
 
 /// The picture blurred as by OpenCV's `GaussianBlur(picture, (size, size), size - 1)`: standard deviation `size - 1`
 /// pixels, borders reflected without repeating the edge. `size` is odd; an even one counts as the next odd one.
-pub fn gaussian_blur(picture: &Picture, size: usize) -> Picture {
+///
+/// # Errors
+/// [`PictureError::Kernel`] for a size beyond 65535.
+pub fn gaussian_blur(picture: &Picture, size: usize) -> Result<Picture, PictureError> {
+    match size {
+        0..=MAX_KERNEL => Ok(blurred(picture, size)),
+        found => Err(PictureError::Kernel {
+            found,
+            limit: MAX_KERNEL,
+        }),
+    }
+}
+
+/// The largest kernel.
+const MAX_KERNEL: usize = 65535;
+
+fn blurred(picture: &Picture, size: usize) -> Picture {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let kernel = Kernel::new(size | 1);
     let row_length = width * 3;
@@ -317,7 +333,8 @@ mod tests {
             let (index, size) = (&case["picture"], case["size"].as_u64().unwrap());
             let picture = recorded.picture(&format!("in{index}")).unwrap();
             let expected = recorded.picture(&format!("out{index}_{size}")).unwrap();
-            assert_eq!(gaussian_blur(&picture, size as usize), expected, "{case}");
+            let blurred = gaussian_blur(&picture, size as usize).unwrap();
+            assert_eq!(blurred, expected, "{case}");
         }
     }
 
@@ -327,7 +344,7 @@ mod tests {
         let picture = noise(411, 700, 1);
         let (width, height) = (411, 700);
         for size in [3, 101, 501] {
-            let blurred = gaussian_blur(&picture, size);
+            let blurred = gaussian_blur(&picture, size).unwrap();
             let weights = fixed_point_gaussian(size);
             assert_eq!(
                 weights.iter().map(|&weight| u32::from(weight)).sum::<u32>(),
@@ -364,7 +381,23 @@ mod tests {
     fn one_colour_stays_that_colour() {
         let picture = Picture::from_rgb(70, 50, [255, 0, 77].repeat(3500)).unwrap();
         for size in [1, 101, 201, 301, 501] {
-            assert_eq!(gaussian_blur(&picture, size), picture);
+            assert_eq!(gaussian_blur(&picture, size).unwrap(), picture);
+        }
+    }
+
+    #[test]
+    fn a_kernel_of_any_size_is_blurred_with_or_refused() {
+        let picture = noise(3, 2, 1);
+        for size in [MAX_KERNEL + 1, usize::MAX] {
+            let refused = gaussian_blur(&picture, size);
+            assert!(
+                matches!(refused, Err(PictureError::Kernel { found, .. }) if found == size),
+                "{size}"
+            );
+        }
+        for size in [0, 2, MAX_KERNEL - 1, MAX_KERNEL] {
+            let blurred = gaussian_blur(&picture, size).unwrap();
+            assert_eq!((blurred.width(), blurred.height()), (3, 2), "{size}");
         }
     }
 
@@ -378,7 +411,7 @@ mod tests {
     fn baselines_have_the_size_of_the_picture() {
         let picture = noise(31, 17, 1);
         let blurred = Baseline::Blur.of(&picture, 5);
-        assert_eq!(blurred, gaussian_blur(&picture, 101));
+        assert_eq!(blurred, gaussian_blur(&picture, 101).unwrap());
         let zero = Baseline::Zero.of(&picture, 5);
         assert_eq!((zero.width(), zero.height()), (31, 17));
         assert!(zero.rgb().iter().all(|&value| value == 0));

@@ -11,6 +11,42 @@ pub enum PictureError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The path is that of something else than a regular file.
+    #[error("{name}: the picture cannot be opened: expected a file, found {found}")]
+    NotAFile {
+        /// The path.
+        name: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// The file is larger than is read.
+    #[error(
+        "{name}: a file of {found} bytes; expected at most {limit} (more with --max-pixels, or picture::Limits)"
+    )]
+    FileSize {
+        /// The file.
+        name: String,
+        /// Its bytes.
+        found: u64,
+        /// The most bytes that are accepted.
+        limit: u64,
+    },
+    /// The file's picture has no pixels, or more of them than are decoded.
+    #[error(
+        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1, at most {limit} pixels in all and {side} on a side (more with --max-pixels, or picture::Limits)"
+    )]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The most pixels that are accepted.
+        limit: u64,
+        /// The most columns, and the most rows.
+        side: u32,
+    },
     /// The content is of no format that is known here, or is damaged.
     #[error("{name}: the picture does not decode: {reason}")]
     Decode {
@@ -32,6 +68,14 @@ pub enum PictureError {
         height: u64,
         /// The most pixels that are accepted.
         limit: u64,
+    },
+    /// A blur whose kernel is larger than any picture needs.
+    #[error("a blur kernel of {found} pixels; expected at most {limit}")]
+    Kernel {
+        /// Its side.
+        found: usize,
+        /// The largest side.
+        limit: usize,
     },
     /// The bytes given do not fill the size given.
     #[error("{found} bytes for an RGB picture of {width} x {height}; expected {expected}")]

@@ -1,7 +1,7 @@
 //! Pictures: decoding, resizing exactly as a model's own image processor does, the baseline picture, and the geometry
 //! that ties what an encoder sees to the plane of the original picture.
 //!
-//! - [`Picture`] is an 8-bit RGB picture in memory.
+//! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the pixels that Pillow has, within [`Limits`].
 //! - [`resize`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.
 //! - [`Processor`] is a `preprocessor_config.json` put to work: it turns a picture into the numbers an encoder takes.
 //! - [`View`] says where the pixels of such a tensor lie in the picture, and samples a mask there.
@@ -13,6 +13,8 @@ mod config;
 mod decode;
 mod error;
 mod extent;
+mod files;
+mod limits;
 mod processor;
 pub mod random;
 mod resize;
@@ -28,6 +30,7 @@ pub(crate) use config::{
 pub use decode::Picture;
 pub use error::PictureError;
 pub use extent::Extent;
+pub use limits::Limits;
 pub use processor::Processor;
 pub use resize::{Filter, Window, resize, resize_window};
 pub use view::{Tap, View};

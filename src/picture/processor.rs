@@ -1,7 +1,7 @@
 //! A model's image processor: from a picture to the numbers that its encoder takes.
 
 use super::config::{Settings, SizeRule};
-use super::decode::check_size;
+use super::decode::{check_picture, check_size};
 use super::{Picture, PictureError, View, Window, resize, resize_window};
 
 /// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as f32.
@@ -225,7 +225,7 @@ impl Processor {
     }
 
     fn plan(&self, width: u32, height: u32) -> Result<Plan, PictureError> {
-        check_size("picture", width.into(), height.into())?;
+        check_picture(width.into(), height.into())?;
         let mut square = Window {
             left: 0,
             top: 0,

@@ -4,10 +4,12 @@ use std::fmt::Display;
 
 use image::{RgbImage, imageops};
 use plotters::coord::Shift;
+use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
+use plotters_backend::{BackendCoord, DrawingErrorKind};
 
-use super::font::{BOLD, REGULAR};
+use super::font::{BOLD, Beside, REGULAR, Text};
 use super::{ReportError, Result};
 
 /// Drawn this many times as large and averaged, since the plotting library's lines have no smooth edges.
@@ -83,4 +85,52 @@ pub(super) fn px(length: u32) -> u32 {
 /// The embedded font at a height.
 pub(super) fn font(height: u32, style: FontStyle) -> TextStyle<'static> {
     (FAMILY, px(height), style).into_font().color(&INK)
+}
+
+/// Text in all the embedded fonts, where the plotting library has one alone: for what users name, in any script.
+pub(super) struct Writing<C> {
+    text: String,
+    at: C,
+    font: Text,
+}
+
+impl<C> Writing<C> {
+    /// Visible text with its top left corner at a place, as large as the plotting library's text of that size.
+    pub fn new(text: &str, at: C, size: u32) -> Result<Writing<C>> {
+        // That library's em is this part of the size, and a line of the font is 1.164 em.
+        let font = Text::new(REGULAR, size as f32 / 1.24 * 1.164)?;
+        let text = text.to_owned();
+        Ok(Writing { text, at, font })
+    }
+}
+
+impl<'a, C: 'a> PointCollection<'a, C> for &'a Writing<C> {
+    type Point = &'a C;
+    type IntoIter = std::iter::Once<&'a C>;
+
+    fn point_iter(self) -> Self::IntoIter {
+        std::iter::once(&self.at)
+    }
+}
+
+impl<C, DB: DrawingBackend> Drawable<DB> for Writing<C> {
+    fn draw<I: Iterator<Item = BackendCoord>>(
+        &self,
+        mut places: I,
+        backend: &mut DB,
+        _: (u32, u32),
+    ) -> std::result::Result<(), DrawingErrorKind<DB::ErrorType>> {
+        let Some((x, y)) = places.next() else {
+            return Ok(());
+        };
+        let mut drawn = Ok(());
+        self.font
+            .ink(&self.text, Beside::default(), |right, down, share| {
+                if share > 0.0 && drawn.is_ok() {
+                    let colour = INK.mix(f64::from(share)).to_backend_color();
+                    drawn = backend.draw_pixel((x + right, y + down), colour);
+                }
+            });
+        drawn
+    }
 }

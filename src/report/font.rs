@@ -1,8 +1,15 @@
-//! The embedded font, and text on pictures.
+//! The embedded fonts, and text on pictures.
+//!
+//! A character is drawn with the first of the fonts that has it: DejaVu Sans, which has Latin, Greek, Cyrillic, Hebrew and Arabic
+//! letters; a subset of Noto Sans CJK; a subset of Noto Emoji. No font of the system is looked for, so that a picture is the same
+//! everywhere. Text that runs from right to left is put in its order, and its letters are joined.
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
-use image::{Rgb, RgbImage};
-use imageproc::drawing::draw_text_mut;
+use std::ops::Range;
+
+use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, point};
+use image::{Pixel, Rgb, RgbImage};
+use rustybuzz::{Direction, UnicodeBuffer};
+use unicode_bidi::{BidiClass, BidiInfo, bidi_class};
 
 use super::{ReportError, Result};
 
@@ -10,25 +17,75 @@ use super::{ReportError, Result};
 pub(super) const REGULAR: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
 /// DejaVu Sans Bold.
 pub(super) const BOLD: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf");
+/// Chinese, Japanese and Korean, in one weight.
+const EAST_ASIAN: &[u8] = include_bytes!("../../assets/fonts/NotoSansCJK-Subset.otf");
+/// Emoji, in one weight and without colours.
+const EMOJI: &[u8] = include_bytes!("../../assets/fonts/NotoEmoji-Subset.ttf");
 
-/// A font at a size.
+/// Fonts at a size.
 pub(super) struct Text {
+    /// The font that was asked for, and those that have what it lacks.
+    faces: Vec<Face>,
+    /// Joins the letters of the first.
+    shaper: rustybuzz::Face<'static>,
+    /// Pixels from the top of a line to the line that letters stand on.
+    ascent: f32,
+}
+
+struct Face {
     font: FontRef<'static>,
     scale: PxScale,
+    /// Pixels of a font unit.
+    unit: f32,
+}
+
+/// The characters that a text stands between, to whose letters its own are joined.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    pub before: Option<char>,
+    pub after: Option<char>,
+}
+
+/// A glyph at its place, in pixels from the beginning of the line that letters stand on.
+struct Placed {
+    face: usize,
+    id: GlyphId,
+    x: f32,
+    y: f32,
 }
 
 impl Text {
     /// `data` at a line height of `pixels`.
     pub fn new(data: &'static [u8], pixels: f32) -> Result<Text> {
-        let font = FontRef::try_from_slice(data).map_err(|e| ReportError::Plot {
-            reason: e.to_string(),
-        })?;
-        let scale = PxScale::from(pixels);
-        Ok(Text { font, scale })
+        let whole = |reason: String| ReportError::Plot { reason };
+        let mut faces: Vec<Face> = Vec::new();
+        for data in [data, EAST_ASIAN, EMOJI] {
+            let font = FontRef::try_from_slice(data).map_err(|e| whole(e.to_string()))?;
+            let em = font.units_per_em().unwrap_or(1000.0);
+            let height = font.height_unscaled();
+            // All are of one size, whatever the height that each gives a line.
+            let unit = match faces.first() {
+                Some(first) => first.unit * first.font.units_per_em().unwrap_or(1000.0) / em,
+                None => pixels / height,
+            };
+            faces.push(Face {
+                scale: PxScale::from(unit * height),
+                font,
+                unit,
+            });
+        }
+        let shaper = rustybuzz::Face::from_slice(data, 0)
+            .ok_or_else(|| whole("the embedded font is not a font".to_owned()))?;
+        let ascent = faces[0].font.ascent_unscaled() * faces[0].unit;
+        Ok(Text {
+            faces,
+            shaper,
+            ascent,
+        })
     }
 
     /// `text` with what has no ink made visible: a line break as a return arrow, a tabulator as its arrow, any other
-    /// control character as its escape, and what the font lacks as U+FFFD.
+    /// control character as its escape, and what no font has as U+FFFD. Marks that only order or join others are left out.
     pub fn visible(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         for c in text.chars() {
@@ -36,22 +93,34 @@ impl Text {
                 '\n' => shown.push('\u{23ce}'),
                 '\t' => shown.push('\u{21e5}'),
                 c if c.is_control() => shown.extend(c.escape_default()),
-                c if self.font.glyph_id(c).0 == 0 => shown.push('\u{fffd}'),
+                c if without_glyph(c) => {}
+                c if self.face_of(c).is_none() => shown.push('\u{fffd}'),
                 c => shown.push(c),
             }
         }
         shown
     }
 
+    /// The first font that has a character.
+    fn face_of(&self, c: char) -> Option<usize> {
+        self.faces
+            .iter()
+            .position(|face| face.font.glyph_id(c).0 != 0)
+    }
+
     /// Width in pixels of visible text, its spaces included.
     pub fn width(&self, text: &str) -> u32 {
-        text.chars().map(|c| self.advance(c)).sum::<f32>().ceil() as u32
+        self.width_beside(text, Beside::default())
+    }
+
+    /// The same of a text beside others.
+    pub fn width_beside(&self, text: &str, beside: Beside) -> u32 {
+        self.glyphs(text, beside).1.ceil() as u32
     }
 
     fn advance(&self, c: char) -> f32 {
-        self.font
-            .as_scaled(self.scale)
-            .h_advance(self.font.glyph_id(c))
+        let face = &self.faces[self.face_of(c).unwrap_or(0)];
+        face.font.h_advance_unscaled(face.font.glyph_id(c)) * face.unit
     }
 
     /// Visible text cut into pieces, each at most `width` pixels wide; one piece at least.
@@ -72,9 +141,157 @@ impl Text {
         pieces
     }
 
+    /// The glyphs of a text from left to right, and its width.
+    fn glyphs(&self, text: &str, beside: Beside) -> (Vec<Placed>, f32) {
+        let (mut glyphs, mut x) = (Vec::new(), 0.0);
+        for (range, backwards) in runs(text) {
+            let beside = Beside {
+                before: beside.before.filter(|_| range.start == 0),
+                after: beside.after.filter(|_| range.end == text.len()),
+            };
+            match backwards {
+                true => self.backwards(&text[range], beside, &mut glyphs, &mut x),
+                false => self.forwards(&text[range], &mut glyphs, &mut x),
+            }
+        }
+        (glyphs, x)
+    }
+
+    fn forwards(&self, text: &str, glyphs: &mut Vec<Placed>, x: &mut f32) {
+        for c in text.chars() {
+            let face = self.face_of(c).unwrap_or(0);
+            let id = self.faces[face].font.glyph_id(c);
+            glyphs.push(Placed {
+                face,
+                id,
+                x: *x,
+                y: 0.0,
+            });
+            *x += self.advance(c);
+        }
+    }
+
+    /// Text from right to left: what the first font has is shaped with it, in one part after the other from the text's end.
+    fn backwards(&self, text: &str, beside: Beside, glyphs: &mut Vec<Placed>, x: &mut f32) {
+        let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
+        for (at, c) in text.char_indices() {
+            let (own, end) = (self.face_of(c) == Some(0), at + c.len_utf8());
+            match parts.last_mut() {
+                Some((range, same)) if *same == own => range.end = end,
+                _ => parts.push((at..end, own)),
+            }
+        }
+        for (range, own) in parts.into_iter().rev() {
+            let part = &text[range.clone()];
+            if !own {
+                let turned: String = part.chars().rev().collect();
+                self.forwards(&turned, glyphs, x);
+                continue;
+            }
+            let mut buffer = UnicodeBuffer::new();
+            buffer.push_str(part);
+            let text_of = |c: Option<char>| c.map(String::from).unwrap_or_default();
+            buffer.set_pre_context(&text_of(beside.before.filter(|_| range.start == 0)));
+            buffer.set_post_context(&text_of(beside.after.filter(|_| range.end == text.len())));
+            buffer.guess_segment_properties();
+            buffer.set_direction(Direction::RightToLeft);
+            let shaped = rustybuzz::shape(&self.shaper, &[], buffer);
+            let unit = self.faces[0].unit;
+            for (info, place) in shaped.glyph_infos().iter().zip(shaped.glyph_positions()) {
+                glyphs.push(Placed {
+                    face: 0,
+                    id: GlyphId(info.glyph_id as u16),
+                    x: *x + place.x_offset as f32 * unit,
+                    y: -place.y_offset as f32 * unit,
+                });
+                *x += place.x_advance as f32 * unit;
+            }
+        }
+    }
+
+    /// Hands over every pixel of visible text with its share of ink, the text's top left corner at (0, 0).
+    pub fn ink(&self, text: &str, beside: Beside, mut pixel: impl FnMut(i32, i32, f32)) {
+        for placed in self.glyphs(text, beside).0 {
+            let face = &self.faces[placed.face];
+            let glyph = Glyph {
+                id: placed.id,
+                scale: face.scale,
+                position: point(placed.x, self.ascent + placed.y),
+            };
+            if let Some(outline) = face.font.outline_glyph(glyph) {
+                let bounds = outline.px_bounds();
+                let (left, top) = (bounds.min.x.round() as i32, bounds.min.y.round() as i32);
+                outline.draw(|x, y, share| {
+                    pixel(left + x as i32, top + y as i32, share.clamp(0.0, 1.0));
+                });
+            }
+        }
+    }
+
     /// Draws visible text with its top left corner at (x, y).
     pub fn draw(&self, canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, text: &str) {
-        let (x, y) = (x as i32, y as i32);
-        draw_text_mut(canvas, colour, x, y, self.scale, &self.font, text);
+        self.draw_beside(canvas, (x, y), colour, text, Beside::default());
     }
+
+    /// The same of a text beside others.
+    pub fn draw_beside(
+        &self,
+        canvas: &mut RgbImage,
+        (x, y): (u32, u32),
+        colour: Rgb<u8>,
+        text: &str,
+        beside: Beside,
+    ) {
+        self.ink(text, beside, |right, down, share| {
+            let at = |from: u32, by: i32| from.checked_add_signed(by);
+            let Some((x, y)) = at(x, right).zip(at(y, down)) else {
+                return;
+            };
+            if let Some(pixel) = canvas.get_pixel_mut_checked(x, y) {
+                let mix = |ground: u8, ink: u8| {
+                    (f32::from(ground) * (1.0 - share) + f32::from(ink) * share) as u8
+                };
+                pixel.apply2(&colour, mix);
+            }
+        });
+    }
+}
+
+/// Whether a character has no glyph of its own: it joins or parts others, orders them, or chooses among their forms.
+fn without_glyph(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{1f3fb}'..='\u{1f3ff}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Whether a text has letters or digits that run from right to left, or that such ones order.
+pub(super) fn runs_backwards(text: &str) -> bool {
+    let backwards = |c| matches!(bidi_class(c), BidiClass::R | BidiClass::AL | BidiClass::AN);
+    text.chars().any(backwards)
+}
+
+/// The parts of a text that run one way, from left to right, and whether each runs from right to left.
+fn runs(text: &str) -> Vec<(Range<usize>, bool)> {
+    if !runs_backwards(text) {
+        return vec![(0..text.len(), false)];
+    }
+    let info = BidiInfo::new(text, None);
+    let mut runs = Vec::new();
+    for paragraph in &info.paragraphs {
+        let (levels, ranges) = info.visual_runs(paragraph, paragraph.range.clone());
+        runs.extend(ranges.into_iter().map(|range| {
+            let backwards = levels[range.start].is_rtl();
+            (range, backwards)
+        }));
+    }
+    runs
 }

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{Area, COLOURS, FINER, GRID, INK, axis, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, Writing, axis, canvas, failed, font, px};
 use super::font::{REGULAR, Text};
 use super::{ReportError, Result};
 
@@ -95,9 +95,8 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
     let bold = font(23, FontStyle::Bold).pos(left);
     half.draw_text(&panel.title, &bold, (start, px(14) as i32))
         .map_err(failed)?;
-    let small = font(LABEL, FontStyle::Normal).pos(left);
-    half.draw_text(&fitted(&panel.note)?, &small, (start, px(44) as i32))
-        .map_err(failed)?;
+    let note = Writing::new(&fitted(&panel.note)?, (start, px(44) as i32), px(LABEL))?;
+    half.draw(&note).map_err(failed)?;
     let (_, plot) = half.split_vertically(px(TITLE));
     let (plot, _) = plot.split_vertically(px(ROW * panel.rows.len() as u32 + AXIS));
     let range = range(panel);
@@ -137,8 +136,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
             .draw_series([Rectangle::new(band, WHITE.filled())])
             .map_err(failed)?;
         for (text, down) in [(row.label.clone(), 0.08), (numbers(row), 0.34)] {
-            let line = EmptyElement::at((range.0, top - down))
-                + plotters::element::Text::new(fitted(&text)?, (0, 0), small.clone());
+            let line = Writing::new(&fitted(&text)?, (range.0, top - down), px(LABEL))?;
             chart.draw_series([line]).map_err(failed)?;
         }
         let middle = (top - WRITING + top - 1.0) / 2.0;

@@ -1,6 +1,8 @@
 //! Text in lines of a bounded width and number.
 
-use super::font::Text;
+use unicode_bidi::BidiInfo;
+
+use super::font::{Beside, Text, runs_backwards};
 
 /// A piece of visible text at its place.
 pub(super) struct Placed {
@@ -12,6 +14,10 @@ pub(super) struct Placed {
     pub line: u32,
     /// In pixels.
     pub width: u32,
+    /// What of the same word stands beside it.
+    pub beside: Beside,
+    /// Whether it runs from right to left, so that it begins at its right.
+    pub backwards: bool,
 }
 
 /// Lines that are filled piece by piece.
@@ -23,6 +29,8 @@ pub(super) struct Layout {
     most_lines: u32,
     x: u32,
     line: u32,
+    /// The first piece of the line that is being filled.
+    first: usize,
 }
 
 impl Layout {
@@ -35,7 +43,13 @@ impl Layout {
             most_lines,
             x: 0,
             line: 0,
+            first: 0,
         }
+    }
+
+    /// Ends the last line. Nothing is to be pushed after that.
+    pub fn finish(&mut self) {
+        self.order_line();
     }
 
     /// The lines that are in use.
@@ -56,17 +70,27 @@ impl Layout {
             .iter()
             .map(|(_, font, text)| font.visible(&text.chars().take(most).collect::<String>()))
             .collect();
+        let beside = |i: usize| Beside {
+            before: i.checked_sub(1).and_then(|i| shown[i].chars().last()),
+            after: shown.get(i + 1).and_then(|text| text.chars().next()),
+        };
         let width: u32 = word
             .iter()
             .zip(&shown)
-            .map(|((_, font, _), text)| font.width(text))
+            .enumerate()
+            .map(|(i, ((_, font, _), text))| font.width_beside(text, beside(i)))
             .sum();
         if self.x > 0 && self.x + width > self.width && width <= self.width {
             self.break_line();
         }
-        for (&(item, font, text), shown) in word.iter().zip(&shown) {
-            for piece in font.pieces(shown, self.width) {
-                self.place(item, font, piece);
+        for (i, (&(item, font, text), whole)) in word.iter().zip(&shown).enumerate() {
+            let pieces = font.pieces(whole, self.width);
+            let beside = match pieces.len() {
+                1 => beside(i),
+                _ => Beside::default(),
+            };
+            for piece in pieces {
+                self.place(item, font, piece, beside);
             }
             if text.ends_with('\n') {
                 self.break_line();
@@ -74,8 +98,8 @@ impl Layout {
         }
     }
 
-    fn place(&mut self, item: usize, font: &Text, mut text: String) {
-        let mut width = font.width(&text);
+    fn place(&mut self, item: usize, font: &Text, mut text: String, beside: Beside) {
+        let mut width = font.width_beside(&text, beside);
         if self.x + width > self.width {
             self.break_line();
         }
@@ -87,7 +111,7 @@ impl Layout {
         let ink = text.trim_start_matches(' ');
         if self.x == 0 && !ink.is_empty() && ink.len() < text.len() {
             text = ink.to_string();
-            width = font.width(&text);
+            width = font.width_beside(&text, beside);
         }
         let (x, line) = (self.x, self.line);
         self.placed.push(Placed {
@@ -96,11 +120,42 @@ impl Layout {
             x,
             line,
             width,
+            beside,
+            backwards: false,
         });
         self.x += width;
     }
 
+    /// Puts the pieces of the line that was filled in the order in which they are read: those that run from right to left the
+    /// other way round, and the whole line where it begins so.
+    fn order_line(&mut self) {
+        let line = &mut self.placed[self.first..];
+        let text: String = line.iter().map(|p| p.text.as_str()).collect();
+        if runs_backwards(&text) {
+            let info = BidiInfo::new(&text, None);
+            let mut at = 0;
+            let levels: Vec<_> = line
+                .iter()
+                .filter_map(|p| {
+                    let spaces = p.text.len() - p.text.trim_start_matches(' ').len();
+                    let first = if spaces < p.text.len() { spaces } else { 0 };
+                    let level = info.levels.get(at + first).or(info.levels.last()).copied();
+                    at += p.text.len();
+                    level
+                })
+                .collect();
+            let mut x = 0;
+            for index in BidiInfo::reorder_visual(&levels) {
+                line[index].backwards = levels[index].is_rtl();
+                line[index].x = x;
+                x += line[index].width;
+            }
+        }
+        self.first = self.placed.len();
+    }
+
     fn break_line(&mut self) {
+        self.order_line();
         (self.x, self.line) = (0, self.line + 1);
     }
 }

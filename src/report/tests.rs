@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::colour::lightness;
-use super::font::{REGULAR, Text};
+use super::font::{Beside, REGULAR, Text};
 use super::layout::Layout;
 use super::*;
 
@@ -215,7 +215,67 @@ fn what_has_no_ink_is_made_visible() {
         text.visible("a é\n\t\u{1}\r"),
         "a é\u{23ce}\u{21e5}\\u{1}\\r"
     );
-    assert_eq!(text.visible("日\u{1f980}"), "\u{fffd}\u{fffd}");
+    assert_eq!(text.visible("日한\u{1f980}م"), "日한\u{1f980}م");
+    assert_eq!(text.visible("\u{e000}\u{12000}"), "\u{fffd}\u{fffd}");
+    assert_eq!(text.visible("a\u{200d}\u{202e}\u{fe0f}b"), "ab");
+}
+
+#[test]
+fn every_script_has_glyphs_of_its_own() {
+    let text = Text::new(REGULAR, 32.0).unwrap();
+    let drawn = |c: char| {
+        let mut pixels = Vec::new();
+        text.ink(&c.to_string(), Beside::default(), |x, y, share| {
+            pixels.push((x, y, share > 0.5));
+        });
+        pixels
+    };
+    let missing = drawn('\u{fffd}');
+    for c in "图颜色あカ漢字한글مש😀🦀é".chars() {
+        let pixels = drawn(c);
+        assert!(pixels.iter().any(|&(_, _, inked)| inked), "{c}");
+        assert_ne!(pixels, missing, "{c}");
+        // On the line, and as high as the others.
+        assert!(pixels.iter().all(|&(_, y, _)| (-6..40).contains(&y)), "{c}");
+    }
+}
+
+#[test]
+fn arabic_letters_are_joined_across_tokens() {
+    let text = Text::new(REGULAR, 32.0).unwrap();
+    let beside = |before, after| Beside { before, after };
+    let alone = text.width("ب");
+    let widths = [(None, Some('ب')), (Some('ب'), Some('ب')), (Some('ب'), None)]
+        .map(|(before, after)| text.width_beside("ب", beside(before, after)));
+    assert!(
+        widths[0] < alone && widths[1] < alone,
+        "{alone}, {widths:?}"
+    );
+    assert_eq!(text.width_beside("ب", beside(Some('ا'), None)), alone);
+    assert!(text.width("ببب") < 3 * alone);
+}
+
+#[test]
+fn text_from_right_to_left_is_put_in_its_order() {
+    let font = Text::new(REGULAR, 32.0).unwrap();
+    let mut layout = Layout::new(900, 3);
+    for (i, word) in ["ما", " لون", " الدائرة", "?", "\n", "red", " شمس", " 12"]
+        .iter()
+        .enumerate()
+    {
+        layout.push(&[(i, &font, word)]);
+    }
+    layout.finish();
+    let at: Vec<(u32, u32)> = layout.placed.iter().map(|p| (p.line, p.x)).collect();
+    let places = |range: std::ops::Range<usize>| {
+        let mut items: Vec<usize> = range.collect();
+        items.sort_by_key(|&i| at[i]);
+        items
+    };
+    // A line that begins from right to left does so as a whole; in another one, a part of it.
+    assert_eq!(places(0..4), [3, 2, 1, 0]);
+    assert_eq!(places(5..8), [5, 7, 6]);
+    assert!(layout.placed[0].backwards && !layout.placed[5].backwards);
 }
 
 #[test]

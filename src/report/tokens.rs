@@ -86,6 +86,7 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     for word in question.split_inclusive([' ', '\n']) {
         asked.push(&[(0, &style.small, word)]);
     }
+    asked.finish();
     let mut answer = Layout::new(inner, ANSWER_LINES);
     for group in whole_words(words) {
         let group: Vec<_> = group
@@ -93,6 +94,7 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
             .collect();
         answer.push(&group);
     }
+    answer.finish();
 
     let cut_line = |cut| if cut { SMALL_LINE } else { 0 };
     let asked_end = MARGIN + asked.lines() * SMALL_LINE;
@@ -101,13 +103,10 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     let legend_top = answer_end + cut_line(answer.cut) + 18;
     let mut out = RgbImage::from_pixel(WIDTH, legend_top + 84, PAPER);
     for p in &asked.placed {
-        style.small.draw(
-            &mut out,
-            MARGIN + p.x,
-            MARGIN + p.line * SMALL_LINE,
-            GREY,
-            &p.text,
-        );
+        let place = (MARGIN + p.x, MARGIN + p.line * SMALL_LINE);
+        style
+            .small
+            .draw_beside(&mut out, place, GREY, &p.text, p.beside);
     }
     if asked.cut {
         style.small.draw(
@@ -120,8 +119,11 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     }
     for (i, p) in answer.placed.iter().enumerate() {
         let next = answer.placed.get(i + 1).filter(|next| next.line == p.line);
-        let ends = next.is_none_or(|next| next.text.starts_with(' '));
-        draw_token(&mut out, answer_top, p, ends, &words[p.item], &style);
+        let edges = Edges {
+            begins: i == 0 || answer.placed[i - 1].line != p.line || p.text.starts_with(' '),
+            ends: next.is_none_or(|next| next.text.starts_with(' ')),
+        };
+        draw_token(&mut out, answer_top, p, edges, &words[p.item], &style);
     }
     if answer.cut {
         style
@@ -149,12 +151,18 @@ fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usi
     })
 }
 
-/// One token of the answer, which begins at `top`; `ends` says whether a space or nothing comes next.
+/// Where a token stands on its line: whether a space or the line's beginning is before it, and a space or the end after it.
+struct Edges {
+    begins: bool,
+    ends: bool,
+}
+
+/// One token of the answer, which begins at `top`.
 fn draw_token(
     out: &mut RgbImage,
     top: u32,
     p: &Placed,
-    ends: bool,
+    edges: Edges,
     word: &TokenShade,
     style: &Style,
 ) {
@@ -165,14 +173,17 @@ fn draw_token(
     let spaces = if ink.is_empty() {
         0
     } else {
-        p.width.saturating_sub(font.width(ink))
+        p.width.saturating_sub(font.width_beside(ink, p.beside))
     };
-    let begins = p.x == 0 || spaces > 0;
-    let from = x + spaces - if begins { REACH } else { 0 };
-    let to = x + p.width + if ends { REACH } else { 0 };
+    let before = if edges.begins { REACH } else { 0 };
+    let (after, hair) = if edges.ends { (REACH, 0) } else { (0, 1) };
+    let (from, to) = match p.backwards {
+        false => (x + spaces - before, x + p.width + after - hair),
+        true => (x + hair - after, x + p.width - spaces + before),
+    };
     // A token without ink or width has no ground.
     let width = if p.width > 0 {
-        to.saturating_sub(from + u32::from(!ends))
+        to.saturating_sub(from)
     } else {
         0
     };
@@ -185,7 +196,7 @@ fn draw_token(
     } else {
         PAPER
     };
-    font.draw(out, x, y + 4, colour, &p.text);
+    font.draw_beside(out, (x, y + 4), colour, &p.text, p.beside);
 }
 
 /// A filled rectangle, none where a side is 0.

@@ -3,8 +3,7 @@
 use std::io::Error;
 use std::path::{Component, Path, PathBuf};
 
-use super::files::open_regular;
-use crate::picture::{Picture, PictureError};
+use crate::picture::{Limits, Picture, PictureError};
 
 /// A folder of pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +37,11 @@ impl ImageFolder {
         (self.anywhere || is_below(name)) && self.path.join(name).is_file()
     }
 
-    /// Decodes the picture of this name.
+    /// Decodes the picture of this name within limits.
     ///
     /// # Errors
     /// [`PictureError::Open`] for a file that is not there, not a regular one, or out of the folder; otherwise as [`Picture::open`].
-    pub fn open(&self, name: &str) -> Result<Picture, PictureError> {
+    pub fn open(&self, name: &str, limits: &Limits) -> Result<Picture, PictureError> {
         let path = self.path.join(name);
         let failed = |source| PictureError::Open {
             name: path.display().to_string(),
@@ -51,8 +50,7 @@ impl ImageFolder {
         if !self.anywhere {
             self.expect_below(name, &path).map_err(failed)?;
         }
-        open_regular(&path).map_err(failed)?;
-        Picture::open(&path)
+        Picture::open_within(&path, limits)
     }
 
     fn expect_below(&self, name: &str, path: &Path) -> std::io::Result<()> {
@@ -120,7 +118,7 @@ mod tests {
             let closed = ImageFolder::new(&at(folder), false);
             let open = ImageFolder::new(&at(folder), true);
             for name in ["x.pgm", "./x.pgm", "sub/y.pgm", "in.pgm"] {
-                assert!(closed.has(name) && closed.open(name).is_ok(), "{name}");
+                assert!(closed.has(name) && closed.open(name, &Limits::default()).is_ok(), "{name}");
             }
             for name in [
                 "../x.pgm",
@@ -130,9 +128,9 @@ mod tests {
                 &absolute,
                 &inside,
             ] {
-                let error = closed.open(name).unwrap_err().to_string();
+                let error = closed.open(name, &Limits::default()).unwrap_err().to_string();
                 assert!(error.contains("--images-anywhere"), "{name}: {error}");
-                assert!(open.has(name) && open.open(name).is_ok(), "{name}");
+                assert!(open.has(name) && open.open(name, &Limits::default()).is_ok(), "{name}");
             }
             // Nothing is said of what is there.
             assert!(!closed.has("../x.pgm") && !closed.has(&absolute));
@@ -189,7 +187,7 @@ mod tests {
             ("folder.png", "a folder"),
             ("/dev/zero", "a device"),
         ] {
-            let error = images.open(name).unwrap_err().to_string();
+            let error = images.open(name, &Limits::default()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
     }

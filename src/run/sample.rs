@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ImageFolder;
-use crate::picture::{Picture, PictureError};
+use crate::picture::{Limits, Picture, PictureError};
 
 /// A rectangle in pixels of the picture: left, top, right, bottom.
 pub type Rectangle = [f64; 4];
@@ -88,14 +88,18 @@ impl Source {
         }
     }
 
-    /// Decodes it.
+    /// Decodes it within limits.
     ///
     /// # Errors
     /// As [`ImageFolder::open`].
-    pub fn picture(&self, folder: &ImageFolder) -> Result<Picture, PictureError> {
+    pub fn picture(
+        &self,
+        folder: &ImageFolder,
+        limits: &Limits,
+    ) -> Result<Picture, PictureError> {
         match self {
-            Source::File(_) => folder.open(&self.name(folder)),
-            Source::Bytes(name, bytes) => Picture::decode(bytes, name),
+            Source::File(_) => folder.open(&self.name(folder), limits),
+            Source::Bytes(name, bytes) => Picture::decode_within(bytes, name, limits),
         }
     }
 }

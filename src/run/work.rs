@@ -13,6 +13,7 @@ use crate::explain::{
     explain_prepared, prepare,
 };
 use crate::lvlm::Lvlm;
+use crate::picture::Limits;
 
 /// Samples that are read ahead, and finished ones that wait to be written. Two, so that one slow picture or one slow write does
 /// not keep the device waiting.
@@ -29,6 +30,8 @@ pub struct Job<'a> {
     pub manifest: &'a Manifest,
     /// The most bytes that activations may take.
     pub memory_budget: usize,
+    /// How large pictures may be.
+    pub limits: Limits,
     /// The run stops when more samples than this have failed, those that are recorded included.
     pub max_failures: Option<usize>,
 }
@@ -310,7 +313,7 @@ fn ready(
     settings: &Settings,
     record: &mut Record,
 ) -> Result<std::result::Result<Prepared, Failure>> {
-    let picture = match sample.picture.picture(job.data.images()) {
+    let picture = match sample.picture.picture(job.data.images(), &job.limits) {
         Ok(picture) => picture,
         Err(error) => {
             return Ok(Err(Failure {

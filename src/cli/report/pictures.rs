@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::error::CliError;
-use crate::picture::Picture;
+use crate::picture::{Limits, Picture};
 use crate::report::html::thumbnail;
 use crate::run::{Cause, Data, DataOptions, ImageFolder, Record, Records, Run, Source};
 
@@ -12,6 +12,7 @@ pub(super) struct Pictures {
     images: Option<ImageFolder>,
     data: Option<Data>,
     run: Run,
+    limits: Limits,
 }
 
 /// Where one picture is.
@@ -21,7 +22,7 @@ pub(super) type Place = Source;
 pub(super) type Small = Result<String, String>;
 
 impl Pictures {
-    /// Pictures below `images`, or in or beside the run's `data`; `anywhere` as for [`ImageFolder::new`].
+    /// Pictures below `images`, or in or beside the run's `data`, as large as `limits` let them be; `anywhere` as for [`ImageFolder::new`].
     ///
     /// # Errors
     /// Data that cannot be read, or are not those of the run.
@@ -30,6 +31,7 @@ impl Pictures {
         images: Option<&Path>,
         data: Option<&Path>,
         anywhere: bool,
+        limits: Limits,
     ) -> Result<Pictures, CliError> {
         let recorded = &run.manifest().data;
         let open = |path: &Path| {
@@ -57,6 +59,7 @@ impl Pictures {
             images: images.map(|path| ImageFolder::new(path, anywhere)),
             data: data.map(open).transpose()?,
             run: run.clone(),
+            limits,
         })
     }
 
@@ -104,7 +107,9 @@ impl Pictures {
             .or(self.images.as_ref());
         let folder = folder.ok_or("foveate report was given neither --images nor --data")?;
         let place = place.ok_or("the data name none")?;
-        let picture = place.picture(folder).map_err(|e| e.to_string())?;
+        let picture = place
+            .picture(folder, &self.limits)
+            .map_err(|e| e.to_string())?;
         let found = (picture.width(), picture.height());
         if let (Some(width), Some(height)) = (record.image.width, record.image.height)
             && (width, height) != found

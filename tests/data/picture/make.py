@@ -1,11 +1,11 @@
 """Makes the recorded pictures that the picture tests compare with.
 
-    python make.py            writes resize, blur, processor and decode.safetensors beside itself
+    python make.py            writes resize, blur and processor.safetensors beside itself
 
 Needs numpy, pillow >= 13, opencv-python-headless, transformers >= 5, safetensors. The files were made with pillow 13.0,
 opencv 5.0 and transformers 5.23. Every file holds its cases as JSON in the metadata under `cases`.
 """
-import io, json, struct, zlib
+import json
 from pathlib import Path
 
 import cv2
@@ -92,80 +92,5 @@ def processor():
     save("processor", tensors, cases)
 
 
-def decode():
-    """Each case: the file `file_<name>` decodes to `rgb_<name>`, no value further away than `tolerance`.
-
-    A case without `rgb_<name>` must fail, saying `error`.
-    """
-    tensors, cases = {}, []
-
-    def add(name, data, rgb=None, tolerance=0, error=None):
-        tensors[f"file_{name}"] = np.frombuffer(data, dtype=np.uint8)
-        if rgb is not None:
-            tensors[f"rgb_{name}"] = rgb
-        cases.append(dict(name=name, tolerance=tolerance, error=error))
-
-    def encoded(image, format, **options):
-        out = io.BytesIO()
-        image.save(out, format, **options)
-        return out.getvalue()
-
-    def opencv(extension, pixels):
-        return cv2.imencode(extension, pixels)[1].tobytes()
-
-    rgb, other = noise(13, 9), noise(13, 9)
-    smooth = np.stack([*np.meshgrid(np.arange(32) * 7, np.arange(24) * 9), np.full((24, 32), 90)], -1).astype(np.uint8)
-    picture, grey, alpha = Image.fromarray(rgb), Image.fromarray(rgb[..., 0]), Image.fromarray(other[..., 1])
-    for format in ("PNG", "BMP", "TIFF", "PPM"):
-        add(format.lower(), encoded(picture, format), rgb)
-    add("webp", encoded(picture, "WEBP", lossless=True), rgb)
-    add("grey", encoded(grey, "PNG"), np.asarray(grey.convert("RGB")))
-    add("bilevel", encoded(grey.convert("1"), "PNG"), np.asarray(grey.convert("1").convert("RGB")))
-    with_alpha = picture.copy(); with_alpha.putalpha(alpha)
-    add("alpha", encoded(with_alpha, "PNG"), rgb)
-    grey_alpha = Image.merge("LA", (grey, alpha))
-    add("grey_alpha", encoded(grey_alpha, "PNG"), np.asarray(grey.convert("RGB")))
-    palette = picture.quantize(16)
-    add("palette", encoded(palette, "PNG", transparency=3), np.asarray(palette.convert("RGB")))
-    deep = RNG.integers(0, 65536, (9, 13, 3), dtype=np.uint16)
-    add("deep_rgb", opencv(".png", deep[..., ::-1]), (deep >> 8).astype(np.uint8))
-    add("deep_grey", opencv(".png", deep[..., 0]), np.repeat((deep[..., :1] >> 8).astype(np.uint8), 3, 2))
-    deep_alpha = np.concatenate([deep[..., ::-1], deep[..., :1]], -1)
-    add("deep_alpha", opencv(".png", deep_alpha), (deep >> 8).astype(np.uint8))
-    for name, mode in (("jpeg", "RGB"), ("jpeg_grey", "L"), ("jpeg_cmyk", "CMYK")):
-        data = encoded(Image.fromarray(smooth).convert(mode), "JPEG", quality=95)
-        add(name, data, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), 4)
-    frames = [palette, Image.fromarray(other).quantize(16)]
-    add("animated_gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), np.asarray(frames[0].convert("RGB")))
-    add("animated_png", encoded(picture, "PNG", save_all=True, append_images=[Image.fromarray(other)]), rgb)
-    add("animated_webp", encoded(picture, "WEBP", lossless=True, save_all=True, append_images=[Image.fromarray(other)]), rgb)
-    for orientation in range(2, 9):
-        exif = Image.Exif(); exif[0x0112] = orientation
-        turned = {2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1], 5: lambda a: a.transpose(1, 0, 2),
-                  6: lambda a: np.rot90(a, -1), 7: lambda a: a[::-1, ::-1].transpose(1, 0, 2), 8: lambda a: np.rot90(a)}[orientation]
-        add(f"turned_{orientation}", encoded(picture, "PNG", exif=exif), turned(rgb))
-    exif = Image.Exif(); exif[0x0112] = 6
-    data = encoded(Image.fromarray(smooth), "JPEG", quality=95, exif=exif)
-    add("turned_jpeg", data, np.rot90(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), -1), 4)
-    add("pixel", encoded(Image.fromarray(rgb[:1, :1]), "PNG"), rgb[:1, :1])
-    tall = np.broadcast_to(rgb[:1, :3], (4000, 3, 3))
-    add("tall", encoded(Image.fromarray(np.ascontiguousarray(tall)), "PNG"), tall)
-
-    def png(width, height):
-        chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    add("huge", png(100_000, 100_000), error="100000 x 100000")
-    add("no_rows", png(5, 0), error="decode")
-    add("text", b"no picture at all, and long enough to be one", error="it is not PNG")
-    add("empty", b"", error="it is not PNG")
-    for format in ("PNG", "JPEG", "BMP", "TIFF", "PPM", "GIF", "WEBP"):
-        data = encoded(Image.fromarray(noise(40, 30)), format)
-        add(f"cut_{format.lower()}", data[:len(data) // 2], error="decode")
-    damaged = bytearray(encoded(picture, "PNG")); damaged[len(damaged) // 2] ^= 0xFF
-    add("damaged_png", bytes(damaged), error="decode")
-    save("decode", tensors, cases)
-
-
 if __name__ == "__main__":
-    resize(), blur(), processor(), decode()
+    resize(), blur(), processor()

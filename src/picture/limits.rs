@@ -1,0 +1,133 @@
+//! How large a picture file may be.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{Picture, PictureError};
+
+/// Bounds on a picture file, which hold before anything is allocated for its pixels.
+///
+/// The defaults let a machine with 24 GB of memory survive any file in seconds: as many pixels as Pillow reads without an error,
+/// at most 65,536 on a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels in all, at most [`Picture::MAX_PIXELS`].
+    pub max_pixels: u64,
+    /// Columns, and rows: a picture one pixel wide is slow for its number of pixels.
+    pub max_side: u32,
+    /// Bytes of the file.
+    pub max_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_pixels: Limits::DEFAULT_PIXELS,
+            max_side: 1 << 16,
+            max_bytes: Limits::bytes_for(Limits::DEFAULT_PIXELS),
+        }
+    }
+}
+
+impl Limits {
+    /// Twice 89,478,485: Pillow refuses pictures of more pixels than that.
+    pub const DEFAULT_PIXELS: u64 = 178_956_970;
+
+    /// As many pixels as `max_pixels`, in any shape, and a file that holds them in any depth.
+    pub fn of_pixels(max_pixels: u64) -> Limits {
+        Limits {
+            max_pixels,
+            max_side: u32::MAX,
+            max_bytes: Limits::bytes_for(max_pixels),
+        }
+    }
+
+    /// Sixteen bits of four channels for each pixel, and room for metadata.
+    fn bytes_for(max_pixels: u64) -> u64 {
+        max_pixels.saturating_mul(8).saturating_add(64 << 20)
+    }
+
+    /// Fails unless there is at least one pixel and no bound is passed.
+    pub(super) fn check(&self, name: &str, width: u64, height: u64) -> Result<(), PictureError> {
+        let pixels = width.checked_mul(height);
+        let most = self.max_pixels.min(Picture::MAX_PIXELS);
+        let side = u64::from(self.max_side);
+        match pixels {
+            Some(pixels) if (1..=most).contains(&pixels) && width <= side && height <= side => {
+                Ok(())
+            }
+            _ => Err(PictureError::TooLarge {
+                name: name.to_owned(),
+                width,
+                height,
+                limit: most,
+                side: self.max_side,
+            }),
+        }
+    }
+
+    /// The bytes of a regular file, if `wanted` says of its first bytes that they are a picture's; else those first bytes.
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        name: &str,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, PictureError> {
+        let failed = |source: io::Error| PictureError::Open {
+            name: name.to_owned(),
+            source,
+        };
+        // Opening a pipe would wait for one who writes to it.
+        regular(&path.metadata().map_err(failed)?, name)?;
+        let mut file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        regular(&metadata, name)?;
+        let too_long = |found: u64| PictureError::FileSize {
+            name: name.to_owned(),
+            found,
+            limit: self.max_bytes,
+        };
+        let length = metadata.len();
+        let mut bytes = Vec::new();
+        file.by_ref()
+            .take(HEAD)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if !wanted(&bytes) {
+            return Ok(bytes);
+        }
+        if length > self.max_bytes {
+            return Err(too_long(length));
+        }
+        let rest = usize::try_from(length.saturating_sub(HEAD)).unwrap_or(usize::MAX);
+        bytes
+            .try_reserve_exact(rest)
+            .map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
+        // The file may grow meanwhile.
+        file.take((self.max_bytes - bytes.len() as u64).saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        match bytes.len() as u64 {
+            found if found > self.max_bytes => Err(too_long(found)),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+/// The bytes that tell a picture's format.
+const HEAD: u64 = 64;
+
+/// Fails for what is no regular file: folders, pipes, devices and sockets, which may never end.
+fn regular(metadata: &Metadata, name: &str) -> Result<(), PictureError> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(PictureError::NotAFile {
+        name: name.to_owned(),
+        found: match metadata.is_dir() {
+            true => "a folder",
+            false => "a pipe, a device or a socket",
+        },
+    })
+}
