@@ -150,8 +150,6 @@ fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| v.abs().max(m))
 }
 
-fn nothing(_: usize) {}
-
 #[test]
 fn processed_pixels() {
     for case in Case::all() {
@@ -298,7 +296,7 @@ fn log_probabilities_and_pixel_gradient() {
         let all: Vec<usize> = (0..case.ids("answer_ids").len()).collect();
         let blends = [whole(Direction::Keep), whole(Direction::Reveal)];
         let found = session
-            .log_probabilities(masks, &blends, &all, &mut nothing)
+            .log_probabilities(masks, &blends, &all, &mut go_on)
             .unwrap();
         close(
             &format!("{} logp_image", case.name),
@@ -349,7 +347,7 @@ fn probe_mask_scores_and_gradients() {
                 values: &masks,
             };
             let (values, gradients) = session
-                .gradient(on_device, &blends, &weights, &keys, &mut nothing)
+                .gradient(on_device, &blends, &weights, &keys, &mut go_on)
                 .unwrap();
             let score = values.iter().flatten().sum::<f64>() / steps as f64;
             let label = format!("{} probe {name}", case.name);
@@ -398,7 +396,7 @@ fn trajectory(
         session,
         &case.keys(),
         &settings,
-        &mut nothing,
+        &mut go_on,
         &mut |_, parts, mask: &Mask| {
             masks.push(mask.values().to_vec());
             losses.push([parts.deletion, parts.insertion, parts.regulariser]);
@@ -460,6 +458,7 @@ fn curves_of_the_recorded_mask_and_scores() {
         let (picture, baseline) = (of_keys("logp_image"), of_keys("logp_baseline"));
         let masks = case.tensor("igos_p_masks");
         let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec()).unwrap();
+<<<<<<< HEAD
         let curves_of = |mask: &Mask| -> Curves {
             let ends = (&picture[..], &baseline[..]);
             let curves =
@@ -470,6 +469,11 @@ fn curves_of_the_recorded_mask_and_scores() {
             }
         };
         let curves = curves_of(&recorded);
+=======
+        let curves =
+            deletion_insertion(&*session, &recorded, &keys, &picture, &baseline, &mut go_on)
+                .unwrap();
+>>>>>>> cliw
         close(
             &format!("{} fractions", case.name),
             &curves.fraction,
@@ -503,7 +507,12 @@ fn curves_of_the_recorded_mask_and_scores() {
             1e-3,
         );
         let (_, _, own) = trajectory(&case, &*session, Method::IgosPlus);
+<<<<<<< HEAD
         let curves = curves_of(&own);
+=======
+        let curves =
+            deletion_insertion(&*session, &own, &keys, &picture, &baseline, &mut go_on).unwrap();
+>>>>>>> cliw
         let found = [
             curves.deletion_score.unwrap(),
             curves.insertion_score.unwrap(),
@@ -590,7 +599,7 @@ fn a_small_memory_budget_changes_nothing() {
             .collect();
         let gradient = |budget: usize| {
             let session = case.session_within(&*model, budget)?;
-            session.gradient(on_device, &blends, &[1.0; 3], &keys, &mut nothing)
+            session.gradient(on_device, &blends, &[1.0; 3], &keys, &mut go_on)
         };
         let mut least = 1;
         let small = loop {

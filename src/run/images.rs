@@ -118,7 +118,10 @@ mod tests {
             let closed = ImageFolder::new(&at(folder), false);
             let open = ImageFolder::new(&at(folder), true);
             for name in ["x.pgm", "./x.pgm", "sub/y.pgm", "in.pgm"] {
-                assert!(closed.has(name) && closed.open(name, &Limits::default()).is_ok(), "{name}");
+                assert!(
+                    closed.has(name) && closed.open(name, &Limits::default()).is_ok(),
+                    "{name}"
+                );
             }
             for name in [
                 "../x.pgm",
@@ -128,17 +131,26 @@ mod tests {
                 &absolute,
                 &inside,
             ] {
-                let error = closed.open(name, &Limits::default()).unwrap_err().to_string();
+                let error = closed
+                    .open(name, &Limits::default())
+                    .unwrap_err()
+                    .to_string();
                 assert!(error.contains("--images-anywhere"), "{name}: {error}");
-                assert!(open.has(name) && open.open(name, &Limits::default()).is_ok(), "{name}");
+                assert!(
+                    open.has(name) && open.open(name, &Limits::default()).is_ok(),
+                    "{name}"
+                );
             }
             // Nothing is said of what is there.
             assert!(!closed.has("../x.pgm") && !closed.has(&absolute));
-            let missing = closed.open("../none.pgm").unwrap_err().to_string();
+            let missing = closed
+                .open("../none.pgm", &Limits::default())
+                .unwrap_err()
+                .to_string();
             assert!(missing.contains("--images-anywhere"), "{missing}");
             assert!(
                 !closed
-                    .open("none.pgm")
+                    .open("none.pgm", &Limits::default())
                     .unwrap_err()
                     .to_string()
                     .contains("anywhere")
@@ -164,8 +176,16 @@ mod tests {
             } else {
                 "images/"
             };
-            assert!(folder.open(&format!("{prefix}x.pgm")).is_ok());
-            assert!(folder.open(&format!("{prefix}y.pgm")).is_err());
+            assert!(
+                folder
+                    .open(&format!("{prefix}x.pgm"), &Limits::default())
+                    .is_ok()
+            );
+            assert!(
+                folder
+                    .open(&format!("{prefix}y.pgm"), &Limits::default())
+                    .is_err()
+            );
         }
     }
 
@@ -187,7 +207,10 @@ mod tests {
             ("folder.png", "a folder"),
             ("/dev/zero", "a device"),
         ] {
-            let error = images.open(name, &Limits::default()).unwrap_err().to_string();
+            let error = images
+                .open(name, &Limits::default())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(word), "{error}");
         }
     }

@@ -92,11 +92,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`ImageFolder::open`].
-    pub fn picture(
-        &self,
-        folder: &ImageFolder,
-        limits: &Limits,
-    ) -> Result<Picture, PictureError> {
+    pub fn picture(&self, folder: &ImageFolder, limits: &Limits) -> Result<Picture, PictureError> {
         match self {
             Source::File(_) => folder.open(&self.name(folder), limits),
             Source::Bytes(name, bytes) => Picture::decode_within(bytes, name, limits),

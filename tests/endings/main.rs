@@ -8,6 +8,7 @@ mod places;
 mod program;
 mod signals;
 #[path = "../run/support.rs"]
+#[expect(dead_code, reason = "the tests of `run` use all of it")]
 mod support;
 
 use std::io::{BufRead, BufReader};

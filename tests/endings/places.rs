@@ -61,7 +61,7 @@ fn what_is_no_file_is_refused_by_every_command() {
     // In a folder of results too, before any work.
     std::fs::create_dir(folder.path("out")).unwrap();
     symlink("../file", folder.path("out/mask.npy")).unwrap();
-    let arguments = explain("out", &["--iterations", "100000"]);
+    let arguments = explain("out", &["--iterations", "10000", "--steps", "20"]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = folder.foveate(&arguments, &[]);
     ended(&output, 2, &["out/mask.npy", "a symbolic link"]);

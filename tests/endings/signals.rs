@@ -12,7 +12,7 @@ use crate::support::{Folder, ended, quick, succeeded};
 use crate::{explain, heard, names, send, started, until};
 
 /// More iterations than anyone waits for.
-const ENDLESS: [&str; 3] = ["--verbose", "--iterations", "100000"];
+const ENDLESS: [&str; 5] = ["--verbose", "--iterations", "10000", "--steps", "20"];
 
 #[test]
 fn explain_leaves_nothing() {

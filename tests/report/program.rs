@@ -144,8 +144,8 @@ fn a_file_is_whole_or_as_it_was() {
     assert_eq!(names(), before);
     said(
         &made.report(&["run", "--out", "no/such/folder/page.html"]),
-        1,
-        &["page.html: could not be written"],
+        2,
+        &["page.html: expected a file to write"],
     );
     said(&made.report(&["pictures"]), 2, &["run.json"]);
 }
