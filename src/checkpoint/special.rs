@@ -101,11 +101,10 @@ impl SpecialTokens {
         Self { named, listed }
     }
 
-    /// Gives a token a name that has none yet.
-    pub fn insert(&mut self, name: &str, text: &str) {
-        if self.get(name).is_none() {
-            self.named.push((name.to_string(), text.to_string()));
-        }
+    /// Gives a token a name, which no other has then.
+    pub fn set(&mut self, name: &str, text: &str) {
+        self.named.retain(|(other, _)| other != name);
+        self.named.push((name.to_string(), text.to_string()));
     }
 
     /// A named token's text.

@@ -95,7 +95,7 @@ impl ChatTemplate {
         let (text, source) = match found {
             Some((text, file)) => (text, files.path(file)),
             None => {
-                special.insert("image_token", tokenizer.image_token());
+                special.set("image_token", tokenizer.image_token());
                 let source = format!("built in ({})", default.name);
                 (default.text.to_string(), source)
             }

@@ -151,9 +151,10 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
         (family.image_token(), &processor, &tokenizer)
     {
         let agrees = processor.check_image_token(files, tokenizer);
-        agrees.map_err(&mut noted).ok();
-        let limit = processor.clone().with_text_limit(files);
-        limit.map_err(&mut noted).ok();
+        let limit = agrees.and_then(|()| processor.clone().with_text_limit(files));
+        if let Err(error) = limit {
+            noted(error);
+        }
     }
     let image_tokens = processor.and_then(|processor| {
         let (width, height) = PICTURE;
