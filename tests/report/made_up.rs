@@ -188,6 +188,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
         right: Some(Right {
             text: Some("a dog".into()),
             letter: index.is_multiple_of(4).then_some('B'),
+            ..Right::default()
         }),
         boxes: if index.is_multiple_of(5) {
             vec![[10.0, 20.0, 60.0, 90.0]]

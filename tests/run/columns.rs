@@ -126,8 +126,9 @@ fn options_that_cannot_be_read_are_the_samples_error() {
 #[test]
 fn boxes_beyond_all_numbers_fail_their_sample_alone() {
     let folder = Folder::new();
-    let picture = &scenes()[0].picture;
-    let row = |boxes: Value| json!({"image": picture, "question": "What?", "boxes": boxes});
+    let scene = &scenes()[0];
+    let row =
+        |boxes: Value| json!({"image": scene.picture, "question": scene.question, "boxes": boxes});
     let rows = [
         row(json!([1e308, 1e308, 1e308, 1e308])),
         row(json!([1, 2, 3, 4])),

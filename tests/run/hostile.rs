@@ -79,7 +79,7 @@ fn pictures_out_of_their_folder_are_not_read() {
     }
     let absolute = folder.path("out.png").display().to_string();
     let rows = ["in.png", "../out.png", &absolute].map(|image| {
-        let row = json!({"image": image, "question": "What color is it?"});
+        let row = json!({"image": image, "question": scenes()[0].question});
         format!("{row}\n")
     });
     folder.write("data.jsonl", &rows.concat());
@@ -228,8 +228,8 @@ fn data_that_are_not_what_they_seem_are_refused_by_their_line() {
         ended(&folder.run(&["--data", name, "--out", "out"]), 2, &words);
         assert!(!folder.path("out").exists());
     }
-    let picture = &scenes()[0].picture;
-    let row = json!({"image": picture, "question": "What?"}).to_string();
+    let scene = &scenes()[0];
+    let row = json!({"image": scene.picture, "question": scene.question}).to_string();
     folder.write("mark.jsonl", &format!("\u{feff}{row}\n{row}\n"));
     succeeded(&folder.run(&[&QUICK[..], &["--data", "mark.jsonl", "--out", "marked"]].concat()));
     assert_eq!(folder.lines("marked/records.jsonl").len(), 2);
