@@ -22,8 +22,8 @@ pub(super) struct Opened {
     pub kind: String,
 }
 
-/// Opens the model in a folder as `models` say, or the demo model. `place` is this process's number among those of the machine, which share its
-/// GPUs out when `auto` chooses.
+/// Opens the model in a folder, or the demo model, as `models` say. `place` is this process's number among those of the machine,
+/// which share its GPUs out when `auto` chooses.
 pub(super) fn open(
     options: &MachineOptions,
     models: &OpenOptions,
