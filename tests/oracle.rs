@@ -458,22 +458,16 @@ fn curves_of_the_recorded_mask_and_scores() {
         let (picture, baseline) = (of_keys("logp_image"), of_keys("logp_baseline"));
         let masks = case.tensor("igos_p_masks");
         let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec()).unwrap();
-<<<<<<< HEAD
         let curves_of = |mask: &Mask| -> Curves {
             let ends = (&picture[..], &baseline[..]);
             let curves =
-                deletion_insertion(&*session, mask, &keys, ends.0, ends.1, &mut nothing).unwrap();
+                deletion_insertion(&*session, mask, &keys, ends.0, ends.1, &mut go_on).unwrap();
             match case.results.compat() {
                 None => curves,
                 Some(_) => lvlm_interpretation::scored(&curves, size * size),
             }
         };
         let curves = curves_of(&recorded);
-=======
-        let curves =
-            deletion_insertion(&*session, &recorded, &keys, &picture, &baseline, &mut go_on)
-                .unwrap();
->>>>>>> cliw
         close(
             &format!("{} fractions", case.name),
             &curves.fraction,
@@ -507,12 +501,7 @@ fn curves_of_the_recorded_mask_and_scores() {
             1e-3,
         );
         let (_, _, own) = trajectory(&case, &*session, Method::IgosPlus);
-<<<<<<< HEAD
         let curves = curves_of(&own);
-=======
-        let curves =
-            deletion_insertion(&*session, &own, &keys, &picture, &baseline, &mut go_on).unwrap();
->>>>>>> cliw
         let found = [
             curves.deletion_score.unwrap(),
             curves.insertion_score.unwrap(),
