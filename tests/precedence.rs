@@ -161,7 +161,7 @@ fn made(
         memory_budget: 1 << 30,
     };
     let mut session = model.start(picture, picture, &prompt, options)?;
-    let greedy = session.generate(Direction::Keep, 6, &mut || {})?;
+    let greedy = session.generate(Direction::Keep, 6, &mut go_on)?;
     session.set_answer(&table.answer)?;
     let tokens: Vec<usize> = (0..table.answer.len()).collect();
     let ones = [vec![1.0; 16]];
@@ -170,7 +170,7 @@ fn made(
         values: &ones,
     };
     let blend = Blend::whole(0, Direction::Keep);
-    let mut logp = session.log_probabilities(whole, &[blend], &tokens, &mut |_| {})?;
+    let mut logp = session.log_probabilities(whole, &[blend], &tokens, &mut go_on)?;
     Ok(Made {
         ids,
         image_tokens: images,

@@ -193,7 +193,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     notes(options, &opened, &folder, &store, &assignment);
     let note = |text: &str| {
         if !options.quiet {
-            eprintln!("foveate: {text}");
+            super::note(text);
         }
     };
     data.note().iter().for_each(|text| note(text));

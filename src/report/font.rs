@@ -103,9 +103,15 @@ impl Text {
 
     /// The first font that has a character.
     fn face_of(&self, c: char) -> Option<usize> {
-        self.faces
-            .iter()
-            .position(|face| face.font.glyph_id(c).0 != 0)
+        let (face, id) = self.glyph_of(c);
+        (id.0 != 0).then_some(face)
+    }
+
+    /// The font and the glyph that a character is drawn with; those of a missing one where no font has it.
+    fn glyph_of(&self, c: char) -> (usize, GlyphId) {
+        let ids = self.faces.iter().map(|face| face.font.glyph_id(c));
+        let found = ids.enumerate().find(|(_, id)| id.0 != 0);
+        found.unwrap_or((0, GlyphId(0)))
     }
 
     /// Width in pixels of visible text, its spaces included.
@@ -119,8 +125,13 @@ impl Text {
     }
 
     fn advance(&self, c: char) -> f32 {
-        let face = &self.faces[self.face_of(c).unwrap_or(0)];
-        face.font.h_advance_unscaled(face.font.glyph_id(c)) * face.unit
+        let (face, id) = self.glyph_of(c);
+        self.advance_of(face, id)
+    }
+
+    fn advance_of(&self, face: usize, id: GlyphId) -> f32 {
+        let face = &self.faces[face];
+        face.font.h_advance_unscaled(id) * face.unit
     }
 
     /// Visible text cut into pieces, each at most `width` pixels wide; one piece at least.
@@ -159,15 +170,14 @@ impl Text {
 
     fn forwards(&self, text: &str, glyphs: &mut Vec<Placed>, x: &mut f32) {
         for c in text.chars() {
-            let face = self.face_of(c).unwrap_or(0);
-            let id = self.faces[face].font.glyph_id(c);
+            let (face, id) = self.glyph_of(c);
             glyphs.push(Placed {
                 face,
                 id,
                 x: *x,
                 y: 0.0,
             });
-            *x += self.advance(c);
+            *x += self.advance_of(face, id);
         }
     }
 

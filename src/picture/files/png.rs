@@ -252,8 +252,11 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The next chunk: the length that it should have, kind, as much of its body as is there, checksum.
-fn next<'a>(rest: &mut &'a [u8]) -> Option<(usize, [u8; 4], &'a [u8], Option<u32>)> {
+/// A chunk: the length that it should have, kind, as much of its body as is there, checksum.
+type Chunk<'a> = (usize, [u8; 4], &'a [u8], Option<u32>);
+
+/// The next chunk.
+fn next<'a>(rest: &mut &'a [u8]) -> Option<Chunk<'a>> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let (kind, after) = after.split_first_chunk::<4>()?;
     let length = u32::from_be_bytes(*length) as usize;

@@ -32,11 +32,11 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// A decoder of a file, and columns and rows, which were checked.
-fn open<'a>(
-    source: &Source,
-    bytes: &'a [u8],
-) -> Result<(Decoder<Cursor<&'a [u8]>>, u32, u32), PictureError> {
+/// A decoder of a file, and columns and rows.
+type Opened<'a> = (Decoder<Cursor<&'a [u8]>>, u32, u32);
+
+/// Opens a file and checks its size.
+fn open<'a>(source: &Source, bytes: &'a [u8]) -> Result<Opened<'a>, PictureError> {
     let room = usize::try_from(source.limits.max_pixels.saturating_mul(8)).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = room;
