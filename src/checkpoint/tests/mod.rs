@@ -44,7 +44,7 @@ pub(crate) fn weights(tensors: &[Spec]) -> Vec<u8> {
     for (name, dtype, shape) in tensors {
         let width = match *dtype {
             "F64" | "I64" => 8,
-            "F32" => 4,
+            "F32" | "I32" => 4,
             "F16" | "BF16" => 2,
             _ => 1,
         };

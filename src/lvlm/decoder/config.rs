@@ -194,7 +194,6 @@ fn window(
 ) -> Result<Option<usize>, CheckpointError> {
     let name = "sliding_window";
     match window {
-        Window::Never => Ok(None),
         // A null says that there is none.
         Window::Given(_) if fields.is_null(name) => Ok(None),
         Window::Given(default) => Ok(fields.optional_size(name, POSITION_LIMIT)?.or(default)),

@@ -64,8 +64,6 @@ pub enum Biases {
 /// Whether attention is cut to `sliding_window` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// Never.
-    Never,
     /// Where the config gives a number; what its class gives when the field is left out.
     Given(Option<usize>),
     /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that `layer_types` names.
@@ -92,7 +90,7 @@ const LLAMA: Kind = Kind {
     fused: false,
     norm_offset: false,
     scaled_embeddings: false,
-    window: Window::Never,
+    window: Window::Given(None),
 };
 
 const MISTRAL: Kind = Kind {
