@@ -4,12 +4,16 @@
 
 mod activation;
 pub(crate) mod cache;
+mod class;
 mod config;
 mod error;
 mod fields;
 mod files;
+mod guard;
 mod header;
+mod jinja;
 mod rope;
+mod shape;
 mod special;
 mod template;
 mod tensors;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// The tokenizer's settings.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 
 /// Named special tokens: name to text.
 #[derive(Debug, Clone, Default)]

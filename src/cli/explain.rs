@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let load_seconds = started.elapsed().as_secs_f64();
     let note = |text: &str| {
         if !options.quiet {
-            eprintln!("foveate: {text}");
+            eprintln!("foveate: {}", super::terminal::visible(text));
         }
     };
     if options.model.is_none() {

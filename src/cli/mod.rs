@@ -19,6 +19,7 @@ mod record;
 mod report;
 mod run;
 mod selftest;
+mod terminal;
 mod units;
 
 use std::process::ExitCode;
@@ -77,15 +78,16 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("foveate: {error}");
+            eprintln!("foveate: {}", terminal::visible(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// Prints to standard output. A reader that stops reading, as `head` does, is no failure.
+/// Prints to standard output, as a terminal may show it. A reader that stops reading, as `head` does, is no failure.
 fn print(text: &str) -> Result<(), CliError> {
     use std::io::Write;
+    let text = terminal::visible(text);
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -89,7 +89,8 @@ fn notes(page: &Page, missing: &Missing) {
     if let Some(reason) = &missing.reason {
         let count = missing.count;
         eprintln!(
-            "foveate: {count} of {samples} samples are shown without their pictures, the first because: {reason}"
+            "foveate: {count} of {samples} samples are shown without their pictures, the first because: {}",
+            super::terminal::visible(reason)
         );
     }
 }

@@ -208,7 +208,7 @@ fn device(options: &Options, opened: &Opened) -> DeviceIdentity {
 fn notes(options: &Options, opened: &Opened, folder: &Path, store: &Store, shard: Shard) {
     let note = |text: String| {
         if !options.quiet {
-            eprintln!("foveate: {text}");
+            eprintln!("foveate: {}", super::terminal::visible(&text));
         }
     };
     if options.model.is_none() {
