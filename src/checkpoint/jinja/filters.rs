@@ -502,10 +502,14 @@ fn sequence(run: &Run, name: &str, value: &Value, given: Given) -> Result<Value>
             if name == "last" && matches!(value, Value::Generator(_)) {
                 return Err(Error::new("'generator' object is not reversible"));
             }
-            if matches!(value, Value::Generator(_)) {
-                return Err(Error::new(
-                    "the first item of a generator is not supported: make it a list",
-                ));
+            if let Value::Generator(left) = value {
+                // The first is taken; the others are still to come.
+                let items = run.iterate(value)?;
+                run.work(2 * items.values.len())?;
+                let rest = items.values.iter().skip(1).cloned().collect();
+                *left.borrow_mut() = Some(super::value::Items::new(rest)?);
+                let none = || Value::undefined("the first item of nothing");
+                return Ok(items.values.first().cloned().unwrap_or_else(none));
             }
             let items = run.iterate(value)?;
             let found = if name == "first" {
