@@ -229,15 +229,15 @@ fn prompt_answer_and_key_tokens() {
         };
         assert_eq!(answer, case.ids("answer_ids"), "{}", case.name);
         assert_eq!(
-            model.tokenizer().decode(&answer),
+            model.tokenizer().decode(&answer).unwrap(),
             case.text("answer"),
             "{}",
             case.name
         );
-        let texts: Vec<String> = answer
-            .iter()
-            .map(|&id| model.tokenizer().decode_token(id))
-            .collect();
+        let pieces = model.tokenizer().decode_pieces(&answer).unwrap();
+        assert_eq!(pieces.concat(), case.text("answer"), "{}", case.name);
+        assert_eq!(pieces.len(), answer.len(), "{}", case.name);
+        let texts = model.tokenizer().decode_tokens(&answer).unwrap();
         let (image, baseline) = (case.tensor("logp_image"), case.tensor("logp_baseline"));
         let threshold = case.argument("threshold");
         let found = match case.results.compat() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use foveate::device::cpu::Cpu;
 use foveate::device::{Blend, Direction, Masks};
-use foveate::lvlm::{Lvlm, LvlmError, OpenOptions, SessionOptions, checkpoint, load};
+use foveate::lvlm::{Lvlm, LvlmError, OpenOptions, SessionOptions, checkpoint, go_on, load};
 use foveate::picture::Picture;
 use serde::Deserialize;
 use serde_json::{Map, Value};

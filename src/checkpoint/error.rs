@@ -318,6 +318,14 @@ pub enum CheckpointError {
         /// The `tokenizers` crate's message.
         reason: String,
     },
+    /// Tokens that the tokenizer does not make a text of.
+    #[error("{file}: the tokenizer cannot decode an answer: {reason}")]
+    Decode {
+        /// The tokenizer's file.
+        file: String,
+        /// The `tokenizers` crate's message.
+        reason: String,
+    },
     /// The tokenizer has no token for the image's place in the prompt.
     #[error(
         "{file}: no image token: the config's image_token_id is {id}, the tokenizer has {found} there and looked for {text:?}"

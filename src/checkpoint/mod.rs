@@ -4,14 +4,18 @@
 
 mod activation;
 pub(crate) mod cache;
+mod class;
 mod compat;
 mod config;
 mod error;
 mod fields;
 mod files;
+mod guard;
 mod header;
+mod jinja;
 mod processor_file;
 mod rope;
+mod shape;
 mod special;
 mod stops;
 mod template;

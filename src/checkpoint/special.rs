@@ -9,7 +9,7 @@ type Names = BTreeMap<String, String>;
 
 /// The tokenizer's settings.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 /// The names that every tokenizer has, in the order in which transformers adds tokens that the vocabulary lacks.
 const STANDARD: [&str; 7] = [
     "bos_token",

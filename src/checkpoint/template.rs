@@ -1,11 +1,11 @@
 //! The chat template: how a question and a picture become a prompt.
 
+use super::guard::{TURNS, guarded};
+use super::jinja;
 use super::special::SpecialTokens;
 use super::template_file::find;
 use super::{CheckpointError, Files, Tokenizer};
-use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind, context};
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 
 /// What a family's models were trained with, for checkpoints that have no template of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub const VICUNA: DefaultTemplate = DefaultTemplate {
 /// Stands for the question while the text around it is found out. No text contains these characters: they are of
 /// Unicode's private use.
 const QUESTION: &str = "\u{F0000}\u{F0002}\u{F0000}";
-/// The name of the only template in its environment; without an extension, so that nothing is escaped.
-const NAME: &str = "chat";
+/// Characters of a template's message that are shown.
+const REASON: usize = 300;
 
 /// A checkpoint's chat template.
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    template: jinja::Template,
     source: String,
     special: SpecialTokens,
     image_token: String,
@@ -74,9 +74,6 @@ enum Content {
     Text,
 }
 
-/// Instructions that a template may take: far more than any real one, so that none hangs.
-const FUEL: u64 = 1_000_000;
-
 impl ChatTemplate {
     /// Reads the template that `template_file` finds, else the family's.
     ///
@@ -100,31 +97,12 @@ impl ChatTemplate {
                 (default.text.to_string(), source)
             }
         };
-        let mut environment = Environment::new();
-        let syntax = environment
-            .syntax()
-            .to_builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build();
-        environment.set_syntax(syntax.map_err(|error| template_error(&source, &error))?);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function(
-            "raise_exception",
-            |reason: String| -> Result<String, Error> {
-                Err(Error::new(ErrorKind::InvalidOperation, reason))
-            },
-        );
-        // No strftime_now: a prompt that holds today's date would not be the same tomorrow. Templates that ask for it
-        // fall back to a date of their own.
-        environment.set_fuel(Some(FUEL));
-        environment
-            .add_template_owned(NAME, without_generation(&text))
-            .map_err(|error| template_error(&source, &error))?;
+        let read = guarded(TURNS, move || jinja::Template::new(&text));
+        let template = read.map_err(|reason| template_error(&source, reason))?;
+        let template = template.map_err(|error| template_error(&source, error.to_string()))?;
         let image_token = tokenizer.image_token().to_string();
         Ok(Self {
-            environment,
+            template,
             source,
             special,
             image_token,
@@ -151,7 +129,7 @@ impl ChatTemplate {
         }
         let text = self
             .write(content, question)
-            .map_err(|error| template_error(&self.source, &error))?;
+            .map_err(|reason| self.error(&reason))?;
         let middle = text
             .strip_prefix(before)
             .and_then(|rest| rest.strip_suffix(after));
@@ -178,69 +156,45 @@ impl ChatTemplate {
         match (self.write(Content::Text, QUESTION), parts) {
             (Ok(text), _) => Ok((Content::Text, text)),
             (Err(_), Ok(text)) => Ok((Content::Parts, text)),
-            (Err(_), Err(error)) => Err(template_error(&self.source, &error)),
+            (Err(_), Err(reason)) => Err(self.error(&reason)),
         }
     }
 
-    fn write(&self, content: Content, question: &str) -> Result<String, Error> {
+    fn write(&self, content: Content, question: &str) -> Result<String, String> {
         let content = match content {
-            Content::Parts => Value::from(vec![
-                context! { type => "image" },
-                context! { type => "text", text => question },
-            ]),
-            Content::Text => Value::from(format!("{}\n{question}", self.image_token)),
+            Content::Parts => json!([{ "type": "image" }, { "type": "text", "text": question }]),
+            Content::Text => json!(format!("{}\n{question}", self.image_token)),
         };
-        let tokens: BTreeMap<String, Value> = self
-            .special
-            .iter()
-            .map(|(name, text)| (name.to_string(), text.into()))
-            .collect();
-        let names = context! {
-            messages => vec![context! { role => "user", content => content }],
-            add_generation_prompt => true,
-            tools => (),
-            documents => (),
+        let names = json!({
+            "messages": [{ "role": "user", "content": content }],
+            "add_generation_prompt": true,
+            "tools": null,
+            "documents": null,
+        });
+        let Value::Object(mut names) = names else {
+            return Err("no names".to_string());
         };
-        self.environment
-            .get_template(NAME)?
-            .render(context! { ..names, ..Value::from(tokens) })
+        for (name, text) in self.special.iter() {
+            names.entry(name).or_insert_with(|| json!(text));
+        }
+        let template = self.template.clone();
+        guarded(TURNS, move || template.render(&names))?.map_err(|error| error.to_string())
     }
 
     fn error(&self, reason: &str) -> CheckpointError {
-        CheckpointError::Template {
-            file: self.source.clone(),
-            reason: reason.to_string(),
-        }
+        template_error(&self.source, reason.to_string())
     }
 }
 
-fn template_error(source: &str, error: &Error) -> CheckpointError {
+/// The error, on one line and not longer than a reader wants; a template's own message may be anything.
+fn template_error(source: &str, reason: String) -> CheckpointError {
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut reason: String = line.chars().take(REASON).collect();
+    if reason.len() < line.len() {
+        reason.push('\u{2026}');
+    }
     CheckpointError::Template {
         file: source.to_string(),
-        reason: error.to_string(),
+        reason,
     }
-}
-
-/// The template without `{% generation %}` ... `{% endgeneration %}`, which mark the assistant's text for training. Blocks
-/// that do nothing take their place, so that whitespace is trimmed as it would be.
-fn without_generation(template: &str) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, tag)) = rest.split_once("{%") {
-        out.push_str(before);
-        out.push_str("{%");
-        let Some((inside, after)) = tag.split_once("%}") else {
-            rest = tag;
-            break;
-        };
-        let word = inside.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
-        out.push_str(&match word {
-            "generation" => inside.replace(word, "if true"),
-            "endgeneration" => inside.replace(word, "endif"),
-            _ => inside.to_string(),
-        });
-        out.push_str("%}");
-        rest = after;
-    }
-    out + rest
 }

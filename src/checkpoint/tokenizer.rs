@@ -1,11 +1,16 @@
 //! Text to token ids and back, with the question kept apart from the prompt's control tokens.
 
+use super::guard::{READING, TURNS, guarded};
+use super::shape::{Growth, Growths, Shape};
 use super::special::SpecialTokens;
 use super::stops::stops;
-use super::vocabulary::{add_configured, missing, text_of};
-use super::{CheckpointError, Files, Rendered};
+use super::vocabulary::{add_configured, add_named, missing, text_of};
+use super::{CheckpointError, Files, Rendered, class};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokenizers::AddedToken;
+use tokenizers::models::ModelWrapper;
 
 /// The tokenizer itself.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -15,13 +20,22 @@ const MARKS: [char; 2] = ['\u{F0001}', '\u{F0003}'];
 /// What messages call them.
 const MARK_NAMES: &str = "U+F0001 or U+F0003";
 
-/// A checkpoint's tokenizer.
+/// What every tokenizer is tried on.
+const PROBE: &str =
+    "USER: What color is the circle?\nASSISTANT: It is r\u{e9}d, \u{7ea2}\u{8272} 12.";
+/// Tokens that are decoded in a turn of waiting, at least.
+const DECODED: usize = 10_000;
+
+/// A checkpoint's tokenizer. Nothing of tokenizer.json's is left to chance: its model's `dropout` is off.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     /// As the checkpoint has it: special tokens' text is control.
-    plain: tokenizers::Tokenizer,
+    plain: Arc<tokenizers::Tokenizer>,
     /// The same, but special tokens' text is text, and each special token has a stand-in that is not (see [`stand_in`]).
-    literal: tokenizers::Tokenizer,
+    literal: Arc<tokenizers::Tokenizer>,
+    growths: Growths,
+    /// Whether a text once took too long. The thread that works on it is still there.
+    stuck: Arc<AtomicBool>,
     /// The stand-ins' ids, and the ids of the tokens that they stand for.
     stand_ins: BTreeMap<u32, u32>,
     /// Every token that is looked for in text before the rest is split into pieces, longest first.
@@ -66,20 +80,43 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that the `tokenizers` crate
-    /// rejects, [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the vocabulary.
+    /// rejects or breaks off at, [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the
+    /// vocabulary.
     pub fn load(files: &Files, image: ImageToken) -> Result<Self, CheckpointError> {
+        let inner = files.clone();
+        guarded(READING, move || Self::read(&inner, image)).map_err(|reason| {
+            let file = files.path(TOKENIZER);
+            CheckpointError::Tokenizer { file, reason }
+        })?
+    }
+
+    fn read(files: &Files, image: ImageToken) -> Result<Self, CheckpointError> {
         let file = files.path(TOKENIZER);
         let fail = |error: tokenizers::Error| CheckpointError::Tokenizer {
             file: file.clone(),
             reason: error.to_string(),
         };
         let text = files.required_text(TOKENIZER, missing(files))?;
+        let (shape, growths) = Shape::read(&text).map_err(|reason| fail(reason.into()))?;
         let mut plain = tokenizers::Tokenizer::from_bytes(&text).map_err(fail)?;
         plain
             .with_truncation(None)
             .map_err(fail)?
             .with_padding(None);
+        without_dropout(&mut plain);
+        for token in &shape.added_tokens {
+            if plain.token_to_id(&token.content) != Some(token.id) {
+                let found = plain.token_to_id(&token.content).unwrap_or_default();
+                let reason = format!(
+                    "added_tokens: {:?} has id {}, its place is {found}",
+                    token.content, token.id
+                );
+                return Err(fail(reason.into()));
+            }
+        }
+        class::rebuild(&mut plain, &shape, files)?;
         add_configured(&mut plain, files)?;
+        add_named(&mut plain, files)?;
 
         let special = SpecialTokens::read(files)?;
         // Where no file names them, the token that is called so.
@@ -111,15 +148,18 @@ impl Tokenizer {
         let image_control =
             Some(image_text.as_str()).filter(|text| plain.token_to_id(text).is_some());
         let named = special.texts().chain(image_control);
-        let known: BTreeSet<String> = plain
-            .get_added_tokens_decoder()
-            .into_values()
-            .filter(|t| t.special)
-            .map(|t| t.content)
-            .collect();
+        let known = plain.get_added_tokens_decoder();
         let named: Vec<AddedToken> = named
-            .filter(|text| !text.is_empty() && !known.contains(*text))
-            .map(|text| AddedToken::from(text, true))
+            .filter(|text| !text.is_empty())
+            .filter_map(|text| {
+                let id = plain.token_to_id(text);
+                // How it is found in text stays as it is.
+                match id.and_then(|id| known.get(&id)) {
+                    Some(token) if token.special => None,
+                    Some(token) => Some(token.clone().special(true)),
+                    None => Some(AddedToken::from(text, true)),
+                }
+            })
             .collect();
         plain.add_special_tokens(named).map_err(fail)?;
 
@@ -154,9 +194,13 @@ impl Tokenizer {
         let stand_ins = controls()
             .filter_map(|token| Some((literal.token_to_id(&stand_in(&token.text))?, token.id)))
             .collect();
+        // Breaks off here rather than at the first question, where a part of it breaks off at all.
+        plain.encode_fast(PROBE, true).map_err(fail)?;
         Ok(Self {
-            plain,
-            literal,
+            plain: Arc::new(plain),
+            literal: Arc::new(literal),
+            growths,
+            stuck: Arc::default(),
             stand_ins,
             added,
             special,
@@ -277,25 +321,53 @@ impl Tokenizer {
     /// Ids, and for each whether the tokenizer added it of its own accord.
     fn encode(
         &self,
-        tokenizer: &tokenizers::Tokenizer,
+        tokenizer: &Arc<tokenizers::Tokenizer>,
         text: &str,
         begin: bool,
         what: &'static str,
     ) -> Result<(Vec<u32>, Vec<bool>), CheckpointError> {
-        let encoding =
-            tokenizer
-                .encode_fast(text, begin)
-                .map_err(|error| CheckpointError::Encode {
-                    file: self.file.clone(),
-                    what,
-                    reason: error.to_string(),
-                })?;
-        let own = encoding
-            .get_special_tokens_mask()
-            .iter()
-            .map(|mask| *mask != 0)
-            .collect();
-        Ok((encoding.get_ids().to_vec(), own))
+        let inner = (tokenizer.clone(), text.to_string());
+        let work = move || {
+            let (tokenizer, text) = inner;
+            let encoding = tokenizer.encode_fast(text, begin);
+            let encoding = encoding.map_err(|error| error.to_string())?;
+            let own = encoding.get_special_tokens_mask().iter();
+            let own = own.map(|mask| *mask != 0).collect();
+            Ok((encoding.get_ids().to_vec(), own))
+        };
+        self.apart(self.growths.encoding, text.len(), TURNS, work)
+            .map_err(|reason| CheckpointError::Encode {
+                file: self.file.clone(),
+                what,
+                reason,
+            })
+    }
+
+    /// Runs `work` on a thread of its own, for a text of so many bytes.
+    fn apart<T: Send + 'static>(
+        &self,
+        growth: Growth,
+        bytes: usize,
+        turns: usize,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        growth.check(bytes)?;
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err("an earlier text took too long".to_string());
+        }
+        let working = Arc::new(AtomicBool::new(true));
+        let done = working.clone();
+        let result = guarded(turns, move || {
+            let result = work();
+            done.store(false, Ordering::Relaxed);
+            result
+        });
+        result.unwrap_or_else(|reason| {
+            // A panic too leaves this set: what broke off once is not asked again.
+            self.stuck
+                .store(working.load(Ordering::Relaxed), Ordering::Relaxed);
+            Err(reason)
+        })
     }
 
     /// Where special tokens' texts stand in `text`: byte offset and token, each the longest at its place.
@@ -338,15 +410,82 @@ impl Tokenizer {
     }
 
     /// Token ids as text, special tokens included.
-    pub fn decode(&self, ids: &[u32]) -> String {
-        // Decoding fails only in a decoder that rejects its own vocabulary's pieces; the pieces themselves are then shown.
-        let pieces = |_| ids.iter().filter_map(|id| self.token(*id)).collect();
-        self.plain.decode(ids, false).unwrap_or_else(pieces)
+    ///
+    /// # Errors
+    /// [`CheckpointError::Decode`] when the tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, CheckpointError> {
+        Ok(self.pieces(&[ids.to_vec()])?.concat())
     }
 
-    /// One token as text. Pieces of a character that several tokens make up are shown as U+FFFD.
-    pub fn decode_token(&self, id: u32) -> String {
-        self.decode(&[id])
+    /// What each token of an answer adds to its text: joined, the pieces are the answer as [`Tokenizer::decode`] gives it.
+    /// Of a character that several tokens make up, the last has it and the others have nothing.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn decode_pieces(&self, ids: &[u32]) -> Result<Vec<String>, CheckpointError> {
+        // A token's text depends on those before it: decoders strip the first space, and join bytes to characters.
+        let begins: Vec<Vec<u32>> = (1..=ids.len()).map(|end| ids[..end].to_vec()).collect();
+        self.pieces(&begins)
+    }
+
+    /// Each token's text where it stands alone, as words without content are known by. Pieces of a character that several
+    /// tokens make up are U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn decode_tokens(&self, ids: &[u32]) -> Result<Vec<String>, CheckpointError> {
+        let (tokenizer, alone) = (self.plain.clone(), ids.to_vec());
+        let turns = TURNS + ids.len() / DECODED;
+        let work = move || {
+            let decode = |id: &u32| tokenizer.decode(&[*id], false);
+            let texts: tokenizers::Result<Vec<String>> = alone.iter().map(decode).collect();
+            texts.map_err(|error| error.to_string())
+        };
+        let result = self.apart(self.growths.decoding, self.bytes(ids), turns, work);
+        result.map_err(|reason| self.not_decoded(reason))
+    }
+
+    /// The texts of ever longer beginnings of an answer, the last of them whole, each without what the one before it has.
+    fn pieces(&self, begins: &[Vec<u32>]) -> Result<Vec<String>, CheckpointError> {
+        let (tokenizer, begins) = (self.plain.clone(), begins.to_vec());
+        let ids = begins.last().map(Vec::as_slice).unwrap_or_default();
+        let bytes = self.bytes(ids);
+        let turns = TURNS + begins.iter().map(Vec::len).sum::<usize>() / DECODED;
+        let work = move || {
+            let decode = |ids: &Vec<u32>| {
+                tokenizer
+                    .decode(ids, false)
+                    .map_err(|error| error.to_string())
+            };
+            let Some((whole, shorter)) = begins.split_last() else {
+                return Ok(Vec::new());
+            };
+            let whole = decode(whole)?;
+            let mut pieces = Vec::with_capacity(begins.len());
+            let mut at = 0;
+            for ids in shorter {
+                let common = common(&decode(ids)?, &whole).max(at);
+                pieces.push(whole[at..common].to_string());
+                at = common;
+            }
+            pieces.push(whole[at..].to_string());
+            Ok(pieces)
+        };
+        self.apart(self.growths.decoding, bytes, turns, work)
+            .map_err(|reason| self.not_decoded(reason))
+    }
+
+    /// The bytes of these tokens' entries in the vocabulary.
+    fn bytes(&self, ids: &[u32]) -> usize {
+        let entries = ids.iter().filter_map(|id| self.token(*id));
+        entries.map(|text| text.len()).sum()
+    }
+
+    fn not_decoded(&self, reason: String) -> CheckpointError {
+        CheckpointError::Decode {
+            file: self.file.clone(),
+            reason,
+        }
     }
 
     /// The token's entry in the vocabulary, in the tokenizer's own spelling.
@@ -395,6 +534,23 @@ impl Tokenizer {
             what,
             token: token.to_string(),
         }
+    }
+}
+
+/// Bytes with which `a` and `b` begin alike, whole characters.
+fn common(a: &str, b: &str) -> usize {
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+    same.map(|(c, _)| c.len_utf8()).sum()
+}
+
+/// Leaves no merge to chance, as in training: the same text has the same ids.
+fn without_dropout(tokenizer: &mut tokenizers::Tokenizer) {
+    if let ModelWrapper::BPE(model) = tokenizer.get_model()
+        && model.dropout.is_some()
+    {
+        let mut model = model.clone();
+        model.dropout = None;
+        tokenizer.with_model(model);
     }
 }
 

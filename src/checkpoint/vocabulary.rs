@@ -1,6 +1,6 @@
 //! What the tokenizer's files say of added tokens and of the tokens that end an answer.
 
-use super::special::TOKENIZER_CONFIG;
+use super::special::{SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG};
 use super::tokenizer::TOKENIZER;
 use super::{CheckpointError, Files};
 use serde_json::Value;
@@ -17,7 +17,8 @@ pub(super) fn missing(files: &Files) -> &'static str {
     }
 }
 
-/// Adds the tokens that only tokenizer_config.json's `added_tokens_decoder` has, as transformers does.
+/// Adds the tokens of tokenizer_config.json's `added_tokens_decoder`, as transformers does. How they are found in text is
+/// as said there, whatever tokenizer.json says.
 pub(super) fn add_configured(
     tokenizer: &mut tokenizers::Tokenizer,
     files: &Files,
@@ -37,15 +38,12 @@ pub(super) fn add_configured(
         let id: u32 = id
             .parse()
             .map_err(|_| fail(format!("added_tokens_decoder: {id:?} is not a token's id")))?;
-        let token: AddedToken = serde_json::from_value(token.clone())
+        let token = added_token(token, false)
             .map_err(|error| fail(format!("added_tokens_decoder: {id}: {error}")))?;
         tokens.insert(id, token);
     }
     for (id, token) in tokens {
         let text = token.content.clone();
-        if tokenizer.token_to_id(&text).is_some() {
-            continue;
-        }
         tokenizer
             .add_tokens([token])
             .map_err(|error| fail(error.to_string()))?;
@@ -55,6 +53,78 @@ pub(super) fn add_configured(
             return Err(fail(format!(
                 "added_tokens_decoder: {text:?} has id {id}, its place in {TOKENIZER} is {found}"
             )));
+        }
+    }
+    Ok(())
+}
+
+/// A token as Python's class `AddedToken` reads it: what is left out is false, but for `normalized`.
+fn added_token(value: &Value, special: bool) -> Result<AddedToken, String> {
+    let flag = |name: &str, default: bool| match value.get(name) {
+        None => Ok(default),
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| format!("{name}: expected true or false, found {value}")),
+    };
+    let content = value.get("content").and_then(Value::as_str);
+    let content = content.ok_or("content: expected the token's text")?;
+    let special = special || flag("special", false)?;
+    Ok(AddedToken {
+        content: content.to_string(),
+        single_word: flag("single_word", false)?,
+        lstrip: flag("lstrip", false)?,
+        rstrip: flag("rstrip", false)?,
+        normalized: flag("normalized", !special)?,
+        special,
+    })
+}
+
+/// Adds the tokens that have a name in tokenizer_config.json, and without `added_tokens_decoder` there in
+/// special_tokens_map.json, or are listed as special, unless they are added tokens already. As in transformers, they get an id
+/// behind the others where the vocabulary lacks them.
+pub(super) fn add_named(
+    tokenizer: &mut tokenizers::Tokenizer,
+    files: &Files,
+) -> Result<(), CheckpointError> {
+    let config = files.json(TOKENIZER_CONFIG)?.unwrap_or_default();
+    let mut sources = vec![(TOKENIZER_CONFIG, config)];
+    if sources[0].1.get("added_tokens_decoder").is_none() {
+        let map = files.json(SPECIAL_TOKENS_MAP)?.unwrap_or_default();
+        sources.insert(0, (SPECIAL_TOKENS_MAP, map));
+    }
+    let mut named = Vec::new();
+    for (file, json) in &sources {
+        let fields = json.as_object().into_iter().flatten();
+        let single =
+            fields.filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_"));
+        named.extend(single.map(|(name, value)| (file, name.as_str(), value)));
+        for list in ["extra_special_tokens", "additional_special_tokens"] {
+            match json.get(list) {
+                Some(Value::Array(tokens)) => {
+                    named.extend(tokens.iter().map(|token| (file, list, token)));
+                }
+                Some(Value::Object(tokens)) => {
+                    named.extend(tokens.values().map(|token| (file, list, token)));
+                }
+                _ => {}
+            }
+        }
+    }
+    for (file, name, value) in named {
+        let fail = |reason: String| CheckpointError::Tokenizer {
+            file: files.path(file),
+            reason: format!("{name}: {reason}"),
+        };
+        let token = match value {
+            Value::String(text) => AddedToken::from(text, true),
+            Value::Object(_) => added_token(value, true).map_err(fail)?,
+            _ => continue,
+        };
+        let known = tokenizer.get_added_vocabulary().get_vocab();
+        if !token.content.is_empty() && !known.contains_key(&token.content) {
+            tokenizer
+                .add_special_tokens([token])
+                .map_err(|error| fail(error.to_string()))?;
         }
     }
     Ok(())

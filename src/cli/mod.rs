@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod selftest;
 mod signals;
+mod terminal;
 mod units;
 
 use std::process::ExitCode;
@@ -86,15 +87,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a line to standard error. That nobody reads it, or that it cannot be written, changes nothing.
+/// Prints a line to standard error, as a terminal may show it. That nobody reads it, or that it cannot be written, changes nothing.
 fn note(text: &str) {
     use std::io::Write;
-    let _ = std::io::stderr().write_all(format!("foveate: {text}\n").as_bytes());
+    let line = format!("foveate: {}\n", terminal::visible(text));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Prints to standard output. A reader that stops reading, as `head` does, is no failure.
+/// Prints to standard output, as a terminal may show it. A reader that stops reading, as `head` does, is no failure.
 fn print(text: &str) -> Result<(), CliError> {
     use std::io::Write;
+    let text = terminal::visible(text);
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

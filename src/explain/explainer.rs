@@ -270,7 +270,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         true => {
             let produced = &mut |n| clock.produced(n);
             let ids = session.generate(Direction::Reveal, settings.max_new_tokens, produced)?;
-            Some(tokenizer.decode(&ids))
+            Some(tokenizer.decode(&ids).map_err(LvlmError::from)?)
         }
         false => None,
     };
@@ -280,18 +280,22 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| {
         clock.evaluated(n)
     })?;
-    let texts: Vec<String> = ids.iter().map(|&id| tokenizer.decode_token(id)).collect();
+    let texts = tokenizer.decode_pieces(&ids).map_err(LvlmError::from)?;
+    let answer = texts.concat();
     let keys = match &prepared.keys {
         Some(given) => chosen(given, ids.len())?,
-        None => match settings.compat {
-            None => key_tokens(&image, &base, &texts, settings.threshold),
-            Some(Compat::LvlmInterpretation) => lvlm_interpretation::key_tokens(
-                (&image, &base),
-                (&ids, &texts),
-                &|id| tokenizer.token(id),
-                settings.threshold,
-            ),
-        },
+        None => {
+            let alone = tokenizer.decode_tokens(&ids).map_err(LvlmError::from)?;
+            match settings.compat {
+                None => key_tokens(&image, &base, &alone, settings.threshold),
+                Some(Compat::LvlmInterpretation) => lvlm_interpretation::key_tokens(
+                    (&image, &base),
+                    (&ids, &alone),
+                    &|id| tokenizer.token(id),
+                    settings.threshold,
+                ),
+            }
+        }
     };
     let tokens = ids
         .iter()
@@ -307,7 +311,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         });
     let mut explanation = Explanation {
         prompt: prompt.text,
-        answer: tokenizer.decode(&ids),
+        answer,
         baseline_answer,
         tokens: tokens.collect(),
         image_dependent: !keys.is_empty(),

@@ -193,7 +193,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         if let Some(&found) = text.find(|&&id| id as usize >= decoder.vocabulary) {
             return Err(LvlmError::Vocabulary {
                 limit: decoder.vocabulary,
-                text: tokenizer.decode_token(found),
+                text: tokenizer.token(found).unwrap_or_default(),
                 found,
             });
         }

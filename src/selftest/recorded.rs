@@ -385,11 +385,8 @@ impl Made<'_> {
                 RATIO,
             );
         }
-        let texts: Vec<String> = self
-            .answer
-            .iter()
-            .map(|&id| model.tokenizer().decode_token(id))
-            .collect();
+        let texts = model.tokenizer().decode_tokens(&self.answer);
+        let texts = texts.map_err(LvlmError::from)?;
         let threshold = self.results.argument("threshold");
         let keys = key_tokens(&values[0], &values[1], &texts, threshold);
         let certain = |t: &&usize| {

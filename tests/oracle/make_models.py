@@ -10,6 +10,8 @@ tiny-llava-variant  what the other two leave out: bf16 in two files, the names a
                     transformers 4, fields left out where they equal a default, encoder layers counted from the
                     front, the class token kept, a head size of its own, biases, Llama-3 rope scaling, other
                     activations, and an image processor whose crop is higher than the resized picture
+tiny-llava-bytes    tiny-llava's weights under a tokenizer like Llama 2's: SentencePiece's BPE with tokens for bytes
+tiny-llava-unigram  the same under one of scored words whose spaces are kept by Metaspace
 
 Needs requirements.txt. The same versions make the same files.
 """
@@ -22,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -243,6 +245,62 @@ def old_name(name):
     raise ValueError(f"a parameter of no known part: {name}")
 
 
+def make_bytes_tokenizer():
+    """Llama 2's kind: spaces are U+2581, one stands before each text, and what no word has is spelt in bytes."""
+    special = [*SPECIAL_TOKENS, "<unk>"]
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    size = VOCABULARY - 256 - len(special)
+    trained.train_from_iterator(scene_texts(), trainers.BpeTrainer(vocab_size=size, show_progress=False))
+    model = json.loads(trained.to_str())["model"]
+    words = sorted(model["vocab"], key=model["vocab"].get)
+    names = special + [f"<0x{byte:02X}>" for byte in range(256)] + words
+    merges = [tuple(merge) for merge in model["merges"]]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    steps = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(steps)
+    return tokenizer, special
+
+
+def make_unigram_tokenizer():
+    special = [*SPECIAL_TOKENS, "<unk>"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(scene_texts(), trainer)
+    # The texts have fewer words than the model has rows: the others are words that no text has.
+    model = json.loads(tokenizer.to_str())["model"]
+    words = [tuple(word) for word in model["vocab"]]
+    words += [(f"\u2581word{index}", -30.0) for index in range(len(words), VOCABULARY)]
+    tokenizer = Tokenizer(models.Unigram(words, unk_id=special.index("<unk>")))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer, special
+
+
+def make_retold(folder, make):
+    """tiny-llava's weights and settings with another tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder.parent / "tiny-llava"
+    for name in ("config.json", "generation_config.json", "preprocessor_config.json"):
+        (folder / name).write_bytes((plain / name).read_bytes())
+    weights = folder / "model.safetensors"
+    weights.unlink(missing_ok=True)
+    weights.symlink_to(Path("..") / plain.name / weights.name)
+    tokenizer, special = make()
+    tokenizer.add_special_tokens(special)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+
+
 def write_json(path, value):
     path.write_text(json.dumps(value, indent=2) + "\n")
 
@@ -257,6 +315,8 @@ MAKERS = {
     "tiny-llava": lambda folder: make_plain(folder, grouped=False),
     "tiny-llava-gqa": lambda folder: make_plain(folder, grouped=True),
     "tiny-llava-variant": make_variant,
+    "tiny-llava-bytes": lambda folder: make_retold(folder, make_bytes_tokenizer),
+    "tiny-llava-unigram": lambda folder: make_retold(folder, make_unigram_tokenizer),
 }
 
 

@@ -69,6 +69,10 @@ CASES = {
     "llava-variant-cat": Settings(
         "models/tiny-llava-variant", "images/cat.png", size=7, lr=1.0, threshold=0.6, pp=True
     ),
+    "llava-bytes-cat": Settings(
+        "models/tiny-llava-bytes", "images/cat.png", lr=1.0, threshold=0.6, max_new_tokens=8
+    ),
+    "llava-unigram-rocket": Settings("models/tiny-llava-unigram", "images/rocket.png", lr=1.0, max_new_tokens=8),
 }
 
 

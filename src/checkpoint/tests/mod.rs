@@ -1,6 +1,8 @@
 //! Tests of this room, on small made-up checkpoints and on what `transformers` says of some (`tests/data/checkpoint`).
 
 mod prompts;
+mod templates;
+mod tokens;
 mod weights;
 
 use super::Files;

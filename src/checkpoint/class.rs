@@ -1,0 +1,120 @@
+//! Tokenizer classes that transformers 5 rebuilds from their own rules, whatever tokenizer.json says of splitting.
+//!
+//! `AutoTokenizer` reads tokenizer.json as it stands for most model types that are known here, since their published classes
+//! are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA, LLaVA-NeXT, ...). For LLaVA-OneVision it trusts
+//! `tokenizer_class`, and a class with an `__init__` of its own takes only the vocabulary, the post-processor and the added
+//! tokens from the file.
+
+use serde_json::{Value, json};
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::{DecoderWrapper, Tokenizer};
+
+use super::shape::Shape;
+use super::special::TOKENIZER_CONFIG;
+use super::{CheckpointError, Files};
+
+/// The model type whose tokenizer class counts.
+const TRUSTED: &str = "llava_onevision";
+/// Classes that read tokenizer.json as it stands.
+const PLAIN: [&str; 3] = ["TokenizersBackend", "PreTrainedTokenizer", "PythonBackend"];
+/// How Qwen2's tokenizer splits text.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Gives the tokenizer the rules of its class where transformers does.
+///
+/// # Errors
+/// [`CheckpointError::Config`] for a class that is not known here, and [`CheckpointError::Tokenizer`] where tokenizer.json's
+/// model is not that of the class.
+pub(super) fn rebuild(
+    tokenizer: &mut Tokenizer,
+    shape: &Shape,
+    files: &Files,
+) -> Result<(), CheckpointError> {
+    let model = files.json("config.json")?.unwrap_or_default();
+    let config = files.json(TOKENIZER_CONFIG)?.unwrap_or_default();
+    let class = config
+        .get("tokenizer_class")
+        .or_else(|| model.get("tokenizer_class"));
+    let Some(class) = class.and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let class = class.strip_suffix("Fast").unwrap_or(class);
+    let trusted = model["model_type"] == TRUSTED && config.get("auto_map").is_none();
+    if !trusted || PLAIN.contains(&class) {
+        return Ok(());
+    }
+    let prefix = config.get("add_prefix_space").and_then(Value::as_bool);
+    let (normalizer, pre_tokenizer, decoder, fallback) = match class {
+        "Qwen2Tokenizer" => (
+            json!({ "type": "NFC" }),
+            json!({ "type": "Sequence", "pretokenizers": [
+                { "type": "Split", "pattern": { "Regex": QWEN2 }, "behavior": "Isolated", "invert": false },
+                { "type": "ByteLevel", "add_prefix_space": prefix.unwrap_or(false), "trim_offsets": true, "use_regex": false },
+            ] }),
+            json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+            false,
+        ),
+        "LlamaTokenizer" if shape.is_byte_level() => return Ok(()),
+        "LlamaTokenizer" => {
+            let prefix = prefix.unwrap_or(true);
+            let legacy = config
+                .get("legacy")
+                .and_then(Value::as_bool)
+                .unwrap_or(false);
+            let scheme = match (prefix, legacy) {
+                (false, _) => "never",
+                (true, true) => "always",
+                (true, false) => "first",
+            };
+            let mut decoders = vec![
+                json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " }),
+                json!({ "type": "ByteFallback" }),
+                json!({ "type": "Fuse" }),
+            ];
+            if prefix {
+                decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
+            }
+            (
+                Value::Null,
+                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false }),
+                json!({ "type": "Sequence", "decoders": decoders }),
+                true,
+            )
+        }
+        other => {
+            return Err(CheckpointError::Config {
+                file: files.path(TOKENIZER_CONFIG),
+                field: "tokenizer_class".to_string(),
+                found: other.to_string(),
+                expected: "Qwen2Tokenizer, LlamaTokenizer or a class that takes tokenizer.json as it stands \
+                           (TokenizersBackend, PreTrainedTokenizerFast)"
+                    .to_string(),
+            });
+        }
+    };
+    let fail = |reason: String| CheckpointError::Tokenizer {
+        file: files.path(super::tokenizer::TOKENIZER),
+        reason,
+    };
+    let flag = |value: &Value| value.as_bool().unwrap_or(false);
+    let own = &shape.model;
+    if flag(&own.byte_fallback) != fallback || flag(&own.fuse_unk) != fallback {
+        return Err(fail(format!(
+            "model: transformers rebuilds a {class} with byte_fallback and fuse_unk {fallback}; found {} and {}",
+            own.byte_fallback, own.fuse_unk
+        )));
+    }
+    let wrong = |error: serde_json::Error| fail(error.to_string());
+    let normalizer: Option<NormalizerWrapper> =
+        serde_json::from_value(normalizer).map_err(wrong)?;
+    let pre_tokenizer: Option<PreTokenizerWrapper> =
+        serde_json::from_value(pre_tokenizer).map_err(wrong)?;
+    let decoder: Option<DecoderWrapper> = serde_json::from_value(decoder).map_err(wrong)?;
+    tokenizer
+        .with_normalizer(normalizer)
+        .map_err(|error| fail(error.to_string()))?
+        .with_pre_tokenizer(pre_tokenizer)
+        .with_decoder(decoder);
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Chat templates, rendered as transformers renders them: Jinja with the values of Python.
+//!
+//! A template prints `True` and `None`, divides integers to floats, joins lists by their `repr` and calls the methods of
+//! Python's strings, and what it prints is the prompt to the byte. Jinja for Rust (the crate minijinja) has values of its
+//! own there (`true`, `none`, other texts of floats, lists and dicts; other operators between them), and its memory cannot
+//! be bounded: a list that doubles fifty times, or nesting of a hundred thousand, ends the process. So the language is
+//! stated here: jinja2's grammar, an interpreter with Python's values, and limits on all that a template can make.
+//!
+//! Transformers renders with jinja2's `ImmutableSandboxedEnvironment`, `trim_blocks`, `lstrip_blocks`, loop controls, the
+//! tag `generation`, its own `tojson`, `raise_exception`, `dict` and `namespace`. Those are here. What jinja2 has and this
+//! has not is refused by name, never rendered otherwise: escaping of HTML, inheritance and inclusion, recursive loops, and
+//! filters that no chat template needs. `strftime_now` is not defined on purpose: a prompt that holds today's date would not
+//! be the same tomorrow, and templates that ask whether it is defined fall back to a date of their own.
+
+mod ast;
+mod evaluate;
+mod expressions;
+mod filters;
+mod functions;
+mod lexer;
+mod methods;
+mod numbers;
+mod operators;
+mod percent;
+mod predicates;
+mod sequences;
+mod statements;
+mod value;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ast::Statement;
+
+/// Levels of an expression. Python itself refuses more parentheses, and jinja2 writes one pair for each level.
+const HEIGHT: usize = 200;
+/// Constructs within one another, blocks and parentheses together.
+const NESTING: usize = 100;
+/// Levels of a value. Beyond, printing and comparing it would need a deep stack.
+const DEPTH: usize = 100;
+/// Macros that call one another.
+const CALLS: usize = 50;
+/// What a template may do, in steps of about 16 bytes made or one operation done: 64 MiB, or half a second.
+const WORK: usize = 4 << 20;
+/// Bytes of a template, and of what it writes.
+const SIZE: usize = 1 << 20;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Why a template was not read or not rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Error {
+    reason: String,
+    line: usize,
+}
+
+impl Error {
+    fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            line: 0,
+        }
+    }
+
+    /// With a line, where it has none.
+    fn at(mut self, line: usize) -> Self {
+        if self.line == 0 {
+            self.line = line;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.reason),
+            line => write!(f, "line {line}: {}", self.reason),
+        }
+    }
+}
+
+/// What `str.isspace` says in Python.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// A template that was read.
+#[derive(Debug, Clone)]
+pub(super) struct Template(Arc<Vec<Statement>>);
+
+/// What a template is given, in JSON's terms.
+pub(super) type Context = serde_json::Map<String, serde_json::Value>;
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// For a text that is no template, or one with what is not supported here.
+    pub fn new(source: &str) -> Result<Self> {
+        if source.len() > SIZE {
+            return Err(Error::new(format!("expected at most {SIZE} bytes")));
+        }
+        Ok(Self(Arc::new(statements::parse(source)?)))
+    }
+
+    /// What the template writes.
+    ///
+    /// # Errors
+    /// Where jinja2 raises one, and where a limit is exceeded.
+    pub fn render(&self, context: &Context) -> Result<String> {
+        evaluate::render(&self.0, context)
+    }
+}
