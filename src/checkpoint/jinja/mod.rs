@@ -41,8 +41,8 @@ const NESTING: usize = 100;
 const DEPTH: usize = 100;
 /// Macros that call one another.
 const CALLS: usize = 50;
-/// What a template may do, in steps of about 16 bytes made or one operation done: 64 MiB, or half a second.
-const WORK: usize = 4 << 20;
+/// What a template may do, in steps of about 16 bytes made or one operation done: 16 MiB.
+const WORK: usize = 1 << 20;
 /// Bytes of a template, and of what it writes.
 const SIZE: usize = 1 << 20;
 

@@ -144,6 +144,6 @@ fn hostile_templates_are_errors() {
         let error = error.expect(&shown).expect_err(&shown);
         assert!(!error.contains('\n') && error.len() < 300, "{shown}: {error}");
         let seconds = started.elapsed().as_secs_f64();
-        assert!(seconds < 5.0, "{shown}: {seconds} s");
+        assert!(seconds < 20.0, "{shown}: {seconds} s");
     }
 }
