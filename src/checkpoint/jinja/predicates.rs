@@ -140,12 +140,13 @@ pub(super) fn holds(run: &Run, name: &str, value: &Value, given: &Given) -> Resu
         }
         "lower" | "upper" => {
             let text = run.text(value)?;
-            let (right, wrong): (fn(char) -> bool, fn(char) -> bool) = if name == "lower" {
-                (char::is_lowercase, char::is_uppercase)
+            let lower = text.chars().any(char::is_lowercase);
+            let upper = text.chars().any(char::is_uppercase);
+            if name == "lower" {
+                lower && !upper
             } else {
-                (char::is_uppercase, char::is_lowercase)
-            };
-            text.chars().any(right) && !text.chars().any(wrong)
+                upper && !lower
+            }
         }
         "filter" | "test" => {
             let text = value
