@@ -30,6 +30,7 @@
 
 pub mod analyse;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod device;
 pub mod explain;
@@ -38,6 +39,7 @@ pub mod nn;
 pub mod picture;
 pub mod report;
 pub mod run;
+#[cfg(feature = "cli")]
 pub mod selftest;
 
 pub use device::cpu::Cpu;
