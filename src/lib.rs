@@ -33,6 +33,7 @@
 
 pub mod analyse;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod device;
 pub mod explain;
@@ -41,6 +42,7 @@ pub mod nn;
 pub mod picture;
 pub mod report;
 pub mod run;
+#[cfg(feature = "cli")]
 pub mod selftest;
 mod whole;
 

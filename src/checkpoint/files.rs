@@ -1,7 +1,8 @@
-//! Where a checkpoint's files come from: a folder, or the program itself.
+//! Where a checkpoint's files come from: a folder, the program itself, or memory.
 
 use super::CheckpointError;
 use memmap2::Mmap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub struct Files(Source);
 #[derive(Clone)]
 enum Source {
     Folder(PathBuf),
-    Embedded(&'static str, &'static [(&'static str, &'static [u8])]),
+    Memory(Arc<str>, Arc<BTreeMap<String, Bytes>>),
 }
 
 /// The bytes of one file: a read-only memory mapping, or bytes of the program itself. A clone shares them.
@@ -65,7 +66,7 @@ impl Files {
     pub fn folder_path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Folder(path) => Some(path),
-            Source::Embedded(..) => None,
+            Source::Memory(..) => None,
         }
     }
 
@@ -88,14 +89,25 @@ impl Files {
 
     /// Files embedded in the program, as pairs of file name and content; `name` is what messages call the model.
     pub fn embedded(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
-        Self(Source::Embedded(name, files))
+        let files = files
+            .iter()
+            .map(|&(file, bytes)| (file.to_string(), Bytes::Embedded(bytes)));
+        Self(Source::Memory(name.into(), Arc::new(files.collect())))
+    }
+
+    /// Files held in memory, as pairs of file name and content; `name` is what messages call the model.
+    pub fn memory(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let files = files
+            .into_iter()
+            .map(|(file, bytes)| (file, Bytes::Owned(bytes.into())));
+        Self(Source::Memory(name.into(), Arc::new(files.collect())))
     }
 
     /// What messages call the checkpoint: the folder's path or the embedded model's name.
     pub fn name(&self) -> String {
         match &self.0 {
             Source::Folder(path) => path.display().to_string(),
-            Source::Embedded(name, _) => (*name).to_string(),
+            Source::Memory(name, _) => name.to_string(),
         }
     }
 
@@ -103,7 +115,7 @@ impl Files {
     pub fn path(&self, file: &str) -> String {
         match &self.0 {
             Source::Folder(path) => path.join(file).display().to_string(),
-            Source::Embedded(name, _) => format!("{name}/{file}"),
+            Source::Memory(name, _) => format!("{name}/{file}"),
         }
     }
 
@@ -111,7 +123,7 @@ impl Files {
     pub fn exists(&self, file: &str) -> bool {
         match &self.0 {
             Source::Folder(path) => path.join(file).exists(),
-            Source::Embedded(_, files) => files.iter().any(|(name, _)| *name == file),
+            Source::Memory(_, files) => files.contains_key(file),
         }
     }
 
@@ -132,9 +144,7 @@ impl Files {
                     file: path.display().to_string(),
                     source,
                 })?,
-            Source::Embedded(_, files) => {
-                files.iter().map(|(name, _)| (*name).to_string()).collect()
-            }
+            Source::Memory(_, files) => files.keys().cloned().collect(),
         };
         names.sort();
         Ok(names)
@@ -195,8 +205,8 @@ impl Files {
                 }
                 bytes
             }
-            Source::Embedded(_, files) => match files.iter().find(|(name, _)| *name == file) {
-                Some((_, bytes)) => bytes.to_vec(),
+            Source::Memory(_, files) => match files.get(file) {
+                Some(bytes) => bytes.to_vec(),
                 None => return Ok(None),
             },
         };
@@ -251,8 +261,8 @@ impl Files {
                     Err(source) => return Err(CheckpointError::Io { file: name, source }),
                 }
             }
-            Source::Embedded(_, files) => match files.iter().find(|(name, _)| *name == file) {
-                Some((_, bytes)) => Bytes::Embedded(bytes),
+            Source::Memory(_, files) => match files.get(file) {
+                Some(bytes) => bytes.clone(),
                 None => return Ok(None),
             },
         };
