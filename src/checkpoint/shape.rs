@@ -289,7 +289,7 @@ fn charsmap(map: &Value) -> Result<f64, String> {
         return Err(wrong("expected a tree's length, found the end"));
     };
     let length = u32::from_le_bytes(*length) as usize;
-    if length < 4 || length % 4 != 0 || length > rest.len() {
+    if length < 4 || !length.is_multiple_of(4) || length > rest.len() {
         return Err(wrong(&format!(
             "a tree of {length} bytes in {}",
             rest.len()

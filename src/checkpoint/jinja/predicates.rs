@@ -140,12 +140,11 @@ pub(super) fn holds(run: &Run, name: &str, value: &Value, given: &Given) -> Resu
         }
         "lower" | "upper" => {
             let text = run.text(value)?;
-            let (right, wrong): (fn(char) -> bool, fn(char) -> bool) = if name == "lower" {
-                (char::is_lowercase, char::is_uppercase)
-            } else {
-                (char::is_uppercase, char::is_lowercase)
-            };
-            text.chars().any(right) && !text.chars().any(wrong)
+            let (lower, upper) = (
+                text.chars().any(char::is_lowercase),
+                text.chars().any(char::is_uppercase),
+            );
+            lower != upper && lower == (name == "lower")
         }
         "filter" | "test" => {
             let text = value
