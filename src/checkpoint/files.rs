@@ -157,9 +157,9 @@ impl Files {
     pub(super) fn has_within(&self, folder: &str, end: &str) -> Result<bool, CheckpointError> {
         let path = match &self.0 {
             Source::Folder(path) => path.join(folder),
-            Source::Embedded(_, files) => {
-                let inside = |name: &str| name.starts_with(folder) && name.ends_with(end);
-                return Ok(files.iter().any(|(name, _)| inside(name)));
+            Source::Memory(_, files) => {
+                let inside = |name: &String| name.starts_with(folder) && name.ends_with(end);
+                return Ok(files.keys().any(inside));
             }
         };
         if !path.is_dir() {
