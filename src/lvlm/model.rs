@@ -291,7 +291,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             work: RefCell::<Work<D>>::default(),
         };
         // Too small a budget is better said now than after the answer.
-        session.plan(1, &[0])?;
+        session.expect_room()?;
         self.device.limit_memory(options.memory_budget);
         Ok(match resampling {
             None => Box::new(session),

@@ -152,7 +152,6 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
     }
 
     fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
-        of_answer(tokens, self.answer.len())?;
         if let Some(&known) = self.work.borrow().sizes.get(tokens) {
             return Ok(known);
         }
@@ -164,7 +163,18 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
         Ok(sizes)
     }
 
+    /// How evaluations of the answer's tokens `tokens` are cut.
     fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+        of_answer(tokens, self.answer.len())?;
+        self.cut(blends, tokens, gradient)
+    }
+
+    /// Fails where one evaluation does not fit into the budget, before there is an answer.
+    pub(super) fn expect_room(&self) -> Result<()> {
+        self.cut(1, &[0], true).map(drop)
+    }
+
+    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
         let sizes = self.sizes(tokens)?;
         let useful = self.model.device.useful_rows();
         Plan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
@@ -348,8 +358,8 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
 
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
         let device = &self.model.device;
-        let layout = self.sitting.layout(device, &self.answer, tokens)?;
         let keep = self.plan(1, tokens)?.keep;
+        let layout = self.sitting.layout(device, &self.answer, tokens)?;
         let batch = self.whole(Direction::Keep)?;
         let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
         let (values, d_patches) =
