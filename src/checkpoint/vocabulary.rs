@@ -98,10 +98,12 @@ pub(super) fn add_named(
         let single =
             fields.filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_"));
         named.extend(single.map(|(name, value)| (file, name.as_str(), value)));
+        // The second is the older name of the list, which does not count beside one of the newer name.
         for list in ["extra_special_tokens", "additional_special_tokens"] {
             match json.get(list) {
-                Some(Value::Array(tokens)) => {
+                Some(Value::Array(tokens)) if !tokens.is_empty() => {
                     named.extend(tokens.iter().map(|token| (file, list, token)));
+                    break;
                 }
                 Some(Value::Object(tokens)) => {
                     named.extend(tokens.values().map(|token| (file, list, token)));
