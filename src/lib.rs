@@ -44,7 +44,7 @@ pub mod report;
 pub mod run;
 #[cfg(feature = "cli")]
 pub mod selftest;
-mod whole;
+mod system;
 
 pub use device::cpu::Cpu;
 pub use device::cuda::Cuda;

@@ -1,6 +1,7 @@
 //! Where a checkpoint's files come from: a folder, the program itself, or memory.
 
 use super::CheckpointError;
+use crate::system::regular::open_regular;
 use memmap2::Mmap;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -281,20 +282,18 @@ pub(super) fn parse_json(text: &str, file: &str) -> Result<serde_json::Value, Ch
     })
 }
 
-/// Opens a regular file and gives its size; `None` when there is none. Pipes and devices, which could block for ever or
-/// never end, are refused.
+/// Opens a regular file and gives its size; `None` when there is none.
 fn open(path: &Path, name: &str) -> Result<Option<(File, u64)>, CheckpointError> {
-    let io = |source| CheckpointError::Io {
-        file: name.to_string(),
-        source,
-    };
-    let meta = match path.metadata() {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
-    };
-    if !meta.is_file() {
-        return Err(io(std::io::Error::other("not a regular file")));
+    let opened = open_regular(path).and_then(|file| {
+        let size = file.metadata()?.len();
+        Ok((file, size))
+    });
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CheckpointError::Io {
+            file: name.to_string(),
+            source,
+        }),
     }
-    Ok(Some((File::open(path).map_err(io)?, meta.len())))
 }

@@ -7,10 +7,7 @@
 //! programs. The price is that a thread that takes too long cannot be ended: it is left behind, and the tokenizer that
 //! started it is not used again.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use crate::system::panics::caught;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -23,10 +20,6 @@ pub(super) const TURNS: usize = 30;
 /// Turns that reading a tokenizer may take: a large vocabulary on a busy machine.
 pub(super) const READING: usize = 40 * TURNS;
 
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs `work`, for at most `turns` turns.
 ///
 /// # Errors
@@ -35,15 +28,12 @@ pub(super) fn guarded<T: Send + 'static>(
     turns: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
-    quiet();
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new()
         .stack_size(STACK)
         .spawn(move || {
-            GUARDED.set(true);
-            let result = catch_unwind(AssertUnwindSafe(work));
             // Nobody listens any more where this took too long.
-            let _ = sender.send(result.map_err(|panic| message(&*panic)));
+            let _ = sender.send(caught(work));
         });
     let thread = thread.map_err(|error| format!("no thread could be started: {error}"))?;
     for _ in 0..turns {
@@ -59,31 +49,4 @@ pub(super) fn guarded<T: Send + 'static>(
     }
     let seconds = TURN.as_secs_f64() * turns as f64;
     Err(format!("it takes more than {seconds} seconds"))
-}
-
-/// What a panic said, on one line.
-fn message(panic: &(dyn Any + Send)) -> String {
-    let said = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason");
-    let line = said.lines().next().unwrap_or_default();
-    format!("it breaks off: {line}")
-}
-
-/// Panics on guarded threads print nothing.
-fn quiet() {
-    static ONCE: Once = Once::new();
-    if std::thread::panicking() {
-        return;
-    }
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !GUARDED.get() {
-                usual(panic);
-            }
-        }));
-    });
 }

@@ -194,7 +194,7 @@ impl Tokenizer {
         let stand_ins = controls()
             .filter_map(|token| Some((literal.token_to_id(&stand_in(&token.text))?, token.id)))
             .collect();
-        // Breaks off here rather than at the first question, where a part of it breaks off at all.
+        // Breaks off here rather than at the first question, where a part of the reader gave up at all.
         plain.encode_fast(PROBE, true).map_err(fail)?;
         Ok(Self {
             plain: Arc::new(plain),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::CliError;
-use crate::whole::{Made, Staging, replaceable, write_whole};
+use crate::system::whole::{Made, Staging, replaceable, write_whole};
 
 /// Checks that a folder is there, or that one can be made. Commands ask before any work.
 ///
@@ -46,7 +46,7 @@ pub(super) fn expect_file(path: &Path) -> Result<(), CliError> {
         reason,
     };
     replaceable(path).map_err(|e| refused(e.to_string()))?;
-    let folder = crate::whole::parent(path);
+    let folder = crate::system::whole::parent(path);
     if path.file_name().is_none() {
         return Err(refused("the name is none of a file".into()));
     }
@@ -117,7 +117,7 @@ impl<'a> OutputFolder<'a> {
     }
 
     /// Writes the files and the record, with the files' sizes and SHA-256 under `files`, and then puts them all in place of those
-    /// that are there, as [`crate::whole`] says. Returns the record's text.
+    /// that are there, as [`crate::system::whole`] says. Returns the record's text.
     ///
     /// # Errors
     /// [`CliError::Write`] when a file cannot be written, a full disk among the reasons; nothing is left behind then.

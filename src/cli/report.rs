@@ -17,7 +17,7 @@ use super::units::bytes;
 use super::{note, print};
 use crate::report::html::{Detail, Page, write_page};
 use crate::run::{Record, Run};
-use crate::whole::{parent, persist, written};
+use crate::system::whole::{parent, persist, written};
 use pictures::{Pictures, Place};
 
 /// Samples whose pictures are made small at a time.

@@ -103,7 +103,7 @@ fn heard(signal: Signal) {
         }
         return;
     }
-    crate::whole::abandon();
+    crate::system::whole::abandon();
     super::note(&format!("stopped by {signal}"));
     signal_hook::low_level::exit(signal.exit_code().into());
 }

@@ -2,22 +2,15 @@
 
 /// An error of this floor. Every variant says where (file and field), what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PictureError {
-    /// The file could not be opened.
+    /// The file could not be opened, or is no regular file.
     #[error("{name}: the picture cannot be opened: {source}")]
     Open {
         /// The file.
         name: String,
         /// The system's reason.
         source: std::io::Error,
-    },
-    /// The path is that of something else than a regular file.
-    #[error("{name}: the picture cannot be opened: expected a file, found {found}")]
-    NotAFile {
-        /// The path.
-        name: String,
-        /// What is there.
-        found: &'static str,
     },
     /// The file is larger than is read.
     #[error(

@@ -1,10 +1,10 @@
 //! How large a picture file may be.
 
-use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::{Picture, PictureError};
+use crate::system::regular::open_regular;
 
 /// Bounds on a picture file, which hold before anything is allocated for its pixels.
 ///
@@ -78,17 +78,13 @@ impl Limits {
             name: name.to_owned(),
             source,
         };
-        // Opening a pipe would wait for one who writes to it.
-        regular(&path.metadata().map_err(failed)?, name)?;
-        let mut file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        regular(&metadata, name)?;
+        let mut file = open_regular(path).map_err(failed)?;
         let too_long = |found: u64| PictureError::FileSize {
             name: name.to_owned(),
             found,
             limit: self.max_bytes,
         };
-        let length = metadata.len();
+        let length = file.metadata().map_err(failed)?.len();
         let mut bytes = Vec::new();
         file.by_ref()
             .take(HEAD)
@@ -117,17 +113,3 @@ impl Limits {
 
 /// The bytes that tell a picture's format.
 const HEAD: u64 = 64;
-
-/// Fails for what is no regular file: folders, pipes, devices and sockets, which may never end.
-fn regular(metadata: &Metadata, name: &str) -> Result<(), PictureError> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    Err(PictureError::NotAFile {
-        name: name.to_owned(),
-        found: match metadata.is_dir() {
-            true => "a folder",
-            false => "a pipe, a device or a socket",
-        },
-    })
-}

@@ -4,11 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::files::{expect_own, open_own, open_regular};
+use super::files::expect_own;
 use super::{MaskPlace, Result, RunError};
 use crate::explain::Mask;
 use crate::picture::Extent;
-use crate::whole::sync_folder;
+use crate::system::regular::{open_no_follow, open_regular};
+use crate::system::whole::sync_folder;
 
 /// A file has as many masks as fit into this.
 const FILE_BYTES: u64 = 1 << 30;
@@ -80,7 +81,7 @@ impl Masks {
             if expected == 0 {
                 std::fs::remove_file(&path).map_err(RunError::writing(&path))?;
             } else if found > expected {
-                let file = open_own(&path, OpenOptions::new().write(true));
+                let file = open_no_follow(&path, OpenOptions::new().write(true));
                 file.and_then(|file| file.set_len(expected))
                     .map_err(RunError::writing(&path))?;
             }
@@ -109,7 +110,7 @@ impl Masks {
         let path = self.folder.join(&place.file);
         if self.file.as_ref().is_none_or(|(open, _)| *open != number) {
             self.sync()?;
-            let file = open_own(&path, OpenOptions::new().create(true).append(true));
+            let file = open_no_follow(&path, OpenOptions::new().create(true).append(true));
             self.file = Some((number, file.map_err(RunError::writing(&path))?));
             sync_folder(&self.folder).map_err(RunError::writing(&self.folder))?;
         }

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::files::open_regular;
 use super::masks::Masks;
 use super::shard::shards_in;
 use super::store::{MANIFEST, RECORDS, TIMINGS, write_manifest};
 use super::{Manifest, Records, Result, Run, RunError, Shard};
-use crate::whole::{Staging, parent, sync_folder};
+use crate::system::regular::open_regular;
+use crate::system::whole::{Staging, parent, sync_folder};
 
 /// Missing shards that are named.
 const NAMED: usize = 20;

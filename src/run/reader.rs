@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::files::{open_regular, read_line};
+use super::files::read_line;
 use super::masks::intact;
 use super::order::Order;
 use super::store::{RECORDS, read_manifest};
 use super::{Manifest, Record, Result, RunError};
 use crate::explain::Mask;
+use crate::system::regular::open_regular;
 
 /// A run's folder, finished or not, read only.
 #[derive(Clone, Debug)]

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::files::{expect_own, make_folder, open_own, open_regular, read_line, read_text};
+use super::files::{expect_own, make_folder, read_line, read_text};
 use super::masks::{MaskCheck, Masks, Places};
 use super::order::Order;
 use super::{Cause, Manifest, Record, Result, RunError};
 use crate::explain::{Mask, Stage};
-use crate::whole::{sync_folder, write_whole};
+use crate::system::regular::{open_no_follow, open_regular};
+use crate::system::whole::{sync_folder, write_whole};
 
 /// What the run is.
 pub(super) const MANIFEST: &str = "run.json";
@@ -193,7 +194,7 @@ fn lock(folder: &Path) -> Result<(File, bool)> {
     let path = folder.join(LOCK);
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let file = open_own(&path, &mut options).map_err(RunError::writing(&path))?;
+    let file = open_no_follow(&path, &mut options).map_err(RunError::writing(&path))?;
     match file.try_lock() {
         Ok(()) => Ok((file, true)),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked {
@@ -301,7 +302,7 @@ fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
     }
     (recovered.records, recovered.masks) = (order.records, order.masks);
     if end < length {
-        let file = open_own(&path, OpenOptions::new().write(true));
+        let file = open_no_follow(&path, OpenOptions::new().write(true));
         file.and_then(|file| file.set_len(end).and_then(|()| file.sync_all()))
             .map_err(RunError::writing(&path))?;
     }
@@ -320,7 +321,7 @@ fn whole(line: &[u8]) -> serde_json::Result<Record> {
 /// Opens a file to append to; a line that a process that died left without an end is cut off.
 fn append(path: &Path) -> Result<File> {
     let open = || {
-        let file = open_own(path, OpenOptions::new().create(true).append(true))?;
+        let file = open_no_follow(path, OpenOptions::new().create(true).append(true))?;
         let length = file.metadata()?.len();
         let whole = whole_lines(path, length)?;
         if whole < length {

@@ -10,7 +10,7 @@ use columns::{Cell, Kind, Writer};
 
 use super::{Explained, Record, Result, Run, RunError};
 use crate::explain::{AnswerToken, Curves, Iteration, Mask};
-use crate::whole::Staging;
+use crate::system::whole::Staging;
 
 /// The files' names.
 pub(super) const SAMPLES: &str = "samples.parquet";

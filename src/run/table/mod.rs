@@ -1,7 +1,6 @@
 //! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. What the columns mean is not known here.
 
 mod delimited;
-mod guard;
 mod json;
 mod pages;
 mod parquet;
@@ -16,8 +15,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::files::open_regular;
 use super::{BadRow, Result, RunError};
+use crate::system::regular::open_regular;
 
 /// The most bytes of a row of text: one may have a picture in base64.
 const LONGEST_ROW: u64 = 64 << 20;

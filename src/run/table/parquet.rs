@@ -11,11 +11,11 @@ use parquet::record::{Field, Row as Record};
 use parquet::schema::types::{SchemaDescriptor, Type};
 use serde_json::{Map, Value, json};
 
-use super::guard::guarded;
 use super::pages::{check_pages, check_schema};
 use super::{Numbered, Row, Rows, Wanted, distinct};
-use crate::run::files::open_regular;
 use crate::run::{BadRow, Result, RunError};
+use crate::system::panics::caught;
+use crate::system::regular::open_regular;
 
 /// Rows that are decoded at a time: pictures are large.
 const BATCH: usize = 8;
@@ -23,7 +23,7 @@ const BATCH: usize = 8;
 fn reader(path: &Path) -> Result<SerializedFileReader<File>> {
     let mut file = open_regular(path).map_err(RunError::reading(path))?;
     check_schema(&mut file).map_err(wrong(path))?;
-    let opened = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
+    let opened = caught(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
     opened.and_then(|opened| opened).map_err(wrong(path))
 }
 
@@ -39,7 +39,7 @@ fn wrong(path: &Path) -> impl Fn(String) -> RunError {
 pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
     let reader = reader(path)?;
     let mut file = open_regular(path).map_err(RunError::reading(path))?;
-    let checked = guarded(|| check_pages(&mut file, reader.metadata()));
+    let checked = caught(|| check_pages(&mut file, reader.metadata()));
     checked.and_then(|checked| checked).map_err(wrong(path))?;
     let metadata = reader.metadata().file_metadata();
     let fields = metadata.schema().get_fields();
@@ -119,7 +119,7 @@ impl Iterator for Groups {
                 }
             };
             let row = match &mut self.rows {
-                Some(rows) => guarded(|| rows.next())
+                Some(rows) => caught(|| rows.next())
                     .unwrap_or_else(|panic| Some(Err(ParquetError::General(panic)))),
                 None => None,
             };
@@ -167,7 +167,7 @@ impl Groups {
             }
             self.numbers = numbers;
             self.broken.clear();
-            let opened = guarded(|| {
+            let opened = caught(|| {
                 let opened = self.reader.get_row_group(group)?;
                 let builder = TreeBuilder::new().with_batch_size(BATCH);
                 builder.as_iter(self.columns.clone(), &*opened)
@@ -188,7 +188,7 @@ impl Groups {
     fn stop(&mut self, reason: String) {
         // What the library left behind may panic when it is dropped, too.
         let rows = self.rows.take();
-        let _ = guarded(move || drop(rows));
+        let _ = caught(move || drop(rows));
         self.broken = format!(
             "row group {}: cannot be read from here on: {reason}",
             self.next - 1

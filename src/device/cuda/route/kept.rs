@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{Choice, Route, Shape};
 use crate::device::cuda::{Cuda, cublaslt};
-use crate::whole::temporary;
+use crate::system::whole::temporary;
 
 /// The folder of the choices for one device.
 pub(super) struct Kept {
