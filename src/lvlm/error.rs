@@ -5,6 +5,12 @@ use crate::device::DeviceError;
 use crate::nn::NnError;
 use crate::picture::PictureError;
 
+/// Result of a model's operation.
+pub type Result<T> = std::result::Result<T, LvlmError>;
+
+/// Result of reading what a checkpoint says.
+pub(in crate::lvlm) type ReadResult<T> = std::result::Result<T, CheckpointError>;
+
 /// Errors of models.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -122,7 +128,7 @@ pub enum LvlmError {
         /// What is allowed.
         budget: usize,
     },
-    /// A prompt that was not made by [`Lvlm::prompt`](super::Lvlm::prompt) of the same model.
+    /// A prompt that was not made by [`Lvlm::prompt`](crate::lvlm::Lvlm::prompt) of the same model.
     #[error("prompt: expected {expected} image tokens in a row, found {found}")]
     Prompt {
         /// Visual tokens of one picture.

@@ -1,304 +1,102 @@
-//! A model of any family on any device.
+//! What the method sees of a model: its prompt, a picture as its encoders take it, and sessions.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use super::error::Result;
+use super::session::{Session, SessionOptions};
+use crate::checkpoint::{Compat, Tokenizer};
+use crate::picture::{Picture, View};
 
-use super::family::{Eye, Family, Sight};
-use super::layers::Layers;
-use super::load::Loader;
-use super::open::{OpenOptions, fit};
-use super::resampling::{Resampled, Resampling};
-use super::session::{Looking, Work};
-use super::sitting::Sitting;
-use super::{Lvlm, LvlmError, PicturePair, Prompt, Result, Session, SessionOptions, fingerprint};
-use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
-use crate::device::dry::Dry;
-use crate::device::{Device, ViewPair};
-use crate::picture::{Extent, Picture, View};
-
-/// A model.
-pub(super) struct Model<F: Family, D: Device> {
-    pub checkpoint: Checkpoint,
-    pub family: F,
-    pub device: D,
-    sight: F::Sight,
-    layers: Arc<Layers<F, D>>,
-    /// The same layers without numbers: what they cost is asked of them.
-    dry: Arc<Layers<F, Dry>>,
+/// A question as the model reads it.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The rendered chat template.
+    pub text: String,
+    /// Its tokens, the image token once per visual token.
+    pub ids: Vec<u32>,
 }
 
-impl<F: Family, D: Device> Model<F, D> {
-    /// Prepares every layer that is needed; weights stay where they are mapped.
+/// A large vision-language model.
+pub trait Lvlm: Send + Sync {
+    /// What to call it: the checkpoint's folder or name.
+    fn name(&self) -> String;
+    /// Its family, such as `llava`.
+    fn family(&self) -> &'static str;
+    /// Where it runs.
+    fn device(&self) -> String;
+    /// How activations are stored there.
+    fn dtype(&self) -> &'static str;
+    /// A budget for activations that suits the device, in bytes.
+    fn memory_budget(&self) -> usize;
+    /// What the device has chosen by itself so far and results may depend on, a line each.
+    fn device_choices(&self) -> Vec<String>;
+    /// Its tokenizer.
+    fn tokenizer(&self) -> &Tokenizer;
+    /// The program as which it looks at pictures.
+    fn compat(&self) -> Option<Compat>;
+    /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
-    /// A tensor that is missing or has another shape than the config says; an image processor that does not fit the encoder.
-    pub fn load(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<F, D>> {
-        fit(
-            &mut family,
-            &checkpoint.files,
-            &checkpoint.tensors,
-            &OpenOptions::of(&checkpoint),
-        )?;
-        let sight = family.sight(&checkpoint.processor)?;
-        let loader = Loader {
-            tensors: &checkpoint.tensors,
-            device: &device,
-            list: None,
-        };
-        let layers = Arc::new(Layers::load(&family, &loader)?);
-        let loader = Loader {
-            tensors: &checkpoint.tensors,
-            device: &Dry::new(device.element_bytes()),
-            list: None,
-        };
-        let dry = Arc::new(Layers::load(&family, &loader)?);
-        Ok(Model {
-            sight,
-            layers,
-            dry,
-            family,
-            device,
-            checkpoint,
-        })
-    }
-
-    /// What the encoders look at in a picture of that size, and the part of the picture that a mask covers where that is not the
-    /// whole.
-    fn eyes(&self, width: u32, height: u32) -> Result<(Vec<Eye>, Option<Extent>)> {
-        let mut eyes = self.sight.eyes(width, height)?;
-        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
-            return Ok((eyes, None));
-        };
-        // That program stretches the mask over whatever an encoder sees, padding included.
-        let first = eyes.iter().flat_map(|eye| &eye.views).next();
-        let extent = first.map(View::extent);
-        for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
-            *view = View::whole(view.height, view.width);
-        }
-        Ok((eyes, extent.filter(|extent| *extent != Extent::PICTURE)))
-    }
-
-    /// What that program makes of a mask before views sample it.
-    fn resampling(&self, (width, height): (u32, u32), size: usize) -> Result<Option<Resampling>> {
-        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
-            return Ok(None);
-        };
-        let (down, across) = self.sight.tiles(width, height)?;
-        // More cells along the axis that has fewer tiles: the program takes width for height.
-        let ratio = across as f64 / down as f64;
-        let cells = match ratio > 1.0 {
-            true => ((size as f64 * ratio) as usize, size),
-            false => (size, (size as f64 / ratio) as usize),
-        };
-        Ok(Resampling::new(size, cells))
-    }
-}
-
-/// Fails where a sliding window is shorter than `found` tokens that are read.
-pub(super) fn within(window: Option<usize>, found: usize) -> Result<()> {
-    match window {
-        Some(limit) if found > limit => Err(LvlmError::SlidingWindow { limit, found }),
-        _ => Ok(()),
-    }
-}
-
-/// A sitting without numbers: `before` tokens of text before the picture, `behind` behind it.
-pub(super) fn dry_sitting<F: Family>(
-    dry: &Dry,
-    layers: Arc<Layers<F, Dry>>,
-    (eyes, mask_size): (&[Eye], usize),
-    (arrangement, images): (Arc<<F::Sight as Sight>::Arrangement>, usize),
-    (before, behind): (usize, usize),
-) -> Result<Sitting<F, Dry>> {
-    let pictures = |eye: &Eye| {
-        let pair = |view| ViewPair {
-            view,
-            picture: &[],
-            baseline: &[],
-        };
-        let views: Vec<ViewPair> = eye.views.iter().copied().map(pair).collect();
-        Ok(dry.pictures(&views, eye.patch, mask_size)?)
-    };
-    Ok(Sitting {
-        eyes: eyes.iter().map(pictures).collect::<Result<_>>()?,
-        prefix: layers.decoder.prefix(dry, &vec![0; before])?,
-        after: vec![0; behind],
-        layers,
-        arrangement,
-        images,
-    })
-}
-
-impl<F: Family, D: Device> Lvlm for Model<F, D> {
-    fn name(&self) -> String {
-        self.checkpoint.files.name()
-    }
-
-    fn family(&self) -> &'static str {
-        F::NAME
-    }
-
-    fn device(&self) -> String {
-        self.device.name()
-    }
-
-    fn dtype(&self) -> &'static str {
-        self.device.dtype()
-    }
-
-    fn memory_budget(&self) -> usize {
-        self.device.memory_budget()
-    }
-
-    fn device_choices(&self) -> Vec<String> {
-        self.device.choices()
-    }
-
-    fn tokenizer(&self) -> &Tokenizer {
-        &self.checkpoint.tokenizer
-    }
-
-    fn compat(&self) -> Option<Compat> {
-        self.checkpoint.compat
-    }
-
-    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt> {
-        if question.trim().is_empty() {
-            return Err(LvlmError::EmptyQuestion);
-        }
-        let (_, images) = self.sight.arrange(picture.width(), picture.height())?;
-        let rendered = self.checkpoint.template.render(question)?;
-        let tokenizer = &self.checkpoint.tokenizer;
-        let ids = tokenizer.encode_prompt(&rendered, images)?;
-        let decoder = &self.layers.decoder;
-        let (found, limit) = (ids.len(), decoder.max_positions);
-        if found >= limit {
-            return Err(LvlmError::TooLong { limit, found });
-        }
-        within(decoder.window, found)?;
-        let processor = &self.checkpoint.processor;
-        processor.check_length(found)?;
-        let image = self.family.image_token().id();
-        let before = ids.iter().take_while(|&&id| id != image).count();
-        if let Some((field, expected)) = self.family.image_position()
-            && before != expected
-        {
-            return Err(LvlmError::ImagePosition {
-                field,
-                expected,
-                found: before,
-            });
-        }
-        let mut text = ids.iter().filter(|&&id| id != image);
-        if let Some(&found) = text.find(|&&id| id as usize >= decoder.vocabulary) {
-            return Err(LvlmError::Vocabulary {
-                limit: decoder.vocabulary,
-                text: tokenizer.token(found).unwrap_or_default(),
-                found,
-            });
-        }
-        Ok(Prompt {
-            text: rendered.text(),
-            ids,
-        })
-    }
-
-    fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
-        let (eyes, _) = self.eyes(picture.width(), picture.height())?;
-        let views = eyes.into_iter().flat_map(|eye| eye.views);
-        let pixels = self.sight.process(picture)?.into_iter().flatten();
-        Ok(views.zip(pixels).collect())
-    }
-
-    fn fingerprint(&self) -> Result<String> {
-        fingerprint::model(&self.family, &self.checkpoint)
-    }
-
-    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair> {
-        Ok(PicturePair {
-            size: (picture.width(), picture.height()),
-            picture: self.sight.process(picture)?,
-            baseline: self.sight.process(baseline)?,
-        })
-    }
-
+    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and what template and tokenizer report.
+    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
+    /// What the encoders see of a picture: every view with its pixels, `3 x height x width`, channel by channel, normalised.
+    /// The first is of the whole picture.
+    ///
+    /// # Errors
+    /// When the picture cannot be processed.
+    fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
+    /// What tells this model from others: a digest, in hexadecimal, of its config, tokenizer, chat template and image
+    /// processor's config, of every tensor's name, dtype and shape, and of some bytes of each. Where the files lie and when they
+    /// were written does not matter.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    fn fingerprint(&self) -> Result<String>;
+    /// Resizes and normalises a picture and its baseline. The device has no part in it: it may be busy with another picture.
+    ///
+    /// # Errors
+    /// When the picture cannot be processed.
+    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair>;
+    /// Puts a picture, its baseline and a prompt on the device.
+    ///
+    /// # Errors
+    /// When the prompt is not this model's, or one blend does not fit `memory_budget`.
     fn begin<'a>(
         &'a self,
         pictures: PicturePair,
         prompt: &Prompt,
         options: SessionOptions,
+    ) -> Result<Box<dyn Session + 'a>>;
+    /// [`Lvlm::process`] and [`Lvlm::begin`] in one.
+    ///
+    /// # Errors
+    /// Those of both.
+    fn start<'a>(
+        &'a self,
+        picture: &Picture,
+        baseline: &Picture,
+        prompt: &Prompt,
+        options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
-        let (width, height) = pictures.size;
-        let (mut eyes, extent) = self.eyes(width, height)?;
-        let resampling = self.resampling((width, height), options.mask_size)?;
-        let mut options = options;
-        if let Some(resampling) = &resampling {
-            options.mask_size = resampling.side();
-            for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
-                *view = resampling.under(view);
-            }
-        }
-        let (arrangement, images) = self.sight.arrange(width, height)?;
-        let image = self.family.image_token().id();
-        let before = prompt.ids.iter().take_while(|&&id| id != image).count();
-        let (before, rest) = prompt.ids.split_at(before);
-        let found = rest.iter().take_while(|&&id| id == image).count();
-        if found != images {
-            let expected = images;
-            return Err(LvlmError::Prompt { expected, found });
-        }
-        let (x, b) = (pictures.picture, pictures.baseline);
-        let mut pictures = Vec::with_capacity(eyes.len());
-        for (eye, (x, b)) in eyes.iter().zip(x.iter().zip(&b)) {
-            let pixels = eye.views.iter().zip(x.iter().zip(b));
-            let views: Vec<ViewPair> = pixels
-                .map(|(&view, (picture, baseline))| ViewPair {
-                    view,
-                    picture,
-                    baseline,
-                })
-                .collect();
-            let device = &self.device;
-            pictures.push(device.pictures(&views, eye.patch, options.mask_size)?);
-        }
-        let arrangement = Arc::new(arrangement);
-        let after = rest[images..].to_vec();
-        let dry = Dry::new(self.device.element_bytes());
-        let dry_sitting = dry_sitting(
-            &dry,
-            Arc::clone(&self.dry),
-            (&eyes, options.mask_size),
-            (Arc::clone(&arrangement), images),
-            (before.len(), after.len()),
-        )?;
-        let pixels = x.into_iter().flatten().next().unwrap_or_default();
-        let session = Looking {
-            model: self,
-            eyes,
-            extent,
-            pixels,
-            sitting: Sitting {
-                prefix: self.layers.decoder.prefix(&self.device, before)?,
-                layers: Arc::clone(&self.layers),
-                eyes: pictures,
-                arrangement,
-                images,
-                after,
-            },
-            dry: (dry, dry_sitting),
-            answer: Vec::new(),
-            options,
-            work: RefCell::<Work<D>>::default(),
-        };
-        // Too small a budget is better said now than after the answer.
-        session.expect_room()?;
-        self.device.limit_memory(options.memory_budget);
-        Ok(match resampling {
-            None => Box::new(session),
-            Some(resampling) => Box::new(Resampled {
-                inner: Box::new(session),
-                resampling,
-            }),
-        })
+        self.begin(self.process(picture, baseline)?, prompt, options)
+    }
+}
+
+/// A picture and its baseline as a model's encoders take them.
+#[derive(Clone)]
+pub struct PicturePair {
+    /// Columns and rows of the picture.
+    pub(crate) size: (u32, u32),
+    /// Pixels of the picture by encoder and view, `3 x height x width` each, normalised.
+    pub(crate) picture: Vec<Vec<Vec<f32>>>,
+    /// Pixels of the baseline, likewise.
+    pub(crate) baseline: Vec<Vec<Vec<f32>>>,
+}
+
+impl std::fmt::Debug for PicturePair {
+    /// The size, without the pixels.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("PicturePair")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }

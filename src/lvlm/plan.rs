@@ -1,15 +1,11 @@
 //! How a path's batch is cut to fit a memory budget, decided once from sizes.
 
-use super::family::Family;
-use super::sitting::{Layout, Sitting};
-use super::{LvlmError, Result};
-use crate::device::dry::{Dry, Measured};
-use crate::device::{Blend, Direction, Masks};
+use super::error::{LvlmError, Result};
 use crate::nn::Keep;
 
 /// Bytes of activations, as a model tells them that is run without numbers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(in crate::lvlm) struct Sizes {
     /// Whatever the batch: the pictures, the prefix, what operations need for themselves per thread.
     pub fixed: usize,
     /// Per blend, when every activation is kept.
@@ -22,86 +18,15 @@ pub(super) struct Sizes {
     pub rows: usize,
 }
 
-impl Sizes {
-    /// The sizes for scores of the answer's tokens `tokens`, on a device whose operations want `scratch` bytes.
-    pub fn measure<F: Family>(
-        dry: &Dry,
-        sitting: &Sitting<F, Dry>,
-        tokens: &[usize],
-        mask_size: usize,
-        scratch: usize,
-    ) -> Result<Sizes> {
-        let layout = dry_layout(dry, sitting, tokens)?;
-        let mut sizes = Sizes {
-            fixed: 0,
-            everything: 0,
-            inputs: 0,
-            nothing: 0,
-            rows: 0,
-        };
-        for keep in [Keep::Nothing, Keep::Inputs, Keep::Everything] {
-            let measure = |blends| measured(dry, sitting, &layout, blends, mask_size, keep);
-            let (one, two) = (measure(1)?, measure(2)?);
-            let each = two.peak - one.peak;
-            sizes.fixed = sizes.fixed.max(one.peak.saturating_sub(each) + scratch);
-            sizes.rows = sizes.rows.max(one.rows);
-            match keep {
-                Keep::Nothing => sizes.nothing = each,
-                Keep::Inputs => sizes.inputs = each,
-                Keep::Everything => sizes.everything = each,
-            }
-        }
-        Ok(sizes)
-    }
-}
-
 /// Whether an answer of `answer` tokens has all of `tokens`.
 ///
 /// # Errors
 /// [`LvlmError::Token`].
-pub(super) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> {
+pub(in crate::lvlm) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> {
     match tokens.iter().copied().find(|&token| token >= answer) {
         Some(found) => Err(LvlmError::Token { answer, found }),
         None => Ok(()),
     }
-}
-
-/// The rows that predict answer tokens; which tokens they are makes no difference here.
-pub(super) fn dry_layout<F: Family>(
-    dry: &Dry,
-    sitting: &Sitting<F, Dry>,
-    tokens: &[usize],
-) -> Result<Layout<Dry>> {
-    let last = tokens.iter().copied().max().unwrap_or(0);
-    sitting.layout(dry, &vec![0; last + 1], tokens)
-}
-
-/// What one batch takes: two masks, scores of the layout's tokens, and unless nothing is kept the gradient of the masks.
-pub(super) fn measured<F: Family>(
-    dry: &Dry,
-    sitting: &Sitting<F, Dry>,
-    layout: &Layout<Dry>,
-    blends: usize,
-    mask_size: usize,
-    keep: Keep,
-) -> Result<Measured> {
-    let masks = Masks {
-        size: mask_size,
-        values: &[Vec::new(), Vec::new()],
-    };
-    let blend = Blend::whole(0, Direction::Keep);
-    let batch = sitting.stage(dry, masks, &vec![blend; blends])?;
-    let mut gradients = sitting.gradients(dry, masks.values.len())?;
-    let (result, measured) = dry.meter().during(|| {
-        if keep == Keep::Nothing {
-            sitting.forward(dry, layout, &batch, blends, keep)?;
-            return Ok(());
-        }
-        let staged = (&batch[..], &());
-        let (_, d_patches) = sitting.forward_and_vjp(dry, layout, staged, blends, keep)?;
-        sitting.blend_vjp(dry, &batch, &d_patches, &mut gradients)
-    });
-    result.map(|()| measured)
 }
 
 /// How many blends are computed together, and what is kept of them.
@@ -120,7 +45,7 @@ impl Plan {
     ///
     /// Activations are kept when one blend's fit, else made anew block by block. Batches are as even as can be, and no
     /// larger than `useful_rows` asks.
-    pub(super) fn decide(
+    pub(in crate::lvlm) fn decide(
         sizes: &Sizes,
         blends: usize,
         gradient: bool,

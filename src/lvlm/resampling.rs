@@ -1,9 +1,7 @@
 //! A mask that is made of more cells before views sample it.
 
-use super::anyres::taps;
-use super::{Callback, LogProbabilities, Plan, Result, Session};
-use crate::device::{Blend, Direction, Masks};
-use crate::picture::{Extent, View};
+use super::bilinear::taps;
+use crate::picture::View;
 
 /// From a square mask to one of more rows or more columns, bilinearly, as `F.interpolate` with `align_corners=False`. What is made
 /// lies in the first rows and columns of a square, as which a device has it.
@@ -16,13 +14,18 @@ pub struct Resampling {
 
 impl Resampling {
     /// Of masks of `size` cells a side to so many rows and columns, each at least as many; `None` where that changes nothing.
-    pub(super) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
+    pub(in crate::lvlm) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
         // A single cell is the same everywhere.
         (size > 1 && (rows, columns) != (size, size)).then(|| Resampling {
             size,
             rows: taps(size, rows),
             columns: taps(size, columns),
         })
+    }
+
+    /// Cells per side of the masks.
+    pub(in crate::lvlm) fn size(&self) -> usize {
+        self.size
     }
 
     /// Cells per side of the square.
@@ -80,7 +83,7 @@ impl Resampling {
     }
 
     /// A view over whose corners those of the made rows and columns lie.
-    pub(super) fn under(&self, view: &View) -> View {
+    pub(in crate::lvlm) fn under(&self, view: &View) -> View {
         let (side, unit) = (self.side(), self.size - 1);
         // In parts of 1 / unit pixel: the last pixel lies on the last made cell, which is not the square's last on every axis.
         let resized = |length: usize, cells: usize| match cells == side {
@@ -93,97 +96,6 @@ impl Resampling {
             unit,
             ..View::whole(view.height, view.width)
         }
-    }
-}
-
-/// A session whose masks are made of more cells for the one behind it.
-pub(super) struct Resampled<'a> {
-    pub inner: Box<dyn Session + 'a>,
-    pub resampling: Resampling,
-}
-
-impl Resampled<'_> {
-    /// What the session behind is given: its cells per side, and squares. Masks of another size are passed on, for it says what is
-    /// wrong with them.
-    fn made(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
-        let size = self.resampling.size;
-        let fits = |mask: &Vec<f64>| mask.len() == size * size;
-        if masks.size != size || !masks.values.iter().all(fits) {
-            return (masks.size, masks.values.to_vec());
-        }
-        let squares = masks.values.iter().map(|mask| self.resampling.square(mask));
-        (self.resampling.side(), squares.collect())
-    }
-}
-
-impl Session for Resampled<'_> {
-    fn first_view(&self) -> (&View, &[f32]) {
-        self.inner.first_view()
-    }
-
-    fn mask_extent(&self) -> Option<Extent> {
-        self.inner.mask_extent()
-    }
-
-    fn resampling(&self) -> Option<&Resampling> {
-        Some(&self.resampling)
-    }
-
-    fn generate(
-        &self,
-        direction: Direction,
-        max_new_tokens: usize,
-        produced: &mut Callback,
-    ) -> Result<Vec<u32>> {
-        self.inner.generate(direction, max_new_tokens, produced)
-    }
-
-    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
-        self.inner.set_answer(answer)
-    }
-
-    fn log_probabilities(
-        &self,
-        masks: Masks,
-        blends: &[Blend],
-        tokens: &[usize],
-        evaluated: &mut Callback,
-    ) -> Result<LogProbabilities> {
-        let (size, values) = self.made(masks);
-        let masks = Masks {
-            size,
-            values: &values,
-        };
-        self.inner
-            .log_probabilities(masks, blends, tokens, evaluated)
-    }
-
-    fn gradient(
-        &self,
-        masks: Masks,
-        blends: &[Blend],
-        weights: &[f64],
-        tokens: &[usize],
-        evaluated: &mut Callback,
-    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        let (size, values) = self.made(masks);
-        let masks = Masks {
-            size,
-            values: &values,
-        };
-        let (values, gradients) = self
-            .inner
-            .gradient(masks, blends, weights, tokens, evaluated)?;
-        let gradients = gradients.iter().map(|g| self.resampling.adjoint(g));
-        Ok((values, gradients.collect()))
-    }
-
-    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
-        self.inner.pixel_gradients(tokens)
-    }
-
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
-        self.inner.plan(blends, tokens)
     }
 }
 

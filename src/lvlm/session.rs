@@ -1,288 +1,80 @@
-//! A session with a model of any family: batches cut to the memory budget, repeated work recorded.
+//! What the method sees of a picture and a prompt on a device: answers, log-probabilities and their gradients.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
 
-use super::family::{Eye, Family};
-use super::model::{Model, within};
-use super::plan::{Plan, Sizes, of_answer};
-use super::sitting::{Greedy, Layout, Sitting};
-use super::{Callback, LogProbabilities, LvlmError, Result, Session, SessionOptions};
-use crate::device::dry::Dry;
-use crate::device::{Blend, Device, Direction, Masks, Real};
-use crate::nn::Keep;
+use super::error::Result;
+use super::plan::Plan;
+use super::resampling::Resampling;
+use crate::device::{Blend, Direction, Masks};
 use crate::picture::{Extent, View};
 
-/// A session.
-pub(super) struct Looking<'a, F: Family, D: Device> {
-    pub model: &'a Model<F, D>,
-    pub eyes: Vec<Eye>,
-    /// As [`Session::mask_extent`].
-    pub extent: Option<Extent>,
-    /// Pixels of the first view of the picture.
-    pub pixels: Vec<f32>,
-    pub sitting: Sitting<F, D>,
-    /// The same without numbers, on a device of its own, for sizes.
-    pub dry: (Dry, Sitting<F, Dry>),
-    pub answer: Vec<u32>,
-    pub options: SessionOptions,
-    pub work: RefCell<Work<D>>,
+/// What a session is prepared for.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Cells per side of the masks.
+    pub mask_size: usize,
+    /// The most bytes that activations may take, the mapped weights not counted.
+    pub memory_budget: usize,
 }
 
-/// What evaluations of one answer keep between them.
-pub(super) struct Work<D: Device> {
-    prepared: HashMap<Shape, Prepared<D>>,
-    /// By number of masks.
-    gradients: HashMap<usize, Vec<D::Gradients>>,
-    /// By the tokens that are scored.
-    sizes: HashMap<Vec<usize>, Sizes>,
+/// Log-probabilities per blend and token.
+pub type LogProbabilities = Vec<Vec<f64>>;
+
+/// Called between pieces of work with how many blends or tokens are done since the last time; [`ControlFlow::Break`] gives the work up.
+pub type Callback<'a> = dyn FnMut(usize) -> ControlFlow<()> + 'a;
+
+/// The [`Callback`] of those who neither listen nor stop.
+pub fn go_on(_: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
-impl<D: Device> Default for Work<D> {
-    fn default() -> Self {
-        Work {
-            prepared: HashMap::new(),
-            gradients: HashMap::new(),
-            sizes: HashMap::new(),
-        }
+/// A picture, its baseline and a prompt on the device, and an answer once there is one.
+///
+/// `evaluated` is called after every batch with the number of blends in it, `produced` after every token. Where one of them breaks, the
+/// call ends with [`LvlmError::Cancelled`] and the session can go on to be used.
+pub trait Session {
+    /// The first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
+    fn first_view(&self) -> (&View, &[f32]);
+    /// What a mask is made into before views sample it; the geometry of [`Session::first_view`] is then that of what is made.
+    fn resampling(&self) -> Option<&Resampling> {
+        None
     }
-}
-
-/// What must be the same for two batches to do the same operations.
-#[derive(PartialEq, Eq, Hash)]
-struct Shape {
-    tokens: Vec<usize>,
-    blends: usize,
-    masks: usize,
-    keep: Keep,
-}
-
-impl Shape {
-    fn new(tokens: &[usize], blends: usize, masks: Masks, keep: Keep) -> Shape {
-        Shape {
-            tokens: tokens.to_vec(),
-            blends,
-            masks: masks.values.len(),
-            keep,
-        }
-    }
-}
-
-/// What batches of one shape share.
-struct Prepared<D: Device> {
-    layout: Layout<D>,
-    batch: Vec<D::Batch>,
-    weights: D::Weights,
-    recording: D::Recording<D::Values>,
-    /// The most that its activations take.
-    bytes: usize,
-}
-
-impl<F: Family, D: Device> Looking<'_, F, D> {
-    /// The values of a batch, blend by blend, if they are finite.
-    fn read(
-        &self,
-        layout: &Layout<D>,
-        batch: &[D::Batch],
-        values: &D::Values,
-    ) -> Result<LogProbabilities> {
-        let device = &self.model.device;
-        let values = device.values(values)?;
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.sitting.diagnose(device, &self.answer, batch));
-        }
-        let tokens = layout.targets().max(1);
-        Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
-    }
-
-    /// One weight per row of the score: each blend's, scaled for the device, for every token.
-    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
-        let scale = self.model.device.gradient_scale();
-        let each = weights.iter().map(|w| w * scale);
-        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
-    }
-
-    /// A path's last batch, filled up to the size of the others with blends of weight 0 where the device prefers one shape.
-    fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
-        let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
-        if let (true, Some(&last)) = (self.model.device.prefers_one_shape(), blends.last()) {
-            let weighed = !weights.is_empty();
-            blends.resize(batch.max(blends.len()), last);
-            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
-        }
-        (blends, weights)
-    }
-
-    /// What batches of this shape share, made the first time.
-    fn prepared<'p>(
-        &self,
-        all: &'p mut HashMap<Shape, Prepared<D>>,
-        shape: Shape,
-        bytes: usize,
-        (masks, blends, weights): (Masks, &[Blend], &[f64]),
-    ) -> Result<&'p mut Prepared<D>> {
-        let device = &self.model.device;
-        let weights = self.row_weights(weights, shape.tokens.len());
-        // What is prepared holds its memory: at most the budget, all shapes together.
-        let held: usize = all.values().map(|p| p.bytes).sum();
-        if !all.contains_key(&shape) && held + bytes > self.options.memory_budget {
-            all.clear();
-        }
-        Ok(match all.entry(shape) {
-            Entry::Occupied(entry) => {
-                let prepared = entry.into_mut();
-                self.sitting
-                    .restage(device, &mut prepared.batch, masks, blends)?;
-                device.reweigh(&mut prepared.weights, &weights)?;
-                prepared
-            }
-            Entry::Vacant(entry) => {
-                let tokens = &entry.key().tokens;
-                let layout = self.sitting.layout(device, &self.answer, tokens)?;
-                entry.insert(Prepared {
-                    layout,
-                    batch: self.sitting.stage(device, masks, blends)?,
-                    weights: device.weigh(&weights)?,
-                    recording: D::Recording::default(),
-                    bytes,
-                })
-            }
-        })
-    }
-
-    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
-        if let Some(&known) = self.work.borrow().sizes.get(tokens) {
-            return Ok(known);
-        }
-        let (dry, sitting) = &self.dry;
-        let scratch = self.model.device.scratch_bytes(0, 0);
-        let sizes = Sizes::measure(dry, sitting, tokens, self.options.mask_size, scratch)?;
-        let known = &mut self.work.borrow_mut().sizes;
-        known.insert(tokens.to_vec(), sizes);
-        Ok(sizes)
-    }
-
-    /// How evaluations of the answer's tokens `tokens` are cut.
-    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
-        of_answer(tokens, self.answer.len())?;
-        self.cut(blends, tokens, gradient)
-    }
-
-    /// Fails where one evaluation does not fit into the budget, before there is an answer.
-    pub(super) fn expect_room(&self) -> Result<()> {
-        self.cut(1, &[0], true).map(drop)
-    }
-
-    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
-        let sizes = self.sizes(tokens)?;
-        let useful = self.model.device.useful_rows();
-        Plan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
-    }
-
-    /// The picture itself, staged.
-    fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
-        let size = self.options.mask_size;
-        let masks = Masks {
-            size,
-            values: &[vec![1.0; size * size]],
-        };
-        self.sitting
-            .stage(&self.model.device, masks, &[Blend::whole(0, direction)])
-    }
-}
-
-impl<F: Family, D: Device> Session for Looking<'_, F, D> {
-    fn first_view(&self) -> (&View, &[f32]) {
-        (&self.eyes[0].views[0], &self.pixels)
-    }
-
+    /// The part of the picture that a mask covers, where that is not the whole.
     fn mask_extent(&self) -> Option<Extent> {
-        self.extent
+        None
     }
-
+    /// The greedy answer to the picture ([`Direction::Keep`]) or to the baseline ([`Direction::Reveal`]), without its end marker; the
+    /// image token is never produced.
+    ///
+    /// # Errors
+    /// [`crate::nn::NnError::NotFinite`] when the model's output is.
     fn generate(
         &self,
         direction: Direction,
         max_new_tokens: usize,
         produced: &mut Callback,
-    ) -> Result<Vec<u32>> {
-        let checkpoint = &self.model.checkpoint;
-        let greedy = Greedy {
-            limit: max_new_tokens,
-            stops: &|token| checkpoint.tokenizer.stop_ids().contains(&token),
-            never: self.model.family.image_token().id(),
-        };
-        let batch = self.whole(direction)?;
-        self.sitting
-            .generate(&self.model.device, &batch, &greedy, produced)
-    }
-
-    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
-        if answer.is_empty() {
-            return Err(LvlmError::EmptyAnswer);
-        }
-        let decoder = &self.sitting.layers.decoder;
-        let image = self.model.family.image_token().id();
-        if let Some(&found) = answer
-            .iter()
-            .find(|&&t| t == image || t as usize >= decoder.vocabulary)
-        {
-            return Err(LvlmError::BadToken {
-                limit: decoder.vocabulary,
-                found,
-            });
-        }
-        let before = self.sitting.prefix_length() + self.sitting.first_row() + 1;
-        let (limit, found) = (decoder.max_positions, before + answer.len());
-        if found > limit {
-            return Err(LvlmError::TooLong { limit, found });
-        }
-        within(decoder.window, found - 1)?;
-        self.answer = answer.to_vec();
-        self.work.borrow_mut().prepared.clear();
-        Ok(())
-    }
-
+    ) -> Result<Vec<u32>>;
+    /// Fixes the answer that the following calls are about.
+    ///
+    /// # Errors
+    /// When it is empty, has tokens the model lacks, or does not fit the context.
+    fn set_answer(&mut self, answer: &[u32]) -> Result<()>;
+    /// log p of the answer's tokens `tokens` (ascending) for every blend, each given the tokens before it.
+    ///
+    /// # Errors
+    /// When the model's output is not finite: the first such layer is named. When `tokens` are not the answer's.
     fn log_probabilities(
         &self,
         masks: Masks,
         blends: &[Blend],
         tokens: &[usize],
         evaluated: &mut Callback,
-    ) -> Result<LogProbabilities> {
-        let plan = self.decide(blends.len(), tokens, false)?;
-        let device = &self.model.device;
-        let mut work = self.work.borrow_mut();
-        let mut values = Vec::with_capacity(blends.len());
-        for chunk in blends.chunks(plan.batch) {
-            let (blends, _) = self.filled(chunk, &[], plan.batch);
-            let (count, blends) = (blends.len(), &blends[..]);
-            let shape = Shape::new(tokens, count, masks, Keep::Nothing);
-            let prepared =
-                self.prepared(&mut work.prepared, shape, plan.bytes, (masks, blends, &[]))?;
-            let Prepared {
-                layout,
-                batch,
-                recording,
-                ..
-            } = &mut *prepared;
-            let work = || {
-                let forward = self
-                    .sitting
-                    .forward(device, layout, batch, count, Keep::Nothing);
-                Ok::<_, LvlmError>(forward?.0)
-            };
-            let read = |values: &D::Values| self.read(layout, batch, values);
-            let batch_values = device.replay(recording, work, read)?;
-            values.extend(batch_values.into_iter().take(chunk.len()));
-            if evaluated(chunk.len()).is_break() {
-                return Err(LvlmError::Cancelled);
-            }
-        }
-        Ok(values)
-    }
-
+    ) -> Result<LogProbabilities>;
+    /// As [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect to every
+    /// mask, score being the sum over `tokens`.
+    ///
+    /// # Errors
+    /// As [`Session::log_probabilities`], and when `weights` are not one per blend.
     fn gradient(
         &self,
         masks: Masks,
@@ -290,117 +82,16 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         weights: &[f64],
         tokens: &[usize],
         evaluated: &mut Callback,
-    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        if weights.len() != blends.len() {
-            return Err(LvlmError::Weights {
-                blends: blends.len(),
-                found: weights.len(),
-            });
-        }
-        let plan = self.plan(blends.len(), tokens)?;
-        let device = &self.model.device;
-        let mut work = self.work.borrow_mut();
-        let Work {
-            prepared: all,
-            gradients,
-            ..
-        } = &mut *work;
-        let gradients = match gradients.entry(masks.values.len()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(self.sitting.gradients(device, masks.values.len())?)
-            }
-        };
-        for own in gradients.iter_mut() {
-            device.clear(own)?;
-        }
-        let mut values = Vec::with_capacity(blends.len());
-        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
-            let (blends, weights) = self.filled(chunk, weights, plan.batch);
-            let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
-            let shape = Shape::new(tokens, count, masks, plan.keep);
-            let prepared = self.prepared(all, shape, plan.bytes, (masks, blends, weights))?;
-            let Prepared {
-                layout,
-                batch,
-                weights,
-                recording,
-                ..
-            } = &mut *prepared;
-            let work = || {
-                let staged = (&batch[..], &*weights);
-                let (values, d_patches) = self
-                    .sitting
-                    .forward_and_vjp(device, layout, staged, count, plan.keep)?;
-                self.sitting
-                    .blend_vjp(device, batch, &d_patches, gradients)?;
-                Ok::<_, LvlmError>(values)
-            };
-            let read = |values: &D::Values| self.read(layout, batch, values);
-            let batch_values = device.replay(recording, work, read)?;
-            values.extend(batch_values.into_iter().take(chunk.len()));
-            if evaluated(chunk.len()).is_break() {
-                return Err(LvlmError::Cancelled);
-            }
-        }
-        let mut gradients = self.sitting.read_gradients(device, gradients)?;
-        for g in gradients.iter_mut().flatten() {
-            *g /= device.gradient_scale();
-        }
-        if gradients.iter().flatten().all(|g| g.is_finite()) {
-            Ok((values, gradients))
-        } else {
-            Err(LvlmError::Gradient {
-                dtype: device.dtype(),
-            })
-        }
-    }
-
-    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
-        let device = &self.model.device;
-        let keep = self.plan(1, tokens)?.keep;
-        let layout = self.sitting.layout(device, &self.answer, tokens)?;
-        let batch = self.whole(Direction::Keep)?;
-        let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
-        let (values, d_patches) =
-            self.sitting
-                .forward_and_vjp(device, &layout, (&batch, &weights), 1, keep)?;
-        self.read(&layout, &batch, &values)?;
-        let mut all = Vec::new();
-        for (eye, d_patches) in self.eyes.iter().zip(&d_patches) {
-            if !device.is_finite(d_patches)? {
-                return Err(LvlmError::Gradient {
-                    dtype: device.dtype(),
-                });
-            }
-            let values = device.download(d_patches)?;
-            let length = values.len() / eye.views.len();
-            for (view, values) in eye.views.iter().zip(values.chunks(length)) {
-                let mut pixels = unpatched(view, eye.patch, values);
-                pixels
-                    .iter_mut()
-                    .for_each(|g| *g /= device.gradient_scale());
-                all.push(pixels);
-            }
-        }
-        Ok(all)
-    }
-
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
-        self.decide(blends, tokens, true)
-    }
-}
-
-/// The values of a view's patches as `3 x height x width`. Rows and columns that no patch covers are zero.
-fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
-    let (h, w) = (view.height, view.width);
-    let mut pixels = vec![0.0; 3 * h * w];
-    for (p, values) in values.chunks(3 * patch * patch).enumerate() {
-        let (top, left) = (p / (w / patch) * patch, p % (w / patch) * patch);
-        for (at, value) in values.iter().enumerate() {
-            let (c, i, j) = (at / (patch * patch), at / patch % patch, at % patch);
-            pixels[(c * h + top + i) * w + left + j] = value.to_f64();
-        }
-    }
-    pixels
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
+    /// Gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each, encoder by
+    /// encoder. Rows and columns of a view that its encoder does not see have none.
+    ///
+    /// # Errors
+    /// As [`Session::log_probabilities`].
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>>;
+    /// How the batch is cut for gradients of the answer up to token `last`.
+    ///
+    /// # Errors
+    /// [`LvlmError::Memory`].
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan>;
 }

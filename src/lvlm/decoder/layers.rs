@@ -1,10 +1,10 @@
 //! A decoder's layers: a prefix computed once, a batch of sequences behind it, and log-probabilities at chosen places.
 
-use super::{DecoderConfig, DecoderNames};
+use super::config::{DecoderConfig, DecoderNames};
 use crate::checkpoint::RopeScaling;
 use crate::device::{Device, Matrix, Part, RowMap};
-use crate::lvlm::Result;
-use crate::lvlm::load::{Loader, each};
+use crate::lvlm::error::Result;
+use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
     Attention, Between, Block, Keep, Kept, KeyValues, Mlp, Norm, Nothing, Queries, Sequence, Stack,
     require_finite,

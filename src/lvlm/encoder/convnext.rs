@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::checkpoint::{Activation, Tensors};
 use crate::device::{DepthwiseShape, Device, RowMap};
-use crate::lvlm::Result;
-use crate::lvlm::load::Loader;
+use crate::lvlm::error::Result;
+use crate::lvlm::loader::Loader;
 use crate::nn::{Keep, Linear, Mlp, MlpSaved, Norm, require_finite};
 
 /// Side of a patch of the stem, in pixels.

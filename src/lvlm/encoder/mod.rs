@@ -3,21 +3,21 @@
 mod clip;
 mod convnext;
 mod dinov2;
+mod hidden_states;
 mod open_clip;
 mod plain;
 mod positions;
 mod siglip;
-mod states;
 mod vit;
 mod vit_names;
 
 pub use clip::ClipConfig;
 pub(super) use convnext::{Convnext, ConvnextKept, ConvnextSizes, STEM};
 pub(super) use dinov2::Dinov2Config;
+pub(super) use hidden_states::{state_index, state_layers};
 pub(super) use open_clip::{OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig};
 pub(super) use plain::VitConfig;
 pub use siglip::SiglipConfig;
 pub(super) use siglip::SiglipDefaults;
-pub(super) use states::{state_index, state_layers};
 pub use vit::Select;
 pub(super) use vit::{Taken, Vit, VitKept, VitSizes};

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{ClipConfig, SiglipConfig, SiglipDefaults, VitSizes};
+use super::clip::ClipConfig;
+use super::siglip::{SiglipConfig, SiglipDefaults};
+use super::vit::VitSizes;
 use crate::checkpoint::{CheckpointError, Config};
 
 /// The config of one.

@@ -4,8 +4,8 @@ use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
 use crate::checkpoint::Activation;
 use crate::device::{Device, Matrix, RowMap};
-use crate::lvlm::Result;
-use crate::lvlm::load::Loader;
+use crate::lvlm::error::Result;
+use crate::lvlm::loader::Loader;
 use crate::nn::{
     Attention, Block, Keep, Kept, Linear, Mlp, Norm, Nothing, Sequence, Stack, require_finite,
 };

@@ -8,11 +8,12 @@ use crate::checkpoint::{
     ChatTemplate, CheckpointError, Config, Files, ImageToken, ProcessorFile, RopeScaling, Template,
     Tensor, Tensors, Tokenizer,
 };
-use crate::lvlm::family::{Family, Sight};
-use crate::lvlm::llava_anyres::LlavaAnyres;
-use crate::lvlm::open::listed;
-use crate::lvlm::registry::visit;
-use crate::lvlm::{OpenOptions, checkpoint, inspect};
+use crate::lvlm::engine::fit::listed;
+use crate::lvlm::families::llava::llava_anyres::LlavaAnyres;
+use crate::lvlm::families::registry::visit;
+use crate::lvlm::family::traits::{Family, Sight};
+use crate::lvlm::inspect;
+use crate::lvlm::{OpenOptions, checkpoint};
 
 const INSIDE: &str = "model.vision_tower.vision_tower.vision_model";
 

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config};
 use crate::device::cpu::Cpu;
-use crate::lvlm::cambrian::Cambrian;
-use crate::lvlm::family::Family;
-use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect, load};
+use crate::lvlm::families::cambrian::Cambrian;
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::inspect;
+use crate::lvlm::{LvlmError, OpenOptions, checkpoint, load};
 use crate::picture::Picture;
 
 fn models() -> PathBuf {

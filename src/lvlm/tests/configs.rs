@@ -2,7 +2,7 @@ use super::{Name, parse};
 use crate::checkpoint::tests::{config, recorded, set};
 use crate::checkpoint::{Activation, CheckpointError, Config, RopeScaling};
 use crate::lvlm::Select;
-use crate::lvlm::registry::visit;
+use crate::lvlm::families::registry::visit;
 use serde_json::{Value, json};
 
 fn activation(name: &Value) -> Activation {

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::{Name, config_of, copied, fails, models};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config, ProcessorFile, Tensor, Tensors};
-use crate::lvlm::family::{Family, Sight};
-use crate::lvlm::mini_gemini::MiniGemini;
-use crate::lvlm::open::listed;
-use crate::lvlm::registry::visit;
-use crate::lvlm::{OpenOptions, Part, checkpoint, inspect};
+use crate::lvlm::engine::fit::listed;
+use crate::lvlm::families::mini_gemini::MiniGemini;
+use crate::lvlm::families::registry::visit;
+use crate::lvlm::family::traits::{Family, Sight};
+use crate::lvlm::inspect;
+use crate::lvlm::{OpenOptions, Part, checkpoint};
 
 const CLIP: &str = "model_zoo/OpenAI/tiny-clip-vit-patch7-28";
 const CONVNEXT: &str = "model_zoo/OpenAI/tiny-openclip-convnext";

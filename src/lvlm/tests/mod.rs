@@ -11,13 +11,13 @@ mod whole;
 
 use std::path::{Path, PathBuf};
 
-use super::family::Family;
-use super::llava::Llava;
-use super::open::listed;
-use super::registry::Visitor;
 use super::{LvlmError, OpenOptions};
 use crate::checkpoint::tests::{Spec, config, data, weights, write};
 use crate::checkpoint::{CheckpointError, Config};
+use crate::lvlm::engine::fit::listed;
+use crate::lvlm::families::llava::hf::Llava;
+use crate::lvlm::families::registry::Visitor;
+use crate::lvlm::family::traits::Family;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{listed_of, parse};
 use crate::checkpoint::tests::{Spec, files, recorded, weights, write};
 use crate::checkpoint::{CheckpointError, Tensors};
-use crate::lvlm::family::Family;
-use crate::lvlm::names::HfNames;
+use crate::lvlm::family::hf_names::HfNames;
+use crate::lvlm::family::traits::Family;
 
 fn spec(name: &str, dtype: &'static str, shape: &[usize]) -> Spec {
     (name.to_string(), dtype, shape.to_vec())

@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::checkpoint::{Bytes, Config, Dtype, Files, Tensor, Tensors};
 use crate::device::dry::Dry;
 use crate::lvlm::Result;
-use crate::lvlm::family::Family;
-use crate::lvlm::inspect::Held;
-use crate::lvlm::layers::Layers;
-use crate::lvlm::load::Loader;
-use crate::lvlm::registry::{Visitor, visit};
-use crate::lvlm::towers::{Tower, TowerName};
+use crate::lvlm::engine::inspect::Held;
+use crate::lvlm::engine::layers::Layers;
+use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::family::towers::{Tower, TowerName};
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::loader::Loader;
 
 /// The names that a pattern stands for: `layers.{0-31}.norm` for 32 of them.
 fn names(pattern: &str) -> Vec<String> {

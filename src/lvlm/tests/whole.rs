@@ -1,9 +1,10 @@
 use super::{checkpoint, parse, small_tensors};
 use crate::checkpoint::tests::{Spec, config, set, weights, write};
 use crate::checkpoint::{Checkpoint, CheckpointError, Files};
-use crate::lvlm::family::Family;
-use crate::lvlm::llava::Llava;
-use crate::lvlm::{LvlmError, NamedShape, OpenOptions, inspect, open_files};
+use crate::lvlm::families::llava::hf::Llava;
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::inspect;
+use crate::lvlm::{LvlmError, NamedShape, OpenOptions, open_files};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use crate::device::cpu::tests::support::{
     Random, assert_bits, assert_vjp, device, distance, matrix, values,
 };
 use crate::device::dry::Dry;
-use crate::lvlm::load::{Listed, Loader};
+use crate::lvlm::loader::{Listed, Loader};
 use crate::nn::Keep;
 
 const PREFIX: &str = "visual.trunk.";

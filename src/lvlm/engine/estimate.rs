@@ -1,0 +1,378 @@
+//! What an explanation with a model costs on a GPU, before it is run: the model's own passes, on a device that only counts.
+//!
+//! What counts as operations and bytes is said in [`crate::device::dry`].
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::fit::{OpenOptions, fit};
+use super::layers::Layers;
+use super::measure::{self, dry_layout, dry_sitting, measured};
+use super::sitting::Sitting;
+use super::sitting::within;
+use crate::checkpoint::Checkpoint;
+use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
+use crate::device::dry::{Dry, Parts, Tally};
+use crate::device::{Blend, Device, DeviceError, Direction, Masks, Part};
+use crate::lvlm::decoder::Prefix;
+use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::family::traits::{Eye, Family, Sight};
+use crate::lvlm::loader::Loader;
+use crate::lvlm::plan::{Plan, Sizes, of_answer};
+use crate::nn::Keep;
+
+/// Blends of a batch whose cost is counted at most: far more than any memory takes.
+const MOST_BLENDS: usize = 1 << 20;
+/// Bytes of an element of activations and weights.
+const BYTES: usize = 2;
+
+/// The lengths of a prompt and an answer, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Lengths {
+    /// Text before the picture.
+    pub before: usize,
+    /// Text between the picture and the answer, at least 1.
+    pub behind: usize,
+    /// The answer.
+    pub answer: usize,
+}
+
+/// Counts what an explanation costs. Tokens are places in the answer, ascending.
+pub struct Estimator(Box<dyn Costs>);
+
+/// A checkpoint and the size of a picture, for [`Estimator`].
+#[derive(Clone, Copy, Debug)]
+pub struct Blueprint<'a> {
+    /// The checkpoint.
+    pub checkpoint: &'a Checkpoint,
+    /// Width and height of the picture in pixels.
+    pub picture: (u32, u32),
+}
+
+impl Blueprint<'_> {
+    /// Rows of the decoder that the picture takes.
+    ///
+    /// # Errors
+    /// A processor that is not supported, a picture that it cannot process.
+    pub fn image_tokens(&self) -> Result<usize> {
+        visit(&self.checkpoint.config, Tokens(*self))?
+    }
+
+    /// Text tokens of a question's prompt before the picture, and behind it.
+    ///
+    /// # Errors
+    /// What template and tokenizer report.
+    pub fn prompt(&self, question: &str) -> Result<(usize, usize)> {
+        visit(&self.checkpoint.config, Asked(*self, question))?
+    }
+
+    /// An estimator for these lengths and masks of `mask_size` cells a side.
+    ///
+    /// # Errors
+    /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
+    pub fn estimator(&self, lengths: Lengths, mask_size: usize) -> Result<Estimator> {
+        visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
+    }
+
+    /// The family, fitted to the checkpoint.
+    fn fitted<F: Family>(&self, mut family: F) -> Result<F> {
+        let checkpoint = self.checkpoint;
+        let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
+        fit(&mut family, files, tensors, &OpenOptions::of(checkpoint))?;
+        Ok(family)
+    }
+
+    fn looks<F: Family>(&self, fitted: &F) -> Result<Looks<F>> {
+        let sight = fitted.sight(&self.checkpoint.processor)?;
+        let (width, height) = self.picture;
+        let (arrangement, images) = sight.arrange(width, height)?;
+        Ok(Looks {
+            eyes: sight.eyes(width, height)?,
+            arrangement: Arc::new(arrangement),
+            images,
+        })
+    }
+
+    fn layers<F: Family>(&self, fitted: &F, dry: &Dry) -> Result<Layers<F, Dry>> {
+        let loader = Loader {
+            tensors: &self.checkpoint.tensors,
+            device: dry,
+            list: None,
+        };
+        Layers::load(fitted, &loader)
+    }
+}
+
+/// What a family sees of a picture.
+struct Looks<F: Family> {
+    eyes: Vec<Eye>,
+    arrangement: Arc<<F::Sight as Sight>::Arrangement>,
+    images: usize,
+}
+
+struct Tokens<'a>(Blueprint<'a>);
+struct Asked<'a>(Blueprint<'a>, &'a str);
+struct Make<'a>(Blueprint<'a>, Lengths, usize);
+
+impl Visitor for Tokens<'_> {
+    type Output = Result<usize>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let family = self.0.fitted(family)?;
+        Ok(self.0.looks(&family)?.images)
+    }
+}
+
+impl Visitor for Asked<'_> {
+    type Output = Result<(usize, usize)>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let Asked(blueprint, question) = self;
+        let checkpoint = blueprint.checkpoint;
+        let rendered = checkpoint.template.render(question)?;
+        let ids = checkpoint.tokenizer.encode_prompt(&rendered, 1)?;
+        let image = family.image_token().id();
+        let before = ids.iter().take_while(|&&id| id != image).count();
+        Ok((before, ids.len() - before - 1))
+    }
+}
+
+impl Visitor for Make<'_> {
+    type Output = Result<Estimator>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let Make(blueprint, lengths, mask_size) = self;
+        let family = blueprint.fitted(family)?;
+        let looks = blueprint.looks(&family)?;
+        let limit = family.decoder().0.max_positions;
+        let found = [lengths.before, lengths.behind, lengths.answer]
+            .iter()
+            .fold(looks.images, |sum, n| sum.saturating_add(*n));
+        if found > limit {
+            return Err(LvlmError::TooLong { limit, found });
+        }
+        within(family.decoder().0.window, found.saturating_sub(1))?;
+        let loading = Dry::new(BYTES);
+        let layers = Arc::new(blueprint.layers(&family, &loading)?);
+        let dry = Dry::new(BYTES);
+        let sitting = dry_sitting(
+            &dry,
+            Arc::clone(&layers),
+            (&looks.eyes, mask_size),
+            (looks.arrangement, looks.images),
+            (lengths.before, lengths.behind),
+        )?;
+        Ok(Estimator(Box::new(Estimate {
+            weights: loading.meter().loaded(),
+            dry,
+            sitting,
+            lengths,
+            mask_size,
+        })))
+    }
+}
+
+impl Estimator {
+    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    pub fn weights(&self) -> Parts<usize> {
+        self.0.weights()
+    }
+
+    /// Rows of the decoder that the picture takes.
+    pub fn image_tokens(&self) -> usize {
+        self.0.image_tokens()
+    }
+
+    /// Bytes of the keys and values of the text before the picture.
+    pub fn prefix_bytes(&self) -> usize {
+        self.0.prefix_bytes()
+    }
+
+    /// Bytes of activations whatever the batch: pictures, prefix, text rows, and what operations need for themselves.
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
+        Ok(self.0.sizes(tokens)?.fixed)
+    }
+
+    /// Bytes of activations per blend for scores of `tokens`.
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn bytes_per_blend(&self, tokens: &[usize], keep: Keep) -> Result<usize> {
+        let sizes = self.0.sizes(tokens)?;
+        Ok(match keep {
+            Keep::Nothing => sizes.nothing,
+            Keep::Inputs => sizes.inputs,
+            Keep::Everything => sizes.everything,
+        })
+    }
+
+    /// How `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
+    ///
+    /// # Errors
+    /// [`LvlmError::Memory`].
+    pub fn plan(
+        &self,
+        blends: usize,
+        tokens: &[usize],
+        gradient: bool,
+        budget: usize,
+    ) -> Result<Plan> {
+        let sizes = self.0.sizes(tokens)?;
+        Plan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
+    }
+
+    /// One batch: the scores of `tokens` for `blends` blends, and unless nothing is kept the gradient of the masks.
+    ///
+    /// # Errors
+    /// None for tokens of the answer.
+    pub fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+        self.0.batch(blends, tokens, keep)
+    }
+
+    /// Keys and values of the text before the picture, made once per prompt.
+    ///
+    /// # Errors
+    /// None.
+    pub fn prefix(&self) -> Result<Parts<Tally>> {
+        self.0.prefix()
+    }
+
+    /// What the greedy answer costs before its first token: the picture and the text behind it.
+    ///
+    /// # Errors
+    /// None.
+    pub fn read_prompt(&self) -> Result<Parts<Tally>> {
+        self.0.read_prompt()
+    }
+
+    /// What choosing the next token costs, once per token of the answer and once for the end.
+    ///
+    /// # Errors
+    /// None.
+    pub fn choose_token(&self) -> Result<Parts<Tally>> {
+        self.0.choose_token()
+    }
+
+    /// What reading the answer's token `index` costs.
+    ///
+    /// # Errors
+    /// None for a token of the answer.
+    pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
+        self.0.read_token(index)
+    }
+}
+
+/// What [`Estimator`] asks, of any family.
+trait Costs {
+    fn weights(&self) -> Parts<usize>;
+    fn image_tokens(&self) -> usize;
+    fn prefix_bytes(&self) -> usize;
+    fn sizes(&self, tokens: &[usize]) -> Result<Sizes>;
+    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>>;
+    fn prefix(&self) -> Result<Parts<Tally>>;
+    fn read_prompt(&self) -> Result<Parts<Tally>>;
+    fn choose_token(&self) -> Result<Parts<Tally>>;
+    fn read_token(&self, index: usize) -> Result<Parts<Tally>>;
+}
+
+struct Estimate<F: Family> {
+    weights: Parts<usize>,
+    dry: Dry,
+    sitting: Sitting<F, Dry>,
+    lengths: Lengths,
+    mask_size: usize,
+}
+
+impl<F: Family> Estimate<F> {
+    /// What some work costs.
+    fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
+        let (result, measured) = self.dry.meter().during(work);
+        result.map(|_| measured.cost)
+    }
+
+    /// Keys and values of `rows` rows, with room for `more`.
+    fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Dry>> {
+        let decoder = &self.sitting.layers.decoder;
+        let mut cache = decoder.grow(&self.dry, &self.sitting.prefix, rows + more)?;
+        for layer in &mut cache {
+            layer.length += rows;
+        }
+        Ok(cache)
+    }
+}
+
+impl<F: Family> Costs for Estimate<F> {
+    fn weights(&self) -> Parts<usize> {
+        self.weights
+    }
+
+    fn image_tokens(&self) -> usize {
+        self.sitting.images
+    }
+
+    fn prefix_bytes(&self) -> usize {
+        let config = self.sitting.prefix.iter().map(|layer| {
+            use crate::device::Matrix;
+            layer.key.rows() * (layer.key.columns() + layer.value.columns())
+        });
+        BYTES * config.sum::<usize>()
+    }
+
+    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+        of_answer(tokens, self.lengths.answer)?;
+        measure::sizes(&self.dry, &self.sitting, tokens, self.mask_size, SCRATCH)
+    }
+
+    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+        of_answer(tokens, self.lengths.answer)?;
+        if blends > MOST_BLENDS {
+            let refused = DeviceError::Shape {
+                operation: "estimate",
+                expected: format!("at most {MOST_BLENDS} blends"),
+                found: blends.to_string(),
+            };
+            return Err(refused.into());
+        }
+        let layout = dry_layout(&self.dry, &self.sitting, tokens)?;
+        let size = self.mask_size;
+        Ok(measured(&self.dry, &self.sitting, &layout, blends, size, keep)?.cost)
+    }
+
+    fn prefix(&self) -> Result<Parts<Tally>> {
+        let decoder = &self.sitting.layers.decoder;
+        self.cost(|| {
+            self.dry.part(Part::Decoder);
+            decoder.prefix(&self.dry, &vec![0; self.lengths.before])
+        })
+    }
+
+    fn read_prompt(&self) -> Result<Parts<Tally>> {
+        let masks = Masks {
+            size: self.mask_size,
+            values: &[Vec::new()],
+        };
+        let blend = Blend::whole(0, Direction::Keep);
+        let batch = self.sitting.stage(&self.dry, masks, &[blend])?;
+        self.cost(|| self.sitting.read_prompt(&self.dry, &batch, 0))
+    }
+
+    fn choose_token(&self) -> Result<Parts<Tally>> {
+        let decoder = &self.sitting.layers.decoder;
+        self.dry.part(Part::Decoder);
+        let x = decoder.embed(&self.dry, &[0])?;
+        self.cost(|| decoder.last_logits(&self.dry, &x))
+    }
+
+    fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
+        of_answer(&[index], self.lengths.answer)?;
+        let rows = self.sitting.images + self.lengths.behind + index;
+        let mut cache = self.cache(rows, 1)?;
+        self.cost(|| self.sitting.read_token(&self.dry, 0, &mut cache))
+    }
+}

@@ -1,0 +1,68 @@
+//! What tells one checkpoint from another, without reading all of it.
+
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{Checkpoint, Files, Tensors};
+use crate::lvlm::error::Result;
+use crate::lvlm::family::towers;
+use crate::lvlm::family::traits::Family;
+
+/// Text files that a model's answers depend on, where a checkpoint has them.
+const TEXTS: [&str; 12] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/default.jinja",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "open_clip_config.json",
+];
+
+/// Bytes that are looked at in each of three places of a tensor: its start, its middle and its end. Training changes nearly
+/// every weight.
+const LOOK: usize = 64;
+
+/// The digest of a model and of its encoders that have checkpoints of their own.
+pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
+    let mut digest = Sha256::new();
+    add(&mut digest, &checkpoint.files, &checkpoint.tensors)?;
+    for name in family.towers(&checkpoint.tensors) {
+        if let Some(tower) = towers::find(&name, &checkpoint.files, &checkpoint.encoders)? {
+            add(&mut digest, &tower.files, &tower.tensors)?;
+        }
+    }
+    let bytes = digest.finalize();
+    Ok(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn add(digest: &mut Sha256, files: &Files, tensors: &Tensors) -> Result<()> {
+    for name in TEXTS {
+        if let Some(text) = files.text(name)? {
+            part(digest, name.as_bytes());
+            part(digest, text.as_bytes());
+        }
+    }
+    for tensor in tensors.iter() {
+        part(digest, tensor.name.as_bytes());
+        part(
+            digest,
+            format!("{:?} {:?}", tensor.dtype, tensor.shape).as_bytes(),
+        );
+        let bytes = tensor.bytes();
+        for start in [0, bytes.len() / 2, bytes.len().saturating_sub(LOOK)] {
+            part(digest, &bytes[start..bytes.len().min(start + LOOK)]);
+        }
+    }
+    Ok(())
+}
+
+/// Adds bytes with their number, so that parts cannot run into each other.
+fn part(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
+}

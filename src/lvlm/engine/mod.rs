@@ -1,0 +1,20 @@
+//! Opens a checkpoint of any family, and runs it on any device within a memory budget.
+
+mod demo;
+mod estimate;
+mod fingerprint;
+pub(super) mod fit;
+pub(super) mod inspect;
+pub(super) mod layers;
+mod measure;
+mod model;
+mod open;
+mod resampled;
+mod session;
+mod sitting;
+
+pub use estimate::{Blueprint, Estimator, Lengths};
+pub use fit::OpenOptions;
+pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
+pub(crate) use open::expected_tensors;
+pub use open::{checkpoint, demo_checkpoint, load, open, open_files};

@@ -1,0 +1,138 @@
+//! Opening a model: a checkpoint folder, or the demo model.
+
+use std::path::Path;
+
+use super::demo::demo_files;
+use super::fit::{OpenOptions, complete, fit, listed};
+use super::model::Model;
+use crate::checkpoint::{
+    ChatTemplate, Checkpoint, Config, Files, ImageToken, ProcessorFile, Tensors, Tokenizer, cache,
+};
+use crate::device::Device;
+use crate::lvlm::error::Result;
+use crate::lvlm::families::refused;
+use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::loader::Listed;
+use crate::lvlm::model::Lvlm;
+
+/// The checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the built-in
+/// demo model without one.
+///
+/// # Errors
+/// The first fault found: of the folder, the config (an unsupported architecture before anything that is missing), the
+/// weights, the tokenizer, the chat template, the image processor's config.
+pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpoint> {
+    match model {
+        Some(model) => open_files(files(model)?, options),
+        None => open_files(demo_files(), options),
+    }
+}
+
+/// The built-in demo model: a LLaVA of two million parameters that answers questions about drawn shapes.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub fn demo_checkpoint() -> Result<Checkpoint> {
+    open_files(demo_files(), &OpenOptions::default())
+}
+
+/// The files of a folder, or of a repository in Hugging Face's cache.
+pub(super) fn files(model: &Path) -> Result<Files> {
+    if !model.exists()
+        && let (Some(hub), Some(name)) = (cache::hub(), model.to_str())
+        && let Some(snapshot) = cache::snapshot(&hub, name)
+    {
+        return Ok(Files::folder(snapshot)?);
+    }
+    Ok(Files::folder(model)?)
+}
+
+/// The checkpoint that `files` are, checked as far as that is possible without computing: every tensor that the model needs
+/// is there with the shape that the config asks for.
+///
+/// # Errors
+/// As [`checkpoint`].
+pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
+    refused::adapter(&files)?;
+    let config = Config::read(&files)?;
+    refused::kinds(&config)?;
+    visit(&config, Open(files, config.clone(), options.clone()))?
+}
+
+/// The model of a checkpoint.
+///
+/// # Errors
+/// A tensor that is missing or has another shape than the config says; what the device reports.
+pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+    let config = checkpoint.config.clone();
+    visit(&config, Load(checkpoint, device))?
+}
+
+/// The model in a checkpoint folder, or the built-in demo model without one.
+///
+/// # Errors
+/// Everything that can be wrong with a checkpoint; see [`CheckpointError`](crate::checkpoint::CheckpointError).
+pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
+    load(checkpoint(model, &OpenOptions::default())?, device)
+}
+
+/// Every tensor that a model of this config needs, by its usual name, with its shape.
+///
+/// # Errors
+/// Those of the config.
+pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
+    visit(config, Expected)?
+}
+
+struct Open(Files, Config, OpenOptions);
+struct Load<D>(Checkpoint, D);
+struct Expected;
+
+impl Visitor for Open {
+    type Output = Result<Checkpoint>;
+
+    fn visit<F: Family>(self, mut family: F) -> Self::Output {
+        let Open(files, config, options) = self;
+        let tensors = Tensors::open(&files)?;
+        refused::quantised(&files, &tensors)?;
+        fit(&mut family, &files, &tensors, &options)?;
+        complete(&family, &tensors)?;
+        let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
+        tokenizer.stop_at(family.stops());
+        let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
+        let mut processor = ProcessorFile::read(&files)?;
+        family.sight(&processor)?;
+        if let ImageToken::Id(_) = family.image_token() {
+            processor.check_image_token(&files, &tokenizer)?;
+            processor = processor.with_text_limit(&files)?;
+        }
+        Ok(Checkpoint {
+            processor,
+            encoders: options.encoders,
+            compat: options.compat,
+            files,
+            config,
+            tensors,
+            tokenizer,
+            template,
+        })
+    }
+}
+
+impl<D: Device> Visitor for Load<D> {
+    type Output = Result<Box<dyn Lvlm>>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        let Load(checkpoint, device) = self;
+        Ok(Box::new(Model::load(family, checkpoint, device)?))
+    }
+}
+
+impl Visitor for Expected {
+    type Output = Result<Listed>;
+
+    fn visit<F: Family>(self, family: F) -> Self::Output {
+        listed(&family)
+    }
+}

@@ -1,0 +1,99 @@
+//! A session whose masks are resampled before its views sample them.
+
+use crate::device::{Blend, Direction, Masks};
+use crate::lvlm::error::Result;
+use crate::lvlm::plan::Plan;
+use crate::lvlm::resampling::Resampling;
+use crate::lvlm::session::{Callback, LogProbabilities, Session};
+use crate::picture::{Extent, View};
+
+/// A session whose masks are made of more cells for the one behind it.
+pub(super) struct Resampled<'a> {
+    pub inner: Box<dyn Session + 'a>,
+    pub resampling: Resampling,
+}
+
+impl Resampled<'_> {
+    /// What the session behind is given: its cells per side, and squares. Masks of another size are passed on, for it says what is
+    /// wrong with them.
+    fn made(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
+        let size = self.resampling.size();
+        let fits = |mask: &Vec<f64>| mask.len() == size * size;
+        if masks.size != size || !masks.values.iter().all(fits) {
+            return (masks.size, masks.values.to_vec());
+        }
+        let squares = masks.values.iter().map(|mask| self.resampling.square(mask));
+        (self.resampling.side(), squares.collect())
+    }
+}
+
+impl Session for Resampled<'_> {
+    fn first_view(&self) -> (&View, &[f32]) {
+        self.inner.first_view()
+    }
+
+    fn mask_extent(&self) -> Option<Extent> {
+        self.inner.mask_extent()
+    }
+
+    fn resampling(&self) -> Option<&Resampling> {
+        Some(&self.resampling)
+    }
+
+    fn generate(
+        &self,
+        direction: Direction,
+        max_new_tokens: usize,
+        produced: &mut Callback,
+    ) -> Result<Vec<u32>> {
+        self.inner.generate(direction, max_new_tokens, produced)
+    }
+
+    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
+        self.inner.set_answer(answer)
+    }
+
+    fn log_probabilities(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<LogProbabilities> {
+        let (size, values) = self.made(masks);
+        let masks = Masks {
+            size,
+            values: &values,
+        };
+        self.inner
+            .log_probabilities(masks, blends, tokens, evaluated)
+    }
+
+    fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        let (size, values) = self.made(masks);
+        let masks = Masks {
+            size,
+            values: &values,
+        };
+        let (values, gradients) = self
+            .inner
+            .gradient(masks, blends, weights, tokens, evaluated)?;
+        let gradients = gradients.iter().map(|g| self.resampling.adjoint(g));
+        Ok((values, gradients.collect()))
+    }
+
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
+        self.inner.pixel_gradients(tokens)
+    }
+
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+        self.inner.plan(blends, tokens)
+    }
+}

@@ -1,0 +1,411 @@
+//! A session with a model of any family: batches cut to the memory budget, repeated work recorded.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::measure;
+use super::sitting::within;
+use super::sitting::{Greedy, Layout, Sitting};
+use crate::checkpoint::Tokenizer;
+use crate::device::dry::Dry;
+use crate::device::{Blend, Device, Direction, Masks, Real};
+use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::family::traits::{Eye, Family};
+use crate::lvlm::plan::{Plan, Sizes, of_answer};
+use crate::lvlm::session::{Callback, LogProbabilities, Session, SessionOptions};
+use crate::nn::Keep;
+use crate::picture::{Extent, View};
+
+/// A session.
+pub(super) struct Looking<'a, F: Family, D: Device> {
+    pub device: &'a D,
+    pub tokenizer: &'a Tokenizer,
+    /// Id of the image token.
+    pub image_token: u32,
+    pub eyes: Vec<Eye>,
+    /// As [`Session::mask_extent`].
+    pub extent: Option<Extent>,
+    /// Pixels of the first view of the picture.
+    pub pixels: Vec<f32>,
+    pub sitting: Sitting<F, D>,
+    /// The same without numbers, on a device of its own, for sizes.
+    pub dry: (Dry, Sitting<F, Dry>),
+    pub answer: Vec<u32>,
+    pub options: SessionOptions,
+    pub work: RefCell<Work<D>>,
+}
+
+/// What evaluations of one answer keep between them.
+pub(super) struct Work<D: Device> {
+    prepared: HashMap<Shape, Prepared<D>>,
+    /// By number of masks.
+    gradients: HashMap<usize, Vec<D::Gradients>>,
+    /// By the tokens that are scored.
+    sizes: HashMap<Vec<usize>, Sizes>,
+}
+
+impl<D: Device> Default for Work<D> {
+    fn default() -> Self {
+        Work {
+            prepared: HashMap::new(),
+            gradients: HashMap::new(),
+            sizes: HashMap::new(),
+        }
+    }
+}
+
+/// What must be the same for two batches to do the same operations.
+#[derive(PartialEq, Eq, Hash)]
+struct Shape {
+    tokens: Vec<usize>,
+    blends: usize,
+    masks: usize,
+    keep: Keep,
+}
+
+impl Shape {
+    fn new(tokens: &[usize], blends: usize, masks: Masks, keep: Keep) -> Shape {
+        Shape {
+            tokens: tokens.to_vec(),
+            blends,
+            masks: masks.values.len(),
+            keep,
+        }
+    }
+}
+
+/// What batches of one shape share.
+struct Prepared<D: Device> {
+    layout: Layout<D>,
+    batch: Vec<D::Batch>,
+    weights: D::Weights,
+    recording: D::Recording<D::Values>,
+    /// The most that its activations take.
+    bytes: usize,
+}
+
+impl<F: Family, D: Device> Looking<'_, F, D> {
+    /// The values of a batch, blend by blend, if they are finite.
+    fn read(
+        &self,
+        layout: &Layout<D>,
+        batch: &[D::Batch],
+        values: &D::Values,
+    ) -> Result<LogProbabilities> {
+        let device = self.device;
+        let values = device.values(values)?;
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(self.sitting.diagnose(device, &self.answer, batch));
+        }
+        let tokens = layout.targets().max(1);
+        Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
+    }
+
+    /// One weight per row of the score: each blend's, scaled for the device, for every token.
+    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
+        let scale = self.device.gradient_scale();
+        let each = weights.iter().map(|w| w * scale);
+        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
+    }
+
+    /// A path's last batch, filled up to the size of the others with blends of weight 0 where the device prefers one shape.
+    fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
+        let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
+        if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
+            let weighed = !weights.is_empty();
+            blends.resize(batch.max(blends.len()), last);
+            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
+        }
+        (blends, weights)
+    }
+
+    /// What batches of this shape share, made the first time.
+    fn prepared<'p>(
+        &self,
+        all: &'p mut HashMap<Shape, Prepared<D>>,
+        shape: Shape,
+        bytes: usize,
+        (masks, blends, weights): (Masks, &[Blend], &[f64]),
+    ) -> Result<&'p mut Prepared<D>> {
+        let device = self.device;
+        let weights = self.row_weights(weights, shape.tokens.len());
+        // What is prepared holds its memory: at most the budget, all shapes together.
+        let held: usize = all.values().map(|p| p.bytes).sum();
+        if !all.contains_key(&shape) && held + bytes > self.options.memory_budget {
+            all.clear();
+        }
+        Ok(match all.entry(shape) {
+            Entry::Occupied(entry) => {
+                let prepared = entry.into_mut();
+                self.sitting
+                    .restage(device, &mut prepared.batch, masks, blends)?;
+                device.reweigh(&mut prepared.weights, &weights)?;
+                prepared
+            }
+            Entry::Vacant(entry) => {
+                let tokens = &entry.key().tokens;
+                let layout = self.sitting.layout(device, &self.answer, tokens)?;
+                entry.insert(Prepared {
+                    layout,
+                    batch: self.sitting.stage(device, masks, blends)?,
+                    weights: device.weigh(&weights)?,
+                    recording: D::Recording::default(),
+                    bytes,
+                })
+            }
+        })
+    }
+
+    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+        if let Some(&known) = self.work.borrow().sizes.get(tokens) {
+            return Ok(known);
+        }
+        let (dry, sitting) = &self.dry;
+        let scratch = self.device.scratch_bytes(0, 0);
+        let sizes = measure::sizes(dry, sitting, tokens, self.options.mask_size, scratch)?;
+        let known = &mut self.work.borrow_mut().sizes;
+        known.insert(tokens.to_vec(), sizes);
+        Ok(sizes)
+    }
+
+    /// How evaluations of the answer's tokens `tokens` are cut.
+    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+        of_answer(tokens, self.answer.len())?;
+        self.cut(blends, tokens, gradient)
+    }
+
+    /// Fails where one evaluation does not fit into the budget, before there is an answer.
+    pub(super) fn expect_room(&self) -> Result<()> {
+        self.cut(1, &[0], true).map(drop)
+    }
+
+    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+        let sizes = self.sizes(tokens)?;
+        let useful = self.device.useful_rows();
+        Plan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
+    }
+
+    /// The picture itself, staged.
+    fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
+        let size = self.options.mask_size;
+        let masks = Masks {
+            size,
+            values: &[vec![1.0; size * size]],
+        };
+        self.sitting
+            .stage(self.device, masks, &[Blend::whole(0, direction)])
+    }
+}
+
+impl<F: Family, D: Device> Session for Looking<'_, F, D> {
+    fn first_view(&self) -> (&View, &[f32]) {
+        (&self.eyes[0].views[0], &self.pixels)
+    }
+
+    fn mask_extent(&self) -> Option<Extent> {
+        self.extent
+    }
+
+    fn generate(
+        &self,
+        direction: Direction,
+        max_new_tokens: usize,
+        produced: &mut Callback,
+    ) -> Result<Vec<u32>> {
+        let greedy = Greedy {
+            limit: max_new_tokens,
+            stops: &|token| self.tokenizer.stop_ids().contains(&token),
+            never: self.image_token,
+        };
+        let batch = self.whole(direction)?;
+        self.sitting
+            .generate(self.device, &batch, &greedy, produced)
+    }
+
+    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
+        if answer.is_empty() {
+            return Err(LvlmError::EmptyAnswer);
+        }
+        let decoder = &self.sitting.layers.decoder;
+        let image = self.image_token;
+        if let Some(&found) = answer
+            .iter()
+            .find(|&&t| t == image || t as usize >= decoder.vocabulary)
+        {
+            return Err(LvlmError::BadToken {
+                limit: decoder.vocabulary,
+                found,
+            });
+        }
+        let before = self.sitting.prefix_length() + self.sitting.first_row() + 1;
+        let (limit, found) = (decoder.max_positions, before + answer.len());
+        if found > limit {
+            return Err(LvlmError::TooLong { limit, found });
+        }
+        within(decoder.window, found - 1)?;
+        self.answer = answer.to_vec();
+        self.work.borrow_mut().prepared.clear();
+        Ok(())
+    }
+
+    fn log_probabilities(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<LogProbabilities> {
+        let plan = self.decide(blends.len(), tokens, false)?;
+        let device = self.device;
+        let mut work = self.work.borrow_mut();
+        let mut values = Vec::with_capacity(blends.len());
+        for chunk in blends.chunks(plan.batch) {
+            let (blends, _) = self.filled(chunk, &[], plan.batch);
+            let (count, blends) = (blends.len(), &blends[..]);
+            let shape = Shape::new(tokens, count, masks, Keep::Nothing);
+            let prepared =
+                self.prepared(&mut work.prepared, shape, plan.bytes, (masks, blends, &[]))?;
+            let Prepared {
+                layout,
+                batch,
+                recording,
+                ..
+            } = &mut *prepared;
+            let work = || {
+                let forward = self
+                    .sitting
+                    .forward(device, layout, batch, count, Keep::Nothing);
+                Ok::<_, LvlmError>(forward?.0)
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
+        }
+        Ok(values)
+    }
+
+    fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        if weights.len() != blends.len() {
+            return Err(LvlmError::Weights {
+                blends: blends.len(),
+                found: weights.len(),
+            });
+        }
+        let plan = self.plan(blends.len(), tokens)?;
+        let device = self.device;
+        let mut work = self.work.borrow_mut();
+        let Work {
+            prepared: all,
+            gradients,
+            ..
+        } = &mut *work;
+        let gradients = match gradients.entry(masks.values.len()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(self.sitting.gradients(device, masks.values.len())?)
+            }
+        };
+        for own in gradients.iter_mut() {
+            device.clear(own)?;
+        }
+        let mut values = Vec::with_capacity(blends.len());
+        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
+            let (blends, weights) = self.filled(chunk, weights, plan.batch);
+            let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
+            let shape = Shape::new(tokens, count, masks, plan.keep);
+            let prepared = self.prepared(all, shape, plan.bytes, (masks, blends, weights))?;
+            let Prepared {
+                layout,
+                batch,
+                weights,
+                recording,
+                ..
+            } = &mut *prepared;
+            let work = || {
+                let staged = (&batch[..], &*weights);
+                let (values, d_patches) = self
+                    .sitting
+                    .forward_and_vjp(device, layout, staged, count, plan.keep)?;
+                self.sitting
+                    .blend_vjp(device, batch, &d_patches, gradients)?;
+                Ok::<_, LvlmError>(values)
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
+        }
+        let mut gradients = self.sitting.read_gradients(device, gradients)?;
+        for g in gradients.iter_mut().flatten() {
+            *g /= device.gradient_scale();
+        }
+        if gradients.iter().flatten().all(|g| g.is_finite()) {
+            Ok((values, gradients))
+        } else {
+            Err(LvlmError::Gradient {
+                dtype: device.dtype(),
+            })
+        }
+    }
+
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
+        let device = self.device;
+        let keep = self.plan(1, tokens)?.keep;
+        let layout = self.sitting.layout(device, &self.answer, tokens)?;
+        let batch = self.whole(Direction::Keep)?;
+        let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
+        let (values, d_patches) =
+            self.sitting
+                .forward_and_vjp(device, &layout, (&batch, &weights), 1, keep)?;
+        self.read(&layout, &batch, &values)?;
+        let mut all = Vec::new();
+        for (eye, d_patches) in self.eyes.iter().zip(&d_patches) {
+            if !device.is_finite(d_patches)? {
+                return Err(LvlmError::Gradient {
+                    dtype: device.dtype(),
+                });
+            }
+            let values = device.download(d_patches)?;
+            let length = values.len() / eye.views.len();
+            for (view, values) in eye.views.iter().zip(values.chunks(length)) {
+                let mut pixels = unpatched(view, eye.patch, values);
+                pixels
+                    .iter_mut()
+                    .for_each(|g| *g /= device.gradient_scale());
+                all.push(pixels);
+            }
+        }
+        Ok(all)
+    }
+
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+        self.decide(blends, tokens, true)
+    }
+}
+
+/// The values of a view's patches as `3 x height x width`. Rows and columns that no patch covers are zero.
+fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
+    let (h, w) = (view.height, view.width);
+    let mut pixels = vec![0.0; 3 * h * w];
+    for (p, values) in values.chunks(3 * patch * patch).enumerate() {
+        let (top, left) = (p / (w / patch) * patch, p % (w / patch) * patch);
+        for (at, value) in values.iter().enumerate() {
+            let (c, i, j) = (at / (patch * patch), at / patch % patch, at % patch);
+            pixels[(c * h + top + i) * w + left + j] = value.to_f64();
+        }
+    }
+    pixels
+}

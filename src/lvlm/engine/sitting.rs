@@ -1,0 +1,361 @@
+//! One picture and one prompt on a device, and the passes through the model.
+
+use std::sync::Arc;
+
+use super::layers::{Context, Layers};
+use crate::device::{Blend, Device, Masks, Matrix, Part, Real, RowMap};
+use crate::lvlm::decoder::{DecoderKept, Prefix, Rows};
+use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::family::traits::{Family, Seen, Sight, Vision};
+use crate::lvlm::session::Callback;
+use crate::nn::{Keep, NnError, Nothing, Queries, require_finite};
+
+/// How a family's image rows join.
+type Arrangement<F> = <<F as Family>::Sight as Sight>::Arrangement;
+
+/// A picture and a prompt.
+///
+/// Every method takes the device that the layers and the pictures are on.
+pub(super) struct Sitting<F: Family, D: Device> {
+    pub layers: Arc<Layers<F, D>>,
+    /// The two pictures as each encoder sees them.
+    pub eyes: Vec<D::Pictures>,
+    pub arrangement: Arc<Arrangement<F>>,
+    /// Image rows.
+    pub images: usize,
+    /// Keys and values of the prompt's tokens before the picture.
+    pub prefix: Prefix<D>,
+    /// Prompt tokens behind the picture.
+    pub after: Vec<u32>,
+}
+
+/// The rows behind the prefix for one choice of answer tokens.
+pub(super) struct Layout<D: Device> {
+    length: usize,
+    queries: Queries,
+    targets: Vec<u32>,
+    /// Puts image rows at their places among the text rows.
+    place: RowMap,
+    /// Text rows, zero where the picture stands.
+    text: D::Matrix,
+}
+
+impl<D: Device> Layout<D> {
+    /// Tokens whose log-probability is wanted.
+    pub fn targets(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+/// What a forward pass through the whole model kept.
+pub(super) struct ModelKept<F: Family, D: Device> {
+    vision: <F::Vision<D> as Vision<D>>::Kept,
+    context: Context<F, D>,
+    decoder: DecoderKept<D, Context<F, D>>,
+}
+
+/// A greedy answer's limits.
+pub(super) struct Greedy<'a> {
+    /// Tokens at most.
+    pub limit: usize,
+    /// Tokens that end the answer.
+    pub stops: &'a dyn Fn(u32) -> bool,
+    /// A token that is never produced.
+    pub never: u32,
+}
+
+impl<F: Family, D: Device> Sitting<F, D> {
+    pub fn prefix_length(&self) -> usize {
+        self.prefix.first().map_or(0, |p| p.length)
+    }
+
+    /// The first answer token is predicted by row `first_row`.
+    pub fn first_row(&self) -> usize {
+        self.images + self.after.len() - 1
+    }
+
+    /// Image rows first, then text rows of `ids`.
+    fn place(&self, device: &D, ids: &[u32]) -> Result<(RowMap, D::Matrix)> {
+        let (decoder, images) = (&self.layers.decoder, self.images);
+        let length = images + ids.len();
+        let text = decoder.embed(device, ids)?;
+        let behind = RowMap::select(ids.len(), (0..length).map(|r| r.checked_sub(images)));
+        let text = device.mix_rows(&text, &behind, None)?;
+        let scale = decoder.embedding_scale.unwrap_or(1.0);
+        let term = |r: usize| (r < images).then_some((r, scale)).into_iter().collect();
+        let place = RowMap::new(images, (0..length).map(term).collect());
+        Ok((place, text))
+    }
+
+    /// Tokens behind the picture: the prompt's, and some of the answer.
+    fn behind(&self, answer: &[u32]) -> Vec<u32> {
+        [&self.after, answer].concat()
+    }
+
+    /// The rows that predict the answer's tokens `tokens`.
+    pub fn layout(&self, device: &D, answer: &[u32], tokens: &[usize]) -> Result<Layout<D>> {
+        let last = tokens.iter().copied().max().unwrap_or(0);
+        if last >= answer.len() {
+            return Err(LvlmError::Token {
+                answer: answer.len(),
+                found: last,
+            });
+        }
+        device.part(Part::Decoder);
+        let (place, text) = self.place(device, &self.behind(&answer[..last]))?;
+        let length = place.outputs();
+        let places = tokens.iter().map(|t| self.first_row() + t).collect();
+        Ok(Layout {
+            length,
+            queries: Queries::new(length, places),
+            targets: tokens.iter().map(|&t| answer[t]).collect(),
+            place,
+            text,
+        })
+    }
+
+    /// Masks and blends for every encoder.
+    pub fn stage(&self, device: &D, masks: Masks, blends: &[Blend]) -> Result<Vec<D::Batch>> {
+        let stage = |eye| Ok(device.stage(eye, masks, blends)?);
+        self.eyes.iter().map(stage).collect()
+    }
+
+    /// Other masks and blends in the place of a batch's.
+    pub fn restage(
+        &self,
+        device: &D,
+        batch: &mut [D::Batch],
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<()> {
+        for (eye, batch) in self.eyes.iter().zip(batch) {
+            device.restage(eye, batch, masks, blends)?;
+        }
+        Ok(())
+    }
+
+    /// The patches of every encoder.
+    pub fn blend(&self, device: &D, batch: &[D::Batch]) -> Result<Vec<D::Matrix>> {
+        let blend = |(eye, batch)| Ok(device.blend(eye, batch)?);
+        self.eyes.iter().zip(batch).map(blend).collect()
+    }
+
+    fn see(
+        &self,
+        device: &D,
+        patches: Vec<D::Matrix>,
+        keep: Keep,
+        check: bool,
+    ) -> Result<Seen<D, F::Vision<D>>> {
+        device.part(Part::Vision);
+        let vision = &self.layers.vision;
+        vision.forward(device, &self.arrangement, patches, keep, check)
+    }
+
+    /// Forward through the whole model for one batch.
+    pub fn forward(
+        &self,
+        device: &D,
+        layout: &Layout<D>,
+        batch: &[D::Batch],
+        blends: usize,
+        keep: Keep,
+    ) -> Result<(D::Values, ModelKept<F, D>)> {
+        let patches = self.blend(device, batch)?;
+        let Seen {
+            rows: images,
+            context,
+            kept: vision,
+        } = self.see(device, patches, keep, false)?;
+        device.part(Part::Decoder);
+        let x = device.mix_rows(&images, &layout.place, Some(&layout.text))?;
+        drop(images);
+        let targets = layout.targets.repeat(blends);
+        let rows = self.rows(layout, blends);
+        let decoder = &self.layers.decoder;
+        let (values, decoder) = decoder.forward(device, x, &rows, &targets, &context, keep)?;
+        let kept = ModelKept {
+            vision,
+            context,
+            decoder,
+        };
+        Ok((values, kept))
+    }
+
+    /// Forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
+    pub fn forward_and_vjp(
+        &self,
+        device: &D,
+        layout: &Layout<D>,
+        (batch, weights): (&[D::Batch], &D::Weights),
+        blends: usize,
+        keep: Keep,
+    ) -> Result<(D::Values, Vec<D::Matrix>)> {
+        let (values, kept) = self.forward(device, layout, batch, blends, keep)?;
+        let ModelKept {
+            vision,
+            context,
+            decoder,
+        } = kept;
+        let targets = layout.targets.repeat(blends);
+        let (dx, d_context) = self.layers.decoder.vjp(
+            device,
+            decoder,
+            &self.rows(layout, blends),
+            (&targets, weights),
+            &context,
+        )?;
+        drop(context);
+        device.part(Part::Decoder);
+        let d_images = device.mix_rows_vjp(&dx, &layout.place, None)?;
+        drop(dx);
+        device.part(Part::Vision);
+        let layers = &self.layers.vision;
+        let d_patches = layers.vjp(device, &self.arrangement, vision, d_images, d_context)?;
+        Ok((values, d_patches))
+    }
+
+    /// Gradients of `masks` masks, zero: of every encoder its own, so that the order of sums is that of blends however they are cut
+    /// into batches.
+    pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
+        let gradients = |eye| Ok(device.gradients(eye, masks)?);
+        self.eyes.iter().map(gradients).collect()
+    }
+
+    /// Those of all encoders together, mask by mask.
+    pub fn read_gradients(&self, device: &D, gradients: &[D::Gradients]) -> Result<Vec<Vec<f64>>> {
+        let mut all = gradients.iter().map(|own| device.read_gradients(own));
+        let mut sum = all.next().unwrap_or_else(|| Ok(Vec::new()))?;
+        for own in all {
+            for (sum, own) in sum.iter_mut().flatten().zip(own?.iter().flatten()) {
+                *sum += own;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds to every encoder's gradients what its patches' are by the masks.
+    pub fn blend_vjp(
+        &self,
+        device: &D,
+        batch: &[D::Batch],
+        d_patches: &[D::Matrix],
+        gradients: &mut [D::Gradients],
+    ) -> Result<()> {
+        let all = self.eyes.iter().zip(batch).zip(d_patches).zip(gradients);
+        for (((eye, batch), d_patches), gradients) in all {
+            device.blend_vjp(eye, batch, d_patches, gradients)?;
+        }
+        Ok(())
+    }
+
+    fn rows<'b>(&'b self, layout: &'b Layout<D>, batch: usize) -> Rows<'b, D> {
+        Rows {
+            batch,
+            length: layout.length,
+            prefix: &self.prefix,
+            queries: &layout.queries,
+        }
+    }
+
+    /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
+    pub fn diagnose(&self, device: &D, answer: &[u32], batch: &[D::Batch]) -> LvlmError {
+        let look = || -> Result<()> {
+            let patches = self.blend(device, batch)?;
+            let seen = self.see(device, patches, Keep::Nothing, true)?;
+            let rows = (0..self.images).map(Some);
+            let first = RowMap::select(seen.rows.rows(), rows);
+            let (place, text) = self.place(device, &self.behind(answer))?;
+            let x = device.mix_rows(&seen.rows, &first, None)?;
+            let x = device.mix_rows(&x, &place, Some(&text))?;
+            require_finite(device, &x, || "token embeddings".into())?;
+            let decoder = &self.layers.decoder;
+            let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
+            decoder.extend(device, x, &mut cache, &Nothing, true)?;
+            Ok(())
+        };
+        let head = || {
+            NnError::NotFinite {
+                layer: "vocabulary projection".into(),
+            }
+            .into()
+        };
+        look().err().unwrap_or_else(head)
+    }
+
+    /// The greedy answer to the pictures of a batch of one blend, without the token that ends it.
+    pub fn generate(
+        &self,
+        device: &D,
+        batch: &[D::Batch],
+        greedy: &Greedy,
+        produced: &mut Callback,
+    ) -> Result<Vec<u32>> {
+        let decoder = &self.layers.decoder;
+        let read = self.prefix_length() + self.first_row() + 1;
+        let room = decoder.max_positions.saturating_sub(read);
+        let limit = greedy.limit.min(room);
+        let (mut x, mut cache) = self.read_prompt(device, batch, limit)?;
+        let mut answer = Vec::new();
+        while answer.len() < limit {
+            let mut logits = decoder.last_logits(device, &x)?;
+            if logits.iter().any(|v| !v.is_finite()) {
+                return Err(self.diagnose(device, &[], batch));
+            }
+            if let Some(never) = logits.get_mut(greedy.never as usize) {
+                *never = D::Host::MINUS_INFINITY;
+            }
+            // The first of equal logits, as argmax is usually defined.
+            let next = (1..logits.len())
+                .fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
+                as u32;
+            if (greedy.stops)(next) {
+                break;
+            }
+            answer.push(next);
+            if produced(1).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
+            if answer.len() < limit {
+                within(decoder.window, read + answer.len())?;
+                x = self.read_token(device, next, &mut cache)?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The picture and the text behind it through the decoder: the last layer's output, and all keys and values with room
+    /// for `more` rows.
+    pub fn read_prompt(
+        &self,
+        device: &D,
+        batch: &[D::Batch],
+        more: usize,
+    ) -> Result<(D::Matrix, Prefix<D>)> {
+        let decoder = &self.layers.decoder;
+        let patches = self.blend(device, batch)?;
+        let seen = self.see(device, patches, Keep::Nothing, false)?;
+        device.part(Part::Decoder);
+        let (place, text) = self.place(device, &self.after)?;
+        let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
+        let x = device.mix_rows(&seen.rows, &place, Some(&text))?;
+        let x = decoder.extend(device, x, &mut cache, &seen.context, false)?;
+        Ok((x, cache))
+    }
+
+    /// One more token behind the cache.
+    pub fn read_token(&self, device: &D, token: u32, cache: &mut Prefix<D>) -> Result<D::Matrix> {
+        device.part(Part::Decoder);
+        let decoder = &self.layers.decoder;
+        let x = decoder.embed(device, &[token])?;
+        decoder.extend(device, x, cache, &Nothing, false)
+    }
+}
+
+/// Fails where a sliding window is shorter than `found` tokens that are read.
+pub(super) fn within(window: Option<usize>, found: usize) -> Result<()> {
+    match window {
+        Some(limit) if found > limit => Err(LvlmError::SlidingWindow { limit, found }),
+        _ => Ok(()),
+    }
+}

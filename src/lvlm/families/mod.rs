@@ -1,0 +1,7 @@
+//! The families, one folder each; the registry tells which one a checkpoint is of.
+
+pub(super) mod cambrian;
+pub(super) mod llava;
+pub(super) mod mini_gemini;
+pub(super) mod refused;
+pub(super) mod registry;

@@ -1,0 +1,97 @@
+//! What a processor's own files say that config.json says too. transformers' processor counts a picture's tokens by its own fields and
+//! the model by config.json's; where they differ, it fails.
+
+use serde_json::Value;
+
+use super::fields::anyres_max;
+use crate::checkpoint::{Config, Fields, ProcessorFile, SIZE_LIMIT};
+use crate::lvlm::encoder::Select;
+use crate::lvlm::error::ReadResult;
+
+const PATCH: &str = "patch_size";
+const MORE: &str = "num_additional_image_tokens";
+const SELECT: &str = "vision_feature_select_strategy";
+
+/// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens than the model: for an encoder of
+/// `pixels` each way and patches of `patch`, of which `select` is taken. Fields that are left out are taken to agree.
+///
+/// # Errors
+/// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
+pub(in crate::lvlm) fn agree_on_patches(
+    file: &ProcessorFile,
+    (pixels, patch): (usize, usize),
+    select: Select,
+) -> ReadResult<()> {
+    let Some(top) = file.processor.as_ref().map(Config::top) else {
+        return Ok(());
+    };
+    if let Some(found) = top.optional_size(PATCH, SIZE_LIMIT)?
+        && pixels / found != pixels / patch
+    {
+        return Err(top.error(PATCH, found, agreeing(patch)));
+    }
+    let strategy = top.text(SELECT)?;
+    let (Some(more), Some(_)) = (top.value(MORE), top.value(PATCH)) else {
+        return agree_on_strategy(&top, strategy, select);
+    };
+    // The encoder's class token is one more; a strategy that leaves it out takes it away again.
+    let fewer = u64::from(strategy == Some("default"));
+    let beyond = u64::from(select == Select::Full);
+    if more.as_u64() == Some(beyond + fewer) {
+        return Ok(());
+    }
+    agree_on_strategy(&top, strategy, select)?;
+    Err(top.error(MORE, more, beyond + fewer))
+}
+
+/// Fails where the positions that are selected are named and are not the model's.
+fn agree_on_strategy(top: &Fields, found: Option<&str>, select: Select) -> ReadResult<()> {
+    let wanted = match select {
+        Select::Default => "default",
+        Select::Full => "full",
+    };
+    match found.filter(|found| *found != wanted) {
+        None => Ok(()),
+        Some(found) => Err(top.error(
+            SELECT,
+            format!("{found:?}"),
+            agreeing(format!("{wanted:?}")),
+        )),
+    }
+}
+
+/// The same for `LlavaOnevisionProcessor`: `tokens` of the encoder for one view, and from how many views' tokens on rows are made fewer.
+///
+/// # Errors
+/// As [`agree_on_patches`].
+pub(in crate::lvlm) fn agree_on_tiles(
+    file: &ProcessorFile,
+    tokens: usize,
+    most_views: Option<usize>,
+) -> ReadResult<()> {
+    let (number, aspect) = ("num_image_tokens", "vision_aspect_ratio");
+    let Some(top) = file.processor.as_ref().map(Config::top) else {
+        return Ok(());
+    };
+    let Some(value) = top.value(number) else {
+        return Ok(());
+    };
+    if value.as_u64() != Some(tokens as u64) {
+        return Err(top.error(number, value, agreeing(tokens)));
+    }
+    agree_on_strategy(&top, top.text(SELECT)?, Select::Full)?;
+    let text = top.text(aspect)?;
+    if anyres_max(text.unwrap_or("anyres_max_9")) != most_views {
+        let found = top
+            .value(aspect)
+            .map_or("left out (anyres_max_9)".into(), Value::to_string);
+        let expected = most_views.map(|views| format!("anyres_max_{views}"));
+        return Err(top.error(aspect, found, agreeing(expected.unwrap_or_default())));
+    }
+    Ok(())
+}
+
+/// What a field may be: what config.json says.
+fn agreeing(value: impl ToString) -> String {
+    format!("{}, as in config.json", value.to_string())
+}

@@ -1,0 +1,110 @@
+//! One square view for one encoder and a two-layer projector: LLaVA-1.5 in either layout.
+
+use std::sync::Arc;
+
+use super::traits::{Eye, Seen, Sight, Vision, single};
+use crate::device::{Device, Part};
+use crate::lvlm::encoder::{Select, Taken, Vit, VitKept, VitSizes};
+use crate::lvlm::error::{LvlmError, Result};
+use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::picture::{Picture, Processor};
+
+/// One square view for one encoder.
+pub(in crate::lvlm) struct OneView {
+    processor: Processor,
+    /// Pixels that the encoder takes each way.
+    side: usize,
+    patch: usize,
+    tokens: usize,
+}
+
+impl OneView {
+    /// For an encoder that takes `pixels` each way and gives the positions that are `taken`.
+    pub fn new(processor: Processor, pixels: usize, vit: &VitSizes, taken: Taken) -> OneView {
+        let class_token = vit.names.class.is_some() && taken.select == Select::Full;
+        OneView {
+            processor,
+            side: pixels,
+            patch: vit.patch,
+            tokens: vit.across.pow(2) + usize::from(class_token),
+        }
+    }
+}
+
+impl Sight for OneView {
+    type Arrangement = ();
+
+    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+        let view = self.processor.view(width, height)?;
+        if view.width != self.side || view.height != self.side {
+            let (width, height) = (view.width, view.height);
+            let expected = self.side;
+            return Err(LvlmError::PictureSize {
+                expected,
+                width,
+                height,
+            });
+        }
+        Ok(vec![Eye {
+            patch: self.patch,
+            views: vec![view],
+        }])
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        Ok(vec![vec![self.processor.process(picture)?]])
+    }
+
+    fn arrange(&self, _: u32, _: u32) -> Result<((), usize)> {
+        Ok(((), self.tokens))
+    }
+}
+
+/// The encoder and the projector.
+pub(in crate::lvlm) struct LlavaVision<D: Device> {
+    pub encoder: Vit<D>,
+    pub projector: Mlp<D>,
+}
+
+impl<D: Device> Vision<D> for LlavaVision<D> {
+    type Arrangement = ();
+    type Kept = (VitKept<D>, MlpSaved<D>);
+    type Context = Nothing;
+
+    fn forward(
+        &self,
+        device: &D,
+        _: &Arc<()>,
+        patches: Vec<D::Matrix>,
+        keep: Keep,
+        check: bool,
+    ) -> Result<Seen<D, Self>> {
+        let (features, encoder) = self
+            .encoder
+            .forward(device, single(patches)?, keep, check)?;
+        device.part(Part::Projector);
+        let (rows, projector) = self.projector.forward(device, &features, None)?;
+        if check {
+            require_finite(device, &rows, || "projector".into())?;
+        }
+        Ok(Seen {
+            rows,
+            context: Nothing,
+            kept: (encoder, projector),
+        })
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        (): &(),
+        (encoder, projector): Self::Kept,
+        d_rows: D::Matrix,
+        (): (),
+    ) -> Result<Vec<D::Matrix>> {
+        device.part(Part::Projector);
+        let d_features = self.projector.vjp(device, projector, &d_rows)?;
+        device.part(Part::Vision);
+        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+    }
+}

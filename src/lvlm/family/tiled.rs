@@ -1,0 +1,166 @@
+//! What LLaVA-NeXT and LLaVA-OneVision have in common: one encoder for the whole picture and its tiles, a two-layer projector, and
+//! rows that join as [`super::packing`] says.
+
+use std::sync::Arc;
+
+use super::packing::{Packed, Packing, Unpadding};
+use super::traits::{Eye, Seen, Sight, Vision, single};
+use crate::device::{Device, Part};
+use crate::lvlm::encoder::{Vit, VitKept};
+use crate::lvlm::error::{LvlmError, Result};
+use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::picture::{AnyResolution, Picture};
+
+/// The whole picture and its tiles.
+pub(in crate::lvlm) struct TiledSight {
+    processor: AnyResolution,
+    patch: usize,
+    /// Tokens of a view each way.
+    side: usize,
+    most_views: Option<usize>,
+    unpadding: Unpadding,
+    /// Whether the encoder sees the whole picture alone.
+    without_tiles: bool,
+}
+
+impl TiledSight {
+    /// For an encoder that takes `pixels` each way in patches of `patch`.
+    ///
+    /// # Errors
+    /// [`LvlmError::PictureSize`] for tiles of another size.
+    pub fn new(
+        processor: AnyResolution,
+        (pixels, patch): (usize, usize),
+        (most_views, unpadding): (Option<usize>, Unpadding),
+    ) -> Result<TiledSight> {
+        let tile = processor.tile();
+        if tile != pixels {
+            return Err(LvlmError::PictureSize {
+                expected: pixels,
+                width: tile,
+                height: tile,
+            });
+        }
+        Ok(TiledSight {
+            processor,
+            patch,
+            side: pixels / patch,
+            most_views,
+            unpadding,
+            without_tiles: false,
+        })
+    }
+
+    /// The same, with the whole picture alone where `without_tiles`.
+    #[must_use]
+    pub fn without_tiles(self, without_tiles: bool) -> TiledSight {
+        TiledSight {
+            without_tiles,
+            ..self
+        }
+    }
+
+    /// Those of all views that the encoder sees.
+    fn seen<T>(&self, mut views: Vec<T>) -> Vec<T> {
+        if self.without_tiles {
+            views.truncate(1);
+        }
+        views
+    }
+}
+
+impl Sight for TiledSight {
+    type Arrangement = Packed;
+
+    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+        Ok(vec![Eye {
+            patch: self.patch,
+            views: self.seen(self.processor.tiling(width, height)?.views),
+        }])
+    }
+
+    fn tiles(&self, width: u32, height: u32) -> Result<(usize, usize)> {
+        Ok(self.processor.tiling(width, height)?.grid)
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        Ok(vec![self.seen(self.processor.process(picture)?)])
+    }
+
+    fn arrange(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
+        if self.without_tiles {
+            let packed = Packed::without_tiles(self.side);
+            let rows = packed.rows.outputs();
+            return Ok((packed, rows));
+        }
+        let packing = Packing {
+            grid: self.processor.tiling(width, height)?.grid,
+            side: self.side,
+            picture: (width, height),
+            most_views: self.most_views,
+            unpadding: self.unpadding,
+        };
+        let packed = packing.pack();
+        let rows = packed.rows.outputs();
+        Ok((packed, rows))
+    }
+}
+
+/// The encoder, the projector and the newline.
+pub(in crate::lvlm) struct TiledVision<D: Device> {
+    pub encoder: Vit<D>,
+    pub projector: Mlp<D>,
+    /// `[1, hidden]`.
+    pub newline: D::Matrix,
+}
+
+impl<D: Device> Vision<D> for TiledVision<D> {
+    type Arrangement = Packed;
+    type Kept = (VitKept<D>, MlpSaved<D>);
+    type Context = Nothing;
+
+    fn forward(
+        &self,
+        device: &D,
+        packed: &Arc<Packed>,
+        patches: Vec<D::Matrix>,
+        keep: Keep,
+        check: bool,
+    ) -> Result<Seen<D, Self>> {
+        let (features, encoder) = self
+            .encoder
+            .forward(device, single(patches)?, keep, check)?;
+        device.part(Part::Projector);
+        // Tokens of the padding go no further.
+        let features = device.mix_rows(&features, &packed.used, None)?;
+        let (tokens, projector) = self.projector.forward(device, &features, None)?;
+        drop(features);
+        let newlines = device.mix_rows(&self.newline, &packed.newlines, None)?;
+        let rows = device.mix_rows(&tokens, &packed.rows, Some(&newlines))?;
+        if check {
+            require_finite(device, &rows, || "projector".into())?;
+        }
+        Ok(Seen {
+            rows,
+            context: Nothing,
+            kept: (encoder, projector),
+        })
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        packed: &Packed,
+        (encoder, projector): Self::Kept,
+        d_rows: D::Matrix,
+        (): (),
+    ) -> Result<Vec<D::Matrix>> {
+        device.part(Part::Projector);
+        let d_tokens = device.mix_rows_vjp(&d_rows, &packed.rows, None)?;
+        drop(d_rows);
+        let d_features = self.projector.vjp(device, projector, &d_tokens)?;
+        let d_features = device.mix_rows_vjp(&d_features, &packed.used, None)?;
+        device.part(Part::Vision);
+        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+    }
+}

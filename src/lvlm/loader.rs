@@ -1,0 +1,183 @@
+//! Layers from a checkpoint's tensors.
+
+use std::cell::RefCell;
+
+use super::error::Result;
+use crate::checkpoint::{Tensor, Tensors};
+use crate::device::{Device, Real};
+use crate::nn::{Linear, Norm};
+
+/// Names and shapes.
+pub(in crate::lvlm) type Listed = Vec<(String, Vec<usize>)>;
+
+/// Tensors, and the device that layers made of them go to.
+pub(in crate::lvlm) struct Loader<'a, D: Device> {
+    /// Where they are from.
+    pub tensors: &'a Tensors,
+    /// Where they go.
+    pub device: &'a D,
+    /// When there is one, every tensor that is asked for is written down here, and none needs to be there.
+    pub list: Option<&'a RefCell<Listed>>,
+}
+
+/// What `make` makes of every item, or its first error.
+pub(in crate::lvlm) fn each<T, U, const N: usize>(
+    items: &[T; N],
+    make: impl FnMut(&T) -> Result<U>,
+) -> Result<[U; N]> {
+    let made: Vec<U> = items.iter().map(make).collect::<Result<_>>()?;
+    let made = made.try_into();
+    Ok(made.unwrap_or_else(|_| unreachable!("as many were made as there were items")))
+}
+
+impl<D: Device> Loader<'_, D> {
+    /// The same for an encoder's own tensors, where there are some. They are not listed: a list is of the model's own.
+    pub fn beside<'b>(&'b self, tensors: Option<&'b Tensors>) -> Loader<'b, D> {
+        match tensors {
+            None => Loader {
+                tensors: self.tensors,
+                device: self.device,
+                list: self.list,
+            },
+            Some(tensors) => Loader {
+                tensors,
+                device: self.device,
+                list: None,
+            },
+        }
+    }
+
+    /// A tensor that must be there with that shape.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        match self.list {
+            None => Ok(self.tensors.require(name, shape)?),
+            Some(list) => {
+                list.borrow_mut().push((name.to_string(), shape.to_vec()));
+                Ok(Tensor::absent(name, shape))
+            }
+        }
+    }
+
+    /// Whether the numbers of tensors are of no account.
+    fn without_numbers(&self) -> bool {
+        self.list.is_some() || !self.device.reads_weights()
+    }
+
+    /// The numbers of a small tensor; zeros where they are of no account.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.tensor(name, shape)?;
+        if self.without_numbers() {
+            return Ok(vec![0.0; shape.iter().product()]);
+        }
+        Ok(tensor.to_f32())
+    }
+
+    /// A weight matrix.
+    pub fn weight(&self, name: &str, shape: &[usize]) -> Result<D::Weight> {
+        Ok(self.device.weight(&self.tensor(name, shape)?)?)
+    }
+
+    /// A weight matrix of shape `to` whose values are made of those of a tensor, in f32 where the device keeps that.
+    pub fn made_weight(
+        &self,
+        name: &str,
+        shape: &[usize],
+        to: [usize; 2],
+        make: impl FnOnce(Vec<f32>) -> Vec<f32>,
+    ) -> Result<D::Weight> {
+        let tensor = self.tensor(name, shape)?;
+        let made = match self.without_numbers() {
+            true => Tensor::absent(name, &to),
+            false => Tensor::from_f32(name, &to, &make(tensor.to_f32())),
+        };
+        Ok(self.device.weight(&made)?)
+    }
+
+    /// `rows x columns` values on the device.
+    pub fn upload(&self, rows: usize, columns: usize, values: &[f32]) -> Result<D::Matrix> {
+        let values: Vec<D::Host> = values.iter().map(|&v| D::Host::of(f64::from(v))).collect();
+        Ok(self.device.upload(rows, columns, &values)?)
+    }
+
+    /// A tensor as `rows x columns` of activations.
+    pub fn matrix(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: usize,
+        columns: usize,
+    ) -> Result<D::Matrix> {
+        self.upload(rows, columns, &self.values(name, shape)?)
+    }
+
+    /// `name.weight` and, where there is one, `name.bias`.
+    pub fn linear(&self, name: &str, out: usize, inside: usize, bias: bool) -> Result<Linear<D>> {
+        let weight = self.weight(&format!("{name}.weight"), &[out, inside])?;
+        let bias = bias
+            .then(|| self.matrix(&format!("{name}.bias"), &[out], 1, out))
+            .transpose()?;
+        Ok(Linear { weight, bias })
+    }
+
+    /// Several layers whose rows are one tensor, `name.weight` (and `name.bias`), one below the other.
+    pub fn linears<const N: usize>(
+        &self,
+        name: &str,
+        outs: &[usize; N],
+        inside: usize,
+        bias: bool,
+    ) -> Result<[Linear<D>; N]> {
+        let all = outs.iter().sum();
+        let weight = self.tensor(&format!("{name}.weight"), &[all, inside])?;
+        let biases = bias
+            .then(|| self.values(&format!("{name}.bias"), &[all]))
+            .transpose()?;
+        let mut from = 0;
+        each(outs, |&out| {
+            let rows = from..from + out;
+            from += out;
+            let bias = biases
+                .as_ref()
+                .map(|values| self.upload(1, out, &values[rows.clone()]))
+                .transpose()?;
+            let weight = self.device.weight(&weight.rows(rows)?)?;
+            Ok(Linear { weight, bias })
+        })
+    }
+
+    /// `name.weight` and `name.bias`, every output multiplied by its element of the tensor `scale`.
+    pub fn scaled_linear(
+        &self,
+        name: &str,
+        scale: &str,
+        out: usize,
+        inside: usize,
+    ) -> Result<Linear<D>> {
+        let scale = self.values(scale, &[out])?;
+        let shape = [out, inside];
+        let weight = self.made_weight(&format!("{name}.weight"), &shape, shape, |mut values| {
+            let rows = values.chunks_mut(inside).zip(&scale);
+            rows.for_each(|(row, scale)| row.iter_mut().for_each(|v| *v *= scale));
+            values
+        })?;
+        let mut bias = self.values(&format!("{name}.bias"), &[out])?;
+        bias.iter_mut().zip(&scale).for_each(|(b, s)| *b *= s);
+        let bias = Some(self.upload(1, out, &bias)?);
+        Ok(Linear { weight, bias })
+    }
+
+    /// A layer norm of `name.weight` and `name.bias`.
+    pub fn layer_norm(&self, name: &str, columns: usize, eps: f64) -> Result<Norm<D>> {
+        let gain = self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?;
+        let bias = self.matrix(&format!("{name}.bias"), &[columns], 1, columns)?;
+        Ok(Norm::Layer { gain, bias, eps })
+    }
+
+    /// A root-mean-square norm whose gain is `offset` + `name.weight`.
+    pub fn rms_norm(&self, name: &str, columns: usize, eps: f64, offset: f32) -> Result<Norm<D>> {
+        let mut gain = self.values(&format!("{name}.weight"), &[columns])?;
+        gain.iter_mut().for_each(|v| *v += offset);
+        let gain = self.upload(1, columns, &gain)?;
+        Ok(Norm::Rms { gain, eps })
+    }
+}
