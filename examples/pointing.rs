@@ -1,4 +1,4 @@
-//! Does the map point at the asked object? The pointing figures of the README, over scenes made by
+//! Does the map point at the asked object? The pointing figures of docs/measurements.md, over scenes made by
 //! `assets/demo/scenes.py`.
 //!
 //! ```text
