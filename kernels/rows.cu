@@ -123,4 +123,3 @@ __device__ void finite(const FiniteArguments& a) {
   extern "C" __global__ void __launch_bounds__(128) repad_##T(RepadArguments a) { repad<T>(a); }            \
   extern "C" __global__ void __launch_bounds__(256) finite_##T(FiniteArguments a) { finite<T>(a); }
 FOR_BOTH(KERNELS)
-extern "C" __global__ void __launch_bounds__(256) finite_f32(FiniteArguments a) { finite<float>(a); }

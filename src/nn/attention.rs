@@ -90,7 +90,7 @@ pub struct AttentionSaved<D: Device> {
     /// Values, likewise.
     pub value: D::Matrix,
     mixed: D::Matrix,
-    lse: D::Matrix,
+    lse: D::Statistics,
 }
 
 impl<D: Device> Attention<D> {

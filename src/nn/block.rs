@@ -17,11 +17,11 @@ pub struct Block<D: Device> {
 
 /// What [`Block::forward`] saved beside its input.
 pub struct BlockSaved<D: Device> {
-    attention_statistics: D::Matrix,
+    attention_statistics: D::Statistics,
     /// Queries, keys, values and their mixture.
     pub attention: AttentionSaved<D>,
     mid: D::Matrix,
-    mlp_statistics: D::Matrix,
+    mlp_statistics: D::Statistics,
     mlp: MlpSaved<D>,
 }
 

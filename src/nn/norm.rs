@@ -28,7 +28,7 @@ impl<D: Device> Norm<D> {
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn forward(&self, device: &D, x: &D::Matrix) -> Result<(D::Matrix, D::Matrix)> {
+    pub fn forward(&self, device: &D, x: &D::Matrix) -> Result<(D::Matrix, D::Statistics)> {
         Ok(match self {
             Norm::Layer { gain, bias, eps } => device.layer_norm(x, gain, bias, *eps)?,
             Norm::Rms { gain, eps } => device.rms_norm(x, gain, *eps)?,
@@ -43,7 +43,7 @@ impl<D: Device> Norm<D> {
         &self,
         device: &D,
         x: &D::Matrix,
-        statistics: &D::Matrix,
+        statistics: &D::Statistics,
         dy: &D::Matrix,
         onto: Option<&D::Matrix>,
     ) -> Result<D::Matrix> {

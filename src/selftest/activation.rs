@@ -1,7 +1,8 @@
 //! Activations and gates, of every kind.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
-use crate::device::{Activation, Device, Result};
+use crate::device::prelude::*;
+use crate::device::{Activation, Result};
 
 /// Every activation function.
 pub(super) const KINDS: [Activation; 4] = [

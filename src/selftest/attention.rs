@@ -2,7 +2,8 @@
 //! or not.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
-use crate::device::{AttentionShape, Device, Matrix, Result, Visible};
+use crate::device::prelude::*;
+use crate::device::{AttentionShape, Result, Visible};
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     for shape in shapes(bench) {
@@ -153,7 +154,7 @@ pub(super) fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShap
         &reference,
         FORWARD,
     );
-    let (out, reference) = (bench.read(&lse)?, bench.exact(&exact_lse)?);
+    let (out, reference) = (bench.read_statistics(&lse)?, bench.exact(&exact_lse)?);
     let single: Vec<f64> = reference.iter().map(|&v| f64::from(v as f32)).collect();
     bench.compare(
         format!("attention lse {name}"),

@@ -1,7 +1,8 @@
 //! Blends and the gradient back to masks: views with padding and crops, several views, masks smaller and larger than the view, noise.
 
 use super::numbers::{Bench, Check, Extent, FORWARD, VJP, distance};
-use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling, ViewPair};
+use crate::device::prelude::*;
+use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::picture::View;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {

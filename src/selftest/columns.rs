@@ -1,7 +1,8 @@
 //! Columns side by side, cut out and scaled; sums, and rows of another length.
 
 use super::numbers::{Bench, Extent, FORWARD};
-use crate::device::{Device, Matrix, Result};
+use crate::device::Result;
+use crate::device::prelude::*;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let sizes: &[(usize, usize)] = match bench.extent {

@@ -1,7 +1,8 @@
 //! Depthwise convolution and its vjp: grids smaller than the kernel, of one tile and of several, channels packed and not.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
-use crate::device::{DepthwiseShape, Device, Result};
+use crate::device::prelude::*;
+use crate::device::{DepthwiseShape, Result};
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     // Grids, height, width, size, channels.

@@ -3,7 +3,8 @@
 use super::activation::KINDS;
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
 use crate::device::cpu::{Cpu, CpuMatrix};
-use crate::device::{Activation, Device, Matrix, Result};
+use crate::device::prelude::*;
+use crate::device::{Activation, Result};
 
 /// Rows, outputs, inputs of a forward pass of 196 blocks of 128 x 128, more than cards have multiprocessors, so that it takes the
 /// large tile. Few inputs make it cheap.

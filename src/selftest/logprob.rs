@@ -1,7 +1,8 @@
 //! Log-probabilities of key tokens and their vjp, over vocabularies of less and of more than one chunk.
 
 use super::numbers::{Bench, Extent, VJP};
-use crate::device::{Device, Result};
+use crate::device::Result;
+use crate::device::prelude::*;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     // The logits of 129 rows, and the gradient of 1701 rows of 1700 columns, are of more blocks than cards have multiprocessors:

@@ -16,8 +16,9 @@ mod rows;
 pub mod throughput;
 mod window;
 
+use crate::device::Result;
 use crate::device::cuda::Storage;
-use crate::device::{Device, Result};
+use crate::device::prelude::*;
 
 use numbers::Bench;
 pub use numbers::{Check, Extent};

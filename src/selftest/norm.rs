@@ -1,7 +1,8 @@
 //! Norms: rows that are a multiple of eight columns and such that are not.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
-use crate::device::{Device, Result};
+use crate::device::Result;
+use crate::device::prelude::*;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let shapes: &[(usize, usize)] = match bench.extent {

@@ -5,9 +5,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::checkpoint::Tensor;
+use crate::device::Result;
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::cuda::Storage;
-use crate::device::{Device, Matrix, Result};
+use crate::device::prelude::*;
 
 /// How much a check computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,12 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
             .collect())
     }
 
+    /// Statistics of the device's.
+    pub fn read_statistics(&self, x: &D::Statistics) -> Result<Vec<f64>> {
+        let values = self.device.download_statistics(x)?;
+        Ok(values.into_iter().map(f64::from).collect())
+    }
+
     /// The values of a matrix of the reference.
     pub fn exact(&self, x: &CpuMatrix<f64>) -> Result<Vec<f64>> {
         self.reference.download(x)
@@ -227,7 +234,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
     pub fn compare_single(
         &mut self,
         name: String,
-        out: &D::Matrix,
+        out: &D::Statistics,
         single: &CpuMatrix<f32>,
         reference: &CpuMatrix<f64>,
     ) -> Result<()> {
@@ -237,7 +244,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
             .into_iter()
             .map(f64::from)
             .collect();
-        let (out, reference) = (self.read(out)?, self.exact(reference)?);
+        let (out, reference) = (self.read_statistics(out)?, self.exact(reference)?);
         self.compare(name, &out, &plain, &reference, FORWARD);
         Ok(())
     }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::numbers::{Check, distance};
 use crate::checkpoint::{Checkpoint, Files};
-use crate::device::{Blend, Device, Direction, Masks};
+use crate::device::prelude::*;
+use crate::device::{Blend, Direction, Masks};
 use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
 use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
 use crate::picture::{Baseline, Picture};

@@ -3,7 +3,8 @@
 
 use super::attention;
 use super::numbers::{Bench, Extent};
-use crate::device::{AttentionShape, Device, Result, Visible};
+use crate::device::prelude::*;
+use crate::device::{AttentionShape, Result, Visible};
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     // Sequences and rows of the mask (0: none), keys, heads and key-value heads, head size.

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::simd::vectorize;
-use crate::device::{Activation, Real};
+use super::{Cpu, CpuMatrix, CpuReal};
+use crate::device::{Activation, Activations, Matrix, Real, Result};
 
 /// Elements per task.
 const CHUNK: usize = 1 << 14;
@@ -203,4 +204,53 @@ fn gate_vjp_with<T: Real, F: Function>(gate: &[T], up: &[T], dy: &mut [T], d_gat
                 },
             );
         });
+}
+
+impl<T: CpuReal> Activations for Cpu<T> {
+    fn activation_impl(&self, kind: Activation, x: &CpuMatrix<T>) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(x.rows(), x.columns());
+        self.run(|| forward(kind, &x.values, &mut y.values));
+        Ok(y)
+    }
+
+    fn activation_vjp_impl(
+        &self,
+        kind: Activation,
+        x: &CpuMatrix<T>,
+        mut dy: CpuMatrix<T>,
+    ) -> Result<CpuMatrix<T>> {
+        self.run(|| vjp(kind, &x.values, &mut dy.values));
+        Ok(dy)
+    }
+
+    fn gate_impl(
+        &self,
+        kind: Activation,
+        gate: &CpuMatrix<T>,
+        up: &CpuMatrix<T>,
+    ) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(up.rows(), up.columns());
+        self.run(|| self::gate(kind, &gate.values, &up.values, &mut y.values));
+        Ok(y)
+    }
+
+    fn gate_vjp_impl(
+        &self,
+        kind: Activation,
+        gate: &CpuMatrix<T>,
+        up: &CpuMatrix<T>,
+        mut dy: CpuMatrix<T>,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
+        let mut d_gate = self.matrix(up.rows(), up.columns());
+        self.run(|| {
+            self::gate_vjp(
+                kind,
+                &gate.values,
+                &up.values,
+                &mut dy.values,
+                &mut d_gate.values,
+            )
+        });
+        Ok((d_gate, dy))
+    }
 }

@@ -12,9 +12,9 @@ use super::output::Output;
 use super::packing::Operand;
 use super::panels::{Panels, Strided, Target, packed_length};
 use super::simd::vectorize;
-use super::{CpuMatrix, CpuReal};
-use crate::device::contract;
-use crate::device::{AttentionShape, Result};
+use super::{Cpu, CpuMatrix, CpuReal, window};
+use crate::device::ops::{AttentionInputs, AttentionSaved};
+use crate::device::{Attention, AttentionShape, Matrix, Result};
 
 /// Elements of a block of scores: two blocks stay in the second-level cache.
 const BLOCK: usize = 1 << 15;
@@ -34,22 +34,15 @@ pub(super) struct Inputs<'a, T> {
 
 impl<'a, T: CpuReal> Inputs<'a, T> {
     /// The values of the operands, whose sizes must be those of the shape.
-    pub fn new(
-        shape: &'a AttentionShape,
-        q: &'a CpuMatrix<T>,
-        k: &'a CpuMatrix<T>,
-        v: &'a CpuMatrix<T>,
-        prefix: Option<(&'a CpuMatrix<T>, &'a CpuMatrix<T>)>,
-    ) -> Result<Self> {
-        let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
-        contract::attention(shape, q.shape(), k.shape(), v.shape(), sizes)?;
-        Ok(Inputs {
+    fn new(shape: &'a AttentionShape, inputs: AttentionInputs<'a, CpuMatrix<T>>) -> Self {
+        let AttentionInputs { q, k, v, prefix } = inputs;
+        Inputs {
             shape,
             q: &q.values,
             k: &k.values,
             v: &v.values,
             prefix: prefix.map(|(k, v)| (&k.values[..], &v.values[..])),
-        })
+        }
     }
 }
 
@@ -411,4 +404,56 @@ fn scores_vjp<T: Multiply>(
             }
         },
     );
+}
+
+impl<T: CpuReal> Attention for Cpu<T> {
+    fn attention_impl(
+        &self,
+        shape: &AttentionShape,
+        inputs: AttentionInputs<CpuMatrix<T>>,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
+        let q = inputs.q;
+        let inputs = Inputs::new(shape, inputs);
+        let mut out = self.matrix(q.rows(), q.columns());
+        let mut lse = self.matrix(q.rows(), shape.heads);
+        let forward = if shape.is_window() {
+            window::forward
+        } else {
+            forward
+        };
+        self.run(|| forward(&inputs, &mut out.values, &mut lse.values));
+        Ok((out, lse))
+    }
+
+    fn attention_vjp_impl(
+        &self,
+        shape: &AttentionShape,
+        inputs: AttentionInputs<CpuMatrix<T>>,
+        saved: &AttentionSaved<CpuMatrix<T>, CpuMatrix<T>>,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>, CpuMatrix<T>)> {
+        let AttentionInputs { q, k, v, .. } = inputs;
+        let inputs = Inputs::new(shape, inputs);
+        let (mut dq, mut dk, mut dv) = (
+            self.matrix(q.rows(), q.columns()),
+            self.matrix(k.rows(), k.columns()),
+            self.matrix(v.rows(), v.columns()),
+        );
+        let dy = &saved.dy.values;
+        let saved = Saved {
+            out: &saved.out.values,
+            lse: &saved.lse.values,
+        };
+        let vjp = if shape.is_window() { window::vjp } else { vjp };
+        self.run(|| {
+            vjp(
+                &inputs,
+                &saved,
+                dy,
+                &mut dq.values,
+                &mut dk.values,
+                &mut dv.values,
+            )
+        });
+        Ok((dq, dk, dv))
+    }
 }

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::CpuReal;
 use super::microkernel::Multiply;
-use crate::device::contract::{self, CHANNELS};
-use crate::device::error::expect;
-use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
+use super::{Cpu, CpuMatrix, CpuReal};
+use crate::device::ops::{
+    Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape, patch_order,
+};
+use crate::device::{Blend, Blending, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::picture::Tap;
 use crate::picture::random::{key, normal_pair, philox4x32};
 
@@ -36,7 +37,7 @@ pub struct CpuBatch {
 
 impl CpuBatch {
     /// Copies both.
-    pub(super) fn new(masks: Masks, blends: &[Blend]) -> CpuBatch {
+    fn new(masks: Masks, blends: &[Blend]) -> CpuBatch {
         CpuBatch {
             mask_size: masks.size,
             masks: masks.values.to_vec(),
@@ -44,13 +45,8 @@ impl CpuBatch {
         }
     }
 
-    /// How many masks and blends.
-    pub(super) fn size(&self) -> (usize, usize) {
-        (self.masks.len(), self.blends.len())
-    }
-
     /// Masks and blends.
-    pub(super) fn parts(&self) -> (Masks<'_>, &[Blend]) {
+    fn parts(&self) -> (Masks<'_>, &[Blend]) {
         let masks = Masks {
             size: self.mask_size,
             values: &self.masks,
@@ -61,20 +57,20 @@ impl CpuBatch {
 
 impl<T: CpuReal> CpuPictures<T> {
     /// Rearranges both pictures into patches.
-    pub(super) fn new(
+    fn new(
         views: &[ViewPair],
+        (height, width): (usize, usize),
         patch: usize,
         mask_size: usize,
-    ) -> Result<CpuPictures<T>> {
-        let (height, width) = contract::pictures(views, patch, mask_size)?;
-        let order = contract::patch_order((height, width), patch);
+    ) -> CpuPictures<T> {
+        let order = patch_order((height, width), patch);
         let patches = |pixels: for<'a> fn(&ViewPair<'a>) -> &'a [f32]| {
             let values = views
                 .iter()
                 .flat_map(|pair| order.clone().map(|at| pixels(pair)[at]));
             values.map(|v| T::of(f64::from(v))).collect()
         };
-        Ok(CpuPictures {
+        CpuPictures {
             patch,
             across: width / patch,
             each: height / patch * (width / patch),
@@ -82,42 +78,22 @@ impl<T: CpuReal> CpuPictures<T> {
             baseline: patches(|pair| pair.baseline),
             taps: views.iter().map(|pair| pair.view.taps(mask_size)).collect(),
             mask_size,
-        })
+        }
     }
 
     /// Rows of the patch matrix per blend.
-    pub(super) fn patches(&self) -> usize {
+    fn patches(&self) -> usize {
         self.taps.len() * self.each
     }
 
     /// Columns of the patch matrix.
-    pub(super) fn columns(&self) -> usize {
+    fn columns(&self) -> usize {
         CHANNELS * self.patch * self.patch
     }
 
     /// Cells of a mask.
-    pub(super) fn cells(&self) -> usize {
+    fn cells(&self) -> usize {
         self.mask_size * self.mask_size
-    }
-
-    /// The masks that the blends name must be there and of the size that was prepared for.
-    pub(super) fn check(&self, masks: Masks, blends: &[Blend]) -> Result<()> {
-        contract::masks(self.mask_size, masks, blends)
-    }
-
-    /// As many gradients as masks, of as many cells.
-    pub(super) fn check_gradients(&self, masks: Masks, gradients: &[Vec<f64>]) -> Result<()> {
-        let cells = self.mask_size * self.mask_size;
-        let fits =
-            gradients.len() == masks.values.len() && gradients.iter().all(|g| g.len() == cells);
-        let expected = || format!("{} gradients of {cells} cells", masks.values.len());
-        let found = || {
-            format!(
-                "{:?} cells",
-                gradients.iter().map(Vec::len).collect::<Vec<_>>()
-            )
-        };
-        expect(fits, "blend_vjp", expected, found)
     }
 
     /// The taps of pixel `pixel` of patch `p`, counted over all views.
@@ -146,7 +122,7 @@ impl<T: CpuReal> CpuPictures<T> {
     }
 
     /// The contract is on `Device::blend`.
-    pub(super) fn blend(&self, masks: Masks, blends: &[Blend], y: &mut [T]) {
+    fn blend(&self, masks: Masks, blends: &[Blend], y: &mut [T]) {
         let (patches, columns, area) = (self.patches(), self.columns(), self.patch * self.patch);
         y.par_chunks_mut(columns)
             .enumerate()
@@ -182,13 +158,7 @@ impl<T: CpuReal> CpuPictures<T> {
     }
 
     /// The contract is on `Device::blend_vjp`.
-    pub(super) fn blend_vjp(
-        &self,
-        masks: Masks,
-        blends: &[Blend],
-        dy: &[T],
-        gradients: &mut [Vec<f64>],
-    ) {
+    fn blend_vjp(&self, masks: Masks, blends: &[Blend], dy: &[T], gradients: &mut [Vec<f64>]) {
         let length = self.patches() * self.columns();
         let parts: Vec<Vec<(usize, Vec<f64>)>> = blends
             .par_iter()
@@ -287,5 +257,93 @@ fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
         for (y, n) in y.iter_mut().zip([a.0, a.1, b.0, b.1]) {
             *y += T::of(noise.deviation * f64::from(n));
         }
+    }
+}
+
+impl<T: CpuReal> Pictures for CpuPictures<T> {
+    fn shape(&self) -> PicturesShape {
+        PicturesShape {
+            rows: self.patches(),
+            columns: self.columns(),
+            mask_size: self.mask_size,
+        }
+    }
+}
+
+impl Batch for CpuBatch {
+    fn shape(&self) -> BatchShape {
+        BatchShape {
+            mask_size: self.mask_size,
+            masks: self.masks.len(),
+            blends: self.blends.len(),
+        }
+    }
+}
+
+impl Gradients for Vec<Vec<f64>> {
+    fn masks(&self) -> usize {
+        self.len()
+    }
+    /// Those of the smallest.
+    fn cells(&self) -> usize {
+        self.iter().map(Vec::len).min().unwrap_or(0)
+    }
+}
+
+impl<T: CpuReal> Blending for Cpu<T> {
+    type Pictures = CpuPictures<T>;
+    type Batch = CpuBatch;
+    type Gradients = Vec<Vec<f64>>;
+
+    fn pictures_impl(
+        &self,
+        views: &[ViewPair],
+        size: (usize, usize),
+        patch: usize,
+        mask_size: usize,
+    ) -> Result<CpuPictures<T>> {
+        Ok(CpuPictures::new(views, size, patch, mask_size))
+    }
+
+    fn stage_impl(&self, masks: Masks, blends: &[Blend]) -> Result<CpuBatch> {
+        Ok(CpuBatch::new(masks, blends))
+    }
+
+    fn restage_impl(&self, batch: &mut CpuBatch, masks: Masks, blends: &[Blend]) -> Result<()> {
+        *batch = CpuBatch::new(masks, blends);
+        Ok(())
+    }
+
+    fn blend_impl(&self, pictures: &CpuPictures<T>, batch: &CpuBatch) -> Result<CpuMatrix<T>> {
+        let (masks, blends) = batch.parts();
+        let (rows, columns) = (blends.len() * pictures.patches(), pictures.columns());
+        let mut y = self.matrix(rows, columns);
+        self.run(|| pictures.blend(masks, blends, &mut y.values));
+        Ok(y)
+    }
+
+    fn gradients(&self, pictures: &CpuPictures<T>, masks: usize) -> Result<Vec<Vec<f64>>> {
+        Ok(vec![vec![0.0; pictures.cells()]; masks])
+    }
+
+    fn clear(&self, gradients: &mut Vec<Vec<f64>>) -> Result<()> {
+        gradients.iter_mut().for_each(|g| g.fill(0.0));
+        Ok(())
+    }
+
+    fn blend_vjp_impl(
+        &self,
+        pictures: &CpuPictures<T>,
+        batch: &CpuBatch,
+        dy: &CpuMatrix<T>,
+        gradients: &mut Vec<Vec<f64>>,
+    ) -> Result<()> {
+        let (masks, blends) = batch.parts();
+        self.run(|| pictures.blend_vjp(masks, blends, &dy.values, gradients));
+        Ok(())
+    }
+
+    fn read_gradients(&self, gradients: &Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>> {
+        Ok(gradients.clone())
     }
 }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::device::Real;
+use super::{Cpu, CpuMatrix, CpuReal};
+use crate::device::{Columns, Matrix, Real, Result};
 
 /// Rows per task.
 const ROWS: usize = 16;
@@ -55,4 +56,54 @@ pub(super) fn take<T: Real>(x: &[T], columns: usize, from: usize, count: usize, 
         .enumerate()
         .with_min_len(ROWS)
         .for_each(|(row, y)| y.copy_from_slice(&x[row * columns + from..][..count]));
+}
+
+impl<T: CpuReal> Columns for Cpu<T> {
+    fn reshape_impl(&self, x: CpuMatrix<T>, rows: usize, columns: usize) -> Result<CpuMatrix<T>> {
+        Ok(x.reshaped(rows, columns))
+    }
+
+    fn add_impl(&self, a: &CpuMatrix<T>, b: &CpuMatrix<T>) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(a.rows(), a.columns());
+        self.run(|| scale(&a.values, None, Some(&b.values), a.columns(), &mut y.values));
+        Ok(y)
+    }
+
+    fn scale_columns_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(x.rows(), x.columns());
+        let (gain, onto) = (Some(&gain.values[..]), onto.map(|o| &o.values[..]));
+        self.run(|| scale(&x.values, gain, onto, x.columns(), &mut y.values));
+        Ok(y)
+    }
+
+    fn join_columns_impl(
+        &self,
+        parts: &[&CpuMatrix<T>],
+        rows: usize,
+        width: usize,
+    ) -> Result<CpuMatrix<T>> {
+        let parts: Vec<(&[T], usize)> = parts
+            .iter()
+            .map(|part| (&part.values[..], part.columns()))
+            .collect();
+        let mut y = self.matrix(rows, width);
+        self.run(|| join(&parts, width, &mut y.values));
+        Ok(y)
+    }
+
+    fn take_columns_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        from: usize,
+        count: usize,
+    ) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(x.rows(), count);
+        self.run(|| take(&x.values, x.columns(), from, count, &mut y.values));
+        Ok(y)
+    }
 }

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::simd::vectorize;
-use crate::device::{DepthwiseShape, Real};
+use super::{Cpu, CpuMatrix, CpuReal};
+use crate::device::{Depthwise, DepthwiseShape, Matrix, Real, Result};
 
 /// The operands, by name.
 pub(super) struct Inputs<'a, T> {
@@ -73,5 +74,49 @@ impl<T: Real> Inputs<'_, T> {
                 }
             }
         }
+    }
+}
+
+impl<T: CpuReal> Depthwise for Cpu<T> {
+    fn depthwise_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        kernel: &CpuMatrix<T>,
+        bias: &CpuMatrix<T>,
+        shape: DepthwiseShape,
+    ) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(x.rows(), x.columns());
+        let inputs = Inputs {
+            shape,
+            channels: x.columns(),
+            x: &x.values,
+            kernel: &kernel.values,
+            bias: Some(&bias.values),
+            onto: None,
+            flipped: false,
+        };
+        self.run(|| convolve(&inputs, &mut y.values));
+        Ok(y)
+    }
+
+    fn depthwise_vjp_impl(
+        &self,
+        dy: &CpuMatrix<T>,
+        kernel: &CpuMatrix<T>,
+        shape: DepthwiseShape,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let mut dx = self.matrix(dy.rows(), dy.columns());
+        let inputs = Inputs {
+            shape,
+            channels: dy.columns(),
+            x: &dy.values,
+            kernel: &kernel.values,
+            bias: None,
+            onto: onto.map(|o| &o.values[..]),
+            flipped: true,
+        };
+        self.run(|| convolve(&inputs, &mut dx.values));
+        Ok(dx)
     }
 }

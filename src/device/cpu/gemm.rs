@@ -4,6 +4,7 @@
 //! does not depend on the batch that it was computed in.
 
 use std::cell::RefCell;
+use std::sync::PoisonError;
 
 use rayon::prelude::*;
 
@@ -11,6 +12,8 @@ use super::microkernel::{Left, Microkernel, Multiply};
 use super::output::Output;
 use super::packing::Operand;
 use super::panels::Target;
+use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
+use crate::device::{Gemm, Matrix, Result};
 
 /// Depth of a block: an A panel of this depth stays in the first-level cache.
 const DEPTH: usize = 384;
@@ -233,3 +236,68 @@ macro_rules! scratch {
 
 scratch!(f32, HEAD32, B32);
 scratch!(f64, HEAD64, B64);
+
+impl<T: CpuReal> Cpu<T> {
+    /// `A B + bias + residual` into a new matrix.
+    fn product(
+        &self,
+        m: usize,
+        n: usize,
+        k: usize,
+        a: Operand<T>,
+        b: Operand<T>,
+        epilogue: Epilogue<T>,
+    ) -> CpuMatrix<T> {
+        let mut y = self.matrix(m, n);
+        // A thread that died while packing left nothing that the next product would read.
+        let mut guard = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        let packed = &mut *guard;
+        self.run(|| product((m, n, k), a, b, &mut y.values, epilogue, packed));
+        y
+    }
+}
+
+impl<T: CpuReal> Gemm for Cpu<T> {
+    fn linear_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        weight: &CpuWeight,
+        bias: Option<&CpuMatrix<T>>,
+        residual: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let epilogue = Epilogue {
+            bias: bias.map(|b| &b.values[..]),
+            residual: residual.map(|r| &r.values[..]),
+        };
+        let a = Operand::rows(&x.values, weight.columns);
+        Ok(self.product(
+            x.rows(),
+            weight.rows,
+            weight.columns,
+            a,
+            weight.operand().transposed(),
+            epilogue,
+        ))
+    }
+
+    fn linear_vjp_impl(
+        &self,
+        dy: &CpuMatrix<T>,
+        weight: &CpuWeight,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let epilogue = Epilogue {
+            bias: None,
+            residual: onto.map(|o| &o.values[..]),
+        };
+        let a = Operand::rows(&dy.values, weight.rows);
+        Ok(self.product(
+            dy.rows(),
+            weight.columns,
+            weight.rows,
+            a,
+            weight.operand(),
+            epilogue,
+        ))
+    }
+}

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::norm::{largest, sum};
 use super::simd::vectorize;
-use crate::device::Real;
+use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
+use crate::device::ops::Logits;
+use crate::device::{Gemm, LogProb, Matrix, Real, Result};
 
 /// log(sum exp) of one row.
 fn log_sum_exp<T: Real>(row: &[T]) -> f64 {
@@ -44,4 +46,55 @@ pub(super) fn vjp<T: Real>(logits: &mut [T], vocabulary: usize, targets: &[u32],
             );
             row[t as usize] += w;
         });
+}
+
+impl<T: CpuReal> LogProb for Cpu<T> {
+    type Weights = Vec<f64>;
+    type Values = Vec<f64>;
+    type Logits = CpuMatrix<T>;
+
+    fn weigh(&self, weights: &[f64]) -> Result<Vec<f64>> {
+        Ok(weights.to_vec())
+    }
+
+    fn weight_count(&self, weights: &Vec<f64>) -> usize {
+        weights.len()
+    }
+
+    fn reweigh_impl(&self, place: &mut Vec<f64>, weights: &[f64]) -> Result<()> {
+        place.copy_from_slice(weights);
+        Ok(())
+    }
+
+    fn log_probability_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        head: &CpuWeight,
+        targets: &[u32],
+    ) -> Result<(Vec<f64>, CpuMatrix<T>)> {
+        let logits = self.linear_impl(x, head, None, None)?;
+        let values = self.run(|| forward(&logits.values, head.rows, targets));
+        Ok((values, logits))
+    }
+
+    fn values(&self, values: &Vec<f64>) -> Result<Vec<f64>> {
+        Ok(values.clone())
+    }
+
+    fn log_probability_vjp_impl(
+        &self,
+        mut logits: CpuMatrix<T>,
+        head: &CpuWeight,
+        targets: &[u32],
+        weights: &Vec<f64>,
+    ) -> Result<CpuMatrix<T>> {
+        self.run(|| vjp(&mut logits.values, head.rows, targets, weights));
+        self.linear_vjp_impl(&logits, head, None)
+    }
+}
+
+impl<T: CpuReal> Logits for CpuMatrix<T> {
+    fn rows(&self) -> usize {
+        Matrix::rows(self)
+    }
 }

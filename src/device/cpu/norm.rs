@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::simd::vectorize;
-use crate::device::Real;
+use super::{Cpu, CpuMatrix, CpuReal};
+use crate::device::{Matrix, Norm, Real, Result};
 
 /// Interleaved parts of a sum: as many as the widest vector holds.
 pub(super) const PARTS: usize = 16;
@@ -186,4 +187,94 @@ pub(super) fn dot<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
     }
     let rest: T = x_rest.iter().zip(y_rest).map(|(&x, &y)| f(x, y)).sum();
     parts.into_iter().sum::<T>() + rest
+}
+
+impl<T: CpuReal> Norm for Cpu<T> {
+    fn layer_norm_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        bias: &CpuMatrix<T>,
+        eps: f64,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
+        let (mut y, mut statistics) =
+            (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 2));
+        self.run(|| {
+            layer(
+                &x.values,
+                &gain.values,
+                &bias.values,
+                eps,
+                &mut y.values,
+                &mut statistics.values,
+            )
+        });
+        Ok((y, statistics))
+    }
+
+    fn layer_norm_vjp_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        statistics: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        dy: &CpuMatrix<T>,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let mut dx = self.matrix(x.rows(), x.columns());
+        let onto = onto.map(|o| &o.values[..]);
+        self.run(|| {
+            layer_vjp(
+                &x.values,
+                &statistics.values,
+                &gain.values,
+                &dy.values,
+                onto,
+                &mut dx.values,
+            )
+        });
+        Ok(dx)
+    }
+
+    fn rms_norm_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        eps: f64,
+    ) -> Result<(CpuMatrix<T>, CpuMatrix<T>)> {
+        let (mut y, mut statistics) =
+            (self.matrix(x.rows(), x.columns()), self.matrix(x.rows(), 1));
+        self.run(|| {
+            rms(
+                &x.values,
+                &gain.values,
+                eps,
+                &mut y.values,
+                &mut statistics.values,
+            )
+        });
+        Ok((y, statistics))
+    }
+
+    fn rms_norm_vjp_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        statistics: &CpuMatrix<T>,
+        gain: &CpuMatrix<T>,
+        dy: &CpuMatrix<T>,
+        onto: Option<&CpuMatrix<T>>,
+    ) -> Result<CpuMatrix<T>> {
+        let mut dx = self.matrix(x.rows(), x.columns());
+        let onto = onto.map(|o| &o.values[..]);
+        self.run(|| {
+            rms_vjp(
+                &x.values,
+                &statistics.values,
+                &gain.values,
+                &dy.values,
+                onto,
+                &mut dx.values,
+            )
+        });
+        Ok(dx)
+    }
 }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::device::Real;
+use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
+use crate::device::{Matrix, Real, Result, RowMap, Rows};
 
 /// What a mixed row starts from.
 #[derive(Clone, Copy)]
@@ -74,4 +75,95 @@ pub(super) fn rope<T: Real>(
                 }
             }
         });
+}
+
+impl<T: CpuReal> Rows for Cpu<T> {
+    fn gather_impl(&self, weight: &CpuWeight, ids: &[u32]) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(ids.len(), weight.columns);
+        for (&id, out) in ids.iter().zip(y.values.chunks_mut(weight.columns.max(1))) {
+            weight
+                .operand::<T>()
+                .read(id as usize * weight.columns, out);
+        }
+        Ok(y)
+    }
+
+    fn write_rows_impl(
+        &self,
+        target: &mut CpuMatrix<T>,
+        at: usize,
+        x: &CpuMatrix<T>,
+    ) -> Result<()> {
+        let columns = target.columns();
+        target.values[at * columns..(at + x.rows()) * columns].copy_from_slice(&x.values);
+        Ok(())
+    }
+
+    fn mix_rows_impl(
+        &self,
+        x: &CpuMatrix<T>,
+        map: &RowMap,
+        constant: Option<&CpuMatrix<T>>,
+        batch: usize,
+    ) -> Result<CpuMatrix<T>> {
+        let mut y = self.matrix(batch * map.outputs(), x.columns());
+        let columns = x.columns();
+        let start = constant.map_or(Start::Zero, |c| Start::Repeated(&c.values));
+        self.run(|| {
+            mix(
+                &x.values,
+                map.inputs(),
+                map.forward(),
+                columns,
+                start,
+                &mut y.values,
+            )
+        });
+        Ok(y)
+    }
+
+    fn mix_rows_vjp_impl(
+        &self,
+        dy: &CpuMatrix<T>,
+        map: &RowMap,
+        onto: Option<&CpuMatrix<T>>,
+        batch: usize,
+    ) -> Result<CpuMatrix<T>> {
+        let mut dx = self.matrix(batch * map.inputs(), dy.columns());
+        let columns = dy.columns();
+        let start = onto.map_or(Start::Zero, |o| Start::Whole(&o.values));
+        self.run(|| {
+            mix(
+                &dy.values,
+                map.outputs(),
+                map.backward(),
+                columns,
+                start,
+                &mut dx.values,
+            )
+        });
+        Ok(dx)
+    }
+
+    fn rope_impl(
+        &self,
+        x: &mut CpuMatrix<T>,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+        inverse: bool,
+    ) -> Result<()> {
+        let columns = x.columns();
+        self.run(|| {
+            rope(
+                &mut x.values,
+                columns,
+                head_dim,
+                frequencies,
+                positions,
+                inverse,
+            )
+        });
+        Ok(())
+    }
 }

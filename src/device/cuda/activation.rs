@@ -2,9 +2,9 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::{Cuda, same_shape};
-use crate::device::{Activation, Result};
+use super::Cuda;
+use super::memory::CudaMatrix;
+use crate::device::{Activation, Activations, Result};
 
 /// `ActivationArguments` of the kernels.
 #[repr(C)]
@@ -45,14 +45,14 @@ impl Cuda {
             ..arguments
         };
         let blocks = count.div_ceil(256 * 8);
-        // SAFETY: every matrix has `count` elements: the callers compare shapes.
+        // SAFETY: every matrix has `count` elements: the traits compare shapes.
         unsafe { self.launch("activation", name, (blocks, 1, 1), 256, 0, &arguments) }
     }
+}
 
-    /// `f(x)`.
-    pub(super) fn activate(&self, kind: Activation, x: &CudaMatrix) -> Result<CudaMatrix> {
-        same_shape("activation", x.shape(), x)?;
-        let y = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+impl Activations for Cuda {
+    fn activation_impl(&self, kind: Activation, x: &CudaMatrix) -> Result<CudaMatrix> {
+        let y = self.gpu.matrix(x.rows, x.columns)?;
         let arguments = Arguments {
             x: x.address(),
             out: y.address(),
@@ -63,15 +63,12 @@ impl Cuda {
         Ok(y)
     }
 
-    /// `dy * f'(x)`, in dy's place.
-    pub(super) fn activate_vjp(
+    fn activation_vjp_impl(
         &self,
         kind: Activation,
         x: &CudaMatrix,
         dy: CudaMatrix,
     ) -> Result<CudaMatrix> {
-        same_shape("activation_vjp", x.shape(), x)?;
-        same_shape("activation_vjp", x.shape(), &dy)?;
         let arguments = Arguments {
             x: x.address(),
             dy: dy.address(),
@@ -83,16 +80,13 @@ impl Cuda {
         Ok(dy)
     }
 
-    /// `f(gate) * up`.
-    pub(super) fn multiply_gate(
+    fn gate_impl(
         &self,
         kind: Activation,
         gate: &CudaMatrix,
         up: &CudaMatrix,
     ) -> Result<CudaMatrix> {
-        same_shape("gate", gate.shape(), gate)?;
-        same_shape("gate", gate.shape(), up)?;
-        let y = self.gpu.matrix(up.rows, up.columns, Element::Stored)?;
+        let y = self.gpu.matrix(up.rows, up.columns)?;
         let arguments = Arguments {
             x: gate.address(),
             up: up.address(),
@@ -104,18 +98,14 @@ impl Cuda {
         Ok(y)
     }
 
-    /// The gradients of gate, and of up in dy's place.
-    pub(super) fn multiply_gate_vjp(
+    fn gate_vjp_impl(
         &self,
         kind: Activation,
         gate: &CudaMatrix,
         up: &CudaMatrix,
         dy: CudaMatrix,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
-        same_shape("gate_vjp: gate", gate.shape(), gate)?;
-        same_shape("gate_vjp: up", gate.shape(), up)?;
-        same_shape("gate_vjp: dy", gate.shape(), &dy)?;
-        let d_gate = self.gpu.matrix(up.rows, up.columns, Element::Stored)?;
+        let d_gate = self.gpu.matrix(up.rows, up.columns)?;
         let arguments = Arguments {
             x: gate.address(),
             up: up.address(),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::memory::Buffer;
-use super::{Cuda, same, same_shape, window};
-use crate::device::{AttentionShape, DeviceError, Result, Visible, contract};
+use super::memory::{CudaMatrix, CudaStatistics};
+use super::pool::Buffer;
+use super::{Cuda, window};
+use crate::device::ops::{AttentionInputs, AttentionSaved};
+use crate::device::{Attention, AttentionShape, DeviceError, Result, Visible};
 
 /// `AttentionArguments` of the kernels.
 #[repr(C)]
@@ -46,11 +47,10 @@ const DELTA_ROWS: usize = 16;
 /// The head sizes that there are kernels for.
 const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
 
-/// Queries, keys and values.
-pub(super) type Inputs<'a> = (&'a CudaMatrix, &'a CudaMatrix, &'a CudaMatrix);
-
-/// Keys and values that every sequence sees before its own.
-type Prefix<'a> = Option<(&'a CudaMatrix, &'a CudaMatrix)>;
+/// The operands.
+pub(super) type Inputs<'a> = AttentionInputs<'a, CudaMatrix>;
+/// Output, log-sum-exp and the gradient of the output.
+pub(super) type Saved<'a> = AttentionSaved<'a, CudaMatrix, CudaStatistics>;
 
 /// The size of heads that the kernels take: a multiple of 8 columns, at least 16.
 fn wide(head_dim: usize) -> usize {
@@ -66,30 +66,10 @@ struct Widened {
 
 impl Widened {
     fn inputs(&self) -> Inputs<'_> {
-        (&self.qkv[0], &self.qkv[1], &self.qkv[2])
+        let [q, k, v] = &self.qkv;
+        let prefix = self.prefix.as_ref().map(|(k, v)| (k, v));
+        AttentionInputs { q, k, v, prefix }
     }
-
-    fn prefix(&self) -> Prefix<'_> {
-        self.prefix.as_ref().map(|(k, v)| (k, v))
-    }
-}
-
-/// The operands against their shape.
-fn check(shape: &AttentionShape, (q, k, v): Inputs, prefix: Prefix) -> Result<()> {
-    let sizes = prefix.map(|(k, v)| (k.shape(), v.shape()));
-    contract::attention(shape, q.shape(), k.shape(), v.shape(), sizes)
-}
-
-/// Out, its log-sum-exp and the gradient of out against q.
-pub(super) fn saved_shapes(
-    shape: &AttentionShape,
-    q: &CudaMatrix,
-    (out, lse, dy): Inputs,
-) -> Result<()> {
-    same_shape("attention_vjp: out", q.shape(), out)?;
-    same_shape("attention_vjp: dy", q.shape(), dy)?;
-    let rows = (q.rows, shape.heads);
-    same("attention_vjp: lse", rows, Element::F32, lse)
 }
 
 impl Cuda {
@@ -98,13 +78,9 @@ impl Cuda {
         &self,
         shape: &AttentionShape,
         scale: f64,
-        (q, k, v): Inputs,
-        prefix: Prefix,
+        inputs: Inputs,
     ) -> Result<(Arguments, usize, Option<Arc<Buffer>>)> {
-        let s = shape;
-        for x in [q, k, v] {
-            same_shape("attention", x.shape(), x)?;
-        }
+        let (s, AttentionInputs { q, k, v, prefix }) = (shape, inputs);
         let Some(size) = SIZES.into_iter().find(|&size| size >= s.head_dim) else {
             return Err(DeviceError::Unsupported {
                 operation: "attention",
@@ -138,12 +114,8 @@ impl Cuda {
     }
 
     /// Widens heads with zeros where the kernels do not take their size.
-    fn widen(
-        &self,
-        shape: &AttentionShape,
-        (q, k, v): Inputs,
-        prefix: Prefix,
-    ) -> Result<Option<Widened>> {
+    fn widen(&self, shape: &AttentionShape, inputs: Inputs) -> Result<Option<Widened>> {
+        let AttentionInputs { q, k, v, prefix } = inputs;
         let (d, to) = (shape.head_dim, wide(shape.head_dim));
         if d == to {
             return Ok(None);
@@ -162,37 +134,17 @@ impl Cuda {
         }))
     }
 
-    /// The contract is on `Device::attention`.
-    pub(super) fn attend(
-        &self,
-        shape: &AttentionShape,
-        inputs: Inputs,
-        prefix: Prefix,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        check(shape, inputs, prefix)?;
-        if window::takes(shape)? {
-            return self.attend_window(shape, inputs);
-        }
-        let scale = shape.scale();
-        let Some(w) = self.widen(shape, inputs, prefix)? else {
-            return self.attend_at(shape, scale, inputs, prefix);
-        };
-        let (out, lse) = self.attend_at(&w.shape, scale, w.inputs(), w.prefix())?;
-        Ok((self.repad(&out, w.shape.head_dim, shape.head_dim)?, lse))
-    }
-
     /// Attention at a head size that the kernels take.
-    fn attend_at(
+    fn attention_at(
         &self,
         shape: &AttentionShape,
         scale: f64,
         inputs: Inputs,
-        prefix: Prefix,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        let q = inputs.0;
-        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs, prefix)?;
-        let out = self.gpu.matrix(q.rows, q.columns, Element::Stored)?;
-        let lse = self.gpu.matrix(q.rows, shape.heads, Element::F32)?;
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
+        let q = inputs.q;
+        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs)?;
+        let out = self.gpu.matrix(q.rows, q.columns)?;
+        let lse = self.gpu.statistics(q.rows, shape.heads)?;
         let arguments = Arguments {
             out: out.address(),
             lse: lse.address(),
@@ -201,7 +153,7 @@ impl Cuda {
         let launch = forward_launch(size);
         let blocks = shape.batch * shape.heads * shape.queries.div_ceil(launch.rows);
         let name = format!("attention_{size}");
-        // SAFETY: the shapes were compared.
+        // SAFETY: the trait compared the shapes.
         unsafe {
             self.launch(
                 "attention",
@@ -215,49 +167,23 @@ impl Cuda {
         Ok((out, lse))
     }
 
-    /// The contract is on `Device::attention_vjp`; `saved` is out, its log-sum-exp and the gradient of out.
-    pub(super) fn attend_vjp(
-        &self,
-        shape: &AttentionShape,
-        inputs: Inputs,
-        prefix: Prefix,
-        saved: Inputs,
-    ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
-        check(shape, inputs, prefix)?;
-        if window::takes(shape)? {
-            return self.attend_window_vjp(shape, inputs, saved);
-        }
-        let (d, scale) = (shape.head_dim, shape.scale());
-        let Some(w) = self.widen(shape, inputs, prefix)? else {
-            return self.attend_vjp_at(shape, scale, inputs, prefix, saved);
-        };
-        let to = w.shape.head_dim;
-        let (out, dy) = (self.repad(saved.0, d, to)?, self.repad(saved.2, d, to)?);
-        let saved = (&out, saved.1, &dy);
-        let (dq, dk, dv) = self.attend_vjp_at(&w.shape, scale, w.inputs(), w.prefix(), saved)?;
-        let cut = |x: &CudaMatrix| self.repad(x, to, d);
-        Ok((cut(&dq)?, cut(&dk)?, cut(&dv)?))
-    }
-
     /// The vjp at a head size that the kernels take.
-    fn attend_vjp_at(
+    fn attention_vjp_at(
         &self,
         shape: &AttentionShape,
         scale: f64,
         inputs: Inputs,
-        prefix: Prefix,
-        saved: Inputs,
+        saved: &Saved,
     ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
-        let ((q, k, v), (out, lse, dy)) = (inputs, saved);
-        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs, prefix)?;
-        saved_shapes(shape, q, saved)?;
-        let delta = self.gpu.matrix(q.rows, shape.heads, Element::F32)?;
-        let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns, Element::Stored));
+        let AttentionInputs { q, k, v, .. } = inputs;
+        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs)?;
+        let delta = self.gpu.statistics(q.rows, shape.heads)?;
+        let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns));
         let (dq, dk, dv) = (dq?, dk?, dv?);
         let arguments = Arguments {
-            out: out.address(),
-            lse: lse.address(),
-            dy: dy.address(),
+            out: saved.out.address(),
+            lse: saved.lse.address(),
+            dy: saved.dy.address(),
             delta: delta.address(),
             dq: dq.address(),
             dk: dk.address(),
@@ -265,7 +191,7 @@ impl Cuda {
             ..arguments
         };
         let launch = |name: &str, blocks, shared| {
-            // SAFETY: the shapes were compared.
+            // SAFETY: the trait compared the shapes.
             unsafe {
                 self.launch(
                     "attention_vjp",
@@ -288,6 +214,49 @@ impl Cuda {
         let blocks = shape.batch * shape.heads * shape.queries.div_ceil(queries.rows);
         launch(&format!("attention_dq_{size}"), blocks, queries.shared)?;
         Ok((dq, dk, dv))
+    }
+}
+
+impl Attention for Cuda {
+    fn attention_impl(
+        &self,
+        shape: &AttentionShape,
+        inputs: Inputs,
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
+        if window::takes(shape)? {
+            return self.window(shape, inputs);
+        }
+        let scale = shape.scale();
+        let Some(w) = self.widen(shape, inputs)? else {
+            return self.attention_at(shape, scale, inputs);
+        };
+        let (out, lse) = self.attention_at(&w.shape, scale, w.inputs())?;
+        Ok((self.repad(&out, w.shape.head_dim, shape.head_dim)?, lse))
+    }
+
+    fn attention_vjp_impl(
+        &self,
+        shape: &AttentionShape,
+        inputs: Inputs,
+        saved: &Saved,
+    ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
+        if window::takes(shape)? {
+            return self.window_vjp(shape, inputs, saved);
+        }
+        let (d, scale) = (shape.head_dim, shape.scale());
+        let Some(w) = self.widen(shape, inputs)? else {
+            return self.attention_vjp_at(shape, scale, inputs, saved);
+        };
+        let to = w.shape.head_dim;
+        let (out, dy) = (self.repad(saved.out, d, to)?, self.repad(saved.dy, d, to)?);
+        let saved = &AttentionSaved {
+            out: &out,
+            lse: saved.lse,
+            dy: &dy,
+        };
+        let (dq, dk, dv) = self.attention_vjp_at(&w.shape, scale, w.inputs(), saved)?;
+        let cut = |x: &CudaMatrix| self.repad(x, to, d);
+        Ok((cut(&dq)?, cut(&dk)?, cut(&dv)?))
     }
 }
 

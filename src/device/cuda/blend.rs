@@ -2,13 +2,15 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::memory::Buffer;
+use super::Cuda;
+use super::memory::CudaMatrix;
+use super::pool::Buffer;
 use super::staging::Staged;
-use super::{Cuda, same_shape};
-use crate::device::contract::{self, CHANNELS};
 use crate::device::error::expect;
-use crate::device::{Blend, Direction, Masks, Result, Sampling, ViewPair};
+use crate::device::ops::{
+    Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape, patch_order,
+};
+use crate::device::{Blend, Blending, Direction, Masks, Result, Sampling, ViewPair};
 use crate::picture::Tap;
 
 /// The most pixels of a view's row: two lines of them fit in shared memory.
@@ -98,6 +100,35 @@ pub struct CudaGradients {
     cells: usize,
 }
 
+impl Pictures for CudaPictures {
+    fn shape(&self) -> PicturesShape {
+        PicturesShape {
+            rows: self.rows(),
+            columns: self.columns(),
+            mask_size: self.size,
+        }
+    }
+}
+
+impl Batch for CudaBatch {
+    fn shape(&self) -> BatchShape {
+        BatchShape {
+            mask_size: self.mask_size,
+            masks: self.masks_count,
+            blends: self.count,
+        }
+    }
+}
+
+impl Gradients for CudaGradients {
+    fn masks(&self) -> usize {
+        self.masks
+    }
+    fn cells(&self) -> usize {
+        self.cells
+    }
+}
+
 fn words(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
     values.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
@@ -172,14 +203,43 @@ impl Cuda {
         Ok(buffer)
     }
 
-    /// The contract is on `Device::pictures`.
-    pub(super) fn prepare(
+    fn arguments(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<Arguments> {
+        Ok(Arguments {
+            picture: pictures.picture.address(),
+            baseline: pictures.baseline.address(),
+            difference: pictures.difference.address(),
+            rows: pictures.rows.address(),
+            columns: pictures.columns.address(),
+            masks: batch.masks.address(),
+            blends: batch.blends.address(),
+            bands: pictures.bands.address(),
+            spans: pictures.spans.address(),
+            patch: self.number(pictures.patch)?,
+            across: self.number(pictures.across)?,
+            patch_count: self.number(pictures.patch_count)?,
+            views: self.number(pictures.views)?,
+            height: self.number(pictures.height)?,
+            width: self.number(pictures.width)?,
+            size: self.number(pictures.size)?,
+            count: self.number(batch.count)?,
+            slots: self.number(batch.slots)?,
+            ..Arguments::default()
+        })
+    }
+}
+
+impl Blending for Cuda {
+    type Pictures = CudaPictures;
+    type Batch = CudaBatch;
+    type Gradients = CudaGradients;
+
+    fn pictures_impl(
         &self,
         views: &[ViewPair],
+        (height, width): (usize, usize),
         patch: usize,
         size: usize,
     ) -> Result<CudaPictures> {
-        let (height, width) = contract::pictures(views, patch, size)?;
         expect(
             width <= WIDEST && size <= MOST_CELLS && views.len() <= MOST_VIEWS,
             "pictures",
@@ -190,7 +250,7 @@ impl Cuda {
             },
             || format!("{} of {width} and {size}", views.len()),
         )?;
-        let order: Vec<usize> = contract::patch_order((height, width), patch).collect();
+        let order: Vec<usize> = patch_order((height, width), patch).collect();
         let values = |f: fn(&ViewPair, usize) -> f32| {
             let pixels = views
                 .iter()
@@ -229,14 +289,7 @@ impl Cuda {
         })
     }
 
-    /// The contract is on `Device::stage`.
-    pub(super) fn stage_batch(
-        &self,
-        pictures: &CudaPictures,
-        masks: Masks,
-        batch: &[Blend],
-    ) -> Result<CudaBatch> {
-        contract::masks(pictures.size, masks, batch)?;
+    fn stage_impl(&self, masks: Masks, batch: &[Blend]) -> Result<CudaBatch> {
         let values = floats(masks.values.iter().flatten().copied());
         Ok(CudaBatch {
             masks: self.gpu.stage(&values)?,
@@ -249,17 +302,7 @@ impl Cuda {
         })
     }
 
-    /// The contract is on `Device::restage`.
-    pub(super) fn restage_batch(
-        &self,
-        pictures: &CudaPictures,
-        batch: &mut CudaBatch,
-        masks: Masks,
-        next: &[Blend],
-    ) -> Result<()> {
-        contract::masks(pictures.size, masks, next)?;
-        let size = (batch.masks_count, batch.count);
-        contract::restage(size, (masks.values.len(), next.len()))?;
+    fn restage_impl(&self, batch: &mut CudaBatch, masks: Masks, next: &[Blend]) -> Result<()> {
         let expected = || "blends of one mask each, as before".to_string();
         expect(slots(next) <= batch.slots, "restage", expected, || {
             "products of masks".into()
@@ -269,47 +312,12 @@ impl Cuda {
         self.gpu.restage(&mut batch.blends, &blends(next))
     }
 
-    fn arguments(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<Arguments> {
-        expect(
-            batch.mask_size == pictures.size,
-            "blend",
-            || format!("masks of {} cells a side", pictures.size),
-            || batch.mask_size.to_string(),
-        )?;
-        Ok(Arguments {
-            picture: pictures.picture.address(),
-            baseline: pictures.baseline.address(),
-            difference: pictures.difference.address(),
-            rows: pictures.rows.address(),
-            columns: pictures.columns.address(),
-            masks: batch.masks.address(),
-            blends: batch.blends.address(),
-            bands: pictures.bands.address(),
-            spans: pictures.spans.address(),
-            patch: self.number(pictures.patch)?,
-            across: self.number(pictures.across)?,
-            patch_count: self.number(pictures.patch_count)?,
-            views: self.number(pictures.views)?,
-            height: self.number(pictures.height)?,
-            width: self.number(pictures.width)?,
-            size: self.number(pictures.size)?,
-            count: self.number(batch.count)?,
-            slots: self.number(batch.slots)?,
-            ..Arguments::default()
-        })
-    }
-
-    /// The contract is on `Device::blend`.
-    pub(super) fn blend_patches(
-        &self,
-        pictures: &CudaPictures,
-        batch: &CudaBatch,
-    ) -> Result<CudaMatrix> {
+    fn blend_impl(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<CudaMatrix> {
         /// Blends that one thread makes of what it has read of the pictures.
         const EACH: usize = 5;
         let columns = pictures.columns();
         let rows = batch.count * pictures.rows();
-        let y = self.gpu.matrix(rows, columns, Element::Stored)?;
+        let y = self.gpu.matrix(rows, columns)?;
         let arguments = Arguments {
             patches: y.address(),
             each: EACH as i32,
@@ -322,46 +330,30 @@ impl Cuda {
         Ok(y)
     }
 
-    /// Zero gradients of `masks` masks.
-    pub(super) fn zero_gradients(
-        &self,
-        pictures: &CudaPictures,
-        masks: usize,
-    ) -> Result<CudaGradients> {
+    fn gradients(&self, pictures: &CudaPictures, masks: usize) -> Result<CudaGradients> {
         let cells = pictures.size * pictures.size;
-        let gradients = CudaGradients {
+        let mut gradients = CudaGradients {
             buffer: self.gpu.single_buffer(masks * cells * 4)?,
             masks,
             cells,
         };
-        self.clear_gradients(&gradients)?;
+        self.clear(&mut gradients)?;
         Ok(gradients)
     }
 
-    /// Sets gradients to zero.
-    pub(super) fn clear_gradients(&self, gradients: &CudaGradients) -> Result<()> {
+    fn clear(&self, gradients: &mut CudaGradients) -> Result<()> {
         let bytes = gradients.masks * gradients.cells * 4;
         self.gpu.zero(&gradients.buffer, bytes)
     }
 
-    /// The contract is on `Device::blend_vjp`.
-    pub(super) fn blend_gradient(
+    fn blend_vjp_impl(
         &self,
         pictures: &CudaPictures,
         batch: &CudaBatch,
         dy: &CudaMatrix,
-        gradients: &CudaGradients,
+        gradients: &mut CudaGradients,
     ) -> Result<()> {
-        let columns = pictures.columns();
-        let rows = batch.count * pictures.rows();
-        same_shape("blend_vjp", (rows, columns), dy)?;
         let cells = pictures.size * pictures.size;
-        expect(
-            (gradients.masks, gradients.cells) == (batch.masks_count, cells),
-            "blend_vjp",
-            || format!("{} gradients of {cells} cells", batch.masks_count),
-            || format!("{} of {}", gradients.masks, gradients.cells),
-        )?;
         let sums = batch.count * pictures.views * batch.slots;
         let parts = self.gpu.buffer(sums * 2 * cells * 4)?;
         let arguments = Arguments {
@@ -372,7 +364,7 @@ impl Cuda {
         };
         let grid = (pictures.size, batch.count, pictures.views);
         let shared = 2 * pictures.width * 4;
-        // SAFETY: the shapes were compared; `parts` is as large as the kernel's contract says.
+        // SAFETY: the trait compared the shapes; `parts` is as large as the kernel's contract says.
         unsafe { self.launch("blend", "blend_vjp", grid, 128, shared, &arguments) }?;
         let grid = (cells.div_ceil(128), batch.masks_count, 1);
         // SAFETY: likewise.
@@ -382,8 +374,7 @@ impl Cuda {
         }
     }
 
-    /// Gradients, mask by mask.
-    pub(super) fn download_gradients(&self, gradients: &CudaGradients) -> Result<Vec<Vec<f64>>> {
+    fn read_gradients(&self, gradients: &CudaGradients) -> Result<Vec<Vec<f64>>> {
         let values = self
             .gpu
             .floats(&gradients.buffer, gradients.masks * gradients.cells)?;

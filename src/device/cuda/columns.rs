@@ -2,9 +2,9 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::{Cuda, same_shape};
-use crate::device::{Result, contract};
+use super::Cuda;
+use super::memory::CudaMatrix;
+use crate::device::{Columns, Result};
 
 /// `CopyArguments` of the kernels.
 #[repr(C)]
@@ -54,24 +54,14 @@ impl Cuda {
         Ok((threads.div_ceil(THREADS as usize), 1, 1))
     }
 
-    /// The contract is on `Device::reshape`.
-    pub(super) fn reshaped(&self, x: CudaMatrix, columns: usize) -> Result<CudaMatrix> {
-        let rows = contract::reshape(x.shape(), columns)?;
-        Ok(CudaMatrix { rows, columns, ..x })
-    }
-
     /// `x * gain + onto`, each where there is one.
-    pub(super) fn scale(
+    fn scale(
         &self,
-        operation: &'static str,
         x: &CudaMatrix,
         gain: Option<&CudaMatrix>,
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        same_shape(operation, x.shape(), x)?;
-        gain.map_or(Ok(()), |g| same_shape(operation, (1, x.columns), g))?;
-        onto.map_or(Ok(()), |o| same_shape(operation, x.shape(), o))?;
-        let y = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+        let y = self.gpu.matrix(x.rows, x.columns)?;
         let arguments = Scale {
             x: x.address(),
             gain: gain.map_or(0, CudaMatrix::address),
@@ -81,7 +71,7 @@ impl Cuda {
             count: self.number(x.columns)?,
         };
         let grid = self.over_columns(x.rows, x.columns, x.columns.is_multiple_of(8))?;
-        // SAFETY: the shapes were compared.
+        // SAFETY: the trait compared the shapes.
         unsafe { self.launch("columns", "scale_columns", grid, THREADS, 0, &arguments) }?;
         Ok(y)
     }
@@ -110,25 +100,43 @@ impl Cuda {
         // SAFETY: both matrices have these columns, and as many rows.
         unsafe { self.launch("columns", "copy_columns", grid, THREADS, 0, &arguments) }
     }
+}
 
-    /// The contract is on `Device::join_columns`.
-    pub(super) fn join(&self, parts: &[&CudaMatrix]) -> Result<CudaMatrix> {
-        let (rows, columns) = contract::join_columns(parts.iter().map(|part| part.shape()))?;
-        let y = self.gpu.matrix(rows, columns, Element::Stored)?;
+impl Columns for Cuda {
+    fn reshape_impl(&self, x: CudaMatrix, rows: usize, columns: usize) -> Result<CudaMatrix> {
+        Ok(CudaMatrix { rows, columns, ..x })
+    }
+
+    fn add_impl(&self, a: &CudaMatrix, b: &CudaMatrix) -> Result<CudaMatrix> {
+        self.scale(a, None, Some(b))
+    }
+
+    fn scale_columns_impl(
+        &self,
+        x: &CudaMatrix,
+        gain: &CudaMatrix,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        self.scale(x, Some(gain), onto)
+    }
+
+    fn join_columns_impl(
+        &self,
+        parts: &[&CudaMatrix],
+        rows: usize,
+        columns: usize,
+    ) -> Result<CudaMatrix> {
+        let y = self.gpu.matrix(rows, columns)?;
         let mut to = 0;
         for part in parts {
-            same_shape("join_columns", part.shape(), part)?;
             self.copy_columns((part, 0), (&y, to), part.columns)?;
             to += part.columns;
         }
         Ok(y)
     }
 
-    /// The contract is on `Device::take_columns`.
-    pub(super) fn take(&self, x: &CudaMatrix, from: usize, count: usize) -> Result<CudaMatrix> {
-        contract::take_columns(x.shape(), from, count)?;
-        same_shape("take_columns", x.shape(), x)?;
-        let y = self.gpu.matrix(x.rows, count, Element::Stored)?;
+    fn take_columns_impl(&self, x: &CudaMatrix, from: usize, count: usize) -> Result<CudaMatrix> {
+        let y = self.gpu.matrix(x.rows, count)?;
         self.copy_columns((x, from), (&y, 0), count)?;
         Ok(y)
     }

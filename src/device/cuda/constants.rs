@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gpu::Gpu;
-use super::memory::Buffer;
+use super::pool::Buffer;
 use crate::device::{DeviceError, Result};
 
 /// The most bytes of tables that are kept for operations to come.

@@ -18,8 +18,8 @@ use cudarc::cublaslt::sys::{
 
 use super::error::During;
 use super::gpu::Gpu;
-use super::matrix::Storage;
-use super::memory::Buffer;
+use super::memory::Storage;
+use super::pool::Buffer;
 use crate::device::{DeviceError, Result};
 use functions::{Found, Functions, Object, functions};
 

@@ -2,9 +2,9 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::{Cuda, same_shape};
-use crate::device::{DepthwiseShape, Result, contract};
+use super::Cuda;
+use super::memory::CudaMatrix;
+use crate::device::{Depthwise, DepthwiseShape, Matrix, Result};
 
 /// `DepthwiseArguments` of the kernels.
 #[repr(C)]
@@ -35,8 +35,8 @@ const CHANNELS: usize = 64;
 const SHARED: usize = 2 * (SIDE + 6) * (SIDE + 6) * CHANNELS + 4 * 49 * CHANNELS;
 
 impl Cuda {
-    /// The contract is on `Device::depthwise`; with `flipped`, of `Device::depthwise_vjp`.
-    pub(super) fn convolve(
+    /// [`Depthwise::depthwise`]; with `flipped`, [`Depthwise::depthwise_vjp`].
+    fn convolve(
         &self,
         x: &CudaMatrix,
         kernel: &CudaMatrix,
@@ -46,19 +46,14 @@ impl Cuda {
         flipped: bool,
     ) -> Result<CudaMatrix> {
         let (rows, channels) = x.shape();
-        let bias_shape = bias.map(CudaMatrix::shape);
-        let batch = contract::depthwise(x.shape(), kernel.shape(), bias_shape, shape)?;
-        for matrix in [Some(x), Some(kernel), bias].into_iter().flatten() {
-            same_shape("depthwise", matrix.shape(), matrix)?;
-        }
-        onto.map_or(Ok(()), |o| same_shape("depthwise_vjp: onto", x.shape(), o))?;
-        let y = self.gpu.matrix(rows, channels, Element::Stored)?;
+        let y = self.gpu.matrix(rows, channels)?;
         let DepthwiseShape {
             height,
             width,
             size,
         } = shape;
         self.number(rows)?;
+        let batch = rows / (height * width);
         let arguments = Arguments {
             x: x.address(),
             kernel: kernel.address(),
@@ -80,8 +75,30 @@ impl Cuda {
             let grid = self.over_columns(rows, channels, channels.is_multiple_of(8))?;
             ("depthwise_any", grid, 0)
         };
-        // SAFETY: the shapes were compared.
+        // SAFETY: the trait compared the shapes.
         unsafe { self.launch("depthwise", name, grid, THREADS, shared, &arguments) }?;
         Ok(y)
+    }
+}
+
+impl Depthwise for Cuda {
+    fn depthwise_impl(
+        &self,
+        x: &CudaMatrix,
+        kernel: &CudaMatrix,
+        bias: &CudaMatrix,
+        shape: DepthwiseShape,
+    ) -> Result<CudaMatrix> {
+        self.convolve(x, kernel, Some(bias), None, shape, false)
+    }
+
+    fn depthwise_vjp_impl(
+        &self,
+        dy: &CudaMatrix,
+        kernel: &CudaMatrix,
+        shape: DepthwiseShape,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        self.convolve(dy, kernel, None, onto, shape, true)
     }
 }

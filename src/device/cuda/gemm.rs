@@ -2,11 +2,11 @@
 
 use cudarc::driver::DeviceRepr;
 
+use super::Cuda;
 use super::activation::{Arguments as Elementwise, number};
 use super::cublaslt::{Algorithm, CublasLt, Product};
-use super::matrix::{CudaMatrix, CudaWeight, Element};
-use super::{Cuda, same_shape};
-use crate::device::{Activation, Result, contract};
+use super::memory::{CudaMatrix, CudaWeight};
+use crate::device::{Activation, Gemm, Result, Rows};
 
 impl Product {
     /// What the library makes of a product: without what follows it beyond bias and residual. A kernel that follows takes it from
@@ -150,7 +150,7 @@ impl Cuda {
             None => self.native(layout, (m, n, k), epilogue, arguments),
             Some((library, algorithm)) => {
                 let sizes = (m, n, k);
-                // SAFETY: the callers compare shapes.
+                // SAFETY: the traits compare shapes.
                 unsafe {
                     self.library_product(&library, algorithm, layout, sizes, epilogue, &arguments)
                 }
@@ -181,7 +181,7 @@ impl Cuda {
         let name = format!("gemm_{}_{}_{}", layout.name(), tile.name(), self.storage);
         let side = tile as usize;
         let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
-        // SAFETY: the callers compare shapes.
+        // SAFETY: the traits compare shapes.
         unsafe {
             self.gpu
                 .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
@@ -240,7 +240,7 @@ impl Cuda {
             }
             Epilogue::Rope => {
                 let heads = (g.head_dim, g.positions);
-                self.turn_rows(g.y, (m, n), g.turns, heads, false)
+                self.rotate_rows(g.y, (m, n), g.turns, heads, false)
             }
         }
     }
@@ -248,16 +248,13 @@ impl Cuda {
     /// `x W^T + bias + residual` with an epilogue that takes `operands`, one matrix of y's shape for each of y and `also`.
     fn forward(
         &self,
-        operation: &'static str,
         x: &CudaMatrix,
         weight: &CudaWeight,
         bias: Option<&CudaMatrix>,
         epilogue: Epilogue,
         operands: Arguments,
     ) -> Result<CudaMatrix> {
-        same_shape(operation, (x.rows, weight.columns), x)?;
-        bias.map_or(Ok(()), |b| same_shape(operation, (1, weight.rows), b))?;
-        let y = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
+        let y = self.gpu.matrix(x.rows, weight.rows)?;
         let arguments = Arguments {
             a: x.address(),
             b: weight.buffer.address(),
@@ -273,14 +270,12 @@ impl Cuda {
     /// `dy W` with an epilogue.
     fn backward(
         &self,
-        operation: &'static str,
         dy: &CudaMatrix,
         weight: &CudaWeight,
         epilogue: Epilogue,
         operands: Arguments,
     ) -> Result<CudaMatrix> {
-        same_shape(operation, (dy.rows, weight.rows), dy)?;
-        let dx = self.gpu.matrix(dy.rows, weight.columns, Element::Stored)?;
+        let dx = self.gpu.matrix(dy.rows, weight.columns)?;
         let arguments = Arguments {
             a: dy.address(),
             b: weight.buffer.address(),
@@ -292,160 +287,6 @@ impl Cuda {
         Ok(dx)
     }
 
-    /// The contract is on `Device::linear`.
-    pub(super) fn affine(
-        &self,
-        x: &CudaMatrix,
-        weight: &CudaWeight,
-        bias: Option<&CudaMatrix>,
-        residual: Option<&CudaMatrix>,
-    ) -> Result<CudaMatrix> {
-        residual.map_or(Ok(()), |r| {
-            same_shape("linear: residual", (x.rows, weight.rows), r)
-        })?;
-        let operands = Arguments {
-            residual: residual.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
-        };
-        self.forward("linear", x, weight, bias, Epilogue::Plain, operands)
-    }
-
-    /// The contract is on `Device::linear_vjp`.
-    pub(super) fn affine_vjp(
-        &self,
-        dy: &CudaMatrix,
-        weight: &CudaWeight,
-        onto: Option<&CudaMatrix>,
-    ) -> Result<CudaMatrix> {
-        onto.map_or(Ok(()), |o| {
-            same_shape("linear_vjp: onto", (dy.rows, weight.columns), o)
-        })?;
-        let operands = Arguments {
-            residual: onto.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
-        };
-        self.backward("linear_vjp", dy, weight, Epilogue::Plain, operands)
-    }
-
-    /// The contract is on `Device::linear_activation`.
-    pub(super) fn affine_activation(
-        &self,
-        kind: Activation,
-        x: &CudaMatrix,
-        weight: &CudaWeight,
-        bias: Option<&CudaMatrix>,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        let h = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
-        let operands = Arguments {
-            also: h.address(),
-            kind: number(kind),
-            ..Arguments::default()
-        };
-        let y = self.forward(
-            "linear_activation",
-            x,
-            weight,
-            bias,
-            Epilogue::Activation,
-            operands,
-        )?;
-        Ok((h, y))
-    }
-
-    /// The contract is on `Device::linear_vjp_activation`.
-    pub(super) fn affine_vjp_activation(
-        &self,
-        kind: Activation,
-        dy: &CudaMatrix,
-        weight: &CudaWeight,
-        h: &CudaMatrix,
-    ) -> Result<CudaMatrix> {
-        same_shape("linear_vjp_activation", (dy.rows, weight.columns), h)?;
-        let operands = Arguments {
-            first: h.address(),
-            kind: number(kind),
-            ..Arguments::default()
-        };
-        self.backward(
-            "linear_vjp_activation",
-            dy,
-            weight,
-            Epilogue::ActivationVjp,
-            operands,
-        )
-    }
-
-    /// The contract is on `Device::linear_gate`.
-    pub(super) fn affine_gate(
-        &self,
-        kind: Activation,
-        gate: &CudaMatrix,
-        x: &CudaMatrix,
-        weight: &CudaWeight,
-        bias: Option<&CudaMatrix>,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        same_shape("linear_gate", (x.rows, weight.rows), gate)?;
-        let up = self.gpu.matrix(x.rows, weight.rows, Element::Stored)?;
-        let operands = Arguments {
-            first: gate.address(),
-            also: up.address(),
-            kind: number(kind),
-            ..Arguments::default()
-        };
-        let y = self.forward("linear_gate", x, weight, bias, Epilogue::Gate, operands)?;
-        Ok((up, y))
-    }
-
-    /// The contract is on `Device::linear_vjp_gate`.
-    pub(super) fn affine_vjp_gate(
-        &self,
-        kind: Activation,
-        dy: &CudaMatrix,
-        weight: &CudaWeight,
-        gate: &CudaMatrix,
-        up: &CudaMatrix,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        same_shape("linear_vjp_gate: gate", (dy.rows, weight.columns), gate)?;
-        same_shape("linear_vjp_gate: up", (dy.rows, weight.columns), up)?;
-        let d_up = self.gpu.matrix(dy.rows, weight.columns, Element::Stored)?;
-        let operands = Arguments {
-            first: gate.address(),
-            second: up.address(),
-            also: d_up.address(),
-            kind: number(kind),
-            ..Arguments::default()
-        };
-        let d_gate = self.backward("linear_vjp_gate", dy, weight, Epilogue::GateVjp, operands)?;
-        Ok((d_gate, d_up))
-    }
-
-    /// The contract is on `Device::linear_rope`.
-    pub(super) fn affine_rope(
-        &self,
-        x: &CudaMatrix,
-        weight: &CudaWeight,
-        bias: Option<&CudaMatrix>,
-        head_dim: usize,
-        frequencies: &[f64],
-        positions: &[usize],
-    ) -> Result<CudaMatrix> {
-        contract::rope((x.rows, weight.rows), head_dim, frequencies, positions)?;
-        // No tile holds whole heads of such sizes; the choice must not depend on the number of rows, for its bits would.
-        if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
-            let mut y = self.affine(x, weight, bias, None)?;
-            self.turn(&mut y, head_dim, frequencies, positions, false)?;
-            return Ok(y);
-        }
-        let turns = self.turns(frequencies, positions)?;
-        let operands = Arguments {
-            turns: turns.address(),
-            head_dim: self.number(head_dim)?,
-            positions: self.number(positions.len())?,
-            ..Arguments::default()
-        };
-        self.forward("linear_rope", x, weight, bias, Epilogue::Rope, operands)
-    }
-
     /// Logits of tokens `start .. start + chunk` to `logits`, f32 `[rows, chunk]`.
     pub(super) fn project(
         &self,
@@ -455,7 +296,6 @@ impl Cuda {
         chunk: usize,
         logits: u64,
     ) -> Result<()> {
-        same_shape("log_probability", (x.rows, head.columns), x)?;
         let arguments = Arguments {
             a: x.address(),
             b: head.buffer.address() + (start * head.columns * 2) as u64,
@@ -493,5 +333,130 @@ impl Cuda {
             epilogue,
             arguments,
         )
+    }
+}
+
+impl Gemm for Cuda {
+    fn linear_impl(
+        &self,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+        residual: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        let operands = Arguments {
+            residual: residual.map_or(0, CudaMatrix::address),
+            ..Arguments::default()
+        };
+        self.forward(x, weight, bias, Epilogue::Plain, operands)
+    }
+
+    fn linear_vjp_impl(
+        &self,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        let operands = Arguments {
+            residual: onto.map_or(0, CudaMatrix::address),
+            ..Arguments::default()
+        };
+        self.backward(dy, weight, Epilogue::Plain, operands)
+    }
+
+    fn linear_activation_impl(
+        &self,
+        kind: Activation,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        let h = self.gpu.matrix(x.rows, weight.rows)?;
+        let operands = Arguments {
+            also: h.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let y = self.forward(x, weight, bias, Epilogue::Activation, operands)?;
+        Ok((h, y))
+    }
+
+    fn linear_vjp_activation_impl(
+        &self,
+        kind: Activation,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        h: &CudaMatrix,
+    ) -> Result<CudaMatrix> {
+        let operands = Arguments {
+            first: h.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        self.backward(dy, weight, Epilogue::ActivationVjp, operands)
+    }
+
+    fn linear_gate_impl(
+        &self,
+        kind: Activation,
+        gate: &CudaMatrix,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        let up = self.gpu.matrix(x.rows, weight.rows)?;
+        let operands = Arguments {
+            first: gate.address(),
+            also: up.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let y = self.forward(x, weight, bias, Epilogue::Gate, operands)?;
+        Ok((up, y))
+    }
+
+    fn linear_vjp_gate_impl(
+        &self,
+        kind: Activation,
+        dy: &CudaMatrix,
+        weight: &CudaWeight,
+        gate: &CudaMatrix,
+        up: &CudaMatrix,
+    ) -> Result<(CudaMatrix, CudaMatrix)> {
+        let d_up = self.gpu.matrix(dy.rows, weight.columns)?;
+        let operands = Arguments {
+            first: gate.address(),
+            second: up.address(),
+            also: d_up.address(),
+            kind: number(kind),
+            ..Arguments::default()
+        };
+        let d_gate = self.backward(dy, weight, Epilogue::GateVjp, operands)?;
+        Ok((d_gate, d_up))
+    }
+
+    fn linear_rope_impl(
+        &self,
+        x: &CudaMatrix,
+        weight: &CudaWeight,
+        bias: Option<&CudaMatrix>,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+    ) -> Result<CudaMatrix> {
+        // No tile holds whole heads of such sizes; the choice must not depend on the number of rows, for its bits would.
+        if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
+            let mut y = self.linear_impl(x, weight, bias, None)?;
+            self.rope_impl(&mut y, head_dim, frequencies, positions, false)?;
+            return Ok(y);
+        }
+        let turns = self.rotations(frequencies, positions)?;
+        let operands = Arguments {
+            turns: turns.address(),
+            head_dim: self.number(head_dim)?,
+            positions: self.number(positions.len())?,
+            ..Arguments::default()
+        };
+        self.forward(x, weight, bias, Epilogue::Rope, operands)
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use super::constants::Constants;
 use super::error::During;
 use super::kernels::Kernels;
-use super::memory::{Arena, Buffer, Pool};
+use super::pool::{Arena, Buffer, Pool};
 use super::probe;
 use crate::device::Result;
 

@@ -6,10 +6,11 @@ use cudarc::driver::DeviceRepr;
 
 use super::Cuda;
 use super::blend::floats;
-use super::matrix::{CudaMatrix, CudaWeight, Element};
-use super::memory::Buffer;
+use super::memory::{CudaMatrix, CudaWeight};
+use super::pool::Buffer;
 use super::staging::Staged;
-use crate::device::{Result, contract};
+use crate::device::ops::Logits;
+use crate::device::{LogProb, Memory, Result};
 
 /// Tokens of the vocabulary at a time; the same for every batch, so that sums have one order.
 const CHUNK: usize = 16384;
@@ -50,7 +51,7 @@ pub struct CudaValues {
 }
 
 /// What the vjp of log-probabilities wants: the rows that were projected, and the softmax's largest logit and sum per row. The
-/// logits themselves are made anew, chunk by chunk.
+/// logits themselves are made again, chunk by chunk.
 pub struct CudaLogits {
     x: CudaMatrix,
     state: Buffer,
@@ -63,23 +64,7 @@ pub struct CudaWeights {
 }
 
 impl Cuda {
-    /// The contract is on `Device::weigh`.
-    pub(super) fn stage_weights(&self, weights: &[f64]) -> Result<CudaWeights> {
-        Ok(CudaWeights {
-            staged: self.gpu.stage(&floats(weights.iter().copied()))?,
-            rows: weights.len(),
-        })
-    }
-
-    /// The contract is on `Device::reweigh`.
-    pub(super) fn restage_weights(&self, place: &mut CudaWeights, weights: &[f64]) -> Result<()> {
-        contract::reweigh(place.rows, weights.len())?;
-        self.gpu
-            .restage(&mut place.staged, &floats(weights.iter().copied()))
-    }
-
-    fn targets(&self, rows: usize, vocabulary: usize, targets: &[u32]) -> Result<Arc<Buffer>> {
-        contract::targets(rows, vocabulary, targets)?;
+    fn targets(&self, targets: &[u32]) -> Result<Arc<Buffer>> {
         self.gpu
             .indices("targets", targets.iter().map(|&t| t as usize))
     }
@@ -93,20 +78,45 @@ impl Cuda {
             .step_by(CHUNK)
             .try_for_each(|start| each(start, CHUNK.min(vocabulary - start)))
     }
+}
 
-    /// The contract is on `Device::log_probability`.
-    pub(super) fn score(
+impl Logits for CudaLogits {
+    fn rows(&self) -> usize {
+        self.x.rows
+    }
+}
+
+impl LogProb for Cuda {
+    type Weights = CudaWeights;
+    type Values = CudaValues;
+    type Logits = CudaLogits;
+
+    fn weigh(&self, weights: &[f64]) -> Result<CudaWeights> {
+        Ok(CudaWeights {
+            staged: self.gpu.stage(&floats(weights.iter().copied()))?,
+            rows: weights.len(),
+        })
+    }
+
+    fn weight_count(&self, weights: &CudaWeights) -> usize {
+        weights.rows
+    }
+
+    fn reweigh_impl(&self, place: &mut CudaWeights, weights: &[f64]) -> Result<()> {
+        self.gpu
+            .restage(&mut place.staged, &floats(weights.iter().copied()))
+    }
+
+    fn log_probability_impl(
         &self,
         x: &CudaMatrix,
         head: &CudaWeight,
         targets: &[u32],
     ) -> Result<(CudaValues, CudaLogits)> {
-        let targets = self.targets(x.rows, head.rows, targets)?;
+        let targets = self.targets(targets)?;
         let state = self.gpu.buffer(x.rows * 3 * 4)?;
         let values = self.gpu.buffer(x.rows * 4)?;
-        let logits = self
-            .gpu
-            .matrix(x.rows, CHUNK.min(head.rows), Element::F32)?;
+        let logits = self.gpu.statistics(x.rows, CHUNK.min(head.rows))?;
         let arguments = Arguments {
             logits: logits.address(),
             targets: targets.address(),
@@ -146,27 +156,24 @@ impl Cuda {
         Ok((values, logits))
     }
 
-    /// The contract is on `Device::values`.
-    pub(super) fn download_values(&self, values: &CudaValues) -> Result<Vec<f64>> {
+    fn values(&self, values: &CudaValues) -> Result<Vec<f64>> {
         let values = self.gpu.floats(&values.buffer, values.rows)?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
-    /// The contract is on `Device::log_probability_vjp`.
-    pub(super) fn score_vjp(
+    fn log_probability_vjp_impl(
         &self,
-        logits: &CudaLogits,
+        logits: CudaLogits,
         head: &CudaWeight,
         targets: &[u32],
         weights: &CudaWeights,
     ) -> Result<CudaMatrix> {
         let x = &logits.x;
-        let targets = self.targets(x.rows, head.rows, targets)?;
-        contract::weights(x.rows, weights.rows)?;
+        let targets = self.targets(targets)?;
         let widest = CHUNK.min(head.rows);
-        let chunk_logits = self.gpu.matrix(x.rows, widest, Element::F32)?;
-        let slope = self.gpu.matrix(x.rows, widest, Element::Stored)?;
-        let sum = self.gpu.matrix(x.rows, x.columns, Element::F32)?;
+        let chunk_logits = self.gpu.statistics(x.rows, widest)?;
+        let slope = self.gpu.matrix(x.rows, widest)?;
+        let sum = self.gpu.statistics(x.rows, x.columns)?;
         Self::over_chunks(head.rows, |start, chunk| {
             self.project(x, head, start, chunk, chunk_logits.address())?;
             let arguments = Arguments {
@@ -179,7 +186,7 @@ impl Cuda {
                 chunk: self.number(chunk)?,
                 ..Arguments::default()
             };
-            // SAFETY: as in `score`; the slope is as large as the logits.
+            // SAFETY: as in `log_probability`; the slope is as large as the logits.
             unsafe {
                 self.launch(
                     "logprob",
@@ -192,7 +199,7 @@ impl Cuda {
             }?;
             self.project_back(slope.address(), x.rows, head, start, chunk, sum.address())
         })?;
-        let dx = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+        let dx = self.gpu.matrix(x.rows, x.columns)?;
         let arguments = Round {
             x: sum.address(),
             y: dx.address(),
@@ -204,10 +211,9 @@ impl Cuda {
         Ok(dx)
     }
 
-    /// The contract is on `Device::logits`.
-    pub(super) fn all_logits(&self, x: &CudaMatrix, head: &CudaWeight) -> Result<Vec<f32>> {
-        let logits = self.gpu.matrix(x.rows, head.rows, Element::F32)?;
+    fn logits_impl(&self, x: &CudaMatrix, head: &CudaWeight) -> Result<Vec<f32>> {
+        let logits = self.gpu.statistics(x.rows, head.rows)?;
         self.project(x, head, 0, head.rows, logits.address())?;
-        self.gpu.download(self.storage, &logits)
+        self.download_statistics(&logits)
     }
 }

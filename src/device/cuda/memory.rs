@@ -1,243 +1,324 @@
-//! Device memory, kept for reuse.
-//!
-//! All work runs on one stream, in order, so a buffer may be handed on as soon as the work that uses it has been submitted.
+//! Matrices and weights on the GPU, and how values get there and back.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
+use half::{bf16, f16};
+use rayon::prelude::*;
 
-use super::error::{During, is_out_of_memory};
-use crate::device::{DeviceError, Result};
+use super::error::During;
+use super::gpu::Gpu;
+use super::pool::Buffer;
+use super::staging::Pinned;
+use super::{Cuda, SCRATCH, budget};
+use crate::checkpoint::{Dtype, Tensor};
+use crate::device::error::expect;
+use crate::device::{Matrix, Memory, Result};
 
-/// Buffers are as large as the next multiple of this, and lie at multiples of it.
-pub(super) const GRAIN: usize = 512;
-
-/// Where unused buffers go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arena {
-    /// Work that is done once.
-    Single,
-    /// Work that is recorded: its buffers are the recordings' alone, for a replay writes to all of them.
-    Recorded,
+/// How activations and weights are stored on a GPU. Arithmetic is f32 with either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// bfloat16: the range of f32, 8 bits of precision.
+    Bf16,
+    /// IEEE half: 11 bits of precision, up to 65504.
+    F16,
 }
 
-/// A piece of device memory; it goes back to its pool when dropped.
-pub struct Buffer {
-    slice: Option<CudaSlice<u8>>,
-    address: u64,
-    arena: Arena,
-    pool: Arc<Pool>,
+impl Storage {
+    /// As it stands in kernel names and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Storage::Bf16 => "bf16",
+            Storage::F16 => "f16",
+        }
+    }
+
+    /// The nearest stored value.
+    fn encode(self, value: f32) -> [u8; 2] {
+        match self {
+            Storage::Bf16 => bf16::from_f32(value).to_ne_bytes(),
+            Storage::F16 => f16::from_f32(value).to_ne_bytes(),
+        }
+    }
+
+    fn decode(self, bytes: [u8; 2]) -> f32 {
+        match self {
+            Storage::Bf16 => bf16::from_ne_bytes(bytes).to_f32(),
+            Storage::F16 => f16::from_ne_bytes(bytes).to_f32(),
+        }
+    }
 }
 
-impl Buffer {
+impl std::fmt::Display for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A row-major matrix on a GPU.
+pub struct CudaMatrix {
+    pub(super) buffer: Arc<Buffer>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl Matrix for CudaMatrix {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+impl CudaMatrix {
     /// Its address on the device.
-    pub fn address(&self) -> u64 {
-        self.address
+    pub(super) fn address(&self) -> u64 {
+        self.buffer.address()
     }
-}
 
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if let Some(slice) = self.slice.take() {
-            self.pool.give_back(slice, self.arena);
+    /// Number of elements.
+    pub(super) fn count(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Another handle of the same values.
+    pub(super) fn share(&self) -> CudaMatrix {
+        CudaMatrix {
+            buffer: self.buffer.clone(),
+            ..*self
         }
     }
 }
 
-/// Unused buffers by size, and what may be held.
-pub(super) struct Pool {
-    stream: Arc<CudaStream>,
-    state: Mutex<State>,
+/// f32 numbers on a GPU, row by row: statistics of norms, log-sum-exps, logits, sums.
+pub struct CudaStatistics {
+    buffer: Buffer,
+    rows: usize,
+    columns: usize,
 }
 
-struct State {
-    single: HashMap<usize, Vec<CudaSlice<u8>>>,
-    recorded: HashMap<usize, Vec<CudaSlice<u8>>>,
-    arena: Arena,
-    /// While work is being captured, nothing can be allocated.
-    capturing: bool,
-    /// Whether a buffer was refused for that reason.
-    starved: bool,
-    held: usize,
-    weights: usize,
-    peak: usize,
-    limit: usize,
-}
-
-impl State {
-    fn free(&mut self, arena: Arena) -> &mut HashMap<usize, Vec<CudaSlice<u8>>> {
-        match arena {
-            Arena::Single => &mut self.single,
-            Arena::Recorded => &mut self.recorded,
-        }
+impl Matrix for CudaStatistics {
+    fn rows(&self) -> usize {
+        self.rows
     }
-
-    /// Gives unused buffers of single work back to the driver.
-    fn clear(&mut self) {
-        for (bytes, slices) in self.single.drain() {
-            self.held -= bytes * slices.len();
-        }
+    fn columns(&self) -> usize {
+        self.columns
     }
 }
 
-impl Pool {
-    pub fn new(stream: Arc<CudaStream>) -> Arc<Pool> {
-        Arc::new(Pool {
-            stream,
-            state: Mutex::new(State {
-                single: HashMap::new(),
-                recorded: HashMap::new(),
-                arena: Arena::Single,
-                capturing: false,
-                starved: false,
-                held: 0,
-                weights: 0,
-                peak: 0,
-                limit: usize::MAX,
-            }),
+impl CudaStatistics {
+    /// Its address on the device.
+    pub(super) fn address(&self) -> u64 {
+        self.buffer.address()
+    }
+}
+
+/// A weight matrix `[out, in]` on a GPU, in the device's storage type.
+pub struct CudaWeight {
+    pub(super) buffer: Arc<Buffer>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl Matrix for CudaWeight {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+/// Weights already on the GPU, for tied ones, by the address of their bytes; the tensor is kept, so that no other can come to lie
+/// at the same address.
+#[derive(Default)]
+pub(super) struct Weights {
+    uploaded: HashMap<(usize, usize), (Tensor, Weak<Buffer>)>,
+    /// Two page-locked buffers: one is filled while the other is copied.
+    pinned: Vec<Pinned>,
+    /// Which of them is next.
+    turn: usize,
+}
+
+/// Values that one thread converts at a time.
+const CONVERTED: usize = 1 << 16;
+/// Bytes of an activation or a weight, of either storage type.
+pub(super) const STORED: usize = 2;
+/// Bytes of one page-locked buffer.
+const PINNED: usize = 16 << 20;
+
+impl Gpu {
+    /// A matrix whose values are undefined.
+    pub fn matrix(&self, rows: usize, columns: usize) -> Result<CudaMatrix> {
+        Ok(CudaMatrix {
+            buffer: Arc::new(self.elements(rows, columns, STORED)?),
+            rows,
+            columns,
         })
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// f32 numbers whose values are undefined.
+    pub fn statistics(&self, rows: usize, columns: usize) -> Result<CudaStatistics> {
+        Ok(CudaStatistics {
+            buffer: self.elements(rows, columns, size_of::<f32>())?,
+            rows,
+            columns,
+        })
     }
 
-    /// The most bytes to hold beside the weights; unused buffers go before it is exceeded.
-    pub fn limit(&self, bytes: usize) {
-        let mut state = self.state();
-        state.limit = bytes.saturating_add(state.weights);
+    /// Memory for elements of so many bytes.
+    fn elements(&self, rows: usize, columns: usize, each: usize) -> Result<Buffer> {
+        let bytes = rows
+            .checked_mul(columns)
+            .and_then(|count| count.checked_mul(each));
+        let found = || format!("{rows} x {columns}");
+        let expected = || "a matrix that memory can address".to_string();
+        expect(bytes.is_some(), "matrix", expected, found)?;
+        self.buffer(bytes.unwrap_or(0))
     }
 
-    /// Notes that a buffer is a weight: it stays as long as the model does.
-    pub fn is_weight(&self, buffer: &Buffer) {
-        let bytes = buffer.slice.as_ref().map_or(0, CudaSlice::num_bytes);
-        self.state().weights += bytes;
+    /// A weight of `rows x columns`, through two page-locked buffers in turns.
+    fn weight(
+        &self,
+        storage: Storage,
+        weights: &Mutex<Weights>,
+        tensor: &Tensor,
+        (rows, columns): (usize, usize),
+    ) -> Result<CudaWeight> {
+        let bytes = tensor.bytes();
+        let mut weights = weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (bytes.as_ptr() as usize, bytes.len());
+        let shared = weights
+            .uploaded
+            .get(&key)
+            .and_then(|(_, buffer)| buffer.upgrade());
+        let buffer = match shared {
+            Some(buffer) => buffer,
+            None => {
+                let buffer = Arc::new(self.buffer(rows * columns * 2)?);
+                self.pool.is_weight(&buffer);
+                self.send_weight(storage, &mut weights, tensor, &buffer)?;
+                let entry = (tensor.clone(), Arc::downgrade(&buffer));
+                weights.uploaded.insert(key, entry);
+                buffer
+            }
+        };
+        Ok(CudaWeight {
+            buffer,
+            rows,
+            columns,
+        })
     }
 
-    /// Bytes held that nothing uses.
-    pub fn idle(&self) -> usize {
-        let state = self.state();
-        let arenas = [&state.single, &state.recorded];
-        let sizes = arenas.into_iter().flatten();
-        sizes.map(|(bytes, slices)| bytes * slices.len()).sum()
-    }
-
-    /// The most bytes held at once.
-    pub fn peak(&self) -> usize {
-        self.state().peak
-    }
-
-    /// From here on buffers are those of recordings; while work is being captured, no new ones can be had.
-    pub fn enter(&self, capturing: bool) {
-        let mut state = self.state();
-        (state.arena, state.capturing, state.starved) = (Arena::Recorded, capturing, false);
-    }
-
-    /// Back to single work; whether a buffer was refused while work was being captured.
-    pub fn leave(&self) -> bool {
-        let mut state = self.state();
-        (state.arena, state.capturing) = (Arena::Single, false);
-        std::mem::take(&mut state.starved)
-    }
-
-    /// Succeeds unless work is being captured: then it is refused for want of what cannot be done during a capture.
-    ///
-    /// # Errors
-    /// [`DeviceError::Starved`].
-    pub fn not_while_capturing(&self) -> Result<()> {
-        let mut state = self.state();
-        if state.capturing {
-            state.starved = true;
-            return Err(DeviceError::Starved);
+    fn send_weight(
+        &self,
+        storage: Storage,
+        weights: &mut Weights,
+        tensor: &Tensor,
+        to: &Buffer,
+    ) -> Result<()> {
+        let _turn = self.turn();
+        let sending = || format!("copying {} to the GPU", tensor.name);
+        while weights.pinned.len() < 2 {
+            weights.pinned.push(self.pin(PINNED)?);
+        }
+        let size = tensor.dtype.size();
+        for (piece, bytes) in tensor.bytes().chunks(PINNED / 2 * size).enumerate() {
+            let pinned = &mut weights.pinned[weights.turn];
+            weights.turn = 1 - weights.turn;
+            let length = bytes.len() / size * 2;
+            let place = pinned.bytes().during(sending)?;
+            convert(storage, tensor.dtype, bytes, &mut place[..length]);
+            let address = to.address() + (piece * PINNED) as u64;
+            // SAFETY: the buffer is as long as all pieces together.
+            unsafe { self.send(pinned, length, address) }.during(sending)?;
         }
         Ok(())
     }
+}
 
-    /// Once no recording is left, their buffers may serve other work.
-    pub fn release_recorded(&self) {
-        let mut state = self.state();
-        let recorded = std::mem::take(&mut state.recorded);
-        for (bytes, slices) in recorded {
-            state.single.entry(bytes).or_default().extend(slices);
+/// Checkpoint values, in whatever alignment, to the storage type.
+fn convert(storage: Storage, dtype: Dtype, from: &[u8], to: &mut [u8]) {
+    let same = matches!(
+        (storage, dtype),
+        (Storage::Bf16, Dtype::Bf16) | (Storage::F16, Dtype::F16)
+    );
+    if same && cfg!(target_endian = "little") {
+        to.copy_from_slice(from);
+        return;
+    }
+    let value = |b: &[u8]| match dtype {
+        Dtype::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        Dtype::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
+        Dtype::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+    };
+    let pieces = to
+        .par_chunks_mut(2 * CONVERTED)
+        .zip(from.par_chunks(dtype.size() * CONVERTED));
+    pieces.for_each(|(to, from)| {
+        for (to, from) in to.chunks_exact_mut(2).zip(from.chunks_exact(dtype.size())) {
+            to.copy_from_slice(&storage.encode(value(from)));
         }
+    });
+}
+
+impl Memory for Cuda {
+    type Host = f32;
+    type Matrix = CudaMatrix;
+    type Statistics = CudaStatistics;
+    type Weight = CudaWeight;
+
+    fn element_bytes(&self) -> usize {
+        STORED
     }
 
-    /// A buffer of at least `bytes` whose contents are undefined.
-    pub fn buffer(self: &Arc<Self>, bytes: usize) -> Result<Buffer> {
-        let arena = self.state().arena;
-        self.buffer_of(arena, bytes)
+    fn scratch_bytes(&self, _rows: usize, _columns: usize) -> usize {
+        SCRATCH
     }
 
-    /// As [`Pool::buffer`], from one arena.
-    pub fn buffer_of(self: &Arc<Self>, arena: Arena, bytes: usize) -> Result<Buffer> {
-        let size = bytes.max(1).next_multiple_of(GRAIN);
-        let mut state = self.state();
-        let reused = state.free(arena).get_mut(&size).and_then(Vec::pop);
-        let slice = match reused {
-            Some(slice) => slice,
-            None if state.capturing => {
-                state.starved = true;
-                return Err(DeviceError::Starved);
-            }
-            None => {
-                if state.held.saturating_add(size) > state.limit {
-                    state.clear();
-                }
-                let slice = self.allocate(size, &mut state)?;
-                state.held += size;
-                state.peak = state.peak.max(state.held);
-                slice
-            }
-        };
-        drop(state);
-        let address = slice.device_ptr(&self.stream).0;
-        Ok(Buffer {
-            address,
-            arena,
-            pool: self.clone(),
-            slice: Some(slice),
-        })
+    fn memory_budget(&self) -> usize {
+        let idle = self.gpu.pool.idle();
+        self.memory()
+            .map_or(4 << 30, |(free, _)| budget(free + idle))
     }
 
-    /// Memory of undefined contents that goes back to the driver when it is dropped, and is not counted; unused buffers make room.
-    ///
-    /// # Errors
-    /// [`DeviceError::OutOfMemory`].
-    pub fn passing(&self, bytes: usize) -> Result<CudaSlice<u8>> {
-        self.allocate(bytes, &mut self.state())
+    fn limit_memory(&self, bytes: usize) {
+        self.gpu.pool.limit(bytes);
     }
 
-    fn allocate(&self, size: usize, state: &mut State) -> Result<CudaSlice<u8>> {
-        // SAFETY: a buffer's contents are written before they are read; that is the contract of `buffer`.
-        let ask = || unsafe { self.stream.alloc::<u8>(size) };
-        match ask() {
-            Err(error) if is_out_of_memory(error) => {
-                state.clear();
-                // Memory is given back in the stream's order: it is there once the stream has come so far.
-                self.stream
-                    .synchronize()
-                    .during(|| "waiting for memory".into())?;
-                match ask() {
-                    Err(error) if is_out_of_memory(error) => Err(DeviceError::OutOfMemory {
-                        bytes: size,
-                        held: state.held,
-                    }),
-                    other => other.during(|| format!("allocating {size} bytes")),
-                }
-            }
-            other => other.during(|| format!("allocating {size} bytes")),
-        }
+    /// Rounds the values to the storage type.
+    fn upload_impl(&self, rows: usize, columns: usize, values: &[f32]) -> Result<CudaMatrix> {
+        let x = self.gpu.matrix(rows, columns)?;
+        let encoded = values.iter().flat_map(|&v| self.storage.encode(v));
+        let bytes: Vec<u8> = encoded.collect();
+        self.gpu.write(&x.buffer, &bytes)?;
+        Ok(x)
     }
 
-    fn give_back(&self, slice: CudaSlice<u8>, arena: Arena) {
-        let mut state = self.state();
-        let bytes = slice.num_bytes();
-        // A capture must not free what it did not allocate.
-        if arena == Arena::Single && state.held > state.limit && !state.capturing {
-            state.held -= bytes;
-            return;
-        }
-        state.free(arena).entry(bytes).or_default().push(slice);
+    fn zeros(&self, rows: usize, columns: usize) -> Result<CudaMatrix> {
+        let x = self.gpu.matrix(rows, columns)?;
+        self.gpu.zero(&x.buffer, x.count() * STORED)?;
+        Ok(x)
+    }
+
+    fn download(&self, x: &CudaMatrix) -> Result<Vec<f32>> {
+        let mut bytes = vec![0; x.count() * STORED];
+        self.gpu.read(&x.buffer, &mut bytes)?;
+        let pairs = bytes.chunks_exact(2);
+        Ok(pairs.map(|b| self.storage.decode([b[0], b[1]])).collect())
+    }
+
+    fn download_statistics(&self, x: &CudaStatistics) -> Result<Vec<f32>> {
+        self.gpu.floats(&x.buffer, x.rows * x.columns)
+    }
+
+    fn is_finite(&self, x: &CudaMatrix) -> Result<bool> {
+        self.finite(x)
+    }
+
+    fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<CudaWeight> {
+        self.gpu
+            .weight(self.storage, &self.weights, tensor, (out, inside))
     }
 }

@@ -2,9 +2,9 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, Element};
-use super::{Cuda, same, same_shape};
-use crate::device::Result;
+use super::Cuda;
+use super::memory::{CudaMatrix, CudaStatistics};
+use crate::device::{Norm, Result};
 
 /// `NormArguments` of the kernels.
 #[repr(C)]
@@ -28,30 +28,27 @@ unsafe impl DeviceRepr for Arguments {}
 const THREADS: u32 = 128;
 
 /// The operands of a norm's vjp.
-pub(super) struct VjpInputs<'a> {
-    pub x: &'a CudaMatrix,
-    pub statistics: &'a CudaMatrix,
-    pub gain: &'a CudaMatrix,
-    pub dy: &'a CudaMatrix,
-    pub onto: Option<&'a CudaMatrix>,
+struct VjpInputs<'a> {
+    x: &'a CudaMatrix,
+    statistics: &'a CudaStatistics,
+    gain: &'a CudaMatrix,
+    dy: &'a CudaMatrix,
+    onto: Option<&'a CudaMatrix>,
 }
 
 impl Cuda {
     /// y and statistics of `statistics` numbers per row: 2 of a layer norm, which has a bias, 1 of a root-mean-square norm.
-    pub(super) fn norm(
+    fn norm(
         &self,
         name: &'static str,
         x: &CudaMatrix,
         gain: &CudaMatrix,
         bias: Option<&CudaMatrix>,
         eps: f64,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
-        same_shape(name, x.shape(), x)?;
-        same_shape(name, (1, x.columns), gain)?;
-        bias.map_or(Ok(()), |b| same_shape(name, (1, x.columns), b))?;
-        let y = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
+        let y = self.gpu.matrix(x.rows, x.columns)?;
         let numbers = if bias.is_some() { 2 } else { 1 };
-        let statistics = self.gpu.matrix(x.rows, numbers, Element::F32)?;
+        let statistics = self.gpu.statistics(x.rows, numbers)?;
         let arguments = Arguments {
             x: x.address(),
             gain: gain.address(),
@@ -62,27 +59,15 @@ impl Cuda {
             eps: eps as f32,
             ..Arguments::default()
         };
-        // SAFETY: the shapes were compared.
+        // SAFETY: the trait compared the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok((y, statistics))
     }
 
-    /// dx of a norm whose statistics have `numbers` numbers per row.
-    pub(super) fn norm_vjp(
-        &self,
-        name: &'static str,
-        numbers: usize,
-        inputs: &VjpInputs,
-    ) -> Result<CudaMatrix> {
+    /// dx of a norm.
+    fn norm_vjp(&self, name: &'static str, inputs: &VjpInputs) -> Result<CudaMatrix> {
         let x = inputs.x;
-        same_shape(name, (1, x.columns), inputs.gain)?;
-        same(name, (x.rows, numbers), Element::F32, inputs.statistics)?;
-        same_shape(name, x.shape(), x)?;
-        same_shape(name, x.shape(), inputs.dy)?;
-        inputs
-            .onto
-            .map_or(Ok(()), |o| same_shape(name, x.shape(), o))?;
-        let dx = self.gpu.matrix(x.rows, x.columns, Element::Stored)?;
+        let dx = self.gpu.matrix(x.rows, x.columns)?;
         let arguments = Arguments {
             x: x.address(),
             gain: inputs.gain.address(),
@@ -93,8 +78,65 @@ impl Cuda {
             columns: self.number(x.columns)?,
             ..Arguments::default()
         };
-        // SAFETY: the shapes were compared.
+        // SAFETY: the trait compared the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(dx)
+    }
+}
+
+impl Norm for Cuda {
+    fn layer_norm_impl(
+        &self,
+        x: &CudaMatrix,
+        gain: &CudaMatrix,
+        bias: &CudaMatrix,
+        eps: f64,
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
+        self.norm("layer_norm", x, gain, Some(bias), eps)
+    }
+
+    fn layer_norm_vjp_impl(
+        &self,
+        x: &CudaMatrix,
+        statistics: &CudaStatistics,
+        gain: &CudaMatrix,
+        dy: &CudaMatrix,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        let inputs = VjpInputs {
+            x,
+            statistics,
+            gain,
+            dy,
+            onto,
+        };
+        self.norm_vjp("layer_norm_vjp", &inputs)
+    }
+
+    fn rms_norm_impl(
+        &self,
+        x: &CudaMatrix,
+        gain: &CudaMatrix,
+        eps: f64,
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
+        self.norm("rms_norm", x, gain, None, eps)
+    }
+
+    fn rms_norm_vjp_impl(
+        &self,
+        x: &CudaMatrix,
+        statistics: &CudaStatistics,
+        gain: &CudaMatrix,
+        dy: &CudaMatrix,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
+        let inputs = VjpInputs {
+            x,
+            statistics,
+            gain,
+            dy,
+            onto,
+        };
+        self.norm_vjp("rms_norm_vjp", &inputs)
     }
 }

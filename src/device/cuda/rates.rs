@@ -3,9 +3,9 @@
 use cudarc::driver::DeviceRepr;
 
 use super::Cuda;
-use super::matrix::{CudaMatrix, Element};
-use super::memory::Buffer;
-use crate::device::Result;
+use super::memory::{CudaMatrix, CudaStatistics};
+use super::pool::Buffer;
+use crate::device::{Matrix, Memory, Result};
 
 /// A copy from one buffer on a GPU to another, by the driver: what a vendor's own bandwidth tests measure, and no kernel of ours
 /// that could be bad at it.
@@ -66,7 +66,7 @@ pub(crate) struct Products<'d> {
     device: &'d Cuda,
     a: CudaMatrix,
     b: CudaMatrix,
-    sums: CudaMatrix,
+    sums: CudaStatistics,
     steps: usize,
 }
 
@@ -78,14 +78,13 @@ impl<'d> Products<'d> {
 
     /// Of `a` and `b`, `[SIDE, DEPTH]` each, row-major, rounded to the device's storage type.
     pub fn new(device: &'d Cuda, a: &[f32], b: &[f32], steps: usize) -> Result<Products<'d>> {
-        let gpu = &device.gpu;
-        let upload = |values| gpu.upload(device.storage, Self::SIDE, Self::DEPTH, values);
+        let upload = |values| device.upload(Self::SIDE, Self::DEPTH, values);
         let warps = device.multiprocessors * BLOCKS * WARPS;
         Ok(Products {
             device,
             a: upload(a)?,
             b: upload(b)?,
-            sums: gpu.matrix(warps, Self::SIDE * Self::SIDE, Element::F32)?,
+            sums: device.gpu.statistics(warps, Self::SIDE * Self::SIDE)?,
             steps,
         })
     }
@@ -93,7 +92,7 @@ impl<'d> Products<'d> {
     /// Floating-point operations of one run.
     pub fn operations(&self) -> f64 {
         let step = 2 * Self::SIDE * Self::SIDE * Self::DEPTH;
-        self.sums.rows as f64 * self.steps as f64 * step as f64
+        self.sums.rows() as f64 * self.steps as f64 * step as f64
     }
 
     /// Submits one run.
@@ -104,7 +103,7 @@ impl<'d> Products<'d> {
             sums: self.sums.address(),
             steps: self.device.number(self.steps)?,
         };
-        let grid = (self.sums.rows / WARPS, 1, 1);
+        let grid = (self.sums.rows() / WARPS, 1, 1);
         // SAFETY: the operands were uploaded in the kernels' shape, and there is a matrix of sums for every warp of the grid.
         unsafe {
             self.device
@@ -114,6 +113,6 @@ impl<'d> Products<'d> {
 
     /// The sums of the last run, warp by warp: `[SIDE, SIDE]` each, row-major.
     pub fn sums(&self) -> Result<Vec<f32>> {
-        self.device.gpu.download(self.device.storage, &self.sums)
+        self.device.download_statistics(&self.sums)
     }
 }

@@ -10,7 +10,7 @@ use cudarc::driver::{CudaGraph, sys};
 
 use super::error::{During, is_out_of_memory};
 use super::gpu::Gpu;
-use super::memory::Buffer;
+use super::pool::Buffer;
 use crate::device::DeviceError;
 
 /// Work that is done again and again, and the handles of its results.

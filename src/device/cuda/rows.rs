@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cudarc::driver::DeviceRepr;
 
-use super::matrix::{CudaMatrix, CudaWeight, Element};
-use super::memory::Buffer;
-use super::{Cuda, same, same_shape};
-use crate::device::{Result, contract};
+use super::Cuda;
+use super::memory::{CudaMatrix, CudaWeight, STORED};
+use super::pool::Buffer;
+use crate::device::{Matrix, Result, RowMap, Rows};
 
 /// `MixArguments` of the kernels.
 #[repr(C)]
@@ -82,7 +82,7 @@ unsafe impl DeviceRepr for Finite {}
 const THREADS: u32 = 128;
 
 /// What a mixed row starts from.
-pub(super) enum Start<'a> {
+enum Start<'a> {
     /// The same rows for every sequence, or nothing.
     Repeated(Option<&'a CudaMatrix>),
     /// Rows of the whole batch, or nothing.
@@ -108,30 +108,21 @@ impl Cuda {
         Ok([offsets, rows, weights])
     }
 
-    /// Multiplies the rows of every sequence of `inputs` rows by a sparse matrix.
-    pub(super) fn mix(
+    /// Multiplies the rows of every sequence, `batch` of `inputs` rows each, by a sparse matrix.
+    fn mix(
         &self,
-        operation: &'static str,
         x: &CudaMatrix,
-        inputs: usize,
+        (batch, inputs): (usize, usize),
         terms: &[Vec<(usize, f64)>],
         start: Start,
     ) -> Result<CudaMatrix> {
-        let batch = x.rows.checked_div(inputs).unwrap_or(0);
-        same_shape(operation, (batch * inputs, x.columns), x)?;
         let outputs = terms.len();
         let (constant, onto) = match start {
             Start::Repeated(rows) => (rows, None),
             Start::Whole(rows) => (None, rows),
         };
-        constant.map_or(Ok(()), |c| same_shape(operation, (outputs, x.columns), c))?;
-        onto.map_or(Ok(()), |o| {
-            same_shape(operation, (batch * outputs, x.columns), o)
-        })?;
         let [offsets, rows, weights] = self.sparse(terms)?;
-        let y = self
-            .gpu
-            .matrix(batch * outputs, x.columns, Element::Stored)?;
+        let y = self.gpu.matrix(batch * outputs, x.columns)?;
         let arguments = Mix {
             x: x.address(),
             offsets: offsets.address(),
@@ -144,33 +135,17 @@ impl Cuda {
             outputs: self.number(outputs)?,
             columns: self.number(x.columns)?,
         };
-        // SAFETY: the shapes were compared, and a row map's rows are below its inputs.
+        // SAFETY: the shapes were compared by the traits, and a row map's rows are below its inputs.
         unsafe { self.launch("rows", "mix_rows", (y.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(y)
     }
 
-    /// The rows `ids` of a weight.
-    pub(super) fn gather_rows(&self, weight: &CudaWeight, ids: &[u32]) -> Result<CudaMatrix> {
-        contract::gather(weight.rows, ids)?;
-        let table = self
-            .gpu
-            .indices("token ids", ids.iter().map(|&id| id as usize))?;
-        let y = self
-            .gpu
-            .matrix(ids.len(), weight.columns, Element::Stored)?;
-        let arguments = Gather {
-            table: weight.buffer.address(),
-            ids: table.address(),
-            y: y.address(),
-            columns: self.number(weight.columns)?,
-        };
-        // SAFETY: the ids were compared with the table's rows.
-        unsafe { self.launch("rows", "gather", (ids.len(), 1, 1), THREADS, 0, &arguments) }?;
-        Ok(y)
-    }
-
-    /// Cosines and sines `[positions, head_dim / 2]`.
-    pub(super) fn turns(&self, frequencies: &[f64], positions: &[usize]) -> Result<Arc<Buffer>> {
+    /// Cosines and sines of rotary positions `[positions, head_dim / 2]`.
+    pub(super) fn rotations(
+        &self,
+        frequencies: &[f64],
+        positions: &[usize],
+    ) -> Result<Arc<Buffer>> {
         let key = frequencies
             .iter()
             .map(|f| f.to_bits())
@@ -188,24 +163,8 @@ impl Cuda {
         })
     }
 
-    /// The contract is on `Device::rope`.
-    pub(super) fn turn(
-        &self,
-        x: &mut CudaMatrix,
-        head_dim: usize,
-        frequencies: &[f64],
-        positions: &[usize],
-        inverse: bool,
-    ) -> Result<()> {
-        contract::rope(x.shape(), head_dim, frequencies, positions)?;
-        same_shape("rope", x.shape(), x)?;
-        let turns = self.turns(frequencies, positions)?;
-        let heads = (self.number(head_dim)?, self.number(positions.len())?);
-        self.turn_rows(x.address(), x.shape(), turns.address(), heads, inverse)
-    }
-
-    /// Turns rows in place; `turns` is the table for heads of `head_dim` columns at `positions` positions.
-    pub(super) fn turn_rows(
+    /// Rotates rows in place; `turns` is the table for heads of `head_dim` columns at `positions` positions.
+    pub(super) fn rotate_rows(
         &self,
         x: u64,
         (rows, columns): (usize, usize),
@@ -228,7 +187,7 @@ impl Cuda {
     /// Heads of `from` columns as heads of `to`: widened with zeros, or cut back.
     pub(super) fn repad(&self, x: &CudaMatrix, from: usize, to: usize) -> Result<CudaMatrix> {
         let heads = x.columns / from;
-        let y = self.gpu.matrix(x.rows, heads * to, Element::Stored)?;
+        let y = self.gpu.matrix(x.rows, heads * to)?;
         let arguments = Repad {
             x: x.address(),
             y: y.address(),
@@ -251,24 +210,69 @@ impl Cuda {
             count: x.count() as i64,
         };
         let blocks = (x.count().div_ceil(2048), 1, 1);
-        let name = match x.element {
-            Element::Stored => format!("finite_{}", self.storage),
-            Element::F32 => "finite_f32".to_string(),
-        };
-        // SAFETY: the matrix has `count` elements of that type.
-        unsafe { self.gpu.launch(("rows", &name), blocks, 256, 0, &arguments) }?;
+        // SAFETY: the matrix has `count` elements.
+        unsafe { self.launch("rows", "finite", blocks, 256, 0, &arguments) }?;
         let mut bytes = [0; 4];
         self.gpu.read(&found, &mut bytes)?;
         Ok(bytes == [0; 4])
     }
+}
 
-    /// Copies all of `x` into `target` from row `at` on.
-    pub(super) fn write_at(&self, target: &CudaMatrix, at: usize, x: &CudaMatrix) -> Result<()> {
-        contract::write_rows(target.shape(), at, x.shape())?;
-        same("write_rows", x.shape(), target.element, x)?;
-        let bytes = target.element.bytes();
-        let to = target.address() + (at * target.columns * bytes) as u64;
-        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed mutably by the trait.
-        unsafe { self.gpu.copy(to, x.address(), x.count() * bytes) }
+impl Rows for Cuda {
+    fn gather_impl(&self, weight: &CudaWeight, ids: &[u32]) -> Result<CudaMatrix> {
+        let table = self
+            .gpu
+            .indices("token ids", ids.iter().map(|&id| id as usize))?;
+        let y = self.gpu.matrix(ids.len(), weight.columns)?;
+        let arguments = Gather {
+            table: weight.buffer.address(),
+            ids: table.address(),
+            y: y.address(),
+            columns: self.number(weight.columns)?,
+        };
+        // SAFETY: the ids were compared with the table's rows.
+        unsafe { self.launch("rows", "gather", (ids.len(), 1, 1), THREADS, 0, &arguments) }?;
+        Ok(y)
+    }
+
+    fn write_rows_impl(&self, target: &mut CudaMatrix, at: usize, x: &CudaMatrix) -> Result<()> {
+        let to = target.address() + (at * target.columns * STORED) as u64;
+        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed mutably.
+        unsafe { self.gpu.copy(to, x.address(), x.count() * STORED) }
+    }
+
+    fn mix_rows_impl(
+        &self,
+        x: &CudaMatrix,
+        map: &RowMap,
+        constant: Option<&CudaMatrix>,
+        batch: usize,
+    ) -> Result<CudaMatrix> {
+        let start = Start::Repeated(constant);
+        self.mix(x, (batch, map.inputs()), map.forward(), start)
+    }
+
+    fn mix_rows_vjp_impl(
+        &self,
+        dy: &CudaMatrix,
+        map: &RowMap,
+        onto: Option<&CudaMatrix>,
+        batch: usize,
+    ) -> Result<CudaMatrix> {
+        let start = Start::Whole(onto);
+        self.mix(dy, (batch, map.outputs()), map.backward(), start)
+    }
+
+    fn rope_impl(
+        &self,
+        x: &mut CudaMatrix,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+        inverse: bool,
+    ) -> Result<()> {
+        let turns = self.rotations(frequencies, positions)?;
+        let heads = (self.number(head_dim)?, self.number(positions.len())?);
+        self.rotate_rows(x.address(), x.shape(), turns.address(), heads, inverse)
     }
 }

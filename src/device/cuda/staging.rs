@@ -4,7 +4,7 @@ use cudarc::driver::{CudaEvent, DriverError, PinnedHostSlice, result};
 
 use super::error::During;
 use super::gpu::Gpu;
-use super::memory::Buffer;
+use super::pool::Buffer;
 use crate::device::Result;
 
 /// Page-locked memory of the host, and the end of the last copy from it.

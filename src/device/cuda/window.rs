@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use cudarc::driver::DeviceRepr;
 
-use super::attention::{Inputs, saved_shapes};
-use super::matrix::{CudaMatrix, Element};
-use super::memory::Buffer;
-use super::{Cuda, same_shape};
-use crate::device::{AttentionShape, DeviceError, Result, Visible};
+use super::Cuda;
+use super::attention::{Inputs, Saved};
+use super::memory::{CudaMatrix, CudaStatistics};
+use super::pool::Buffer;
+use crate::device::ops::AttentionInputs;
+use crate::device::{AttentionShape, DeviceError, Matrix, Result, Visible};
 
 /// `WindowArguments` of the kernels.
 #[repr(C)]
@@ -83,12 +84,9 @@ impl Cuda {
     fn window_arguments(
         &self,
         shape: &AttentionShape,
-        (q, k, v): Inputs,
+        inputs: Inputs,
     ) -> Result<(Arguments, Option<Arc<Buffer>>)> {
-        let s = shape;
-        for x in [q, k, v] {
-            same_shape("attention", x.shape(), x)?;
-        }
+        let (s, AttentionInputs { q, k, v, .. }) = (shape, inputs);
         let (seen, period) = match &s.visible {
             Visible::Masked(seen) => {
                 let bits = seen.chunks(64).map(|chunk| {
@@ -132,20 +130,20 @@ impl Cuda {
         let (team, threads) = team(shape.head_dim);
         let blocks = (teams.div_ceil(THREADS / threads), 1, 1);
         let (name, shared) = (format!("{name}_{team}"), shared(shape, numbers));
-        // SAFETY: the shapes were compared by the callers.
+        // SAFETY: the trait compared the shapes.
         unsafe { self.launch("window", &name, blocks, THREADS as u32, shared, arguments) }
     }
 
-    /// The contract is on `Device::attention`; the operands were compared with the shape.
-    pub(super) fn attend_window(
+    /// [`Attention::attention`](crate::device::Attention::attention) of windows.
+    pub(super) fn window(
         &self,
         shape: &AttentionShape,
         inputs: Inputs,
-    ) -> Result<(CudaMatrix, CudaMatrix)> {
+    ) -> Result<(CudaMatrix, CudaStatistics)> {
         let (arguments, _seen) = self.window_arguments(shape, inputs)?;
-        let (rows, columns) = inputs.0.shape();
-        let out = self.gpu.matrix(rows, columns, Element::Stored)?;
-        let lse = self.gpu.matrix(rows, shape.heads, Element::F32)?;
+        let (rows, columns) = inputs.q.shape();
+        let out = self.gpu.matrix(rows, columns)?;
+        let lse = self.gpu.statistics(rows, shape.heads)?;
         let arguments = Arguments {
             out: out.address(),
             lse: lse.address(),
@@ -155,22 +153,21 @@ impl Cuda {
         Ok((out, lse))
     }
 
-    /// The contract is on `Device::attention_vjp`; `saved` is out, its log-sum-exp and the gradient of out.
-    pub(super) fn attend_window_vjp(
+    /// [`Attention::attention_vjp`](crate::device::Attention::attention_vjp) of windows.
+    pub(super) fn window_vjp(
         &self,
         shape: &AttentionShape,
         inputs: Inputs,
-        saved: Inputs,
+        saved: &Saved,
     ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
         let (arguments, _seen) = self.window_arguments(shape, inputs)?;
-        saved_shapes(shape, inputs.0, saved)?;
-        let (q, k, v) = inputs;
-        let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns, Element::Stored));
+        let AttentionInputs { q, k, v, .. } = inputs;
+        let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns));
         let (dq, dk, dv) = (dq?, dk?, dv?);
         let arguments = Arguments {
-            out: saved.0.address(),
-            lse: saved.1.address(),
-            dy: saved.2.address(),
+            out: saved.out.address(),
+            lse: saved.lse.address(),
+            dy: saved.dy.address(),
             dq: dq.address(),
             dk: dk.address(),
             dv: dv.address(),

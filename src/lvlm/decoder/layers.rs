@@ -30,7 +30,7 @@ pub(in crate::lvlm) type Prefix<D> = Vec<KeyValues<D>>;
 pub(in crate::lvlm) struct DecoderKept<D: Device, B: Between<D>> {
     stack: Kept<D, B>,
     last: D::Matrix,
-    statistics: D::Matrix,
+    statistics: D::Statistics,
     logits: D::Logits,
 }
 

@@ -105,20 +105,20 @@ struct ConvBlock<D: Device> {
 
 struct BlockSaved<D: Device> {
     convolved: D::Matrix,
-    statistics: D::Matrix,
+    statistics: D::Statistics,
     mlp: MlpSaved<D>,
 }
 
 /// What the forward pass kept beside the stages' features.
 pub(in crate::lvlm) struct ConvnextKept<D: Device> {
     /// The stem norm's input and statistics.
-    stem: (D::Matrix, D::Matrix),
+    stem: (D::Matrix, D::Statistics),
     stages: Vec<StageKept<D>>,
 }
 
 struct StageKept<D: Device> {
     /// Of the norm before, whose input is the stage before.
-    statistics: Option<D::Matrix>,
+    statistics: Option<D::Statistics>,
     blocks: Vec<(D::Matrix, Option<BlockSaved<D>>)>,
 }
 
@@ -272,7 +272,7 @@ impl<D: Device> Down<D> {
         })
     }
 
-    fn forward(&self, device: &D, x: &D::Matrix) -> Result<(D::Matrix, Option<D::Matrix>)> {
+    fn forward(&self, device: &D, x: &D::Matrix) -> Result<(D::Matrix, Option<D::Statistics>)> {
         let (h, statistics) = self.norm.forward(device, x)?;
         let squares = device.mix_rows(&h, &self.squares, None)?;
         let squares = device.reshape(squares, 4 * self.inside)?;
@@ -283,7 +283,7 @@ impl<D: Device> Down<D> {
         &self,
         device: &D,
         x: &D::Matrix,
-        statistics: &D::Matrix,
+        statistics: &D::Statistics,
         dy: D::Matrix,
     ) -> Result<D::Matrix> {
         let d_squares = self.linear.vjp(device, &dy, None)?;

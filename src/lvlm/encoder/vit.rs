@@ -65,10 +65,10 @@ pub(in crate::lvlm) struct Vit<D: Device> {
 /// What the forward pass kept.
 pub(in crate::lvlm) struct VitKept<D: Device> {
     /// The first norm's input and statistics.
-    before: Option<(D::Matrix, D::Matrix)>,
+    before: Option<(D::Matrix, D::Statistics)>,
     stack: Kept<D, Nothing>,
     /// The last norm's.
-    after: Option<(D::Matrix, D::Matrix)>,
+    after: Option<(D::Matrix, D::Statistics)>,
 }
 
 impl<D: Device> Vit<D> {

@@ -355,7 +355,7 @@ impl<F: Family> Costs for Estimate<F> {
     fn read_prompt(&self) -> Result<Parts<Tally>> {
         let masks = Masks {
             size: self.mask_size,
-            values: &[Vec::new()],
+            values: &[vec![0.0; self.mask_size * self.mask_size]],
         };
         let blend = Blend::whole(0, Direction::Keep);
         let batch = self.sitting.stage(&self.dry, masks, &[blend])?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::layers::Layers;
 use super::sitting::{Layout, Sitting};
 use crate::device::dry::{Dry, Measured};
-use crate::device::{Blend, Device, Direction, Masks, ViewPair};
+use crate::device::{Blend, Blending, Direction, LogProb, Masks, ViewPair};
 use crate::lvlm::error::Result;
 use crate::lvlm::family::traits::{Eye, Family, Sight};
 use crate::lvlm::plan::Sizes;
@@ -88,19 +88,21 @@ pub(super) fn measured<F: Family>(
     mask_size: usize,
     keep: Keep,
 ) -> Result<Measured> {
+    let cells = vec![0.0; mask_size * mask_size];
     let masks = Masks {
         size: mask_size,
-        values: &[Vec::new(), Vec::new()],
+        values: &[cells.clone(), cells],
     };
     let blend = Blend::whole(0, Direction::Keep);
     let batch = sitting.stage(dry, masks, &vec![blend; blends])?;
     let mut gradients = sitting.gradients(dry, masks.values.len())?;
+    let weights = dry.weigh(&vec![0.0; blends * layout.targets()])?;
     let (result, measured) = dry.meter().during(|| {
         if keep == Keep::Nothing {
             sitting.forward(dry, layout, &batch, blends, keep)?;
             return Ok(());
         }
-        let staged = (&batch[..], &());
+        let staged = (&batch[..], &weights);
         let (_, d_patches) = sitting.forward_and_vjp(dry, layout, staged, blends, keep)?;
         sitting.blend_vjp(dry, &batch, &d_patches, &mut gradients)
     });

@@ -4,7 +4,8 @@ use super::goals::{ATTENTION, ATTENTION_VJP};
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::dry::tally;
-use crate::device::{AttentionShape, Device, Result};
+use crate::device::prelude::*;
+use crate::device::{AttentionShape, Result};
 
 /// The operands of one attention.
 pub(super) struct Inputs<D: Device> {
@@ -37,7 +38,11 @@ impl<D: Timed> Inputs<D> {
     }
 
     /// The output and its log-sum-exp.
-    pub fn forward(&self, device: &D, shape: &AttentionShape) -> Result<(D::Matrix, D::Matrix)> {
+    pub fn forward(
+        &self,
+        device: &D,
+        shape: &AttentionShape,
+    ) -> Result<(D::Matrix, D::Statistics)> {
         device.attention(shape, &self.q, &self.k, &self.v, self.prefix())
     }
 }

@@ -4,7 +4,8 @@ use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
 use crate::device::dry::tally;
-use crate::device::{Blend, Device, Direction, Masks, Noise, Result, Sampling, ViewPair};
+use crate::device::prelude::*;
+use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::picture::View;
 
 /// The workloads of this family.

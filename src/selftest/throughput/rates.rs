@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::line::Repetitions;
 use super::workload::{Prepared, values};
 use crate::checkpoint::Tensor;
+use crate::device::Result;
 use crate::device::cuda::{Copies, Cuda, Products};
-use crate::device::{Device, Result};
+use crate::device::prelude::*;
 use crate::selftest::{Check, Extent};
 
 /// The rates of one card in one storage type.

@@ -3,7 +3,8 @@
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::dry::tally::{self, Linear};
-use crate::device::{Device, DeviceError, Result};
+use crate::device::prelude::*;
+use crate::device::{DeviceError, Result};
 
 /// The weights of a perceptron and of the norm before it, and its input.
 struct Perceptron<D: Device> {

@@ -288,8 +288,8 @@ fn path(blends: usize) -> Vec<Blend> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Device;
     use crate::device::cpu::Cpu;
+    use crate::device::prelude::*;
     use crate::selftest::throughput::Found;
 
     #[test]

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::pool::Pool;
 use crate::device::cpu::Cpu;
 use crate::device::cuda::Cuda;
-use crate::device::{Device, Result, RowMap};
+use crate::device::prelude::*;
+use crate::device::{Result, RowMap};
 use crate::lvlm::Tally;
 
 /// A device whose submitted work can be waited for.

@@ -5,7 +5,7 @@ use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
 };
 use crate::checkpoint::Activation;
-use crate::device::Device;
+use crate::device::prelude::*;
 
 const KINDS: [Activation; 4] = [
     Activation::Gelu,

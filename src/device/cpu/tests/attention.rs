@@ -1,17 +1,18 @@
-//! Attention and its vjp.
+//! naive::Attention and its vjp.
 
-use super::naive::Attention;
+use super::naive;
 use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
 };
 use crate::device::cpu::{Cpu, CpuMatrix, CpuReal};
-use crate::device::{AttentionShape, Device, Visible};
+use crate::device::prelude::*;
+use crate::device::{AttentionShape, Visible};
 
 /// Rows of the prefix buffers beyond those in use.
 const SPARE: usize = 3;
 
 /// A random attention.
-fn make(random: &mut Random, shape: AttentionShape) -> Attention {
+fn make(random: &mut Random, shape: AttentionShape) -> naive::Attention {
     let (width, kv) = (
         shape.heads * shape.head_dim,
         shape.kv_heads * shape.head_dim,
@@ -21,7 +22,7 @@ fn make(random: &mut Random, shape: AttentionShape) -> Attention {
         shape.batch * shape.keys,
         shape.prefix + SPARE,
     );
-    Attention {
+    naive::Attention {
         q: random.values(queries * width),
         k: random.values(keys * kv),
         v: random.values(keys * kv),
@@ -39,7 +40,7 @@ struct Uploaded<T: CpuReal> {
     prefix: (CpuMatrix<T>, CpuMatrix<T>),
 }
 
-fn upload<T: CpuReal>(d: &Cpu<T>, a: &Attention) -> Uploaded<T> {
+fn upload<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention) -> Uploaded<T> {
     let s = &a.shape;
     let (width, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
     let rows = s.prefix + SPARE;
@@ -55,7 +56,7 @@ fn upload<T: CpuReal>(d: &Cpu<T>, a: &Attention) -> Uploaded<T> {
 }
 
 /// out and lse.
-fn forward<T: CpuReal>(d: &Cpu<T>, a: &Attention) -> (Vec<f64>, Vec<f64>) {
+fn forward<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention) -> (Vec<f64>, Vec<f64>) {
     let x = upload(d, a);
     let prefix = (a.shape.prefix > 0).then_some((&x.prefix.0, &x.prefix.1));
     let (out, lse) = d.attention(&a.shape, &x.q, &x.k, &x.v, prefix).unwrap();
@@ -63,7 +64,7 @@ fn forward<T: CpuReal>(d: &Cpu<T>, a: &Attention) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// dq, dk and dv.
-fn vjp<T: CpuReal>(d: &Cpu<T>, a: &Attention, dy: &[f64]) -> [Vec<f64>; 3] {
+fn vjp<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention, dy: &[f64]) -> [Vec<f64>; 3] {
     let x = upload(d, a);
     let prefix = (a.shape.prefix > 0).then_some((&x.prefix.0, &x.prefix.1));
     let (out, lse) = d.attention(&a.shape, &x.q, &x.k, &x.v, prefix).unwrap();
@@ -233,7 +234,7 @@ fn attention_vjp_is_the_derivative() {
         let q = |x: &[f64]| {
             forward(
                 &d,
-                &Attention {
+                &naive::Attention {
                     q: x.to_vec(),
                     ..a.clone()
                 },
@@ -243,7 +244,7 @@ fn attention_vjp_is_the_derivative() {
         let k = |x: &[f64]| {
             forward(
                 &d,
-                &Attention {
+                &naive::Attention {
                     k: x.to_vec(),
                     ..a.clone()
                 },
@@ -253,7 +254,7 @@ fn attention_vjp_is_the_derivative() {
         let v = |x: &[f64]| {
             forward(
                 &d,
-                &Attention {
+                &naive::Attention {
                     v: x.to_vec(),
                     ..a.clone()
                 },

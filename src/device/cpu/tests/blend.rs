@@ -5,7 +5,8 @@ use super::support::{
     Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values,
 };
 use crate::device::cpu::{Cpu, CpuPictures, CpuReal};
-use crate::device::{Blend, Device, Direction, Masks, Sampling, ViewPair};
+use crate::device::prelude::*;
+use crate::device::{Blend, Direction, Masks, Sampling, ViewPair};
 use crate::picture::View;
 
 /// Two pictures, their views, three masks and the blends of them.

@@ -2,7 +2,7 @@
 
 use super::naive::plus;
 use super::support::{Random, assert_bits, assert_same, device, inner, matrix, values};
-use crate::device::{Device, Matrix};
+use crate::device::prelude::*;
 
 #[test]
 fn reshape_keeps_the_elements() {

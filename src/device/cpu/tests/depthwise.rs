@@ -5,8 +5,9 @@ use super::support::{
     FORWARD, Random, assert_bits, assert_calibrated, assert_same, assert_vjp, device, matrix,
     values,
 };
+use crate::device::DepthwiseShape;
 use crate::device::cpu::{Cpu, CpuReal};
-use crate::device::{DepthwiseShape, Device};
+use crate::device::prelude::*;
 
 /// Grids, height, width, size and channels: smaller and larger than the kernel, one wide, one tall.
 const CASES: [(usize, usize, usize, usize, usize); 7] = [

@@ -3,9 +3,10 @@
 use super::support::device;
 use crate::checkpoint::{Activation, Tensor};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
+use crate::device::prelude::*;
 use crate::device::{
-    AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Direction, Masks, Result, RowMap,
-    Sampling, ViewPair, Visible,
+    AttentionShape, Blend, DepthwiseShape, DeviceError, Direction, Masks, Result, RowMap, Sampling,
+    ViewPair, Visible,
 };
 use crate::picture::View;
 

@@ -5,9 +5,10 @@ use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
 };
 use crate::checkpoint::Dtype;
+use crate::device::Real;
 use crate::device::cpu::Cpu;
 use crate::device::cpu::CpuReal;
-use crate::device::{Device, Real};
+use crate::device::prelude::*;
 
 /// Sizes at and beside the edges of tiles, panels and blocks.
 const EDGES: [usize; 17] = [

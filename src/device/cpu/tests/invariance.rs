@@ -4,7 +4,8 @@ use super::blend;
 use super::support::{Random, assert_bits, matrix, rows_of, values};
 use crate::checkpoint::Dtype;
 use crate::device::cpu::{Cpu, CpuMatrix, CpuReal};
-use crate::device::{AttentionShape, Device, Matrix, Visible};
+use crate::device::prelude::*;
+use crate::device::{AttentionShape, Visible};
 
 /// Runs `whole` on all rows of `x` with one and three threads, and on every `part` rows alone; all must agree.
 fn check<T: CpuReal>(

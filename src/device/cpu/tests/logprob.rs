@@ -6,7 +6,7 @@ use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, rows_of,
     values,
 };
-use crate::device::Device;
+use crate::device::prelude::*;
 
 /// Rows, vocabulary, columns.
 const SIZES: [(usize, usize, usize); 5] = [

@@ -2,7 +2,8 @@
 
 use super::support::{Random, assert_bits, device, values};
 use crate::device::cpu::Cpu;
-use crate::device::{Blend, Device, Direction, Masks, Noise, Sampling, ViewPair};
+use crate::device::prelude::*;
+use crate::device::{Blend, Direction, Masks, Noise, Sampling, ViewPair};
 use crate::picture::View;
 
 const SIDE: usize = 64;

@@ -5,8 +5,8 @@ use super::naive::plus;
 use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, values,
 };
-use crate::device::Device;
 use crate::device::cpu::{Cpu, CpuReal};
+use crate::device::prelude::*;
 
 /// Rows and columns.
 const SIZES: [(usize, usize); 8] = [

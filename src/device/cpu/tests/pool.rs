@@ -1,7 +1,8 @@
 //! The memory of matrices is used again, and given back at the limit.
 
 use super::support::{Random, device};
-use crate::device::{Device, Real};
+use crate::device::Real;
+use crate::device::prelude::*;
 
 #[test]
 fn the_peak_does_not_grow_over_repeated_calls() {

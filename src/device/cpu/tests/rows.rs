@@ -3,7 +3,8 @@
 use super::naive::plus;
 use super::support::{Random, assert_bits, assert_same, assert_vjp, device, inner, matrix, values};
 use crate::checkpoint::Dtype;
-use crate::device::{Device, RowMap};
+use crate::device::RowMap;
+use crate::device::prelude::*;
 
 /// A map with rows that nothing reaches, repeated rows, zero weights and several terms.
 fn map(random: &mut Random, inputs: usize, outputs: usize) -> RowMap {

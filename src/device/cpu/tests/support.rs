@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::checkpoint::{Dtype, Files, Tensor, Tensors};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuReal, CpuWeight};
-use crate::device::{Device, Matrix};
+use crate::device::prelude::*;
 
 /// Seeded random numbers; the seed is printed, so that a failing test shows it.
 pub(crate) struct Random(StdRng);

@@ -6,7 +6,7 @@ use super::{Choice, Route, Shape};
 use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
 use crate::device::cuda::error::During;
 use crate::device::cuda::gemm::Arguments;
-use crate::device::cuda::memory::GRAIN;
+use crate::device::cuda::pool::GRAIN;
 use crate::device::cuda::{Cuda, Gemm};
 use crate::device::{DeviceError, Result};
 

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use super::{Convnext, ConvnextSizes, STEM};
 use crate::checkpoint::{Tensor, Tensors};
-use crate::device::Device;
 use crate::device::cpu::Cpu;
 use crate::device::cpu::tests::support::{
     Random, assert_bits, assert_vjp, device, distance, matrix, values,
 };
 use crate::device::dry::Dry;
+use crate::device::prelude::*;
 use crate::lvlm::loader::{Listed, Loader};
 use crate::nn::Keep;
 
@@ -91,7 +91,7 @@ impl Case {
         run.unwrap().0.iter().flat_map(values).collect()
     }
 
-    fn patches(&self, x: &[f64]) -> <Cpu<f64> as Device>::Matrix {
+    fn patches(&self, x: &[f64]) -> <Cpu<f64> as Memory>::Matrix {
         let columns = 3 * STEM * STEM;
         matrix(&self.d, x.len() / columns, columns, x)
     }

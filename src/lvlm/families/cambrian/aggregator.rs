@@ -68,16 +68,16 @@ struct Source<D: Device> {
 /// What [`Aggregator::forward`] saved.
 pub(in crate::lvlm) struct AggregatorSaved<D: Device> {
     /// The query norm's input and statistics.
-    z: (D::Matrix, D::Matrix),
+    z: (D::Matrix, D::Statistics),
     query: D::Matrix,
     keys: D::Matrix,
     values: D::Matrix,
     /// Of the key and the value norm, by encoder.
-    statistics: Vec<[D::Matrix; 2]>,
+    statistics: Vec<[D::Statistics; 2]>,
     mixed: D::Matrix,
-    lse: D::Matrix,
+    lse: D::Statistics,
     /// The last norm's input and statistics.
-    mid: (D::Matrix, D::Matrix),
+    mid: (D::Matrix, D::Statistics),
     mlp: MlpSaved<D>,
 }
 

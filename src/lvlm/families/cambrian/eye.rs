@@ -39,7 +39,7 @@ pub(super) struct EyeKept<D: Device> {
     encoder: EncoderKept<D>,
     projector: MlpSaved<D>,
     /// The norm's input and statistics.
-    norm: (D::Matrix, D::Matrix),
+    norm: (D::Matrix, D::Statistics),
 }
 
 /// From a grid of `from x from` to one of `to x to`, bilinearly.

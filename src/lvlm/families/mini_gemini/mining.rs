@@ -36,13 +36,13 @@ pub(super) struct Mining<D: Device> {
 
 /// What [`Mining::forward`] saved.
 pub(super) struct MiningSaved<D: Device> {
-    query_statistics: D::Matrix,
+    query_statistics: D::Statistics,
     joined: D::Matrix,
-    statistics: D::Matrix,
+    statistics: D::Statistics,
     normed: D::Matrix,
     scaled: D::Matrix,
     mixed: D::Matrix,
-    lse: D::Matrix,
+    lse: D::Statistics,
 }
 
 impl<D: Device> Mining<D> {

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use crate::checkpoint::Tensor;
 use crate::device::cpu::Cpu;
+use crate::device::ops::{AttentionInputs, AttentionSaved};
+use crate::device::prelude::*;
 use crate::device::{
-    Activation, AttentionShape, Blend, DepthwiseShape, Device, DeviceError, Masks, Matrix, Result,
-    RowMap, ViewPair,
+    Activation, AttentionShape, Blend, DepthwiseShape, DeviceError, Masks, Result, RowMap, ViewPair,
 };
 use crate::lvlm::Parts;
 
 type On = Cpu<f32>;
-type M = <On as Device>::Matrix;
+type M = <On as Memory>::Matrix;
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ pub struct Counting {
 
 /// A weight, its shape, and whose it is.
 pub struct Weight {
-    on: <On as Device>::Weight,
+    on: <On as Memory>::Weight,
     out: usize,
     inside: usize,
     part: &'static str,
@@ -110,16 +111,16 @@ fn terms(rows: &[Vec<(usize, f64)>]) -> usize {
     rows.iter().map(Vec::len).sum()
 }
 
+impl Matrix for Weight {
+    fn rows(&self) -> usize {
+        self.out
+    }
+    fn columns(&self) -> usize {
+        self.inside
+    }
+}
+
 impl Device for Counting {
-    type Host = f32;
-    type Matrix = M;
-    type Weight = Weight;
-    type Pictures = <On as Device>::Pictures;
-    type Batch = <On as Device>::Batch;
-    type Gradients = <On as Device>::Gradients;
-    type Weights = <On as Device>::Weights;
-    type Values = <On as Device>::Values;
-    type Logits = <On as Device>::Logits;
     type Recording<T: Send + Sync> = <On as Device>::Recording<T>;
 
     fn name(&self) -> String {
@@ -128,11 +129,31 @@ impl Device for Counting {
     fn dtype(&self) -> &'static str {
         self.on.dtype()
     }
-    fn element_bytes(&self) -> usize {
-        2
-    }
     fn useful_rows(&self) -> usize {
         1 << 16
+    }
+    fn replay<T, R, E>(
+        &self,
+        recording: &mut Self::Recording<T>,
+        work: impl FnMut() -> std::result::Result<T, E>,
+        read: impl FnOnce(&T) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E>
+    where
+        T: Send + Sync,
+        E: From<DeviceError>,
+    {
+        self.on.replay(recording, work, read)
+    }
+}
+
+impl Memory for Counting {
+    type Host = f32;
+    type Matrix = M;
+    type Statistics = M;
+    type Weight = Weight;
+
+    fn element_bytes(&self) -> usize {
+        2
     }
     fn scratch_bytes(&self, _: usize, _: usize) -> usize {
         8 << 20
@@ -143,16 +164,20 @@ impl Device for Counting {
     fn limit_memory(&self, bytes: usize) {
         self.on.limit_memory(bytes);
     }
-    fn upload(&self, rows: usize, columns: usize, values: &[f32]) -> Result<M> {
+    fn upload_impl(&self, rows: usize, columns: usize, values: &[f32]) -> Result<M> {
         self.counts.lock().unwrap().loaded += values.len();
         self.on.upload(rows, columns, values)
     }
     fn download(&self, x: &M) -> Result<Vec<f32>> {
         self.on.download(x)
     }
-    fn weight(&self, tensor: &Tensor) -> Result<Weight> {
-        let out = tensor.shape[0];
-        let inside = tensor.shape[1..].iter().product();
+    fn download_statistics(&self, x: &M) -> Result<Vec<f32>> {
+        self.on.download_statistics(x)
+    }
+    fn is_finite(&self, x: &M) -> Result<bool> {
+        self.on.is_finite(x)
+    }
+    fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<Weight> {
         let mut counts = self.counts.lock().unwrap();
         if counts.weights.insert(tensor.name.clone()) {
             counts.loaded += out * inside;
@@ -170,47 +195,29 @@ impl Device for Counting {
             part,
         })
     }
-    fn is_finite(&self, x: &M) -> Result<bool> {
-        self.on.is_finite(x)
-    }
-    fn replay<T, R, E>(
-        &self,
-        recording: &mut Self::Recording<T>,
-        work: impl FnMut() -> std::result::Result<T, E>,
-        read: impl FnOnce(&T) -> std::result::Result<R, E>,
-    ) -> std::result::Result<R, E>
-    where
-        T: Send + Sync,
-        E: From<DeviceError>,
-    {
-        self.on.replay(recording, work, read)
-    }
-    fn pictures(
+}
+
+impl Blending for Counting {
+    type Pictures = <On as Blending>::Pictures;
+    type Batch = <On as Blending>::Batch;
+    type Gradients = <On as Blending>::Gradients;
+
+    fn pictures_impl(
         &self,
         views: &[ViewPair],
+        size: (usize, usize),
         patch: usize,
         mask_size: usize,
     ) -> Result<Self::Pictures> {
-        self.on.pictures(views, patch, mask_size)
+        self.on.pictures_impl(views, size, patch, mask_size)
     }
-    fn stage(
-        &self,
-        pictures: &Self::Pictures,
-        masks: Masks,
-        blends: &[Blend],
-    ) -> Result<Self::Batch> {
-        self.on.stage(pictures, masks, blends)
+    fn stage_impl(&self, masks: Masks, blends: &[Blend]) -> Result<Self::Batch> {
+        self.on.stage_impl(masks, blends)
     }
-    fn restage(
-        &self,
-        pictures: &Self::Pictures,
-        batch: &mut Self::Batch,
-        masks: Masks,
-        blends: &[Blend],
-    ) -> Result<()> {
-        self.on.restage(pictures, batch, masks, blends)
+    fn restage_impl(&self, batch: &mut Self::Batch, masks: Masks, blends: &[Blend]) -> Result<()> {
+        self.on.restage_impl(batch, masks, blends)
     }
-    fn blend(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<M> {
+    fn blend_impl(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<M> {
         let y = self.on.blend(pictures, batch)?;
         self.moved(&[&y]);
         // Picture and baseline.
@@ -223,7 +230,7 @@ impl Device for Counting {
     fn clear(&self, gradients: &mut Self::Gradients) -> Result<()> {
         self.on.clear(gradients)
     }
-    fn blend_vjp(
+    fn blend_vjp_impl(
         &self,
         pictures: &Self::Pictures,
         batch: &Self::Batch,
@@ -238,7 +245,16 @@ impl Device for Counting {
     fn read_gradients(&self, gradients: &Self::Gradients) -> Result<Vec<Vec<f64>>> {
         self.on.read_gradients(gradients)
     }
-    fn linear(&self, x: &M, weight: &Weight, bias: Option<&M>, residual: Option<&M>) -> Result<M> {
+}
+
+impl Gemm for Counting {
+    fn linear_impl(
+        &self,
+        x: &M,
+        weight: &Weight,
+        bias: Option<&M>,
+        residual: Option<&M>,
+    ) -> Result<M> {
         let y = self.on.linear(x, &weight.on, bias, residual)?;
         self.product(x.rows(), weight, weight.part);
         self.moved(&[x, &y]);
@@ -246,14 +262,14 @@ impl Device for Counting {
         self.optional(residual);
         Ok(y)
     }
-    fn linear_vjp(&self, dy: &M, weight: &Weight, onto: Option<&M>) -> Result<M> {
+    fn linear_vjp_impl(&self, dy: &M, weight: &Weight, onto: Option<&M>) -> Result<M> {
         let dx = self.on.linear_vjp(dy, &weight.on, onto)?;
         self.product(dy.rows(), weight, weight.part);
         self.moved(&[dy, &dx]);
         self.optional(onto);
         Ok(dx)
     }
-    fn linear_activation(
+    fn linear_activation_impl(
         &self,
         kind: Activation,
         x: &M,
@@ -266,13 +282,19 @@ impl Device for Counting {
         self.optional(bias);
         Ok((h, y))
     }
-    fn linear_vjp_activation(&self, kind: Activation, dy: &M, weight: &Weight, h: &M) -> Result<M> {
+    fn linear_vjp_activation_impl(
+        &self,
+        kind: Activation,
+        dy: &M,
+        weight: &Weight,
+        h: &M,
+    ) -> Result<M> {
         let dh = self.on.linear_vjp_activation(kind, dy, &weight.on, h)?;
         self.product(dy.rows(), weight, weight.part);
         self.moved(&[dy, h, &dh]);
         Ok(dh)
     }
-    fn linear_gate(
+    fn linear_gate_impl(
         &self,
         kind: Activation,
         gate: &M,
@@ -286,7 +308,7 @@ impl Device for Counting {
         self.optional(bias);
         Ok((up, y))
     }
-    fn linear_vjp_gate(
+    fn linear_vjp_gate_impl(
         &self,
         kind: Activation,
         dy: &M,
@@ -299,7 +321,7 @@ impl Device for Counting {
         self.moved(&[dy, gate, up, &dg, &du]);
         Ok((dg, du))
     }
-    fn linear_rope(
+    fn linear_rope_impl(
         &self,
         x: &M,
         weight: &Weight,
@@ -316,46 +338,27 @@ impl Device for Counting {
         self.optional(bias);
         Ok(y)
     }
-    fn rope(
-        &self,
-        x: &mut M,
-        head_dim: usize,
-        frequencies: &[f64],
-        positions: &[usize],
-        inverse: bool,
-    ) -> Result<()> {
-        self.moved(&[x, x]);
-        self.on.rope(x, head_dim, frequencies, positions, inverse)
-    }
-    fn attention(
-        &self,
-        shape: &AttentionShape,
-        q: &M,
-        k: &M,
-        v: &M,
-        prefix: Option<(&M, &M)>,
-    ) -> Result<(M, M)> {
-        let (out, lse) = self.on.attention(shape, q, k, v, prefix)?;
+}
+
+impl Attention for Counting {
+    fn attention_impl(&self, shape: &AttentionShape, inputs: AttentionInputs<M>) -> Result<(M, M)> {
+        let AttentionInputs { q, k, v, prefix } = inputs;
+        let (out, lse) = self.on.attention_impl(shape, inputs)?;
         self.pairs(shape, true, 2);
         self.moved(&[q, k, v, &out]);
         self.prefix(shape, prefix);
         self.numbers(lse.rows() * lse.columns());
         Ok((out, lse))
     }
-    fn attention_vjp(
+    fn attention_vjp_impl(
         &self,
         shape: &AttentionShape,
-        q: &M,
-        k: &M,
-        v: &M,
-        prefix: Option<(&M, &M)>,
-        out: &M,
-        lse: &M,
-        dy: &M,
+        inputs: AttentionInputs<M>,
+        saved: &AttentionSaved<M, M>,
     ) -> Result<(M, M, M)> {
-        let (dq, dk, dv) = self
-            .on
-            .attention_vjp(shape, q, k, v, prefix, out, lse, dy)?;
+        let AttentionInputs { q, k, v, prefix } = inputs;
+        let AttentionSaved { out, lse, dy } = *saved;
+        let (dq, dk, dv) = self.on.attention_vjp_impl(shape, inputs, saved)?;
         let statistics = lse.rows() * lse.columns();
         if shape.is_window() {
             // S, dP, dQ, dK, dV.
@@ -378,13 +381,16 @@ impl Device for Counting {
         self.numbers(2 * statistics);
         Ok((dq, dk, dv))
     }
-    fn layer_norm(&self, x: &M, gain: &M, bias: &M, eps: f64) -> Result<(M, M)> {
+}
+
+impl Norm for Counting {
+    fn layer_norm_impl(&self, x: &M, gain: &M, bias: &M, eps: f64) -> Result<(M, M)> {
         let (y, statistics) = self.on.layer_norm(x, gain, bias, eps)?;
         self.moved(&[x, gain, bias, &y]);
         self.numbers(statistics.rows() * statistics.columns());
         Ok((y, statistics))
     }
-    fn layer_norm_vjp(
+    fn layer_norm_vjp_impl(
         &self,
         x: &M,
         statistics: &M,
@@ -398,89 +404,117 @@ impl Device for Counting {
         self.numbers(statistics.rows() * statistics.columns());
         Ok(dx)
     }
-    fn rms_norm(&self, x: &M, gain: &M, eps: f64) -> Result<(M, M)> {
+    fn rms_norm_impl(&self, x: &M, gain: &M, eps: f64) -> Result<(M, M)> {
         let (y, statistics) = self.on.rms_norm(x, gain, eps)?;
         self.moved(&[x, gain, &y]);
         self.numbers(statistics.rows() * statistics.columns());
         Ok((y, statistics))
     }
-    fn rms_norm_vjp(&self, x: &M, statistics: &M, gain: &M, dy: &M, onto: Option<&M>) -> Result<M> {
+    fn rms_norm_vjp_impl(
+        &self,
+        x: &M,
+        statistics: &M,
+        gain: &M,
+        dy: &M,
+        onto: Option<&M>,
+    ) -> Result<M> {
         let dx = self.on.rms_norm_vjp(x, statistics, gain, dy, onto)?;
         self.moved(&[x, gain, dy, &dx]);
         self.optional(onto);
         self.numbers(statistics.rows() * statistics.columns());
         Ok(dx)
     }
-    fn activation(&self, kind: Activation, x: &M) -> Result<M> {
+}
+
+impl Activations for Counting {
+    fn activation_impl(&self, kind: Activation, x: &M) -> Result<M> {
         let y = self.on.activation(kind, x)?;
         self.moved(&[x, &y]);
         Ok(y)
     }
-    fn activation_vjp(&self, kind: Activation, x: &M, dy: M) -> Result<M> {
+    fn activation_vjp_impl(&self, kind: Activation, x: &M, dy: M) -> Result<M> {
         self.moved(&[x, &dy, &dy]);
         self.on.activation_vjp(kind, x, dy)
     }
-    fn gate(&self, kind: Activation, gate: &M, up: &M) -> Result<M> {
+    fn gate_impl(&self, kind: Activation, gate: &M, up: &M) -> Result<M> {
         let y = self.on.gate(kind, gate, up)?;
         self.moved(&[gate, up, &y]);
         Ok(y)
     }
-    fn gate_vjp(&self, kind: Activation, gate: &M, up: &M, dy: M) -> Result<(M, M)> {
+    fn gate_vjp_impl(&self, kind: Activation, gate: &M, up: &M, dy: M) -> Result<(M, M)> {
         self.moved(&[gate, up, &dy, &dy, &dy]);
         self.on.gate_vjp(kind, gate, up, dy)
     }
-    fn gather(&self, weight: &Weight, ids: &[u32]) -> Result<M> {
+}
+
+impl Rows for Counting {
+    fn gather_impl(&self, weight: &Weight, ids: &[u32]) -> Result<M> {
         let y = self.on.gather(&weight.on, ids)?;
         self.moved(&[&y, &y]);
         Ok(y)
     }
-    fn write_rows(&self, target: &mut M, at: usize, x: &M) -> Result<()> {
+    fn write_rows_impl(&self, target: &mut M, at: usize, x: &M) -> Result<()> {
         self.moved(&[x, x]);
         self.on.write_rows(target, at, x)
     }
-    fn mix_rows(&self, x: &M, map: &RowMap, constant: Option<&M>) -> Result<M> {
+    fn mix_rows_impl(&self, x: &M, map: &RowMap, constant: Option<&M>, batch: usize) -> Result<M> {
         let y = self.on.mix_rows(x, map, constant)?;
-        let batch = x.rows().checked_div(map.inputs()).unwrap_or(1);
         self.elements(batch * terms(map.forward()) * x.columns());
         self.moved(&[&y]);
         self.optional(constant);
         Ok(y)
     }
-    fn mix_rows_vjp(&self, dy: &M, map: &RowMap, onto: Option<&M>) -> Result<M> {
+    fn mix_rows_vjp_impl(&self, dy: &M, map: &RowMap, onto: Option<&M>, batch: usize) -> Result<M> {
         let dx = self.on.mix_rows_vjp(dy, map, onto)?;
-        let batch = dy.rows() / map.outputs();
         self.elements(batch * terms(map.backward()) * dy.columns());
         self.moved(&[&dx]);
         self.optional(onto);
         Ok(dx)
     }
-    fn reshape(&self, x: M, columns: usize) -> Result<M> {
+    fn rope_impl(
+        &self,
+        x: &mut M,
+        head_dim: usize,
+        frequencies: &[f64],
+        positions: &[usize],
+        inverse: bool,
+    ) -> Result<()> {
+        self.moved(&[x, x]);
+        self.on.rope(x, head_dim, frequencies, positions, inverse)
+    }
+}
+
+impl Columns for Counting {
+    fn reshape_impl(&self, x: M, _: usize, columns: usize) -> Result<M> {
         self.on.reshape(x, columns)
     }
-    fn add(&self, a: &M, b: &M) -> Result<M> {
+    fn add_impl(&self, a: &M, b: &M) -> Result<M> {
         self.moved(&[a, a, b]);
         self.on.add(a, b)
     }
-    fn scale_columns(&self, x: &M, gain: &M, onto: Option<&M>) -> Result<M> {
+    fn scale_columns_impl(&self, x: &M, gain: &M, onto: Option<&M>) -> Result<M> {
         self.moved(&[x, x, gain]);
         self.optional(onto);
         self.on.scale_columns(x, gain, onto)
     }
-    fn join_columns(&self, parts: &[&M]) -> Result<M> {
+    fn join_columns_impl(&self, parts: &[&M], _: usize, _: usize) -> Result<M> {
         let y = self.on.join_columns(parts)?;
         self.moved(&[&y, &y]);
         Ok(y)
     }
-    fn take_columns(&self, x: &M, from: usize, count: usize) -> Result<M> {
+    fn take_columns_impl(&self, x: &M, from: usize, count: usize) -> Result<M> {
         let y = self.on.take_columns(x, from, count)?;
         self.moved(&[&y, &y]);
         Ok(y)
     }
-    fn depthwise(&self, x: &M, kernel: &M, bias: &M, shape: DepthwiseShape) -> Result<M> {
+}
+
+impl Depthwise for Counting {
+    fn depthwise_impl(&self, x: &M, kernel: &M, bias: &M, shape: DepthwiseShape) -> Result<M> {
         self.moved(&[x, x, kernel, bias]);
         self.on.depthwise(x, kernel, bias, shape)
     }
-    fn depthwise_vjp(
+    fn depthwise_vjp_impl(
         &self,
         dy: &M,
         kernel: &M,
@@ -491,13 +525,23 @@ impl Device for Counting {
         self.optional(onto);
         self.on.depthwise_vjp(dy, kernel, shape, onto)
     }
+}
+
+impl LogProb for Counting {
+    type Weights = <On as LogProb>::Weights;
+    type Values = <On as LogProb>::Values;
+    type Logits = <On as LogProb>::Logits;
+
     fn weigh(&self, weights: &[f64]) -> Result<Self::Weights> {
         self.on.weigh(weights)
     }
-    fn reweigh(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()> {
+    fn weight_count(&self, weights: &Self::Weights) -> usize {
+        self.on.weight_count(weights)
+    }
+    fn reweigh_impl(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()> {
         self.on.reweigh(place, weights)
     }
-    fn log_probability(
+    fn log_probability_impl(
         &self,
         x: &M,
         head: &Weight,
@@ -512,7 +556,7 @@ impl Device for Counting {
     fn values(&self, values: &Self::Values) -> Result<Vec<f64>> {
         self.on.values(values)
     }
-    fn log_probability_vjp(
+    fn log_probability_vjp_impl(
         &self,
         logits: Self::Logits,
         head: &Weight,
@@ -530,7 +574,7 @@ impl Device for Counting {
         self.elements(2 * dx.rows() * head.out);
         Ok(dx)
     }
-    fn logits(&self, x: &M, head: &Weight) -> Result<Vec<f32>> {
+    fn logits_impl(&self, x: &M, head: &Weight) -> Result<Vec<f32>> {
         self.product(x.rows(), head, "vocabulary");
         self.moved(&[x]);
         self.numbers(x.rows() * head.out);

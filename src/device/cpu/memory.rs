@@ -1,9 +1,13 @@
-//! Activations in host memory, and the pool that their memory comes from and returns to.
+//! Activations in host memory, the pool that their memory comes from and returns to, and weights where their checkpoint has them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::device::{Matrix, Real};
+use super::microkernel::Multiply;
+use super::packing::{Elements, Operand};
+use super::{Cpu, CpuReal};
+use crate::checkpoint::{Dtype, Tensor};
+use crate::device::{Matrix, Memory, Real, Result};
 
 /// Freed buffers by length. A path evaluates the same shapes again and again; reusing their memory saves the system's
 /// zeroing of fresh pages.
@@ -111,11 +115,6 @@ impl<T: Real> CpuMatrix<T> {
         (self.rows, self.columns) = (rows, columns);
         self
     }
-
-    /// Rows and columns.
-    pub(crate) fn shape(&self) -> (usize, usize) {
-        (self.rows, self.columns)
-    }
 }
 
 impl<T: Real> Drop for CpuMatrix<T> {
@@ -127,5 +126,89 @@ impl<T: Real> Drop for CpuMatrix<T> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         state.free.entry(values.len()).or_default().push(values);
+    }
+}
+
+/// A weight matrix in its checkpoint's own dtype, not copied.
+#[derive(Clone, Debug)]
+pub struct CpuWeight {
+    tensor: Tensor,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl CpuWeight {
+    /// The weight as an `[out, in]` operand.
+    pub(super) fn operand<T: Multiply>(&self) -> Operand<'_, T> {
+        let bytes = self.tensor.bytes();
+        let elements = match self.tensor.dtype {
+            Dtype::F16 => Elements::F16(bytes),
+            Dtype::Bf16 => Elements::Bf16(bytes),
+            Dtype::F32 => Elements::F32(bytes),
+        };
+        Operand {
+            elements,
+            stride: self.columns,
+            transposed: false,
+        }
+    }
+}
+
+impl Matrix for CpuWeight {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+impl<T: CpuReal> Memory for Cpu<T> {
+    type Host = T;
+    type Matrix = CpuMatrix<T>;
+    type Statistics = CpuMatrix<T>;
+    type Weight = CpuWeight;
+
+    fn element_bytes(&self) -> usize {
+        size_of::<T>()
+    }
+
+    fn scratch_bytes(&self, rows: usize, columns: usize) -> usize {
+        // The packed left operand of a product, and what each thread keeps for blocks and for attention.
+        (rows.next_multiple_of(16) * columns + self.threads() * (1 << 20)) * size_of::<T>()
+    }
+
+    fn memory_budget(&self) -> usize {
+        4 << 30
+    }
+
+    fn limit_memory(&self, bytes: usize) {
+        self.pool.limit(bytes / size_of::<T>());
+    }
+
+    fn upload_impl(&self, rows: usize, columns: usize, values: &[T]) -> Result<CpuMatrix<T>> {
+        let mut x = self.matrix(rows, columns);
+        x.values.copy_from_slice(values);
+        Ok(x)
+    }
+
+    fn download(&self, x: &CpuMatrix<T>) -> Result<Vec<T>> {
+        Ok(x.values.clone())
+    }
+
+    fn download_statistics(&self, x: &CpuMatrix<T>) -> Result<Vec<T>> {
+        self.download(x)
+    }
+
+    fn is_finite(&self, x: &CpuMatrix<T>) -> Result<bool> {
+        Ok(x.values.iter().all(|v| v.is_finite()))
+    }
+
+    fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<CpuWeight> {
+        Ok(CpuWeight {
+            tensor: tensor.clone(),
+            rows: out,
+            columns: inside,
+        })
     }
 }

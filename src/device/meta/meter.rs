@@ -1,4 +1,4 @@
-//! What a dry device counts.
+//! What the meta device counts.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::device::Part;
 /// Bytes of a number of a weight.
 const BYTES: usize = 2;
 
-/// Counters of one dry device.
+/// Counters of one meta device.
 #[derive(Debug, Default)]
 pub(crate) struct Meter(Mutex<Counts>);
 

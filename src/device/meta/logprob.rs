@@ -1,0 +1,77 @@
+//! Costs of log-probabilities.
+
+use super::meter::Held;
+use super::{Meta, MetaMatrix, MetaWeight, tally};
+use crate::device::ops::Logits;
+use crate::device::{LogProb, Result};
+
+/// Rows that were scored, and what is kept of them.
+#[derive(Debug)]
+pub(crate) struct MetaLogits {
+    rows: usize,
+    _held: Held,
+}
+
+impl Logits for MetaLogits {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+impl LogProb for Meta {
+    /// How many.
+    type Weights = usize;
+    /// How many.
+    type Values = usize;
+    type Logits = MetaLogits;
+
+    fn weigh(&self, weights: &[f64]) -> Result<usize> {
+        Ok(weights.len())
+    }
+
+    fn weight_count(&self, weights: &usize) -> usize {
+        *weights
+    }
+
+    fn reweigh_impl(&self, _: &mut usize, _: &[f64]) -> Result<()> {
+        Ok(())
+    }
+
+    fn log_probability_impl(
+        &self,
+        x: &MetaMatrix,
+        head: &MetaWeight,
+        targets: &[u32],
+    ) -> Result<(usize, MetaLogits)> {
+        let (rows, hidden, vocabulary) = (x.rows, head.inside, head.out);
+        let cost = tally::log_probability(rows, hidden, vocabulary);
+        self.meter.count(cost);
+        // Kept whole where they are not made again.
+        let held = self.hold(4 * rows * vocabulary + self.element * rows * hidden);
+        Ok((targets.len(), MetaLogits { rows, _held: held }))
+    }
+
+    fn values(&self, values: &usize) -> Result<Vec<f64>> {
+        Ok(vec![0.0; *values])
+    }
+
+    fn log_probability_vjp_impl(
+        &self,
+        logits: MetaLogits,
+        head: &MetaWeight,
+        _: &[u32],
+        _: &usize,
+    ) -> Result<MetaMatrix> {
+        let rows = logits.rows;
+        let cost = tally::log_probability_vjp(rows, head.inside, head.out);
+        self.meter.count(cost);
+        drop(self.hold(self.element * rows * head.out));
+        Ok(self.matrix(rows, head.inside))
+    }
+
+    fn logits_impl(&self, x: &MetaMatrix, head: &MetaWeight) -> Result<Vec<f32>> {
+        self.meter
+            .count(tally::logits(x.rows, head.inside, head.out));
+        Ok(vec![0.0; x.rows * head.out])
+    }
+}

@@ -1,0 +1,327 @@
+//! Blending a picture with its baseline under a mask, straight to patches, and back to the mask.
+
+use super::{Memory, Size, below, same_shape};
+use crate::device::Result;
+use crate::device::error::expect;
+use crate::picture::View;
+
+/// Colours of a picture.
+pub(crate) const CHANNELS: usize = 3;
+
+/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel, normalised.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewPair<'a> {
+    /// The view's size, and where it lies in the picture.
+    pub view: View,
+    /// What the view sees of the picture.
+    pub picture: &'a [f32],
+    /// What it sees of the baseline.
+    pub baseline: &'a [f32],
+}
+
+/// Which picture a mask of 1 keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The picture where the mask is 1, the baseline where it is 0.
+    Keep,
+    /// The baseline where the mask is 1, the picture where it is 0.
+    Reveal,
+}
+
+/// The mask that a blend looks through, by number in [`Masks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// One mask.
+    One(usize),
+    /// The product of two masks, each sampled first.
+    Product(usize, usize),
+}
+
+/// Gaussian noise added to a blend, from a counter-based generator: the same seed and stream give the same noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Standard deviation in the processor's normalised space.
+    pub deviation: f64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Distinct for every blend of a run.
+    pub stream: u64,
+}
+
+/// One picture on the path between picture and baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blend {
+    /// The mask.
+    pub sampling: Sampling,
+    /// Which picture the mask keeps.
+    pub direction: Direction,
+    /// The step along the path, in [0, 1].
+    pub alpha: f64,
+    /// Noise, if any.
+    pub noise: Option<Noise>,
+}
+
+impl Blend {
+    /// The end of a path through one mask, without noise.
+    pub const fn whole(mask: usize, direction: Direction) -> Blend {
+        Blend {
+            sampling: Sampling::One(mask),
+            direction,
+            alpha: 1.0,
+            noise: None,
+        }
+    }
+}
+
+/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Masks<'a> {
+    /// Cells per side.
+    pub size: usize,
+    /// The masks.
+    pub values: &'a [Vec<f64>],
+}
+
+/// The sizes of pictures on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PicturesShape {
+    /// Rows of the patch matrix per blend: patches of all views.
+    pub rows: usize,
+    /// Columns of the patch matrix.
+    pub columns: usize,
+    /// Cells per side of the masks that they were prepared for.
+    pub mask_size: usize,
+}
+
+/// Two pictures as patches of one or several views, and how each view samples a mask.
+pub trait Pictures: Send + Sync {
+    /// Their sizes.
+    fn shape(&self) -> PicturesShape;
+}
+
+/// The sizes of a batch on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Cells per side of a mask.
+    pub mask_size: usize,
+    /// Masks.
+    pub masks: usize,
+    /// Blends.
+    pub blends: usize,
+}
+
+/// Masks and the blends that look through them, where `blend` and its vjp read them.
+pub trait Batch: Send + Sync {
+    /// Its sizes.
+    fn shape(&self) -> BatchShape;
+}
+
+/// One S x S gradient per mask, summed over batches.
+pub trait Gradients: Send + Sync {
+    /// Masks.
+    fn masks(&self) -> usize;
+    /// Cells of each.
+    fn cells(&self) -> usize;
+}
+
+/// Blending and its vjp.
+pub trait Blending: Memory {
+    /// Pictures on the device.
+    type Pictures: Pictures;
+    /// Masks and blends on the device.
+    type Batch: Batch;
+    /// Gradients on the device.
+    type Gradients: Gradients;
+
+    /// Prepares the views of two pictures for blending: at least one, all of one size, each with its own place in the
+    /// picture. Rows and columns beyond the last whole patch of `patch` are not seen.
+    ///
+    /// # Errors
+    /// No views, views of different sizes, pixels that are not as many, a patch that does not fit, a mask without cells.
+    fn pictures(
+        &self,
+        views: &[ViewPair],
+        patch: usize,
+        mask_size: usize,
+    ) -> Result<Self::Pictures> {
+        let size = check_pictures(views, patch, mask_size)?;
+        self.pictures_impl(views, size, patch, mask_size)
+    }
+    /// Computes [`Blending::pictures`] for views of `size` rows and columns.
+    fn pictures_impl(
+        &self,
+        views: &[ViewPair],
+        size: (usize, usize),
+        patch: usize,
+        mask_size: usize,
+    ) -> Result<Self::Pictures>;
+
+    /// Copies masks and blends to the device.
+    ///
+    /// # Errors
+    /// Masks of another size than the pictures were prepared for, blends of masks that are not there.
+    fn stage(
+        &self,
+        pictures: &Self::Pictures,
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<Self::Batch> {
+        check_masks(pictures.shape().mask_size, masks, blends)?;
+        self.stage_impl(masks, blends)
+    }
+    /// Computes [`Blending::stage`].
+    fn stage_impl(&self, masks: Masks, blends: &[Blend]) -> Result<Self::Batch>;
+
+    /// Puts other masks and blends, as many as before, in the place of a batch's.
+    ///
+    /// # Errors
+    /// As [`Blending::stage`], and another number of them.
+    fn restage(
+        &self,
+        pictures: &Self::Pictures,
+        batch: &mut Self::Batch,
+        masks: Masks,
+        blends: &[Blend],
+    ) -> Result<()> {
+        check_masks(pictures.shape().mask_size, masks, blends)?;
+        let BatchShape {
+            masks: most,
+            blends: places,
+            ..
+        } = batch.shape();
+        let found = (masks.values.len(), blends.len());
+        let say = |(masks, blends): Size| move || format!("{masks} masks and {blends} blends");
+        let fits = (most, places) == found;
+        expect(fits, "restage", say((most, places)), say(found))?;
+        self.restage_impl(batch, masks, blends)
+    }
+    /// Computes [`Blending::restage`].
+    fn restage_impl(&self, batch: &mut Self::Batch, masks: Masks, blends: &[Blend]) -> Result<()>;
+
+    /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows ordered blend, view, patch,
+    /// columns ordered channel, row, column.
+    ///
+    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
+    /// `b * w + x * (1 - w)` (reveal), plus noise, which differs from view to view.
+    ///
+    /// # Errors
+    /// A batch of masks of another size.
+    fn blend(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix> {
+        check_batch("blend", pictures, batch)?;
+        self.blend_impl(pictures, batch)
+    }
+    /// Computes [`Blending::blend`].
+    fn blend_impl(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix>;
+
+    /// Gradients of `masks` masks, zero. They serve all pictures that were prepared for masks of the same size.
+    fn gradients(&self, pictures: &Self::Pictures, masks: usize) -> Result<Self::Gradients>;
+    /// Sets gradients to zero.
+    fn clear(&self, gradients: &mut Self::Gradients) -> Result<()>;
+
+    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches in all views. Each blend is
+    /// summed on its own, view by view, and the sums are added in the order of the blends, so how a batch was cut does not
+    /// show.
+    ///
+    /// # Errors
+    /// Operands of other sizes.
+    fn blend_vjp(
+        &self,
+        pictures: &Self::Pictures,
+        batch: &Self::Batch,
+        dy: &Self::Matrix,
+        gradients: &mut Self::Gradients,
+    ) -> Result<()> {
+        let (PicturesShape { rows, columns, .. }, shape) = (pictures.shape(), batch.shape());
+        check_batch("blend_vjp", pictures, batch)?;
+        same_shape("blend_vjp", (shape.blends * rows, columns), dy)?;
+        let cells = match shape.masks {
+            0 => 0,
+            _ => shape.mask_size * shape.mask_size,
+        };
+        let found = (gradients.masks(), gradients.cells());
+        let say = |(masks, cells): Size| move || format!("{masks} gradients of {cells} cells");
+        let expected = (shape.masks, cells);
+        expect(expected == found, "blend_vjp", say(expected), say(found))?;
+        self.blend_vjp_impl(pictures, batch, dy, gradients)
+    }
+    /// Computes [`Blending::blend_vjp`].
+    fn blend_vjp_impl(
+        &self,
+        pictures: &Self::Pictures,
+        batch: &Self::Batch,
+        dy: &Self::Matrix,
+        gradients: &mut Self::Gradients,
+    ) -> Result<()>;
+
+    /// Copies gradients from the device, mask by mask.
+    fn read_gradients(&self, gradients: &Self::Gradients) -> Result<Vec<Vec<f64>>>;
+}
+
+/// A batch of masks of the size that pictures were prepared for.
+fn check_batch(
+    operation: &'static str,
+    pictures: &impl Pictures,
+    batch: &impl Batch,
+) -> Result<()> {
+    let (expected, found) = (pictures.shape().mask_size, batch.shape().mask_size);
+    let cells = || format!("masks of {expected} cells a side");
+    expect(found == expected, operation, cells, || found.to_string())
+}
+
+/// Views of one size, which is returned as rows and columns of pixels; two pictures of that size for each, and patches that
+/// tile it.
+fn check_pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<Size> {
+    let size = |pair: &ViewPair| (pair.view.height, pair.view.width);
+    let (height, width) = views.first().map_or((0, 0), size);
+    let whole = patch > 0 && height >= patch && width >= patch;
+    let expected = || {
+        format!("views of 3 x {height} x {width} values and patches of {patch} that fit into them")
+    };
+    let length = height
+        .checked_mul(width)
+        .and_then(|pixels| pixels.checked_mul(CHANNELS));
+    expect(whole, "pictures", expected, || {
+        format!("{} views", views.len())
+    })?;
+    for pair in views {
+        let lengths = (Some(pair.picture.len()), Some(pair.baseline.len()));
+        let there = size(pair) == (height, width) && lengths == (length, length);
+        expect(there, "pictures", expected, || {
+            let (x, b) = (pair.picture.len(), pair.baseline.len());
+            format!("{:?} with {x} and {b} values", size(pair))
+        })?;
+    }
+    let cells = || "a mask of at least one cell a side, numbered in 32 bits".to_string();
+    let numbered = (1..=1 << 16).contains(&mask_size);
+    expect(numbered, "pictures", cells, || mask_size.to_string())?;
+    Ok((height, width))
+}
+
+/// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row, column.
+pub(crate) fn patch_order(
+    (height, width): Size,
+    patch: usize,
+) -> impl Iterator<Item = usize> + Clone {
+    let across = width / patch;
+    let patches = height / patch * across;
+    (0..patches).flat_map(move |p| {
+        (0..CHANNELS * patch).flat_map(move |line| {
+            let (c, i) = (line / patch, line % patch);
+            let start = (c * height + p / across * patch + i) * width + p % across * patch;
+            start..start + patch
+        })
+    })
+}
+
+/// Masks of `size` cells a side, and blends that name no others.
+fn check_masks(size: usize, masks: Masks, blends: &[Blend]) -> Result<()> {
+    let fits = masks.size == size && masks.values.iter().all(|m| m.len() == size * size);
+    let expected = || format!("masks of {size} cells a side");
+    expect(fits, "blend", expected, || masks.size.to_string())?;
+    let used = blends.iter().flat_map(|b| match b.sampling {
+        Sampling::One(m) => [m, m],
+        Sampling::Product(m, n) => [m, n],
+    });
+    // The largest, so that the message says how many masks there would have to be.
+    below("blend", used.max(), masks.values.len())
+}

@@ -1,0 +1,110 @@
+//! Log-probabilities of tokens under a vocabulary projection.
+
+use super::{Gemm, Matrix, below, same_shape};
+use crate::device::Result;
+use crate::device::error::expect;
+
+/// What `log_probability_vjp` needs of `log_probability`.
+pub trait Logits: Send + Sync {
+    /// Rows that were scored.
+    fn rows(&self) -> usize;
+}
+
+/// Log-probabilities and their vjp.
+pub trait LogProb: Gemm {
+    /// One weight per row of a score.
+    type Weights: Send + Sync;
+    /// Log-probabilities, one per row.
+    type Values: Send + Sync;
+    /// What the vjp needs of the forward pass.
+    type Logits: Logits;
+
+    /// Copies weights to the device, one per row of a score.
+    fn weigh(&self, weights: &[f64]) -> Result<Self::Weights>;
+    /// How many weights these are.
+    fn weight_count(&self, weights: &Self::Weights) -> usize;
+    /// Puts other weights, as many as before, in the place of these.
+    ///
+    /// # Errors
+    /// Another number of them.
+    fn reweigh(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()> {
+        let (expected, found) = (self.weight_count(place), weights.len());
+        let say = |count: usize| move || format!("{count} weights");
+        expect(expected == found, "reweigh", say(expected), say(found))?;
+        self.reweigh_impl(place, weights)
+    }
+    /// Computes [`LogProb::reweigh`].
+    fn reweigh_impl(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()>;
+
+    /// Log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or better.
+    ///
+    /// # Errors
+    /// Operands of other sizes, a target outside the vocabulary.
+    fn log_probability(
+        &self,
+        x: &Self::Matrix,
+        head: &Self::Weight,
+        targets: &[u32],
+    ) -> Result<(Self::Values, Self::Logits)> {
+        same_shape("log_probability", (x.rows(), head.columns()), x)?;
+        check_targets(x.rows(), head.rows(), targets)?;
+        self.log_probability_impl(x, head, targets)
+    }
+    /// Computes [`LogProb::log_probability`].
+    fn log_probability_impl(
+        &self,
+        x: &Self::Matrix,
+        head: &Self::Weight,
+        targets: &[u32],
+    ) -> Result<(Self::Values, Self::Logits)>;
+    /// Copies log-probabilities from the device.
+    fn values(&self, values: &Self::Values) -> Result<Vec<f64>>;
+
+    /// `dx` for `sum over rows of weights[row] * log_probability[row]`.
+    ///
+    /// # Errors
+    /// Another number of targets or weights than of rows, a target outside the vocabulary.
+    fn log_probability_vjp(
+        &self,
+        logits: Self::Logits,
+        head: &Self::Weight,
+        targets: &[u32],
+        weights: &Self::Weights,
+    ) -> Result<Self::Matrix> {
+        let (rows, found) = (logits.rows(), self.weight_count(weights));
+        check_targets(rows, head.rows(), targets)?;
+        let say = |count: usize| move || format!("{count} weights");
+        expect(found == rows, "log_probability_vjp", say(rows), say(found))?;
+        self.log_probability_vjp_impl(logits, head, targets, weights)
+    }
+    /// Computes [`LogProb::log_probability_vjp`].
+    fn log_probability_vjp_impl(
+        &self,
+        logits: Self::Logits,
+        head: &Self::Weight,
+        targets: &[u32],
+        weights: &Self::Weights,
+    ) -> Result<Self::Matrix>;
+
+    /// `x W^T` row by row, in f32 or better.
+    ///
+    /// # Errors
+    /// Operands of other sizes.
+    fn logits(&self, x: &Self::Matrix, head: &Self::Weight) -> Result<Vec<Self::Host>> {
+        same_shape("logits", (x.rows(), head.columns()), x)?;
+        self.logits_impl(x, head)
+    }
+    /// Computes [`LogProb::logits`].
+    fn logits_impl(&self, x: &Self::Matrix, head: &Self::Weight) -> Result<Vec<Self::Host>> {
+        self.download(&self.linear_impl(x, head, None, None)?)
+    }
+}
+
+/// One target per row, inside the vocabulary.
+fn check_targets(rows: usize, vocabulary: usize, targets: &[u32]) -> Result<()> {
+    let say = |count: usize| move || format!("{count} targets");
+    let found = targets.len();
+    expect(found == rows, "log_probability", say(rows), say(found))?;
+    let tokens = targets.iter().map(|&t| t as usize);
+    below("log_probability", tokens, vocabulary)
+}
