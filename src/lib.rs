@@ -32,6 +32,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod analyse;
+pub mod blend;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;

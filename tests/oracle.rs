@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use foveate::device::cpu::Cpu;
 use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::explain::{
-    Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, igos,
-    key_tokens, lvlm_interpretation, prepare,
+    Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, key_tokens,
+    lvlm_interpretation, prepare,
 };
 use foveate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Session, SessionOptions, checkpoint, go_on, load,
@@ -392,10 +392,9 @@ fn trajectory(
         ..case.settings()
     };
     let (mut masks, mut losses) = (Vec::new(), Vec::new());
-    let mask = igos(
+    let mask = settings.method.with(&settings).run(
         session,
         &case.keys(),
-        &settings,
         &mut go_on,
         &mut |_, parts, mask: &Mask| {
             masks.push(mask.values().to_vec());

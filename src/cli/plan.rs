@@ -251,7 +251,9 @@ pub(super) fn report(
 
 /// One evaluation: its share of a batch as the optimisation cuts it.
 fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
-    let plan: Plan = work.plan(work.path_blends(), work.keys, true)?;
+    let passes = work.schedule().passes;
+    let blends = passes.first().map_or(1, |pass| pass.blends);
+    let plan: Plan = work.plan(blends, work.keys, true)?;
     let each = |keep| {
         let Parts {
             blend,

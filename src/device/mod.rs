@@ -12,11 +12,11 @@ pub mod ops;
 mod part;
 mod real;
 
+pub use crate::blend::{Blend, Direction, Masks, Noise, Sampling, ViewPair};
 pub use error::DeviceError;
 pub use ops::{
-    Activations, Attention, AttentionShape, Blend, Blending, Columns, Depthwise, DepthwiseShape,
-    Direction, Gemm, LogProb, Masks, Matrix, Memory, Noise, Norm, RowMap, Rows, Sampling, ViewPair,
-    Visible,
+    Activations, Attention, AttentionShape, Blending, Columns, Depthwise, DepthwiseShape, Gemm,
+    LogProb, Matrix, Memory, Norm, RowMap, Rows, Visible,
 };
 pub use part::Part;
 pub use real::Real;

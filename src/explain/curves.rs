@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mask, Result};
-use crate::device::{Blend, Direction, Masks};
+use super::{Mask, Pass, Result, Schedule};
+use crate::blend::{Blend, Direction, Masks};
 use crate::lvlm::{Callback, Session};
 
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
 pub const LEAST_RANGE: f64 = 0.01;
 /// Groups that the cells are cut into.
-pub(crate) const GROUPS: usize = 50;
+const GROUPS: usize = 50;
 /// Masks that are held at a time, each for deletion and for insertion.
-pub(crate) const HELD: usize = 16;
+const HELD: usize = 16;
 
 /// Mean probability of the key tokens while the most needed cells are removed from the picture, or revealed in the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,9 +31,20 @@ pub struct Curves {
     pub reason: Option<String>,
 }
 
-/// Blends that the curves of a mask of `cells` cells take.
-pub(super) fn blends(cells: usize) -> usize {
-    2 * cells.div_ceil(step(cells))
+/// What the curves of a mask of `cells` cells ask of the model.
+pub(crate) fn schedule(cells: usize) -> Schedule {
+    let groups = cells.div_ceil(step(cells));
+    let pass = |masks, calls| Pass {
+        blends: 2 * masks,
+        gradient: false,
+        calls,
+    };
+    let whole = pass(HELD, groups / HELD);
+    let rest = pass(groups % HELD, usize::from(groups % HELD > 0));
+    Schedule {
+        passes: vec![whole, rest],
+        open_ended: false,
+    }
 }
 
 /// Cells of a group.

@@ -1,5 +1,6 @@
 //! What can go wrong in the method.
 
+use crate::blend::MaskError;
 use crate::lvlm::LvlmError;
 
 /// Errors of the method.
@@ -23,13 +24,8 @@ pub enum ExplainError {
         found: usize,
     },
     /// Cells that make no square, or hold what is no number.
-    #[error("mask: expected {expected}, found {found}")]
-    Mask {
-        /// What it should be.
-        expected: String,
-        /// What was given.
-        found: String,
-    },
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// A setting outside its range.
     #[error("{setting}: expected {expected}, found {found}")]
     Setting {

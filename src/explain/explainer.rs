@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compat, Curves, ExplainError, Iteration, Mask, OptimizerKind, Result, Settings, curves,
-    deletion_insertion, igos, key_tokens, lvlm_interpretation, objective,
+    Compat, Curves, ExplainError, Iteration, Mask, Result, Settings, curves, deletion_insertion,
+    key_tokens, lvlm_interpretation,
 };
-use crate::device::{Blend, Direction, Masks};
+use crate::blend::{Blend, Direction, Masks};
 use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
 use crate::picture::Picture;
 
@@ -322,22 +322,17 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     };
 
     if !keys.is_empty() {
-        let known = settings.optimizer == OptimizerKind::Nag;
-        clock.begin(
-            Stage::Optimise,
-            known.then(|| settings.iterations * objective::blends(settings)),
-        )?;
-        let mask = igos(
+        let method = settings.method.with(settings);
+        clock.begin(Stage::Optimise, method.schedule().evaluations())?;
+        let mask = method.run(
             &*session,
             &keys,
-            settings,
             &mut |n| clock.evaluated(n),
-            &mut |_, parts, _| {
-                explanation.iterations.push(parts);
-            },
+            &mut |_, parts, _| explanation.iterations.push(parts),
         )?;
         if settings.curves {
-            clock.begin(Stage::Curves, Some(curves::blends(mask.values().len())))?;
+            let schedule = curves::schedule(mask.values().len());
+            clock.begin(Stage::Curves, schedule.evaluations())?;
             let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
             let (picture, baseline) = (of_keys(&image), of_keys(&base));
             let evaluated = &mut |n| clock.evaluated(n);

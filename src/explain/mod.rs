@@ -2,34 +2,31 @@
 //!
 //! It knows a model only through [`crate::lvlm::Lvlm`] and [`crate::lvlm::Session`]: no device and no architecture here.
 
+mod attribution;
 mod curves;
 mod error;
 mod explainer;
 mod igos;
 mod key_tokens;
 pub mod lvlm_interpretation;
-mod mask;
-mod objective;
-mod optimiser;
-mod regulariser;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::blend::{Mask, MaskError};
 pub use crate::checkpoint::Compat;
+pub use attribution::{Attribution, Method, Pass, Schedule};
+pub(crate) use curves::schedule as curves_schedule;
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
-pub(crate) use curves::{GROUPS, HELD};
 pub use error::ExplainError;
 pub use explainer::{
     AnswerToken, Cost, Explanation, Prepared, Progress, Request, Silent, Stage, explain,
     explain_prepared, prepare,
 };
-pub use igos::{Iteration, igos};
+pub use igos::{Iteration, Regulariser};
 pub use key_tokens::{is_function_word, key_tokens};
-pub use mask::Mask;
-pub use regulariser::Regulariser;
-pub use settings::{Method, OptimizerKind, Settings};
+pub use settings::{OptimizerKind, Settings};
 
 /// Result of the method.
 pub type Result<T> = std::result::Result<T, ExplainError>;

@@ -2,22 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compat, ExplainError, Result};
+use super::{Compat, ExplainError, Method, Result};
 use crate::picture::Baseline;
 
 /// The most cells that a mask may have per side.
 const LARGEST_MASK: usize = 1024;
-
-/// Which masks are optimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Method {
-    /// One mask for deletion and insertion (iGOS+, the paper's choice).
-    #[serde(rename = "igos+")]
-    IgosPlus,
-    /// A deletion mask and an insertion mask, the result their product (iGOS++, arXiv 2012.15783).
-    #[serde(rename = "igos++")]
-    IgosPlusPlus,
-}
 
 /// How a mask is updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +22,9 @@ pub enum OptimizerKind {
 /// Everything that the method's result depends on beside model, picture and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Which masks are optimised.
+    /// How the mask is found.
     pub method: Method,
-    /// How they are updated.
+    /// How masks are updated.
     pub optimizer: OptimizerKind,
     /// What stands where the picture is removed.
     pub baseline: Baseline,
@@ -61,7 +50,7 @@ pub struct Settings {
     pub noise: f64,
     /// Seed of noise and of the noise baseline.
     pub seed: u64,
-    /// The log-ratio, in nats, from which on a token is key.
+    /// The log-ratio, in nats, above which a token is key.
     pub threshold: f64,
     /// The longest greedy answer, in tokens.
     pub max_new_tokens: usize,
@@ -168,6 +157,13 @@ impl Settings {
         number("momentum", self.momentum, 0.0, true)?;
         number("lr", self.lr, 0.0, true)?;
         number("noise", self.noise, 0.0, false)?;
-        number("threshold", self.threshold, f64::MIN, false)
+        match self.threshold.is_finite() {
+            true => Ok(()),
+            false => Err(ExplainError::Setting {
+                setting: "threshold",
+                expected: "a finite number".into(),
+                found: self.threshold.to_string(),
+            }),
+        }
     }
 }

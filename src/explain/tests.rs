@@ -3,13 +3,14 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::objective::Objective;
-use super::optimiser::{Nesterov, line_search};
+use super::igos::Igos;
+use super::igos::objective::Objective;
+use super::igos::optimiser::{Nesterov, line_search};
 use super::*;
-use crate::device::{Blend, Direction, Masks, Sampling};
+use crate::blend::View;
+use crate::blend::{Blend, Direction, Masks, Sampling};
 use crate::lvlm::{Callback, LogProbabilities, LvlmError, Plan, Session, go_on};
 use crate::nn::Keep;
-use crate::picture::View;
 
 /// Height, width and mask size of the tests, none of them alike.
 const VIEW: (usize, usize, usize) = (7, 11, 4);
@@ -242,30 +243,31 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
     let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
     for method in [Method::IgosPlus, Method::IgosPlusPlus] {
         let settings = settings(method);
+        let igos = match method {
+            Method::IgosPlus => Igos::plus(&settings),
+            Method::IgosPlusPlus => Igos::plus_plus(&settings),
+        };
         let objective = Objective {
             session: &model,
             regulariser: &regulariser,
             settings: &settings,
+            paths: &igos.paths,
             keys: &[0, 2],
         };
         let count = if method == Method::IgosPlus { 1 } else { 2 };
         let values: Vec<Vec<f64>> = (0..count).map(|m| random(20 + m, 16)).collect();
-        let at = |values: &[Vec<f64>], gradient| {
-            let masks: Vec<Mask> = values
-                .iter()
-                .map(|v| Mask::new(4, v.clone()).unwrap())
-                .collect();
-            objective
-                .evaluate(&masks, 1, true, gradient, &mut go_on)
-                .unwrap()
+        let masks = |values: &[Vec<f64>]| -> Vec<Mask> {
+            let masks = values.iter().map(|v| Mask::new(4, v.clone()).unwrap());
+            masks.collect()
         };
-        let gradients = at(&values, true).gradients;
+        let at = objective.gradient(&masks(&values), 1, &mut go_on).unwrap();
+        let gradients = at.gradients;
         for mask in 0..values.len() {
             for cell in 0..16 {
                 let moved = |step: f64| {
                     let mut moved = values.clone();
                     moved[mask][cell] += step;
-                    at(&moved, false).loss
+                    objective.loss(&masks(&moved), 1, &mut go_on).unwrap()
                 };
                 let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                 close(
@@ -288,17 +290,11 @@ fn deletion_is_the_mean_over_the_path() {
         session: &model,
         regulariser: &regulariser,
         settings: &settings,
+        paths: &Igos::plus(&settings).paths,
         keys: &[1],
     };
-    let at = objective
-        .evaluate(
-            &[Mask::new(4, vec![1.0; 16]).unwrap()],
-            0,
-            true,
-            false,
-            &mut go_on,
-        )
-        .unwrap();
+    let ones = [Mask::new(4, vec![1.0; 16]).unwrap()];
+    let at = objective.gradient(&ones, 0, &mut go_on).unwrap();
     // With a mask of ones a share 1 - n/3 of token 1's weight is hidden at step n, or n/3 of it.
     let whole = model.weights[1].iter().sum::<f64>() / 16.0;
     let mean = |hidden: [f64; 3]| hidden.iter().map(|h| -(whole * h).powi(2)).sum::<f64>() / 3.0;
@@ -366,10 +362,9 @@ fn both_optimisers_lower_the_objective() {
             ..settings(Method::IgosPlus)
         };
         let mut losses = Vec::new();
-        igos(&model, &[0, 1], &settings, &mut go_on, &mut |_, i, _| {
-            losses.push(i.deletion - i.insertion);
-        })
-        .unwrap();
+        let method = settings.method.with(&settings);
+        let mut each = |_, i: Iteration, _: &Mask| losses.push(i.deletion - i.insertion);
+        method.run(&model, &[0, 1], &mut go_on, &mut each).unwrap();
         assert!(losses[5] < losses[0], "{optimizer:?}: {losses:?}");
     }
 }
@@ -461,7 +456,7 @@ fn masks_have_as_many_numbers_as_cells() {
         (1, vec![f64::NAN]),
     ] {
         let refused = Mask::new(size, values);
-        assert!(matches!(refused, Err(ExplainError::Mask { .. })), "{size}");
+        assert!(matches!(refused, Err(MaskError { .. })), "{size}");
     }
     let infinite = Mask::new(1, vec![f64::INFINITY]).unwrap();
     assert_eq!(infinite.values(), [1.0], "values are clamped");

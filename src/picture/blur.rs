@@ -11,8 +11,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::random::{BASELINE_STREAM, key, philox4x32};
 use super::{Picture, PictureError};
+use crate::blend::random::{BASELINE_STREAM, key, philox4x32};
 
 /// What a mask replaces the picture by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

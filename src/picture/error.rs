@@ -116,12 +116,4 @@ pub enum PictureError {
         /// What would come out.
         found: String,
     },
-    /// Cells that make no square.
-    #[error("mask: expected {size} x {size} values, one at least, found {found}")]
-    Mask {
-        /// Cells per side.
-        size: usize,
-        /// How many values there are.
-        found: usize,
-    },
 }

@@ -12,16 +12,14 @@ mod blur;
 mod config;
 mod decode;
 mod error;
-mod extent;
 mod files;
 mod limits;
 mod processor;
-pub mod random;
 mod resize;
 #[cfg(test)]
 mod testing;
-mod view;
 
+pub use crate::blend::{Extent, Tap, View};
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
 pub(crate) use config::{
@@ -29,8 +27,6 @@ pub(crate) use config::{
 };
 pub use decode::Picture;
 pub use error::PictureError;
-pub use extent::Extent;
 pub use limits::Limits;
 pub use processor::Processor;
 pub use resize::{Filter, Window, resize, resize_window};
-pub use view::{Tap, View};

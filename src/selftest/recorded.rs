@@ -8,7 +8,7 @@ use super::numbers::{Check, distance};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::device::prelude::*;
 use crate::device::{Blend, Direction, Masks};
-use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, igos, key_tokens};
+use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
 use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
 use crate::picture::{Baseline, Picture};
 
@@ -358,7 +358,8 @@ impl Made<'_> {
     /// The mask after the last iteration.
     fn mask(&self) -> Result<Mask, ExplainError> {
         let (session, settings) = (&*self.session, &self.settings);
-        igos(session, &self.keys, settings, &mut go_on, &mut |_, _, _| {})
+        let method = settings.method.with(settings);
+        method.run(session, &self.keys, &mut go_on, &mut |_, _, _| {})
     }
 
     /// Log-probabilities, key tokens, and deletion and insertion of the recorded mask and of the device's own.

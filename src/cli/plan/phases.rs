@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::explain::{GROUPS, HELD, Method, OptimizerKind, Settings, Stage};
+use crate::explain::{Pass, Schedule, Settings, Stage, curves_schedule};
 use crate::lvlm::{Estimator, Parts, Plan, Result, Tally};
 use crate::nn::Keep;
 
@@ -37,13 +37,9 @@ pub(super) struct Phase {
 }
 
 impl Work<'_> {
-    /// Blends of all paths, which one update of the mask takes.
-    pub fn path_blends(&self) -> usize {
-        let paths = match self.settings.method {
-            Method::IgosPlus => 2,
-            Method::IgosPlusPlus => 4,
-        };
-        paths * self.settings.steps
+    /// What the method asks of the model.
+    pub fn schedule(&self) -> Schedule {
+        self.settings.method.with(self.settings).schedule()
     }
 
     pub fn plan(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
@@ -73,27 +69,25 @@ impl Phase {
         self.seconds += seconds * times as f64;
     }
 
-    /// Adds `times` calls for the scores of `tokens` with `blends` blends each.
-    fn call(
-        &mut self,
-        work: &Work,
-        (blends, times): (usize, usize),
-        tokens: &[usize],
-        gradient: bool,
-        rates: (f64, f64),
-    ) -> Result<()> {
-        if blends == 0 || times == 0 {
+    /// Adds a pass over the scores of `tokens`.
+    fn pass(&mut self, work: &Work, pass: Pass, tokens: &[usize], rates: (f64, f64)) -> Result<()> {
+        let Pass {
+            blends,
+            gradient,
+            calls,
+        } = pass;
+        if blends == 0 || calls == 0 {
             return Ok(());
         }
         let plan = work.plan(blends, tokens, gradient)?;
         let (whole, rest) = (blends / plan.batch, blends % plan.batch);
         let batch = |blends| work.estimator.batch(blends, tokens, plan.keep);
-        self.add(batch(plan.batch)?, whole * times, rates);
+        self.add(batch(plan.batch)?, whole * calls, rates);
         if rest > 0 {
-            self.add(batch(rest)?, times, rates);
+            self.add(batch(rest)?, calls, rates);
         }
-        self.evaluations += blends * times;
-        self.batches += (whole + usize::from(rest > 0)) * times;
+        self.evaluations += blends * calls;
+        self.batches += (whole + usize::from(rest > 0)) * calls;
         self.batch = self.batch.max(plan.batch);
         self.memory = self.memory.max(plan.bytes);
         if gradient {
@@ -109,7 +103,7 @@ impl Phase {
 
 /// Every stage of an explanation with a greedy answer of `answer` tokens, at `rates` operations and bytes per second.
 ///
-/// A line search is counted with one step per update, the least that it takes.
+/// A method that may take more calls than it knows beforehand is counted with the least that it takes.
 pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
     let (estimator, settings) = (work.estimator, work.settings);
     let mut prepare = Phase::new(Stage::Prepare);
@@ -124,24 +118,24 @@ pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Ve
 
     let mut select = Phase::new(Stage::Select);
     let all: Vec<usize> = (0..answer).collect();
-    select.call(work, (2, 1), &all, false, rates)?;
+    let both = Pass {
+        blends: 2,
+        gradient: false,
+        calls: 1,
+    };
+    select.pass(work, both, &all, rates)?;
 
     let mut optimise = Phase::new(Stage::Optimise);
-    let (blends, updates) = (work.path_blends(), settings.iterations);
-    optimise.call(work, (blends, updates), work.keys, true, rates)?;
-    if settings.optimizer == OptimizerKind::LineSearch {
-        // The gradient's own loss is noisy: without noise it is computed again.
-        let values = if settings.noise > 0.0 { 2 } else { 1 };
-        optimise.call(work, (blends, values * updates), work.keys, false, rates)?;
+    for pass in work.schedule().passes {
+        optimise.pass(work, pass, work.keys, rates)?;
     }
 
     let mut all = vec![prepare, greedy, select, optimise];
     if settings.curves {
-        let cells = settings.mask_size.pow(2);
-        let masks = cells.div_ceil((cells / GROUPS).max(1));
         let mut curves = Phase::new(Stage::Curves);
-        curves.call(work, (2 * HELD, masks / HELD), work.keys, false, rates)?;
-        curves.call(work, (2 * (masks % HELD), 1), work.keys, false, rates)?;
+        for pass in curves_schedule(settings.mask_size.pow(2)).passes {
+            curves.pass(work, pass, work.keys, rates)?;
+        }
         all.push(curves);
     }
     Ok(all)

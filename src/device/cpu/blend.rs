@@ -4,12 +4,12 @@ use rayon::prelude::*;
 
 use super::microkernel::Multiply;
 use super::{Cpu, CpuMatrix, CpuReal};
+use crate::blend::random::{key, normal_pair, philox4x32};
 use crate::device::ops::{
     Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape, patch_order,
 };
 use crate::device::{Blend, Blending, Direction, Masks, Noise, Result, Sampling, ViewPair};
 use crate::picture::Tap;
-use crate::picture::random::{key, normal_pair, philox4x32};
 
 /// Two pictures of one or several views in patch order, and how each view samples a mask.
 #[derive(Debug)]

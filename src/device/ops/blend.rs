@@ -1,86 +1,12 @@
 //! Blending a picture with its baseline under a mask, straight to patches, and back to the mask.
 
 use super::{Memory, Size, below, same_shape};
+use crate::blend::{Blend, Masks, Sampling, ViewPair};
 use crate::device::Result;
 use crate::device::error::expect;
-use crate::picture::View;
 
 /// Colours of a picture.
 pub(crate) const CHANNELS: usize = 3;
-
-/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel, normalised.
-#[derive(Clone, Copy, Debug)]
-pub struct ViewPair<'a> {
-    /// The view's size, and where it lies in the picture.
-    pub view: View,
-    /// What the view sees of the picture.
-    pub picture: &'a [f32],
-    /// What it sees of the baseline.
-    pub baseline: &'a [f32],
-}
-
-/// Which picture a mask of 1 keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The picture where the mask is 1, the baseline where it is 0.
-    Keep,
-    /// The baseline where the mask is 1, the picture where it is 0.
-    Reveal,
-}
-
-/// The mask that a blend looks through, by number in [`Masks`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampling {
-    /// One mask.
-    One(usize),
-    /// The product of two masks, each sampled first.
-    Product(usize, usize),
-}
-
-/// Gaussian noise added to a blend, from a counter-based generator: the same seed and stream give the same noise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Noise {
-    /// Standard deviation in the processor's normalised space.
-    pub deviation: f64,
-    /// The run's seed.
-    pub seed: u64,
-    /// Distinct for every blend of a run.
-    pub stream: u64,
-}
-
-/// One picture on the path between picture and baseline.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Blend {
-    /// The mask.
-    pub sampling: Sampling,
-    /// Which picture the mask keeps.
-    pub direction: Direction,
-    /// The step along the path, in [0, 1].
-    pub alpha: f64,
-    /// Noise, if any.
-    pub noise: Option<Noise>,
-}
-
-impl Blend {
-    /// The end of a path through one mask, without noise.
-    pub const fn whole(mask: usize, direction: Direction) -> Blend {
-        Blend {
-            sampling: Sampling::One(mask),
-            direction,
-            alpha: 1.0,
-            noise: None,
-        }
-    }
-}
-
-/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
-#[derive(Clone, Copy, Debug)]
-pub struct Masks<'a> {
-    /// Cells per side.
-    pub size: usize,
-    /// The masks.
-    pub values: &'a [Vec<f64>],
-}
 
 /// The sizes of pictures on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,10 +24,7 @@ mod rows;
 
 pub use activation::Activations;
 pub use attention::{Attention, AttentionInputs, AttentionSaved, AttentionShape, Visible};
-pub use blend::{
-    Batch, BatchShape, Blend, Blending, Direction, Gradients, Masks, Noise, Pictures,
-    PicturesShape, Sampling, ViewPair,
-};
+pub use blend::{Batch, BatchShape, Blending, Gradients, Pictures, PicturesShape};
 pub(crate) use blend::{CHANNELS, patch_order};
 pub use columns::Columns;
 pub use depthwise::{Depthwise, DepthwiseShape};

@@ -1,6 +1,6 @@
 //! Where the pixels of what an encoder sees lie in the plane of the original picture.
 
-use super::{Extent, PictureError};
+use super::{Extent, MaskError};
 
 /// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that was resized to
 /// `resized_height` x `resized_width`.
@@ -96,12 +96,12 @@ impl View {
     /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`, row-major.
     ///
     /// # Errors
-    /// [`PictureError::Mask`] when `mask` does not have `size * size` values, one at least.
-    pub fn sample(&self, mask: &[f64], size: usize) -> Result<Vec<f64>, PictureError> {
+    /// [`MaskError`] when `mask` does not have `size * size` values, one at least.
+    pub fn sample(&self, mask: &[f64], size: usize) -> Result<Vec<f64>, MaskError> {
         if size == 0 || size.checked_mul(size) != Some(mask.len()) {
-            return Err(PictureError::Mask {
-                size,
-                found: mask.len(),
+            return Err(MaskError {
+                expected: format!("{size} x {size} values, one at least"),
+                found: mask.len().to_string(),
             });
         }
         Ok(self.sampled(mask, size))
@@ -195,6 +195,17 @@ fn axis_taps(
             }
         })
         .collect()
+}
+
+/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel, normalised.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewPair<'a> {
+    /// The view's size, and where it lies in the picture.
+    pub view: View,
+    /// What the view sees of the picture.
+    pub picture: &'a [f32],
+    /// What it sees of the baseline.
+    pub baseline: &'a [f32],
 }
 
 #[cfg(test)]

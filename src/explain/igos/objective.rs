@@ -1,44 +1,19 @@
 //! The objective over one mask or two: blends along the paths, their weights, and the regulariser.
 
-use super::{Mask, Method, Regulariser, Result, Settings};
-use crate::device::{Blend, Direction, Masks, Noise, Sampling};
+use super::Regulariser;
+use crate::blend::{Blend, Direction, Masks, Noise, Sampling};
+use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Session};
 
 /// One path: the mask it looks through, the way it goes, and its weight in the objective.
-struct Path {
-    sampling: Sampling,
-    direction: Direction,
-    weight: f64,
-}
-
-/// The paths of a method: deletion and insertion of the result first, what iGOS++ adds after them.
-fn paths(method: Method) -> Vec<Path> {
-    let path = |sampling, direction, weight| Path {
-        sampling,
-        direction,
-        weight,
-    };
-    match method {
-        Method::IgosPlus => vec![
-            path(Sampling::One(0), Direction::Keep, 1.0),
-            path(Sampling::One(0), Direction::Reveal, -1.0),
-        ],
-        Method::IgosPlusPlus => vec![
-            path(Sampling::Product(0, 1), Direction::Keep, 0.5),
-            path(Sampling::Product(0, 1), Direction::Reveal, -0.5),
-            path(Sampling::One(0), Direction::Keep, 0.5),
-            path(Sampling::One(1), Direction::Reveal, -0.5),
-        ],
-    }
-}
-
-/// Blends that one evaluation of the objective takes.
-pub(super) fn blends(settings: &Settings) -> usize {
-    paths(settings.method).len() * settings.steps
+pub(in crate::explain) struct WeightedPath {
+    pub sampling: Sampling,
+    pub direction: Direction,
+    pub weight: f64,
 }
 
 /// The objective's value, in parts, and its gradient per mask.
-pub(super) struct Evaluated {
+pub(in crate::explain) struct Evaluated {
     pub deletion: f64,
     pub insertion: f64,
     pub regulariser: f64,
@@ -48,10 +23,12 @@ pub(super) struct Evaluated {
 }
 
 /// What is minimised, for one session and its key tokens.
-pub(super) struct Objective<'a> {
+pub(in crate::explain) struct Objective<'a> {
     pub session: &'a dyn Session,
     pub regulariser: &'a Regulariser,
     pub settings: &'a Settings,
+    /// Deletion and insertion of the result first.
+    pub paths: &'a [WeightedPath],
     pub keys: &'a [usize],
 }
 
@@ -65,17 +42,30 @@ impl Objective<'_> {
         }
     }
 
-    /// The objective at `masks`. Noise is left out without `noise`, the gradient without `gradient`.
-    pub fn evaluate(
+    /// The objective at `masks` and its gradient, under the noise of an iteration.
+    pub fn gradient(
         &self,
         masks: &[Mask],
         iteration: usize,
-        noise: bool,
+        evaluated: &mut Callback,
+    ) -> Result<Evaluated> {
+        self.evaluate(masks, iteration, self.settings.noise, true, evaluated)
+    }
+
+    /// The objective at `masks`, without noise.
+    pub fn loss(&self, masks: &[Mask], iteration: usize, evaluated: &mut Callback) -> Result<f64> {
+        Ok(self.evaluate(masks, iteration, 0.0, false, evaluated)?.loss)
+    }
+
+    fn evaluate(
+        &self,
+        masks: &[Mask],
+        iteration: usize,
+        deviation: f64,
         gradient: bool,
         evaluated: &mut Callback,
     ) -> Result<Evaluated> {
-        let (paths, steps) = (paths(self.settings.method), self.settings.steps);
-        let deviation = if noise { self.settings.noise } else { 0.0 };
+        let (paths, steps) = (self.paths, self.settings.steps);
         let (mut blends, mut weights) = (Vec::new(), Vec::new());
         for (p, path) in paths.iter().enumerate() {
             for n in 0..steps {

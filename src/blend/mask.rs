@@ -1,7 +1,16 @@
 //! The mask in the plane of the picture.
 
-use super::{ExplainError, Result};
-use crate::picture::Extent;
+use super::Extent;
+
+/// Cells that make no square, or hold what is no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("mask: expected {expected}, found {found}")]
+pub struct MaskError {
+    /// What it should be.
+    pub expected: String,
+    /// What was given.
+    pub found: String,
+}
 
 /// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it by the baseline. It has at least one cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,13 +20,22 @@ pub struct Mask {
     extent: Option<Extent>,
 }
 
+/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Masks<'a> {
+    /// Cells per side.
+    pub size: usize,
+    /// The masks.
+    pub values: &'a [Vec<f64>],
+}
+
 impl Mask {
     /// A mask of `size * size` values, each clamped to [0, 1].
     ///
     /// # Errors
-    /// [`ExplainError::Mask`] when `size` is 0, when `values` has another length, or when one of them is NaN.
-    pub fn new(size: usize, values: Vec<f64>) -> Result<Mask> {
-        let refused = |expected: String, found: String| Err(ExplainError::Mask { expected, found });
+    /// [`MaskError`] when `size` is 0, when `values` has another length, or when one of them is NaN.
+    pub fn new(size: usize, values: Vec<f64>) -> Result<Mask, MaskError> {
+        let refused = |expected: String, found: String| Err(MaskError { expected, found });
         if size == 0 {
             return refused("at least one cell per side".into(), "none".into());
         }

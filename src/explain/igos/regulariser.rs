@@ -1,8 +1,8 @@
 //! What keeps a mask small and smooth, and its gradient.
 
-use super::{ExplainError, Mask, Result};
+use crate::blend::View;
+use crate::explain::{ExplainError, Mask, Result};
 use crate::lvlm::Resampling;
-use crate::picture::View;
 
 /// Width of the bilateral weights in the processor's normalised space.
 const SIGMA: f64 = 0.01;

@@ -1,10 +1,10 @@
 //! Updates of a mask from its gradient.
 
-use super::Mask;
+use crate::explain::Mask;
 
 /// Nesterov's accelerated gradient for one mask: `c_i = M - lr * gradient`, `M = clamp(c_i + i / (i + momentum) *
 /// (c_i - c_(i-1)), 0, 1)`, with `c_(-1) = 0`.
-pub(super) struct Nesterov {
+pub(in crate::explain) struct Nesterov {
     lr: f64,
     momentum: f64,
     previous: Vec<f64>,
@@ -45,7 +45,7 @@ const DECREASE: f64 = 1e-4;
 const SMALLEST: f64 = 1e-5;
 
 /// Backtracking line search over all masks at once. `loss` is without noise; `start` is the loss at `masks`.
-pub(super) fn line_search<E>(
+pub(in crate::explain) fn line_search<E>(
     masks: &[Mask],
     gradients: &[Vec<f64>],
     lr: f64,

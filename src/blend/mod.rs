@@ -1,0 +1,16 @@
+//! The vocabulary that the method, the models and the kernels share: masks, paths, blends, noise, and how a view samples a mask.
+//!
+//! A mask lives in the plane of the original picture, and reaches every view through the view's geometry alone.
+
+mod extent;
+mod mask;
+mod noise;
+mod path;
+pub mod random;
+mod view;
+
+pub use extent::Extent;
+pub use mask::{Mask, MaskError, Masks};
+pub use noise::Noise;
+pub use path::{Blend, Direction, Sampling};
+pub use view::{Tap, View, ViewPair};
