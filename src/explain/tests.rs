@@ -7,8 +7,8 @@ use super::objective::Objective;
 use super::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::device::{Blend, Direction, Masks, Sampling};
-use crate::lvlm::{Callback, LogProbabilities, LvlmError, Plan, Session, go_on};
-use crate::nn::Keep;
+use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Session, go_on};
+use crate::nn::Checkpointing;
 use crate::picture::View;
 
 /// Height, width and mask size of the tests, none of them alike.
@@ -145,10 +145,10 @@ impl Session for Quadratic {
         Ok(vec![vec![0.0; self.pixels.len()]])
     }
 
-    fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<Plan> {
-        Ok(Plan {
+    fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<BatchPlan> {
+        Ok(BatchPlan {
             batch: blends,
-            keep: Keep::Everything,
+            checkpointing: Checkpointing::Everything,
             bytes: 0,
         })
     }

@@ -111,7 +111,7 @@ pub enum LvlmError {
     },
     /// Patches for more or fewer encoders than there are.
     #[error("vision: expected patches for {expected} encoders, found {found}")]
-    Eyes {
+    Encoders {
         /// Encoders.
         expected: usize,
         /// Sets of patches.

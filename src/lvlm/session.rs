@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::error::Result;
-use super::plan::Plan;
+use super::plan::BatchPlan;
 use super::resampling::Resampling;
 use crate::device::{Blend, Direction, Masks};
 use crate::picture::{Extent, View};
@@ -93,5 +93,5 @@ pub trait Session {
     ///
     /// # Errors
     /// [`LvlmError::Memory`].
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan>;
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan>;
 }

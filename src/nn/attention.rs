@@ -111,7 +111,7 @@ impl<D: Device> Attention<D> {
         }
     }
 
-    /// `layer(x)`, turned where positions are rotary.
+    /// Returns `layer(x)`, rotated where positions are rotary.
     fn project(
         &self,
         device: &D,
@@ -126,11 +126,12 @@ impl<D: Device> Attention<D> {
         let start = sequence.prefix_length();
         let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
         let (weight, bias) = (&layer.weight, layer.bias.as_ref());
-        let turned = device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
-        Ok(turned)
+        let rotated =
+            device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
+        Ok(rotated)
     }
 
-    /// Turns a gradient back.
+    /// Rotates a gradient back.
     fn rotate_back(
         &self,
         device: &D,

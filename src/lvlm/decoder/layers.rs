@@ -6,8 +6,8 @@ use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
-    Attention, Between, Block, Keep, Kept, KeyValues, Mlp, Norm, Nothing, Queries, Sequence, Stack,
-    require_finite,
+    Attention, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm, Queries, Sequence,
+    Stack, StackSaved, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
@@ -27,8 +27,8 @@ pub(in crate::lvlm) struct Decoder<D: Device> {
 pub(in crate::lvlm) type Prefix<D> = Vec<KeyValues<D>>;
 
 /// What the forward pass kept.
-pub(in crate::lvlm) struct DecoderKept<D: Device, B: Between<D>> {
-    stack: Kept<D, B>,
+pub(in crate::lvlm) struct DecoderSaved<D: Device, B: BlockHook<D>> {
+    stack: StackSaved<D, B>,
     last: D::Matrix,
     statistics: D::Matrix,
     logits: D::Logits,
@@ -152,7 +152,7 @@ impl<D: Device> Decoder<D> {
     pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, ids.len())?;
         let x = self.embed(device, ids)?;
-        self.extend(device, x, &mut cache, &Nothing, false)?;
+        self.extend(device, x, &mut cache, &NoHook, false)?;
         Ok(cache)
     }
 
@@ -185,12 +185,12 @@ impl<D: Device> Decoder<D> {
 
     /// Runs one sequence of rows x behind the cache and adds its keys and values to it. Returns the last block's output.
     /// With `check`, the first block whose output is not finite is an error that names it.
-    pub fn extend<B: Between<D>>(
+    pub fn extend<B: BlockHook<D>>(
         &self,
         device: &D,
         mut x: D::Matrix,
         cache: &mut Prefix<D>,
-        between: &B,
+        hook: &B,
         check: bool,
     ) -> Result<D::Matrix> {
         let length = x.rows();
@@ -206,7 +206,7 @@ impl<D: Device> Decoder<D> {
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
             };
-            let (y, saved) = self.stack.step(device, i, &x, &sequence, between)?;
+            let (y, saved) = self.stack.step(device, i, &x, &sequence, hook)?;
             device.write_rows(&mut cache.key, cache.length, &saved.block.attention.key)?;
             device.write_rows(&mut cache.value, cache.length, &saved.block.attention.value)?;
             cache.length += length;
@@ -240,26 +240,26 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
-    pub fn forward<B: Between<D>>(
+    pub fn forward<B: BlockHook<D>>(
         &self,
         device: &D,
         x: D::Matrix,
         rows: &Rows<D>,
         targets: &[u32],
-        between: &B,
-        keep: Keep,
-    ) -> Result<(D::Values, DecoderKept<D, B>)> {
+        hook: &B,
+        checkpointing: Checkpointing,
+    ) -> Result<(D::Values, DecoderSaved<D, B>)> {
         device.part(Part::Decoder);
         let sequence = |i| self.sequence(rows, i);
         let (last, stack) = self
             .stack
-            .forward(device, x, sequence, between, keep, false)?;
+            .forward(device, x, sequence, hook, checkpointing, false)?;
         let (h, statistics) = self.norm.forward(device, &last)?;
         device.part(Part::Vocabulary);
         let (values, logits) = device.log_probability(&h, &self.head, targets)?;
         Ok((
             values,
-            DecoderKept {
+            DecoderSaved {
                 stack,
                 last,
                 statistics,
@@ -269,25 +269,25 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Gradient of x for `sum of weights * log-probability`, and those of what `between` reads.
-    pub fn vjp<B: Between<D>>(
+    pub fn vjp<B: BlockHook<D>>(
         &self,
         device: &D,
-        kept: DecoderKept<D, B>,
+        saved: DecoderSaved<D, B>,
         rows: &Rows<D>,
         (targets, weights): (&[u32], &D::Weights),
-        between: &B,
+        hook: &B,
     ) -> Result<(D::Matrix, B::Gradients)> {
         device.part(Part::Vocabulary);
-        let dh = device.log_probability_vjp(kept.logits, &self.head, targets, weights)?;
+        let dh = device.log_probability_vjp(saved.logits, &self.head, targets, weights)?;
         device.part(Part::Decoder);
         let dx = self
             .norm
-            .vjp(device, &kept.last, &kept.statistics, &dh, None)?;
+            .vjp(device, &saved.last, &saved.statistics, &dh, None)?;
         let mut gradients = B::Gradients::default();
         let sequence = |i| self.sequence(rows, i);
         let dx = self
             .stack
-            .vjp(device, kept.stack, dx, sequence, between, &mut gradients)?;
+            .vjp(device, saved.stack, dx, sequence, hook, &mut gradients)?;
         Ok((dx, gradients))
     }
 }

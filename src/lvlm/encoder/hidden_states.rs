@@ -7,7 +7,7 @@ use crate::checkpoint::{CheckpointError, Fields};
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for anything but one whole number.
-pub(in crate::lvlm) fn state_index(
+pub(in crate::lvlm) fn hidden_state_index(
     fields: &Fields,
     name: &str,
     default: i64,
@@ -25,19 +25,19 @@ pub(in crate::lvlm) fn state_index(
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for an index out of range.
-pub(in crate::lvlm) fn state_layers(
+pub(in crate::lvlm) fn hidden_state_layers(
     fields: &Fields,
     name: &str,
     index: i64,
     layers: usize,
 ) -> Result<usize, CheckpointError> {
-    let states = layers as i64 + 1;
-    if !(-states..states).contains(&index) {
+    let count = layers as i64 + 1;
+    if !(-count..count).contains(&index) {
         let expected = format!(
             "an index from {} to {layers}: the encoder has {layers} layers",
-            -states
+            -count
         );
         return Err(fields.error(name, index, expected));
     }
-    Ok(if index < 0 { index + states } else { index } as usize)
+    Ok(if index < 0 { index + count } else { index } as usize)
 }

@@ -25,7 +25,7 @@ const TEXTS: [&str; 12] = [
 
 /// Bytes that are looked at in each of three places of a tensor: its start, its middle and its end. Training changes nearly
 /// every weight.
-const LOOK: usize = 64;
+const SAMPLE: usize = 64;
 
 /// The digest of a model and of its encoders that have checkpoints of their own.
 pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
@@ -54,8 +54,8 @@ fn add(digest: &mut Sha256, files: &Files, tensors: &Tensors) -> Result<()> {
             format!("{:?} {:?}", tensor.dtype, tensor.shape).as_bytes(),
         );
         let bytes = tensor.bytes();
-        for start in [0, bytes.len() / 2, bytes.len().saturating_sub(LOOK)] {
-            part(digest, &bytes[start..bytes.len().min(start + LOOK)]);
+        for start in [0, bytes.len() / 2, bytes.len().saturating_sub(SAMPLE)] {
+            part(digest, &bytes[start..bytes.len().min(start + SAMPLE)]);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::checkpoint::{
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::refused;
 use crate::lvlm::families::registry::{Visitor, visit};
-use crate::lvlm::family::traits::{Family, PartOf, Sight};
+use crate::lvlm::family::traits::{Family, ImageProcessing, PartOf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub struct Inspection {
     /// How many numbers there are of each storage format.
     pub dtypes: BTreeMap<String, usize>,
     /// Vision encoder, projector, decoder.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ModelPart>,
     /// Visual tokens that one picture becomes: a number where it is the same for all, else those of a picture of 640 x 480.
     pub image_tokens: Option<usize>,
     /// Where the chat template is from.
@@ -58,7 +58,7 @@ pub struct Inspection {
 
 /// One part of the model.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
+pub struct ModelPart {
     /// Which.
     pub name: String,
     /// Its sizes and choices, by name.
@@ -108,23 +108,23 @@ pub fn inspect_files(files: &Files, options: &OpenOptions) -> Result<Inspection>
     refused::adapter(files)?;
     let config = Config::read(files)?;
     refused::kinds(&config)?;
-    visit(&config, Look(files, &options.encoders))?
+    visit(&config, Inspect(files, &options.encoders))?
 }
 
-struct Look<'a>(&'a Files, &'a [PathBuf]);
+struct Inspect<'a>(&'a Files, &'a [PathBuf]);
 
-impl Visitor for Look<'_> {
+impl Visitor for Inspect<'_> {
     type Output = Result<Inspection>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
-        look(self.0, self.1, family)
+        inspection(self.0, self.1, family)
     }
 }
 
 /// Width and height of the picture whose visual tokens are counted.
 const PICTURE: (u32, u32) = (640, 480);
 
-fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
+fn inspection<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
     refused::quantised(files, &tensors)?;
     let options = OpenOptions {
@@ -160,8 +160,8 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
     }
     let image_tokens = processor.and_then(|processor| {
         let (width, height) = PICTURE;
-        let sight = family.sight(&processor);
-        let arranged = sight.and_then(|sight| sight.arrange(width, height));
+        let processing = family.image_processing(&processor);
+        let arranged = processing.and_then(|processing| processing.token_layout(width, height));
         let noted = |error: LvlmError| problems.push(error.to_string());
         arranged.map_err(noted).ok().map(|(_, tokens)| tokens)
     });
@@ -250,7 +250,7 @@ impl Held {
 }
 
 /// The family's parts, then its decoder.
-fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
+fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<ModelPart> {
     let (decoder, names) = family.decoder();
     let decoder = PartOf {
         name: "decoder",
@@ -280,7 +280,7 @@ fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
             }
             None => tensors.iter().filter(|t| of(&t.name) == Some(i)).collect(),
         };
-        Part {
+        ModelPart {
             name: part.name.to_string(),
             sizes: match &part.sizes {
                 Value::Object(map) => map.clone(),

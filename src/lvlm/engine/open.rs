@@ -102,7 +102,7 @@ impl Visitor for Open {
         tokenizer.stop_at(family.stops());
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
         let mut processor = ProcessorFile::read(&files)?;
-        family.sight(&processor)?;
+        family.image_processing(&processor)?;
         if let ImageToken::Id(_) = family.image_token() {
             processor.check_image_token(&files, &tokenizer)?;
             processor = processor.with_text_limit(&files)?;

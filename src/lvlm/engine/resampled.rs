@@ -2,7 +2,7 @@
 
 use crate::device::{Blend, Direction, Masks};
 use crate::lvlm::error::Result;
-use crate::lvlm::plan::Plan;
+use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Callback, LogProbabilities, Session};
 use crate::picture::{Extent, View};
@@ -93,7 +93,7 @@ impl Session for Resampled<'_> {
         self.inner.pixel_gradients(tokens)
     }
 
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan> {
         self.inner.plan(blends, tokens)
     }
 }

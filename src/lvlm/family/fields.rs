@@ -1,7 +1,7 @@
 //! Fields of config.json that several families have.
 
 use crate::checkpoint::Fields;
-use crate::lvlm::encoder::{Select, state_index, state_layers};
+use crate::lvlm::encoder::{Select, hidden_state_index, hidden_state_layers};
 use crate::lvlm::error::ReadResult;
 
 /// The id of the token whose place the picture takes, under either of its names.
@@ -32,7 +32,7 @@ pub(in crate::lvlm) fn feature_layers(
     layers: usize,
 ) -> ReadResult<usize> {
     let name = "vision_feature_layer";
-    state_layers(top, name, state_index(top, name, default)?, layers)
+    hidden_state_layers(top, name, hidden_state_index(top, name, default)?, layers)
 }
 
 /// `vision_feature_select_strategy`.

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use super::packing::{Packed, Packing, Unpadding};
-use super::traits::{Eye, Seen, Sight, Vision, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
 use crate::device::{Device, Part};
-use crate::lvlm::encoder::{Vit, VitKept};
+use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 use crate::picture::{AnyResolution, Picture};
 
 /// The whole picture and its tiles.
-pub(in crate::lvlm) struct TiledSight {
+pub(in crate::lvlm) struct TiledProcessing {
     processor: AnyResolution,
     patch: usize,
     /// Tokens of a view each way.
@@ -23,7 +23,7 @@ pub(in crate::lvlm) struct TiledSight {
     without_tiles: bool,
 }
 
-impl TiledSight {
+impl TiledProcessing {
     /// For an encoder that takes `pixels` each way in patches of `patch`.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl TiledSight {
         processor: AnyResolution,
         (pixels, patch): (usize, usize),
         (most_views, unpadding): (Option<usize>, Unpadding),
-    ) -> Result<TiledSight> {
+    ) -> Result<TiledProcessing> {
         let tile = processor.tile();
         if tile != pixels {
             return Err(LvlmError::PictureSize {
@@ -41,7 +41,7 @@ impl TiledSight {
                 height: tile,
             });
         }
-        Ok(TiledSight {
+        Ok(TiledProcessing {
             processor,
             patch,
             side: pixels / patch,
@@ -53,8 +53,8 @@ impl TiledSight {
 
     /// The same, with the whole picture alone where `without_tiles`.
     #[must_use]
-    pub fn without_tiles(self, without_tiles: bool) -> TiledSight {
-        TiledSight {
+    pub fn without_tiles(self, without_tiles: bool) -> TiledProcessing {
+        TiledProcessing {
             without_tiles,
             ..self
         }
@@ -69,11 +69,11 @@ impl TiledSight {
     }
 }
 
-impl Sight for TiledSight {
-    type Arrangement = Packed;
+impl ImageProcessing for TiledProcessing {
+    type TokenLayout = Packed;
 
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
-        Ok(vec![Eye {
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
+        Ok(vec![EncoderViews {
             patch: self.patch,
             views: self.seen(self.processor.tiling(width, height)?.views),
         }])
@@ -87,7 +87,7 @@ impl Sight for TiledSight {
         Ok(vec![self.seen(self.processor.process(picture)?)])
     }
 
-    fn arrange(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
+    fn token_layout(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
         if self.without_tiles {
             let packed = Packed::without_tiles(self.side);
             let rows = packed.rows.outputs();
@@ -115,21 +115,21 @@ pub(in crate::lvlm) struct TiledVision<D: Device> {
 }
 
 impl<D: Device> Vision<D> for TiledVision<D> {
-    type Arrangement = Packed;
-    type Kept = (VitKept<D>, MlpSaved<D>);
-    type Context = Nothing;
+    type TokenLayout = Packed;
+    type Saved = (VitSaved<D>, MlpSaved<D>);
+    type Context = NoHook;
 
     fn forward(
         &self,
         device: &D,
         packed: &Arc<Packed>,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, Self>> {
-        let (features, encoder) = self
-            .encoder
-            .forward(device, single(patches)?, keep, check)?;
+    ) -> Result<VisionOutput<D, Self>> {
+        let (features, encoder) =
+            self.encoder
+                .forward(device, single(patches)?, checkpointing, check)?;
         device.part(Part::Projector);
         // Tokens of the padding go no further.
         let features = device.mix_rows(&features, &packed.used, None)?;
@@ -140,10 +140,10 @@ impl<D: Device> Vision<D> for TiledVision<D> {
         if check {
             require_finite(device, &rows, || "projector".into())?;
         }
-        Ok(Seen {
+        Ok(VisionOutput {
             rows,
-            context: Nothing,
-            kept: (encoder, projector),
+            context: NoHook,
+            saved: (encoder, projector),
         })
     }
 
@@ -151,7 +151,7 @@ impl<D: Device> Vision<D> for TiledVision<D> {
         &self,
         device: &D,
         packed: &Packed,
-        (encoder, projector): Self::Kept,
+        (encoder, projector): Self::Saved,
         d_rows: D::Matrix,
         (): (),
     ) -> Result<Vec<D::Matrix>> {

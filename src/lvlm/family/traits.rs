@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::loader::Loader;
-use crate::nn::{Between, Keep};
+use crate::nn::{BlockHook, Checkpointing};
 use crate::picture::{Picture, View};
 
 /// A model family: its config, as read from config.json.
@@ -18,9 +18,9 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// What records call it.
     const NAME: &'static str;
     /// The picture's way to the encoders' pixels.
-    type Sight: Sight;
+    type ImageProcessing: ImageProcessing;
     /// The encoders, and what is between them and the decoder.
-    type Vision<D: Device>: Vision<D, Arrangement = <Self::Sight as Sight>::Arrangement>;
+    type Vision<D: Device>: Vision<D, TokenLayout = <Self::ImageProcessing as ImageProcessing>::TokenLayout>;
 
     /// Whether a config.json is this family's.
     ///
@@ -70,7 +70,7 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// A processor that is not supported or does not fit the encoder.
-    fn sight(&self, processor: &ProcessorFile) -> Result<Self::Sight>;
+    fn image_processing(&self, processor: &ProcessorFile) -> Result<Self::ImageProcessing>;
     /// Loads the encoders and the projector.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ pub(in crate::lvlm) struct Outside<'a> {
 
 /// The views that one encoder takes of a picture, all of one size.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::lvlm) struct Eye {
+pub(in crate::lvlm) struct EncoderViews {
     /// Side of a patch in pixels.
     pub patch: usize,
     /// In the order of the rows that come of them.
@@ -116,15 +116,15 @@ pub(in crate::lvlm) struct Eye {
 }
 
 /// From a picture to the encoders' pixels.
-pub(in crate::lvlm) trait Sight: Send + Sync {
+pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// How the tokens of a picture of one size join.
-    type Arrangement: Send + Sync;
+    type TokenLayout: Send + Sync;
 
     /// What the encoders look at in a picture of that size. The first view of the first encoder is the whole picture.
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>>;
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>>;
     /// The pixels, by encoder and view: `3 x height x width`, channel by channel, normalised.
     ///
     /// # Errors
@@ -142,17 +142,17 @@ pub(in crate::lvlm) trait Sight: Send + Sync {
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn arrange(&self, width: u32, height: u32) -> Result<(Self::Arrangement, usize)>;
+    fn token_layout(&self, width: u32, height: u32) -> Result<(Self::TokenLayout, usize)>;
 }
 
 /// From patches to the decoder's image rows.
 pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
-    /// As the family's [`Sight`] makes it.
-    type Arrangement: Send + Sync;
+    /// As the family's [`ImageProcessing`] makes it.
+    type TokenLayout: Send + Sync;
     /// What `forward` keeps for the vjp.
-    type Kept;
+    type Saved;
     /// What the decoder reads of the picture beside the image rows.
-    type Context: Between<D>;
+    type Context: BlockHook<D>;
 
     /// Patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows `[blends * rows, hidden]`. With `check`,
     /// the first layer whose output is not finite is an error that names it.
@@ -162,11 +162,11 @@ pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     fn forward(
         &self,
         device: &D,
-        arrangement: &Arc<Self::Arrangement>,
+        token_layout: &Arc<Self::TokenLayout>,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, Self>>;
+    ) -> Result<VisionOutput<D, Self>>;
     /// Gradients of every encoder's patches.
     ///
     /// # Errors
@@ -174,21 +174,21 @@ pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     fn vjp(
         &self,
         device: &D,
-        arrangement: &Self::Arrangement,
-        kept: Self::Kept,
+        token_layout: &Self::TokenLayout,
+        saved: Self::Saved,
         d_rows: D::Matrix,
-        d_context: <Self::Context as Between<D>>::Gradients,
+        d_context: <Self::Context as BlockHook<D>>::Gradients,
     ) -> Result<Vec<D::Matrix>>;
 }
 
 /// What the encoders saw.
-pub(in crate::lvlm) struct Seen<D: Device, V: Vision<D> + ?Sized> {
+pub(in crate::lvlm) struct VisionOutput<D: Device, V: Vision<D> + ?Sized> {
     /// The decoder's image rows.
     pub rows: D::Matrix,
     /// What the decoder reads beside them.
     pub context: V::Context,
     /// For the vjp.
-    pub kept: V::Kept,
+    pub saved: V::Saved,
 }
 
 /// One set of patches, for an encoder that is alone.
@@ -196,6 +196,6 @@ pub(in crate::lvlm) fn single<T>(mut all: Vec<T>) -> Result<T> {
     let found = all.len();
     match (all.pop(), found) {
         (Some(one), 1) => Ok(one),
-        _ => Err(LvlmError::Eyes { expected: 1, found }),
+        _ => Err(LvlmError::Encoders { expected: 1, found }),
     }
 }

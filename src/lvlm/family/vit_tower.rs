@@ -7,7 +7,9 @@ use super::towers::{Tower, TowerName};
 use super::traits::{Outside, PartOf};
 use crate::checkpoint::{Activation, CheckpointError, Config, ProcessorFile, Tensors};
 use crate::device::Device;
-use crate::lvlm::encoder::{ClipConfig, Select, SiglipConfig, Taken, Vit, VitConfig, state_layers};
+use crate::lvlm::encoder::{
+    ClipConfig, FeatureSelect, Select, SiglipConfig, Vit, VitConfig, hidden_state_layers,
+};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 
@@ -39,7 +41,7 @@ const PART: &str = "vision encoder";
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct VitTower {
     pub config: VitConfig,
-    pub taken: Taken,
+    pub feature_select: FeatureSelect,
     /// How pictures are prepared for it.
     pub processor: ProcessorFile,
     /// Its tensors, where the model's own checkpoint does not hold them.
@@ -92,13 +94,13 @@ impl VitTower {
         let Some(vit) = found else {
             return Ok(None);
         };
-        let taken = match &vit {
-            VitConfig::Clip(clip) => Taken {
-                layers: state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
+        let feature_select = match &vit {
+            VitConfig::Clip(clip) => FeatureSelect {
+                layers: hidden_state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
                 select: Select::Default,
             },
             // The authors' programs drop its last layer and take what is then the last, whatever the config says.
-            VitConfig::Siglip(siglip) => Taken {
+            VitConfig::Siglip(siglip) => FeatureSelect {
                 layers: siglip.layers - 1,
                 select: Select::Full,
             },
@@ -109,7 +111,7 @@ impl VitTower {
         };
         Ok(Some(VitTower {
             config: vit,
-            taken,
+            feature_select,
             processor,
             own: match holds(tensors, INSIDE) {
                 true => None,
@@ -128,7 +130,7 @@ impl VitTower {
             Some(_) => OWN,
         };
         let own = loader.beside(self.own.as_ref());
-        Vit::load(&own, &self.config.vit(), prefix, self.taken)
+        Vit::load(&own, &self.config.vit(), prefix, self.feature_select)
     }
 
     /// Its tensors, where they are in a checkpoint of its own.
@@ -145,13 +147,13 @@ impl VitTower {
         PartOf {
             name: PART,
             prefixes: vec![INSIDE.into()],
-            sizes: self.config.sizes(self.taken.layers),
+            sizes: self.config.sizes(self.feature_select.layers),
         }
     }
 
     /// The same with every layer.
     pub fn whole(mut self) -> Self {
-        self.taken.layers = self.config.layers();
+        self.feature_select.layers = self.config.layers();
         self
     }
 

@@ -126,15 +126,15 @@ fn defaults_are_those_of_transformers() {
             "{given}"
         );
         let layer = want["feature_layer"].as_i64().unwrap();
-        let states = vision.layers as i64 + 1;
-        let used = if layer < 0 { layer + states } else { layer };
-        assert_eq!(found.taken.layers as i64, used, "{given}");
+        let count = vision.layers as i64 + 1;
+        let used = if layer < 0 { layer + count } else { layer };
+        assert_eq!(found.feature_select.layers as i64, used, "{given}");
         let select = if want["select"] == "full" {
             Select::Full
         } else {
             Select::Default
         };
-        assert_eq!(found.taken.select, select, "{given}");
+        assert_eq!(found.feature_select.select, select, "{given}");
     }
     assert!(cases.as_array().unwrap().len() > 15);
 }
@@ -162,10 +162,10 @@ fn layers_used_and_visual_tokens() {
         let mut config = config();
         set(&mut config, "vision_feature_layer", json!(layer));
         let parsed = parse(&config).unwrap();
-        assert_eq!(parsed.taken.layers, used, "{layer}");
-        assert_eq!(parsed.taken.select, Select::Default);
+        assert_eq!(parsed.feature_select.layers, used, "{layer}");
+        assert_eq!(parsed.feature_select.select, Select::Default);
         set(&mut config, "vision_feature_select_strategy", json!("full"));
-        assert_eq!(parse(&config).unwrap().taken.select, Select::Full);
+        assert_eq!(parse(&config).unwrap().feature_select.select, Select::Full);
     }
 }
 

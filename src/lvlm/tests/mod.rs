@@ -1,11 +1,11 @@
 //! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers` says of some
 //! (`tests/data/checkpoint`).
 
-mod authors;
 mod cambrian;
 mod configs;
 mod mini_gemini;
 mod names;
+mod original;
 mod published;
 mod whole;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::arrangement::Arrangement;
+use super::layout::CambrianLayout;
 use crate::checkpoint::Activation;
 use crate::device::{AttentionShape, Device, Matrix, RowMap};
 use crate::lvlm::error::{self, LvlmError};
@@ -21,7 +21,7 @@ pub(in crate::lvlm) struct Features<D: Device> {
     pub windows: Vec<D::Matrix>,
     /// The picture as a whole, `[batch, h]`.
     pub context: D::Matrix,
-    pub arrangement: Arc<Arrangement>,
+    pub layout: Arc<CambrianLayout>,
 }
 
 /// Gradients of [`Features`]; of windows none, or those of all encoders.
@@ -156,16 +156,16 @@ impl<D: Device> Aggregator<D> {
         })
     }
 
-    fn shape(&self, queries: usize, arrangement: &Arrangement) -> AttentionShape {
+    fn shape(&self, queries: usize, layout: &CambrianLayout) -> AttentionShape {
         AttentionShape {
             batch: queries,
             queries: 1,
-            keys: arrangement.keys.iter().sum(),
+            keys: layout.keys.iter().sum(),
             prefix: 0,
             heads: HEADS,
             kv_heads: HEADS,
             head_dim: self.width / HEADS,
-            visible: arrangement.visible.clone(),
+            visible: layout.visible.clone(),
         }
     }
 
@@ -174,9 +174,9 @@ impl<D: Device> Aggregator<D> {
         &self,
         device: &D,
         parts: Vec<D::Matrix>,
-        arrangement: &Arrangement,
+        layout: &CambrianLayout,
     ) -> Result<D::Matrix> {
-        let wide = parts.into_iter().zip(&arrangement.keys);
+        let wide = parts.into_iter().zip(&layout.keys);
         let wide = wide.map(|(part, keys)| Ok(device.reshape(part, keys * self.width)?));
         let wide: Vec<D::Matrix> = wide.collect::<Result<_>>()?;
         let joined = device.join_columns(&wide.iter().collect::<Vec<_>>())?;
@@ -188,12 +188,12 @@ impl<D: Device> Aggregator<D> {
         &self,
         device: &D,
         joined: D::Matrix,
-        arrangement: &Arrangement,
+        layout: &CambrianLayout,
     ) -> Result<Vec<D::Matrix>> {
-        let all: usize = arrangement.keys.iter().sum();
+        let all: usize = layout.keys.iter().sum();
         let wide = device.reshape(joined, all * self.width)?;
         let mut from = 0;
-        let parts = arrangement.keys.iter().map(|keys| {
+        let parts = layout.keys.iter().map(|keys| {
             let part = device.take_columns(&wide, from * self.width, keys * self.width)?;
             from += keys;
             Ok(device.reshape(part, self.width)?)
@@ -209,10 +209,10 @@ impl<D: Device> Aggregator<D> {
         features: &Features<D>,
         onto: Option<&D::Matrix>,
     ) -> Result<(D::Matrix, AggregatorSaved<D>)> {
-        let arrangement = &features.arrangement;
+        let layout = &features.layout;
         let context = self.context.forward(device, &features.context)?;
         let context = self.from_context.forward(device, &context)?;
-        let context = device.mix_rows(&context, &arrangement.spread, None)?;
+        let context = device.mix_rows(&context, &layout.spread, None)?;
         let z = self.from_query.forward_onto(device, x, &context)?;
         drop(context);
         let (h, z_statistics) = self.query_norm.forward(device, &z)?;
@@ -228,9 +228,9 @@ impl<D: Device> Aggregator<D> {
             values.push(source.value.1.forward(device, &h)?);
             statistics.push([key_statistics, value_statistics]);
         }
-        let keys = self.join(device, keys, arrangement)?;
-        let values = self.join(device, values, arrangement)?;
-        let shape = self.shape(x.rows(), arrangement);
+        let keys = self.join(device, keys, layout)?;
+        let values = self.join(device, values, layout)?;
+        let shape = self.shape(x.rows(), layout);
         let (mixed, lse) = device.attention(&shape, &query, &keys, &values, None)?;
         let mid = self.output.forward_onto(device, &mixed, &z)?;
         let (h, mid_statistics) = self.norm.forward(device, &mid)?;
@@ -270,17 +270,17 @@ impl<D: Device> Aggregator<D> {
             mid: (mid, mid_statistics),
             mlp,
         } = saved;
-        let arrangement = &features.arrangement;
+        let layout = &features.layout;
         let dh = self.mlp.vjp(device, mlp, dy)?;
         let d_mid = self.norm.vjp(device, &mid, &mid_statistics, &dh, None)?;
         drop((dh, mid));
         let d_mixed = self.output.vjp(device, &d_mid, None)?;
-        let shape = self.shape(z.rows(), arrangement);
+        let shape = self.shape(z.rows(), layout);
         let (d_query, d_keys, d_values) =
             device.attention_vjp(&shape, &query, &keys, &values, None, &mixed, &lse, &d_mixed)?;
         drop((query, keys, values, mixed, lse, d_mixed));
-        let d_keys = self.part(device, d_keys, arrangement)?;
-        let d_values = self.part(device, d_values, arrangement)?;
+        let d_keys = self.part(device, d_keys, layout)?;
+        let d_values = self.part(device, d_values, layout)?;
         let mut before = std::mem::take(&mut gradients.windows).into_iter();
         let all = self.sources.iter().zip(&features.windows).zip(statistics);
         let all = all.zip(d_keys.iter().zip(&d_values));
@@ -307,7 +307,7 @@ impl<D: Device> Aggregator<D> {
             .query_norm
             .vjp(device, &z, &z_statistics, &dh, Some(&d_mid))?;
         drop((dh, d_mid, z));
-        let d_context = device.mix_rows_vjp(&dz, &arrangement.spread, None)?;
+        let d_context = device.mix_rows_vjp(&dz, &layout.spread, None)?;
         let d_context = self.from_context.vjp(device, &d_context, None)?;
         let before = gradients.context.take();
         gradients.context = Some(self.context.vjp(device, &d_context, before.as_ref())?);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::{Config, Fields, RopeScaling, Template, Tensors, Tokenizer};
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::state_index;
+use crate::lvlm::encoder::hidden_state_index;
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::conversations::conversation;
 use crate::lvlm::family::fields::{encoder_name, require_text};
@@ -23,7 +23,7 @@ pub(in crate::lvlm) const IMAGE: &str = "<image>";
 
 /// The config, as far as all of them have it.
 #[derive(Debug, Clone)]
-pub(in crate::lvlm) struct Authors {
+pub(in crate::lvlm) struct Original {
     config: Config,
     pub text: DecoderConfig,
     pub names: DecoderNames,
@@ -39,7 +39,7 @@ pub(in crate::lvlm) struct Authors {
 ///
 /// # Errors
 /// A field of the wrong type.
-pub(in crate::lvlm) fn authors_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
+pub(in crate::lvlm) fn original_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
     // Many files say "llava" whatever the decoder is; Hugging Face's own llava has a section for its encoder.
     let tower = top.value(FIELD).is_some();
     let whole = top.value("vision_config").is_some();
@@ -57,14 +57,14 @@ pub(in crate::lvlm) fn authors_decoder(top: &Fields) -> ReadResult<Option<&'stat
     })
 }
 
-impl Authors {
+impl Original {
     /// Reads config.json.
     ///
     /// # Errors
     /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
-    pub fn read(config: &Config) -> ReadResult<Authors> {
+    pub fn read(config: &Config) -> ReadResult<Original> {
         let top = config.top();
-        let kind = authors_decoder(&top)?.unwrap_or("llama");
+        let kind = original_decoder(&top)?.unwrap_or("llama");
         let encoder = encoder_name(&top, FIELD)?;
         require_text(&top, "mm_projector_type", "mlp2x_gelu", "linear")?;
         require_text(&top, "mm_vision_select_feature", "patch", "patch")?;
@@ -79,12 +79,12 @@ impl Authors {
         if kind != "llama" {
             text.rope_scaling = RopeScaling::None;
         }
-        Ok(Authors {
+        Ok(Original {
             config: config.clone(),
             text,
             names: DecoderNames::bare(),
             encoder,
-            select_layer: state_index(&top, LAYER_FIELD, -2)?,
+            select_layer: hidden_state_index(&top, LAYER_FIELD, -2)?,
             found: None,
         })
     }
@@ -110,8 +110,8 @@ impl Authors {
     pub fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
         if let Some(tower) = towers.into_iter().next() {
-            let taken = (self.encoder.as_str(), self.select_layer);
-            self.found = VitTower::find(&self.config, taken, tensors, tower)?;
+            let feature_select = (self.encoder.as_str(), self.select_layer);
+            self.found = VitTower::find(&self.config, feature_select, tensors, tower)?;
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Authors {
     }
 
     /// The same with every layer that a checkpoint may hold.
-    pub fn whole(&self) -> Authors {
+    pub fn whole(&self) -> Original {
         let mut whole = self.clone();
         whole.text.tied_embeddings = false;
         whole.found = whole.found.map(VitTower::whole);

@@ -6,7 +6,7 @@ use crate::lvlm::encoder::STEM;
 
 /// Sizes of the views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lvlm) struct Views {
+pub(in crate::lvlm) struct ViewSizes {
     /// Pixels each way of what ConvNeXt sees.
     pub large: usize,
     /// Pixels each way of what CLIP sees.
@@ -17,7 +17,7 @@ pub(in crate::lvlm) struct Views {
     pub grid: usize,
 }
 
-impl Views {
+impl ViewSizes {
     /// CLIP's views.
     pub fn count(&self) -> usize {
         match self.grid {
@@ -50,7 +50,7 @@ type Terms = Vec<(usize, f64)>;
 impl Blocks {
     /// The blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
     /// then made as much smaller as there are tiles.
-    pub fn of(views: &Views) -> Blocks {
+    pub fn of(views: &ViewSizes) -> Blocks {
         let (side, across, grid) = (views.large / STEM, views.across(), views.grid);
         let tile = side / grid;
         let under = tile / across;

@@ -11,7 +11,7 @@ use crate::checkpoint::{
 use crate::lvlm::engine::fit::listed;
 use crate::lvlm::families::llava::llava_anyres::LlavaAnyres;
 use crate::lvlm::families::registry::visit;
-use crate::lvlm::family::traits::{Family, Sight};
+use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::inspect;
 use crate::lvlm::{OpenOptions, checkpoint};
 
@@ -182,16 +182,23 @@ fn the_published_siglip_inside_needs_no_folder() {
     let mut family = read(&config_of("tiny-onevision-authors")).unwrap();
     assert!(family.towers(&tensors)[0].optional);
     family.fit(&tensors, vec![None]).unwrap();
-    let asked = listed(&family).unwrap();
+    let names = listed(&family).unwrap();
     let asks = |layer: usize| {
         let name = format!("{INSIDE}.encoder.layers.{layer}.mlp.fc1.weight");
-        asked.contains(&(name, vec![4304, 1152]))
+        names.contains(&(name, vec![4304, 1152]))
     };
     assert_eq!([0, 25, 26].map(asks), [true, true, false]);
     let processor = ProcessorFile::of("preprocessor_config.json".to_string(), None);
-    let eyes = family.sight(&processor).unwrap().eyes(640, 480).unwrap();
+    let encoders = family
+        .image_processing(&processor)
+        .unwrap()
+        .encoder_views(640, 480)
+        .unwrap();
     // The whole picture, and 1 x 2 tiles would hold too little of it: 2 x 2.
-    assert_eq!((eyes[0].views.len(), eyes[0].views[0].width), (5, 384));
+    assert_eq!(
+        (encoders[0].views.len(), encoders[0].views[0].width),
+        (5, 384)
+    );
 
     let other = Tensors::made("test", [tensor(positions, &[16, 36])]);
     assert!(!family.towers(&other)[0].optional);

@@ -5,7 +5,7 @@ use crate::lvlm::error::{LvlmError, Result};
 
 /// The maps for pictures of one size.
 #[derive(Clone, Debug)]
-pub(in crate::lvlm) struct Arrangement {
+pub(in crate::lvlm) struct CambrianLayout {
     /// Lines of queries, and queries of a line.
     grid: (usize, usize),
     /// By encoder, from its grid to the windows: query by query, each row by row.
@@ -24,12 +24,16 @@ pub(in crate::lvlm) struct Arrangement {
     pub newlines: RowMap,
 }
 
-impl Arrangement {
+impl CambrianLayout {
     /// For a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
     ///
     /// # Errors
     /// [`LvlmError::TooThin`] for a picture all of whose queries are padding.
-    pub fn of((width, height): (u32, u32), queries: usize, sides: &[usize]) -> Result<Arrangement> {
+    pub fn of(
+        (width, height): (u32, u32),
+        queries: usize,
+        sides: &[usize],
+    ) -> Result<CambrianLayout> {
         let (top, left) = padding(width, height, queries);
         let grid = (
             queries.saturating_sub(2 * top),
@@ -62,7 +66,7 @@ impl Arrangement {
         let rows = (0..grid.0).flat_map(|line| (0..=grid.1).map(move |place| (line, place)));
         let rows: Vec<Option<usize>> = rows.map(|(line, place)| row(line, place)).collect();
         let newlines = rows.iter().map(|row| row.is_none().then_some(0));
-        Ok(Arrangement {
+        Ok(CambrianLayout {
             grid,
             visible: match by_query.iter().all(|&seen| seen) {
                 true => Visible::All,
@@ -131,7 +135,7 @@ mod tests {
     /// By hand: 30 x 20 on 6 x 6 queries leaves 4 lines, on 12 x 12 keys 8 rows, on 18 x 18 keys 12 rows; nothing is hidden.
     #[test]
     fn whole_windows_of_padding_are_left_out() {
-        let a = Arrangement::of((30, 20), 6, &[6, 12, 18]).unwrap();
+        let a = CambrianLayout::of((30, 20), 6, &[6, 12, 18]).unwrap();
         assert_eq!((a.grid, a.queries()), ((4, 6), 24));
         assert_eq!(a.keys, [1, 4, 9]);
         assert!(matches!(a.visible, Visible::All));
@@ -148,7 +152,7 @@ mod tests {
     /// int(6.15) = 6, so one column on each side is hidden from the outer windows.
     #[test]
     fn padding_inside_a_window_is_hidden() {
-        let a = Arrangement::of((20, 26), 4, &[4, 8]).unwrap();
+        let a = CambrianLayout::of((20, 26), 4, &[4, 8]).unwrap();
         assert_eq!(a.grid, (4, 4));
         let Visible::Masked(seen) = &a.visible else {
             panic!("{:?}", a.visible);
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_line_of_pixels_is_refused() {
-        let error = Arrangement::of((1000, 3), 24, &[24]).unwrap_err();
+        let error = CambrianLayout::of((1000, 3), 24, &[24]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("1000 x 3") && text.contains("24"), "{text}");
     }
