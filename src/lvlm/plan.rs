@@ -1,24 +1,24 @@
-//! How a path's batch is cut to fit a memory budget, decided once from sizes.
+//! Cuts the batch of a path to fit a memory budget.
 
 use super::error::{LvlmError, Result};
 use crate::nn::Checkpointing;
 
-/// Bytes of activations, as a model tells them that is run without numbers.
+/// Bytes of activations, measured by running the model on the device that only counts.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lvlm) struct ActivationSizes {
-    /// Whatever the batch: the pictures, the prefix, what operations need for themselves per thread.
+    /// Independent of the batch: the pictures, the prefix, what operations need for themselves per thread.
     pub fixed: usize,
-    /// Per blend, when every activation is kept.
+    /// Per blend, when every activation is saved.
     pub everything: usize,
-    /// Per blend, when only each block's input is kept.
+    /// Per blend, when only each block's input is saved.
     pub inputs: usize,
-    /// Per blend, when nothing is kept.
+    /// Per blend, when nothing is saved.
     pub nothing: usize,
     /// Rows of the tallest matrix, per blend.
     pub rows: usize,
 }
 
-/// Whether an answer of `answer` tokens has all of `tokens`.
+/// Fails unless an answer of `answer` tokens has all of `tokens`.
 ///
 /// # Errors
 /// [`LvlmError::Token`].
@@ -29,22 +29,22 @@ pub(in crate::lvlm) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> 
     }
 }
 
-/// How many blends are computed together, and what is kept of them.
+/// The number of blends that are computed together, and the activations that are saved of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchPlan {
     /// Blends per batch, the last batch may have fewer.
     pub batch: usize,
-    /// What the forward pass keeps.
+    /// The activations that the forward pass saves.
     pub checkpointing: Checkpointing,
     /// Bytes of activations that the plan needs.
     pub bytes: usize,
 }
 
 impl BatchPlan {
-    /// The plan for `blends` blends with a gradient or without.
+    /// Plans the batches of `blends` blends, with a gradient or without.
     ///
-    /// Activations are kept when one blend's fit, else made anew block by block. Batches are as even as can be, and no
-    /// larger than `useful_rows` asks.
+    /// Activations are saved when those of one blend fit, else computed again block by block. Batches are as even as possible, and
+    /// no larger than `useful_rows` rows need.
     pub(in crate::lvlm) fn decide(
         sizes: &ActivationSizes,
         blends: usize,

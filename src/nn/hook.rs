@@ -5,7 +5,7 @@ use crate::device::Device;
 
 /// A change of rows after some of a stack's blocks, such as attention to features that are not among the rows.
 pub trait BlockHook<D: Device> {
-    /// What `forward` saves for the vjp.
+    /// Activations that `forward` saves for the vjp.
     type Saved;
     /// Gradients of what it reads beside the rows.
     type Gradients: Default;

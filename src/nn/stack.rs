@@ -10,18 +10,18 @@ pub enum Checkpointing {
     Nothing,
     /// Each block's input; the vjp runs the block forward again.
     Inputs,
-    /// All that the vjp wants.
+    /// All that the vjp needs.
     Everything,
 }
 
-/// What a block saved, and the hook after it.
+/// Activations that a block and the hook after it saved.
 pub struct StepSaved<D: Device, B: BlockHook<D>> {
     /// The block's.
     pub block: BlockSaved<D>,
     hook: Option<B::Saved>,
 }
 
-/// What [`Stack::forward`] saved, block by block.
+/// Activations that [`Stack::forward`] saved, block by block.
 pub struct StackSaved<D: Device, B: BlockHook<D>> {
     blocks: Vec<BlockCheckpoint<D, B>>,
 }

@@ -28,7 +28,7 @@ pub(in crate::lvlm) struct ConvnextSizes {
 }
 
 impl ConvnextSizes {
-    /// What the tensors that begin with `prefix` have; empty where there are none.
+    /// Reads the sizes of the tensors that begin with `prefix`; empty where there are none.
     pub fn of(tensors: &Tensors, prefix: &str, eps: f64) -> ConvnextSizes {
         let (mut depths, mut widths) = (Vec::new(), Vec::new());
         let width = |stage: usize, block: usize| {
@@ -51,17 +51,17 @@ impl ConvnextSizes {
         }
     }
 
-    /// Pixels to which a view's side must be a multiple: one of the last stage's positions.
+    /// Returns the pixels that a view's side must be a multiple of: one position of the last stage.
     pub fn step(&self) -> usize {
         STEM << self.widths.len().saturating_sub(1)
     }
 
-    /// Positions of a stage each way, for views of `pixels`.
+    /// Returns the positions of a stage each way, for views of `pixels`.
     pub fn across(&self, pixels: usize, stage: usize) -> usize {
         (pixels / STEM) >> stage
     }
 
-    /// For people: sizes by name.
+    /// Describes it: sizes by name.
     pub fn described(&self, pixels: usize) -> Value {
         json!({
             "kind": "ConvNeXt", "depths": format!("{:?}", self.depths), "widths": format!("{:?}", self.widths),
@@ -88,7 +88,7 @@ struct Stage<D: Device> {
 /// A norm and a convolution of 2 x 2 positions, of stride 2.
 struct Down<D: Device> {
     norm: Norm<D>,
-    /// Puts the four positions of each square behind each other.
+    /// Puts the four positions of each square one after the other.
     squares: RowMap,
     linear: Linear<D>,
     /// Channels before.
@@ -109,7 +109,7 @@ struct BlockSaved<D: Device> {
     mlp: MlpSaved<D>,
 }
 
-/// What the forward pass kept beside the stages' features.
+/// Activations that the forward pass saved beside the stages' features.
 pub(in crate::lvlm) struct ConvnextSaved<D: Device> {
     /// The stem norm's input and statistics.
     stem: (D::Matrix, D::Matrix),

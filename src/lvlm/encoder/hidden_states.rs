@@ -1,9 +1,8 @@
-//! Which of an encoder's hidden states is taken, as a config counts them: 0 is before the first layer, negative ones count from
-//! the end.
+//! The index of an encoder's hidden state in a config: 0 is before the first layer, negative ones count from the end.
 
 use crate::checkpoint::{CheckpointError, Fields};
 
-/// The index that the field `name` gives; `default` where it is left out.
+/// Reads the index in the field `name`; `default` where it is left out.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for anything but one whole number.
@@ -21,7 +20,7 @@ pub(in crate::lvlm) fn hidden_state_index(
         .ok_or_else(|| fields.error(name, value, expected))
 }
 
-/// How many of an encoder's `layers` run to make the hidden state of that index, which the field `name` gave.
+/// Returns how many of an encoder's `layers` run to compute the hidden state of that index, which is from the field `name`.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for an index out of range.

@@ -1,4 +1,4 @@
-//! The vision transformer that CLIP, SigLIP and DINOv2 are: patches and positions, blocks, and the tokens that are taken.
+//! The vision transformer of CLIP, SigLIP and DINOv2: patches and positions, blocks, and the selected tokens.
 
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
@@ -26,11 +26,11 @@ pub(in crate::lvlm) struct VitSizes {
     /// Added to the variance in every layer norm.
     pub eps: f64,
     pub activation: Activation,
-    /// What its tensors are called, and which there are.
+    /// The names of its tensors, and which of them there are.
     pub names: &'static VitNames,
 }
 
-/// What is taken of an encoder.
+/// The features that are selected of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lvlm) struct FeatureSelect {
     /// Layers that run.
@@ -39,7 +39,7 @@ pub(in crate::lvlm) struct FeatureSelect {
     pub select: Select,
 }
 
-/// Which of an encoder's positions become visual tokens.
+/// The positions of an encoder that become visual tokens: `vision_feature_select_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
     /// The patches, without the class token.
@@ -51,7 +51,7 @@ pub enum Select {
 /// The encoder: patches in, features out.
 pub(in crate::lvlm) struct Vit<D: Device> {
     patch_embedding: Linear<D>,
-    /// Puts the patches behind the class token.
+    /// Puts the patches after the class token.
     place: RowMap,
     /// Class token and positions, `[tokens, hidden]`.
     constant: D::Matrix,
@@ -63,7 +63,7 @@ pub(in crate::lvlm) struct Vit<D: Device> {
     norm_after: Option<Norm<D>>,
 }
 
-/// What the forward pass kept.
+/// Activations that [`Vit::forward`] saved.
 pub(in crate::lvlm) struct VitSaved<D: Device> {
     /// The first norm's input and statistics.
     before: Option<(D::Matrix, D::Matrix)>,
@@ -73,7 +73,7 @@ pub(in crate::lvlm) struct VitSaved<D: Device> {
 }
 
 impl<D: Device> Vit<D> {
-    /// Loads what is taken of the encoder whose tensors begin with `prefix`.
+    /// Loads the selected layers of the encoder whose tensors begin with `prefix`.
     pub fn load(
         loader: &Loader<D>,
         sizes: &VitSizes,
@@ -200,7 +200,7 @@ impl<D: Device> Vit<D> {
     }
 }
 
-/// What is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
+/// Returns the constant that is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
 fn constant<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Vec<f32>> {
     let (hidden, names) = (sizes.hidden, sizes.names);
     let first = usize::from(names.class.is_some());

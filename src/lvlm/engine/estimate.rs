@@ -1,6 +1,6 @@
-//! What an explanation with a model costs on a GPU, before it is run: the model's own passes, on a device that only counts.
+//! Costs of an explanation on a GPU, before it is run: the model's own passes on the device that only counts.
 //!
-//! What counts as operations and bytes is said in [`crate::device::dry`].
+//! [`crate::device::dry`] defines what counts as operations and bytes.
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub struct Lengths {
     pub answer: usize,
 }
 
-/// Counts what an explanation costs. Tokens are places in the answer, ascending.
+/// Counts the costs of an explanation. Tokens are places in the answer, ascending.
 pub struct Estimator(Box<dyn Costs>);
 
 /// A checkpoint and the size of a picture, for [`Estimator`].
@@ -54,7 +54,7 @@ pub struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Rows of the decoder that the picture takes.
+    /// Returns the rows of the decoder that the picture takes.
     ///
     /// # Errors
     /// A processor that is not supported, a picture that it cannot process.
@@ -62,15 +62,15 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Tokens(*self))?
     }
 
-    /// Text tokens of a question's prompt before the picture, and behind it.
+    /// Returns the text tokens of a question's prompt before the picture, and after it.
     ///
     /// # Errors
-    /// What template and tokenizer report.
+    /// Errors of the template and the tokenizer.
     pub fn prompt(&self, question: &str) -> Result<(usize, usize)> {
         visit(&self.checkpoint.config, PromptLengths(*self, question))?
     }
 
-    /// An estimator for these lengths and masks of `mask_size` cells a side.
+    /// Makes an estimator for these lengths and masks of `mask_size` cells a side.
     ///
     /// # Errors
     /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
@@ -78,7 +78,7 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
     }
 
-    /// The family, fitted to the checkpoint.
+    /// Fits the family to the checkpoint.
     fn fitted<F: Family>(&self, mut family: F) -> Result<F> {
         let checkpoint = self.checkpoint;
         let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
@@ -107,7 +107,7 @@ impl Blueprint<'_> {
     }
 }
 
-/// What a family sees of a picture.
+/// The views that a family takes of a picture, and how their tokens join.
 struct PictureViews<F: Family> {
     encoders: Vec<EncoderViews>,
     token_layout: Arc<<F::ImageProcessing as ImageProcessing>::TokenLayout>,
@@ -177,7 +177,7 @@ impl Visitor for Make<'_> {
 }
 
 impl Estimator {
-    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
     pub fn weights(&self) -> Parts<usize> {
         self.0.weights()
     }
@@ -187,23 +187,23 @@ impl Estimator {
         self.0.image_tokens()
     }
 
-    /// Bytes of the keys and values of the text before the picture.
+    /// Returns the bytes of the keys and values of the text before the picture.
     pub fn prefix_bytes(&self) -> usize {
         self.0.prefix_bytes()
     }
 
-    /// Bytes of activations whatever the batch: pictures, prefix, text rows, and what operations need for themselves.
+    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text rows, and what operations need for themselves.
     ///
     /// # Errors
-    /// None for tokens of the answer.
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
     pub fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
         Ok(self.0.sizes(tokens)?.fixed)
     }
 
-    /// Bytes of activations per blend for scores of `tokens`.
+    /// Returns the bytes of activations per blend for scores of `tokens`.
     ///
     /// # Errors
-    /// None for tokens of the answer.
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
     pub fn bytes_per_blend(&self, tokens: &[usize], checkpointing: Checkpointing) -> Result<usize> {
         let sizes = self.0.sizes(tokens)?;
         Ok(match checkpointing {
@@ -213,7 +213,7 @@ impl Estimator {
         })
     }
 
-    /// How `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
+    /// Plans how `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
     ///
     /// # Errors
     /// [`LvlmError::Memory`].
@@ -228,10 +228,10 @@ impl Estimator {
         BatchPlan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
     }
 
-    /// One batch: the scores of `tokens` for `blends` blends, and unless nothing is kept the gradient of the masks.
+    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved the gradient of the masks.
     ///
     /// # Errors
-    /// None for tokens of the answer.
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
     pub fn batch(
         &self,
         blends: usize,
@@ -241,40 +241,40 @@ impl Estimator {
         self.0.batch(blends, tokens, checkpointing)
     }
 
-    /// Keys and values of the text before the picture, made once per prompt.
+    /// Counts the keys and values of the text before the picture, computed once per prompt.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn prefix(&self) -> Result<Parts<Tally>> {
         self.0.prefix()
     }
 
-    /// What the greedy answer costs before its first token: the picture and the text behind it.
+    /// Counts the greedy answer before its first token: the picture and the text after it.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn read_prompt(&self) -> Result<Parts<Tally>> {
         self.0.read_prompt()
     }
 
-    /// What choosing the next token costs, once per token of the answer and once for the end.
+    /// Counts the choice of the next token, once per token of the answer and once for the end.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn choose_token(&self) -> Result<Parts<Tally>> {
         self.0.choose_token()
     }
 
-    /// What reading the answer's token `index` costs.
+    /// Counts the reading of the answer's token `index`.
     ///
     /// # Errors
-    /// None for a token of the answer.
+    /// [`LvlmError::Token`] for a token that the answer lacks.
     pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         self.0.read_token(index)
     }
 }
 
-/// What [`Estimator`] asks, of any family.
+/// The costs of any family, for [`Estimator`].
 trait Costs {
     fn weights(&self) -> Parts<usize>;
     fn image_tokens(&self) -> usize;
@@ -301,13 +301,13 @@ struct Estimate<F: Family> {
 }
 
 impl<F: Family> Estimate<F> {
-    /// What some work costs.
+    /// Counts some work.
     fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
         let (result, measured) = self.dry.meter().during(work);
         result.map(|_| measured.cost)
     }
 
-    /// Keys and values of `rows` rows, with room for `more`.
+    /// Returns keys and values of `rows` rows, with room for `more`.
     fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Dry>> {
         let decoder = &self.evaluator.layers.decoder;
         let mut cache = decoder.grow(&self.dry, &self.evaluator.prefix, rows + more)?;

@@ -1,4 +1,4 @@
-//! One picture and one prompt on a device, and the passes through the model.
+//! One picture and one prompt on a device, and the forward and vjp passes through the model.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::lvlm::family::traits::{Family, ImageProcessing, Vision, VisionOutput}
 use crate::lvlm::session::Callback;
 use crate::nn::{Checkpointing, NnError, NoHook, Queries, require_finite};
 
-/// How a family's image rows join.
+/// The token layout of a family.
 type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
 
 /// A picture and a prompt.
@@ -25,11 +25,11 @@ pub(super) struct Evaluator<F: Family, D: Device> {
     pub images: usize,
     /// Keys and values of the prompt's tokens before the picture.
     pub prefix: Prefix<D>,
-    /// Prompt tokens behind the picture.
+    /// Prompt tokens after the picture.
     pub after: Vec<u32>,
 }
 
-/// The rows behind the prefix for one choice of answer tokens.
+/// The rows after the prefix for one choice of answer tokens.
 pub(super) struct AnswerLayout<D: Device> {
     length: usize,
     queries: Queries,
@@ -41,13 +41,13 @@ pub(super) struct AnswerLayout<D: Device> {
 }
 
 impl<D: Device> AnswerLayout<D> {
-    /// Tokens whose log-probability is wanted.
+    /// Returns the number of tokens whose log-probability is wanted.
     pub fn targets(&self) -> usize {
         self.targets.len()
     }
 }
 
-/// What a forward pass through the whole model kept.
+/// Activations that a forward pass through the whole model saved.
 pub(super) struct ModelSaved<F: Family, D: Device> {
     vision: <F::Vision<D> as Vision<D>>::Saved,
     context: Context<F, D>,
@@ -69,12 +69,12 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         self.prefix.first().map_or(0, |p| p.length)
     }
 
-    /// The first answer token is predicted by row `first_row`.
+    /// Returns the row that predicts the first answer token.
     pub fn first_row(&self) -> usize {
         self.images + self.after.len() - 1
     }
 
-    /// Image rows first, then text rows of `ids`.
+    /// Returns the map of the image rows, which come first, and the text rows of `ids` after them.
     fn place(&self, device: &D, ids: &[u32]) -> Result<(RowMap, D::Matrix)> {
         let (decoder, images) = (&self.layers.decoder, self.images);
         let length = images + ids.len();
@@ -87,12 +87,12 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((place, text))
     }
 
-    /// Tokens behind the picture: the prompt's, and some of the answer.
+    /// Returns the tokens after the picture: the prompt's, and `answer`.
     fn text_after(&self, answer: &[u32]) -> Vec<u32> {
         [&self.after, answer].concat()
     }
 
-    /// The rows that predict the answer's tokens `tokens`.
+    /// Lays out the rows that predict the answer's tokens `tokens`.
     pub fn layout(&self, device: &D, answer: &[u32], tokens: &[usize]) -> Result<AnswerLayout<D>> {
         let last = tokens.iter().copied().max().unwrap_or(0);
         if last >= answer.len() {
@@ -114,13 +114,13 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         })
     }
 
-    /// Masks and blends for every encoder.
+    /// Stages masks and blends for every encoder.
     pub fn stage(&self, device: &D, masks: Masks, blends: &[Blend]) -> Result<Vec<D::Batch>> {
         let stage = |pictures| Ok(device.stage(pictures, masks, blends)?);
         self.pictures.iter().map(stage).collect()
     }
 
-    /// Other masks and blends in the place of a batch's.
+    /// Replaces the masks and blends of a batch.
     pub fn restage(
         &self,
         device: &D,
@@ -134,7 +134,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok(())
     }
 
-    /// The patches of every encoder.
+    /// Blends the patches of every encoder.
     pub fn blend(&self, device: &D, batch: &[D::Batch]) -> Result<Vec<D::Matrix>> {
         let blend = |(pictures, batch)| Ok(device.blend(pictures, batch)?);
         self.pictures.iter().zip(batch).map(blend).collect()
@@ -152,7 +152,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         vision.forward(device, &self.token_layout, patches, checkpointing, check)
     }
 
-    /// Forward through the whole model for one batch.
+    /// Runs the whole model forward for one batch.
     pub fn forward(
         &self,
         device: &D,
@@ -183,7 +183,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((values, saved))
     }
 
-    /// Forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
+    /// Runs forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
     pub fn forward_and_vjp(
         &self,
         device: &D,
@@ -216,14 +216,14 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((values, d_patches))
     }
 
-    /// Gradients of `masks` masks, zero: of every encoder its own, so that the order of sums is that of blends however they are cut
+    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums is that of blends however they are cut
     /// into batches.
     pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
         let gradients = |pictures| Ok(device.gradients(pictures, masks)?);
         self.pictures.iter().map(gradients).collect()
     }
 
-    /// Those of all encoders together, mask by mask.
+    /// Sums the gradients of all encoders, mask by mask.
     pub fn read_gradients(&self, device: &D, gradients: &[D::Gradients]) -> Result<Vec<Vec<f64>>> {
         let mut all = gradients.iter().map(|own| device.read_gradients(own));
         let mut sum = all.next().unwrap_or_else(|| Ok(Vec::new()))?;
@@ -235,7 +235,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok(sum)
     }
 
-    /// Adds to every encoder's gradients what its patches' are by the masks.
+    /// Adds the gradient of every encoder's patches with respect to the masks to its gradients.
     pub fn blend_vjp(
         &self,
         device: &D,
@@ -264,7 +264,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         }
     }
 
-    /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
+    /// Finds the layer whose output was not finite: runs the pictures again, and checks every layer's output.
     pub fn diagnose(&self, device: &D, answer: &[u32], batch: &[D::Batch]) -> LvlmError {
         let trace = || -> Result<()> {
             let patches = self.blend(device, batch)?;
@@ -289,7 +289,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         trace().err().unwrap_or_else(head)
     }
 
-    /// The greedy answer to the pictures of a batch of one blend, without the token that ends it.
+    /// Generates the greedy answer to the pictures of a batch of one blend, without the token that ends it.
     pub fn generate(
         &self,
         device: &D,
@@ -330,8 +330,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok(answer)
     }
 
-    /// The picture and the text behind it through the decoder: the last layer's output, and all keys and values with room
-    /// for `more` rows.
+    /// Runs the picture and the text after it through the decoder. Returns the last layer's output, and all keys and values with
+    /// room for `more` rows.
     pub fn read_prompt(
         &self,
         device: &D,
@@ -349,7 +349,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((x, cache))
     }
 
-    /// One more token behind the cache.
+    /// Runs one more token after the cache.
     pub fn read_token(&self, device: &D, token: u32, cache: &mut Prefix<D>) -> Result<D::Matrix> {
         device.part(Part::Decoder);
         let decoder = &self.layers.decoder;
@@ -358,7 +358,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
     }
 }
 
-/// Fails where a sliding window is shorter than `found` tokens that are read.
+/// Fails where a sliding window is shorter than the `found` tokens that are read.
 pub(super) fn within(window: Option<usize>, found: usize) -> Result<()> {
     match window {
         Some(limit) if found > limit => Err(LvlmError::SlidingWindow { limit, found }),

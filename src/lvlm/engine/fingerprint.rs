@@ -1,4 +1,4 @@
-//! What tells one checkpoint from another, without reading all of it.
+//! A digest that tells one checkpoint from another, without reading all of it.
 
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,11 @@ const TEXTS: [&str; 12] = [
     "open_clip_config.json",
 ];
 
-/// Bytes that are looked at in each of three places of a tensor: its start, its middle and its end. Training changes nearly
+/// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end. Training changes nearly
 /// every weight.
 const SAMPLE: usize = 64;
 
-/// The digest of a model and of its encoders that have checkpoints of their own.
+/// Returns the digest of a model and of its encoders that have checkpoints of their own.
 pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
     let mut digest = Sha256::new();
     add(&mut digest, &checkpoint.files, &checkpoint.tensors)?;

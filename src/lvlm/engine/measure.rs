@@ -41,7 +41,7 @@ pub(super) fn dry_evaluator<F: Family>(
     })
 }
 
-/// The sizes for scores of the answer's tokens `tokens`, on a device whose operations want `scratch` bytes.
+/// Measures the sizes for scores of the answer's tokens `tokens`, on a device whose operations want `scratch` bytes.
 pub(super) fn sizes<F: Family>(
     dry: &Dry,
     evaluator: &Evaluator<F, Dry>,
@@ -76,7 +76,7 @@ pub(super) fn sizes<F: Family>(
     Ok(sizes)
 }
 
-/// The rows that predict answer tokens; which tokens they are makes no difference here.
+/// Lays out the rows that predict answer tokens; which tokens they are makes no difference here.
 pub(super) fn dry_layout<F: Family>(
     dry: &Dry,
     evaluator: &Evaluator<F, Dry>,
@@ -86,7 +86,7 @@ pub(super) fn dry_layout<F: Family>(
     evaluator.layout(dry, &vec![0; last + 1], tokens)
 }
 
-/// What one batch takes: two masks, scores of the layout's tokens, and unless nothing is kept the gradient of the masks.
+/// Measures one batch: two masks, scores of the layout's tokens, and unless nothing is saved the gradient of the masks.
 pub(super) fn measured<F: Family>(
     dry: &Dry,
     evaluator: &Evaluator<F, Dry>,

@@ -28,7 +28,7 @@ pub(super) struct Model<F: Family, D: Device> {
     device: D,
     processing: F::ImageProcessing,
     layers: Arc<Layers<F, D>>,
-    /// The same layers without numbers: what they cost is asked of them.
+    /// The same layers without numbers, on the device that only counts.
     dry: Arc<Layers<F, Dry>>,
 }
 
@@ -67,8 +67,8 @@ impl<F: Family, D: Device> Model<F, D> {
         })
     }
 
-    /// What the encoders look at in a picture of that size, and the part of the picture that a mask covers where that is not the
-    /// whole.
+    /// Returns the views that the encoders take of a picture of that size, and the part of the picture that a mask covers where that
+    /// is not the whole.
     fn encoder_views(
         &self,
         width: u32,
@@ -87,7 +87,7 @@ impl<F: Family, D: Device> Model<F, D> {
         Ok((encoders, extent.filter(|extent| *extent != Extent::PICTURE)))
     }
 
-    /// What that program makes of a mask before views sample it.
+    /// Returns how the reproduced program resamples a mask before views sample it.
     fn resampling(&self, (width, height): (u32, u32), size: usize) -> Result<Option<Resampling>> {
         let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
             return Ok(None);

@@ -29,14 +29,14 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
     /// Pixels of the first view of the picture.
     pub pixels: Vec<f32>,
     pub evaluator: Evaluator<F, D>,
-    /// The same without numbers, on a device of its own, for sizes.
+    /// The same evaluator without numbers, for sizes.
     pub dry: (Dry, Evaluator<F, Dry>),
     pub answer: Vec<u32>,
     pub options: SessionOptions,
     pub work: RefCell<Workspace<D>>,
 }
 
-/// What evaluations of one answer keep between them.
+/// State that evaluations of one answer share.
 pub(super) struct Workspace<D: Device> {
     prepared: HashMap<BatchShape, PreparedBatch<D>>,
     /// By number of masks.
@@ -55,7 +55,7 @@ impl<D: Device> Default for Workspace<D> {
     }
 }
 
-/// What must be the same for two batches to do the same operations.
+/// The key of a batch: two batches with the same key do the same operations.
 #[derive(PartialEq, Eq, Hash)]
 struct BatchShape {
     tokens: Vec<usize>,
@@ -80,18 +80,18 @@ impl BatchShape {
     }
 }
 
-/// What batches of one shape share.
+/// Buffers and the recording that batches of one shape share.
 struct PreparedBatch<D: Device> {
     layout: AnswerLayout<D>,
     batch: Vec<D::Batch>,
     weights: D::Weights,
     recording: D::Recording<D::Values>,
-    /// The most that its activations take.
+    /// The most bytes that its activations take.
     bytes: usize,
 }
 
 impl<F: Family, D: Device> ModelSession<'_, F, D> {
-    /// The values of a batch, blend by blend, if they are finite.
+    /// Reads the values of a batch, blend by blend, and fails unless they are finite.
     fn read(
         &self,
         layout: &AnswerLayout<D>,
@@ -107,14 +107,14 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
     }
 
-    /// One weight per row of the score: each blend's, scaled for the device, for every token.
+    /// Returns one weight per row of the score: each blend's, scaled for the device, for every token.
     fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
         let scale = self.device.gradient_scale();
         let each = weights.iter().map(|w| w * scale);
         each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
     }
 
-    /// A path's last batch, filled up to the size of the others with blends of weight 0 where the device prefers one shape.
+    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the device prefers one shape.
     fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
         let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
         if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
@@ -125,7 +125,7 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         (blends, weights)
     }
 
-    /// What batches of this shape share, made the first time.
+    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights in them.
     fn prepared<'p>(
         &self,
         all: &'p mut HashMap<BatchShape, PreparedBatch<D>>,
@@ -174,7 +174,7 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         Ok(sizes)
     }
 
-    /// How evaluations of the answer's tokens `tokens` are cut.
+    /// Plans how evaluations of the answer's tokens `tokens` are cut.
     fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
         of_answer(tokens, self.answer.len())?;
         self.cut(blends, tokens, gradient)
@@ -191,7 +191,7 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         BatchPlan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
     }
 
-    /// The picture itself, staged.
+    /// Stages the picture itself.
     fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
@@ -409,7 +409,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
     }
 }
 
-/// The values of a view's patches as `3 x height x width`. Rows and columns that no patch covers are zero.
+/// Puts the values of a view's patches into `3 x height x width`. Rows and columns that no patch covers are zero.
 fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
     let (h, w) = (view.height, view.width);
     let mut pixels = vec![0.0; 3 * h * w];

@@ -19,7 +19,7 @@ pub(in crate::lvlm) struct OneView {
 }
 
 impl OneView {
-    /// For an encoder that takes `pixels` each way and gives the positions that are `taken`.
+    /// Makes the processing for an encoder that takes `pixels` each way, with these selected features.
     pub fn new(
         processor: Processor,
         pixels: usize,

@@ -10,7 +10,7 @@ const NAME: &str = "image_grid_pinpoints";
 /// The most tiles each way of a range.
 const MOST_TILES: u32 = 64;
 
-/// Pairs of rows and columns, when given.
+/// Reads the pairs of rows and columns, when given.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -24,7 +24,7 @@ pub(in crate::lvlm) fn pinpoints(top: &Fields) -> ReadResult<Option<Vec<(u32, u3
         .ok_or_else(|| top.error(NAME, value, expected()))
 }
 
-/// What the authors of the LLaVAs write there; widths come first.
+/// The field in the original layout; widths come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::lvlm) enum OriginalPinpoints {
     /// Widths and heights in pixels: a list, or one as text, `[(336, 672), (672, 336)]`.
@@ -55,7 +55,7 @@ impl OriginalPinpoints {
         found.ok_or_else(|| top.error(NAME, value, expected()))
     }
 
-    /// Rows and columns of each, in the authors' order, for tiles of `side` pixels.
+    /// Returns the rows and columns of each, in the original order, for tiles of `side` pixels.
     pub fn of_tiles(&self, side: usize) -> Vec<(u32, u32)> {
         let side = side as u32;
         match self {
@@ -76,7 +76,7 @@ fn expected() -> String {
     )
 }
 
-/// The first and the last pair of a text like `(1x1),(1x2),(2x2)`, where that is a range.
+/// Returns the first and the last pair of a text like `(1x1),(1x2),(2x2)`, where that is a range.
 fn range(text: &str) -> Option<OriginalPinpoints> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_the_authors() {
+    fn every_spelling_of_the_original_layout() {
         let wanted = vec![(20, 10), (10, 30)];
         for value in [
             json!([[10, 20], [30, 10]]),

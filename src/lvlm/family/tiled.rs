@@ -1,5 +1,5 @@
-//! What LLaVA-NeXT and LLaVA-OneVision have in common: one encoder for the whole picture and its tiles, a two-layer projector, and
-//! rows that join as [`super::packing`] says.
+//! The shared parts of LLaVA-NeXT and LLaVA-OneVision: one encoder for the whole picture and its tiles, a two-layer projector, and
+//! rows that join by [`super::packing`].
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(in crate::lvlm) struct TiledProcessing {
 }
 
 impl TiledProcessing {
-    /// For an encoder that takes `pixels` each way in patches of `patch`.
+    /// Makes the processing for an encoder that takes `pixels` each way in patches of `patch`.
     ///
     /// # Errors
     /// [`LvlmError::PictureSize`] for tiles of another size.
@@ -51,7 +51,7 @@ impl TiledProcessing {
         })
     }
 
-    /// The same, with the whole picture alone where `without_tiles`.
+    /// Returns it with the whole picture alone where `without_tiles`.
     #[must_use]
     pub fn without_tiles(self, without_tiles: bool) -> TiledProcessing {
         TiledProcessing {
@@ -60,8 +60,8 @@ impl TiledProcessing {
         }
     }
 
-    /// Those of all views that the encoder sees.
-    fn seen<T>(&self, mut views: Vec<T>) -> Vec<T> {
+    /// Selects the views that the encoder takes among all.
+    fn used<T>(&self, mut views: Vec<T>) -> Vec<T> {
         if self.without_tiles {
             views.truncate(1);
         }
@@ -75,7 +75,7 @@ impl ImageProcessing for TiledProcessing {
     fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
         Ok(vec![EncoderViews {
             patch: self.patch,
-            views: self.seen(self.processor.tiling(width, height)?.views),
+            views: self.used(self.processor.tiling(width, height)?.views),
         }])
     }
 
@@ -84,7 +84,7 @@ impl ImageProcessing for TiledProcessing {
     }
 
     fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
-        Ok(vec![self.seen(self.processor.process(picture)?)])
+        Ok(vec![self.used(self.processor.process(picture)?)])
     }
 
     fn token_layout(&self, width: u32, height: u32) -> Result<(Packed, usize)> {

@@ -405,9 +405,9 @@ fn other_architectures_are_named() {
     }
 }
 
-/// The authors' own layout is told from Hugging Face's by its encoder's name, and what it does not have is named.
+/// The original layout is told from Hugging Face's by its encoder's name, and fields that it lacks are named.
 #[test]
-fn the_authors_layout() {
+fn the_original_layout() {
     let base = json!({
         "model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336", "mm_projector_type": "mlp2x_gelu",
         "image_aspect_ratio": "pad",

@@ -74,7 +74,7 @@ fn bad_fields_are_named() {
     assert!(read(&config_of("tiny-mini-gemini-hd")).is_ok());
 }
 
-/// What contradicts the encoders is told of the model's own config.
+/// Fields that contradict the encoders are reported of the model's own config.
 #[test]
 fn fields_that_do_not_fit_the_encoders() {
     for (field, value, grid) in [

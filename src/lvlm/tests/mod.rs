@@ -82,7 +82,7 @@ fn copied(model: &str, encoders: &[&str]) -> TempDir {
     dir
 }
 
-/// What keeps a copy from being opened.
+/// Returns the error of opening a copy.
 fn fails(dir: &TempDir, model: &str) -> CheckpointError {
     match super::checkpoint(Some(&dir.path().join(model)), &OpenOptions::default()) {
         Err(LvlmError::Checkpoint(error)) => error,

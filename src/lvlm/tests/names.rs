@@ -74,7 +74,7 @@ fn every_spelling_of_names() {
     ));
 }
 
-/// What transformers saves is what is expected, apart from what is never used.
+/// The tensors that transformers saves are those that are expected, apart from those that are never used.
 #[test]
 fn tensors_are_those_of_transformers() {
     for model in recorded("tensors.json").as_array().unwrap() {

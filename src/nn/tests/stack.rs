@@ -1,4 +1,4 @@
-//! Stacks of blocks, with activations kept or made anew.
+//! Stacks of blocks, with activations saved or computed again.
 
 use super::{Sizes, block, on, prefix};
 use crate::device::cpu::Cpu;

@@ -1,4 +1,4 @@
-//! The trunk's gradient against differences, however activations are kept, and what it asks of a checkpoint.
+//! The trunk's gradient against differences with every kind of checkpointing, and the tensors that it needs.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,7 @@ struct Case {
     batch: usize,
 }
 
-/// Every tensor that a trunk asks for, with the shape it has in a checkpoint.
+/// Every tensor that a trunk needs, with the shape it has in a checkpoint.
 fn listed(sizes: &ConvnextSizes, pixels: usize) -> Listed {
     let list = RefCell::default();
     let loader = Loader {
@@ -84,7 +84,7 @@ impl Case {
         widths.map(values).collect()
     }
 
-    /// All stages' features, one behind the other.
+    /// All stages' features, one after the other.
     fn features(&self, x: &[f64]) -> Vec<f64> {
         let patches = self.patches(x);
         let run = self

@@ -1,4 +1,4 @@
-//! Estimates against counts: real models on a device that counts what it is asked for.
+//! Estimates against counts: real models on a device that counts its operations.
 
 mod counting;
 
@@ -85,7 +85,7 @@ impl Counted {
         self.model.start(&picture, &black, prompt, options).unwrap()
     }
 
-    /// What `work` adds to the counts.
+    /// Returns the counts that `work` adds.
     fn during(&self, work: impl FnOnce()) -> Counts {
         *self.counts.lock().unwrap() = Counts::default();
         work();
@@ -324,7 +324,7 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
         "{weights:?}"
     );
     let cost = estimator.batch(1, &[0], Checkpointing::Nothing).unwrap();
-    // Rows behind the prefix; weights of a layer's attention and perceptron.
+    // Rows after the prefix; weights of a layer's attention and perceptron.
     let (rows, layer) = (576.0 + 35.0, 4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
     let leading = 2.0 * rows * 32.0 * layer;
     // Attention adds a few per cent, and the last layer saves a thirty-second of most of its products.

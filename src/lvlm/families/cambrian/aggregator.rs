@@ -15,9 +15,9 @@ pub(super) const EPS: f64 = 1e-5;
 /// Heads of the attention.
 pub(super) const HEADS: usize = 16;
 
-/// What queries look at.
+/// The features that queries attend to.
 pub(in crate::lvlm) struct Features<D: Device> {
-    /// Of every encoder, `[batch * queries * keys, h]`.
+    /// The windows of every encoder, `[batch * queries * keys, h]`.
     pub windows: Vec<D::Matrix>,
     /// The picture as a whole, `[batch, h]`.
     pub context: D::Matrix,
@@ -55,9 +55,9 @@ pub(in crate::lvlm) struct Aggregator<D: Device> {
     width: usize,
 }
 
-/// How keys and values come of one encoder's windows.
+/// The layers from one encoder's windows to keys and values.
 struct Source<D: Device> {
-    /// What is added to the keys of a window, `[keys, h]`, where there is more than one.
+    /// The positions of the keys of a window, `[keys, h]`, where there is more than one.
     positions: Option<D::Matrix>,
     /// Every row of a window where it was.
     same: RowMap,
@@ -65,14 +65,14 @@ struct Source<D: Device> {
     value: (Norm<D>, Linear<D>),
 }
 
-/// What [`Aggregator::forward`] saved.
+/// Activations that [`Aggregator::forward`] saved.
 pub(in crate::lvlm) struct AggregatorSaved<D: Device> {
     /// The query norm's input and statistics.
     z: (D::Matrix, D::Matrix),
     query: D::Matrix,
     keys: D::Matrix,
     values: D::Matrix,
-    /// Of the key and the value norm, by encoder.
+    /// Statistics of the key and the value norm, by encoder.
     statistics: Vec<[D::Matrix; 2]>,
     mixed: D::Matrix,
     lse: D::Matrix,
@@ -103,7 +103,7 @@ impl<D: Device> Source<D> {
         })
     }
 
-    /// The windows with the positions, where there are some.
+    /// Adds the positions to the windows, where there are some.
     fn placed(&self, device: &D, windows: &D::Matrix) -> Result<Option<D::Matrix>> {
         let positions = self.positions.as_ref();
         let placed = positions.map(|p| device.mix_rows(windows, &self.same, Some(p)));
@@ -169,7 +169,7 @@ impl<D: Device> Aggregator<D> {
         }
     }
 
-    /// Windows of several encoders as one, `[queries * keys, h]` with the keys of a query behind each other.
+    /// Joins the windows of several encoders to `[queries * keys, h]`, with the keys of a query one after the other.
     fn join(
         &self,
         device: &D,
@@ -183,7 +183,7 @@ impl<D: Device> Aggregator<D> {
         Ok(device.reshape(joined, self.width)?)
     }
 
-    /// The vjp of [`Aggregator::join`] by every part.
+    /// Splits a gradient of [`Aggregator::join`] into those of its parts.
     fn part(
         &self,
         device: &D,
@@ -201,7 +201,7 @@ impl<D: Device> Aggregator<D> {
         parts.collect()
     }
 
-    /// What the queries find, plus `onto`: x and y `[batch * queries, c]`.
+    /// Returns the mixture that the queries find, plus `onto`: x and y `[batch * queries, c]`.
     pub fn forward(
         &self,
         device: &D,
@@ -249,7 +249,7 @@ impl<D: Device> Aggregator<D> {
         Ok((y, saved))
     }
 
-    /// dx plus `onto`, without the gradient of what was added to y; those of the features are added to `gradients`.
+    /// Returns dx plus `onto`, without the gradient of what was added to y; those of the features are added to `gradients`.
     pub fn vjp(
         &self,
         device: &D,

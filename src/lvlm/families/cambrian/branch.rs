@@ -16,7 +16,7 @@ enum Encoder<D: Device> {
     Convnext(Convnext<D>),
 }
 
-/// What an encoder kept.
+/// Activations that an encoder saved.
 enum EncoderSaved<D: Device> {
     Vit(VitSaved<D>),
     /// With the stages' features.
@@ -34,7 +34,7 @@ pub(super) struct EncoderBranch<D: Device> {
     norm: Norm<D>,
 }
 
-/// What the forward pass kept.
+/// Activations that the forward pass saved.
 pub(super) struct BranchSaved<D: Device> {
     encoder: EncoderSaved<D>,
     projector: MlpSaved<D>,
@@ -42,7 +42,7 @@ pub(super) struct BranchSaved<D: Device> {
     norm: (D::Matrix, D::Matrix),
 }
 
-/// From a grid of `from x from` to one of `to x to`, bilinearly.
+/// Returns the map from a grid of `from x from` to one of `to x to`, bilinear.
 fn resize(from: usize, to: usize) -> Option<RowMap> {
     if from == to {
         return None;
@@ -96,7 +96,7 @@ impl<D: Device> EncoderBranch<D> {
         Ok(layers)
     }
 
-    /// Patches to the grid `[batch * side * side, width]`.
+    /// Maps patches to the grid `[batch * side * side, width]`.
     pub fn forward(
         &self,
         device: &D,
@@ -137,7 +137,7 @@ impl<D: Device> EncoderBranch<D> {
         Ok((y, saved))
     }
 
-    /// All stages in the aggregators' grid, side by side.
+    /// Resizes all stages to the aggregators' grid and joins them side by side.
     fn join(&self, device: &D, stages: &[D::Matrix]) -> Result<D::Matrix> {
         let resized = stages.iter().zip(&self.resize).map(|(stage, map)| {
             let map = map.as_ref();
@@ -151,7 +151,7 @@ impl<D: Device> EncoderBranch<D> {
         Ok(device.join_columns(&parts)?)
     }
 
-    /// Gradient of the patches.
+    /// Returns the gradient of the patches.
     pub fn vjp(&self, device: &D, saved: BranchSaved<D>, dy: &D::Matrix) -> Result<D::Matrix> {
         device.part(Part::Projector);
         let (projected, statistics) = saved.norm;

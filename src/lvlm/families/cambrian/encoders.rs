@@ -15,7 +15,7 @@ pub(super) const FIELD: &str = "mm_vision_tower_aux_list";
 /// The colour of the square around pictures where it is not the encoder's own mean.
 const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 
-/// What a name means.
+/// The kind of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EncoderKind {
     Siglip,
@@ -24,7 +24,7 @@ enum EncoderKind {
     Dinov2,
 }
 
-/// By what a name has in it, the first that fits.
+/// The kinds by a part of the encoder's name; the first that fits.
 const KINDS: [(&str, EncoderKind); 4] = [
     ("openai/clip", EncoderKind::Clip),
     ("siglip", EncoderKind::Siglip),
@@ -37,11 +37,11 @@ const KINDS: [(&str, EncoderKind); 4] = [
 pub(super) struct Named {
     name: String,
     kind: EncoderKind,
-    /// Pixels each way that the name asks for.
+    /// Pixels each way that the name says.
     pixels: Option<usize>,
 }
 
-/// Its layers.
+/// The layers of an encoder.
 #[derive(Debug, Clone)]
 pub(super) enum EncoderLayers {
     Vit {
@@ -69,7 +69,7 @@ pub(super) struct Found {
     pub sizes: Value,
 }
 
-/// The encoders that the config names.
+/// Reads the encoders that the config names.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for a name that is not known.
@@ -113,7 +113,7 @@ fn pixels(name: &str) -> Option<usize> {
 }
 
 impl Named {
-    /// Where it is looked for: as the config says, where its authors published it, and in a folder of its kind's name.
+    /// Returns its names for the search: the config's, the repository that it is published in, and a folder of its kind's name.
     pub fn tower(&self) -> TowerName {
         let own = self.name.split("-res").next().unwrap_or_default();
         let (published, kind) = match self.kind {
@@ -150,10 +150,10 @@ impl Named {
         }
     }
 
-    /// What its checkpoint says; `state` is the hidden state that is taken of a CLIP, as the model's config `top` has it.
+    /// Reads its checkpoint; `hidden_state` is the selected hidden state of a CLIP, from the model's config `top`.
     ///
     /// # Errors
-    /// What is wrong with the encoder's config, or with what the model's asks of it.
+    /// Errors of the encoder's config, and of the model's fields about it.
     pub fn found(
         &self,
         tower: Tower,

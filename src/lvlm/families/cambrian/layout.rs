@@ -1,4 +1,5 @@
-//! How Cambrian-1's queries look at the encoders' grids: which of them are not padding, the window of each, and the decoder's rows.
+//! The token layout of Cambrian-1: the queries that are not padding, the window of each in the encoders' grids, and the decoder's
+//! rows.
 
 use crate::device::{RowMap, Visible};
 use crate::lvlm::error::{LvlmError, Result};
@@ -12,20 +13,20 @@ pub(in crate::lvlm) struct CambrianLayout {
     pub windows: Vec<RowMap>,
     /// By encoder, keys of a window.
     pub keys: Vec<usize>,
-    /// Which of its keys a query sees.
+    /// The keys that a query sees.
     pub visible: Visible,
     /// Puts one row at every query.
     pub spread: RowMap,
-    /// As many rows of nothing.
+    /// As many empty rows.
     pub blank: RowMap,
-    /// From queries to the decoder's rows, a newline's row behind each line.
+    /// From queries to the decoder's rows, a newline's row after each line.
     pub lines: RowMap,
     /// Puts the one newline at its rows.
     pub newlines: RowMap,
 }
 
 impl CambrianLayout {
-    /// For a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
+    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
     ///
     /// # Errors
     /// [`LvlmError::TooThin`] for a picture all of whose queries are padding.
@@ -81,12 +82,12 @@ impl CambrianLayout {
         })
     }
 
-    /// Queries.
+    /// Returns the number of queries.
     pub fn queries(&self) -> usize {
         self.grid.0 * self.grid.1
     }
 
-    /// The queries among `length` rows of the decoder, the picture's first.
+    /// Returns the map of the queries among `length` rows of the decoder, the picture's first.
     pub fn picked(&self, length: usize) -> RowMap {
         let rows =
             (0..self.queries()).map(|q| q / self.grid.1 * (self.grid.1 + 1) + q % self.grid.1);
@@ -94,7 +95,7 @@ impl CambrianLayout {
     }
 }
 
-/// Rows above (and below) and columns left (and right) of a grid of `side x side` that the square's padding covers.
+/// Returns the rows above (and below) and columns left (and right) of a grid of `side x side` that the square's padding covers.
 fn padding(width: u32, height: u32, side: usize) -> (usize, usize) {
     let (width, height, length) = (f64::from(width), f64::from(height), side as f64);
     // In this order of operations, whose rounding decides.
@@ -109,14 +110,14 @@ fn padding(width: u32, height: u32, side: usize) -> (usize, usize) {
 /// Places (row, column) of an encoder's grid, query by query.
 type Windows = Vec<Vec<(usize, usize)>>;
 
-/// The windows of `r x r` under queries.
+/// Returns the windows of `r x r` under queries.
 fn windows(queries: &[(usize, usize)], r: usize) -> Windows {
     let key = |y: usize, x: usize, k: usize| (y * r + k / r, x * r + k % r);
     let window = |&(y, x): &(usize, usize)| (0..r * r).map(|k| key(y, x, k)).collect();
     queries.iter().map(window).collect()
 }
 
-/// Which keys of every window are not padding; all where none would be.
+/// Returns which keys of every window are not padding; all where none would be.
 fn seen(windows: &Windows, side: usize, (top, left): (usize, usize)) -> Vec<Vec<bool>> {
     let inside = |&(y, x): &(usize, usize)| {
         (top..side - top).contains(&y) && (left..side - left).contains(&x)

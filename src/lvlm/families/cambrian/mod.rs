@@ -1,4 +1,4 @@
-//! Cambrian-1 (Tong et al., arXiv 2406.16860) in its authors' layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features are
+//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features are
 //! aggregated by queries before the decoder and between its layers; Phi-3, Llama-3, Vicuna or Yi.
 
 mod aggregator;
@@ -37,14 +37,14 @@ use sampler::Steps;
 use vision::CambrianVision;
 
 const MODELS: &str = "cambrian_llama, cambrian_phi3 (Cambrian-1 on Llama, Vicuna, Yi and Phi-3)";
-/// What the encoders are called among the model's parts.
+/// The encoders' names among the model's parts.
 const PARTS: [&str; 4] = [
     "vision encoder",
     "second encoder",
     "third encoder",
     "fourth encoder",
 ];
-/// The field that says where the picture's rows are.
+/// The field of the first of the picture's rows.
 const IMAGE_POSITION: &str = "image_position";
 /// Lengths of the lists of tokens are at most this squared.
 const MOST_TOKENS: usize = 1 << 16;
@@ -56,7 +56,7 @@ pub(in crate::lvlm) struct Cambrian {
     text: DecoderConfig,
     names: DecoderNames,
     encoders: Vec<Named>,
-    /// Index of CLIP's hidden state that is taken.
+    /// Index of CLIP's selected hidden state.
     select_layer: i64,
     /// By encoder, tokens each way.
     sides: Vec<usize>,
@@ -122,7 +122,7 @@ impl Cambrian {
         }
     }
 
-    /// Fails for what the authors' program has a choice of and this one has not.
+    /// Fails for choices of the original program that are not supported.
     fn require(top: &Fields) -> ReadResult<()> {
         require_text(top, "mm_projector_type", "sva", "linear")?;
         require_text(top, "image_aspect_ratio", "pad", "square")?;

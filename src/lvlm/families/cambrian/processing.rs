@@ -1,17 +1,17 @@
-//! What Cambrian-1's encoders see: each the whole picture, in the middle of a square of a colour of its own.
+//! The image processing of Cambrian-1: every encoder takes the whole picture, in the middle of a square of a colour of its own.
 
 use super::layout::CambrianLayout;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
 use crate::picture::{Picture, Processor};
 
-/// The way there.
+/// The image processing.
 pub(in crate::lvlm) struct CambrianProcessing {
     /// By encoder, with the side of a patch.
     pub encoders: Vec<(Processor, usize)>,
     /// Queries each way.
     pub queries: usize,
-    /// By encoder, tokens each way that the queries look at.
+    /// By encoder, tokens each way that the queries attend to.
     pub sides: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The aggregators between the decoder's layers: the picture's rows look at the encoders' features once more.
+//! The vision sampler between the decoder's layers: the picture's rows attend to the encoders' features again.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use super::aggregator::{Aggregator, AggregatorSaved, FeatureGradients, Features}
 use crate::device::{Device, Matrix, RowMap};
 use crate::nn::{BlockHook, Result};
 
-/// Behind which of the decoder's layers there is one.
+/// The layers of the decoder that an aggregator follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lvlm) struct Steps {
     /// The first such layer.
     pub start: usize,
     /// From one to the next.
     pub stride: usize,
-    /// How many there are.
+    /// The number of aggregators.
     pub count: usize,
     /// Layers of the decoder.
     pub layers: usize,
 }
 
 impl Steps {
-    /// The aggregator behind layer `i`, by number. There is none behind the last: nothing reads the picture's rows there.
+    /// Returns the number of the aggregator after layer `i`. There is none after the last: nothing reads the picture's rows there.
     pub fn after(&self, i: usize) -> Option<usize> {
         let steps = i.checked_sub(self.start)?;
         let number = steps / self.stride;
@@ -28,13 +28,13 @@ impl Steps {
         (here && i + 1 < self.layers).then_some(number)
     }
 
-    /// How many of the aggregators ever run.
+    /// Returns the number of aggregators that run.
     pub fn used(&self) -> usize {
         (0..self.layers).filter_map(|i| self.after(i)).count()
     }
 }
 
-/// What the picture's rows look at, and how.
+/// The aggregators between the decoder's layers, and the features that they read.
 pub(in crate::lvlm) struct VisionSampler<D: Device> {
     pub aggregators: Arc<Vec<Aggregator<D>>>,
     pub steps: Steps,
@@ -42,7 +42,7 @@ pub(in crate::lvlm) struct VisionSampler<D: Device> {
 }
 
 impl<D: Device> VisionSampler<D> {
-    /// The queries among the rows `x` of the decoder.
+    /// Returns the map of the queries among the rows `x` of the decoder.
     fn picked(&self, x: &D::Matrix) -> RowMap {
         let length = x.rows() / self.features.context.rows();
         self.features.layout.picked(length)

@@ -16,22 +16,22 @@ pub(in crate::lvlm) struct CambrianVision<D: Device> {
     pub(super) branches: Vec<EncoderBranch<D>>,
     /// From the first encoder's grid to its mean.
     pub(super) mean: RowMap,
-    /// What every query is before it has looked, `[1, h]`.
+    /// The initial value of every query, `[1, h]`.
     pub(super) query: D::Matrix,
     pub(super) connector: Vec<Aggregator<D>>,
     pub(super) projector: Mlp<D>,
     /// `[1, hidden]`.
     pub(super) newline: D::Matrix,
-    /// Those between the decoder's layers.
+    /// The aggregators between the decoder's layers.
     pub(super) inside: Arc<Vec<Aggregator<D>>>,
     pub(super) steps: Steps,
 }
 
-/// What the forward pass kept.
+/// Activations that the forward pass saved.
 pub(in crate::lvlm) struct CambrianSaved<D: Device> {
     branches: Vec<BranchSaved<D>>,
     features: Arc<Features<D>>,
-    /// By layer its input or, where that is kept, what it saved.
+    /// By layer, its input or all that it saved.
     connector: Vec<LayerCheckpoint<D>>,
     projector: MlpSaved<D>,
 }
@@ -139,7 +139,7 @@ impl<D: Device> Vision<D> for CambrianVision<D> {
             };
             dx = layer.vjp(device, saved, &features, &dx, Some(&dx), &mut gradients)?;
         }
-        // What every query was before is a constant.
+        // The initial value of the queries is a constant.
         drop((dx, features));
         let FeatureGradients { windows, context } = gradients;
         let mut d_grids = Vec::with_capacity(windows.len());

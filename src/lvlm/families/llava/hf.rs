@@ -26,7 +26,7 @@ pub(in crate::lvlm) struct Llava {
     /// Id of the token whose place in the prompt the picture takes.
     pub image_token_id: u32,
     pub projector: Projector,
-    /// What is used of the encoder.
+    /// The selected features of the encoder.
     pub feature_select: FeatureSelect,
     /// The image processor's class where its own file names none.
     processor_class: String,

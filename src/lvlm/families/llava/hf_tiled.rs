@@ -1,5 +1,5 @@
 //! LLaVA-NeXT and LLaVA-OneVision in Hugging Face's layout: one encoder on the picture and its tiles, a two-layer projector, rows
-//! without padding, a newline after each, and a decoder. What the two do differently is a [`Variant`].
+//! without padding, a newline after each, and a decoder. The differences between the two are a [`Variant`].
 
 use std::marker::PhantomData;
 
@@ -22,9 +22,9 @@ use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
 use crate::picture::AnyResolution;
 
-/// What LLaVA-NeXT and LLaVA-OneVision do differently.
+/// The differences between LLaVA-NeXT and LLaVA-OneVision.
 pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
-    /// The `model_type`, and what records call the family.
+    /// The `model_type`, and the family's name in records.
     const NAME: &'static str;
     /// The image processor's class where its own file names none.
     const PROCESSOR: &'static str;
@@ -32,15 +32,15 @@ pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
     const TEMPLATE: DefaultTemplate;
     /// The decoders' `model_type`s, first the one that is meant where it is left out.
     const DECODERS: [&'static str; 3];
-    /// The same for messages.
+    /// The decoders' `model_type`s for messages.
     const DECODERS_TEXT: &'static str;
     /// The image token's id where it is left out.
     const IMAGE_TOKEN: u32;
-    /// The hidden state that is taken where it is left out.
+    /// The default of `vision_feature_layer`.
     const FEATURE_LAYER: i64;
-    /// The one way to select positions, and what to say of the other.
+    /// The supported way to select positions, and the message for the other.
     const SELECT: (Select, &'static str);
-    /// Whether the program of the paper's authors has it.
+    /// Whether LVLM_Interpretation has it.
     const IN_LVLM_INTERPRETATION: bool;
 
     /// Reads the encoder's section.
@@ -48,7 +48,7 @@ pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
     fn encoder(fields: &Fields) -> ReadResult<VitConfig>;
-    /// What the config class gives to `image_grid_pinpoints`, rows and columns.
+    /// Returns the config class's default of `image_grid_pinpoints`, rows and columns.
     fn pinpoints() -> Vec<(u32, u32)>;
     /// From how many views' tokens on rows are made fewer, if ever.
     ///

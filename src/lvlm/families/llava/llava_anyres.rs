@@ -1,4 +1,4 @@
-//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in their authors' own layout: CLIP or SigLIP on the picture and its tiles, rows
+//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in the original layout: CLIP or SigLIP on the picture and its tiles, rows
 //! without padding, a newline after each, and a Llama, Mistral or Qwen2 decoder.
 
 use super::original::{IMAGE, Original, original_decoder};
@@ -80,7 +80,7 @@ impl Family for LlavaAnyres {
                 self.without_tiles = true;
                 return Ok(());
             }
-            VitConfig::Clip(_) => "LLaVA-NeXT in its authors' layout".to_string(),
+            VitConfig::Clip(_) => "LLaVA-NeXT in the original layout".to_string(),
         };
         Err(LvlmError::Compat { program, found })
     }

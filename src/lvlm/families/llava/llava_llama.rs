@@ -1,4 +1,4 @@
-//! LLaVA-1.5 in its authors' own layout: CLIP on one view of the picture, padded to a square or not.
+//! LLaVA-1.5 in the original layout: CLIP on one view of the picture, padded to a square or not.
 
 use super::original::{IMAGE, Original, original_decoder};
 use crate::checkpoint::{

@@ -1,4 +1,4 @@
-//! What the LLaVAs in their authors' own layout have in common (`LlavaLlamaForCausalLM`, `LlavaMistralForCausalLM`,
+//! The shared parts of the LLaVAs in the original layout (`LlavaLlamaForCausalLM`, `LlavaMistralForCausalLM`,
 //! `LlavaQwenForCausalLM`): the decoder's config with `mm_*` fields beside it, the encoder that `mm_vision_tower` names, and the
 //! projector under `model.mm_projector`.
 
@@ -18,7 +18,7 @@ use crate::lvlm::family::vit_tower::{FIELD, LAYER_FIELD, VitTower};
 use crate::lvlm::loader::Loader;
 use crate::nn::Mlp;
 
-/// What stands for the picture in a prompt.
+/// The image token's text in a prompt.
 pub(in crate::lvlm) const IMAGE: &str = "<image>";
 
 /// The config, as far as all of them have it.
@@ -27,15 +27,15 @@ pub(in crate::lvlm) struct Original {
     config: Config,
     pub text: DecoderConfig,
     pub names: DecoderNames,
-    /// What `mm_vision_tower` names.
+    /// The value of `mm_vision_tower`.
     encoder: String,
-    /// Index of the encoder's hidden state that is taken.
+    /// Index of the encoder's selected hidden state.
     select_layer: i64,
     /// The encoder, once it is found.
     found: Option<VitTower>,
 }
 
-/// The decoder's `model_type` in a config of the LLaVAs' authors; `None` for any other config.
+/// Returns the decoder's `model_type` in a config of the original layout; `None` for any other config.
 ///
 /// # Errors
 /// A field of the wrong type.
@@ -75,7 +75,7 @@ impl Original {
             }
         }
         let mut text = DecoderConfig::read(&top, Kind::of(kind), None)?;
-        // The authors' classes on Mistral and Qwen2 set it so, whatever the config says.
+        // The original classes on Mistral and Qwen2 set it so, whatever the config says.
         if kind != "llama" {
             text.rope_scaling = RopeScaling::None;
         }
@@ -89,7 +89,7 @@ impl Original {
         })
     }
 
-    /// The encoder.
+    /// Returns the encoder.
     ///
     /// # Errors
     /// [`CheckpointError::MissingEncoder`](crate::checkpoint::CheckpointError::MissingEncoder) before there is one.
@@ -98,15 +98,15 @@ impl Original {
         Ok(self.found.as_ref().ok_or_else(missing)?)
     }
 
-    /// What is looked for.
+    /// Returns the name of the encoder, for the search.
     pub fn towers(&self, tensors: &Tensors) -> Vec<TowerName> {
         vec![VitTower::name(&self.encoder, tensors)]
     }
 
-    /// Takes what was found of it.
+    /// Takes the encoder that was found.
     ///
     /// # Errors
-    /// What is wrong with the encoder's config, or contradicts it.
+    /// Errors of the encoder's config, and fields that contradict it.
     pub fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
         if let Some(tower) = towers.into_iter().next() {
@@ -116,7 +116,7 @@ impl Original {
         Ok(())
     }
 
-    /// The conversation of the authors' program, which does not look at the checkpoint's own template.
+    /// Returns the conversation of the original program, which does not read the checkpoint's own template.
     pub fn template(&self, tokenizer: &Tokenizer) -> Template {
         Template::Fixed(conversation(&self.text.kind, tokenizer))
     }
@@ -131,7 +131,7 @@ impl Original {
         Projector::MLP2X_GELU.load(loader, names, widths)
     }
 
-    /// The parts for people; the projector's names begin with its own prefix or with one of `more`.
+    /// Describes the parts; the projector's names begin with its own prefix or with one of `more`.
     pub fn parts(&self, more: &[&str]) -> Vec<PartOf> {
         let mut parts: Vec<PartOf> = self.found.iter().map(VitTower::part).collect();
         let prefixes = ["model.mm_projector."].iter().chain(more);
@@ -143,19 +143,19 @@ impl Original {
         parts
     }
 
-    /// The encoder, where its tensors are in a checkpoint of its own.
+    /// Returns the encoder, where its tensors are in a checkpoint of its own.
     pub fn outside(&self) -> Vec<Outside<'_>> {
         let tower = self.found.as_ref();
         tower.and_then(VitTower::outside).into_iter().collect()
     }
 
-    /// Tensors in the model's checkpoint that no layer uses.
+    /// Names the tensors in the model's checkpoint that no layer uses.
     pub fn never_used(&self) -> Vec<String> {
         let tower = self.found.as_ref();
         tower.map(VitTower::never_used).unwrap_or_default()
     }
 
-    /// The same with every layer that a checkpoint may hold.
+    /// Returns it with every layer that a checkpoint may hold.
     pub fn whole(&self) -> Original {
         let mut whole = self.clone();
         whole.text.tied_embeddings = false;

@@ -18,7 +18,7 @@ pub(in crate::lvlm) struct ViewSizes {
 }
 
 impl ViewSizes {
-    /// CLIP's views.
+    /// Returns the number of CLIP's views.
     pub fn count(&self) -> usize {
         match self.grid {
             1 => 1,
@@ -26,13 +26,13 @@ impl ViewSizes {
         }
     }
 
-    /// CLIP's patches each way.
+    /// Returns the number of CLIP's patches each way.
     pub fn across(&self) -> usize {
         self.small / self.patch
     }
 }
 
-/// Which of ConvNeXt's positions lie under which of CLIP's patches.
+/// Maps from ConvNeXt's positions to those under each of CLIP's patches.
 #[derive(Clone, Debug)]
 pub(in crate::lvlm) struct Blocks {
     /// Per stage, from its positions to those under the patches: view by view, patch by patch, row by row.
@@ -48,7 +48,7 @@ pub(in crate::lvlm) const STAGES: usize = 4;
 type Terms = Vec<(usize, f64)>;
 
 impl Blocks {
-    /// The blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
+    /// Makes the blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
     /// then made as much smaller as there are tiles.
     pub fn of(views: &ViewSizes) -> Blocks {
         let (side, across, grid) = (views.large / STEM, views.across(), views.grid);
@@ -91,7 +91,7 @@ fn views_of(grid: usize) -> Vec<Option<(usize, usize)>> {
     }
 }
 
-/// One change of size behind another.
+/// Composes one change of size with another.
 fn through(terms: &Terms, first: &[Terms]) -> Terms {
     let mut sums = std::collections::BTreeMap::new();
     for &(at, a) in terms {

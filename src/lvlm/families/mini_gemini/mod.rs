@@ -1,4 +1,4 @@
-//! Mini-Gemini (Li et al., arXiv 2403.18814) in its authors' layout: CLIP beside a ConvNeXt that sees more pixels and is mined by
+//! Mini-Gemini (Li et al., arXiv 2403.18814) in the original layout: CLIP beside a ConvNeXt that sees more pixels and is mined by
 //! CLIP's patches; Llama, Vicuna, Yi or Gemma. The HD models cut what CLIP sees into tiles.
 
 mod blocks;
@@ -35,7 +35,7 @@ use vision::{Large, MiniGeminiVision};
 const SECOND_FIELD: &str = "mm_vision_tower_aux";
 /// Beginning of the second encoder's tensors where the checkpoint itself holds them.
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
-/// What it is called among the model's parts.
+/// Its name among the model's parts.
 const SECOND: &str = "second encoder";
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
@@ -216,7 +216,7 @@ impl Family for MiniGemini {
         Ok(())
     }
 
-    /// That program gives the model no picture of high resolution, and of the other one only one view, with a grid too.
+    /// LVLM_Interpretation gives the model no picture of high resolution, and one view of the other, even with a grid.
     fn follow(&mut self, _: Compat) -> Result<()> {
         self.alone = true;
         Ok(())

@@ -1,5 +1,5 @@
-//! What Mini-Gemini's encoders see: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or, without
-//! ConvNeXt, the picture as CLIP's own processor makes it.
+//! The image processing of Mini-Gemini: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or,
+//! without ConvNeXt, the picture as CLIP's own processor makes it.
 
 use super::blocks::{Blocks, ViewSizes};
 use crate::lvlm::bilinear::taps;
@@ -9,16 +9,16 @@ use crate::lvlm::family::one_view::OneView;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
 use crate::picture::{Picture, Processor, View};
 
-/// The way there.
+/// The image processing.
 pub(in crate::lvlm) enum MiniGeminiProcessing {
-    /// To both encoders.
+    /// For both encoders.
     Both(BothProcessing),
-    /// To CLIP alone.
+    /// For CLIP alone.
     Clip(OneView),
 }
 
 impl ImageProcessing for MiniGeminiProcessing {
-    /// Where both are.
+    /// `None` for CLIP alone.
     type TokenLayout = Option<Blocks>;
 
     fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
@@ -47,7 +47,7 @@ impl ImageProcessing for MiniGeminiProcessing {
     }
 }
 
-/// The way to both.
+/// The image processing for both encoders.
 pub(in crate::lvlm) struct BothProcessing {
     /// For ConvNeXt's view.
     pub processor: Processor,
@@ -55,7 +55,7 @@ pub(in crate::lvlm) struct BothProcessing {
 }
 
 impl BothProcessing {
-    /// A view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
+    /// Returns a view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
     fn shrunk(&self, large: &View, to: usize, (row, column): (usize, usize)) -> View {
         let (from, unit) = (self.views.large, large.unit * self.views.large);
         let offset = |of: isize, start: usize| of * to as isize + (start * unit) as isize;
@@ -71,7 +71,7 @@ impl BothProcessing {
         }
     }
 
-    /// The first pixel of every tile.
+    /// Returns the first pixel of every tile.
     fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (grid, side) = (self.views.grid, self.views.small);
         (0..grid).flat_map(move |y| (0..grid).map(move |x| (y * side, x * side)))
@@ -125,7 +125,7 @@ impl ImageProcessing for BothProcessing {
     }
 }
 
-/// A square of `from` pixels made `to` pixels each way, `F.interpolate` with `align_corners=False` and without antialiasing.
+/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate` with `align_corners=False` and without antialiasing.
 fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     let taps = taps(from, to);
     let mut out = Vec::with_capacity(3 * to * to);
@@ -145,7 +145,7 @@ fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     out
 }
 
-/// The square of `side` pixels from (top, left) on of a square of `from`.
+/// Cuts the square of `side` pixels at (top, left) out of a square of `from`.
 fn cut(pixels: &[f32], from: usize, side: usize, (top, left): (usize, usize)) -> Vec<f32> {
     let planes = pixels.chunks(from * from);
     let lines = planes.flat_map(|plane| plane.chunks(from).skip(top).take(side));

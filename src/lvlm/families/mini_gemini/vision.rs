@@ -24,14 +24,14 @@ pub(in crate::lvlm) struct Large<D: Device> {
     pub(super) mining: Mining<D>,
 }
 
-/// What the forward pass kept.
+/// Activations that the forward pass saved.
 pub(in crate::lvlm) struct MiniGeminiSaved<D: Device> {
     clip: VitSaved<D>,
     large: Option<LargeSaved<D>>,
     projector: MlpSaved<D>,
 }
 
-/// What that of the branch kept.
+/// Activations that the branch saved.
 struct LargeSaved<D: Device> {
     convnext: ConvnextSaved<D>,
     /// CLIP's features, and each of ConvNeXt's stages.
@@ -40,7 +40,7 @@ struct LargeSaved<D: Device> {
 }
 
 impl<D: Device> Large<D> {
-    /// CLIP's features and what their patches find in ConvNeXt's view.
+    /// Returns CLIP's features with those that their patches find in ConvNeXt's view.
     fn forward(
         &self,
         device: &D,
@@ -67,7 +67,7 @@ impl<D: Device> Large<D> {
         Ok((mined, saved))
     }
 
-    /// Gradients of CLIP's features and of ConvNeXt's patches.
+    /// Returns the gradients of CLIP's features and of ConvNeXt's patches.
     fn vjp(
         &self,
         device: &D,
@@ -159,7 +159,7 @@ impl<D: Device> Vision<D> for MiniGeminiVision<D> {
     }
 }
 
-/// CLIP's patches and ConvNeXt's.
+/// Returns CLIP's patches and ConvNeXt's.
 fn both<T>(patches: Vec<T>) -> Result<[T; 2]> {
     let found = patches.len();
     <[T; 2]>::try_from(patches).map_err(|_| LvlmError::Encoders { expected: 2, found })
