@@ -11,7 +11,7 @@ use foveate::explain::{
 use foveate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Session, SessionOptions, checkpoint, go_on, load,
 };
-use foveate::nn::Keep;
+use foveate::nn::Checkpointing;
 use foveate::picture::{Baseline, Picture};
 use foveate::selftest::{CASES, Results};
 
@@ -598,7 +598,12 @@ fn a_small_memory_budget_changes_nothing() {
         };
         let session = case.session_within(&*model, least).unwrap();
         let plan = session.plan(3, &keys).unwrap();
-        assert_eq!((plan.batch, plan.keep), (1, Keep::Inputs), "{}", case.name);
+        assert_eq!(
+            (plan.batch, plan.checkpointing),
+            (1, Checkpointing::Inputs),
+            "{}",
+            case.name
+        );
         assert_eq!(small, gradient(1 << 30).unwrap(), "{}", case.name);
     }
 }

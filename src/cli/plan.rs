@@ -15,8 +15,8 @@ use super::error::CliError;
 use super::options::MethodOptions;
 use super::units;
 use crate::device::cuda;
-use crate::lvlm::{self, Blueprint, Lengths, OpenOptions, Parts, Plan, Tally};
-use crate::nn::Keep;
+use crate::lvlm::{self, BatchPlan, Blueprint, Lengths, OpenOptions, Parts, Tally};
+use crate::nn::Checkpointing;
 use cards::Card;
 use phases::{Phase, Work, phases};
 pub(super) use table::table;
@@ -235,9 +235,9 @@ pub(super) fn report(
             prefix: estimator.prefix_bytes(),
             fixed: estimator.fixed_bytes(&keys)?,
             per_blend: PerBlend {
-                kept: per_blend(Keep::Everything)?,
-                recomputed: per_blend(Keep::Inputs)?,
-                forward: per_blend(Keep::Nothing)?,
+                kept: per_blend(Checkpointing::Everything)?,
+                recomputed: per_blend(Checkpointing::Inputs)?,
+                forward: per_blend(Checkpointing::Nothing)?,
             },
             budget,
             used: peak.saturating_add(weights.total()),
@@ -253,7 +253,7 @@ pub(super) fn report(
 fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
     let passes = work.schedule().passes;
     let blends = passes.first().map_or(1, |pass| pass.blends);
-    let plan: Plan = work.plan(blends, work.keys, true)?;
+    let plan: BatchPlan = work.plan(blends, work.keys, true)?;
     let each = |keep| {
         let Parts {
             blend,
@@ -275,9 +275,9 @@ fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
         })
     };
     Ok(Evaluation {
-        forward: each(Keep::Nothing)?,
-        gradient: each(Keep::Everything)?,
-        gradient_recomputed: each(Keep::Inputs)?,
+        forward: each(Checkpointing::Nothing)?,
+        gradient: each(Checkpointing::Everything)?,
+        gradient_recomputed: each(Checkpointing::Inputs)?,
     })
 }
 
@@ -297,7 +297,7 @@ fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliE
     }
     Ok(Lengths {
         before,
-        behind: prompt - before,
+        after: prompt - before,
         answer: options.answer_tokens,
     })
 }

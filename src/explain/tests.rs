@@ -9,8 +9,8 @@ use super::igos::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::blend::View;
 use crate::blend::{Blend, Direction, Masks, Sampling};
-use crate::lvlm::{Callback, LogProbabilities, LvlmError, Plan, Session, go_on};
-use crate::nn::Keep;
+use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Session, go_on};
+use crate::nn::Checkpointing;
 
 /// Height, width and mask size of the tests, none of them alike.
 const VIEW: (usize, usize, usize) = (7, 11, 4);
@@ -146,10 +146,10 @@ impl Session for Quadratic {
         Ok(vec![vec![0.0; self.pixels.len()]])
     }
 
-    fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<Plan> {
-        Ok(Plan {
+    fn plan(&self, blends: usize, _: &[usize]) -> crate::lvlm::Result<BatchPlan> {
+        Ok(BatchPlan {
             batch: blends,
-            keep: Keep::Everything,
+            checkpointing: Checkpointing::Everything,
             bytes: 0,
         })
     }

@@ -1,6 +1,6 @@
 //! Bilinear changes of size of grids: of tokens, of pixels and of masks.
 
-/// The terms of one place of a grid from those of its row and its column: row, column and weight of every input.
+/// Combines the taps of a row and of a column into those of one place of a grid: row, column and weight of every input.
 pub(in crate::lvlm) fn crossed(
     rows: &[(usize, f64)],
     columns: &[(usize, f64)],
@@ -9,8 +9,8 @@ pub(in crate::lvlm) fn crossed(
         .flat_map(move |&(i, a)| columns.iter().map(move |&(j, b)| (i, j, a * b)))
 }
 
-/// The taps of a bilinear change of size without antialiasing, `F.interpolate` with `align_corners=False`: per output, inputs and
-/// weights.
+/// Returns the taps of a bilinear change of size without antialiasing, as `torch.nn.functional.interpolate` with
+/// `align_corners=False`: inputs and weights of every output.
 pub(in crate::lvlm) fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
     if from == to {
         return (0..to).map(|i| vec![(i, 1.0)]).collect();

@@ -1,4 +1,4 @@
-//! What can go wrong in a model.
+//! Errors of models.
 
 use crate::checkpoint::{CheckpointError, Compat};
 use crate::device::DeviceError;
@@ -97,35 +97,35 @@ pub enum LvlmError {
         /// Height in pixels.
         height: u32,
     },
-    /// A prompt whose picture is not where the model's layers look for it.
+    /// A prompt whose picture is not at the rows where the model's layers expect it.
     #[error(
         "prompt: expected the picture from row {expected} on ({field} of config.json), found it from row {found} on"
     )]
     ImagePosition {
         /// The field that says so.
         field: &'static str,
-        /// Where the layers look.
+        /// The first row that the layers take for the picture's.
         expected: usize,
         /// Tokens before the picture.
         found: usize,
     },
     /// Patches for more or fewer encoders than there are.
     #[error("vision: expected patches for {expected} encoders, found {found}")]
-    Eyes {
+    Encoders {
         /// Encoders.
         expected: usize,
         /// Sets of patches.
         found: usize,
     },
-    /// A callback gave the work up.
+    /// A callback cancelled the work.
     #[error("the work was given up before its end")]
     Cancelled,
     /// One blend does not fit the memory budget.
     #[error("memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}", mebibytes(*.needed))]
     Memory {
-        /// What one blend needs.
+        /// Bytes that one blend needs.
         needed: usize,
-        /// What is allowed.
+        /// The budget, in bytes.
         budget: usize,
     },
     /// A prompt that was not made by [`Lvlm::prompt`](crate::lvlm::Lvlm::prompt) of the same model.
@@ -157,7 +157,7 @@ pub enum LvlmError {
         "gradient of the mask: expected finite numbers, found infinity or NaN in {dtype}; bf16 has a wider range than f16"
     )]
     Gradient {
-        /// How the device stores activations.
+        /// The device's storage format of activations.
         dtype: &'static str,
     },
     /// An answer without tokens.

@@ -10,17 +10,17 @@ use crate::nn::{Linear, Norm};
 /// Names and shapes.
 pub(in crate::lvlm) type Listed = Vec<(String, Vec<usize>)>;
 
-/// Tensors, and the device that layers made of them go to.
+/// Makes layers on a device out of a checkpoint's tensors.
 pub(in crate::lvlm) struct Loader<'a, D: Device> {
-    /// Where they are from.
+    /// The checkpoint's tensors.
     pub tensors: &'a Tensors,
-    /// Where they go.
+    /// The device of the layers.
     pub device: &'a D,
-    /// When there is one, every tensor that is asked for is written down here, and none needs to be there.
+    /// A list of the tensors that layers need. With one, tensors are only listed and need not exist.
     pub list: Option<&'a RefCell<Listed>>,
 }
 
-/// What `make` makes of every item, or its first error.
+/// Applies `make` to every item, or returns its first error.
 pub(in crate::lvlm) fn each<T, U, const N: usize>(
     items: &[T; N],
     make: impl FnMut(&T) -> Result<U>,
@@ -31,7 +31,7 @@ pub(in crate::lvlm) fn each<T, U, const N: usize>(
 }
 
 impl<D: Device> Loader<'_, D> {
-    /// The same for an encoder's own tensors, where there are some. They are not listed: a list is of the model's own.
+    /// Returns a loader of an encoder's own tensors, or this one without any. Those are not listed: the list is of the model's own.
     pub fn beside<'b>(&'b self, tensors: Option<&'b Tensors>) -> Loader<'b, D> {
         match tensors {
             None => Loader {
@@ -47,7 +47,7 @@ impl<D: Device> Loader<'_, D> {
         }
     }
 
-    /// A tensor that must be there with that shape.
+    /// Returns the tensor of that name, which must have that shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.list {
             None => Ok(self.tensors.require(name, shape)?),
@@ -58,12 +58,12 @@ impl<D: Device> Loader<'_, D> {
         }
     }
 
-    /// Whether the numbers of tensors are of no account.
+    /// Returns whether the values of tensors are not needed.
     fn without_numbers(&self) -> bool {
         self.list.is_some() || !self.device.reads_weights()
     }
 
-    /// The numbers of a small tensor; zeros where they are of no account.
+    /// Returns the values of a small tensor, zeros where values are not needed.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.tensor(name, shape)?;
         if self.without_numbers() {
@@ -72,12 +72,12 @@ impl<D: Device> Loader<'_, D> {
         Ok(tensor.to_f32())
     }
 
-    /// A weight matrix.
+    /// Loads a weight matrix.
     pub fn weight(&self, name: &str, shape: &[usize]) -> Result<D::Weight> {
         Ok(self.device.weight(&self.tensor(name, shape)?)?)
     }
 
-    /// A weight matrix of shape `to` whose values are made of those of a tensor, in f32 where the device keeps that.
+    /// Loads a weight matrix of shape `to` whose values `make` computes from those of a tensor, in f32 where the device stores f32.
     pub fn made_weight(
         &self,
         name: &str,
@@ -93,13 +93,13 @@ impl<D: Device> Loader<'_, D> {
         Ok(self.device.weight(&made)?)
     }
 
-    /// `rows x columns` values on the device.
+    /// Copies `rows x columns` values to the device.
     pub fn upload(&self, rows: usize, columns: usize, values: &[f32]) -> Result<D::Matrix> {
         let values: Vec<D::Host> = values.iter().map(|&v| D::Host::of(f64::from(v))).collect();
         Ok(self.device.upload(rows, columns, &values)?)
     }
 
-    /// A tensor as `rows x columns` of activations.
+    /// Loads a tensor as a `rows x columns` matrix of activations.
     pub fn matrix(
         &self,
         name: &str,
@@ -110,7 +110,7 @@ impl<D: Device> Loader<'_, D> {
         self.upload(rows, columns, &self.values(name, shape)?)
     }
 
-    /// `name.weight` and, where there is one, `name.bias`.
+    /// Loads `name.weight` and, with `bias`, `name.bias`.
     pub fn linear(&self, name: &str, out: usize, inside: usize, bias: bool) -> Result<Linear<D>> {
         let weight = self.weight(&format!("{name}.weight"), &[out, inside])?;
         let bias = bias
@@ -119,7 +119,7 @@ impl<D: Device> Loader<'_, D> {
         Ok(Linear { weight, bias })
     }
 
-    /// Several layers whose rows are one tensor, `name.weight` (and `name.bias`), one below the other.
+    /// Loads several layers that are stacked, row by row, in one tensor `name.weight` (and `name.bias`).
     pub fn linears<const N: usize>(
         &self,
         name: &str,
@@ -145,7 +145,7 @@ impl<D: Device> Loader<'_, D> {
         })
     }
 
-    /// `name.weight` and `name.bias`, every output multiplied by its element of the tensor `scale`.
+    /// Loads `name.weight` and `name.bias`, with every output multiplied by its element of the tensor `scale`.
     pub fn scaled_linear(
         &self,
         name: &str,
@@ -166,14 +166,14 @@ impl<D: Device> Loader<'_, D> {
         Ok(Linear { weight, bias })
     }
 
-    /// A layer norm of `name.weight` and `name.bias`.
+    /// Loads a layer norm of `name.weight` and `name.bias`.
     pub fn layer_norm(&self, name: &str, columns: usize, eps: f64) -> Result<Norm<D>> {
         let gain = self.matrix(&format!("{name}.weight"), &[columns], 1, columns)?;
         let bias = self.matrix(&format!("{name}.bias"), &[columns], 1, columns)?;
         Ok(Norm::Layer { gain, bias, eps })
     }
 
-    /// A root-mean-square norm whose gain is `offset` + `name.weight`.
+    /// Loads a root-mean-square norm whose gain is `offset` + `name.weight`.
     pub fn rms_norm(&self, name: &str, columns: usize, eps: f64, offset: f32) -> Result<Norm<D>> {
         let mut gain = self.values(&format!("{name}.weight"), &[columns])?;
         gain.iter_mut().for_each(|v| *v += offset);

@@ -24,11 +24,11 @@ pub use decoder::DecoderConfig;
 pub use encoder::{ClipConfig, Select, SiglipConfig};
 pub(crate) use engine::expected_tensors;
 pub use engine::{
-    Blueprint, Contradiction, Estimator, Inspection, Lengths, NamedShape, OpenOptions, Part,
+    Blueprint, Contradiction, Estimator, Inspection, Lengths, ModelPart, NamedShape, OpenOptions,
     checkpoint, demo_checkpoint, inspect, inspect_files, load, open, open_files,
 };
 pub use error::{LvlmError, Result};
 pub use model::{Lvlm, PicturePair, Prompt};
-pub use plan::Plan;
+pub use plan::BatchPlan;
 pub use resampling::Resampling;
 pub use session::{Callback, LogProbabilities, Session, SessionOptions, go_on};

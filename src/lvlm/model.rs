@@ -1,49 +1,49 @@
-//! What the method sees of a model: its prompt, a picture as its encoders take it, and sessions.
+//! The trait of models that the method sees: prompts, pictures as the encoders take them, and sessions.
 
 use super::error::Result;
 use super::session::{Session, SessionOptions};
 use crate::checkpoint::{Compat, Tokenizer};
 use crate::picture::{Picture, View};
 
-/// A question as the model reads it.
+/// A question as the model's decoder takes it.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// The rendered chat template.
     pub text: String,
-    /// Its tokens, the image token once per visual token.
+    /// Its token ids, with the image token once per visual token.
     pub ids: Vec<u32>,
 }
 
 /// A large vision-language model.
 pub trait Lvlm: Send + Sync {
-    /// What to call it: the checkpoint's folder or name.
+    /// Returns the checkpoint's folder or name.
     fn name(&self) -> String;
-    /// Its family, such as `llava`.
+    /// Returns the family, such as `llava`.
     fn family(&self) -> &'static str;
-    /// Where it runs.
+    /// Returns the name of the device that it runs on.
     fn device(&self) -> String;
-    /// How activations are stored there.
+    /// Returns the storage format of activations.
     fn dtype(&self) -> &'static str;
-    /// A budget for activations that suits the device, in bytes.
+    /// Returns a budget for activations that suits the device, in bytes.
     fn memory_budget(&self) -> usize;
-    /// What the device has chosen by itself so far and results may depend on, a line each.
+    /// Returns the choices that the device has made so far and that results may depend on, a line each.
     fn device_choices(&self) -> Vec<String>;
-    /// Its tokenizer.
+    /// Returns the tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
-    /// The program as which it looks at pictures.
+    /// Returns the program whose views and mask extent it reproduces.
     fn compat(&self) -> Option<Compat>;
     /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
     /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and what template and tokenizer report.
     fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
-    /// What the encoders see of a picture: every view with its pixels, `3 x height x width`, channel by channel, normalised.
-    /// The first is of the whole picture.
+    /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x height x width`, channel by channel.
+    /// The first view is of the whole picture.
     ///
     /// # Errors
     /// When the picture cannot be processed.
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
-    /// What tells this model from others: a digest, in hexadecimal, of its config, tokenizer, chat template and image
+    /// Returns a digest that tells this model from others, in hexadecimal: of its config, tokenizer, chat template and image
     /// processor's config, of every tensor's name, dtype and shape, and of some bytes of each. Where the files lie and when they
     /// were written does not matter.
     ///
@@ -80,7 +80,7 @@ pub trait Lvlm: Send + Sync {
     }
 }
 
-/// A picture and its baseline as a model's encoders take them.
+/// A picture and its baseline as the encoders of a model take them.
 #[derive(Clone)]
 pub struct PicturePair {
     /// Columns and rows of the picture.

@@ -1,24 +1,24 @@
-//! How a path's batch is cut to fit a memory budget, decided once from sizes.
+//! Cuts the batch of a path to fit a memory budget.
 
 use super::error::{LvlmError, Result};
-use crate::nn::Keep;
+use crate::nn::Checkpointing;
 
-/// Bytes of activations, as a model tells them that is run without numbers.
+/// Bytes of activations, measured by running the model on the device that only counts.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::lvlm) struct Sizes {
-    /// Whatever the batch: the pictures, the prefix, what operations need for themselves per thread.
+pub(in crate::lvlm) struct ActivationSizes {
+    /// Independent of the batch: the pictures, the prefix, what operations need for themselves per thread.
     pub fixed: usize,
-    /// Per blend, when every activation is kept.
+    /// Per blend, when every activation is saved.
     pub everything: usize,
-    /// Per blend, when only each block's input is kept.
+    /// Per blend, when only each block's input is saved.
     pub inputs: usize,
-    /// Per blend, when nothing is kept.
+    /// Per blend, when nothing is saved.
     pub nothing: usize,
     /// Rows of the tallest matrix, per blend.
     pub rows: usize,
 }
 
-/// Whether an answer of `answer` tokens has all of `tokens`.
+/// Fails unless an answer of `answer` tokens has all of `tokens`.
 ///
 /// # Errors
 /// [`LvlmError::Token`].
@@ -29,46 +29,46 @@ pub(in crate::lvlm) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> 
     }
 }
 
-/// How many blends are computed together, and what is kept of them.
+/// The number of blends that are computed together, and the activations that are saved of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct BatchPlan {
     /// Blends per batch, the last batch may have fewer.
     pub batch: usize,
-    /// What the forward pass keeps.
-    pub keep: Keep,
+    /// The activations that the forward pass saves.
+    pub checkpointing: Checkpointing,
     /// Bytes of activations that the plan needs.
     pub bytes: usize,
 }
 
-impl Plan {
-    /// The plan for `blends` blends with a gradient or without.
+impl BatchPlan {
+    /// Plans the batches of `blends` blends, with a gradient or without.
     ///
-    /// Activations are kept when one blend's fit, else made anew block by block. Batches are as even as can be, and no
-    /// larger than `useful_rows` asks.
+    /// Activations are saved when those of one blend fit, else computed again block by block. Batches are as even as possible, and
+    /// no larger than `useful_rows` rows need.
     pub(in crate::lvlm) fn decide(
-        sizes: &Sizes,
+        sizes: &ActivationSizes,
         blends: usize,
         gradient: bool,
         useful_rows: usize,
         budget: usize,
-    ) -> Result<Plan> {
-        let choices: &[(Keep, usize)] = if gradient {
+    ) -> Result<BatchPlan> {
+        let choices: &[(Checkpointing, usize)] = if gradient {
             &[
-                (Keep::Everything, sizes.everything),
-                (Keep::Inputs, sizes.inputs),
+                (Checkpointing::Everything, sizes.everything),
+                (Checkpointing::Inputs, sizes.inputs),
             ]
         } else {
-            &[(Keep::Nothing, sizes.nothing)]
+            &[(Checkpointing::Nothing, sizes.nothing)]
         };
         let useful = useful_rows.div_ceil(sizes.rows.max(1)).max(1);
-        for &(keep, each) in choices {
+        for &(checkpointing, each) in choices {
             let fits = budget.saturating_sub(sizes.fixed) / each.max(1);
             if fits > 0 {
                 let most = fits.min(useful).min(blends.max(1));
                 let batch = blends.max(1).div_ceil(blends.max(1).div_ceil(most));
-                return Ok(Plan {
+                return Ok(BatchPlan {
                     batch,
-                    keep,
+                    checkpointing,
                     bytes: sizes.fixed + batch * each,
                 });
             }
@@ -85,7 +85,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const SIZES: Sizes = Sizes {
+    const SIZES: ActivationSizes = ActivationSizes {
         fixed: 100,
         everything: 50,
         inputs: 20,
@@ -93,33 +93,33 @@ mod tests {
         rows: 8,
     };
 
-    fn plan(blends: usize, budget: usize) -> Result<Plan> {
-        Plan::decide(&SIZES, blends, true, 1000, budget)
+    fn plan(blends: usize, budget: usize) -> Result<BatchPlan> {
+        BatchPlan::decide(&SIZES, blends, true, 1000, budget)
     }
 
     #[test]
     fn everything_is_kept_while_one_blend_fits() {
         assert_eq!(
             plan(20, 100_000).unwrap(),
-            Plan {
+            BatchPlan {
                 batch: 20,
-                keep: Keep::Everything,
+                checkpointing: Checkpointing::Everything,
                 bytes: 1100
             }
         );
         assert_eq!(
             plan(20, 150).unwrap(),
-            Plan {
+            BatchPlan {
                 batch: 1,
-                keep: Keep::Everything,
+                checkpointing: Checkpointing::Everything,
                 bytes: 150
             }
         );
         assert_eq!(
             plan(20, 149).unwrap(),
-            Plan {
+            BatchPlan {
                 batch: 2,
-                keep: Keep::Inputs,
+                checkpointing: Checkpointing::Inputs,
                 bytes: 140
             }
         );
@@ -131,7 +131,9 @@ mod tests {
         assert_eq!(plan(20, 100 + 6 * 50).unwrap().batch, 5);
         // No more rows than are useful: 16 / 8 = 2.
         assert_eq!(
-            Plan::decide(&SIZES, 20, true, 16, 100_000).unwrap().batch,
+            BatchPlan::decide(&SIZES, 20, true, 16, 100_000)
+                .unwrap()
+                .batch,
             2
         );
     }

@@ -1,10 +1,10 @@
-//! A mask that is made of more cells before views sample it.
+//! Masks resampled to more cells before views sample them.
 
 use super::bilinear::taps;
 use crate::picture::View;
 
-/// From a square mask to one of more rows or more columns, bilinearly, as `F.interpolate` with `align_corners=False`. What is made
-/// lies in the first rows and columns of a square, as which a device has it.
+/// A bilinear change of a square mask to more rows or more columns, as `torch.nn.functional.interpolate` with
+/// `align_corners=False`. The result lies in the first rows and columns of a square, since devices take square masks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resampling {
     size: usize,
@@ -13,7 +13,7 @@ pub struct Resampling {
 }
 
 impl Resampling {
-    /// Of masks of `size` cells a side to so many rows and columns, each at least as many; `None` where that changes nothing.
+    /// Resamples masks of `size` cells a side to `rows` and `columns`, each at least `size`. Returns `None` where that changes nothing.
     pub(in crate::lvlm) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
         // A single cell is the same everywhere.
         (size > 1 && (rows, columns) != (size, size)).then(|| Resampling {
@@ -23,17 +23,17 @@ impl Resampling {
         })
     }
 
-    /// Cells per side of the masks.
+    /// Returns the cells per side of the masks.
     pub(in crate::lvlm) fn size(&self) -> usize {
         self.size
     }
 
-    /// Cells per side of the square.
+    /// Returns the cells per side of the square.
     pub fn side(&self) -> usize {
         self.rows.len().max(self.columns.len())
     }
 
-    /// The square that is made of a mask: `side * side` values, row by row; those beyond its rows and columns are 1.
+    /// Resamples a mask to the square: `side * side` values, row by row; those beyond its rows and columns are 1.
     ///
     /// # Panics
     /// When `mask` has not as many values as the masks that this is for.
@@ -58,7 +58,7 @@ impl Resampling {
         out
     }
 
-    /// The gradient by the mask that is one by the square.
+    /// Maps a gradient with respect to the square to the one with respect to the mask.
     ///
     /// # Panics
     /// When `gradient` has not `side * side` values.
@@ -82,7 +82,7 @@ impl Resampling {
         out
     }
 
-    /// A view over whose corners those of the made rows and columns lie.
+    /// Returns the geometry of a view whose corners are those of the resampled rows and columns.
     pub(in crate::lvlm) fn under(&self, view: &View) -> View {
         let (side, unit) = (self.side(), self.size - 1);
         // In parts of 1 / unit pixel: the last pixel lies on the last made cell, which is not the square's last on every axis.

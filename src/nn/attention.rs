@@ -40,19 +40,19 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Rows `places`, all below `length`, of sequences of `length` rows.
+    /// Selects the rows `places`, all below `length`, of sequences of `length` rows.
     pub(crate) fn new(length: usize, places: Vec<usize>) -> Queries {
         let map = RowMap::select(length, places.iter().map(|&p| Some(p)));
         Queries { places, map }
     }
 
-    /// The selection as a row map.
+    /// Returns the selection as a row map.
     pub fn map(&self) -> &RowMap {
         &self.map
     }
 }
 
-/// How the rows of a batch attend to each other.
+/// The attention pattern of the rows of a batch.
 pub struct Sequence<'a, D: Device> {
     /// Sequences in the batch.
     pub batch: usize,
@@ -60,7 +60,7 @@ pub struct Sequence<'a, D: Device> {
     pub length: usize,
     /// Whether a row sees only rows up to its own.
     pub causal: bool,
-    /// What comes before; its length is the position of the first row.
+    /// Keys and values before the sequence; their length is the position of the first row.
     pub prefix: Option<&'a KeyValues<D>>,
     /// The rows whose output is wanted; all when `None`.
     pub queries: Option<&'a Queries>,
@@ -76,13 +76,13 @@ impl<D: Device> Sequence<'_, D> {
             .map_or_else(|| (0..self.length).collect(), |q| q.places.clone())
     }
 
-    /// Rows of output per sequence.
+    /// Returns the rows of output per sequence.
     pub fn outputs(&self) -> usize {
         self.queries.map_or(self.length, |q| q.places.len())
     }
 }
 
-/// What [`Attention::forward`] saved.
+/// Activations that [`Attention::forward`] saved.
 pub struct AttentionSaved<D: Device> {
     query: D::Matrix,
     /// Rotated keys, `[batch * length, kv_heads * head_dim]`.
@@ -111,7 +111,7 @@ impl<D: Device> Attention<D> {
         }
     }
 
-    /// `layer(x)`, turned where positions are rotary.
+    /// Returns `layer(x)`, rotated where positions are rotary.
     fn project(
         &self,
         device: &D,
@@ -126,11 +126,12 @@ impl<D: Device> Attention<D> {
         let start = sequence.prefix_length();
         let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
         let (weight, bias) = (&layer.weight, layer.bias.as_ref());
-        let turned = device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
-        Ok(turned)
+        let rotated =
+            device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
+        Ok(rotated)
     }
 
-    /// Turns a gradient back.
+    /// Rotates a gradient back.
     fn rotate_back(
         &self,
         device: &D,
@@ -145,7 +146,7 @@ impl<D: Device> Attention<D> {
         Ok(())
     }
 
-    /// `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result `[batch * outputs, c]`.
+    /// Returns `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result `[batch * outputs, c]`.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -181,7 +182,7 @@ impl<D: Device> Attention<D> {
         ))
     }
 
-    /// dx, without the residual's share. dy `[batch * outputs, c]`, dx `[batch * length, c]`.
+    /// Returns dx, without the residual's share. dy `[batch * outputs, c]`, dx `[batch * length, c]`.
     ///
     /// # Errors
     /// When sizes do not fit.

@@ -15,7 +15,7 @@ pub struct Block<D: Device> {
     pub mlp: Mlp<D>,
 }
 
-/// What [`Block::forward`] saved beside its input.
+/// Activations that [`Block::forward`] saved beside its input.
 pub struct BlockSaved<D: Device> {
     attention_statistics: D::Statistics,
     /// Queries, keys, values and their mixture.
@@ -26,7 +26,7 @@ pub struct BlockSaved<D: Device> {
 }
 
 impl<D: Device> Block<D> {
-    /// x `[batch * length, c]` to `[batch * outputs, c]`.
+    /// Maps x `[batch * length, c]` to `[batch * outputs, c]`.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -59,7 +59,7 @@ impl<D: Device> Block<D> {
         ))
     }
 
-    /// dx from the block's input, what forward saved, and dy.
+    /// Returns dx from the block's input, the saved activations, and dy.
     ///
     /// # Errors
     /// When sizes do not fit.

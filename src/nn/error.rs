@@ -1,4 +1,4 @@
-//! What can go wrong in a layer.
+//! Errors of layers.
 
 use crate::device::{Device, DeviceError};
 
@@ -19,7 +19,7 @@ pub enum NnError {
     },
 }
 
-/// Succeeds when all of `x` is finite, else names the layer that made it.
+/// Fails unless all of `x` is finite, with the name of the layer that made it.
 ///
 /// # Errors
 /// [`NnError::NotFinite`].

@@ -12,7 +12,7 @@ pub struct Linear<D: Device> {
 }
 
 impl<D: Device> Linear<D> {
-    /// x `[n, in]` to `[n, out]`.
+    /// Maps x `[n, in]` to `[n, out]`.
     ///
     /// # Errors
     /// When sizes do not fit; so for every method here.
@@ -20,7 +20,7 @@ impl<D: Device> Linear<D> {
         Ok(device.linear(x, &self.weight, self.bias.as_ref(), None)?)
     }
 
-    /// `forward(x) + residual`.
+    /// Returns `forward(x) + residual`.
     ///
     /// # Errors
     /// As [`Linear::forward`].
@@ -33,7 +33,7 @@ impl<D: Device> Linear<D> {
         Ok(device.linear(x, &self.weight, self.bias.as_ref(), Some(residual))?)
     }
 
-    /// `dx + onto`; needs nothing saved.
+    /// Returns `dx + onto`; needs nothing saved.
     ///
     /// # Errors
     /// As [`Linear::forward`].

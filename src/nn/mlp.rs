@@ -27,7 +27,7 @@ pub enum Mlp<D: Device> {
     },
 }
 
-/// What [`Mlp::forward`] saved: the inputs of its activation.
+/// Activations that [`Mlp::forward`] saved: the inputs of its activation function.
 pub enum MlpSaved<D: Device> {
     /// Of [`Mlp::Plain`].
     Plain(D::Matrix),
@@ -36,7 +36,7 @@ pub enum MlpSaved<D: Device> {
 }
 
 impl<D: Device> Mlp<D> {
-    /// `mlp(x) + residual`, and what was saved.
+    /// Returns `mlp(x) + residual`, and the saved activations.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -74,7 +74,7 @@ impl<D: Device> Mlp<D> {
         }
     }
 
-    /// dx, without the residual's share.
+    /// Returns dx, without the residual's share.
     ///
     /// # Errors
     /// When sizes do not fit, when `saved` is of the other kind of perceptron.

@@ -4,9 +4,9 @@
 //! of its output, and returns the gradient of its input.
 
 mod attention;
-mod between;
 mod block;
 mod error;
+mod hook;
 mod linear;
 mod mlp;
 mod norm;
@@ -16,13 +16,13 @@ mod stack;
 mod tests;
 
 pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
-pub use between::{Between, Nothing};
 pub use block::{Block, BlockSaved};
 pub use error::{NnError, require_finite};
+pub use hook::{BlockHook, NoHook};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;
-pub use stack::{Keep, Kept, Stack, StepSaved};
+pub use stack::{Checkpointing, Stack, StackSaved, StepSaved};
 
 /// Result of a layer.
 pub type Result<T> = std::result::Result<T, NnError>;

@@ -24,7 +24,7 @@ pub enum Norm<D: Device> {
 }
 
 impl<D: Device> Norm<D> {
-    /// y and the statistics that the vjp wants.
+    /// Returns y and the statistics for the vjp.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -35,7 +35,7 @@ impl<D: Device> Norm<D> {
         })
     }
 
-    /// `dx + onto`, from the input and the statistics.
+    /// Returns `dx + onto`, from the input and the statistics.
     ///
     /// # Errors
     /// When sizes do not fit.

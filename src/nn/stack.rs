@@ -1,33 +1,33 @@
-//! A stack of blocks, with its activations kept or made anew.
+//! A stack of blocks, with its activations saved or computed again.
 
-use super::{Between, Block, BlockSaved, Result, Sequence, require_finite};
+use super::{Block, BlockHook, BlockSaved, Result, Sequence, require_finite};
 use crate::device::Device;
 
-/// What a forward pass keeps for the vjp.
+/// Which activations a forward pass saves for the vjp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Keep {
+pub enum Checkpointing {
     /// Nothing: there will be no vjp.
     Nothing,
     /// Each block's input; the vjp runs the block forward again.
     Inputs,
-    /// All that the vjp wants.
+    /// All that the vjp needs.
     Everything,
 }
 
-/// What a block saved, and what happened behind it.
-pub struct StepSaved<D: Device, B: Between<D>> {
+/// Activations that a block and the hook after it saved.
+pub struct StepSaved<D: Device, B: BlockHook<D>> {
     /// The block's.
     pub block: BlockSaved<D>,
-    behind: Option<B::Saved>,
+    hook: Option<B::Saved>,
 }
 
-/// What a forward pass kept, block by block.
-pub struct Kept<D: Device, B: Between<D>> {
-    blocks: Vec<StepKept<D, B>>,
+/// Activations that [`Stack::forward`] saved, block by block.
+pub struct StackSaved<D: Device, B: BlockHook<D>> {
+    blocks: Vec<BlockCheckpoint<D, B>>,
 }
 
-/// A block's input, and what it saved where that is kept.
-struct StepKept<D: Device, B: Between<D>> {
+/// A block's input, and with [`Checkpointing::Everything`] what it saved.
+struct BlockCheckpoint<D: Device, B: BlockHook<D>> {
     x: D::Matrix,
     saved: Option<StepSaved<D, B>>,
 }
@@ -41,32 +41,32 @@ pub struct Stack<D: Device> {
 }
 
 impl<D: Device> Stack<D> {
-    /// What messages call block `i`.
+    /// Returns the name of block `i` for messages.
     pub fn layer(&self, i: usize) -> String {
         format!("{} layer {i}", self.name)
     }
 
-    /// Block `i` and what comes behind it.
+    /// Runs block `i` and the hook after it.
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub(crate) fn step<B: Between<D>>(
+    pub(crate) fn step<B: BlockHook<D>>(
         &self,
         device: &D,
         i: usize,
         x: &D::Matrix,
         sequence: &Sequence<D>,
-        between: &B,
+        hook: &B,
     ) -> Result<(D::Matrix, StepSaved<D, B>)> {
         let (y, block) = self.blocks[i].forward(device, x, sequence)?;
-        let (y, behind) = match between.changes(i) {
+        let (y, after) = match hook.changes(i) {
             false => (y, None),
             true => {
-                let (y, behind) = between.forward(device, i, y)?;
-                (y, Some(behind))
+                let (y, after) = hook.forward(device, i, y)?;
+                (y, Some(after))
             }
         };
-        Ok((y, StepSaved { block, behind }))
+        Ok((y, StepSaved { block, hook: after }))
     }
 
     /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first block whose output is not
@@ -74,60 +74,60 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.
-    pub fn forward<'a, B: Between<D>>(
+    pub fn forward<'a, B: BlockHook<D>>(
         &self,
         device: &D,
         mut x: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
-        between: &B,
-        keep: Keep,
+        hook: &B,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(D::Matrix, Kept<D, B>)> {
+    ) -> Result<(D::Matrix, StackSaved<D, B>)> {
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for i in 0..self.blocks.len() {
-            let (y, saved) = self.step(device, i, &x, &sequence(i), between)?;
+            let (y, saved) = self.step(device, i, &x, &sequence(i), hook)?;
             if check {
                 require_finite(device, &y, || self.layer(i))?;
             }
-            match keep {
-                Keep::Nothing => {}
-                Keep::Inputs => blocks.push(StepKept { x, saved: None }),
-                Keep::Everything => blocks.push(StepKept {
+            match checkpointing {
+                Checkpointing::Nothing => {}
+                Checkpointing::Inputs => blocks.push(BlockCheckpoint { x, saved: None }),
+                Checkpointing::Everything => blocks.push(BlockCheckpoint {
                     x,
                     saved: Some(saved),
                 }),
             }
             x = y;
         }
-        Ok((x, Kept { blocks }))
+        Ok((x, StackSaved { blocks }))
     }
 
-    /// dx of the whole stack. Gradients of what `between` reads beside the rows are added to `gradients`.
+    /// Returns dx of the whole stack. Gradients of what `hook` reads beside the rows are added to `gradients`.
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn vjp<'a, B: Between<D>>(
+    pub fn vjp<'a, B: BlockHook<D>>(
         &self,
         device: &D,
-        kept: Kept<D, B>,
+        saved: StackSaved<D, B>,
         mut dy: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
-        between: &B,
+        hook: &B,
         gradients: &mut B::Gradients,
     ) -> Result<D::Matrix> {
-        for ((i, block), StepKept { x, saved }) in
-            self.blocks.iter().enumerate().zip(kept.blocks).rev()
+        for ((i, block), BlockCheckpoint { x, saved }) in
+            self.blocks.iter().enumerate().zip(saved.blocks).rev()
         {
             let sequence = sequence(i);
             let StepSaved {
                 block: saved,
-                behind,
+                hook: after,
             } = match saved {
                 Some(saved) => saved,
-                None => self.step(device, i, &x, &sequence, between)?.1,
+                None => self.step(device, i, &x, &sequence, hook)?.1,
             };
-            if let Some(behind) = behind {
-                dy = between.vjp(device, i, behind, dy, gradients)?;
+            if let Some(after) = after {
+                dy = hook.vjp(device, i, after, dy, gradients)?;
             }
             dy = block.vjp(device, &x, saved, dy, &sequence)?;
         }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::explain::{Pass, Schedule, Settings, Stage, curves_schedule};
-use crate::lvlm::{Estimator, Parts, Plan, Result, Tally};
-use crate::nn::Keep;
+use crate::lvlm::{BatchPlan, Estimator, Parts, Result, Tally};
+use crate::nn::Checkpointing;
 
 /// What the phases are made of.
 pub(super) struct Work<'a> {
@@ -42,7 +42,7 @@ impl Work<'_> {
         self.settings.method.with(self.settings).schedule()
     }
 
-    pub fn plan(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+    pub fn plan(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
         self.estimator.plan(blends, tokens, gradient, self.budget)
     }
 }
@@ -81,7 +81,7 @@ impl Phase {
         }
         let plan = work.plan(blends, tokens, gradient)?;
         let (whole, rest) = (blends / plan.batch, blends % plan.batch);
-        let batch = |blends| work.estimator.batch(blends, tokens, plan.keep);
+        let batch = |blends| work.estimator.batch(blends, tokens, plan.checkpointing);
         self.add(batch(plan.batch)?, whole * calls, rates);
         if rest > 0 {
             self.add(batch(rest)?, calls, rates);
@@ -91,7 +91,7 @@ impl Phase {
         self.batch = self.batch.max(plan.batch);
         self.memory = self.memory.max(plan.bytes);
         if gradient {
-            self.keep = Some(if plan.keep == Keep::Everything {
+            self.keep = Some(if plan.checkpointing == Checkpointing::Everything {
                 "everything"
             } else {
                 "inputs"

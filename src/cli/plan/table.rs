@@ -17,7 +17,7 @@ pub(in crate::cli) fn table(report: &Report) -> String {
         "tokens",
         &format!(
             "{} visual, {} of text before the picture and {} behind, answer {}, key {}",
-            tokens.image, lengths.before, lengths.behind, lengths.answer, tokens.keys
+            tokens.image, lengths.before, lengths.after, lengths.answer, tokens.keys
         ),
     );
     text.row(

@@ -11,7 +11,7 @@ use crate::checkpoint::{
 /// A decoder of text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecoderConfig {
-    /// What it is.
+    /// The kind of decoder.
     pub kind: Kind,
     /// Width of the hidden states.
     pub hidden: usize,
@@ -29,7 +29,7 @@ pub struct DecoderConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How the rotary frequencies are stretched.
+    /// The scaling of the rotary frequencies.
     pub rope_scaling: RopeScaling,
     /// Longest context, in tokens.
     pub max_positions: usize,
@@ -45,7 +45,7 @@ pub struct DecoderConfig {
     pub output_bias: bool,
     /// Whether the MLP's three linear layers have biases.
     pub mlp_bias: bool,
-    /// Of the MLP's gate.
+    /// The activation of the MLP's gate.
     pub activation: Activation,
 }
 
@@ -140,7 +140,7 @@ impl DecoderConfig {
         (0..self.layers).map(table).collect()
     }
 
-    /// For people: sizes and choices by name.
+    /// Describes it: sizes and choices by name.
     pub(in crate::lvlm) fn sizes(&self) -> Value {
         let rope = match self.rope_scaling {
             RopeScaling::None => "default".to_string(),
@@ -224,7 +224,7 @@ fn window(
 
 const LAYER_TYPES: &str = "layer_types";
 
-/// Whether any of the layers has a sliding window, where their types are given.
+/// Returns whether any of the layers has a sliding window, where their types are given.
 fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, CheckpointError> {
     const SLIDING: &str = "sliding_attention";
     let Some(value) = fields.value(LAYER_TYPES) else {
@@ -262,17 +262,17 @@ fn gate(fields: &Fields, kind: &Kind) -> Result<Activation, CheckpointError> {
     })
 }
 
-/// What a decoder's tensors are called.
+/// The names of a decoder's tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::lvlm) struct DecoderNames {
-    /// What they begin with, such as `language_model.model.`
+    /// The prefix of all but the vocabulary projection, such as `language_model.model.`
     pub prefix: String,
     /// The vocabulary projection's full name.
     pub head: String,
 }
 
 impl DecoderNames {
-    /// Those of a decoder that is not a part of something: what models' authors keep.
+    /// Returns those of a decoder that is not a part of another model, as in the original layouts.
     pub fn bare() -> DecoderNames {
         DecoderNames {
             prefix: "model.".into(),
@@ -280,7 +280,7 @@ impl DecoderNames {
         }
     }
 
-    /// The name of the embedding.
+    /// Returns the name of the embedding.
     pub fn embedding(&self) -> String {
         format!("{}embed_tokens.weight", self.prefix)
     }

@@ -1,25 +1,25 @@
-//! What the decoders in use do differently, each against the class of `transformers` of that name.
+//! The differences between the decoders in use, each after the class of `transformers` of that name.
 
 use crate::checkpoint::Activation;
 
 /// A kind of decoder, by its `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kind {
-    /// As in config.json.
+    /// The `model_type` in config.json.
     pub model_type: &'static str,
-    /// As people say it.
+    /// The name for display.
     pub name: &'static str,
-    /// What its config class gives to fields that are left out.
+    /// The defaults of its config class.
     pub defaults: Defaults,
     /// Which linear layers have biases.
     pub biases: Biases,
-    /// Queries, keys and values are one tensor, gate and up another.
+    /// Whether queries, keys and values are one tensor, gate and up another.
     pub fused: bool,
-    /// Norms multiply by 1 + their weight.
+    /// Whether norms multiply by 1 + their weight.
     pub norm_offset: bool,
-    /// Every row that enters, the picture's too, is multiplied by the square root of the width.
+    /// Whether every row that enters, the picture's too, is multiplied by the square root of the width.
     pub scaled_embeddings: bool,
-    /// A row sees at most `sliding_window` rows, and where: see [`Window`].
+    /// Whether attention is cut to `sliding_window` rows.
     pub window: Window,
 }
 
@@ -64,7 +64,7 @@ pub enum Biases {
 /// Whether attention is cut to `sliding_window` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// Where the config gives a number; what its class gives when the field is left out.
+    /// Where the config gives a number. The value is the default of the config class.
     Given(Option<usize>),
     /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that `layer_types` names.
     Used,
@@ -139,7 +139,7 @@ const PHI3: Kind = Kind {
     ..LLAMA
 };
 
-/// Gemma's config.json says `gelu` or nothing and means the approximation by the hyperbolic tangent, as its authors' code does.
+/// Gemma's config.json says `gelu` or nothing and means the approximation by the hyperbolic tangent, as the original code does.
 const GEMMA: Kind = Kind {
     model_type: "gemma",
     name: "Gemma",
@@ -164,7 +164,7 @@ const GEMMA: Kind = Kind {
 const KINDS: [Kind; 5] = [LLAMA, MISTRAL, QWEN2, PHI3, GEMMA];
 
 impl Kind {
-    /// The kind of that `model_type`.
+    /// Returns the kind of that `model_type`.
     ///
     /// # Panics
     /// When it is none of the table: families name them in their own code.

@@ -1,4 +1,4 @@
-//! A decoder's layers: a prefix computed once, a batch of sequences behind it, and log-probabilities at chosen places.
+//! A decoder's layers: a prefix computed once, a batch of sequences after it, and log-probabilities at chosen places.
 
 use super::config::{DecoderConfig, DecoderNames};
 use crate::checkpoint::RopeScaling;
@@ -6,14 +6,14 @@ use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
-    Attention, Between, Block, Keep, Kept, KeyValues, Mlp, Norm, Nothing, Queries, Sequence, Stack,
-    require_finite,
+    Attention, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm, Queries, Sequence,
+    Stack, StackSaved, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
 pub(in crate::lvlm) struct Decoder<D: Device> {
     embedding: D::Weight,
-    /// What every row that enters is multiplied by, the picture's too.
+    /// A factor of every row that enters, the picture's too.
     pub embedding_scale: Option<f64>,
     pub stack: Stack<D>,
     norm: Norm<D>,
@@ -26,9 +26,9 @@ pub(in crate::lvlm) struct Decoder<D: Device> {
 /// Keys and values of the tokens before the picture, layer by layer.
 pub(in crate::lvlm) type Prefix<D> = Vec<KeyValues<D>>;
 
-/// What the forward pass kept.
-pub(in crate::lvlm) struct DecoderKept<D: Device, B: Between<D>> {
-    stack: Kept<D, B>,
+/// Activations that [`Decoder::forward`] saved.
+pub(in crate::lvlm) struct DecoderSaved<D: Device, B: BlockHook<D>> {
+    stack: StackSaved<D, B>,
     last: D::Matrix,
     statistics: D::Statistics,
     logits: D::Logits,
@@ -138,7 +138,7 @@ impl<D: Device> Decoder<D> {
         })
     }
 
-    /// Embeddings `[ids, hidden]`, as the first layer gets them.
+    /// Embeds `ids` to `[ids, hidden]`, as the first layer takes them.
     pub fn embed(&self, device: &D, ids: &[u32]) -> Result<D::Matrix> {
         let rows = device.gather(&self.embedding, ids)?;
         let Some(scale) = self.embedding_scale else {
@@ -148,15 +148,15 @@ impl<D: Device> Decoder<D> {
         Ok(device.mix_rows(&rows, &RowMap::new(ids.len(), terms), None)?)
     }
 
-    /// Keys and values of `ids` standing at the start, with room for none behind.
+    /// Computes the keys and values of `ids` at the start, without room for more.
     pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, ids.len())?;
         let x = self.embed(device, ids)?;
-        self.extend(device, x, &mut cache, &Nothing, false)?;
+        self.extend(device, x, &mut cache, &NoHook, false)?;
         Ok(cache)
     }
 
-    /// Empty keys and values with room for `rows`.
+    /// Makes empty keys and values with room for `rows`.
     fn cache(&self, device: &D, rows: usize) -> Result<Prefix<D>> {
         let matrix = |block: &Block<D>| {
             let columns = block.attention.kv_heads * block.attention.head_dim;
@@ -172,7 +172,7 @@ impl<D: Device> Decoder<D> {
         self.stack.blocks.iter().map(entry).collect()
     }
 
-    /// A copy of `prefix` with room for `rows` more.
+    /// Copies `prefix` with room for `rows` more.
     pub fn grow(&self, device: &D, prefix: &Prefix<D>, rows: usize) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, prefix.first().map_or(0, |p| p.length) + rows)?;
         for (cache, prefix) in cache.iter_mut().zip(prefix) {
@@ -183,14 +183,14 @@ impl<D: Device> Decoder<D> {
         Ok(cache)
     }
 
-    /// Runs one sequence of rows x behind the cache and adds its keys and values to it. Returns the last block's output.
+    /// Runs one sequence of rows x after the cache and adds its keys and values to it. Returns the last block's output.
     /// With `check`, the first block whose output is not finite is an error that names it.
-    pub fn extend<B: Between<D>>(
+    pub fn extend<B: BlockHook<D>>(
         &self,
         device: &D,
         mut x: D::Matrix,
         cache: &mut Prefix<D>,
-        between: &B,
+        hook: &B,
         check: bool,
     ) -> Result<D::Matrix> {
         let length = x.rows();
@@ -206,7 +206,7 @@ impl<D: Device> Decoder<D> {
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
             };
-            let (y, saved) = self.stack.step(device, i, &x, &sequence, between)?;
+            let (y, saved) = self.stack.step(device, i, &x, &sequence, hook)?;
             device.write_rows(&mut cache.key, cache.length, &saved.block.attention.key)?;
             device.write_rows(&mut cache.value, cache.length, &saved.block.attention.value)?;
             cache.length += length;
@@ -218,7 +218,7 @@ impl<D: Device> Decoder<D> {
         Ok(x)
     }
 
-    /// Logits of the last row of a block output.
+    /// Computes the logits of the last row of a block's output.
     pub fn last_logits(&self, device: &D, x: &D::Matrix) -> Result<Vec<D::Host>> {
         let last = device.mix_rows(x, &RowMap::select(x.rows(), [Some(x.rows() - 1)]), None)?;
         let (h, _) = self.norm.forward(device, &last)?;
@@ -239,27 +239,27 @@ impl<D: Device> Decoder<D> {
         }
     }
 
-    /// Log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
-    pub fn forward<B: Between<D>>(
+    /// Computes the log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
+    pub fn forward<B: BlockHook<D>>(
         &self,
         device: &D,
         x: D::Matrix,
         rows: &Rows<D>,
         targets: &[u32],
-        between: &B,
-        keep: Keep,
-    ) -> Result<(D::Values, DecoderKept<D, B>)> {
+        hook: &B,
+        checkpointing: Checkpointing,
+    ) -> Result<(D::Values, DecoderSaved<D, B>)> {
         device.part(Part::Decoder);
         let sequence = |i| self.sequence(rows, i);
         let (last, stack) = self
             .stack
-            .forward(device, x, sequence, between, keep, false)?;
+            .forward(device, x, sequence, hook, checkpointing, false)?;
         let (h, statistics) = self.norm.forward(device, &last)?;
         device.part(Part::Vocabulary);
         let (values, logits) = device.log_probability(&h, &self.head, targets)?;
         Ok((
             values,
-            DecoderKept {
+            DecoderSaved {
                 stack,
                 last,
                 statistics,
@@ -268,31 +268,31 @@ impl<D: Device> Decoder<D> {
         ))
     }
 
-    /// Gradient of x for `sum of weights * log-probability`, and those of what `between` reads.
-    pub fn vjp<B: Between<D>>(
+    /// Gradient of x for `sum of weights * log-probability`, and the gradients of what `hook` reads.
+    pub fn vjp<B: BlockHook<D>>(
         &self,
         device: &D,
-        kept: DecoderKept<D, B>,
+        saved: DecoderSaved<D, B>,
         rows: &Rows<D>,
         (targets, weights): (&[u32], &D::Weights),
-        between: &B,
+        hook: &B,
     ) -> Result<(D::Matrix, B::Gradients)> {
         device.part(Part::Vocabulary);
-        let dh = device.log_probability_vjp(kept.logits, &self.head, targets, weights)?;
+        let dh = device.log_probability_vjp(saved.logits, &self.head, targets, weights)?;
         device.part(Part::Decoder);
         let dx = self
             .norm
-            .vjp(device, &kept.last, &kept.statistics, &dh, None)?;
+            .vjp(device, &saved.last, &saved.statistics, &dh, None)?;
         let mut gradients = B::Gradients::default();
         let sequence = |i| self.sequence(rows, i);
         let dx = self
             .stack
-            .vjp(device, kept.stack, dx, sequence, between, &mut gradients)?;
+            .vjp(device, saved.stack, dx, sequence, hook, &mut gradients)?;
         Ok((dx, gradients))
     }
 }
 
-/// Rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config says.
+/// Returns the rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config says.
 ///
 /// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the trained context over
 /// `low_freq_factor` are stretched by `factor`, those shorter than it over `high_freq_factor` are kept.

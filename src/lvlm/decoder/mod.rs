@@ -7,4 +7,4 @@ mod layers;
 pub use config::DecoderConfig;
 pub(in crate::lvlm) use config::DecoderNames;
 pub(in crate::lvlm) use kind::Kind;
-pub(in crate::lvlm) use layers::{Decoder, DecoderKept, Prefix, Rows};
+pub(in crate::lvlm) use layers::{Decoder, DecoderSaved, Prefix, Rows};

@@ -35,8 +35,8 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
-    /// What the tensors that begin with `prefix` say, as far as they do, and else as OpenAI's models have it; `None` where they are
-    /// not a whole encoder, or not one of heads as wide as there.
+    /// Infers the config from the tensors that begin with `prefix`, with the values of OpenAI's models for the rest. Returns `None`
+    /// where they are not a whole encoder, or not one with heads of that width.
     pub(in crate::lvlm) fn of_tensors(tensors: &Tensors, prefix: &str) -> Option<Self> {
         let shape = |name: &str| Some(&*tensors.get(&format!("{prefix}{name}"))?.shape);
         let first = |layer: usize| shape(&format!("encoder.layers.{layer}.mlp.fc1.weight"));
@@ -100,7 +100,7 @@ impl ClipConfig {
         Ok(config)
     }
 
-    /// For people: sizes and choices by name, of which `used` layers run.
+    /// Describes it: sizes and choices by name, of which `used` layers run.
     pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
         json!({
             "kind": "CLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
@@ -109,13 +109,13 @@ impl ClipConfig {
         })
     }
 
-    /// Tensors that no feature here passes: the last norm.
+    /// Names the tensors that no selected feature passes: the last norm.
     pub(in crate::lvlm) fn never_used(prefix: &str) -> Vec<String> {
         let norm = |end| format!("{prefix}post_layernorm.{end}");
         ["weight", "bias"].map(norm).to_vec()
     }
 
-    /// As the layers want them.
+    /// Returns the sizes of the layers.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {
             hidden: self.hidden,

@@ -9,7 +9,7 @@ use crate::checkpoint::{Activation, Tensors};
 use crate::device::{DepthwiseShape, Device, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::Loader;
-use crate::nn::{Keep, Linear, Mlp, MlpSaved, Norm, require_finite};
+use crate::nn::{Checkpointing, Linear, Mlp, MlpSaved, Norm, require_finite};
 
 /// Side of a patch of the stem, in pixels.
 pub(in crate::lvlm) const STEM: usize = 4;
@@ -28,7 +28,7 @@ pub(in crate::lvlm) struct ConvnextSizes {
 }
 
 impl ConvnextSizes {
-    /// What the tensors that begin with `prefix` have; empty where there are none.
+    /// Reads the sizes of the tensors that begin with `prefix`; empty where there are none.
     pub fn of(tensors: &Tensors, prefix: &str, eps: f64) -> ConvnextSizes {
         let (mut depths, mut widths) = (Vec::new(), Vec::new());
         let width = |stage: usize, block: usize| {
@@ -51,17 +51,17 @@ impl ConvnextSizes {
         }
     }
 
-    /// Pixels to which a view's side must be a multiple: one of the last stage's positions.
+    /// Returns the pixels that a view's side must be a multiple of: one position of the last stage.
     pub fn step(&self) -> usize {
         STEM << self.widths.len().saturating_sub(1)
     }
 
-    /// Positions of a stage each way, for views of `pixels`.
+    /// Returns the positions of a stage each way, for views of `pixels`.
     pub fn across(&self, pixels: usize, stage: usize) -> usize {
         (pixels / STEM) >> stage
     }
 
-    /// For people: sizes by name.
+    /// Describes it: sizes by name.
     pub fn described(&self, pixels: usize) -> Value {
         json!({
             "kind": "ConvNeXt", "depths": format!("{:?}", self.depths), "widths": format!("{:?}", self.widths),
@@ -88,7 +88,7 @@ struct Stage<D: Device> {
 /// A norm and a convolution of 2 x 2 positions, of stride 2.
 struct Down<D: Device> {
     norm: Norm<D>,
-    /// Puts the four positions of each square behind each other.
+    /// Puts the four positions of each square one after the other.
     squares: RowMap,
     linear: Linear<D>,
     /// Channels before.
@@ -109,14 +109,14 @@ struct BlockSaved<D: Device> {
     mlp: MlpSaved<D>,
 }
 
-/// What the forward pass kept beside the stages' features.
-pub(in crate::lvlm) struct ConvnextKept<D: Device> {
+/// Activations that the forward pass saved beside the stages' features.
+pub(in crate::lvlm) struct ConvnextSaved<D: Device> {
     /// The stem norm's input and statistics.
     stem: (D::Matrix, D::Statistics),
-    stages: Vec<StageKept<D>>,
+    stages: Vec<StageSaved<D>>,
 }
 
-struct StageKept<D: Device> {
+struct StageSaved<D: Device> {
     /// Of the norm before, whose input is the stage before.
     statistics: Option<D::Statistics>,
     blocks: Vec<(D::Matrix, Option<BlockSaved<D>>)>,
@@ -163,19 +163,19 @@ impl<D: Device> Convnext<D> {
         &self,
         device: &D,
         patches: D::Matrix,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(Vec<D::Matrix>, ConvnextKept<D>)> {
+    ) -> Result<(Vec<D::Matrix>, ConvnextSaved<D>)> {
         let embedded = self.stem.forward(device, &patches)?;
         drop(patches);
         let (first, statistics) = self.stem_norm.forward(device, &embedded)?;
-        let (mut features, mut kept) = (Vec::new(), Vec::new());
+        let (mut features, mut saved) = (Vec::new(), Vec::new());
         let mut first = Some(first);
         for (i, stage) in self.stages.iter().enumerate() {
             let (mut x, statistics) = match (&stage.down, features.last(), first.take()) {
                 (Some(down), Some(before), _) => down.forward(device, before)?,
                 (_, _, Some(x)) => (x, None),
-                _ => unreachable!("every stage but the first comes behind another"),
+                _ => unreachable!("every stage but the first comes after another"),
             };
             let mut blocks = Vec::with_capacity(stage.blocks.len());
             for (j, block) in stage.blocks.iter().enumerate() {
@@ -184,51 +184,57 @@ impl<D: Device> Convnext<D> {
                     let layer = || format!("ConvNeXt stage {i} layer {j}");
                     require_finite(device, &y, layer)?;
                 }
-                match keep {
-                    Keep::Nothing => {}
-                    Keep::Inputs => blocks.push((x, None)),
-                    Keep::Everything => blocks.push((x, Some(saved))),
+                match checkpointing {
+                    Checkpointing::Nothing => {}
+                    Checkpointing::Inputs => blocks.push((x, None)),
+                    Checkpointing::Everything => blocks.push((x, Some(saved))),
                 }
                 x = y;
             }
             features.push(x);
-            kept.push(StageKept { statistics, blocks });
+            saved.push(StageSaved { statistics, blocks });
         }
         let stem = (embedded, statistics);
-        Ok((features, ConvnextKept { stem, stages: kept }))
+        Ok((
+            features,
+            ConvnextSaved {
+                stem,
+                stages: saved,
+            },
+        ))
     }
 
     /// Gradient of the patches, from those of each stage's features.
     pub fn vjp(
         &self,
         device: &D,
-        kept: ConvnextKept<D>,
+        saved: ConvnextSaved<D>,
         features: &[D::Matrix],
         d_features: Vec<D::Matrix>,
     ) -> Result<D::Matrix> {
-        let mut behind: Option<D::Matrix> = None;
-        let all = self.stages.iter().zip(kept.stages).zip(d_features);
-        for (i, ((stage, kept), d_own)) in all.enumerate().rev() {
-            let mut dx = match &behind {
-                Some(behind) => device.add(&d_own, behind)?,
+        let mut after: Option<D::Matrix> = None;
+        let all = self.stages.iter().zip(saved.stages).zip(d_features);
+        for (i, ((stage, saved), d_own)) in all.enumerate().rev() {
+            let mut dx = match &after {
+                Some(after) => device.add(&d_own, after)?,
                 None => d_own,
             };
-            for (block, (x, saved)) in stage.blocks.iter().zip(kept.blocks).rev() {
+            for (block, (x, saved)) in stage.blocks.iter().zip(saved.blocks).rev() {
                 let saved = match saved {
                     Some(saved) => saved,
                     None => block.forward(device, &x, stage.side)?.1,
                 };
                 dx = block.vjp(device, saved, dx, stage.side)?;
             }
-            behind = Some(match (&stage.down, &kept.statistics) {
+            after = Some(match (&stage.down, &saved.statistics) {
                 (Some(down), Some(statistics)) => {
                     down.vjp(device, &features[i - 1], statistics, dx)?
                 }
                 _ => dx,
             });
         }
-        let (embedded, statistics) = kept.stem;
-        let Some(dx) = behind else {
+        let (embedded, statistics) = saved.stem;
+        let Some(dx) = after else {
             unreachable!("a trunk has stages");
         };
         let dx = self

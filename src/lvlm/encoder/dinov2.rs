@@ -66,7 +66,7 @@ impl Dinov2Config {
         Ok(config)
     }
 
-    /// For people: sizes and choices by name, for views of `pixels` each way.
+    /// Describes it: sizes and choices by name, for views of `pixels` each way.
     pub fn sizes(&self, pixels: usize) -> Value {
         json!({
             "kind": "DINOv2 ViT", "layers": self.layers, "used": self.layers, "width": self.hidden, "heads": self.heads,
@@ -74,7 +74,7 @@ impl Dinov2Config {
         })
     }
 
-    /// As the layers want them, for views of `pixels` each way.
+    /// Returns the sizes of the layers for views of `pixels` each way.
     pub fn vit(&self, pixels: usize) -> VitSizes {
         VitSizes {
             hidden: self.hidden,

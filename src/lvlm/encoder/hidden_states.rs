@@ -1,13 +1,12 @@
-//! Which of an encoder's hidden states is taken, as a config counts them: 0 is before the first layer, negative ones count from
-//! the end.
+//! The index of an encoder's hidden state in a config: 0 is before the first layer, negative ones count from the end.
 
 use crate::checkpoint::{CheckpointError, Fields};
 
-/// The index that the field `name` gives; `default` where it is left out.
+/// Reads the index in the field `name`; `default` where it is left out.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for anything but one whole number.
-pub(in crate::lvlm) fn state_index(
+pub(in crate::lvlm) fn hidden_state_index(
     fields: &Fields,
     name: &str,
     default: i64,
@@ -21,23 +20,23 @@ pub(in crate::lvlm) fn state_index(
         .ok_or_else(|| fields.error(name, value, expected))
 }
 
-/// How many of an encoder's `layers` run to make the hidden state of that index, which the field `name` gave.
+/// Returns how many of an encoder's `layers` run to compute the hidden state of that index, which is from the field `name`.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for an index out of range.
-pub(in crate::lvlm) fn state_layers(
+pub(in crate::lvlm) fn hidden_state_layers(
     fields: &Fields,
     name: &str,
     index: i64,
     layers: usize,
 ) -> Result<usize, CheckpointError> {
-    let states = layers as i64 + 1;
-    if !(-states..states).contains(&index) {
+    let count = layers as i64 + 1;
+    if !(-count..count).contains(&index) {
         let expected = format!(
             "an index from {} to {layers}: the encoder has {layers} layers",
-            -states
+            -count
         );
         return Err(fields.error(name, index, expected));
     }
-    Ok(if index < 0 { index + states } else { index } as usize)
+    Ok(if index < 0 { index + count } else { index } as usize)
 }

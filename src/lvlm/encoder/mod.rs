@@ -12,12 +12,12 @@ mod vit;
 mod vit_names;
 
 pub use clip::ClipConfig;
-pub(super) use convnext::{Convnext, ConvnextKept, ConvnextSizes, STEM};
+pub(super) use convnext::{Convnext, ConvnextSaved, ConvnextSizes, STEM};
 pub(super) use dinov2::Dinov2Config;
-pub(super) use hidden_states::{state_index, state_layers};
+pub(super) use hidden_states::{hidden_state_index, hidden_state_layers};
 pub(super) use open_clip::{OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig};
 pub(super) use plain::VitConfig;
 pub use siglip::SiglipConfig;
 pub(super) use siglip::SiglipDefaults;
 pub use vit::Select;
-pub(super) use vit::{Taken, Vit, VitKept, VitSizes};
+pub(super) use vit::{FeatureSelect, Vit, VitSaved, VitSizes};

@@ -16,7 +16,7 @@ pub(in crate::lvlm) const OPEN_CLIP_FILES: [&str; 2] =
 /// Beginnings of the encoder's tensors.
 pub(in crate::lvlm) const OPEN_CLIP_TRUNK: &str = "visual.trunk.";
 
-/// What open_clip_config.json says of the encoder.
+/// The encoder's part of open_clip_config.json.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct OpenClipConfig {
     config: Config,
@@ -24,7 +24,7 @@ pub(in crate::lvlm) struct OpenClipConfig {
     pub image_size: usize,
     /// timm's name of the encoder.
     pub model: String,
-    /// How pixels are normalised.
+    /// The normalisation of pixels.
     pub processor: ProcessorFile,
 }
 
@@ -53,7 +53,7 @@ impl OpenClipConfig {
         })
     }
 
-    /// The SigLIP that the tensors are, for people and for the layers.
+    /// Returns the description, the sizes and the layers of the SigLIP that the tensors are.
     ///
     /// # Errors
     /// [`CheckpointError::Config`] where they are none.

@@ -1,4 +1,4 @@
-//! Encoders that are the transformer of [`super::vit`] and nothing more, whichever config describes them.
+//! Encoders that are the transformer of [`super::vit`] and nothing more.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ impl VitConfig {
         })
     }
 
-    /// As the layers want them.
+    /// Returns the sizes of the layers.
     pub fn vit(&self) -> VitSizes {
         match self {
             VitConfig::Clip(config) => config.vit(),
@@ -75,7 +75,7 @@ impl VitConfig {
         }
     }
 
-    /// For people: sizes and choices by name, of which `used` layers run.
+    /// Describes it: sizes and choices by name, of which `used` layers run.
     pub fn sizes(&self, used: usize) -> Value {
         match self {
             VitConfig::Clip(config) => config.sizes(used),
@@ -83,7 +83,7 @@ impl VitConfig {
         }
     }
 
-    /// Tensors that no feature here passes.
+    /// Names the tensors that no selected feature passes.
     pub fn never_used(&self, prefix: &str) -> Vec<String> {
         match self {
             VitConfig::Clip(_) => ClipConfig::never_used(prefix),

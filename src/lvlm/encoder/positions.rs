@@ -1,6 +1,6 @@
 //! Position embeddings for another number of patches than a checkpoint has.
 
-/// Added to the new number before it is divided by the old, as DINOv2's authors do against rounding.
+/// Added to the new number before it is divided by the old, as the original DINOv2 does against rounding.
 const OFFSET: f64 = 0.1;
 
 /// A grid of `from x from` positions of `width` values, row by row, made `to x to`: bicubic (a = -0.75) without antialiasing, as

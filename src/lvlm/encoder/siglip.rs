@@ -27,7 +27,7 @@ pub struct SiglipConfig {
     pub layer_norm_eps: f64,
 }
 
-/// What a family's own config class gives to fields of a vision config that is left out.
+/// The defaults of a family's config class for a vision config that is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lvlm) struct SiglipDefaults {
     pub hidden: usize,
@@ -92,7 +92,7 @@ impl SiglipConfig {
         self.image_size / self.patch_size
     }
 
-    /// For people: sizes and choices by name, of which `used` layers run.
+    /// Describes it: sizes and choices by name, of which `used` layers run.
     pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
         json!({
             "kind": "SigLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
@@ -101,7 +101,7 @@ impl SiglipConfig {
         })
     }
 
-    /// Tensors that no feature here passes: the last norm and the pooling head.
+    /// Names the tensors that no selected feature passes: the last norm and the pooling head.
     pub(in crate::lvlm) fn never_used(prefix: &str) -> Vec<String> {
         let layers = [
             "post_layernorm",
@@ -124,7 +124,7 @@ impl SiglipConfig {
             .collect()
     }
 
-    /// As the layers want them.
+    /// Returns the sizes of the layers.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {
             hidden: self.hidden,

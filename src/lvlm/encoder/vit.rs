@@ -1,4 +1,4 @@
-//! The vision transformer that CLIP, SigLIP and DINOv2 are: patches and positions, blocks, and the tokens that are taken.
+//! The vision transformer of CLIP, SigLIP and DINOv2: patches and positions, blocks, and the selected tokens.
 
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
@@ -7,7 +7,8 @@ use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::Loader;
 use crate::nn::{
-    Attention, Block, Keep, Kept, Linear, Mlp, Norm, Nothing, Sequence, Stack, require_finite,
+    Attention, Block, Checkpointing, Linear, Mlp, NoHook, Norm, Sequence, Stack, StackSaved,
+    require_finite,
 };
 
 /// Sizes and choices of one, as its config says.
@@ -25,20 +26,20 @@ pub(in crate::lvlm) struct VitSizes {
     /// Added to the variance in every layer norm.
     pub eps: f64,
     pub activation: Activation,
-    /// What its tensors are called, and which there are.
+    /// The names of its tensors, and which of them there are.
     pub names: &'static VitNames,
 }
 
-/// What is taken of an encoder.
+/// The features that are selected of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lvlm) struct Taken {
+pub(in crate::lvlm) struct FeatureSelect {
     /// Layers that run.
     pub layers: usize,
     /// Positions.
     pub select: Select,
 }
 
-/// Which of an encoder's positions become visual tokens.
+/// The positions of an encoder that become visual tokens: `vision_feature_select_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
     /// The patches, without the class token.
@@ -50,7 +51,7 @@ pub enum Select {
 /// The encoder: patches in, features out.
 pub(in crate::lvlm) struct Vit<D: Device> {
     patch_embedding: Linear<D>,
-    /// Puts the patches behind the class token.
+    /// Puts the patches after the class token.
     place: RowMap,
     /// Class token and positions, `[tokens, hidden]`.
     constant: D::Matrix,
@@ -62,18 +63,23 @@ pub(in crate::lvlm) struct Vit<D: Device> {
     norm_after: Option<Norm<D>>,
 }
 
-/// What the forward pass kept.
-pub(in crate::lvlm) struct VitKept<D: Device> {
+/// Activations that [`Vit::forward`] saved.
+pub(in crate::lvlm) struct VitSaved<D: Device> {
     /// The first norm's input and statistics.
     before: Option<(D::Matrix, D::Statistics)>,
-    stack: Kept<D, Nothing>,
+    stack: StackSaved<D, NoHook>,
     /// The last norm's.
     after: Option<(D::Matrix, D::Statistics)>,
 }
 
 impl<D: Device> Vit<D> {
-    /// Loads what is taken of the encoder whose tensors begin with `prefix`.
-    pub fn load(loader: &Loader<D>, sizes: &VitSizes, prefix: &str, taken: Taken) -> Result<Self> {
+    /// Loads the selected layers of the encoder whose tensors begin with `prefix`.
+    pub fn load(
+        loader: &Loader<D>,
+        sizes: &VitSizes,
+        prefix: &str,
+        feature_select: FeatureSelect,
+    ) -> Result<Self> {
         let (hidden, names, patches) = (sizes.hidden, sizes.names, sizes.across.pow(2));
         let first = usize::from(names.class.is_some());
         let tokens = patches + first;
@@ -89,11 +95,11 @@ impl<D: Device> Vit<D> {
             norm.map(|norm| loader.layer_norm(&name(norm), hidden, sizes.eps))
                 .transpose()
         };
-        let skipped = match taken.select {
+        let skipped = match feature_select.select {
             Select::Default => first,
             Select::Full => 0,
         };
-        let blocks = (0..taken.layers)
+        let blocks = (0..feature_select.layers)
             .map(|i| block(loader, sizes, &name(&format!("{}{i}.", names.layers))))
             .collect::<Result<_>>()?;
         Ok(Vit {
@@ -130,9 +136,9 @@ impl<D: Device> Vit<D> {
         &self,
         device: &D,
         patches: D::Matrix,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(D::Matrix, VitKept<D>)> {
+    ) -> Result<(D::Matrix, VitSaved<D>)> {
         let batch = patches.rows() / self.place.inputs();
         let embedded = self.patch_embedding.forward(device, &patches)?;
         drop(patches);
@@ -150,7 +156,7 @@ impl<D: Device> Vit<D> {
         let sequence = |_| self.sequence(batch);
         let (x, stack) = self
             .stack
-            .forward(device, x, sequence, &Nothing, keep, check)?;
+            .forward(device, x, sequence, &NoHook, checkpointing, check)?;
         // All of them, in their order: as they are.
         let features = match self.select.outputs() == self.tokens() {
             true => x,
@@ -163,18 +169,18 @@ impl<D: Device> Vit<D> {
                 (y, Some((features, statistics)))
             }
         };
-        let kept = VitKept {
+        let saved = VitSaved {
             before,
             stack,
             after,
         };
-        Ok((features, kept))
+        Ok((features, saved))
     }
 
     /// Gradient of the patches.
-    pub fn vjp(&self, device: &D, kept: VitKept<D>, dy: D::Matrix) -> Result<D::Matrix> {
+    pub fn vjp(&self, device: &D, saved: VitSaved<D>, dy: D::Matrix) -> Result<D::Matrix> {
         let batch = dy.rows() / self.select.outputs();
-        let dy = match (&self.norm_after, kept.after) {
+        let dy = match (&self.norm_after, saved.after) {
             (Some(norm), Some((x, statistics))) => norm.vjp(device, &x, &statistics, &dy, None)?,
             _ => dy,
         };
@@ -185,8 +191,8 @@ impl<D: Device> Vit<D> {
         let sequence = |_| self.sequence(batch);
         let mut dx = self
             .stack
-            .vjp(device, kept.stack, dx, sequence, &Nothing, &mut ())?;
-        if let (Some(norm), Some((embedded, statistics))) = (&self.norm, kept.before) {
+            .vjp(device, saved.stack, dx, sequence, &NoHook, &mut ())?;
+        if let (Some(norm), Some((embedded, statistics))) = (&self.norm, saved.before) {
             dx = norm.vjp(device, &embedded, &statistics, &dx, None)?;
         }
         let dx = device.mix_rows_vjp(&dx, &self.place, None)?;
@@ -194,7 +200,7 @@ impl<D: Device> Vit<D> {
     }
 }
 
-/// What is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
+/// Returns the constant that is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
 fn constant<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Vec<f32>> {
     let (hidden, names) = (sizes.hidden, sizes.names);
     let first = usize::from(names.class.is_some());

@@ -1,4 +1,4 @@
-//! What the layouts call a vision transformer's tensors, and which of them there are.
+//! The names of a vision transformer's tensors in each layout, and which of them there are.
 
 /// The tensors of one.
 #[derive(Debug, PartialEq)]
@@ -9,27 +9,27 @@ pub(in crate::lvlm) struct VitNames {
     pub patch_bias: bool,
     /// The class token, where one stands before the patches.
     pub class: Option<&'static str>,
-    /// How that is stored.
+    /// Its shape.
     pub class_shape: Stored,
     /// The positions, the class token's first.
     pub positions: &'static str,
-    /// How those are stored.
+    /// Their shape.
     pub positions_shape: Stored,
     /// The norm before the first layer, where there is one.
     pub norm_before: Option<&'static str>,
-    /// A layer, up to its number. What follows is behind the number.
+    /// A layer, up to its number. The names below follow the number.
     pub layers: &'static str,
     /// Before attention and before the perceptron.
     pub norms: [&'static str; 2],
     /// To queries, keys and values.
     pub projections: Projections,
-    /// Behind attention.
+    /// After attention.
     pub output: &'static str,
     /// The perceptron.
     pub perceptron: Perceptron,
     /// Factors on what attention and the perceptron add, where there are some.
     pub scales: Option<[&'static str; 2]>,
-    /// The norm after the last layer, where what is taken passes one.
+    /// The norm after the last layer, where the selected features pass one.
     pub norm_after: Option<&'static str>,
 }
 
@@ -99,7 +99,7 @@ pub(in crate::lvlm) static SIGLIP: VitNames = VitNames {
     ..CLIP
 };
 
-/// SigLIP's in timm, of which the last norm's output is taken.
+/// SigLIP's in timm, of which the last norm's output is selected.
 pub(in crate::lvlm) static TIMM_SIGLIP: VitNames = VitNames {
     patches: "patch_embed.proj",
     positions: "pos_embed",
@@ -134,7 +134,7 @@ pub(in crate::lvlm) static DINOV2_GATED: VitNames = VitNames {
     norm_after: Some("layernorm"),
 };
 
-/// The same with the other models' perceptron.
+/// DINOv2's with the perceptron of the other models.
 pub(in crate::lvlm) static DINOV2: VitNames = VitNames {
     perceptron: Perceptron::Plain(["mlp.fc1", "mlp.fc2"]),
     ..DINOV2_GATED

@@ -1,17 +1,17 @@
-//! What an explanation with a model costs on a GPU, before it is run: the model's own passes, on a device that only counts.
+//! Costs of an explanation on a GPU, before it is run: the model's own passes on the device that only counts.
 //!
-//! What counts as operations and bytes is said in [`crate::device::dry`].
+//! [`crate::device::dry`] defines what counts as operations and bytes.
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use super::evaluator::Evaluator;
+use super::evaluator::within;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
-use super::measure::{self, dry_layout, dry_sitting, measured};
-use super::sitting::Sitting;
-use super::sitting::within;
+use super::measure::{self, dry_evaluator, dry_layout, measured};
 use crate::checkpoint::Checkpoint;
 use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
 use crate::device::dry::{Dry, Parts, Tally};
@@ -19,10 +19,10 @@ use crate::device::{Blend, Device, DeviceError, Direction, Masks, Part};
 use crate::lvlm::decoder::Prefix;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::registry::{Visitor, visit};
-use crate::lvlm::family::traits::{Eye, Family, Sight};
+use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
-use crate::lvlm::plan::{Plan, Sizes, of_answer};
-use crate::nn::Keep;
+use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
+use crate::nn::Checkpointing;
 
 /// Blends of a batch whose cost is counted at most: far more than any memory takes.
 const MOST_BLENDS: usize = 1 << 20;
@@ -35,12 +35,13 @@ pub struct Lengths {
     /// Text before the picture.
     pub before: usize,
     /// Text between the picture and the answer, at least 1.
-    pub behind: usize,
+    #[serde(rename = "behind")]
+    pub after: usize,
     /// The answer.
     pub answer: usize,
 }
 
-/// Counts what an explanation costs. Tokens are places in the answer, ascending.
+/// Counts the costs of an explanation. Tokens are places in the answer, ascending.
 pub struct Estimator(Box<dyn Costs>);
 
 /// A checkpoint and the size of a picture, for [`Estimator`].
@@ -53,7 +54,7 @@ pub struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Rows of the decoder that the picture takes.
+    /// Returns the rows of the decoder that the picture takes.
     ///
     /// # Errors
     /// A processor that is not supported, a picture that it cannot process.
@@ -61,15 +62,15 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Tokens(*self))?
     }
 
-    /// Text tokens of a question's prompt before the picture, and behind it.
+    /// Returns the text tokens of a question's prompt before the picture, and after it.
     ///
     /// # Errors
-    /// What template and tokenizer report.
+    /// Errors of the template and the tokenizer.
     pub fn prompt(&self, question: &str) -> Result<(usize, usize)> {
-        visit(&self.checkpoint.config, Asked(*self, question))?
+        visit(&self.checkpoint.config, PromptLengths(*self, question))?
     }
 
-    /// An estimator for these lengths and masks of `mask_size` cells a side.
+    /// Makes an estimator for these lengths and masks of `mask_size` cells a side.
     ///
     /// # Errors
     /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
@@ -77,7 +78,7 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
     }
 
-    /// The family, fitted to the checkpoint.
+    /// Fits the family to the checkpoint.
     fn fitted<F: Family>(&self, mut family: F) -> Result<F> {
         let checkpoint = self.checkpoint;
         let (files, tensors) = (&checkpoint.files, &checkpoint.tensors);
@@ -85,13 +86,13 @@ impl Blueprint<'_> {
         Ok(family)
     }
 
-    fn looks<F: Family>(&self, fitted: &F) -> Result<Looks<F>> {
-        let sight = fitted.sight(&self.checkpoint.processor)?;
+    fn views<F: Family>(&self, fitted: &F) -> Result<PictureViews<F>> {
+        let processing = fitted.image_processing(&self.checkpoint.processor)?;
         let (width, height) = self.picture;
-        let (arrangement, images) = sight.arrange(width, height)?;
-        Ok(Looks {
-            eyes: sight.eyes(width, height)?,
-            arrangement: Arc::new(arrangement),
+        let (token_layout, images) = processing.token_layout(width, height)?;
+        Ok(PictureViews {
+            encoders: processing.encoder_views(width, height)?,
+            token_layout: Arc::new(token_layout),
             images,
         })
     }
@@ -106,15 +107,15 @@ impl Blueprint<'_> {
     }
 }
 
-/// What a family sees of a picture.
-struct Looks<F: Family> {
-    eyes: Vec<Eye>,
-    arrangement: Arc<<F::Sight as Sight>::Arrangement>,
+/// The views that a family takes of a picture, and how their tokens join.
+struct PictureViews<F: Family> {
+    encoders: Vec<EncoderViews>,
+    token_layout: Arc<<F::ImageProcessing as ImageProcessing>::TokenLayout>,
     images: usize,
 }
 
 struct Tokens<'a>(Blueprint<'a>);
-struct Asked<'a>(Blueprint<'a>, &'a str);
+struct PromptLengths<'a>(Blueprint<'a>, &'a str);
 struct Make<'a>(Blueprint<'a>, Lengths, usize);
 
 impl Visitor for Tokens<'_> {
@@ -122,15 +123,15 @@ impl Visitor for Tokens<'_> {
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
         let family = self.0.fitted(family)?;
-        Ok(self.0.looks(&family)?.images)
+        Ok(self.0.views(&family)?.images)
     }
 }
 
-impl Visitor for Asked<'_> {
+impl Visitor for PromptLengths<'_> {
     type Output = Result<(usize, usize)>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
-        let Asked(blueprint, question) = self;
+        let PromptLengths(blueprint, question) = self;
         let checkpoint = blueprint.checkpoint;
         let rendered = checkpoint.template.render(question)?;
         let ids = checkpoint.tokenizer.encode_prompt(&rendered, 1)?;
@@ -146,11 +147,11 @@ impl Visitor for Make<'_> {
     fn visit<F: Family>(self, family: F) -> Self::Output {
         let Make(blueprint, lengths, mask_size) = self;
         let family = blueprint.fitted(family)?;
-        let looks = blueprint.looks(&family)?;
+        let views = blueprint.views(&family)?;
         let limit = family.decoder().0.max_positions;
-        let found = [lengths.before, lengths.behind, lengths.answer]
+        let found = [lengths.before, lengths.after, lengths.answer]
             .iter()
-            .fold(looks.images, |sum, n| sum.saturating_add(*n));
+            .fold(views.images, |sum, n| sum.saturating_add(*n));
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
         }
@@ -158,17 +159,17 @@ impl Visitor for Make<'_> {
         let loading = Dry::new(BYTES);
         let layers = Arc::new(blueprint.layers(&family, &loading)?);
         let dry = Dry::new(BYTES);
-        let sitting = dry_sitting(
+        let evaluator = dry_evaluator(
             &dry,
             Arc::clone(&layers),
-            (&looks.eyes, mask_size),
-            (looks.arrangement, looks.images),
-            (lengths.before, lengths.behind),
+            (&views.encoders, mask_size),
+            (views.token_layout, views.images),
+            (lengths.before, lengths.after),
         )?;
         Ok(Estimator(Box::new(Estimate {
             weights: loading.meter().loaded(),
             dry,
-            sitting,
+            evaluator,
             lengths,
             mask_size,
         })))
@@ -176,7 +177,7 @@ impl Visitor for Make<'_> {
 }
 
 impl Estimator {
-    /// Bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
     pub fn weights(&self) -> Parts<usize> {
         self.0.weights()
     }
@@ -186,33 +187,33 @@ impl Estimator {
         self.0.image_tokens()
     }
 
-    /// Bytes of the keys and values of the text before the picture.
+    /// Returns the bytes of the keys and values of the text before the picture.
     pub fn prefix_bytes(&self) -> usize {
         self.0.prefix_bytes()
     }
 
-    /// Bytes of activations whatever the batch: pictures, prefix, text rows, and what operations need for themselves.
+    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text rows, and what operations need for themselves.
     ///
     /// # Errors
-    /// None for tokens of the answer.
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
     pub fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
         Ok(self.0.sizes(tokens)?.fixed)
     }
 
-    /// Bytes of activations per blend for scores of `tokens`.
+    /// Returns the bytes of activations per blend for scores of `tokens`.
     ///
     /// # Errors
-    /// None for tokens of the answer.
-    pub fn bytes_per_blend(&self, tokens: &[usize], keep: Keep) -> Result<usize> {
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
+    pub fn bytes_per_blend(&self, tokens: &[usize], checkpointing: Checkpointing) -> Result<usize> {
         let sizes = self.0.sizes(tokens)?;
-        Ok(match keep {
-            Keep::Nothing => sizes.nothing,
-            Keep::Inputs => sizes.inputs,
-            Keep::Everything => sizes.everything,
+        Ok(match checkpointing {
+            Checkpointing::Nothing => sizes.nothing,
+            Checkpointing::Inputs => sizes.inputs,
+            Checkpointing::Everything => sizes.everything,
         })
     }
 
-    /// How `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
+    /// Plans how `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
     ///
     /// # Errors
     /// [`LvlmError::Memory`].
@@ -222,59 +223,69 @@ impl Estimator {
         tokens: &[usize],
         gradient: bool,
         budget: usize,
-    ) -> Result<Plan> {
+    ) -> Result<BatchPlan> {
         let sizes = self.0.sizes(tokens)?;
-        Plan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
+        BatchPlan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
     }
 
-    /// One batch: the scores of `tokens` for `blends` blends, and unless nothing is kept the gradient of the masks.
+    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved the gradient of the masks.
     ///
     /// # Errors
-    /// None for tokens of the answer.
-    pub fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
-        self.0.batch(blends, tokens, keep)
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
+    pub fn batch(
+        &self,
+        blends: usize,
+        tokens: &[usize],
+        checkpointing: Checkpointing,
+    ) -> Result<Parts<Tally>> {
+        self.0.batch(blends, tokens, checkpointing)
     }
 
-    /// Keys and values of the text before the picture, made once per prompt.
+    /// Counts the keys and values of the text before the picture, computed once per prompt.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn prefix(&self) -> Result<Parts<Tally>> {
         self.0.prefix()
     }
 
-    /// What the greedy answer costs before its first token: the picture and the text behind it.
+    /// Counts the greedy answer before its first token: the picture and the text after it.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn read_prompt(&self) -> Result<Parts<Tally>> {
         self.0.read_prompt()
     }
 
-    /// What choosing the next token costs, once per token of the answer and once for the end.
+    /// Counts the choice of the next token, once per token of the answer and once for the end.
     ///
     /// # Errors
-    /// None.
+    /// Errors of the layers.
     pub fn choose_token(&self) -> Result<Parts<Tally>> {
         self.0.choose_token()
     }
 
-    /// What reading the answer's token `index` costs.
+    /// Counts the reading of the answer's token `index`.
     ///
     /// # Errors
-    /// None for a token of the answer.
+    /// [`LvlmError::Token`] for a token that the answer lacks.
     pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         self.0.read_token(index)
     }
 }
 
-/// What [`Estimator`] asks, of any family.
+/// The costs of any family, for [`Estimator`].
 trait Costs {
     fn weights(&self) -> Parts<usize>;
     fn image_tokens(&self) -> usize;
     fn prefix_bytes(&self) -> usize;
-    fn sizes(&self, tokens: &[usize]) -> Result<Sizes>;
-    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>>;
+    fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes>;
+    fn batch(
+        &self,
+        blends: usize,
+        tokens: &[usize],
+        checkpointing: Checkpointing,
+    ) -> Result<Parts<Tally>>;
     fn prefix(&self) -> Result<Parts<Tally>>;
     fn read_prompt(&self) -> Result<Parts<Tally>>;
     fn choose_token(&self) -> Result<Parts<Tally>>;
@@ -284,22 +295,22 @@ trait Costs {
 struct Estimate<F: Family> {
     weights: Parts<usize>,
     dry: Dry,
-    sitting: Sitting<F, Dry>,
+    evaluator: Evaluator<F, Dry>,
     lengths: Lengths,
     mask_size: usize,
 }
 
 impl<F: Family> Estimate<F> {
-    /// What some work costs.
+    /// Counts some work.
     fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
         let (result, measured) = self.dry.meter().during(work);
         result.map(|_| measured.cost)
     }
 
-    /// Keys and values of `rows` rows, with room for `more`.
+    /// Returns keys and values of `rows` rows, with room for `more`.
     fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Dry>> {
-        let decoder = &self.sitting.layers.decoder;
-        let mut cache = decoder.grow(&self.dry, &self.sitting.prefix, rows + more)?;
+        let decoder = &self.evaluator.layers.decoder;
+        let mut cache = decoder.grow(&self.dry, &self.evaluator.prefix, rows + more)?;
         for layer in &mut cache {
             layer.length += rows;
         }
@@ -313,23 +324,28 @@ impl<F: Family> Costs for Estimate<F> {
     }
 
     fn image_tokens(&self) -> usize {
-        self.sitting.images
+        self.evaluator.images
     }
 
     fn prefix_bytes(&self) -> usize {
-        let config = self.sitting.prefix.iter().map(|layer| {
+        let config = self.evaluator.prefix.iter().map(|layer| {
             use crate::device::Matrix;
             layer.key.rows() * (layer.key.columns() + layer.value.columns())
         });
         BYTES * config.sum::<usize>()
     }
 
-    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+    fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
         of_answer(tokens, self.lengths.answer)?;
-        measure::sizes(&self.dry, &self.sitting, tokens, self.mask_size, SCRATCH)
+        measure::sizes(&self.dry, &self.evaluator, tokens, self.mask_size, SCRATCH)
     }
 
-    fn batch(&self, blends: usize, tokens: &[usize], keep: Keep) -> Result<Parts<Tally>> {
+    fn batch(
+        &self,
+        blends: usize,
+        tokens: &[usize],
+        checkpointing: Checkpointing,
+    ) -> Result<Parts<Tally>> {
         of_answer(tokens, self.lengths.answer)?;
         if blends > MOST_BLENDS {
             let refused = DeviceError::Shape {
@@ -339,13 +355,21 @@ impl<F: Family> Costs for Estimate<F> {
             };
             return Err(refused.into());
         }
-        let layout = dry_layout(&self.dry, &self.sitting, tokens)?;
+        let layout = dry_layout(&self.dry, &self.evaluator, tokens)?;
         let size = self.mask_size;
-        Ok(measured(&self.dry, &self.sitting, &layout, blends, size, keep)?.cost)
+        Ok(measured(
+            &self.dry,
+            &self.evaluator,
+            &layout,
+            blends,
+            size,
+            checkpointing,
+        )?
+        .cost)
     }
 
     fn prefix(&self) -> Result<Parts<Tally>> {
-        let decoder = &self.sitting.layers.decoder;
+        let decoder = &self.evaluator.layers.decoder;
         self.cost(|| {
             self.dry.part(Part::Decoder);
             decoder.prefix(&self.dry, &vec![0; self.lengths.before])
@@ -358,12 +382,12 @@ impl<F: Family> Costs for Estimate<F> {
             values: &[vec![0.0; self.mask_size * self.mask_size]],
         };
         let blend = Blend::whole(0, Direction::Keep);
-        let batch = self.sitting.stage(&self.dry, masks, &[blend])?;
-        self.cost(|| self.sitting.read_prompt(&self.dry, &batch, 0))
+        let batch = self.evaluator.stage(&self.dry, masks, &[blend])?;
+        self.cost(|| self.evaluator.read_prompt(&self.dry, &batch, 0))
     }
 
     fn choose_token(&self) -> Result<Parts<Tally>> {
-        let decoder = &self.sitting.layers.decoder;
+        let decoder = &self.evaluator.layers.decoder;
         self.dry.part(Part::Decoder);
         let x = decoder.embed(&self.dry, &[0])?;
         self.cost(|| decoder.last_logits(&self.dry, &x))
@@ -371,8 +395,8 @@ impl<F: Family> Costs for Estimate<F> {
 
     fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         of_answer(&[index], self.lengths.answer)?;
-        let rows = self.sitting.images + self.lengths.behind + index;
+        let rows = self.evaluator.images + self.lengths.after + index;
         let mut cache = self.cache(rows, 1)?;
-        self.cost(|| self.sitting.read_token(&self.dry, 0, &mut cache))
+        self.cost(|| self.evaluator.read_token(&self.dry, 0, &mut cache))
     }
 }

@@ -1,4 +1,4 @@
-//! What tells one checkpoint from another, without reading all of it.
+//! A digest that tells one checkpoint from another, without reading all of it.
 
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,11 @@ const TEXTS: [&str; 12] = [
     "open_clip_config.json",
 ];
 
-/// Bytes that are looked at in each of three places of a tensor: its start, its middle and its end. Training changes nearly
+/// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end. Training changes nearly
 /// every weight.
-const LOOK: usize = 64;
+const SAMPLE: usize = 64;
 
-/// The digest of a model and of its encoders that have checkpoints of their own.
+/// Returns the digest of a model and of its encoders that have checkpoints of their own.
 pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
     let mut digest = Sha256::new();
     add(&mut digest, &checkpoint.files, &checkpoint.tensors)?;
@@ -54,8 +54,8 @@ fn add(digest: &mut Sha256, files: &Files, tensors: &Tensors) -> Result<()> {
             format!("{:?} {:?}", tensor.dtype, tensor.shape).as_bytes(),
         );
         let bytes = tensor.bytes();
-        for start in [0, bytes.len() / 2, bytes.len().saturating_sub(LOOK)] {
-            part(digest, &bytes[start..bytes.len().min(start + LOOK)]);
+        for start in [0, bytes.len() / 2, bytes.len().saturating_sub(SAMPLE)] {
+            part(digest, &bytes[start..bytes.len().min(start + SAMPLE)]);
         }
     }
     Ok(())

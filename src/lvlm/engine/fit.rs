@@ -11,17 +11,17 @@ use crate::lvlm::family::towers;
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::{Listed, Loader};
 
-/// What a model is opened with beside its name.
+/// Options of opening a model.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
-    /// Folders in which encoders are looked for that have checkpoints of their own.
+    /// Folders that are searched for encoders with checkpoints of their own.
     pub encoders: Vec<PathBuf>,
-    /// The program as which it looks at pictures: which views it takes, and which part of the picture a mask covers.
+    /// The program to reproduce: its views, and the part of the picture that its mask covers.
     pub compat: Option<Compat>,
 }
 
 impl OpenOptions {
-    /// What a checkpoint was opened with.
+    /// Returns the options that a checkpoint was opened with.
     pub(super) fn of(checkpoint: &Checkpoint) -> OpenOptions {
         OpenOptions {
             encoders: checkpoint.encoders.clone(),
@@ -30,7 +30,7 @@ impl OpenOptions {
     }
 }
 
-/// Lets a family see the tensors, its encoders' found, and what it is opened with.
+/// Fits a family to a checkpoint: finds its encoders, reads the names of its tensors, and applies the options.
 pub(super) fn fit<F: Family>(
     family: &mut F,
     files: &Files,
@@ -49,7 +49,7 @@ pub(super) fn fit<F: Family>(
     }
 }
 
-/// Fails unless every tensor that a family's layers ask for is there, and of the right shape.
+/// Fails unless every tensor that a family's layers need is there, and of the right shape.
 ///
 /// # Errors
 /// The first tensor that is missing or of another shape.
@@ -63,7 +63,7 @@ pub(super) fn complete<F: Family>(family: &F, tensors: &Tensors) -> Result<()> {
     Ok(())
 }
 
-/// Every tensor of the model's own that a family's layers ask for.
+/// Lists every tensor of the model's own that a family's layers need.
 pub(in crate::lvlm) fn listed<F: Family>(family: &F) -> Result<Listed> {
     let list = RefCell::default();
     let loader = Loader {

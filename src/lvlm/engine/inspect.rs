@@ -1,4 +1,4 @@
-//! What a checkpoint is and what it lacks, without running it.
+//! A summary of a checkpoint and of what it lacks, without running it.
 
 use super::fit::{OpenOptions, fit, listed};
 use super::open;
@@ -9,14 +9,14 @@ use crate::checkpoint::{
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::refused;
 use crate::lvlm::families::registry::{Visitor, visit};
-use crate::lvlm::family::traits::{Family, PartOf, Sight};
+use crate::lvlm::family::traits::{Family, ImageProcessing, PartOf};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// How many tensors of one list are written out for people; all are in the lists themselves.
+/// The number of tensors of one list that are displayed; all are in the lists themselves.
 const SHOWN: usize = 20;
 
 /// A summary of a checkpoint.
@@ -30,13 +30,13 @@ pub struct Inspection {
     pub parameters: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// How many numbers there are of each storage format.
+    /// The number of parameters in each storage format.
     pub dtypes: BTreeMap<String, usize>,
     /// Vision encoder, projector, decoder.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ModelPart>,
     /// Visual tokens that one picture becomes: a number where it is the same for all, else those of a picture of 640 x 480.
     pub image_tokens: Option<usize>,
-    /// Where the chat template is from.
+    /// The source of the chat template.
     pub chat_template: Option<String>,
     /// Tokens in the tokenizer's vocabulary.
     pub tokens: Option<usize>,
@@ -44,22 +44,22 @@ pub struct Inspection {
     pub weight_files: Vec<String>,
     /// All files of the folder.
     pub files: Vec<String>,
-    /// Tensors that the architecture needs and the files lack, with the shapes that the config asks for.
+    /// Tensors that the architecture needs and the files lack, with the shapes that the config says.
     pub missing: Vec<NamedShape>,
     /// Tensors whose shape contradicts the config.
     pub contradicting: Vec<Contradiction>,
-    /// Tensors of the architecture that are never used, such as encoder layers after the one whose output is taken.
+    /// Tensors of the architecture that are never used, such as encoder layers after the selected one.
     pub unused: Vec<NamedShape>,
     /// Tensors that are no part of the architecture.
     pub unexpected: Vec<NamedShape>,
-    /// What else stands in the way of using it.
+    /// Other problems that prevent its use.
     pub problems: Vec<String>,
 }
 
 /// One part of the model.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
-    /// Which.
+pub struct ModelPart {
+    /// The name of the part.
     pub name: String,
     /// Its sizes and choices, by name.
     pub sizes: Map<String, Value>,
@@ -80,21 +80,21 @@ pub struct NamedShape {
     pub shape: Vec<usize>,
 }
 
-/// A tensor whose shape is not what the config asks for.
+/// A tensor whose shape is not the one that the config says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Contradiction {
     /// Its name.
     pub name: String,
-    /// The shape that the config asks for.
+    /// The shape that the config says.
     pub expected: Vec<usize>,
     /// The shape in the file.
     pub found: Vec<usize>,
 }
 
-/// Looks at the checkpoint in a folder, or by its name in Hugging Face's cache.
+/// Inspects the checkpoint in a folder, or by its name in Hugging Face's cache.
 ///
 /// # Errors
-/// Only what keeps it from being described: no folder, a config or weight files that cannot be read, an unsupported
+/// Only what prevents a description: no folder, a config or weight files that cannot be read, an unsupported
 /// architecture. What is missing or wrong beyond that is listed in the result.
 pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspection> {
     inspect_files(&open::files(path.as_ref())?, options)
@@ -108,23 +108,23 @@ pub fn inspect_files(files: &Files, options: &OpenOptions) -> Result<Inspection>
     refused::adapter(files)?;
     let config = Config::read(files)?;
     refused::kinds(&config)?;
-    visit(&config, Look(files, &options.encoders))?
+    visit(&config, Inspect(files, &options.encoders))?
 }
 
-struct Look<'a>(&'a Files, &'a [PathBuf]);
+struct Inspect<'a>(&'a Files, &'a [PathBuf]);
 
-impl Visitor for Look<'_> {
+impl Visitor for Inspect<'_> {
     type Output = Result<Inspection>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
-        look(self.0, self.1, family)
+        inspection(self.0, self.1, family)
     }
 }
 
 /// Width and height of the picture whose visual tokens are counted.
 const PICTURE: (u32, u32) = (640, 480);
 
-fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
+fn inspection<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result<Inspection> {
     let tensors = Tensors::open(files)?;
     refused::quantised(files, &tensors)?;
     let options = OpenOptions {
@@ -160,8 +160,8 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
     }
     let image_tokens = processor.and_then(|processor| {
         let (width, height) = PICTURE;
-        let sight = family.sight(&processor);
-        let arranged = sight.and_then(|sight| sight.arrange(width, height));
+        let processing = family.image_processing(&processor);
+        let arranged = processing.and_then(|processing| processing.token_layout(width, height));
         let noted = |error: LvlmError| problems.push(error.to_string());
         arranged.map_err(noted).ok().map(|(_, tokens)| tokens)
     });
@@ -190,7 +190,7 @@ fn look<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> Result
     })
 }
 
-/// The tensors of a checkpoint against those that a family's layers ask for.
+/// The tensors of a checkpoint compared with those that a family's layers need.
 pub(in crate::lvlm) struct Held {
     pub missing: Vec<NamedShape>,
     pub contradicting: Vec<Contradiction>,
@@ -200,10 +200,10 @@ pub(in crate::lvlm) struct Held {
 }
 
 impl Held {
-    /// Of a family that was fitted to these tensors.
+    /// Compares the tensors with a family that was fitted to them.
     ///
     /// # Errors
-    /// What listing the family's tensors reports.
+    /// Errors of listing the family's tensors.
     pub fn of<F: Family>(family: &F, tensors: &Tensors) -> Result<Held> {
         let expected = listed(family)?;
         let (decoder, names) = family.decoder();
@@ -249,8 +249,8 @@ impl Held {
     }
 }
 
-/// The family's parts, then its decoder.
-fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
+/// Returns the family's parts, then its decoder.
+fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<ModelPart> {
     let (decoder, names) = family.decoder();
     let decoder = PartOf {
         name: "decoder",
@@ -280,7 +280,7 @@ fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
             }
             None => tensors.iter().filter(|t| of(&t.name) == Some(i)).collect(),
         };
-        Part {
+        ModelPart {
             name: part.name.to_string(),
             sizes: match &part.sizes {
                 Value::Object(map) => map.clone(),
@@ -295,7 +295,7 @@ fn parts<F: Family>(family: &F, tensors: &Tensors) -> Vec<Part> {
 }
 
 impl Inspection {
-    /// Whether nothing that is needed is missing or wrong.
+    /// Returns whether nothing that is needed is missing or wrong.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.contradicting.is_empty() && self.problems.is_empty()
     }
@@ -387,7 +387,7 @@ impl fmt::Display for Inspection {
     }
 }
 
-/// A number of parameters as people say it.
+/// Displays a number of parameters.
 struct Count(usize);
 
 impl fmt::Display for Count {
@@ -400,7 +400,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A number of bytes as people say it.
+/// Displays a number of bytes.
 struct Size(usize);
 
 impl fmt::Display for Size {

@@ -1,4 +1,4 @@
-//! A whole model's layers on one device.
+//! The layers of a whole model on one device.
 
 use crate::device::{Device, Part};
 use crate::lvlm::decoder::Decoder;
@@ -12,7 +12,7 @@ pub(in crate::lvlm) struct Layers<F: Family, D: Device> {
     pub decoder: Decoder<D>,
 }
 
-/// What is between the decoder's layers of a family.
+/// The hook between the decoder's layers of a family.
 pub(super) type Context<F, D> = <<F as Family>::Vision<D> as Vision<D>>::Context;
 
 impl<F: Family, D: Device> Layers<F, D> {

@@ -2,6 +2,7 @@
 
 mod demo;
 mod estimate;
+mod evaluator;
 mod fingerprint;
 pub(super) mod fit;
 pub(super) mod inspect;
@@ -11,10 +12,9 @@ mod model;
 mod open;
 mod resampled;
 mod session;
-mod sitting;
 
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use fit::OpenOptions;
-pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
+pub use inspect::{Contradiction, Inspection, ModelPart, NamedShape, inspect, inspect_files};
 pub(crate) use open::expected_tensors;
 pub use open::{checkpoint, demo_checkpoint, load, open, open_files};

@@ -3,18 +3,18 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::evaluator::{Evaluator, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
-use super::measure::dry_sitting;
+use super::measure::dry_evaluator;
 use super::resampled::Resampled;
-use super::session::{Looking, Work};
-use super::sitting::{Sitting, within};
+use super::session::{ModelSession, Workspace};
 use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
 use crate::device::dry::Dry;
 use crate::device::{Device, ViewPair};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Eye, Family, Sight};
+use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::{Lvlm, PicturePair, Prompt};
 use crate::lvlm::resampling::Resampling;
@@ -26,9 +26,9 @@ pub(super) struct Model<F: Family, D: Device> {
     checkpoint: Checkpoint,
     family: F,
     device: D,
-    sight: F::Sight,
+    processing: F::ImageProcessing,
     layers: Arc<Layers<F, D>>,
-    /// The same layers without numbers: what they cost is asked of them.
+    /// The same layers without numbers, on the device that only counts.
     dry: Arc<Layers<F, Dry>>,
 }
 
@@ -44,7 +44,7 @@ impl<F: Family, D: Device> Model<F, D> {
             &checkpoint.tensors,
             &OpenOptions::of(&checkpoint),
         )?;
-        let sight = family.sight(&checkpoint.processor)?;
+        let processing = family.image_processing(&checkpoint.processor)?;
         let loader = Loader {
             tensors: &checkpoint.tensors,
             device: &device,
@@ -58,7 +58,7 @@ impl<F: Family, D: Device> Model<F, D> {
         };
         let dry = Arc::new(Layers::load(&family, &loader)?);
         Ok(Model {
-            sight,
+            processing,
             layers,
             dry,
             family,
@@ -67,28 +67,32 @@ impl<F: Family, D: Device> Model<F, D> {
         })
     }
 
-    /// What the encoders look at in a picture of that size, and the part of the picture that a mask covers where that is not the
-    /// whole.
-    fn eyes(&self, width: u32, height: u32) -> Result<(Vec<Eye>, Option<Extent>)> {
-        let mut eyes = self.sight.eyes(width, height)?;
+    /// Returns the views that the encoders take of a picture of that size, and the part of the picture that a mask covers where that
+    /// is not the whole.
+    fn encoder_views(
+        &self,
+        width: u32,
+        height: u32,
+    ) -> Result<(Vec<EncoderViews>, Option<Extent>)> {
+        let mut encoders = self.processing.encoder_views(width, height)?;
         let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
-            return Ok((eyes, None));
+            return Ok((encoders, None));
         };
         // That program stretches the mask over whatever an encoder sees, padding included.
-        let first = eyes.iter().flat_map(|eye| &eye.views).next();
+        let first = encoders.iter().flat_map(|encoder| &encoder.views).next();
         let extent = first.map(View::extent);
-        for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
+        for view in encoders.iter_mut().flat_map(|encoder| &mut encoder.views) {
             *view = View::whole(view.height, view.width);
         }
-        Ok((eyes, extent.filter(|extent| *extent != Extent::PICTURE)))
+        Ok((encoders, extent.filter(|extent| *extent != Extent::PICTURE)))
     }
 
-    /// What that program makes of a mask before views sample it.
+    /// Returns how the reproduced program resamples a mask before views sample it.
     fn resampling(&self, (width, height): (u32, u32), size: usize) -> Result<Option<Resampling>> {
         let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
             return Ok(None);
         };
-        let (down, across) = self.sight.tiles(width, height)?;
+        let (down, across) = self.processing.tiles(width, height)?;
         // More cells along the axis that has fewer tiles: the program takes width for height.
         let ratio = across as f64 / down as f64;
         let cells = match ratio > 1.0 {
@@ -136,7 +140,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         if question.trim().is_empty() {
             return Err(LvlmError::EmptyQuestion);
         }
-        let (_, images) = self.sight.arrange(picture.width(), picture.height())?;
+        let (_, images) = self
+            .processing
+            .token_layout(picture.width(), picture.height())?;
         let rendered = self.checkpoint.template.render(question)?;
         let tokenizer = &self.checkpoint.tokenizer;
         let ids = tokenizer.encode_prompt(&rendered, images)?;
@@ -174,9 +180,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
     }
 
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
-        let (eyes, _) = self.eyes(picture.width(), picture.height())?;
-        let views = eyes.into_iter().flat_map(|eye| eye.views);
-        let pixels = self.sight.process(picture)?.into_iter().flatten();
+        let (encoders, _) = self.encoder_views(picture.width(), picture.height())?;
+        let views = encoders.into_iter().flat_map(|encoder| encoder.views);
+        let pixels = self.processing.process(picture)?.into_iter().flatten();
         Ok(views.zip(pixels).collect())
     }
 
@@ -187,8 +193,8 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
     fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair> {
         Ok(PicturePair {
             size: (picture.width(), picture.height()),
-            picture: self.sight.process(picture)?,
-            baseline: self.sight.process(baseline)?,
+            picture: self.processing.process(picture)?,
+            baseline: self.processing.process(baseline)?,
         })
     }
 
@@ -199,16 +205,16 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
         let (width, height) = pictures.size;
-        let (mut eyes, extent) = self.eyes(width, height)?;
+        let (mut encoders, extent) = self.encoder_views(width, height)?;
         let resampling = self.resampling((width, height), options.mask_size)?;
         let mut options = options;
         if let Some(resampling) = &resampling {
             options.mask_size = resampling.side();
-            for view in eyes.iter_mut().flat_map(|eye| &mut eye.views) {
+            for view in encoders.iter_mut().flat_map(|encoder| &mut encoder.views) {
                 *view = resampling.under(view);
             }
         }
-        let (arrangement, images) = self.sight.arrange(width, height)?;
+        let (token_layout, images) = self.processing.token_layout(width, height)?;
         let image = self.family.image_token().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
@@ -218,9 +224,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             return Err(LvlmError::Prompt { expected, found });
         }
         let (x, b) = (pictures.picture, pictures.baseline);
-        let mut pictures = Vec::with_capacity(eyes.len());
-        for (eye, (x, b)) in eyes.iter().zip(x.iter().zip(&b)) {
-            let pixels = eye.views.iter().zip(x.iter().zip(b));
+        let mut pictures = Vec::with_capacity(encoders.len());
+        for (encoder, (x, b)) in encoders.iter().zip(x.iter().zip(&b)) {
+            let pixels = encoder.views.iter().zip(x.iter().zip(b));
             let views: Vec<ViewPair> = pixels
                 .map(|(&view, (picture, baseline))| ViewPair {
                     view,
@@ -229,38 +235,38 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 })
                 .collect();
             let device = &self.device;
-            pictures.push(device.pictures(&views, eye.patch, options.mask_size)?);
+            pictures.push(device.pictures(&views, encoder.patch, options.mask_size)?);
         }
-        let arrangement = Arc::new(arrangement);
+        let token_layout = Arc::new(token_layout);
         let after = rest[images..].to_vec();
         let dry = Dry::new(self.device.element_bytes());
-        let dry_sitting = dry_sitting(
+        let dry_evaluator = dry_evaluator(
             &dry,
             Arc::clone(&self.dry),
-            (&eyes, options.mask_size),
-            (Arc::clone(&arrangement), images),
+            (&encoders, options.mask_size),
+            (Arc::clone(&token_layout), images),
             (before.len(), after.len()),
         )?;
         let pixels = x.into_iter().flatten().next().unwrap_or_default();
-        let session = Looking {
+        let session = ModelSession {
             device: &self.device,
             tokenizer: &self.checkpoint.tokenizer,
             image_token: image,
-            eyes,
+            encoders,
             extent,
             pixels,
-            sitting: Sitting {
+            evaluator: Evaluator {
                 prefix: self.layers.decoder.prefix(&self.device, before)?,
                 layers: Arc::clone(&self.layers),
-                eyes: pictures,
-                arrangement,
+                pictures,
+                token_layout,
                 images,
                 after,
             },
-            dry: (dry, dry_sitting),
+            dry: (dry, dry_evaluator),
             answer: Vec::new(),
             options,
-            work: RefCell::<Work<D>>::default(),
+            work: RefCell::<Workspace<D>>::default(),
         };
         // Too small a budget is better said now than after the answer.
         session.expect_room()?;

@@ -16,7 +16,7 @@ use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::Listed;
 use crate::lvlm::model::Lvlm;
 
-/// The checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the built-in
+/// Opens the checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the built-in
 /// demo model without one.
 ///
 /// # Errors
@@ -29,15 +29,15 @@ pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpo
     }
 }
 
-/// The built-in demo model: a LLaVA of two million parameters that answers questions about drawn shapes.
+/// Opens the built-in demo model: a LLaVA of two million parameters that answers questions about drawn shapes.
 ///
 /// # Errors
-/// None in a program that was built whole.
+/// When the embedded files are damaged.
 pub fn demo_checkpoint() -> Result<Checkpoint> {
     open_files(demo_files(), &OpenOptions::default())
 }
 
-/// The files of a folder, or of a repository in Hugging Face's cache.
+/// Returns the files of a folder, or of a repository in Hugging Face's cache.
 pub(super) fn files(model: &Path) -> Result<Files> {
     if !model.exists()
         && let (Some(hub), Some(name)) = (cache::hub(), model.to_str())
@@ -48,8 +48,8 @@ pub(super) fn files(model: &Path) -> Result<Files> {
     Ok(Files::folder(model)?)
 }
 
-/// The checkpoint that `files` are, checked as far as that is possible without computing: every tensor that the model needs
-/// is there with the shape that the config asks for.
+/// Opens the checkpoint that `files` are, and checks it as far as that is possible without computing: every tensor that the model needs
+/// is there with the shape that the config says.
 ///
 /// # Errors
 /// As [`checkpoint`].
@@ -60,7 +60,7 @@ pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
     visit(&config, Open(files, config.clone(), options.clone()))?
 }
 
-/// The model of a checkpoint.
+/// Loads the model of a checkpoint onto a device.
 ///
 /// # Errors
 /// A tensor that is missing or has another shape than the config says; what the device reports.
@@ -69,7 +69,7 @@ pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm
     visit(&config, Load(checkpoint, device))?
 }
 
-/// The model in a checkpoint folder, or the built-in demo model without one.
+/// Opens and loads the model in a checkpoint folder, or the built-in demo model without one.
 ///
 /// # Errors
 /// Everything that can be wrong with a checkpoint; see [`CheckpointError`](crate::checkpoint::CheckpointError).
@@ -77,10 +77,10 @@ pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>>
     load(checkpoint(model, &OpenOptions::default())?, device)
 }
 
-/// Every tensor that a model of this config needs, by its usual name, with its shape.
+/// Lists every tensor that a model of this config needs, by its usual name, with its shape.
 ///
 /// # Errors
-/// Those of the config.
+/// Errors of the config.
 pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
     visit(config, Expected)?
 }
@@ -102,7 +102,7 @@ impl Visitor for Open {
         tokenizer.stop_at(family.stops());
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
         let mut processor = ProcessorFile::read(&files)?;
-        family.sight(&processor)?;
+        family.image_processing(&processor)?;
         if let ImageToken::Id(_) = family.image_token() {
             processor.check_image_token(&files, &tokenizer)?;
             processor = processor.with_text_limit(&files)?;

@@ -2,21 +2,21 @@
 
 use crate::device::{Blend, Direction, Masks};
 use crate::lvlm::error::Result;
-use crate::lvlm::plan::Plan;
+use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Callback, LogProbabilities, Session};
 use crate::picture::{Extent, View};
 
-/// A session whose masks are made of more cells for the one behind it.
+/// A session that resamples masks for the one inside it.
 pub(super) struct Resampled<'a> {
     pub inner: Box<dyn Session + 'a>,
     pub resampling: Resampling,
 }
 
 impl Resampled<'_> {
-    /// What the session behind is given: its cells per side, and squares. Masks of another size are passed on, for it says what is
-    /// wrong with them.
-    fn made(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
+    /// Resamples masks: cells per side, and squares. Masks of another size are passed on as they are, since the session inside
+    /// reports what is wrong with them.
+    fn resampled(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
         let size = self.resampling.size();
         let fits = |mask: &Vec<f64>| mask.len() == size * size;
         if masks.size != size || !masks.values.iter().all(fits) {
@@ -60,7 +60,7 @@ impl Session for Resampled<'_> {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities> {
-        let (size, values) = self.made(masks);
+        let (size, values) = self.resampled(masks);
         let masks = Masks {
             size,
             values: &values,
@@ -77,7 +77,7 @@ impl Session for Resampled<'_> {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        let (size, values) = self.made(masks);
+        let (size, values) = self.resampled(masks);
         let masks = Masks {
             size,
             values: &values,
@@ -93,7 +93,7 @@ impl Session for Resampled<'_> {
         self.inner.pixel_gradients(tokens)
     }
 
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan> {
         self.inner.plan(blends, tokens)
     }
 }

@@ -4,50 +4,50 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::evaluator::within;
+use super::evaluator::{AnswerLayout, Evaluator, Greedy};
 use super::measure;
-use super::sitting::within;
-use super::sitting::{Greedy, Layout, Sitting};
 use crate::checkpoint::Tokenizer;
 use crate::device::dry::Dry;
 use crate::device::{Blend, Device, Direction, Masks, Real};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Eye, Family};
-use crate::lvlm::plan::{Plan, Sizes, of_answer};
+use crate::lvlm::family::traits::{EncoderViews, Family};
+use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
 use crate::lvlm::session::{Callback, LogProbabilities, Session, SessionOptions};
-use crate::nn::Keep;
+use crate::nn::Checkpointing;
 use crate::picture::{Extent, View};
 
 /// A session.
-pub(super) struct Looking<'a, F: Family, D: Device> {
+pub(super) struct ModelSession<'a, F: Family, D: Device> {
     pub device: &'a D,
     pub tokenizer: &'a Tokenizer,
     /// Id of the image token.
     pub image_token: u32,
-    pub eyes: Vec<Eye>,
+    pub encoders: Vec<EncoderViews>,
     /// As [`Session::mask_extent`].
     pub extent: Option<Extent>,
     /// Pixels of the first view of the picture.
     pub pixels: Vec<f32>,
-    pub sitting: Sitting<F, D>,
-    /// The same without numbers, on a device of its own, for sizes.
-    pub dry: (Dry, Sitting<F, Dry>),
+    pub evaluator: Evaluator<F, D>,
+    /// The same evaluator without numbers, for sizes.
+    pub dry: (Dry, Evaluator<F, Dry>),
     pub answer: Vec<u32>,
     pub options: SessionOptions,
-    pub work: RefCell<Work<D>>,
+    pub work: RefCell<Workspace<D>>,
 }
 
-/// What evaluations of one answer keep between them.
-pub(super) struct Work<D: Device> {
-    prepared: HashMap<Shape, Prepared<D>>,
+/// State that evaluations of one answer share.
+pub(super) struct Workspace<D: Device> {
+    prepared: HashMap<BatchShape, PreparedBatch<D>>,
     /// By number of masks.
     gradients: HashMap<usize, Vec<D::Gradients>>,
     /// By the tokens that are scored.
-    sizes: HashMap<Vec<usize>, Sizes>,
+    sizes: HashMap<Vec<usize>, ActivationSizes>,
 }
 
-impl<D: Device> Default for Work<D> {
+impl<D: Device> Default for Workspace<D> {
     fn default() -> Self {
-        Work {
+        Workspace {
             prepared: HashMap::new(),
             gradients: HashMap::new(),
             sizes: HashMap::new(),
@@ -55,61 +55,66 @@ impl<D: Device> Default for Work<D> {
     }
 }
 
-/// What must be the same for two batches to do the same operations.
+/// The key of a batch: two batches with the same key do the same operations.
 #[derive(PartialEq, Eq, Hash)]
-struct Shape {
+struct BatchShape {
     tokens: Vec<usize>,
     blends: usize,
     masks: usize,
-    keep: Keep,
+    checkpointing: Checkpointing,
 }
 
-impl Shape {
-    fn new(tokens: &[usize], blends: usize, masks: Masks, keep: Keep) -> Shape {
-        Shape {
+impl BatchShape {
+    fn new(
+        tokens: &[usize],
+        blends: usize,
+        masks: Masks,
+        checkpointing: Checkpointing,
+    ) -> BatchShape {
+        BatchShape {
             tokens: tokens.to_vec(),
             blends,
             masks: masks.values.len(),
-            keep,
+            checkpointing,
         }
     }
 }
 
-/// What batches of one shape share.
-struct Prepared<D: Device> {
-    layout: Layout<D>,
+/// Buffers and the recording that batches of one shape share.
+struct PreparedBatch<D: Device> {
+    layout: AnswerLayout<D>,
     batch: Vec<D::Batch>,
     weights: D::Weights,
     recording: D::Recording<D::Values>,
-    /// The most that its activations take.
+    /// The most bytes that its activations take.
     bytes: usize,
 }
 
-impl<F: Family, D: Device> Looking<'_, F, D> {
-    /// The values of a batch, blend by blend, if they are finite.
+impl<F: Family, D: Device> ModelSession<'_, F, D> {
+    /// Reads the values of a batch, blend by blend, and fails unless they are finite.
     fn read(
         &self,
-        layout: &Layout<D>,
+        layout: &AnswerLayout<D>,
         batch: &[D::Batch],
         values: &D::Values,
     ) -> Result<LogProbabilities> {
         let device = self.device;
         let values = device.values(values)?;
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.sitting.diagnose(device, &self.answer, batch));
+            return Err(self.evaluator.diagnose(device, &self.answer, batch));
         }
         let tokens = layout.targets().max(1);
         Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
     }
 
-    /// One weight per row of the score: each blend's, scaled for the device, for every token.
+    /// Returns one weight per row of the score: each blend's, scaled for the device, for every token.
     fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
         let scale = self.device.gradient_scale();
         let each = weights.iter().map(|w| w * scale);
         each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
     }
 
-    /// A path's last batch, filled up to the size of the others with blends of weight 0 where the device prefers one shape.
+    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the device prefers one shape.
     fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
         let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
         if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
@@ -120,14 +125,14 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
         (blends, weights)
     }
 
-    /// What batches of this shape share, made the first time.
+    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights in them.
     fn prepared<'p>(
         &self,
-        all: &'p mut HashMap<Shape, Prepared<D>>,
-        shape: Shape,
+        all: &'p mut HashMap<BatchShape, PreparedBatch<D>>,
+        shape: BatchShape,
         bytes: usize,
         (masks, blends, weights): (Masks, &[Blend], &[f64]),
-    ) -> Result<&'p mut Prepared<D>> {
+    ) -> Result<&'p mut PreparedBatch<D>> {
         let device = self.device;
         let weights = self.row_weights(weights, shape.tokens.len());
         // What is prepared holds its memory: at most the budget, all shapes together.
@@ -138,17 +143,17 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
         Ok(match all.entry(shape) {
             Entry::Occupied(entry) => {
                 let prepared = entry.into_mut();
-                self.sitting
+                self.evaluator
                     .restage(device, &mut prepared.batch, masks, blends)?;
                 device.reweigh(&mut prepared.weights, &weights)?;
                 prepared
             }
             Entry::Vacant(entry) => {
                 let tokens = &entry.key().tokens;
-                let layout = self.sitting.layout(device, &self.answer, tokens)?;
-                entry.insert(Prepared {
+                let layout = self.evaluator.layout(device, &self.answer, tokens)?;
+                entry.insert(PreparedBatch {
                     layout,
-                    batch: self.sitting.stage(device, masks, blends)?,
+                    batch: self.evaluator.stage(device, masks, blends)?,
                     weights: device.weigh(&weights)?,
                     recording: D::Recording::default(),
                     bytes,
@@ -157,20 +162,20 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
         })
     }
 
-    fn sizes(&self, tokens: &[usize]) -> Result<Sizes> {
+    fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
         if let Some(&known) = self.work.borrow().sizes.get(tokens) {
             return Ok(known);
         }
-        let (dry, sitting) = &self.dry;
+        let (dry, evaluator) = &self.dry;
         let scratch = self.device.scratch_bytes(0, 0);
-        let sizes = measure::sizes(dry, sitting, tokens, self.options.mask_size, scratch)?;
+        let sizes = measure::sizes(dry, evaluator, tokens, self.options.mask_size, scratch)?;
         let known = &mut self.work.borrow_mut().sizes;
         known.insert(tokens.to_vec(), sizes);
         Ok(sizes)
     }
 
-    /// How evaluations of the answer's tokens `tokens` are cut.
-    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+    /// Plans how evaluations of the answer's tokens `tokens` are cut.
+    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
         of_answer(tokens, self.answer.len())?;
         self.cut(blends, tokens, gradient)
     }
@@ -180,27 +185,27 @@ impl<F: Family, D: Device> Looking<'_, F, D> {
         self.cut(1, &[0], true).map(drop)
     }
 
-    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<Plan> {
+    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
         let sizes = self.sizes(tokens)?;
         let useful = self.device.useful_rows();
-        Plan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
+        BatchPlan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
     }
 
-    /// The picture itself, staged.
+    /// Stages the picture itself.
     fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
             size,
             values: &[vec![1.0; size * size]],
         };
-        self.sitting
+        self.evaluator
             .stage(self.device, masks, &[Blend::whole(0, direction)])
     }
 }
 
-impl<F: Family, D: Device> Session for Looking<'_, F, D> {
+impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
     fn first_view(&self) -> (&View, &[f32]) {
-        (&self.eyes[0].views[0], &self.pixels)
+        (&self.encoders[0].views[0], &self.pixels)
     }
 
     fn mask_extent(&self) -> Option<Extent> {
@@ -219,7 +224,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
             never: self.image_token,
         };
         let batch = self.whole(direction)?;
-        self.sitting
+        self.evaluator
             .generate(self.device, &batch, &greedy, produced)
     }
 
@@ -227,7 +232,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         if answer.is_empty() {
             return Err(LvlmError::EmptyAnswer);
         }
-        let decoder = &self.sitting.layers.decoder;
+        let decoder = &self.evaluator.layers.decoder;
         let image = self.image_token;
         if let Some(&found) = answer
             .iter()
@@ -238,7 +243,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
                 found,
             });
         }
-        let before = self.sitting.prefix_length() + self.sitting.first_row() + 1;
+        let before = self.evaluator.prefix_length() + self.evaluator.first_row() + 1;
         let (limit, found) = (decoder.max_positions, before + answer.len());
         if found > limit {
             return Err(LvlmError::TooLong { limit, found });
@@ -263,19 +268,19 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         for chunk in blends.chunks(plan.batch) {
             let (blends, _) = self.filled(chunk, &[], plan.batch);
             let (count, blends) = (blends.len(), &blends[..]);
-            let shape = Shape::new(tokens, count, masks, Keep::Nothing);
+            let shape = BatchShape::new(tokens, count, masks, Checkpointing::Nothing);
             let prepared =
                 self.prepared(&mut work.prepared, shape, plan.bytes, (masks, blends, &[]))?;
-            let Prepared {
+            let PreparedBatch {
                 layout,
                 batch,
                 recording,
                 ..
             } = &mut *prepared;
             let work = || {
-                let forward = self
-                    .sitting
-                    .forward(device, layout, batch, count, Keep::Nothing);
+                let forward =
+                    self.evaluator
+                        .forward(device, layout, batch, count, Checkpointing::Nothing);
                 Ok::<_, LvlmError>(forward?.0)
             };
             let read = |values: &D::Values| self.read(layout, batch, values);
@@ -305,7 +310,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         let plan = self.plan(blends.len(), tokens)?;
         let device = self.device;
         let mut work = self.work.borrow_mut();
-        let Work {
+        let Workspace {
             prepared: all,
             gradients,
             ..
@@ -313,7 +318,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         let gradients = match gradients.entry(masks.values.len()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(self.sitting.gradients(device, masks.values.len())?)
+                entry.insert(self.evaluator.gradients(device, masks.values.len())?)
             }
         };
         for own in gradients.iter_mut() {
@@ -323,9 +328,9 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
             let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
-            let shape = Shape::new(tokens, count, masks, plan.keep);
+            let shape = BatchShape::new(tokens, count, masks, plan.checkpointing);
             let prepared = self.prepared(all, shape, plan.bytes, (masks, blends, weights))?;
-            let Prepared {
+            let PreparedBatch {
                 layout,
                 batch,
                 weights,
@@ -334,10 +339,14 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
             } = &mut *prepared;
             let work = || {
                 let staged = (&batch[..], &*weights);
-                let (values, d_patches) = self
-                    .sitting
-                    .forward_and_vjp(device, layout, staged, count, plan.keep)?;
-                self.sitting
+                let (values, d_patches) = self.evaluator.forward_and_vjp(
+                    device,
+                    layout,
+                    staged,
+                    count,
+                    plan.checkpointing,
+                )?;
+                self.evaluator
                     .blend_vjp(device, batch, &d_patches, gradients)?;
                 Ok::<_, LvlmError>(values)
             };
@@ -348,7 +357,7 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
                 return Err(LvlmError::Cancelled);
             }
         }
-        let mut gradients = self.sitting.read_gradients(device, gradients)?;
+        let mut gradients = self.evaluator.read_gradients(device, gradients)?;
         for g in gradients.iter_mut().flatten() {
             *g /= device.gradient_scale();
         }
@@ -363,25 +372,29 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
 
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
         let device = self.device;
-        let keep = self.plan(1, tokens)?.keep;
-        let layout = self.sitting.layout(device, &self.answer, tokens)?;
+        let checkpointing = self.plan(1, tokens)?.checkpointing;
+        let layout = self.evaluator.layout(device, &self.answer, tokens)?;
         let batch = self.whole(Direction::Keep)?;
         let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
-        let (values, d_patches) =
-            self.sitting
-                .forward_and_vjp(device, &layout, (&batch, &weights), 1, keep)?;
+        let (values, d_patches) = self.evaluator.forward_and_vjp(
+            device,
+            &layout,
+            (&batch, &weights),
+            1,
+            checkpointing,
+        )?;
         self.read(&layout, &batch, &values)?;
         let mut all = Vec::new();
-        for (eye, d_patches) in self.eyes.iter().zip(&d_patches) {
+        for (encoder, d_patches) in self.encoders.iter().zip(&d_patches) {
             if !device.is_finite(d_patches)? {
                 return Err(LvlmError::Gradient {
                     dtype: device.dtype(),
                 });
             }
             let values = device.download(d_patches)?;
-            let length = values.len() / eye.views.len();
-            for (view, values) in eye.views.iter().zip(values.chunks(length)) {
-                let mut pixels = unpatched(view, eye.patch, values);
+            let length = values.len() / encoder.views.len();
+            for (view, values) in encoder.views.iter().zip(values.chunks(length)) {
+                let mut pixels = unpatched(view, encoder.patch, values);
                 pixels
                     .iter_mut()
                     .for_each(|g| *g /= device.gradient_scale());
@@ -391,12 +404,12 @@ impl<F: Family, D: Device> Session for Looking<'_, F, D> {
         Ok(all)
     }
 
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<Plan> {
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan> {
         self.decide(blends, tokens, true)
     }
 }
 
-/// The values of a view's patches as `3 x height x width`. Rows and columns that no patch covers are zero.
+/// Puts the values of a view's patches into `3 x height x width`. Rows and columns that no patch covers are zero.
 fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
     let (h, w) = (view.height, view.width);
     let mut pixels = vec![0.0; 3 * h * w];

@@ -1,4 +1,4 @@
-//! Checkpoints of kinds that are not supported, told by their own names before anything is missed.
+//! Refuses checkpoints of kinds that are not supported, with messages that name the kind instead of a missing tensor.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const EXPERTS: [&str; 6] = [
     "moe_intermediate_size",
     "moe",
 ];
-/// What ends the names of tensors that hold quantised weights or their scales: GPTQ's and AWQ's, bitsandbytes', FP8's, and
+/// Suffixes of the names of tensors that hold quantised weights or their scales: GPTQ's and AWQ's, bitsandbytes', FP8's, and
 /// compressed-tensors'.
 const QUANTISED: [&str; 10] = [
     ".qweight",
@@ -98,7 +98,7 @@ pub(in crate::lvlm) fn kinds(config: &Config) -> ReadResult<()> {
     Ok(())
 }
 
-/// What can be done about quantised weights.
+/// The advice for quantised weights.
 const UNQUANTISED: &str = "save the model in float16, bfloat16 or float32";
 
 /// Fails for tensors that hold quantised weights, whatever the config says.
@@ -119,7 +119,7 @@ pub(in crate::lvlm) fn quantised(files: &Files, tensors: &Tensors) -> ReadResult
     }
 }
 
-/// Whether a field is a number above 1, or an object.
+/// Returns whether a field is a number above 1, or an object.
 fn has_several(section: &Fields, name: &str) -> bool {
     section
         .value(name)
@@ -129,7 +129,7 @@ fn has_several(section: &Fields, name: &str) -> bool {
         })
 }
 
-/// The top level and the parts that may have fields of a model's own.
+/// Returns the top level and the sections that may have fields of a decoder.
 fn sections<'a>(top: &Fields<'a>) -> Vec<Fields<'a>> {
     let parts = ["text_config", "vision_config", "llm_config"];
     let parts = parts.into_iter().filter_map(|name| top.section(name).ok());

@@ -5,18 +5,20 @@ use super::{cambrian, mini_gemini};
 use crate::checkpoint::{CheckpointError, Config};
 use crate::lvlm::family::traits::Family;
 
-/// What is supported, for messages.
-const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama, llava_mistral, llava_qwen (LLaVA-1.5, NeXT and OneVision in their authors' layout), mgm, mgm_gemma (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
+/// The supported model types, for messages.
+const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama, llava_mistral, \
+    llava_qwen (LLaVA-1.5, NeXT and OneVision in the original layout), mgm, mgm_gemma (Mini-Gemini), cambrian_llama, \
+    cambrian_phi3 (Cambrian-1)";
 
-/// Something that is done with a family, whichever it is.
+/// Work on a family of any type.
 pub(in crate::lvlm) trait Visitor {
-    /// What it makes.
+    /// The result of the work.
     type Output;
 
     fn visit<F: Family>(self, family: F) -> Self::Output;
 }
 
-/// Tries one family after the other.
+/// Visits the first family that claims the config.
 macro_rules! first_of {
     ($top:expr, $config:expr, $visitor:expr, $($family:ty),+ $(,)?) => {
         $(if <$family>::claims(&$top)? {
@@ -25,7 +27,7 @@ macro_rules! first_of {
     };
 }
 
-/// Reads a config as its family does, and lets `visitor` have it.
+/// Reads a config as its family does, and passes the family to `visitor`.
 ///
 /// # Errors
 /// [`CheckpointError::UnsupportedArchitecture`], and those of [`Family::read`].

@@ -1,4 +1,4 @@
-//! What a processor's own files say that config.json says too. transformers' processor counts a picture's tokens by its own fields and
+//! Fields that a processor's files and config.json share. transformers' processor counts a picture's tokens by its own fields and
 //! the model by config.json's; where they differ, it fails.
 
 use serde_json::Value;
@@ -13,7 +13,7 @@ const MORE: &str = "num_additional_image_tokens";
 const SELECT: &str = "vision_feature_select_strategy";
 
 /// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens than the model: for an encoder of
-/// `pixels` each way and patches of `patch`, of which `select` is taken. Fields that are left out are taken to agree.
+/// `pixels` each way and patches of `patch`, with the positions of `select`. Fields that are left out agree.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -60,7 +60,8 @@ fn agree_on_strategy(top: &Fields, found: Option<&str>, select: Select) -> ReadR
     }
 }
 
-/// The same for `LlavaOnevisionProcessor`: `tokens` of the encoder for one view, and from how many views' tokens on rows are made fewer.
+/// Fails where the fields of `LlavaOnevisionProcessor` make other numbers of tokens than the model: for `tokens` of the encoder for
+/// one view, and rows that are made fewer above the tokens of `most_views` views.
 ///
 /// # Errors
 /// As [`agree_on_patches`].
@@ -91,7 +92,7 @@ pub(in crate::lvlm) fn agree_on_tiles(
     Ok(())
 }
 
-/// What a field may be: what config.json says.
+/// Returns the expected value of a field: the one of config.json.
 fn agreeing(value: impl ToString) -> String {
     format!("{}, as in config.json", value.to_string())
 }

@@ -1,10 +1,10 @@
-//! The conversations of models' authors: one turn with a picture, up to where the answer begins. A newline at the end of a
+//! The conversations of the original programs: one turn with a picture, up to where the answer begins. A newline at the end of a
 //! template is written as an expression: as text, the template engine drops it.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
 use crate::lvlm::decoder::Kind;
 
-/// The picture and the question of the one turn.
+/// The picture and the question of the turn.
 macro_rules! turn {
     () => {
         "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}\
@@ -13,7 +13,7 @@ macro_rules! turn {
 }
 pub(in crate::lvlm) use turn;
 
-/// LLaVA's, of Vicuna.
+/// Vicuna's, of LLaVA-1.5.
 pub(in crate::lvlm) const VICUNA_V1: DefaultTemplate = DefaultTemplate {
     name: "vicuna_v1",
     text: concat!(
@@ -23,7 +23,7 @@ pub(in crate::lvlm) const VICUNA_V1: DefaultTemplate = DefaultTemplate {
         " ASSISTANT:"
     ),
 };
-/// That of models on Yi.
+/// Yi's.
 pub(in crate::lvlm) const CHATML_DIRECT: DefaultTemplate = DefaultTemplate {
     name: "chatml_direct",
     text: concat!(
@@ -32,7 +32,7 @@ pub(in crate::lvlm) const CHATML_DIRECT: DefaultTemplate = DefaultTemplate {
         "<|im_end|><|im_start|>assistant{{ '\n' }}"
     ),
 };
-/// That of LLaVAs on Qwen.
+/// The one of LLaVAs on Qwen.
 const QWEN_1_5: DefaultTemplate = DefaultTemplate {
     name: "qwen_1_5",
     text: concat!(
@@ -41,13 +41,13 @@ const QWEN_1_5: DefaultTemplate = DefaultTemplate {
         "<|im_end|>\n<|im_start|>assistant{{ '\n' }}"
     ),
 };
-/// That of LLaVAs on Mistral.
+/// The one of LLaVAs on Mistral.
 const MISTRAL_INSTRUCT: DefaultTemplate = DefaultTemplate {
     name: "mistral_instruct",
     text: concat!("[INST] ", turn!(), " [/INST]"),
 };
-/// That of LLaVAs on Llama 3. The begin marker stands twice: the authors have one from Llama 3's own template, which also trims
-/// the text, and the tokenizer puts another before it.
+/// The one of LLaVAs on Llama 3. The begin marker stands twice: the original program has one from Llama 3's own template, which
+/// also trims the text, and the tokenizer puts another before it.
 const LLAVA_LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "llava_llama_3",
     text: "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \
@@ -60,7 +60,7 @@ const LLAVA_LLAMA_3: DefaultTemplate = DefaultTemplate {
 /// Tokens that end an answer in one of these conversations.
 pub(in crate::lvlm) const STOPS: [&str; 2] = ["<|eot_id|>", "<|im_end|>"];
 
-/// The conversation of a LLaVA on a decoder of that kind with that vocabulary.
+/// Returns the conversation of a LLaVA on a decoder of that kind with that vocabulary.
 pub(in crate::lvlm) fn conversation(kind: &Kind, tokenizer: &Tokenizer) -> DefaultTemplate {
     match kind.model_type {
         "qwen2" => QWEN_1_5,

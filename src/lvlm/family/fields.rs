@@ -1,10 +1,13 @@
 //! Fields of config.json that several families have.
 
 use crate::checkpoint::Fields;
-use crate::lvlm::encoder::{Select, state_index, state_layers};
+use crate::lvlm::encoder::{Select, hidden_state_index, hidden_state_layers};
 use crate::lvlm::error::ReadResult;
 
-/// The id of the token whose place the picture takes, under either of its names.
+/// Reads the id of the image token, under either of its names.
+///
+/// # Errors
+/// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config); so for every function here.
 pub(in crate::lvlm) fn image_token(top: &Fields, default: u32) -> ReadResult<u32> {
     let mut ids = Vec::new();
     for name in ["image_token_index", "image_token_id"] {
@@ -25,17 +28,17 @@ pub(in crate::lvlm) fn image_token(top: &Fields, default: u32) -> ReadResult<u32
     }
 }
 
-/// How many of an encoder's `layers` run to make the hidden state that `vision_feature_layer` names.
+/// Returns how many of an encoder's `layers` run to compute the hidden state that `vision_feature_layer` names.
 pub(in crate::lvlm) fn feature_layers(
     top: &Fields,
     default: i64,
     layers: usize,
 ) -> ReadResult<usize> {
     let name = "vision_feature_layer";
-    state_layers(top, name, state_index(top, name, default)?, layers)
+    hidden_state_layers(top, name, hidden_state_index(top, name, default)?, layers)
 }
 
-/// `vision_feature_select_strategy`.
+/// Reads `vision_feature_select_strategy`.
 pub(in crate::lvlm) fn select(top: &Fields, default: Select) -> ReadResult<Select> {
     let name = "vision_feature_select_strategy";
     match top.text(name)? {
@@ -46,7 +49,7 @@ pub(in crate::lvlm) fn select(top: &Fields, default: Select) -> ReadResult<Selec
     }
 }
 
-/// The image processor's class where its own file names none: config.json's, else the family's.
+/// Reads the image processor's class where its own file names none: config.json's, else the family's.
 ///
 /// # Errors
 /// A name that is no text.
@@ -57,13 +60,13 @@ pub(in crate::lvlm) fn processor_class(top: &Fields, family: &str) -> ReadResult
         .to_string())
 }
 
-/// N of `anyres_max_N`: the large picture's rows are made fewer where they are many more than those of N views.
+/// Parses N of `anyres_max_N`: the large picture's rows are made fewer where they are many more than those of N views.
 pub(in crate::lvlm) fn anyres_max(text: &str) -> Option<usize> {
     let number: usize = text.strip_prefix("anyres_max_")?.parse().ok()?;
     (1..=1024).contains(&number).then_some(number)
 }
 
-/// The name in a field that must name an encoder.
+/// Reads the name in a field that must name an encoder.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).

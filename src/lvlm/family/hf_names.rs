@@ -1,4 +1,4 @@
-//! What the tensors of a model in Hugging Face's layout are called, under each of the spellings that checkpoints use.
+//! The names of tensors in Hugging Face's layout, in each of the spellings that checkpoints use.
 
 use serde_json::Value;
 
@@ -22,9 +22,9 @@ const NEWLINE: [&str; 2] = ["model.image_newline", "image_newline"];
 /// The spelling that one checkpoint uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::lvlm) struct HfNames {
-    /// What the encoder's tensors begin with, such as `vision_tower.vision_model.`
+    /// The prefix of the encoder's tensors, such as `vision_tower.vision_model.`
     pub vision: String,
-    /// What the projector's tensors begin with, such as `multi_modal_projector.`
+    /// The prefix of the projector's tensors, such as `multi_modal_projector.`
     pub projector: String,
     /// The row that ends lines of a picture in tiles, where a family has one.
     pub newline: String,

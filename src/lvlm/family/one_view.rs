@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::traits::{Eye, Seen, Sight, Vision, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
 use crate::device::{Device, Part};
-use crate::lvlm::encoder::{Select, Taken, Vit, VitKept, VitSizes};
+use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitSaved, VitSizes};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 use crate::picture::{Picture, Processor};
 
 /// One square view for one encoder.
@@ -19,9 +19,14 @@ pub(in crate::lvlm) struct OneView {
 }
 
 impl OneView {
-    /// For an encoder that takes `pixels` each way and gives the positions that are `taken`.
-    pub fn new(processor: Processor, pixels: usize, vit: &VitSizes, taken: Taken) -> OneView {
-        let class_token = vit.names.class.is_some() && taken.select == Select::Full;
+    /// Makes the processing for an encoder that takes `pixels` each way, with these selected features.
+    pub fn new(
+        processor: Processor,
+        pixels: usize,
+        vit: &VitSizes,
+        feature_select: FeatureSelect,
+    ) -> OneView {
+        let class_token = vit.names.class.is_some() && feature_select.select == Select::Full;
         OneView {
             processor,
             side: pixels,
@@ -31,10 +36,10 @@ impl OneView {
     }
 }
 
-impl Sight for OneView {
-    type Arrangement = ();
+impl ImageProcessing for OneView {
+    type TokenLayout = ();
 
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
         let view = self.processor.view(width, height)?;
         if view.width != self.side || view.height != self.side {
             let (width, height) = (view.width, view.height);
@@ -45,7 +50,7 @@ impl Sight for OneView {
                 height,
             });
         }
-        Ok(vec![Eye {
+        Ok(vec![EncoderViews {
             patch: self.patch,
             views: vec![view],
         }])
@@ -55,7 +60,7 @@ impl Sight for OneView {
         Ok(vec![vec![self.processor.process(picture)?]])
     }
 
-    fn arrange(&self, _: u32, _: u32) -> Result<((), usize)> {
+    fn token_layout(&self, _: u32, _: u32) -> Result<((), usize)> {
         Ok(((), self.tokens))
     }
 }
@@ -67,30 +72,30 @@ pub(in crate::lvlm) struct LlavaVision<D: Device> {
 }
 
 impl<D: Device> Vision<D> for LlavaVision<D> {
-    type Arrangement = ();
-    type Kept = (VitKept<D>, MlpSaved<D>);
-    type Context = Nothing;
+    type TokenLayout = ();
+    type Saved = (VitSaved<D>, MlpSaved<D>);
+    type Context = NoHook;
 
     fn forward(
         &self,
         device: &D,
         _: &Arc<()>,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, Self>> {
-        let (features, encoder) = self
-            .encoder
-            .forward(device, single(patches)?, keep, check)?;
+    ) -> Result<VisionOutput<D, Self>> {
+        let (features, encoder) =
+            self.encoder
+                .forward(device, single(patches)?, checkpointing, check)?;
         device.part(Part::Projector);
         let (rows, projector) = self.projector.forward(device, &features, None)?;
         if check {
             require_finite(device, &rows, || "projector".into())?;
         }
-        Ok(Seen {
+        Ok(VisionOutput {
             rows,
-            context: Nothing,
-            kept: (encoder, projector),
+            context: NoHook,
+            saved: (encoder, projector),
         })
     }
 
@@ -98,7 +103,7 @@ impl<D: Device> Vision<D> for LlavaVision<D> {
         &self,
         device: &D,
         (): &(),
-        (encoder, projector): Self::Kept,
+        (encoder, projector): Self::Saved,
         d_rows: D::Matrix,
         (): (),
     ) -> Result<Vec<D::Matrix>> {

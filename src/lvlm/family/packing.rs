@@ -1,5 +1,5 @@
-//! How the tokens of a picture in tiles join: those of the whole picture, then those of the tiles as one large picture without its
-//! padding, a newline after every row. As `pack_image_features` of `transformers`' LLaVA-NeXT and LLaVA-OneVision.
+//! The rows of a picture in tiles: the tokens of the whole picture, then those of the tiles as one large picture without its
+//! padding, a newline after every row. After `pack_image_features` of `transformers`' LLaVA-NeXT and LLaVA-OneVision.
 
 use crate::device::RowMap;
 use crate::lvlm::bilinear::{crossed, taps};
@@ -15,16 +15,16 @@ pub(in crate::lvlm) struct Packing {
     pub picture: (u32, u32),
     /// The large picture is made smaller where it has many more tokens than so many views have.
     pub most_views: Option<usize>,
-    /// How the length without padding becomes whole.
+    /// The rounding of the length without padding.
     pub unpadding: Unpadding,
 }
 
-/// How the length of a picture without its padding becomes whole.
+/// The rounding of the length of a picture without its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lvlm) enum Unpadding {
     /// Cut off after rounding at the seventh decimal: `transformers`.
     Rounded,
-    /// Cut off, though 47 * (12 / 188) is a little less than 3: the authors' program.
+    /// Cut off, though 47 * (12 / 188) is a little less than 3: the original program.
     Cut,
 }
 
@@ -43,7 +43,7 @@ pub(in crate::lvlm) struct Packed {
 type Terms = Vec<(usize, f64)>;
 
 impl Packed {
-    /// Of the whole picture alone, `side` tokens each way: no tiles, no newlines.
+    /// Packs the whole picture alone, `side` tokens each way: no tiles, no newlines.
     pub fn without_tiles(side: usize) -> Packed {
         let tokens = side * side;
         Packed {
@@ -55,12 +55,12 @@ impl Packed {
 }
 
 impl Packing {
-    /// Input rows.
+    /// Returns the number of input rows.
     fn tokens(&self) -> usize {
         (1 + self.grid.0 * self.grid.1) * self.side * self.side
     }
 
-    /// The maps.
+    /// Makes the maps.
     pub fn pack(&self) -> Packed {
         let lines = self.lines();
         let base = (0..self.side * self.side).map(|t| vec![(t, 1.0)]);
@@ -92,7 +92,7 @@ impl Packing {
         }
     }
 
-    /// The large picture's tokens, line by line.
+    /// Returns the large picture's tokens, line by line.
     fn lines(&self) -> Vec<Vec<Terms>> {
         let (rows, columns) = (self.grid.0 * self.side, self.grid.1 * self.side);
         let ((top, height), (left, width)) = self.unpadded(rows, columns);
@@ -112,7 +112,7 @@ impl Packing {
         down.iter().map(line).collect()
     }
 
-    /// First row and number of rows, first column and number of columns without the padding: `unpad_image`.
+    /// Returns the first row and the number of rows, the first column and number of columns without the padding: `unpad_image`.
     fn unpadded(&self, rows: usize, columns: usize) -> ((usize, usize), (usize, usize)) {
         let (width, height) = (f64::from(self.picture.0), f64::from(self.picture.1));
         let (r, c) = (rows as f64, columns as f64);
@@ -129,7 +129,7 @@ impl Packing {
         }
     }
 
-    /// Rows and columns after making smaller.
+    /// Returns the rows and columns after the reduction to `most_views`.
     fn smaller(&self, height: usize, width: usize) -> (usize, usize) {
         let Some(most) = self.most_views else {
             return (height, width);

@@ -10,7 +10,7 @@ const NAME: &str = "image_grid_pinpoints";
 /// The most tiles each way of a range.
 const MOST_TILES: u32 = 64;
 
-/// Pairs of rows and columns, when given.
+/// Reads the pairs of rows and columns, when given.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -24,21 +24,21 @@ pub(in crate::lvlm) fn pinpoints(top: &Fields) -> ReadResult<Option<Vec<(u32, u3
         .ok_or_else(|| top.error(NAME, value, expected()))
 }
 
-/// What the authors of the LLaVAs write there; widths come first.
+/// The field in the original layout; widths come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::lvlm) enum AuthorsPinpoints {
+pub(in crate::lvlm) enum OriginalPinpoints {
     /// Widths and heights in pixels: a list, or one as text, `[(336, 672), (672, 336)]`.
     Pixels(Vec<(u32, u32)>),
     /// The first and the last of a range of tiles: `(1x1),...,(6x6)`.
     Tiles((u32, u32), (u32, u32)),
 }
 
-impl AuthorsPinpoints {
+impl OriginalPinpoints {
     /// Reads the field, which must be there.
     ///
     /// # Errors
     /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
-    pub fn read(top: &Fields) -> ReadResult<AuthorsPinpoints> {
+    pub fn read(top: &Fields) -> ReadResult<OriginalPinpoints> {
         let Some(value) = top.value(NAME) else {
             return Err(top.error(NAME, "left out", expected()));
         };
@@ -48,19 +48,19 @@ impl AuthorsPinpoints {
                 let list = text.replace('(', "[").replace(')', "]");
                 let list = serde_json::from_str(&list).ok();
                 list.and_then(|list| pairs_of_edges(&list))
-                    .map(AuthorsPinpoints::Pixels)
+                    .map(OriginalPinpoints::Pixels)
             }
-            _ => pairs_of_edges(value).map(AuthorsPinpoints::Pixels),
+            _ => pairs_of_edges(value).map(OriginalPinpoints::Pixels),
         };
         found.ok_or_else(|| top.error(NAME, value, expected()))
     }
 
-    /// Rows and columns of each, in the authors' order, for tiles of `side` pixels.
+    /// Returns the rows and columns of each, in the original order, for tiles of `side` pixels.
     pub fn of_tiles(&self, side: usize) -> Vec<(u32, u32)> {
         let side = side as u32;
         match self {
-            AuthorsPinpoints::Pixels(list) => list.iter().map(|&(w, h)| (h, w)).collect(),
-            &AuthorsPinpoints::Tiles(first, last) => {
+            OriginalPinpoints::Pixels(list) => list.iter().map(|&(w, h)| (h, w)).collect(),
+            &OriginalPinpoints::Tiles(first, last) => {
                 let widths = first.0..=last.0;
                 let pairs = widths.flat_map(|w| (first.1..=last.1).map(move |h| (h, w)));
                 pairs.map(|(h, w)| (h * side, w * side)).collect()
@@ -76,8 +76,8 @@ fn expected() -> String {
     )
 }
 
-/// The first and the last pair of a text like `(1x1),(1x2),(2x2)`, where that is a range.
-fn range(text: &str) -> Option<AuthorsPinpoints> {
+/// Returns the first and the last pair of a text like `(1x1),(1x2),(2x2)`, where that is a range.
+fn range(text: &str) -> Option<OriginalPinpoints> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         // One that is too long is too large.
@@ -93,7 +93,7 @@ fn range(text: &str) -> Option<AuthorsPinpoints> {
     let last = pairs.next_back().unwrap_or(first);
     let counts = |from: u32, to: u32| 1 <= from && from <= to && to <= MOST_TILES;
     let fits = counts(first.0, last.0) && counts(first.1, last.1);
-    fits.then_some(AuthorsPinpoints::Tiles(first, last))
+    fits.then_some(OriginalPinpoints::Tiles(first, last))
 }
 
 #[cfg(test)]
@@ -103,13 +103,13 @@ mod tests {
     use super::*;
     use crate::checkpoint::Config;
 
-    fn read(value: &Value) -> ReadResult<AuthorsPinpoints> {
+    fn read(value: &Value) -> ReadResult<OriginalPinpoints> {
         let config = json!({ NAME: value }).to_string();
-        AuthorsPinpoints::read(&Config::from_json(&config, "config.json").unwrap().top())
+        OriginalPinpoints::read(&Config::from_json(&config, "config.json").unwrap().top())
     }
 
     #[test]
-    fn every_spelling_of_the_authors() {
+    fn every_spelling_of_the_original_layout() {
         let wanted = vec![(20, 10), (10, 30)];
         for value in [
             json!([[10, 20], [30, 10]]),

@@ -8,7 +8,7 @@ use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::nn::Mlp;
 
-/// What it is.
+/// The config of the projector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lvlm) struct Projector {
     /// Between the two layers.
@@ -18,13 +18,13 @@ pub(in crate::lvlm) struct Projector {
 }
 
 impl Projector {
-    /// `mlp2x_gelu` of the authors' programs.
+    /// `mlp2x_gelu` of the original programs.
     pub const MLP2X_GELU: Projector = Projector {
         activation: Activation::Gelu,
         bias: true,
     };
 
-    /// As Hugging Face's configs have it.
+    /// Reads the fields of Hugging Face's configs.
     ///
     /// # Errors
     /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -53,7 +53,7 @@ impl Projector {
         })
     }
 
-    /// For people: sizes and choices by name.
+    /// Describes it: sizes and choices by name.
     pub fn sizes(self, from: usize, to: usize) -> Value {
         json!({
             "kind": "two-layer MLP", "from": from, "to": to, "activation": self.activation.to_string(),

@@ -1,18 +1,18 @@
-//! What LLaVA-NeXT and LLaVA-OneVision have in common: one encoder for the whole picture and its tiles, a two-layer projector, and
-//! rows that join as [`super::packing`] says.
+//! The shared parts of LLaVA-NeXT and LLaVA-OneVision: one encoder for the whole picture and its tiles, a two-layer projector, and
+//! rows that join by [`super::packing`].
 
 use std::sync::Arc;
 
 use super::packing::{Packed, Packing, Unpadding};
-use super::traits::{Eye, Seen, Sight, Vision, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
 use crate::device::{Device, Part};
-use crate::lvlm::encoder::{Vit, VitKept};
+use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 use crate::picture::{AnyResolution, Picture};
 
 /// The whole picture and its tiles.
-pub(in crate::lvlm) struct TiledSight {
+pub(in crate::lvlm) struct TiledProcessing {
     processor: AnyResolution,
     patch: usize,
     /// Tokens of a view each way.
@@ -23,8 +23,8 @@ pub(in crate::lvlm) struct TiledSight {
     without_tiles: bool,
 }
 
-impl TiledSight {
-    /// For an encoder that takes `pixels` each way in patches of `patch`.
+impl TiledProcessing {
+    /// Makes the processing for an encoder that takes `pixels` each way in patches of `patch`.
     ///
     /// # Errors
     /// [`LvlmError::PictureSize`] for tiles of another size.
@@ -32,7 +32,7 @@ impl TiledSight {
         processor: AnyResolution,
         (pixels, patch): (usize, usize),
         (most_views, unpadding): (Option<usize>, Unpadding),
-    ) -> Result<TiledSight> {
+    ) -> Result<TiledProcessing> {
         let tile = processor.tile();
         if tile != pixels {
             return Err(LvlmError::PictureSize {
@@ -41,7 +41,7 @@ impl TiledSight {
                 height: tile,
             });
         }
-        Ok(TiledSight {
+        Ok(TiledProcessing {
             processor,
             patch,
             side: pixels / patch,
@@ -51,17 +51,17 @@ impl TiledSight {
         })
     }
 
-    /// The same, with the whole picture alone where `without_tiles`.
+    /// Returns it with the whole picture alone where `without_tiles`.
     #[must_use]
-    pub fn without_tiles(self, without_tiles: bool) -> TiledSight {
-        TiledSight {
+    pub fn without_tiles(self, without_tiles: bool) -> TiledProcessing {
+        TiledProcessing {
             without_tiles,
             ..self
         }
     }
 
-    /// Those of all views that the encoder sees.
-    fn seen<T>(&self, mut views: Vec<T>) -> Vec<T> {
+    /// Selects the views that the encoder takes among all.
+    fn used<T>(&self, mut views: Vec<T>) -> Vec<T> {
         if self.without_tiles {
             views.truncate(1);
         }
@@ -69,13 +69,13 @@ impl TiledSight {
     }
 }
 
-impl Sight for TiledSight {
-    type Arrangement = Packed;
+impl ImageProcessing for TiledProcessing {
+    type TokenLayout = Packed;
 
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
-        Ok(vec![Eye {
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
+        Ok(vec![EncoderViews {
             patch: self.patch,
-            views: self.seen(self.processor.tiling(width, height)?.views),
+            views: self.used(self.processor.tiling(width, height)?.views),
         }])
     }
 
@@ -84,10 +84,10 @@ impl Sight for TiledSight {
     }
 
     fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
-        Ok(vec![self.seen(self.processor.process(picture)?)])
+        Ok(vec![self.used(self.processor.process(picture)?)])
     }
 
-    fn arrange(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
+    fn token_layout(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
         if self.without_tiles {
             let packed = Packed::without_tiles(self.side);
             let rows = packed.rows.outputs();
@@ -115,21 +115,21 @@ pub(in crate::lvlm) struct TiledVision<D: Device> {
 }
 
 impl<D: Device> Vision<D> for TiledVision<D> {
-    type Arrangement = Packed;
-    type Kept = (VitKept<D>, MlpSaved<D>);
-    type Context = Nothing;
+    type TokenLayout = Packed;
+    type Saved = (VitSaved<D>, MlpSaved<D>);
+    type Context = NoHook;
 
     fn forward(
         &self,
         device: &D,
         packed: &Arc<Packed>,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, Self>> {
-        let (features, encoder) = self
-            .encoder
-            .forward(device, single(patches)?, keep, check)?;
+    ) -> Result<VisionOutput<D, Self>> {
+        let (features, encoder) =
+            self.encoder
+                .forward(device, single(patches)?, checkpointing, check)?;
         device.part(Part::Projector);
         // Tokens of the padding go no further.
         let features = device.mix_rows(&features, &packed.used, None)?;
@@ -140,10 +140,10 @@ impl<D: Device> Vision<D> for TiledVision<D> {
         if check {
             require_finite(device, &rows, || "projector".into())?;
         }
-        Ok(Seen {
+        Ok(VisionOutput {
             rows,
-            context: Nothing,
-            kept: (encoder, projector),
+            context: NoHook,
+            saved: (encoder, projector),
         })
     }
 
@@ -151,7 +151,7 @@ impl<D: Device> Vision<D> for TiledVision<D> {
         &self,
         device: &D,
         packed: &Packed,
-        (encoder, projector): Self::Kept,
+        (encoder, projector): Self::Saved,
         d_rows: D::Matrix,
         (): (),
     ) -> Result<Vec<D::Matrix>> {

@@ -1,4 +1,4 @@
-//! Encoders in checkpoints of their own: where they are looked for, and what is read of them.
+//! Encoders in checkpoints of their own: the places that are searched, and the files that are read.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::checkpoint::{CheckpointError, Files, Tensors, cache};
 pub(in crate::lvlm) struct TowerName {
     /// The config's field, for messages.
     pub field: String,
-    /// What it may be called, the likeliest first: paths, repositories, or names of folders.
+    /// The names that it may have, the likeliest first: paths, repositories, or names of folders.
     pub names: Vec<String>,
     /// Whether the model can do without.
     pub optional: bool,
@@ -26,11 +26,11 @@ pub(in crate::lvlm) struct Tower {
     pub tensors: Tensors,
 }
 
-/// Finds an encoder, `None` where an optional one is nowhere: as a path; beside the model's folder and beside each folder above it; in each of `folders`; in Hugging
-/// Face's cache.
+/// Finds an encoder: as a path, beside the model's folder and beside each folder above it, in each of `folders`, in Hugging Face's
+/// cache. Returns `None` where an optional one is in none of these.
 ///
 /// # Errors
-/// [`CheckpointError::MissingEncoder`] with every place that was looked at; what opening its files reports.
+/// [`CheckpointError::MissingEncoder`] with every place that was searched; what opening its files reports.
 pub(in crate::lvlm) fn find(
     name: &TowerName,
     model: &Files,
@@ -73,7 +73,7 @@ fn open(name: &TowerName, folder: &Path) -> Result<Tower, CheckpointError> {
     Ok(Tower { files, tensors })
 }
 
-/// Folders that the encoder may be in.
+/// Returns the folders that the encoder may be in.
 fn places(name: &TowerName, model: &Files, folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for reference in &name.names {

@@ -1,4 +1,4 @@
-//! The encoder that `mm_vision_tower` names in the layouts of models' authors: in a checkpoint of its own, or with its tensors in
+//! The encoder that `mm_vision_tower` names in the original layouts: in a checkpoint of its own, or with its tensors in
 //! the model's.
 
 use serde_json::json;
@@ -7,20 +7,22 @@ use super::towers::{Tower, TowerName};
 use super::traits::{Outside, PartOf};
 use crate::checkpoint::{Activation, CheckpointError, Config, ProcessorFile, Tensors};
 use crate::device::Device;
-use crate::lvlm::encoder::{ClipConfig, Select, SiglipConfig, Taken, Vit, VitConfig, state_layers};
+use crate::lvlm::encoder::{
+    ClipConfig, FeatureSelect, Select, SiglipConfig, Vit, VitConfig, hidden_state_layers,
+};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 
 /// The config's field that names it.
 pub(in crate::lvlm) const FIELD: &str = "mm_vision_tower";
-/// The config's field of the hidden state that is taken.
+/// The config's field of the selected hidden state.
 pub(in crate::lvlm) const LAYER_FIELD: &str = "mm_vision_select_layer";
 /// Beginning of its tensors' names where the model's own checkpoint holds them,
 const INSIDE: &str = "model.vision_tower.vision_tower.vision_model.";
 /// and in a checkpoint of its own.
 const OWN: &str = "vision_model.";
 
-/// The defaults of the authors' SigLIP, those of `google/siglip-so400m-patch14-384`.
+/// The defaults of SigLIP in the original programs, those of `google/siglip-so400m-patch14-384`.
 const SO400M: SiglipConfig = SiglipConfig {
     hidden: 1152,
     intermediate: 4304,
@@ -32,27 +34,27 @@ const SO400M: SiglipConfig = SiglipConfig {
     layer_norm_eps: 1e-6,
 };
 
-/// What it is called among a model's parts.
+/// Its name among a model's parts.
 const PART: &str = "vision encoder";
 
 /// The encoder, found.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct VitTower {
     pub config: VitConfig,
-    pub taken: Taken,
-    /// How pictures are prepared for it.
+    pub feature_select: FeatureSelect,
+    /// Its image processor.
     pub processor: ProcessorFile,
     /// Its tensors, where the model's own checkpoint does not hold them.
     own: Option<Tensors>,
 }
 
-/// Whether there is a tensor whose name begins so.
+/// Returns whether there is a tensor whose name begins with `prefix`.
 pub(in crate::lvlm) fn holds(tensors: &Tensors, prefix: &str) -> bool {
     tensors.names().any(|name| name.starts_with(prefix))
 }
 
 impl VitTower {
-    /// What `mm_vision_tower` names, to be looked for.
+    /// Returns the name of the encoder that `mm_vision_tower` names, for the search.
     pub fn name(encoder: &str, tensors: &Tensors) -> TowerName {
         TowerName {
             field: FIELD.into(),
@@ -64,7 +66,7 @@ impl VitTower {
         }
     }
 
-    /// The error of a family that has none, for it was not fitted to a checkpoint.
+    /// Returns the error of a family that has none, since it was not fitted to a checkpoint.
     pub fn missing(config: &Config, encoder: &str) -> CheckpointError {
         CheckpointError::MissingEncoder {
             file: config.file().to_string(),
@@ -74,11 +76,11 @@ impl VitTower {
         }
     }
 
-    /// Of what was found of the encoder called `encoder`, in a model of that config with those tensors; `index` is the hidden
-    /// state that is taken. `None` where neither says what it is.
+    /// Reads the encoder called `encoder` from its own checkpoint or from the tensors of a model of that config; `index` is the
+    /// selected hidden state. Returns `None` where neither says what it is.
     ///
     /// # Errors
-    /// What is wrong with the encoder's config, or with the index.
+    /// Errors of the encoder's config, and of the index.
     pub fn find(
         config: &Config,
         (encoder, index): (&str, i64),
@@ -92,13 +94,13 @@ impl VitTower {
         let Some(vit) = found else {
             return Ok(None);
         };
-        let taken = match &vit {
-            VitConfig::Clip(clip) => Taken {
-                layers: state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
+        let feature_select = match &vit {
+            VitConfig::Clip(clip) => FeatureSelect {
+                layers: hidden_state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
                 select: Select::Default,
             },
-            // The authors' programs drop its last layer and take what is then the last, whatever the config says.
-            VitConfig::Siglip(siglip) => Taken {
+            // The original programs drop its last layer and take what is then the last, whatever the config says.
+            VitConfig::Siglip(siglip) => FeatureSelect {
                 layers: siglip.layers - 1,
                 select: Select::Full,
             },
@@ -109,7 +111,7 @@ impl VitTower {
         };
         Ok(Some(VitTower {
             config: vit,
-            taken,
+            feature_select,
             processor,
             own: match holds(tensors, INSIDE) {
                 true => None,
@@ -118,7 +120,7 @@ impl VitTower {
         }))
     }
 
-    /// Loads what is taken of it.
+    /// Loads its selected layers.
     ///
     /// # Errors
     /// A tensor that is missing or of another shape.
@@ -128,10 +130,10 @@ impl VitTower {
             Some(_) => OWN,
         };
         let own = loader.beside(self.own.as_ref());
-        Vit::load(&own, &self.config.vit(), prefix, self.taken)
+        Vit::load(&own, &self.config.vit(), prefix, self.feature_select)
     }
 
-    /// Its tensors, where they are in a checkpoint of its own.
+    /// Returns its tensors, where they are in a checkpoint of its own.
     pub fn outside(&self) -> Option<Outside<'_>> {
         Some(Outside {
             part: PART,
@@ -140,29 +142,29 @@ impl VitTower {
         })
     }
 
-    /// For people.
+    /// Describes it.
     pub fn part(&self) -> PartOf {
         PartOf {
             name: PART,
             prefixes: vec![INSIDE.into()],
-            sizes: self.config.sizes(self.taken.layers),
+            sizes: self.config.sizes(self.feature_select.layers),
         }
     }
 
-    /// The same with every layer.
+    /// Returns it with every layer.
     pub fn whole(mut self) -> Self {
-        self.taken.layers = self.config.layers();
+        self.feature_select.layers = self.config.layers();
         self
     }
 
-    /// Tensors in the model's checkpoint that no layer uses.
+    /// Names the tensors in the model's checkpoint that no layer uses.
     pub fn never_used(&self) -> Vec<String> {
         self.config.never_used(INSIDE)
     }
 }
 
-/// What an encoder inside is, as far as its tensors say it and else as its class has it: CLIP, or the one SigLIP whose sizes are
-/// the authors' defaults.
+/// Infers the config of an encoder inside from its tensors and from the defaults of its class: CLIP, or the one SigLIP whose sizes
+/// are the original defaults.
 fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     let siglip = SO400M;
     let positions = tensors.get(&format!("{INSIDE}embeddings.position_embedding.weight"))?;
@@ -172,8 +174,8 @@ fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     ClipConfig::of_tensors(tensors, INSIDE).map(VitConfig::Clip)
 }
 
-/// How pictures are prepared as the class does it by itself, for the encoder's size: for CLIP where its own checkpoint is
-/// nowhere, for SigLIP always, since the authors' programs do not look at its file.
+/// Returns the image processor with the defaults of its class for the encoder's size: for CLIP where its own checkpoint is missing,
+/// for SigLIP always, since the original programs do not read its file.
 fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
     let pixels = vit.image_size();
     let square = json!({ "height": pixels, "width": pixels });

@@ -126,15 +126,15 @@ fn defaults_are_those_of_transformers() {
             "{given}"
         );
         let layer = want["feature_layer"].as_i64().unwrap();
-        let states = vision.layers as i64 + 1;
-        let used = if layer < 0 { layer + states } else { layer };
-        assert_eq!(found.taken.layers as i64, used, "{given}");
+        let count = vision.layers as i64 + 1;
+        let used = if layer < 0 { layer + count } else { layer };
+        assert_eq!(found.feature_select.layers as i64, used, "{given}");
         let select = if want["select"] == "full" {
             Select::Full
         } else {
             Select::Default
         };
-        assert_eq!(found.taken.select, select, "{given}");
+        assert_eq!(found.feature_select.select, select, "{given}");
     }
     assert!(cases.as_array().unwrap().len() > 15);
 }
@@ -162,10 +162,10 @@ fn layers_used_and_visual_tokens() {
         let mut config = config();
         set(&mut config, "vision_feature_layer", json!(layer));
         let parsed = parse(&config).unwrap();
-        assert_eq!(parsed.taken.layers, used, "{layer}");
-        assert_eq!(parsed.taken.select, Select::Default);
+        assert_eq!(parsed.feature_select.layers, used, "{layer}");
+        assert_eq!(parsed.feature_select.select, Select::Default);
         set(&mut config, "vision_feature_select_strategy", json!("full"));
-        assert_eq!(parse(&config).unwrap().taken.select, Select::Full);
+        assert_eq!(parse(&config).unwrap().feature_select.select, Select::Full);
     }
 }
 
@@ -405,9 +405,9 @@ fn other_architectures_are_named() {
     }
 }
 
-/// The authors' own layout is told from Hugging Face's by its encoder's name, and what it does not have is named.
+/// The original layout is told from Hugging Face's by its encoder's name, and fields that it lacks are named.
 #[test]
-fn the_authors_layout() {
+fn the_original_layout() {
     let base = json!({
         "model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336", "mm_projector_type": "mlp2x_gelu",
         "image_aspect_ratio": "pad",

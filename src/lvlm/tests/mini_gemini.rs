@@ -8,9 +8,9 @@ use crate::checkpoint::{CheckpointError, Config, ProcessorFile, Tensor, Tensors}
 use crate::lvlm::engine::fit::listed;
 use crate::lvlm::families::mini_gemini::MiniGemini;
 use crate::lvlm::families::registry::visit;
-use crate::lvlm::family::traits::{Family, Sight};
+use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::inspect;
-use crate::lvlm::{OpenOptions, Part, checkpoint};
+use crate::lvlm::{ModelPart, OpenOptions, checkpoint};
 
 const CLIP: &str = "model_zoo/OpenAI/tiny-clip-vit-patch7-28";
 const CONVNEXT: &str = "model_zoo/OpenAI/tiny-openclip-convnext";
@@ -74,7 +74,7 @@ fn bad_fields_are_named() {
     assert!(read(&config_of("tiny-mini-gemini-hd")).is_ok());
 }
 
-/// What contradicts the encoders is told of the model's own config.
+/// Fields that contradict the encoders are reported of the model's own config.
 #[test]
 fn fields_that_do_not_fit_the_encoders() {
     for (field, value, grid) in [
@@ -156,7 +156,7 @@ fn encoders_inside_need_no_folders() {
     let mut family = read(&config).unwrap();
     assert!(family.towers(&tensors).iter().all(|tower| tower.optional));
     family.fit(&tensors, vec![None, None]).unwrap();
-    let asked = listed(&family).unwrap();
+    let names = listed(&family).unwrap();
     for (name, shape) in [
         (
             clip("encoder.layers.1.self_attn.q_proj.weight"),
@@ -169,11 +169,18 @@ fn encoders_inside_need_no_folders() {
             vec![128, 80],
         ),
     ] {
-        assert!(asked.contains(&(name.clone(), shape)), "{name}");
+        assert!(names.contains(&(name.clone(), shape)), "{name}");
     }
     let other = ProcessorFile::of("preprocessor_config.json".to_string(), None);
-    let eyes = family.sight(&other).unwrap().eyes(640, 480).unwrap();
-    let sides: Vec<usize> = eyes.iter().map(|eye| eye.views[0].width).collect();
+    let encoders = family
+        .image_processing(&other)
+        .unwrap()
+        .encoder_views(640, 480)
+        .unwrap();
+    let sides: Vec<usize> = encoders
+        .iter()
+        .map(|encoder| encoder.views[0].width)
+        .collect();
     assert_eq!(sides, [56, 128]);
 }
 
@@ -196,11 +203,11 @@ fn inspection() {
             ["vision encoder", "second encoder", "projector", "decoder"]
         );
         // Encoders in checkpoints of their own count beside the model's parameters.
-        let (own, outside): (Vec<&Part>, Vec<&Part>) = found
+        let (own, outside): (Vec<&ModelPart>, Vec<&ModelPart>) = found
             .parts
             .iter()
             .partition(|part| part.checkpoint.is_none());
-        let count = |parts: &[&Part]| parts.iter().map(|part| part.parameters).sum::<usize>();
+        let count = |parts: &[&ModelPart]| parts.iter().map(|part| part.parameters).sum::<usize>();
         assert_eq!(count(&own), found.parameters, "{found}");
         assert_eq!(outside.len(), if unused { 0 } else { 2 }, "{found}");
         assert!(outside.iter().all(|part| part.parameters > 0), "{found}");

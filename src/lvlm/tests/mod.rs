@@ -1,11 +1,11 @@
 //! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers` says of some
 //! (`tests/data/checkpoint`).
 
-mod authors;
 mod cambrian;
 mod configs;
 mod mini_gemini;
 mod names;
+mod original;
 mod published;
 mod whole;
 
@@ -82,7 +82,7 @@ fn copied(model: &str, encoders: &[&str]) -> TempDir {
     dir
 }
 
-/// What keeps a copy from being opened.
+/// Returns the error of opening a copy.
 fn fails(dir: &TempDir, model: &str) -> CheckpointError {
     match super::checkpoint(Some(&dir.path().join(model)), &OpenOptions::default()) {
         Err(LvlmError::Checkpoint(error)) => error,

@@ -74,7 +74,7 @@ fn every_spelling_of_names() {
     ));
 }
 
-/// What transformers saves is what is expected, apart from what is never used.
+/// The tensors that transformers saves are those that are expected, apart from those that are never used.
 #[test]
 fn tensors_are_those_of_transformers() {
     for model in recorded("tensors.json").as_array().unwrap() {
@@ -103,7 +103,7 @@ fn tensors_are_those_of_transformers() {
             .names()
             .filter(|name| !expected.contains(name))
             .collect();
-        let layer = format!("encoder.layers.{}", config.taken.layers);
+        let layer = format!("encoder.layers.{}", config.feature_select.layers);
         for name in &unused {
             let last = name.contains(".post_layernorm.");
             let later =
@@ -114,7 +114,7 @@ fn tensors_are_those_of_transformers() {
         // 16 tensors a layer, and the last norm's two.
         assert_eq!(
             unused.len(),
-            16 * (config.vision.layers - config.taken.layers) + 2
+            16 * (config.vision.layers - config.feature_select.layers) + 2
         );
     }
 }

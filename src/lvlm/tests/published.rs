@@ -59,7 +59,7 @@ fn tower(recorded: &Value, folder: &Path) -> Tower {
     }
 }
 
-/// What of a published checkpoint its family does not ask for, all else being there.
+/// The tensors of a published checkpoint that its family does not need; all others are there.
 struct Compare<'a>(&'a Value);
 
 impl Visitor for Compare<'_> {

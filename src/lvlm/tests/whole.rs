@@ -252,7 +252,7 @@ fn text_files_that_are_not_text() {
     assert!(matches!(fails(&dir), CheckpointError::TooLarge { .. }));
 }
 
-/// What opening and inspecting say of a folder.
+/// Opens and inspects a folder.
 fn refusals(dir: &TempDir) -> [String; 2] {
     let inspected = inspect(dir.path(), &OpenOptions::default());
     [fails(dir).to_string(), inspected.unwrap_err().to_string()]

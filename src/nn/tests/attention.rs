@@ -93,7 +93,7 @@ fn a_prefix_is_the_same_as_earlier_rows() {
     let (y, saved) = layer
         .forward(&d, &on(&d, c, &x), &on(&d, c, &zero), &whole)
         .unwrap();
-    let kept = crate::nn::KeyValues {
+    let saved = crate::nn::KeyValues {
         key: saved.key,
         value: saved.value,
         length: before,
@@ -102,7 +102,7 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         batch: 1,
         length: length - before,
         causal: true,
-        prefix: Some(&kept),
+        prefix: Some(&saved),
         queries: None,
     };
     let (x, zero) = (on(&d, c, &x[before * c..]), on(&d, c, &zero[before * c..]));

@@ -1,9 +1,9 @@
-//! Stacks of blocks, with activations kept or made anew.
+//! Stacks of blocks, with activations saved or computed again.
 
 use super::{Sizes, block, on, prefix};
 use crate::device::cpu::Cpu;
 use crate::device::cpu::tests::support::{Random, assert_bits, assert_vjp, device, values};
-use crate::nn::{Keep, KeyValues, NnError, Nothing, Queries, Sequence, Stack};
+use crate::nn::{Checkpointing, KeyValues, NnError, NoHook, Queries, Sequence, Stack};
 
 const SIZES: Sizes = Sizes {
     columns: 13,
@@ -55,20 +55,27 @@ impl Case {
     }
 
     /// y and dx.
-    fn run(&self, x: &[f64], dy: &[f64], keep: Keep) -> (Vec<f64>, Vec<f64>) {
+    fn run(&self, x: &[f64], dy: &[f64], checkpointing: Checkpointing) -> (Vec<f64>, Vec<f64>) {
         let (d, c) = (&self.d, SIZES.columns);
-        let (y, kept) = self
+        let (y, saved) = self
             .stack
-            .forward(d, on(d, c, x), |i| self.sequence(i), &Nothing, keep, true)
+            .forward(
+                d,
+                on(d, c, x),
+                |i| self.sequence(i),
+                &NoHook,
+                checkpointing,
+                true,
+            )
             .unwrap();
         let dx = self
             .stack
             .vjp(
                 d,
-                kept,
+                saved,
                 on(d, c, dy),
                 |i| self.sequence(i),
-                &Nothing,
+                &NoHook,
                 &mut (),
             )
             .unwrap();
@@ -84,8 +91,8 @@ fn the_gradient_is_the_derivative_however_activations_are_kept() {
         case.random.values(BATCH * LENGTH * c),
         case.random.values(BATCH * 3 * c),
     );
-    let (y, dx) = case.run(&x, &dy, Keep::Everything);
-    let again = case.run(&x, &dy, Keep::Inputs);
+    let (y, dx) = case.run(&x, &dy, Checkpointing::Everything);
+    let again = case.run(&x, &dy, Checkpointing::Inputs);
     assert_bits("y", &again.0, &y);
     assert_bits("dx", &again.1, &dx);
     let f = |x: &[f64]| {
@@ -97,8 +104,8 @@ fn the_gradient_is_the_derivative_however_activations_are_kept() {
                     &case.d,
                     x,
                     |i| case.sequence(i),
-                    &Nothing,
-                    Keep::Nothing,
+                    &NoHook,
+                    Checkpointing::Nothing,
                     false,
                 )
                 .unwrap()
@@ -122,8 +129,8 @@ fn the_first_block_that_is_not_finite_is_named() {
                 &case.d,
                 x,
                 |i| case.sequence(i),
-                &Nothing,
-                Keep::Nothing,
+                &NoHook,
+                Checkpointing::Nothing,
                 check,
             )
             .map(|_| ())

@@ -15,7 +15,7 @@ use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
     Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
 };
-use crate::nn::{Keep, NnError};
+use crate::nn::{Checkpointing, NnError};
 use crate::picture::{Baseline, Picture};
 use crate::selftest::Extent;
 
@@ -231,9 +231,9 @@ impl Whole<'_> {
         })?;
         let shape = if gradient {
             let plan = session.plan(blends, &KEYS)?;
-            let kept = match plan.keep {
-                Keep::Inputs => ", activations made again",
-                Keep::Everything | Keep::Nothing => "",
+            let kept = match plan.checkpointing {
+                Checkpointing::Inputs => ", activations made again",
+                Checkpointing::Everything | Checkpointing::Nothing => "",
             };
             format!("{blends} evaluations, {} at a time{kept}", plan.batch)
         } else {
@@ -248,19 +248,19 @@ impl Whole<'_> {
             checkpoint: self.checkpoint,
             picture: SIZE,
         };
-        let (before, behind) = blueprint.prompt(QUESTION)?;
+        let (before, after) = blueprint.prompt(QUESTION)?;
         let lengths = Lengths {
             before,
-            behind,
+            after,
             answer: ANSWER,
         };
-        let keep = if gradient {
-            Keep::Everything
+        let checkpointing = if gradient {
+            Checkpointing::Everything
         } else {
-            Keep::Nothing
+            Checkpointing::Nothing
         };
         let estimator = blueprint.estimator(lengths, self.settings.mask_size)?;
-        Ok(estimator.batch(blends, &KEYS, keep)?.total())
+        Ok(estimator.batch(blends, &KEYS, checkpointing)?.total())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The trunk's gradient against differences, however activations are kept, and what it asks of a checkpoint.
+//! The trunk's gradient against differences with every kind of checkpointing, and the tensors that it needs.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use crate::device::cpu::tests::support::{
 use crate::device::dry::Dry;
 use crate::device::prelude::*;
 use crate::lvlm::loader::{Listed, Loader};
-use crate::nn::Keep;
+use crate::nn::Checkpointing;
 
 const PREFIX: &str = "visual.trunk.";
 
@@ -25,7 +25,7 @@ struct Case {
     batch: usize,
 }
 
-/// Every tensor that a trunk asks for, with the shape it has in a checkpoint.
+/// Every tensor that a trunk needs, with the shape it has in a checkpoint.
 fn listed(sizes: &ConvnextSizes, pixels: usize) -> Listed {
     let list = RefCell::default();
     let loader = Loader {
@@ -84,10 +84,12 @@ impl Case {
         widths.map(values).collect()
     }
 
-    /// All stages' features, one behind the other.
+    /// All stages' features, one after the other.
     fn features(&self, x: &[f64]) -> Vec<f64> {
         let patches = self.patches(x);
-        let run = self.trunk.forward(&self.d, patches, Keep::Nothing, false);
+        let run = self
+            .trunk
+            .forward(&self.d, patches, Checkpointing::Nothing, false);
         run.unwrap().0.iter().flat_map(values).collect()
     }
 
@@ -97,16 +99,18 @@ impl Case {
     }
 
     /// Features and the patches' gradient.
-    fn run(&self, x: &[f64], mut dy: &[f64], keep: Keep) -> (Vec<f64>, Vec<f64>) {
-        let run = self.trunk.forward(&self.d, self.patches(x), keep, true);
-        let (features, kept) = run.unwrap();
+    fn run(&self, x: &[f64], mut dy: &[f64], checkpointing: Checkpointing) -> (Vec<f64>, Vec<f64>) {
+        let run = self
+            .trunk
+            .forward(&self.d, self.patches(x), checkpointing, true);
+        let (features, saved) = run.unwrap();
         let mut d_features = Vec::new();
         for (count, &width) in self.outputs().into_iter().zip(&self.sizes.widths) {
             let (own, rest) = dy.split_at(count);
             d_features.push(matrix(&self.d, count / width, width, own));
             dy = rest;
         }
-        let dx = self.trunk.vjp(&self.d, kept, &features, d_features);
+        let dx = self.trunk.vjp(&self.d, saved, &features, d_features);
         let features = features.iter().flat_map(values).collect();
         (features, values(&dx.unwrap()))
     }
@@ -114,8 +118,8 @@ impl Case {
     fn check(mut self) {
         let x = self.random.values(self.inputs());
         let dy = self.random.values(self.outputs().iter().sum());
-        let (y, dx) = self.run(&x, &dy, Keep::Everything);
-        let again = self.run(&x, &dy, Keep::Inputs);
+        let (y, dx) = self.run(&x, &dy, Checkpointing::Everything);
+        let again = self.run(&x, &dy, Checkpointing::Inputs);
         assert_bits("features", &again.0, &y);
         assert_bits("gradient", &again.1, &dx);
         assert_bits("features, nothing kept", &self.features(&x), &y);

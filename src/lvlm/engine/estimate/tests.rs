@@ -1,4 +1,4 @@
-//! Estimates against counts: real models on a device that counts what it is asked for.
+//! Estimates against counts: real models on a device that counts its operations.
 
 mod counting;
 
@@ -15,7 +15,7 @@ use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
     demo_checkpoint, expected_tensors, go_on, load,
 };
-use crate::nn::Keep;
+use crate::nn::Checkpointing;
 use crate::picture::Picture;
 
 const MODELS: [&str; 3] = ["tiny-llava", "tiny-llava-gqa", "tiny-llava-variant"];
@@ -50,10 +50,10 @@ impl Counted {
     fn lengths(&self, prompt: &Prompt) -> Lengths {
         let image = self.checkpoint.tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
-        let behind = prompt.ids.iter().rev().take_while(|&&id| id != image);
+        let after = prompt.ids.iter().rev().take_while(|&&id| id != image);
         Lengths {
             before,
-            behind: behind.count(),
+            after: after.count(),
             answer: ANSWER.len(),
         }
     }
@@ -85,7 +85,7 @@ impl Counted {
         self.model.start(&picture, &black, prompt, options).unwrap()
     }
 
-    /// What `work` adds to the counts.
+    /// Returns the counts that `work` adds.
     fn during(&self, work: impl FnOnce()) -> Counts {
         *self.counts.lock().unwrap() = Counts::default();
         work();
@@ -151,14 +151,17 @@ fn batches_cost_what_is_counted() {
                 let fixed = estimator.fixed_bytes(&tokens).unwrap();
                 let roomy = fixed
                     + 4 * estimator
-                        .bytes_per_blend(&tokens, Keep::Everything)
+                        .bytes_per_blend(&tokens, Checkpointing::Everything)
                         .unwrap();
                 let tight = fixed
                     + estimator
-                        .bytes_per_blend(&tokens, Keep::Everything)
+                        .bytes_per_blend(&tokens, Checkpointing::Everything)
                         .unwrap()
                     - 1;
-                for (budget, keep) in [(roomy, Keep::Everything), (tight, Keep::Inputs)] {
+                for (budget, checkpointing) in [
+                    (roomy, Checkpointing::Everything),
+                    (tight, Checkpointing::Inputs),
+                ] {
                     let mut session = counted.start(&prompt, budget);
                     session.set_answer(&ANSWER).unwrap();
                     let blends = blends(3);
@@ -169,13 +172,13 @@ fn batches_cost_what_is_counted() {
                     };
                     let plan = estimator.plan(3, &tokens, true, budget).unwrap();
                     assert_eq!(session.plan(3, &tokens).unwrap(), plan, "{what}");
-                    assert_eq!(plan.keep, keep, "{what}");
+                    assert_eq!(plan.checkpointing, checkpointing, "{what}");
                     // The first call also makes what all calls share.
                     gradient();
                     let counts = counted.during(|| drop(gradient()));
                     let batches = (0..3).step_by(plan.batch).map(|at| plan.batch.min(3 - at));
                     let estimate = batches
-                        .map(|count| estimator.batch(count, &tokens, keep).unwrap())
+                        .map(|count| estimator.batch(count, &tokens, checkpointing).unwrap())
                         .fold(Parts::default(), |a, b| a + b);
                     same(&format!("{what}, {plan:?}"), estimate, &counts);
                 }
@@ -189,7 +192,7 @@ fn batches_cost_what_is_counted() {
                 let counts = counted.during(|| drop(values().unwrap()));
                 same(
                     &what,
-                    estimator.batch(2, &tokens, Keep::Nothing).unwrap(),
+                    estimator.batch(2, &tokens, Checkpointing::Nothing).unwrap(),
                     &counts,
                 );
             }
@@ -240,7 +243,7 @@ fn weights_are_those_that_are_loaded() {
         let loaded = counted.counts.lock().unwrap().loaded;
         let lengths = Lengths {
             before: 1,
-            behind: 1,
+            after: 1,
             answer: 1,
         };
         let weights = counted.estimator(lengths).unwrap().weights();
@@ -254,30 +257,35 @@ fn memory_follows_what_is_kept() {
     let counted = counted("tiny-llava");
     let lengths = Lengths {
         before: 5,
-        behind: 10,
+        after: 10,
         answer: 4,
     };
     let estimator = counted.estimator(lengths).unwrap();
     let tokens = [1, 3];
     // Keys and values: 2 bytes, 3 layers, 5 rows of 64 columns each.
     assert_eq!(estimator.prefix_bytes(), 2 * 3 * 2 * 5 * 64);
-    let each = |keep| estimator.bytes_per_blend(&tokens, keep).unwrap();
-    let kept = [Keep::Nothing, Keep::Inputs, Keep::Everything].map(each);
-    assert!(kept.is_sorted_by(|a, b| a < b), "{kept:?}");
+    let each = |checkpointing| estimator.bytes_per_blend(&tokens, checkpointing).unwrap();
+    let saved = [
+        Checkpointing::Nothing,
+        Checkpointing::Inputs,
+        Checkpointing::Everything,
+    ]
+    .map(each);
+    assert!(saved.is_sorted_by(|a, b| a < b), "{saved:?}");
     // A picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64 columns for 16 + 10 + 3 rows, of
     // which the last makes 2. All that the layers save: input, mid, q k v and their mixture, the perceptron's inside once or twice,
     // in 2 bytes; statistics in 4.
     let rows = 29;
     let vision = 3 * 17 * (2 * (2 * 48 + 4 * 48 + 112) + 4 * (4 + 3));
     let text = 2 * rows * (2 * (2 * 64 + 4 * 64 + 2 * 136) + 4 * (2 + 4));
-    assert!(kept[2] > vision + text, "{kept:?}, {vision} + {text}");
+    assert!(saved[2] > vision + text, "{saved:?}, {vision} + {text}");
     // Two pictures and their difference, f32.
     let pictures = 3 * 4 * 3 * 56 * 56;
     let fixed = estimator.fixed_bytes(&tokens).unwrap();
     assert!(fixed > pictures + (8 << 20), "{fixed}");
     for blends in [1, 3] {
         let plan = estimator.plan(blends, &tokens, true, 1 << 30).unwrap();
-        assert_eq!(plan.bytes, fixed + blends * kept[2]);
+        assert_eq!(plan.bytes, fixed + blends * saved[2]);
     }
 }
 
@@ -305,7 +313,7 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
     };
     let lengths = Lengths {
         before: 5,
-        behind: 35,
+        after: 35,
         answer: 32,
     };
     let estimator = blueprint.estimator(lengths, 32).unwrap();
@@ -315,8 +323,8 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
         (weights.total() as f64 / 2.0 - 7.05e9).abs() < 0.01e9,
         "{weights:?}"
     );
-    let cost = estimator.batch(1, &[0], Keep::Nothing).unwrap();
-    // Rows behind the prefix; weights of a layer's attention and perceptron.
+    let cost = estimator.batch(1, &[0], Checkpointing::Nothing).unwrap();
+    // Rows after the prefix; weights of a layer's attention and perceptron.
     let (rows, layer) = (576.0 + 35.0, 4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
     let leading = 2.0 * rows * 32.0 * layer;
     // Attention adds a few per cent, and the last layer saves a thirty-second of most of its products.
@@ -329,7 +337,7 @@ fn what_does_not_fit_is_an_error() {
     let counted = counted("tiny-llava");
     let lengths = Lengths {
         before: 5,
-        behind: 490,
+        after: 490,
         answer: 2,
     };
     match counted.estimator(lengths) {
@@ -351,8 +359,10 @@ fn what_does_not_fit_is_an_error() {
     // Tokens that no answer has cost nothing to refuse.
     for tokens in [[1], [usize::MAX], [1 << 40]] {
         let refused = [
-            estimator.bytes_per_blend(&tokens, Keep::Nothing).err(),
-            estimator.batch(1, &tokens, Keep::Nothing).err(),
+            estimator
+                .bytes_per_blend(&tokens, Checkpointing::Nothing)
+                .err(),
+            estimator.batch(1, &tokens, Checkpointing::Nothing).err(),
             estimator.read_token(tokens[0]).err(),
         ];
         for error in refused {
@@ -362,5 +372,9 @@ fn what_does_not_fit_is_an_error() {
             );
         }
     }
-    assert!(estimator.batch(usize::MAX, &[0], Keep::Nothing).is_err());
+    assert!(
+        estimator
+            .batch(usize::MAX, &[0], Checkpointing::Nothing)
+            .is_err()
+    );
 }

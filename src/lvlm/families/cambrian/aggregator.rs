@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::arrangement::Arrangement;
+use super::layout::CambrianLayout;
 use crate::checkpoint::Activation;
 use crate::device::{AttentionShape, Device, Matrix, RowMap};
 use crate::lvlm::error::{self, LvlmError};
@@ -15,13 +15,13 @@ pub(super) const EPS: f64 = 1e-5;
 /// Heads of the attention.
 pub(super) const HEADS: usize = 16;
 
-/// What queries look at.
+/// The features that queries attend to.
 pub(in crate::lvlm) struct Features<D: Device> {
-    /// Of every encoder, `[batch * queries * keys, h]`.
+    /// The windows of every encoder, `[batch * queries * keys, h]`.
     pub windows: Vec<D::Matrix>,
     /// The picture as a whole, `[batch, h]`.
     pub context: D::Matrix,
-    pub arrangement: Arc<Arrangement>,
+    pub layout: Arc<CambrianLayout>,
 }
 
 /// Gradients of [`Features`]; of windows none, or those of all encoders.
@@ -55,9 +55,9 @@ pub(in crate::lvlm) struct Aggregator<D: Device> {
     width: usize,
 }
 
-/// How keys and values come of one encoder's windows.
+/// The layers from one encoder's windows to keys and values.
 struct Source<D: Device> {
-    /// What is added to the keys of a window, `[keys, h]`, where there is more than one.
+    /// The positions of the keys of a window, `[keys, h]`, where there is more than one.
     positions: Option<D::Matrix>,
     /// Every row of a window where it was.
     same: RowMap,
@@ -65,14 +65,14 @@ struct Source<D: Device> {
     value: (Norm<D>, Linear<D>),
 }
 
-/// What [`Aggregator::forward`] saved.
+/// Activations that [`Aggregator::forward`] saved.
 pub(in crate::lvlm) struct AggregatorSaved<D: Device> {
     /// The query norm's input and statistics.
     z: (D::Matrix, D::Statistics),
     query: D::Matrix,
     keys: D::Matrix,
     values: D::Matrix,
-    /// Of the key and the value norm, by encoder.
+    /// Statistics of the key and the value norm, by encoder.
     statistics: Vec<[D::Statistics; 2]>,
     mixed: D::Matrix,
     lse: D::Statistics,
@@ -103,7 +103,7 @@ impl<D: Device> Source<D> {
         })
     }
 
-    /// The windows with the positions, where there are some.
+    /// Adds the positions to the windows, where there are some.
     fn placed(&self, device: &D, windows: &D::Matrix) -> Result<Option<D::Matrix>> {
         let positions = self.positions.as_ref();
         let placed = positions.map(|p| device.mix_rows(windows, &self.same, Some(p)));
@@ -156,44 +156,44 @@ impl<D: Device> Aggregator<D> {
         })
     }
 
-    fn shape(&self, queries: usize, arrangement: &Arrangement) -> AttentionShape {
+    fn shape(&self, queries: usize, layout: &CambrianLayout) -> AttentionShape {
         AttentionShape {
             batch: queries,
             queries: 1,
-            keys: arrangement.keys.iter().sum(),
+            keys: layout.keys.iter().sum(),
             prefix: 0,
             heads: HEADS,
             kv_heads: HEADS,
             head_dim: self.width / HEADS,
-            visible: arrangement.visible.clone(),
+            visible: layout.visible.clone(),
         }
     }
 
-    /// Windows of several encoders as one, `[queries * keys, h]` with the keys of a query behind each other.
+    /// Joins the windows of several encoders to `[queries * keys, h]`, with the keys of a query one after the other.
     fn join(
         &self,
         device: &D,
         parts: Vec<D::Matrix>,
-        arrangement: &Arrangement,
+        layout: &CambrianLayout,
     ) -> Result<D::Matrix> {
-        let wide = parts.into_iter().zip(&arrangement.keys);
+        let wide = parts.into_iter().zip(&layout.keys);
         let wide = wide.map(|(part, keys)| Ok(device.reshape(part, keys * self.width)?));
         let wide: Vec<D::Matrix> = wide.collect::<Result<_>>()?;
         let joined = device.join_columns(&wide.iter().collect::<Vec<_>>())?;
         Ok(device.reshape(joined, self.width)?)
     }
 
-    /// The vjp of [`Aggregator::join`] by every part.
+    /// Splits a gradient of [`Aggregator::join`] into those of its parts.
     fn part(
         &self,
         device: &D,
         joined: D::Matrix,
-        arrangement: &Arrangement,
+        layout: &CambrianLayout,
     ) -> Result<Vec<D::Matrix>> {
-        let all: usize = arrangement.keys.iter().sum();
+        let all: usize = layout.keys.iter().sum();
         let wide = device.reshape(joined, all * self.width)?;
         let mut from = 0;
-        let parts = arrangement.keys.iter().map(|keys| {
+        let parts = layout.keys.iter().map(|keys| {
             let part = device.take_columns(&wide, from * self.width, keys * self.width)?;
             from += keys;
             Ok(device.reshape(part, self.width)?)
@@ -201,7 +201,7 @@ impl<D: Device> Aggregator<D> {
         parts.collect()
     }
 
-    /// What the queries find, plus `onto`: x and y `[batch * queries, c]`.
+    /// Returns the mixture that the queries find, plus `onto`: x and y `[batch * queries, c]`.
     pub fn forward(
         &self,
         device: &D,
@@ -209,10 +209,10 @@ impl<D: Device> Aggregator<D> {
         features: &Features<D>,
         onto: Option<&D::Matrix>,
     ) -> Result<(D::Matrix, AggregatorSaved<D>)> {
-        let arrangement = &features.arrangement;
+        let layout = &features.layout;
         let context = self.context.forward(device, &features.context)?;
         let context = self.from_context.forward(device, &context)?;
-        let context = device.mix_rows(&context, &arrangement.spread, None)?;
+        let context = device.mix_rows(&context, &layout.spread, None)?;
         let z = self.from_query.forward_onto(device, x, &context)?;
         drop(context);
         let (h, z_statistics) = self.query_norm.forward(device, &z)?;
@@ -228,9 +228,9 @@ impl<D: Device> Aggregator<D> {
             values.push(source.value.1.forward(device, &h)?);
             statistics.push([key_statistics, value_statistics]);
         }
-        let keys = self.join(device, keys, arrangement)?;
-        let values = self.join(device, values, arrangement)?;
-        let shape = self.shape(x.rows(), arrangement);
+        let keys = self.join(device, keys, layout)?;
+        let values = self.join(device, values, layout)?;
+        let shape = self.shape(x.rows(), layout);
         let (mixed, lse) = device.attention(&shape, &query, &keys, &values, None)?;
         let mid = self.output.forward_onto(device, &mixed, &z)?;
         let (h, mid_statistics) = self.norm.forward(device, &mid)?;
@@ -249,7 +249,7 @@ impl<D: Device> Aggregator<D> {
         Ok((y, saved))
     }
 
-    /// dx plus `onto`, without the gradient of what was added to y; those of the features are added to `gradients`.
+    /// Returns dx plus `onto`, without the gradient of what was added to y; those of the features are added to `gradients`.
     pub fn vjp(
         &self,
         device: &D,
@@ -270,17 +270,17 @@ impl<D: Device> Aggregator<D> {
             mid: (mid, mid_statistics),
             mlp,
         } = saved;
-        let arrangement = &features.arrangement;
+        let layout = &features.layout;
         let dh = self.mlp.vjp(device, mlp, dy)?;
         let d_mid = self.norm.vjp(device, &mid, &mid_statistics, &dh, None)?;
         drop((dh, mid));
         let d_mixed = self.output.vjp(device, &d_mid, None)?;
-        let shape = self.shape(z.rows(), arrangement);
+        let shape = self.shape(z.rows(), layout);
         let (d_query, d_keys, d_values) =
             device.attention_vjp(&shape, &query, &keys, &values, None, &mixed, &lse, &d_mixed)?;
         drop((query, keys, values, mixed, lse, d_mixed));
-        let d_keys = self.part(device, d_keys, arrangement)?;
-        let d_values = self.part(device, d_values, arrangement)?;
+        let d_keys = self.part(device, d_keys, layout)?;
+        let d_values = self.part(device, d_values, layout)?;
         let mut before = std::mem::take(&mut gradients.windows).into_iter();
         let all = self.sources.iter().zip(&features.windows).zip(statistics);
         let all = all.zip(d_keys.iter().zip(&d_values));
@@ -307,7 +307,7 @@ impl<D: Device> Aggregator<D> {
             .query_norm
             .vjp(device, &z, &z_statistics, &dh, Some(&d_mid))?;
         drop((dh, d_mid, z));
-        let d_context = device.mix_rows_vjp(&dz, &arrangement.spread, None)?;
+        let d_context = device.mix_rows_vjp(&dz, &layout.spread, None)?;
         let d_context = self.from_context.vjp(device, &d_context, None)?;
         let before = gradients.context.take();
         gradients.context = Some(self.context.vjp(device, &d_context, before.as_ref())?);

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::checkpoint::{CheckpointError, Config, Fields, ProcessorFile, SIZE_LIMIT, Tensors};
 use crate::lvlm::encoder::{
-    ConvnextSizes, Dinov2Config, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig, STEM, Select,
-    Taken, VitConfig, VitSizes, state_layers,
+    ConvnextSizes, Dinov2Config, FeatureSelect, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig,
+    STEM, Select, VitConfig, VitSizes, hidden_state_layers,
 };
 use crate::lvlm::family::towers::{Tower, TowerName};
 use crate::lvlm::family::vit_tower::LAYER_FIELD;
@@ -15,36 +15,39 @@ pub(super) const FIELD: &str = "mm_vision_tower_aux_list";
 /// The colour of the square around pictures where it is not the encoder's own mean.
 const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 
-/// What a name means.
+/// The kind of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EncoderKind {
     Siglip,
     Clip,
     Convnext,
     Dinov2,
 }
 
-/// By what a name has in it, the first that fits.
-const KINDS: [(&str, Kind); 4] = [
-    ("openai/clip", Kind::Clip),
-    ("siglip", Kind::Siglip),
-    ("clip-convnext", Kind::Convnext),
-    ("dinov2", Kind::Dinov2),
+/// The kinds by a part of the encoder's name; the first that fits.
+const KINDS: [(&str, EncoderKind); 4] = [
+    ("openai/clip", EncoderKind::Clip),
+    ("siglip", EncoderKind::Siglip),
+    ("clip-convnext", EncoderKind::Convnext),
+    ("dinov2", EncoderKind::Dinov2),
 ];
 
 /// An encoder that the config names.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     name: String,
-    kind: Kind,
-    /// Pixels each way that the name asks for.
+    kind: EncoderKind,
+    /// Pixels each way that the name says.
     pixels: Option<usize>,
 }
 
-/// Its layers.
+/// The layers of an encoder.
 #[derive(Debug, Clone)]
 pub(super) enum EncoderLayers {
-    Vit { vit: VitSizes, taken: Taken },
+    Vit {
+        vit: VitSizes,
+        feature_select: FeatureSelect,
+    },
     Convnext(ConvnextSizes),
 }
 
@@ -66,7 +69,7 @@ pub(super) struct Found {
     pub sizes: Value,
 }
 
-/// The encoders that the config names.
+/// Reads the encoders that the config names.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for a name that is not known.
@@ -86,7 +89,7 @@ pub(super) fn named(top: &Fields) -> Result<Vec<Named>, CheckpointError> {
         let lower = name.to_lowercase();
         let known = KINDS.iter().find(|(part, _)| lower.contains(part));
         match known {
-            Some((_, Kind::Convnext)) if !lower.contains("multi-stage") => {
+            Some((_, EncoderKind::Convnext)) if !lower.contains("multi-stage") => {
                 Err(top.error(FIELD, value, "a ConvNeXt all of whose stages are taken"))
             }
             Some(&(_, kind)) => Ok(Named {
@@ -110,21 +113,21 @@ fn pixels(name: &str) -> Option<usize> {
 }
 
 impl Named {
-    /// Where it is looked for: as the config says, where its authors published it, and in a folder of its kind's name.
+    /// Returns its names for the search: the config's, the repository that it is published in, and a folder of its kind's name.
     pub fn tower(&self) -> TowerName {
         let own = self.name.split("-res").next().unwrap_or_default();
         let (published, kind) = match self.kind {
-            Kind::Siglip if self.name.contains("384") => {
+            EncoderKind::Siglip if self.name.contains("384") => {
                 ("timm/ViT-SO400M-14-SigLIP-384", "siglip")
             }
-            Kind::Siglip => ("timm/ViT-SO400M-14-SigLIP", "siglip"),
-            Kind::Clip => (own, "clip"),
-            Kind::Dinov2 => (own, "dinov2"),
-            Kind::Convnext if self.name.contains("XXL") => (
+            EncoderKind::Siglip => ("timm/ViT-SO400M-14-SigLIP", "siglip"),
+            EncoderKind::Clip => (own, "clip"),
+            EncoderKind::Dinov2 => (own, "dinov2"),
+            EncoderKind::Convnext if self.name.contains("XXL") => (
                 "laion/CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup",
                 "convnext",
             ),
-            Kind::Convnext => (
+            EncoderKind::Convnext => (
                 "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup",
                 "convnext",
             ),
@@ -141,22 +144,27 @@ impl Named {
             optional: false,
             config_only: false,
             weights: match self.kind {
-                Kind::Siglip | Kind::Convnext => &OPEN_CLIP_FILES,
-                Kind::Clip | Kind::Dinov2 => &[],
+                EncoderKind::Siglip | EncoderKind::Convnext => &OPEN_CLIP_FILES,
+                EncoderKind::Clip | EncoderKind::Dinov2 => &[],
             },
         }
     }
 
-    /// What its checkpoint says; `state` is the hidden state that is taken of a CLIP, as the model's config `top` has it.
+    /// Reads its checkpoint; `hidden_state` is the selected hidden state of a CLIP, from the model's config `top`.
     ///
     /// # Errors
-    /// What is wrong with the encoder's config, or with what the model's asks of it.
-    pub fn found(&self, tower: Tower, top: &Fields, state: i64) -> Result<Found, CheckpointError> {
+    /// Errors of the encoder's config, and of the model's fields about it.
+    pub fn found(
+        &self,
+        tower: Tower,
+        top: &Fields,
+        hidden_state: i64,
+    ) -> Result<Found, CheckpointError> {
         match self.kind {
-            Kind::Siglip => Self::siglip(tower),
-            Kind::Clip => Self::clip(tower, top, state),
-            Kind::Dinov2 => self.dinov2(tower),
-            Kind::Convnext => self.convnext(tower, top),
+            EncoderKind::Siglip => Self::siglip(tower),
+            EncoderKind::Clip => Self::clip(tower, top, hidden_state),
+            EncoderKind::Dinov2 => self.dinov2(tower),
+            EncoderKind::Convnext => self.convnext(tower, top),
         }
     }
 
@@ -168,7 +176,7 @@ impl Named {
             prefix: OPEN_CLIP_TRUNK,
             layers: EncoderLayers::Vit {
                 vit,
-                taken: Taken {
+                feature_select: FeatureSelect {
                     layers,
                     select: Select::Full,
                 },
@@ -181,14 +189,14 @@ impl Named {
         })
     }
 
-    fn clip(tower: Tower, top: &Fields, state: i64) -> Result<Found, CheckpointError> {
+    fn clip(tower: Tower, top: &Fields, hidden_state: i64) -> Result<Found, CheckpointError> {
         let config = VitConfig::of_own_checkpoint(&Config::read(&tower.files)?)?;
-        let layers = state_layers(top, LAYER_FIELD, state, config.layers())?;
+        let layers = hidden_state_layers(top, LAYER_FIELD, hidden_state, config.layers())?;
         Ok(Found {
             prefix: "vision_model.",
             layers: EncoderLayers::Vit {
                 vit: config.vit(),
-                taken: Taken {
+                feature_select: FeatureSelect {
                     layers,
                     select: Select::Default,
                 },
@@ -210,7 +218,7 @@ impl Named {
             prefix: "",
             layers: EncoderLayers::Vit {
                 vit: config.vit(pixels),
-                taken: Taken {
+                feature_select: FeatureSelect {
                     layers: config.layers,
                     select: Select::Default,
                 },
@@ -267,10 +275,15 @@ mod tests {
         let json = r#"{"mm_vision_tower_aux_list": ["siglip/CLIP-ViT-SO400M-14-384", "openai/clip-vit-large-patch14-336",
             "facebook/dinov2-giant-res378", "clip-convnext-XXL-multi-stage"]}"#;
         let all = read(json).unwrap();
-        let kinds: Vec<Kind> = all.iter().map(|named| named.kind).collect();
+        let kinds: Vec<EncoderKind> = all.iter().map(|named| named.kind).collect();
         assert_eq!(
             kinds,
-            [Kind::Siglip, Kind::Clip, Kind::Dinov2, Kind::Convnext]
+            [
+                EncoderKind::Siglip,
+                EncoderKind::Clip,
+                EncoderKind::Dinov2,
+                EncoderKind::Convnext
+            ]
         );
         let first = |named: &Named| named.tower().names[0].clone();
         assert_eq!(first(&all[0]), "timm/ViT-SO400M-14-SigLIP-384");

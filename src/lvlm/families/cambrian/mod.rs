@@ -1,13 +1,13 @@
-//! Cambrian-1 (Tong et al., arXiv 2406.16860) in its authors' layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features are
+//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features are
 //! aggregated by queries before the decoder and between its layers; Phi-3, Llama-3, Vicuna or Yi.
 
 mod aggregator;
-mod arrangement;
+mod branch;
 mod encoders;
-mod eye;
-mod look;
+mod layout;
+mod processing;
 mod prompt;
-mod sight;
+mod sampler;
 mod vision;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::checkpoint::{
 };
 use crate::device::{Device, Part, RowMap};
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::state_index;
+use crate::lvlm::encoder::hidden_state_index;
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::fields::require_text;
 use crate::lvlm::family::projector::Projector;
@@ -30,21 +30,21 @@ use crate::lvlm::family::vit_tower::LAYER_FIELD;
 use crate::lvlm::loader::Loader;
 use crate::picture::Processor;
 use aggregator::{Aggregator, HEADS};
+use branch::EncoderBranch;
 use encoders::{FIELD, Found, Named};
-use eye::EyeLayers;
-use look::Steps;
-use sight::CambrianSight;
+use processing::CambrianProcessing;
+use sampler::Steps;
 use vision::CambrianVision;
 
 const MODELS: &str = "cambrian_llama, cambrian_phi3 (Cambrian-1 on Llama, Vicuna, Yi and Phi-3)";
-/// What the encoders are called among the model's parts.
+/// The encoders' names among the model's parts.
 const PARTS: [&str; 4] = [
     "vision encoder",
     "second encoder",
     "third encoder",
     "fourth encoder",
 ];
-/// The field that says where the picture's rows are.
+/// The field of the first of the picture's rows.
 const IMAGE_POSITION: &str = "image_position";
 /// Lengths of the lists of tokens are at most this squared.
 const MOST_TOKENS: usize = 1 << 16;
@@ -56,7 +56,7 @@ pub(in crate::lvlm) struct Cambrian {
     text: DecoderConfig,
     names: DecoderNames,
     encoders: Vec<Named>,
-    /// Index of CLIP's hidden state that is taken.
+    /// Index of CLIP's selected hidden state.
     select_layer: i64,
     /// By encoder, tokens each way.
     sides: Vec<usize>,
@@ -122,7 +122,7 @@ impl Cambrian {
         }
     }
 
-    /// Fails for what the authors' program has a choice of and this one has not.
+    /// Fails for choices of the original program that are not supported.
     fn require(top: &Fields) -> ReadResult<()> {
         require_text(top, "mm_projector_type", "sva", "linear")?;
         require_text(top, "image_aspect_ratio", "pad", "square")?;
@@ -141,7 +141,7 @@ impl Cambrian {
 
 impl Family for Cambrian {
     const NAME: &'static str = "cambrian";
-    type Sight = CambrianSight;
+    type ImageProcessing = CambrianProcessing;
     type Vision<D: Device> = CambrianVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
@@ -205,7 +205,7 @@ impl Family for Cambrian {
                 head: "lm_head.weight".into(),
             },
             encoders,
-            select_layer: state_index(&top, LAYER_FIELD, -2)?,
+            select_layer: hidden_state_index(&top, LAYER_FIELD, -2)?,
             sides,
             queries,
             width,
@@ -255,25 +255,25 @@ impl Family for Cambrian {
         &prompt::STOPS
     }
 
-    fn sight(&self, _: &ProcessorFile) -> Result<CambrianSight> {
-        let eye = |found: &Found| {
+    fn image_processing(&self, _: &ProcessorFile) -> Result<CambrianProcessing> {
+        let encoder = |found: &Found| {
             let file = &found.processor;
             let processor = Processor::from_json(file.text()?, &file.file)?;
             let processor = processor.with_square(found.pixels as u32, found.padding);
             Ok((processor, found.patch))
         };
-        Ok(CambrianSight {
-            eyes: self.found()?.iter().map(eye).collect::<Result<_>>()?,
+        Ok(CambrianProcessing {
+            encoders: self.found()?.iter().map(encoder).collect::<Result<_>>()?,
             queries: self.queries,
             sides: self.sides.clone(),
         })
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<CambrianVision<D>> {
-        let eyes = self.found()?.iter().zip(&self.sides).enumerate();
-        let eyes =
-            eyes.map(|(i, (found, &side))| EyeLayers::load(loader, found, i, (side, self.width)));
-        let eyes = eyes.collect::<Result<_>>()?;
+        let branches = self.found()?.iter().zip(&self.sides).enumerate();
+        let branches = branches
+            .map(|(i, (found, &side))| EncoderBranch::load(loader, found, i, (side, self.width)));
+        let branches = branches.collect::<Result<_>>()?;
         loader.device.part(Part::Projector);
         let (width, hidden, keys) = (self.width, self.text.hidden, self.keys());
         let aggregator = |prefix: String, columns: usize| {
@@ -287,7 +287,7 @@ impl Family for Cambrian {
         let inside = inside.collect::<Result<_>>()?;
         let first = self.sides.first().map_or(0, |side| side * side);
         Ok(CambrianVision {
-            eyes,
+            branches,
             mean: RowMap::new(
                 first,
                 vec![(0..first).map(|i| (i, 1.0 / first as f64)).collect()],

@@ -1,4 +1,4 @@
-//! The conversations of Cambrian-1's authors, told by the vocabulary.
+//! The conversations of the original Cambrian-1, chosen by the vocabulary.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
 use crate::lvlm::family::conversations::{VICUNA_V1, turn};
@@ -11,7 +11,7 @@ const PHI3: DefaultTemplate = DefaultTemplate {
         "<|end|>\n<|assistant|>{{ '\n' }}"
     ),
 };
-// The blanks at the beginnings of lines are the authors'.
+// The blanks at the beginnings of lines are those of the original.
 const LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "Cambrian-1, llama_3",
     text: concat!(
@@ -38,7 +38,7 @@ const CHATML: DefaultTemplate = DefaultTemplate {
 /// Tokens that end an answer in one of the conversations.
 pub(super) const STOPS: [&str; 3] = ["<|end|>", "<|eot_id|>", "<|im_end|>"];
 
-/// The conversation of a model with this vocabulary.
+/// Returns the conversation of a model with this vocabulary.
 pub(super) fn conversation(tokenizer: &Tokenizer) -> DefaultTemplate {
     let marks = [
         ("<|assistant|>", PHI3),

@@ -6,7 +6,7 @@ use crate::checkpoint::{
 };
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::{ClipConfig, Select, Taken, Vit};
+use crate::lvlm::encoder::{ClipConfig, FeatureSelect, Select, Vit};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_patches;
 use crate::lvlm::family::fields::{feature_layers, image_token, processor_class, select};
@@ -26,8 +26,8 @@ pub(in crate::lvlm) struct Llava {
     /// Id of the token whose place in the prompt the picture takes.
     pub image_token_id: u32,
     pub projector: Projector,
-    /// What is used of the encoder.
-    pub taken: Taken,
+    /// The selected features of the encoder.
+    pub feature_select: FeatureSelect,
     /// The image processor's class where its own file names none.
     processor_class: String,
     pub names: HfNames,
@@ -35,7 +35,7 @@ pub(in crate::lvlm) struct Llava {
 
 impl Family for Llava {
     const NAME: &'static str = "llava";
-    type Sight = OneView;
+    type ImageProcessing = OneView;
     type Vision<D: Device> = LlavaVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
@@ -54,7 +54,7 @@ impl Family for Llava {
             text: DecoderConfig::read(&text, Kind::of("llama"), Some(tied))?,
             image_token_id: image_token(&top, 32000)?,
             projector: Projector::read(&top)?,
-            taken: Taken {
+            feature_select: FeatureSelect {
                 layers: feature_layers(&top, -2, vision.layers)?,
                 select: select(&top, Select::Default)?,
             },
@@ -86,31 +86,36 @@ impl Family for Llava {
         Template::Default(VICUNA)
     }
 
-    fn sight(&self, file: &ProcessorFile) -> Result<OneView> {
+    fn image_processing(&self, file: &ProcessorFile) -> Result<OneView> {
         let processor = Processor::of_class(file.text()?, &file.file, &self.processor_class)?;
         let (pixels, vit) = (self.vision.image_size, self.vision.vit());
-        agree_on_patches(file, (pixels, vit.patch), self.taken.select)?;
-        Ok(OneView::new(processor, pixels, &vit, self.taken))
+        agree_on_patches(file, (pixels, vit.patch), self.feature_select.select)?;
+        Ok(OneView::new(processor, pixels, &vit, self.feature_select))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         let [first, second] = &self.names.projector_layers();
         let widths = (self.vision.hidden, self.text.hidden);
         Ok(LlavaVision {
-            encoder: Vit::load(loader, &self.vision.vit(), &self.names.vision, self.taken)?,
+            encoder: Vit::load(
+                loader,
+                &self.vision.vit(),
+                &self.names.vision,
+                self.feature_select,
+            )?,
             projector: self.projector.load(loader, [first, second], widths)?,
         })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let encoder = self.vision.sizes(self.taken.layers);
+        let encoder = self.vision.sizes(self.feature_select.layers);
         let projector = self.projector.sizes(self.vision.hidden, self.text.hidden);
         self.names.parts(encoder, projector).into()
     }
 
     fn whole(&self) -> Self {
         let mut whole = self.clone();
-        whole.taken.layers = whole.vision.layers;
+        whole.feature_select.layers = whole.vision.layers;
         whole.text.tied_embeddings = false;
         whole
     }

@@ -1,5 +1,5 @@
 //! LLaVA-NeXT and LLaVA-OneVision in Hugging Face's layout: one encoder on the picture and its tiles, a two-layer projector, rows
-//! without padding, a newline after each, and a decoder. What the two do differently is a [`Variant`].
+//! without padding, a newline after each, and a decoder. The differences between the two are a [`Variant`].
 
 use std::marker::PhantomData;
 
@@ -9,22 +9,22 @@ use crate::checkpoint::{
 };
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::{Select, Taken, Vit, VitConfig};
+use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitConfig};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::family::fields::{feature_layers, image_token, processor_class, select};
 use crate::lvlm::family::hf_names::HfNames;
 use crate::lvlm::family::packing::Unpadding;
 use crate::lvlm::family::pinpoints::pinpoints;
 use crate::lvlm::family::projector::Projector;
-use crate::lvlm::family::tiled::{TiledSight, TiledVision};
+use crate::lvlm::family::tiled::{TiledProcessing, TiledVision};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
 use crate::picture::AnyResolution;
 
-/// What LLaVA-NeXT and LLaVA-OneVision do differently.
+/// The differences between LLaVA-NeXT and LLaVA-OneVision.
 pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
-    /// The `model_type`, and what records call the family.
+    /// The `model_type`, and the family's name in records.
     const NAME: &'static str;
     /// The image processor's class where its own file names none.
     const PROCESSOR: &'static str;
@@ -32,15 +32,15 @@ pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
     const TEMPLATE: DefaultTemplate;
     /// The decoders' `model_type`s, first the one that is meant where it is left out.
     const DECODERS: [&'static str; 3];
-    /// The same for messages.
+    /// The decoders' `model_type`s for messages.
     const DECODERS_TEXT: &'static str;
     /// The image token's id where it is left out.
     const IMAGE_TOKEN: u32;
-    /// The hidden state that is taken where it is left out.
+    /// The default of `vision_feature_layer`.
     const FEATURE_LAYER: i64;
-    /// The one way to select positions, and what to say of the other.
+    /// The supported way to select positions, and the message for the other.
     const SELECT: (Select, &'static str);
-    /// Whether the program of the paper's authors has it.
+    /// Whether LVLM_Interpretation has it.
     const IN_LVLM_INTERPRETATION: bool;
 
     /// Reads the encoder's section.
@@ -48,7 +48,7 @@ pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`CheckpointError`](crate::checkpoint::CheckpointError) of the config.
     fn encoder(fields: &Fields) -> ReadResult<VitConfig>;
-    /// What the config class gives to `image_grid_pinpoints`, rows and columns.
+    /// Returns the config class's default of `image_grid_pinpoints`, rows and columns.
     fn pinpoints() -> Vec<(u32, u32)>;
     /// From how many views' tokens on rows are made fewer, if ever.
     ///
@@ -73,7 +73,7 @@ pub(in crate::lvlm) struct HfTiled<V> {
     text: DecoderConfig,
     image_token_id: u32,
     projector: Projector,
-    taken: Taken,
+    feature_select: FeatureSelect,
     /// Rows and columns that a picture may be fitted into.
     pinpoints: Vec<(u32, u32)>,
     most_views: Option<usize>,
@@ -86,7 +86,7 @@ pub(in crate::lvlm) struct HfTiled<V> {
 
 impl<V: Variant> Family for HfTiled<V> {
     const NAME: &'static str = V::NAME;
-    type Sight = TiledSight;
+    type ImageProcessing = TiledProcessing;
     type Vision<D: Device> = TiledVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
@@ -113,7 +113,7 @@ impl<V: Variant> Family for HfTiled<V> {
             text: DecoderConfig::read(&text, Kind::of(kind), Some(tied))?,
             image_token_id: image_token(&top, V::IMAGE_TOKEN)?,
             projector: Projector::read(&top)?,
-            taken: Taken {
+            feature_select: FeatureSelect {
                 layers: feature_layers(&top, V::FEATURE_LAYER, encoder.layers())?,
                 select: wanted,
             },
@@ -154,13 +154,14 @@ impl<V: Variant> Family for HfTiled<V> {
         Template::Default(V::TEMPLATE)
     }
 
-    fn sight(&self, file: &ProcessorFile) -> Result<TiledSight> {
+    fn image_processing(&self, file: &ProcessorFile) -> Result<TiledProcessing> {
         let (text, class) = (file.text()?, self.processor_class.as_str());
         let processor = AnyResolution::from_json(text, &file.file, class, &self.pinpoints)?;
         V::agrees(file, &self.encoder, self.most_views)?;
         let sizes = (self.encoder.image_size(), self.encoder.patch_size());
-        let sight = TiledSight::new(processor, sizes, (self.most_views, Unpadding::Rounded))?;
-        Ok(sight.without_tiles(self.without_tiles))
+        let processing =
+            TiledProcessing::new(processor, sizes, (self.most_views, Unpadding::Rounded))?;
+        Ok(processing.without_tiles(self.without_tiles))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {
@@ -168,14 +169,14 @@ impl<V: Variant> Family for HfTiled<V> {
         let widths = (encoder.hidden, self.text.hidden);
         let [first, second] = &names.projector_layers();
         Ok(TiledVision {
-            encoder: Vit::load(loader, &encoder, &names.vision, self.taken)?,
+            encoder: Vit::load(loader, &encoder, &names.vision, self.feature_select)?,
             projector: self.projector.load(loader, [first, second], widths)?,
             newline: loader.matrix(&names.newline, &[widths.1], 1, widths.1)?,
         })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let encoder = self.encoder.sizes(self.taken.layers);
+        let encoder = self.encoder.sizes(self.feature_select.layers);
         let projector = self
             .projector
             .sizes(self.encoder.hidden(), self.text.hidden);
@@ -186,7 +187,7 @@ impl<V: Variant> Family for HfTiled<V> {
 
     fn whole(&self) -> Self {
         let mut whole = self.clone();
-        whole.taken.layers = whole.encoder.layers();
+        whole.feature_select.layers = whole.encoder.layers();
         whole.text.tied_embeddings = false;
         whole
     }

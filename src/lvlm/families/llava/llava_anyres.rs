@@ -1,7 +1,7 @@
-//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in their authors' own layout: CLIP or SigLIP on the picture and its tiles, rows
+//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in the original layout: CLIP or SigLIP on the picture and its tiles, rows
 //! without padding, a newline after each, and a Llama, Mistral or Qwen2 decoder.
 
-use super::original::{Authors, IMAGE, authors_decoder};
+use super::original::{IMAGE, Original, original_decoder};
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
 };
@@ -12,8 +12,8 @@ use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::family::conversations;
 use crate::lvlm::family::fields::{anyres_max, require_text};
 use crate::lvlm::family::packing::Unpadding;
-use crate::lvlm::family::pinpoints::AuthorsPinpoints;
-use crate::lvlm::family::tiled::{TiledSight, TiledVision};
+use crate::lvlm::family::pinpoints::OriginalPinpoints;
+use crate::lvlm::family::tiled::{TiledProcessing, TiledVision};
 use crate::lvlm::family::towers::{Tower, TowerName};
 use crate::lvlm::family::traits::{Family, Outside, PartOf};
 use crate::lvlm::loader::Loader;
@@ -25,8 +25,8 @@ const ASPECT: &str = "image_aspect_ratio";
 /// The config.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct LlavaAnyres {
-    authors: Authors,
-    pinpoints: AuthorsPinpoints,
+    original: Original,
+    pinpoints: OriginalPinpoints,
     /// From how many views' tokens on rows are made fewer, if ever.
     most_views: Option<usize>,
     /// Whether tiles are left out.
@@ -35,11 +35,11 @@ pub(in crate::lvlm) struct LlavaAnyres {
 
 impl Family for LlavaAnyres {
     const NAME: &'static str = "llava_anyres";
-    type Sight = TiledSight;
+    type ImageProcessing = TiledProcessing;
     type Vision<D: Device> = TiledVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
-        Ok(match authors_decoder(top)? {
+        Ok(match original_decoder(top)? {
             None => false,
             // With one view, and the same names: LLaVA-1.5.
             Some("llama") => top.text(ASPECT)?.is_some_and(|a| a.starts_with("anyres")),
@@ -49,7 +49,7 @@ impl Family for LlavaAnyres {
 
     fn read(config: &Config) -> ReadResult<Self> {
         let top = config.top();
-        let authors = Authors::read(config)?;
+        let original = Original::read(config)?;
         require_text(&top, "mm_patch_merge_type", "spatial_unpad", "flat")?;
         let aspect = top.text(ASPECT)?.unwrap_or("square");
         let most_views = anyres_max(aspect);
@@ -58,35 +58,35 @@ impl Family for LlavaAnyres {
             return Err(top.error(ASPECT, format!("{aspect:?}"), expected));
         }
         Ok(Self {
-            authors,
-            pinpoints: AuthorsPinpoints::read(&top)?,
+            original,
+            pinpoints: OriginalPinpoints::read(&top)?,
             most_views,
             without_tiles: false,
         })
     }
 
     fn towers(&self, tensors: &Tensors) -> Vec<TowerName> {
-        self.authors.towers(tensors)
+        self.original.towers(tensors)
     }
 
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.authors.fit(tensors, towers)
+        self.original.fit(tensors, towers)
     }
 
     fn follow(&mut self, program: Compat) -> Result<()> {
         // Of the models of this layout LLaVA-OneVision alone has SigLIP.
-        let found = match self.authors.tower()?.config {
+        let found = match self.original.tower()?.config {
             VitConfig::Siglip(_) => {
                 self.without_tiles = true;
                 return Ok(());
             }
-            VitConfig::Clip(_) => "LLaVA-NeXT in its authors' layout".to_string(),
+            VitConfig::Clip(_) => "LLaVA-NeXT in the original layout".to_string(),
         };
         Err(LvlmError::Compat { program, found })
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
-        (&self.authors.text, &self.authors.names)
+        (&self.original.text, &self.original.names)
     }
 
     fn image_token(&self) -> ImageToken {
@@ -94,48 +94,49 @@ impl Family for LlavaAnyres {
     }
 
     fn template(&self, tokenizer: &Tokenizer) -> Template {
-        self.authors.template(tokenizer)
+        self.original.template(tokenizer)
     }
 
     fn stops(&self) -> &'static [&'static str] {
         &conversations::STOPS
     }
 
-    fn sight(&self, _: &ProcessorFile) -> Result<TiledSight> {
-        let tower = self.authors.tower()?;
+    fn image_processing(&self, _: &ProcessorFile) -> Result<TiledProcessing> {
+        let tower = self.original.tower()?;
         let (pixels, patch) = (tower.config.image_size(), tower.config.patch_size());
         let (file, pinpoints) = (&tower.processor, self.pinpoints.of_tiles(pixels));
         let processor = AnyResolution::around_one_view(file.text()?, &file.file, &pinpoints)?;
         let unpadding = Unpadding::Cut;
-        let sight = TiledSight::new(processor, (pixels, patch), (self.most_views, unpadding))?;
-        Ok(sight.without_tiles(self.without_tiles))
+        let processing =
+            TiledProcessing::new(processor, (pixels, patch), (self.most_views, unpadding))?;
+        Ok(processing.without_tiles(self.without_tiles))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {
-        let hidden = self.authors.text.hidden;
+        let hidden = self.original.text.hidden;
         Ok(TiledVision {
-            encoder: self.authors.tower()?.load(loader)?,
-            projector: self.authors.projector(loader)?,
+            encoder: self.original.tower()?.load(loader)?,
+            projector: self.original.projector(loader)?,
             newline: loader.matrix(NEWLINE, &[hidden], 1, hidden)?,
         })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        self.authors.parts(&[NEWLINE])
+        self.original.parts(&[NEWLINE])
     }
 
     fn outside(&self) -> Vec<Outside<'_>> {
-        self.authors.outside()
+        self.original.outside()
     }
 
     fn whole(&self) -> Self {
         Self {
-            authors: self.authors.whole(),
+            original: self.original.whole(),
             ..self.clone()
         }
     }
 
     fn never_used(&self) -> Vec<String> {
-        self.authors.never_used()
+        self.original.never_used()
     }
 }

@@ -1,6 +1,6 @@
-//! LLaVA-1.5 in its authors' own layout: CLIP on one view of the picture, padded to a square or not.
+//! LLaVA-1.5 in the original layout: CLIP on one view of the picture, padded to a square or not.
 
-use super::original::{Authors, IMAGE, authors_decoder};
+use super::original::{IMAGE, Original, original_decoder};
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
 };
@@ -17,22 +17,22 @@ use crate::picture::Processor;
 /// The config.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct LlavaLlama {
-    authors: Authors,
+    original: Original,
     pad_to_square: bool,
 }
 
 impl Family for LlavaLlama {
     const NAME: &'static str = "llava_llama";
-    type Sight = OneView;
+    type ImageProcessing = OneView;
     type Vision<D: Device> = LlavaVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
-        Ok(authors_decoder(top)? == Some("llama"))
+        Ok(original_decoder(top)? == Some("llama"))
     }
 
     fn read(config: &Config) -> ReadResult<Self> {
         let top = config.top();
-        let authors = Authors::read(config)?;
+        let original = Original::read(config)?;
         let pad_to_square = match top.text("image_aspect_ratio")? {
             None | Some("square") => false,
             Some("pad") => true,
@@ -42,17 +42,17 @@ impl Family for LlavaLlama {
             }
         };
         Ok(Self {
-            authors,
+            original,
             pad_to_square,
         })
     }
 
     fn towers(&self, tensors: &Tensors) -> Vec<TowerName> {
-        self.authors.towers(tensors)
+        self.original.towers(tensors)
     }
 
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.authors.fit(tensors, towers)
+        self.original.fit(tensors, towers)
     }
 
     fn follow(&mut self, _: Compat) -> Result<()> {
@@ -60,7 +60,7 @@ impl Family for LlavaLlama {
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
-        (&self.authors.text, &self.authors.names)
+        (&self.original.text, &self.original.names)
     }
 
     fn image_token(&self) -> ImageToken {
@@ -68,45 +68,45 @@ impl Family for LlavaLlama {
     }
 
     fn template(&self, tokenizer: &Tokenizer) -> Template {
-        self.authors.template(tokenizer)
+        self.original.template(tokenizer)
     }
 
     fn stops(&self) -> &'static [&'static str] {
         &conversations::STOPS
     }
 
-    fn sight(&self, _: &ProcessorFile) -> Result<OneView> {
-        let tower = self.authors.tower()?;
+    fn image_processing(&self, _: &ProcessorFile) -> Result<OneView> {
+        let tower = self.original.tower()?;
         let file = &tower.processor;
         let processor = Processor::from_json(file.text()?, &file.file)?;
         let processor = processor.with_pad_to_square(self.pad_to_square);
         let (pixels, vit) = (tower.config.image_size(), tower.config.vit());
-        Ok(OneView::new(processor, pixels, &vit, tower.taken))
+        Ok(OneView::new(processor, pixels, &vit, tower.feature_select))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         Ok(LlavaVision {
-            encoder: self.authors.tower()?.load(loader)?,
-            projector: self.authors.projector(loader)?,
+            encoder: self.original.tower()?.load(loader)?,
+            projector: self.original.projector(loader)?,
         })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        self.authors.parts(&[])
+        self.original.parts(&[])
     }
 
     fn outside(&self) -> Vec<Outside<'_>> {
-        self.authors.outside()
+        self.original.outside()
     }
 
     fn whole(&self) -> Self {
         Self {
-            authors: self.authors.whole(),
+            original: self.original.whole(),
             ..self.clone()
         }
     }
 
     fn never_used(&self) -> Vec<String> {
-        self.authors.never_used()
+        self.original.never_used()
     }
 }

@@ -11,7 +11,7 @@ use crate::picture::LLAVA_NEXT_PINPOINTS;
 /// The family.
 pub(in crate::lvlm) type Next = HfTiled<NextVariant>;
 
-/// What it does differently.
+/// LLaVA-NeXT's differences from LLaVA-OneVision.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct NextVariant;
 

@@ -12,7 +12,7 @@ use crate::picture::llava_onevision_pinpoints;
 /// The family.
 pub(in crate::lvlm) type Onevision = HfTiled<OnevisionVariant>;
 
-/// What `LlavaOnevisionConfig` gives to a vision config that is left out.
+/// The default vision config of `LlavaOnevisionConfig`.
 const SIGLIP: SiglipDefaults = SiglipDefaults {
     hidden: 1152,
     intermediate: 4304,
@@ -21,10 +21,10 @@ const SIGLIP: SiglipDefaults = SiglipDefaults {
     image_size: 384,
     patch_size: 14,
 };
-/// From how many views' tokens on rows are made fewer, where the config does not say.
+/// The default of N in `anyres_max_N`.
 const MOST_VIEWS: usize = 9;
 
-/// What it does differently.
+/// LLaVA-OneVision's differences from LLaVA-NeXT.
 #[derive(Debug, Clone)]
 pub(in crate::lvlm) struct OnevisionVariant;
 

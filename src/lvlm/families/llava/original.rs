@@ -1,4 +1,4 @@
-//! What the LLaVAs in their authors' own layout have in common (`LlavaLlamaForCausalLM`, `LlavaMistralForCausalLM`,
+//! The shared parts of the LLaVAs in the original layout (`LlavaLlamaForCausalLM`, `LlavaMistralForCausalLM`,
 //! `LlavaQwenForCausalLM`): the decoder's config with `mm_*` fields beside it, the encoder that `mm_vision_tower` names, and the
 //! projector under `model.mm_projector`.
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::{Config, Fields, RopeScaling, Template, Tensors, Tokenizer};
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::state_index;
+use crate::lvlm::encoder::hidden_state_index;
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::conversations::conversation;
 use crate::lvlm::family::fields::{encoder_name, require_text};
@@ -18,28 +18,28 @@ use crate::lvlm::family::vit_tower::{FIELD, LAYER_FIELD, VitTower};
 use crate::lvlm::loader::Loader;
 use crate::nn::Mlp;
 
-/// What stands for the picture in a prompt.
+/// The image token's text in a prompt.
 pub(in crate::lvlm) const IMAGE: &str = "<image>";
 
 /// The config, as far as all of them have it.
 #[derive(Debug, Clone)]
-pub(in crate::lvlm) struct Authors {
+pub(in crate::lvlm) struct Original {
     config: Config,
     pub text: DecoderConfig,
     pub names: DecoderNames,
-    /// What `mm_vision_tower` names.
+    /// The value of `mm_vision_tower`.
     encoder: String,
-    /// Index of the encoder's hidden state that is taken.
+    /// Index of the encoder's selected hidden state.
     select_layer: i64,
     /// The encoder, once it is found.
     found: Option<VitTower>,
 }
 
-/// The decoder's `model_type` in a config of the LLaVAs' authors; `None` for any other config.
+/// Returns the decoder's `model_type` in a config of the original layout; `None` for any other config.
 ///
 /// # Errors
 /// A field of the wrong type.
-pub(in crate::lvlm) fn authors_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
+pub(in crate::lvlm) fn original_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
     // Many files say "llava" whatever the decoder is; Hugging Face's own llava has a section for its encoder.
     let tower = top.value(FIELD).is_some();
     let whole = top.value("vision_config").is_some();
@@ -57,14 +57,14 @@ pub(in crate::lvlm) fn authors_decoder(top: &Fields) -> ReadResult<Option<&'stat
     })
 }
 
-impl Authors {
+impl Original {
     /// Reads config.json.
     ///
     /// # Errors
     /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
-    pub fn read(config: &Config) -> ReadResult<Authors> {
+    pub fn read(config: &Config) -> ReadResult<Original> {
         let top = config.top();
-        let kind = authors_decoder(&top)?.unwrap_or("llama");
+        let kind = original_decoder(&top)?.unwrap_or("llama");
         let encoder = encoder_name(&top, FIELD)?;
         require_text(&top, "mm_projector_type", "mlp2x_gelu", "linear")?;
         require_text(&top, "mm_vision_select_feature", "patch", "patch")?;
@@ -75,21 +75,21 @@ impl Authors {
             }
         }
         let mut text = DecoderConfig::read(&top, Kind::of(kind), None)?;
-        // The authors' classes on Mistral and Qwen2 set it so, whatever the config says.
+        // The original classes on Mistral and Qwen2 set it so, whatever the config says.
         if kind != "llama" {
             text.rope_scaling = RopeScaling::None;
         }
-        Ok(Authors {
+        Ok(Original {
             config: config.clone(),
             text,
             names: DecoderNames::bare(),
             encoder,
-            select_layer: state_index(&top, LAYER_FIELD, -2)?,
+            select_layer: hidden_state_index(&top, LAYER_FIELD, -2)?,
             found: None,
         })
     }
 
-    /// The encoder.
+    /// Returns the encoder.
     ///
     /// # Errors
     /// [`CheckpointError::MissingEncoder`](crate::checkpoint::CheckpointError::MissingEncoder) before there is one.
@@ -98,25 +98,25 @@ impl Authors {
         Ok(self.found.as_ref().ok_or_else(missing)?)
     }
 
-    /// What is looked for.
+    /// Returns the name of the encoder, for the search.
     pub fn towers(&self, tensors: &Tensors) -> Vec<TowerName> {
         vec![VitTower::name(&self.encoder, tensors)]
     }
 
-    /// Takes what was found of it.
+    /// Takes the encoder that was found.
     ///
     /// # Errors
-    /// What is wrong with the encoder's config, or contradicts it.
+    /// Errors of the encoder's config, and fields that contradict it.
     pub fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
         if let Some(tower) = towers.into_iter().next() {
-            let taken = (self.encoder.as_str(), self.select_layer);
-            self.found = VitTower::find(&self.config, taken, tensors, tower)?;
+            let feature_select = (self.encoder.as_str(), self.select_layer);
+            self.found = VitTower::find(&self.config, feature_select, tensors, tower)?;
         }
         Ok(())
     }
 
-    /// The conversation of the authors' program, which does not look at the checkpoint's own template.
+    /// Returns the conversation of the original program, which does not read the checkpoint's own template.
     pub fn template(&self, tokenizer: &Tokenizer) -> Template {
         Template::Fixed(conversation(&self.text.kind, tokenizer))
     }
@@ -131,7 +131,7 @@ impl Authors {
         Projector::MLP2X_GELU.load(loader, names, widths)
     }
 
-    /// The parts for people; the projector's names begin with its own prefix or with one of `more`.
+    /// Describes the parts; the projector's names begin with its own prefix or with one of `more`.
     pub fn parts(&self, more: &[&str]) -> Vec<PartOf> {
         let mut parts: Vec<PartOf> = self.found.iter().map(VitTower::part).collect();
         let prefixes = ["model.mm_projector."].iter().chain(more);
@@ -143,20 +143,20 @@ impl Authors {
         parts
     }
 
-    /// The encoder, where its tensors are in a checkpoint of its own.
+    /// Returns the encoder, where its tensors are in a checkpoint of its own.
     pub fn outside(&self) -> Vec<Outside<'_>> {
         let tower = self.found.as_ref();
         tower.and_then(VitTower::outside).into_iter().collect()
     }
 
-    /// Tensors in the model's checkpoint that no layer uses.
+    /// Names the tensors in the model's checkpoint that no layer uses.
     pub fn never_used(&self) -> Vec<String> {
         let tower = self.found.as_ref();
         tower.map(VitTower::never_used).unwrap_or_default()
     }
 
-    /// The same with every layer that a checkpoint may hold.
-    pub fn whole(&self) -> Authors {
+    /// Returns it with every layer that a checkpoint may hold.
+    pub fn whole(&self) -> Original {
         let mut whole = self.clone();
         whole.text.tied_embeddings = false;
         whole.found = whole.found.map(VitTower::whole);

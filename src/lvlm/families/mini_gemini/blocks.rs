@@ -6,7 +6,7 @@ use crate::lvlm::encoder::STEM;
 
 /// Sizes of the views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lvlm) struct Views {
+pub(in crate::lvlm) struct ViewSizes {
     /// Pixels each way of what ConvNeXt sees.
     pub large: usize,
     /// Pixels each way of what CLIP sees.
@@ -17,8 +17,8 @@ pub(in crate::lvlm) struct Views {
     pub grid: usize,
 }
 
-impl Views {
-    /// CLIP's views.
+impl ViewSizes {
+    /// Returns the number of CLIP's views.
     pub fn count(&self) -> usize {
         match self.grid {
             1 => 1,
@@ -26,13 +26,13 @@ impl Views {
         }
     }
 
-    /// CLIP's patches each way.
+    /// Returns the number of CLIP's patches each way.
     pub fn across(&self) -> usize {
         self.small / self.patch
     }
 }
 
-/// Which of ConvNeXt's positions lie under which of CLIP's patches.
+/// Maps from ConvNeXt's positions to those under each of CLIP's patches.
 #[derive(Clone, Debug)]
 pub(in crate::lvlm) struct Blocks {
     /// Per stage, from its positions to those under the patches: view by view, patch by patch, row by row.
@@ -48,9 +48,9 @@ pub(in crate::lvlm) const STAGES: usize = 4;
 type Terms = Vec<(usize, f64)>;
 
 impl Blocks {
-    /// The blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
+    /// Makes the blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
     /// then made as much smaller as there are tiles.
-    pub fn of(views: &Views) -> Blocks {
+    pub fn of(views: &ViewSizes) -> Blocks {
         let (side, across, grid) = (views.large / STEM, views.across(), views.grid);
         let tile = side / grid;
         let under = tile / across;
@@ -91,7 +91,7 @@ fn views_of(grid: usize) -> Vec<Option<(usize, usize)>> {
     }
 }
 
-/// One change of size behind another.
+/// Composes one change of size with another.
 fn through(terms: &Terms, first: &[Terms]) -> Terms {
     let mut sums = std::collections::BTreeMap::new();
     for &(at, a) in terms {

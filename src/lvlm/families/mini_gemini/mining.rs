@@ -34,7 +34,7 @@ pub(super) struct Mining<D: Device> {
     widths: Vec<usize>,
 }
 
-/// What [`Mining::forward`] saved.
+/// Activations that [`Mining::forward`] saved.
 pub(super) struct MiningSaved<D: Device> {
     query_statistics: D::Statistics,
     joined: D::Matrix,
@@ -46,7 +46,7 @@ pub(super) struct MiningSaved<D: Device> {
 }
 
 impl<D: Device> Mining<D> {
-    /// For features of CLIP of `columns`, and stages of `widths`.
+    /// Loads the layers for features of CLIP of `columns`, and stages of `widths`.
     pub fn load(loader: &Loader<D>, columns: usize, widths: &[usize]) -> Result<Mining<D>> {
         let all = widths.iter().sum();
         let name = |layer: &str, part: &str| format!("model.vlm_uni_{layer}_projector.{part}");
@@ -101,7 +101,7 @@ impl<D: Device> Mining<D> {
         }
     }
 
-    /// `x` and what its patches find: x `[patches, c]`, `stages` ConvNeXt's features, `[batch * side^2, width]`.
+    /// Returns `x` plus the mixture that its patches find: x `[patches, c]`, `stages` ConvNeXt's features, `[batch * side^2, width]`.
     pub fn forward(
         &self,
         device: &D,
@@ -136,7 +136,7 @@ impl<D: Device> Mining<D> {
         Ok((y, saved))
     }
 
-    /// dx, and the gradients of the stages' features.
+    /// Returns dx, and the gradients of the stages' features.
     pub fn vjp(
         &self,
         device: &D,

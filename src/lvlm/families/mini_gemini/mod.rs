@@ -1,10 +1,10 @@
-//! Mini-Gemini (Li et al., arXiv 2403.18814) in its authors' layout: CLIP beside a ConvNeXt that sees more pixels and is mined by
+//! Mini-Gemini (Li et al., arXiv 2403.18814) in the original layout: CLIP beside a ConvNeXt that sees more pixels and is mined by
 //! CLIP's patches; Llama, Vicuna, Yi or Gemma. The HD models cut what CLIP sees into tiles.
 
 mod blocks;
 mod mining;
+mod processing;
 mod prompt;
-mod sight;
 mod vision;
 
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::checkpoint::{
 use crate::device::{Device, Part};
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
 use crate::lvlm::encoder::{
-    Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, STEM, state_index,
+    Convnext, ConvnextSizes, OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, STEM, hidden_state_index,
 };
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::fields::{encoder_name, require_text};
@@ -26,16 +26,16 @@ use crate::lvlm::family::traits::{Family, Outside, PartOf};
 use crate::lvlm::family::vit_tower::{FIELD, LAYER_FIELD, VitTower, holds};
 use crate::lvlm::loader::Loader;
 use crate::picture::Processor;
-use blocks::{STAGES, Views};
+use blocks::{STAGES, ViewSizes};
 use mining::Mining;
-use sight::{BothSight, MiniGeminiSight};
+use processing::{BothProcessing, MiniGeminiProcessing};
 use vision::{Large, MiniGeminiVision};
 
 /// The config's field that names the second encoder.
 const SECOND_FIELD: &str = "mm_vision_tower_aux";
 /// Beginning of the second encoder's tensors where the checkpoint itself holds them.
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
-/// What it is called among the model's parts.
+/// Its name among the model's parts.
 const SECOND: &str = "second encoder";
 /// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
 const XXLARGE: usize = 384;
@@ -77,8 +77,8 @@ impl MiniGemini {
         Ok(self.encoders.as_ref().ok_or_else(missing)?)
     }
 
-    fn views(&self, encoders: &Encoders) -> Views {
-        Views {
+    fn views(&self, encoders: &Encoders) -> ViewSizes {
+        ViewSizes {
             large: self.large,
             small: encoders.clip.config.image_size(),
             patch: encoders.clip.config.patch_size(),
@@ -103,7 +103,7 @@ impl MiniGemini {
 
 impl Family for MiniGemini {
     const NAME: &'static str = "mini_gemini";
-    type Sight = MiniGeminiSight;
+    type ImageProcessing = MiniGeminiProcessing;
     type Vision<D: Device> = MiniGeminiVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
@@ -140,7 +140,7 @@ impl Family for MiniGemini {
                 encoder_name(&top, FIELD)?,
                 encoder_name(&top, SECOND_FIELD)?,
             ],
-            select_layer: state_index(&top, LAYER_FIELD, -2)?,
+            select_layer: hidden_state_index(&top, LAYER_FIELD, -2)?,
             large,
             grid,
             pad_to_square: top.text("image_aspect_ratio")? == Some("pad"),
@@ -169,8 +169,8 @@ impl Family for MiniGemini {
         let (Some(clip), convnext) = (towers.next(), towers.next().flatten()) else {
             return Ok(());
         };
-        let taken = (self.towers[0].as_str(), self.select_layer);
-        let Some(clip) = VitTower::find(&self.config, taken, tensors, clip)? else {
+        let feature_select = (self.towers[0].as_str(), self.select_layer);
+        let Some(clip) = VitTower::find(&self.config, feature_select, tensors, clip)? else {
             return Ok(());
         };
         let convnext = match holds(tensors, CONVNEXT_INSIDE) {
@@ -216,7 +216,7 @@ impl Family for MiniGemini {
         Ok(())
     }
 
-    /// That program gives the model no picture of high resolution, and of the other one only one view, with a grid too.
+    /// LVLM_Interpretation gives the model no picture of high resolution, and one view of the other, even with a grid.
     fn follow(&mut self, _: Compat) -> Result<()> {
         self.alone = true;
         Ok(())
@@ -238,7 +238,7 @@ impl Family for MiniGemini {
         &prompt::STOPS
     }
 
-    fn sight(&self, _: &ProcessorFile) -> Result<MiniGeminiSight> {
+    fn image_processing(&self, _: &ProcessorFile) -> Result<MiniGeminiProcessing> {
         let encoders = self.encoders()?;
         let file = &encoders.clip.processor;
         let processor = Processor::from_json(file.text()?, &file.file)?;
@@ -246,10 +246,10 @@ impl Family for MiniGemini {
         if self.alone {
             let clip = &encoders.clip;
             let (pixels, vit) = (clip.config.image_size(), clip.config.vit());
-            let one = OneView::new(processor, pixels, &vit, clip.taken);
-            return Ok(MiniGeminiSight::Clip(one));
+            let one = OneView::new(processor, pixels, &vit, clip.feature_select);
+            return Ok(MiniGeminiProcessing::Clip(one));
         }
-        Ok(MiniGeminiSight::Both(BothSight {
+        Ok(MiniGeminiProcessing::Both(BothProcessing {
             processor: processor.with_edge(self.large as u32),
             views: self.views(encoders),
         }))

@@ -1,4 +1,4 @@
-//! The conversations of Mini-Gemini's authors, told by the vocabulary.
+//! The conversations of the original Mini-Gemini, chosen by the vocabulary.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
 use crate::lvlm::family::conversations::{CHATML_DIRECT, VICUNA_V1, turn};
@@ -25,7 +25,7 @@ const LLAMA_3: DefaultTemplate = DefaultTemplate {
 /// Tokens that end an answer in one of the conversations.
 pub(super) const STOPS: [&str; 3] = ["<end_of_turn>", "<|eot_id|>", "<|im_end|>"];
 
-/// The conversation of a model with this vocabulary.
+/// Returns the conversation of a model with this vocabulary.
 pub(super) fn conversation(tokenizer: &Tokenizer) -> DefaultTemplate {
     let marks = [
         ("<start_of_turn>", GEMMA),

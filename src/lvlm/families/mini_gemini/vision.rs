@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::blocks::Blocks;
 use super::mining::{Mining, MiningSaved};
 use crate::device::{Device, Part};
-use crate::lvlm::encoder::{Convnext, ConvnextKept, Vit, VitKept};
+use crate::lvlm::encoder::{Convnext, ConvnextSaved, Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Seen, Vision, single};
-use crate::nn::{Keep, Mlp, MlpSaved, Nothing, require_finite};
+use crate::lvlm::family::traits::{Vision, VisionOutput, single};
+use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 
 /// The layers.
 pub(in crate::lvlm) struct MiniGeminiVision<D: Device> {
@@ -24,79 +24,83 @@ pub(in crate::lvlm) struct Large<D: Device> {
     pub(super) mining: Mining<D>,
 }
 
-/// What the forward pass kept.
-pub(in crate::lvlm) struct MiniGeminiKept<D: Device> {
-    clip: VitKept<D>,
-    large: Option<LargeKept<D>>,
+/// Activations that the forward pass saved.
+pub(in crate::lvlm) struct MiniGeminiSaved<D: Device> {
+    clip: VitSaved<D>,
+    large: Option<LargeSaved<D>>,
     projector: MlpSaved<D>,
 }
 
-/// What that of the branch kept.
-struct LargeKept<D: Device> {
-    convnext: ConvnextKept<D>,
+/// Activations that the branch saved.
+struct LargeSaved<D: Device> {
+    convnext: ConvnextSaved<D>,
     /// CLIP's features, and each of ConvNeXt's stages.
     features: (D::Matrix, Vec<D::Matrix>),
     mining: MiningSaved<D>,
 }
 
 impl<D: Device> Large<D> {
-    /// CLIP's features and what their patches find in ConvNeXt's view.
+    /// Returns CLIP's features with those that their patches find in ConvNeXt's view.
     fn forward(
         &self,
         device: &D,
-        seen: D::Matrix,
+        clip_features: D::Matrix,
         (patches, blocks): (D::Matrix, &Blocks),
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(D::Matrix, LargeKept<D>)> {
-        let (stages, convnext) = self.convnext.forward(device, patches, keep, check)?;
+    ) -> Result<(D::Matrix, LargeSaved<D>)> {
+        let (stages, convnext) = self
+            .convnext
+            .forward(device, patches, checkpointing, check)?;
         device.part(Part::Projector);
-        let (mined, mining) = self.mining.forward(device, &seen, &stages, blocks)?;
+        let (mined, mining) = self
+            .mining
+            .forward(device, &clip_features, &stages, blocks)?;
         if check {
             require_finite(device, &mined, || "patch information mining".into())?;
         }
-        let kept = LargeKept {
+        let saved = LargeSaved {
             convnext,
-            features: (seen, stages),
+            features: (clip_features, stages),
             mining,
         };
-        Ok((mined, kept))
+        Ok((mined, saved))
     }
 
-    /// Gradients of CLIP's features and of ConvNeXt's patches.
+    /// Returns the gradients of CLIP's features and of ConvNeXt's patches.
     fn vjp(
         &self,
         device: &D,
-        kept: LargeKept<D>,
+        saved: LargeSaved<D>,
         d_mined: &D::Matrix,
         blocks: &Blocks,
     ) -> Result<(D::Matrix, D::Matrix)> {
-        let (seen, stages) = kept.features;
-        let (d_seen, d_stages) = self
-            .mining
-            .vjp(device, kept.mining, &seen, d_mined, blocks)?;
-        drop(seen);
+        let (clip_features, stages) = saved.features;
+        let (d_clip_features, d_stages) =
+            self.mining
+                .vjp(device, saved.mining, &clip_features, d_mined, blocks)?;
+        drop(clip_features);
         device.part(Part::Vision);
         let d_large = self
             .convnext
-            .vjp(device, kept.convnext, &stages, d_stages)?;
-        Ok((d_seen, d_large))
+            .vjp(device, saved.convnext, &stages, d_stages)?;
+        Ok((d_clip_features, d_large))
     }
 }
 
 impl<D: Device> Vision<D> for MiniGeminiVision<D> {
-    type Arrangement = Option<Blocks>;
-    type Kept = MiniGeminiKept<D>;
-    type Context = Nothing;
+    type TokenLayout = Option<Blocks>;
+    type Saved = MiniGeminiSaved<D>;
+    type Context = NoHook;
 
     fn forward(
         &self,
         device: &D,
         blocks: &Arc<Option<Blocks>>,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, Self>> {
+    ) -> Result<VisionOutput<D, Self>> {
         let (small, large) = match (&self.large, &**blocks) {
             (Some(branch), Some(blocks)) => {
                 let [small, patches] = both(patches)?;
@@ -104,23 +108,24 @@ impl<D: Device> Vision<D> for MiniGeminiVision<D> {
             }
             _ => (single(patches)?, None),
         };
-        let (seen, clip) = self.clip.forward(device, small, keep, check)?;
+        let (clip_features, clip) = self.clip.forward(device, small, checkpointing, check)?;
         let (features, large) = match large {
             Some((branch, large)) => {
-                let (mined, kept) = branch.forward(device, seen, large, keep, check)?;
-                (mined, Some(kept))
+                let (mined, saved) =
+                    branch.forward(device, clip_features, large, checkpointing, check)?;
+                (mined, Some(saved))
             }
-            None => (seen, None),
+            None => (clip_features, None),
         };
         device.part(Part::Projector);
         let (rows, projector) = self.projector.forward(device, &features, None)?;
         if check {
             require_finite(device, &rows, || "projector".into())?;
         }
-        Ok(Seen {
+        Ok(VisionOutput {
             rows,
-            context: Nothing,
-            kept: MiniGeminiKept {
+            context: NoHook,
+            saved: MiniGeminiSaved {
                 clip,
                 large,
                 projector,
@@ -132,30 +137,30 @@ impl<D: Device> Vision<D> for MiniGeminiVision<D> {
         &self,
         device: &D,
         blocks: &Option<Blocks>,
-        kept: Self::Kept,
+        saved: Self::Saved,
         d_rows: D::Matrix,
         (): (),
     ) -> Result<Vec<D::Matrix>> {
         device.part(Part::Projector);
-        let d_features = self.projector.vjp(device, kept.projector, &d_rows)?;
+        let d_features = self.projector.vjp(device, saved.projector, &d_rows)?;
         drop(d_rows);
-        let large = self.large.as_ref().zip(blocks.as_ref()).zip(kept.large);
-        let (d_seen, d_large) = match large {
-            Some(((branch, blocks), kept)) => {
-                let (d_seen, d_large) = branch.vjp(device, kept, &d_features, blocks)?;
+        let large = self.large.as_ref().zip(blocks.as_ref()).zip(saved.large);
+        let (d_clip_features, d_large) = match large {
+            Some(((branch, blocks), saved)) => {
+                let (d_clip_features, d_large) = branch.vjp(device, saved, &d_features, blocks)?;
                 drop(d_features);
-                (d_seen, Some(d_large))
+                (d_clip_features, Some(d_large))
             }
             None => (d_features, None),
         };
         device.part(Part::Vision);
-        let d_small = self.clip.vjp(device, kept.clip, d_seen)?;
+        let d_small = self.clip.vjp(device, saved.clip, d_clip_features)?;
         Ok([d_small].into_iter().chain(d_large).collect())
     }
 }
 
-/// CLIP's patches and ConvNeXt's.
+/// Returns CLIP's patches and ConvNeXt's.
 fn both<T>(patches: Vec<T>) -> Result<[T; 2]> {
     let found = patches.len();
-    <[T; 2]>::try_from(patches).map_err(|_| LvlmError::Eyes { expected: 2, found })
+    <[T; 2]>::try_from(patches).map_err(|_| LvlmError::Encoders { expected: 2, found })
 }

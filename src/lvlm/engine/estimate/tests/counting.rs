@@ -1,4 +1,4 @@
-//! A CPU device that counts what it is asked for, from the operands themselves, with a GPU's sizes of elements.
+//! A CPU device that counts its operations, from the operands themselves, with a GPU's sizes of elements.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,12 @@ use crate::lvlm::Parts;
 type On = Cpu<f32>;
 type M = <On as Memory>::Matrix;
 
-/// What was counted.
+/// The counts.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub operations: Parts<f64>,
     pub bytes: f64,
-    /// Numbers of every weight and upload, a weight that was asked for twice once.
+    /// Numbers of every weight and upload; a weight that was loaded twice counts once.
     pub loaded: usize,
     weights: BTreeSet<String>,
 }

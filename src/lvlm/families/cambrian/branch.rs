@@ -4,11 +4,11 @@ use super::aggregator::EPS;
 use super::encoders::{EncoderLayers, Found};
 use crate::device::{Device, Part, RowMap};
 use crate::lvlm::bilinear::{crossed, taps};
-use crate::lvlm::encoder::{Convnext, ConvnextKept, Vit, VitKept};
+use crate::lvlm::encoder::{Convnext, ConvnextSaved, Vit, VitSaved};
 use crate::lvlm::error::Result;
 use crate::lvlm::family::projector::Projector;
 use crate::lvlm::loader::Loader;
-use crate::nn::{Keep, Mlp, MlpSaved, Norm, require_finite};
+use crate::nn::{Checkpointing, Mlp, MlpSaved, Norm, require_finite};
 
 /// An encoder.
 enum Encoder<D: Device> {
@@ -16,15 +16,15 @@ enum Encoder<D: Device> {
     Convnext(Convnext<D>),
 }
 
-/// What an encoder kept.
-enum EncoderKept<D: Device> {
-    Vit(VitKept<D>),
+/// Activations that an encoder saved.
+enum EncoderSaved<D: Device> {
+    Vit(VitSaved<D>),
     /// With the stages' features.
-    Convnext(ConvnextKept<D>, Vec<D::Matrix>),
+    Convnext(ConvnextSaved<D>, Vec<D::Matrix>),
 }
 
 /// The encoder, the change of its grids' size, and its projector.
-pub(super) struct EyeLayers<D: Device> {
+pub(super) struct EncoderBranch<D: Device> {
     encoder: Encoder<D>,
     /// By stage: from its grid to the aggregators', where the sizes differ.
     resize: Vec<Option<RowMap>>,
@@ -34,15 +34,15 @@ pub(super) struct EyeLayers<D: Device> {
     norm: Norm<D>,
 }
 
-/// What the forward pass kept.
-pub(super) struct EyeKept<D: Device> {
-    encoder: EncoderKept<D>,
+/// Activations that the forward pass saved.
+pub(super) struct BranchSaved<D: Device> {
+    encoder: EncoderSaved<D>,
     projector: MlpSaved<D>,
     /// The norm's input and statistics.
     norm: (D::Matrix, D::Statistics),
 }
 
-/// From a grid of `from x from` to one of `to x to`, bilinearly.
+/// Returns the map from a grid of `from x from` to one of `to x to`, bilinear.
 fn resize(from: usize, to: usize) -> Option<RowMap> {
     if from == to {
         return None;
@@ -59,18 +59,21 @@ fn resize(from: usize, to: usize) -> Option<RowMap> {
     Some(RowMap::new(from * from, cells.collect()))
 }
 
-impl<D: Device> EyeLayers<D> {
+impl<D: Device> EncoderBranch<D> {
     /// Loads encoder `number`, whose features become `width` wide and `side x side`.
     pub fn load(
         loader: &Loader<D>,
         found: &Found,
         number: usize,
         (side, width): (usize, usize),
-    ) -> Result<EyeLayers<D>> {
+    ) -> Result<EncoderBranch<D>> {
         let own = loader.beside(Some(&found.tensors));
         let (encoder, grids) = match &found.layers {
-            EncoderLayers::Vit { vit, taken } => {
-                let encoder = Vit::load(&own, vit, found.prefix, *taken)?;
+            EncoderLayers::Vit {
+                vit,
+                feature_select,
+            } => {
+                let encoder = Vit::load(&own, vit, found.prefix, *feature_select)?;
                 (Encoder::Vit(encoder), vec![(vit.across, vit.hidden)])
             }
             EncoderLayers::Convnext(sizes) => {
@@ -82,7 +85,7 @@ impl<D: Device> EyeLayers<D> {
         };
         let name = |part: usize| format!("model.mm_projector_aux_{number}.{part}");
         let inside = grids.iter().map(|grid| grid.1).sum();
-        let layers = EyeLayers {
+        let layers = EncoderBranch {
             encoder,
             resize: grids.iter().map(|grid| resize(grid.0, side)).collect(),
             widths: grids.iter().map(|grid| grid.1).collect(),
@@ -93,29 +96,29 @@ impl<D: Device> EyeLayers<D> {
         Ok(layers)
     }
 
-    /// Patches to the grid `[batch * side * side, width]`.
+    /// Maps patches to the grid `[batch * side * side, width]`.
     pub fn forward(
         &self,
         device: &D,
         patches: D::Matrix,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(D::Matrix, EyeKept<D>)> {
+    ) -> Result<(D::Matrix, BranchSaved<D>)> {
         device.part(Part::Vision);
         let (x, encoder) = match &self.encoder {
             Encoder::Vit(vit) => {
-                let (x, kept) = vit.forward(device, patches, keep, check)?;
+                let (x, saved) = vit.forward(device, patches, checkpointing, check)?;
                 let x = match &self.resize[0] {
                     Some(map) => device.mix_rows(&x, map, None)?,
                     None => x,
                 };
-                (x, EncoderKept::Vit(kept))
+                (x, EncoderSaved::Vit(saved))
             }
             Encoder::Convnext(convnext) => {
-                let (stages, kept) = convnext.forward(device, patches, keep, check)?;
+                let (stages, saved) = convnext.forward(device, patches, checkpointing, check)?;
                 (
                     self.join(device, &stages)?,
-                    EncoderKept::Convnext(kept, stages),
+                    EncoderSaved::Convnext(saved, stages),
                 )
             }
         };
@@ -126,15 +129,15 @@ impl<D: Device> EyeLayers<D> {
         if check {
             require_finite(device, &y, || "encoder's projector".into())?;
         }
-        let kept = EyeKept {
+        let saved = BranchSaved {
             encoder,
             projector,
             norm: (projected, statistics),
         };
-        Ok((y, kept))
+        Ok((y, saved))
     }
 
-    /// All stages in the aggregators' grid, side by side.
+    /// Resizes all stages to the aggregators' grid and joins them side by side.
     fn join(&self, device: &D, stages: &[D::Matrix]) -> Result<D::Matrix> {
         let resized = stages.iter().zip(&self.resize).map(|(stage, map)| {
             let map = map.as_ref();
@@ -148,24 +151,24 @@ impl<D: Device> EyeLayers<D> {
         Ok(device.join_columns(&parts)?)
     }
 
-    /// Gradient of the patches.
-    pub fn vjp(&self, device: &D, kept: EyeKept<D>, dy: &D::Matrix) -> Result<D::Matrix> {
+    /// Returns the gradient of the patches.
+    pub fn vjp(&self, device: &D, saved: BranchSaved<D>, dy: &D::Matrix) -> Result<D::Matrix> {
         device.part(Part::Projector);
-        let (projected, statistics) = kept.norm;
+        let (projected, statistics) = saved.norm;
         let d_projected = self.norm.vjp(device, &projected, &statistics, dy, None)?;
         drop(projected);
-        let dx = self.projector.vjp(device, kept.projector, &d_projected)?;
+        let dx = self.projector.vjp(device, saved.projector, &d_projected)?;
         drop(d_projected);
         device.part(Part::Vision);
-        match (&self.encoder, kept.encoder) {
-            (Encoder::Vit(vit), EncoderKept::Vit(kept)) => {
+        match (&self.encoder, saved.encoder) {
+            (Encoder::Vit(vit), EncoderSaved::Vit(saved)) => {
                 let dx = match &self.resize[0] {
                     Some(map) => device.mix_rows_vjp(&dx, map, None)?,
                     None => dx,
                 };
-                vit.vjp(device, kept, dx)
+                vit.vjp(device, saved, dx)
             }
-            (Encoder::Convnext(convnext), EncoderKept::Convnext(kept, stages)) => {
+            (Encoder::Convnext(convnext), EncoderSaved::Convnext(saved, stages)) => {
                 let mut from = 0;
                 let parts = self.widths.iter().zip(&self.resize).map(|(&width, map)| {
                     let part = device.take_columns(&dx, from, width)?;
@@ -176,7 +179,7 @@ impl<D: Device> EyeLayers<D> {
                     })
                 });
                 let d_stages = parts.collect::<Result<_>>()?;
-                convnext.vjp(device, kept, &stages, d_stages)
+                convnext.vjp(device, saved, &stages, d_stages)
             }
             _ => unreachable!("an encoder's vjp takes what its own forward pass kept"),
         }

@@ -1,36 +1,36 @@
-//! One picture and one prompt on a device, and the passes through the model.
+//! One picture and one prompt on a device, and the forward and vjp passes through the model.
 
 use std::sync::Arc;
 
 use super::layers::{Context, Layers};
 use crate::device::{Blend, Device, Masks, Matrix, Part, Real, RowMap};
-use crate::lvlm::decoder::{DecoderKept, Prefix, Rows};
+use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Family, Seen, Sight, Vision};
+use crate::lvlm::family::traits::{Family, ImageProcessing, Vision, VisionOutput};
 use crate::lvlm::session::Callback;
-use crate::nn::{Keep, NnError, Nothing, Queries, require_finite};
+use crate::nn::{Checkpointing, NnError, NoHook, Queries, require_finite};
 
-/// How a family's image rows join.
-type Arrangement<F> = <<F as Family>::Sight as Sight>::Arrangement;
+/// The token layout of a family.
+type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
 
 /// A picture and a prompt.
 ///
 /// Every method takes the device that the layers and the pictures are on.
-pub(super) struct Sitting<F: Family, D: Device> {
+pub(super) struct Evaluator<F: Family, D: Device> {
     pub layers: Arc<Layers<F, D>>,
     /// The two pictures as each encoder sees them.
-    pub eyes: Vec<D::Pictures>,
-    pub arrangement: Arc<Arrangement<F>>,
+    pub pictures: Vec<D::Pictures>,
+    pub token_layout: Arc<TokenLayout<F>>,
     /// Image rows.
     pub images: usize,
     /// Keys and values of the prompt's tokens before the picture.
     pub prefix: Prefix<D>,
-    /// Prompt tokens behind the picture.
+    /// Prompt tokens after the picture.
     pub after: Vec<u32>,
 }
 
-/// The rows behind the prefix for one choice of answer tokens.
-pub(super) struct Layout<D: Device> {
+/// The rows after the prefix for one choice of answer tokens.
+pub(super) struct AnswerLayout<D: Device> {
     length: usize,
     queries: Queries,
     targets: Vec<u32>,
@@ -40,18 +40,18 @@ pub(super) struct Layout<D: Device> {
     text: D::Matrix,
 }
 
-impl<D: Device> Layout<D> {
-    /// Tokens whose log-probability is wanted.
+impl<D: Device> AnswerLayout<D> {
+    /// Returns the number of tokens whose log-probability is wanted.
     pub fn targets(&self) -> usize {
         self.targets.len()
     }
 }
 
-/// What a forward pass through the whole model kept.
-pub(super) struct ModelKept<F: Family, D: Device> {
-    vision: <F::Vision<D> as Vision<D>>::Kept,
+/// Activations that a forward pass through the whole model saved.
+pub(super) struct ModelSaved<F: Family, D: Device> {
+    vision: <F::Vision<D> as Vision<D>>::Saved,
     context: Context<F, D>,
-    decoder: DecoderKept<D, Context<F, D>>,
+    decoder: DecoderSaved<D, Context<F, D>>,
 }
 
 /// A greedy answer's limits.
@@ -64,36 +64,36 @@ pub(super) struct Greedy<'a> {
     pub never: u32,
 }
 
-impl<F: Family, D: Device> Sitting<F, D> {
+impl<F: Family, D: Device> Evaluator<F, D> {
     pub fn prefix_length(&self) -> usize {
         self.prefix.first().map_or(0, |p| p.length)
     }
 
-    /// The first answer token is predicted by row `first_row`.
+    /// Returns the row that predicts the first answer token.
     pub fn first_row(&self) -> usize {
         self.images + self.after.len() - 1
     }
 
-    /// Image rows first, then text rows of `ids`.
+    /// Returns the map of the image rows, which come first, and the text rows of `ids` after them.
     fn place(&self, device: &D, ids: &[u32]) -> Result<(RowMap, D::Matrix)> {
         let (decoder, images) = (&self.layers.decoder, self.images);
         let length = images + ids.len();
         let text = decoder.embed(device, ids)?;
-        let behind = RowMap::select(ids.len(), (0..length).map(|r| r.checked_sub(images)));
-        let text = device.mix_rows(&text, &behind, None)?;
+        let after = RowMap::select(ids.len(), (0..length).map(|r| r.checked_sub(images)));
+        let text = device.mix_rows(&text, &after, None)?;
         let scale = decoder.embedding_scale.unwrap_or(1.0);
         let term = |r: usize| (r < images).then_some((r, scale)).into_iter().collect();
         let place = RowMap::new(images, (0..length).map(term).collect());
         Ok((place, text))
     }
 
-    /// Tokens behind the picture: the prompt's, and some of the answer.
-    fn behind(&self, answer: &[u32]) -> Vec<u32> {
+    /// Returns the tokens after the picture: the prompt's, and `answer`.
+    fn text_after(&self, answer: &[u32]) -> Vec<u32> {
         [&self.after, answer].concat()
     }
 
-    /// The rows that predict the answer's tokens `tokens`.
-    pub fn layout(&self, device: &D, answer: &[u32], tokens: &[usize]) -> Result<Layout<D>> {
+    /// Lays out the rows that predict the answer's tokens `tokens`.
+    pub fn layout(&self, device: &D, answer: &[u32], tokens: &[usize]) -> Result<AnswerLayout<D>> {
         let last = tokens.iter().copied().max().unwrap_or(0);
         if last >= answer.len() {
             return Err(LvlmError::Token {
@@ -102,10 +102,10 @@ impl<F: Family, D: Device> Sitting<F, D> {
             });
         }
         device.part(Part::Decoder);
-        let (place, text) = self.place(device, &self.behind(&answer[..last]))?;
+        let (place, text) = self.place(device, &self.text_after(&answer[..last]))?;
         let length = place.outputs();
         let places = tokens.iter().map(|t| self.first_row() + t).collect();
-        Ok(Layout {
+        Ok(AnswerLayout {
             length,
             queries: Queries::new(length, places),
             targets: tokens.iter().map(|&t| answer[t]).collect(),
@@ -114,13 +114,13 @@ impl<F: Family, D: Device> Sitting<F, D> {
         })
     }
 
-    /// Masks and blends for every encoder.
+    /// Stages masks and blends for every encoder.
     pub fn stage(&self, device: &D, masks: Masks, blends: &[Blend]) -> Result<Vec<D::Batch>> {
-        let stage = |eye| Ok(device.stage(eye, masks, blends)?);
-        self.eyes.iter().map(stage).collect()
+        let stage = |pictures| Ok(device.stage(pictures, masks, blends)?);
+        self.pictures.iter().map(stage).collect()
     }
 
-    /// Other masks and blends in the place of a batch's.
+    /// Replaces the masks and blends of a batch.
     pub fn restage(
         &self,
         device: &D,
@@ -128,75 +128,76 @@ impl<F: Family, D: Device> Sitting<F, D> {
         masks: Masks,
         blends: &[Blend],
     ) -> Result<()> {
-        for (eye, batch) in self.eyes.iter().zip(batch) {
-            device.restage(eye, batch, masks, blends)?;
+        for (pictures, batch) in self.pictures.iter().zip(batch) {
+            device.restage(pictures, batch, masks, blends)?;
         }
         Ok(())
     }
 
-    /// The patches of every encoder.
+    /// Blends the patches of every encoder.
     pub fn blend(&self, device: &D, batch: &[D::Batch]) -> Result<Vec<D::Matrix>> {
-        let blend = |(eye, batch)| Ok(device.blend(eye, batch)?);
-        self.eyes.iter().zip(batch).map(blend).collect()
+        let blend = |(pictures, batch)| Ok(device.blend(pictures, batch)?);
+        self.pictures.iter().zip(batch).map(blend).collect()
     }
 
-    fn see(
+    fn encode(
         &self,
         device: &D,
         patches: Vec<D::Matrix>,
-        keep: Keep,
+        checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<Seen<D, F::Vision<D>>> {
+    ) -> Result<VisionOutput<D, F::Vision<D>>> {
         device.part(Part::Vision);
         let vision = &self.layers.vision;
-        vision.forward(device, &self.arrangement, patches, keep, check)
+        vision.forward(device, &self.token_layout, patches, checkpointing, check)
     }
 
-    /// Forward through the whole model for one batch.
+    /// Runs the whole model forward for one batch.
     pub fn forward(
         &self,
         device: &D,
-        layout: &Layout<D>,
+        layout: &AnswerLayout<D>,
         batch: &[D::Batch],
         blends: usize,
-        keep: Keep,
-    ) -> Result<(D::Values, ModelKept<F, D>)> {
+        checkpointing: Checkpointing,
+    ) -> Result<(D::Values, ModelSaved<F, D>)> {
         let patches = self.blend(device, batch)?;
-        let Seen {
+        let VisionOutput {
             rows: images,
             context,
-            kept: vision,
-        } = self.see(device, patches, keep, false)?;
+            saved: vision,
+        } = self.encode(device, patches, checkpointing, false)?;
         device.part(Part::Decoder);
         let x = device.mix_rows(&images, &layout.place, Some(&layout.text))?;
         drop(images);
         let targets = layout.targets.repeat(blends);
         let rows = self.rows(layout, blends);
         let decoder = &self.layers.decoder;
-        let (values, decoder) = decoder.forward(device, x, &rows, &targets, &context, keep)?;
-        let kept = ModelKept {
+        let (values, decoder) =
+            decoder.forward(device, x, &rows, &targets, &context, checkpointing)?;
+        let saved = ModelSaved {
             vision,
             context,
             decoder,
         };
-        Ok((values, kept))
+        Ok((values, saved))
     }
 
-    /// Forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
+    /// Runs forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
     pub fn forward_and_vjp(
         &self,
         device: &D,
-        layout: &Layout<D>,
+        layout: &AnswerLayout<D>,
         (batch, weights): (&[D::Batch], &D::Weights),
         blends: usize,
-        keep: Keep,
+        checkpointing: Checkpointing,
     ) -> Result<(D::Values, Vec<D::Matrix>)> {
-        let (values, kept) = self.forward(device, layout, batch, blends, keep)?;
-        let ModelKept {
+        let (values, saved) = self.forward(device, layout, batch, blends, checkpointing)?;
+        let ModelSaved {
             vision,
             context,
             decoder,
-        } = kept;
+        } = saved;
         let targets = layout.targets.repeat(blends);
         let (dx, d_context) = self.layers.decoder.vjp(
             device,
@@ -211,18 +212,18 @@ impl<F: Family, D: Device> Sitting<F, D> {
         drop(dx);
         device.part(Part::Vision);
         let layers = &self.layers.vision;
-        let d_patches = layers.vjp(device, &self.arrangement, vision, d_images, d_context)?;
+        let d_patches = layers.vjp(device, &self.token_layout, vision, d_images, d_context)?;
         Ok((values, d_patches))
     }
 
-    /// Gradients of `masks` masks, zero: of every encoder its own, so that the order of sums is that of blends however they are cut
+    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums is that of blends however they are cut
     /// into batches.
     pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
-        let gradients = |eye| Ok(device.gradients(eye, masks)?);
-        self.eyes.iter().map(gradients).collect()
+        let gradients = |pictures| Ok(device.gradients(pictures, masks)?);
+        self.pictures.iter().map(gradients).collect()
     }
 
-    /// Those of all encoders together, mask by mask.
+    /// Sums the gradients of all encoders, mask by mask.
     pub fn read_gradients(&self, device: &D, gradients: &[D::Gradients]) -> Result<Vec<Vec<f64>>> {
         let mut all = gradients.iter().map(|own| device.read_gradients(own));
         let mut sum = all.next().unwrap_or_else(|| Ok(Vec::new()))?;
@@ -234,7 +235,7 @@ impl<F: Family, D: Device> Sitting<F, D> {
         Ok(sum)
     }
 
-    /// Adds to every encoder's gradients what its patches' are by the masks.
+    /// Adds the gradient of every encoder's patches with respect to the masks to its gradients.
     pub fn blend_vjp(
         &self,
         device: &D,
@@ -242,14 +243,19 @@ impl<F: Family, D: Device> Sitting<F, D> {
         d_patches: &[D::Matrix],
         gradients: &mut [D::Gradients],
     ) -> Result<()> {
-        let all = self.eyes.iter().zip(batch).zip(d_patches).zip(gradients);
-        for (((eye, batch), d_patches), gradients) in all {
-            device.blend_vjp(eye, batch, d_patches, gradients)?;
+        let all = self
+            .pictures
+            .iter()
+            .zip(batch)
+            .zip(d_patches)
+            .zip(gradients);
+        for (((pictures, batch), d_patches), gradients) in all {
+            device.blend_vjp(pictures, batch, d_patches, gradients)?;
         }
         Ok(())
     }
 
-    fn rows<'b>(&'b self, layout: &'b Layout<D>, batch: usize) -> Rows<'b, D> {
+    fn rows<'b>(&'b self, layout: &'b AnswerLayout<D>, batch: usize) -> Rows<'b, D> {
         Rows {
             batch,
             length: layout.length,
@@ -258,20 +264,20 @@ impl<F: Family, D: Device> Sitting<F, D> {
         }
     }
 
-    /// What went wrong where an output was not finite: the pictures once more, with a look at every layer's output.
+    /// Finds the layer whose output was not finite: runs the pictures again, and checks every layer's output.
     pub fn diagnose(&self, device: &D, answer: &[u32], batch: &[D::Batch]) -> LvlmError {
-        let look = || -> Result<()> {
+        let trace = || -> Result<()> {
             let patches = self.blend(device, batch)?;
-            let seen = self.see(device, patches, Keep::Nothing, true)?;
+            let output = self.encode(device, patches, Checkpointing::Nothing, true)?;
             let rows = (0..self.images).map(Some);
-            let first = RowMap::select(seen.rows.rows(), rows);
-            let (place, text) = self.place(device, &self.behind(answer))?;
-            let x = device.mix_rows(&seen.rows, &first, None)?;
+            let first = RowMap::select(output.rows.rows(), rows);
+            let (place, text) = self.place(device, &self.text_after(answer))?;
+            let x = device.mix_rows(&output.rows, &first, None)?;
             let x = device.mix_rows(&x, &place, Some(&text))?;
             require_finite(device, &x, || "token embeddings".into())?;
             let decoder = &self.layers.decoder;
             let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
-            decoder.extend(device, x, &mut cache, &Nothing, true)?;
+            decoder.extend(device, x, &mut cache, &NoHook, true)?;
             Ok(())
         };
         let head = || {
@@ -280,10 +286,10 @@ impl<F: Family, D: Device> Sitting<F, D> {
             }
             .into()
         };
-        look().err().unwrap_or_else(head)
+        trace().err().unwrap_or_else(head)
     }
 
-    /// The greedy answer to the pictures of a batch of one blend, without the token that ends it.
+    /// Generates the greedy answer to the pictures of a batch of one blend, without the token that ends it.
     pub fn generate(
         &self,
         device: &D,
@@ -324,8 +330,8 @@ impl<F: Family, D: Device> Sitting<F, D> {
         Ok(answer)
     }
 
-    /// The picture and the text behind it through the decoder: the last layer's output, and all keys and values with room
-    /// for `more` rows.
+    /// Runs the picture and the text after it through the decoder. Returns the last layer's output, and all keys and values with
+    /// room for `more` rows.
     pub fn read_prompt(
         &self,
         device: &D,
@@ -334,25 +340,25 @@ impl<F: Family, D: Device> Sitting<F, D> {
     ) -> Result<(D::Matrix, Prefix<D>)> {
         let decoder = &self.layers.decoder;
         let patches = self.blend(device, batch)?;
-        let seen = self.see(device, patches, Keep::Nothing, false)?;
+        let output = self.encode(device, patches, Checkpointing::Nothing, false)?;
         device.part(Part::Decoder);
         let (place, text) = self.place(device, &self.after)?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
-        let x = device.mix_rows(&seen.rows, &place, Some(&text))?;
-        let x = decoder.extend(device, x, &mut cache, &seen.context, false)?;
+        let x = device.mix_rows(&output.rows, &place, Some(&text))?;
+        let x = decoder.extend(device, x, &mut cache, &output.context, false)?;
         Ok((x, cache))
     }
 
-    /// One more token behind the cache.
+    /// Runs one more token after the cache.
     pub fn read_token(&self, device: &D, token: u32, cache: &mut Prefix<D>) -> Result<D::Matrix> {
         device.part(Part::Decoder);
         let decoder = &self.layers.decoder;
         let x = decoder.embed(device, &[token])?;
-        decoder.extend(device, x, cache, &Nothing, false)
+        decoder.extend(device, x, cache, &NoHook, false)
     }
 }
 
-/// Fails where a sliding window is shorter than `found` tokens that are read.
+/// Fails where a sliding window is shorter than the `found` tokens that are read.
 pub(super) fn within(window: Option<usize>, found: usize) -> Result<()> {
     match window {
         Some(limit) if found > limit => Err(LvlmError::SlidingWindow { limit, found }),

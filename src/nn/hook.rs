@@ -1,23 +1,23 @@
-//! What may happen to rows between two blocks of a stack.
+//! A hook between the blocks of a stack.
 
 use super::Result;
 use crate::device::Device;
 
-/// A change of rows behind some of a stack's blocks, such as a look at features that are not among the rows.
-pub trait Between<D: Device> {
-    /// What `forward` saves for the vjp.
+/// A change of rows after some of a stack's blocks, such as attention to features that are not among the rows.
+pub trait BlockHook<D: Device> {
+    /// Activations that `forward` saves for the vjp.
     type Saved;
     /// Gradients of what it reads beside the rows.
     type Gradients: Default;
 
-    /// Whether it does anything behind block `i`.
+    /// Returns whether it changes the rows after block `i`.
     fn changes(&self, i: usize) -> bool;
-    /// The rows as block `i + 1` gets them. x `[batch * length, c]`, result likewise.
+    /// Returns the rows as block `i + 1` gets them. x `[batch * length, c]`, result likewise.
     ///
     /// # Errors
     /// When sizes do not fit.
     fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Self::Saved)>;
-    /// dx; what it reads beside the rows is added to `gradients`.
+    /// Returns dx, and adds the gradients of what it reads beside the rows to `gradients`.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -31,10 +31,10 @@ pub trait Between<D: Device> {
     ) -> Result<D::Matrix>;
 }
 
-/// Nothing happens between blocks.
-pub struct Nothing;
+/// The hook that changes nothing.
+pub struct NoHook;
 
-impl<D: Device> Between<D> for Nothing {
+impl<D: Device> BlockHook<D> for NoHook {
     type Saved = ();
     type Gradients = ();
 

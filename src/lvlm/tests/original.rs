@@ -1,4 +1,4 @@
-//! The LLaVAs in their authors' own layout: what the config may say, where the encoder is, and the prompts.
+//! The LLaVAs in the original layout: the fields of the config, the places of the encoder, and the prompts.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::checkpoint::{
 use crate::lvlm::engine::fit::listed;
 use crate::lvlm::families::llava::llava_anyres::LlavaAnyres;
 use crate::lvlm::families::registry::visit;
-use crate::lvlm::family::traits::{Family, Sight};
+use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::inspect;
 use crate::lvlm::{OpenOptions, checkpoint};
 
@@ -100,7 +100,7 @@ fn the_decoder_is_told_by_the_class() {
     }
 }
 
-/// The authors' classes on Mistral and Qwen2 overrule the config.
+/// The original classes on Mistral and Qwen2 overrule the config.
 #[test]
 fn frequencies_are_stretched_for_llama_alone() {
     let linear = json!({ "type": "linear", "factor": 2.0 });
@@ -117,7 +117,7 @@ fn frequencies_are_stretched_for_llama_alone() {
     }
 }
 
-/// What contradicts the encoder is told of the model's own config.
+/// Fields that contradict the encoder are reported of the model's own config.
 #[test]
 fn a_hidden_state_that_the_encoder_lacks() {
     for (model, encoder) in [
@@ -146,7 +146,7 @@ fn a_hidden_state_that_the_encoder_lacks() {
 
 #[test]
 fn where_an_encoder_is() {
-    // Outside, its weights are asked for; inside, its config.
+    // Outside, its weights are needed; inside, its config.
     for (model, encoder) in [
         ("tiny-next-authors-mistral", "openai/tiny-clip"),
         ("tiny-onevision-authors", "google/tiny-siglip"),
@@ -182,22 +182,29 @@ fn the_published_siglip_inside_needs_no_folder() {
     let mut family = read(&config_of("tiny-onevision-authors")).unwrap();
     assert!(family.towers(&tensors)[0].optional);
     family.fit(&tensors, vec![None]).unwrap();
-    let asked = listed(&family).unwrap();
+    let names = listed(&family).unwrap();
     let asks = |layer: usize| {
         let name = format!("{INSIDE}.encoder.layers.{layer}.mlp.fc1.weight");
-        asked.contains(&(name, vec![4304, 1152]))
+        names.contains(&(name, vec![4304, 1152]))
     };
     assert_eq!([0, 25, 26].map(asks), [true, true, false]);
     let processor = ProcessorFile::of("preprocessor_config.json".to_string(), None);
-    let eyes = family.sight(&processor).unwrap().eyes(640, 480).unwrap();
+    let encoders = family
+        .image_processing(&processor)
+        .unwrap()
+        .encoder_views(640, 480)
+        .unwrap();
     // The whole picture, and 1 x 2 tiles would hold too little of it: 2 x 2.
-    assert_eq!((eyes[0].views.len(), eyes[0].views[0].width), (5, 384));
+    assert_eq!(
+        (encoders[0].views.len(), encoders[0].views[0].width),
+        (5, 384)
+    );
 
     let other = Tensors::made("test", [tensor(positions, &[16, 36])]);
     assert!(!family.towers(&other)[0].optional);
 }
 
-/// As the authors' program writes them; the text of each was compared with it.
+/// As the original program writes them; the text of each was compared with it.
 #[test]
 fn conversations() {
     let hd = models().join("tiny-mini-gemini-hd");
@@ -257,7 +264,7 @@ fn conversations() {
 /// An encoder is counted where it is: one outside by its own tensors, as the sizes say.
 #[test]
 fn inspection_counts_the_encoder() {
-    // Of 48 wide, 112 inside, 4 layers, 16 patches of 14 pixels and a class token: norms before and behind, no biases of patches.
+    // Of 48 wide, 112 inside, 4 layers, 16 patches of 14 pixels and a class token: norms before and after, no biases of patches.
     let layer = 4 * (48 * 48 + 48) + 2 * 48 * 112 + 48 + 112 + 4 * 48;
     let clip = 48 * 3 * 14 * 14 + 48 + 17 * 48 + 4 * layer + 4 * 48;
     for model in ["tiny-llava-llama", "tiny-next-authors-mistral"] {

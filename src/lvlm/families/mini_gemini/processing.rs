@@ -1,30 +1,30 @@
-//! What Mini-Gemini's encoders see: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or, without
-//! ConvNeXt, the picture as CLIP's own processor makes it.
+//! The image processing of Mini-Gemini: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or,
+//! without ConvNeXt, the picture as CLIP's own processor makes it.
 
-use super::blocks::{Blocks, Views};
+use super::blocks::{Blocks, ViewSizes};
 use crate::lvlm::bilinear::taps;
 use crate::lvlm::encoder::STEM;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::one_view::OneView;
-use crate::lvlm::family::traits::{Eye, Sight};
+use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
 use crate::picture::{Picture, Processor, View};
 
-/// The way there.
-pub(in crate::lvlm) enum MiniGeminiSight {
-    /// To both encoders.
-    Both(BothSight),
-    /// To CLIP alone.
+/// The image processing.
+pub(in crate::lvlm) enum MiniGeminiProcessing {
+    /// For both encoders.
+    Both(BothProcessing),
+    /// For CLIP alone.
     Clip(OneView),
 }
 
-impl Sight for MiniGeminiSight {
-    /// Where both are.
-    type Arrangement = Option<Blocks>;
+impl ImageProcessing for MiniGeminiProcessing {
+    /// `None` for CLIP alone.
+    type TokenLayout = Option<Blocks>;
 
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
         match self {
-            Self::Both(both) => both.eyes(width, height),
-            Self::Clip(clip) => clip.eyes(width, height),
+            Self::Both(both) => both.encoder_views(width, height),
+            Self::Clip(clip) => clip.encoder_views(width, height),
         }
     }
 
@@ -35,23 +35,27 @@ impl Sight for MiniGeminiSight {
         }
     }
 
-    fn arrange(&self, width: u32, height: u32) -> Result<(Option<Blocks>, usize)> {
+    fn token_layout(&self, width: u32, height: u32) -> Result<(Option<Blocks>, usize)> {
         match self {
-            Self::Both(both) => both.arrange(width, height).map(|(b, rows)| (Some(b), rows)),
-            Self::Clip(clip) => clip.arrange(width, height).map(|((), rows)| (None, rows)),
+            Self::Both(both) => both
+                .token_layout(width, height)
+                .map(|(b, rows)| (Some(b), rows)),
+            Self::Clip(clip) => clip
+                .token_layout(width, height)
+                .map(|((), rows)| (None, rows)),
         }
     }
 }
 
-/// The way to both.
-pub(in crate::lvlm) struct BothSight {
+/// The image processing for both encoders.
+pub(in crate::lvlm) struct BothProcessing {
     /// For ConvNeXt's view.
     pub processor: Processor,
-    pub views: Views,
+    pub views: ViewSizes,
 }
 
-impl BothSight {
-    /// A view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
+impl BothProcessing {
+    /// Returns a view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
     fn shrunk(&self, large: &View, to: usize, (row, column): (usize, usize)) -> View {
         let (from, unit) = (self.views.large, large.unit * self.views.large);
         let offset = |of: isize, start: usize| of * to as isize + (start * unit) as isize;
@@ -67,29 +71,29 @@ impl BothSight {
         }
     }
 
-    /// The first pixel of every tile.
+    /// Returns the first pixel of every tile.
     fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (grid, side) = (self.views.grid, self.views.small);
         (0..grid).flat_map(move |y| (0..grid).map(move |x| (y * side, x * side)))
     }
 }
 
-impl Sight for BothSight {
-    type Arrangement = Blocks;
+impl ImageProcessing for BothProcessing {
+    type TokenLayout = Blocks;
 
-    fn eyes(&self, width: u32, height: u32) -> Result<Vec<Eye>> {
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
         let large = self.processor.view(width, height)?;
-        let Views { small, grid, .. } = self.views;
+        let ViewSizes { small, grid, .. } = self.views;
         let whole = self.shrunk(&large, small, (0, 0));
         let mut views = vec![whole];
         if grid > 1 {
             views.extend(self.tiles().map(|at| self.shrunk(&large, grid * small, at)));
         }
-        let clip = Eye {
+        let clip = EncoderViews {
             patch: self.views.patch,
             views,
         };
-        let convnext = Eye {
+        let convnext = EncoderViews {
             patch: STEM,
             views: vec![large],
         };
@@ -98,7 +102,7 @@ impl Sight for BothSight {
 
     fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
         let large = self.processor.process(picture)?;
-        let Views {
+        let ViewSizes {
             large: from,
             small,
             grid,
@@ -115,13 +119,13 @@ impl Sight for BothSight {
         Ok(vec![views, vec![large]])
     }
 
-    fn arrange(&self, _: u32, _: u32) -> Result<(Blocks, usize)> {
+    fn token_layout(&self, _: u32, _: u32) -> Result<(Blocks, usize)> {
         let rows = self.views.count() * self.views.across().pow(2);
         Ok((Blocks::of(&self.views), rows))
     }
 }
 
-/// A square of `from` pixels made `to` pixels each way, `F.interpolate` with `align_corners=False` and without antialiasing.
+/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate` with `align_corners=False` and without antialiasing.
 fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     let taps = taps(from, to);
     let mut out = Vec::with_capacity(3 * to * to);
@@ -141,7 +145,7 @@ fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     out
 }
 
-/// The square of `side` pixels from (top, left) on of a square of `from`.
+/// Cuts the square of `side` pixels at (top, left) out of a square of `from`.
 fn cut(pixels: &[f32], from: usize, side: usize, (top, left): (usize, usize)) -> Vec<f32> {
     let planes = pixels.chunks(from * from);
     let lines = planes.flat_map(|plane| plane.chunks(from).skip(top).take(side));

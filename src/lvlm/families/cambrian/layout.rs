@@ -1,35 +1,40 @@
-//! How Cambrian-1's queries look at the encoders' grids: which of them are not padding, the window of each, and the decoder's rows.
+//! The token layout of Cambrian-1: the queries that are not padding, the window of each in the encoders' grids, and the decoder's
+//! rows.
 
 use crate::device::{RowMap, Visible};
 use crate::lvlm::error::{LvlmError, Result};
 
 /// The maps for pictures of one size.
 #[derive(Clone, Debug)]
-pub(in crate::lvlm) struct Arrangement {
+pub(in crate::lvlm) struct CambrianLayout {
     /// Lines of queries, and queries of a line.
     grid: (usize, usize),
     /// By encoder, from its grid to the windows: query by query, each row by row.
     pub windows: Vec<RowMap>,
     /// By encoder, keys of a window.
     pub keys: Vec<usize>,
-    /// Which of its keys a query sees.
+    /// The keys that a query sees.
     pub visible: Visible,
     /// Puts one row at every query.
     pub spread: RowMap,
-    /// As many rows of nothing.
+    /// As many empty rows.
     pub blank: RowMap,
-    /// From queries to the decoder's rows, a newline's row behind each line.
+    /// From queries to the decoder's rows, a newline's row after each line.
     pub lines: RowMap,
     /// Puts the one newline at its rows.
     pub newlines: RowMap,
 }
 
-impl Arrangement {
-    /// For a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
+impl CambrianLayout {
+    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
     ///
     /// # Errors
     /// [`LvlmError::TooThin`] for a picture all of whose queries are padding.
-    pub fn of((width, height): (u32, u32), queries: usize, sides: &[usize]) -> Result<Arrangement> {
+    pub fn of(
+        (width, height): (u32, u32),
+        queries: usize,
+        sides: &[usize],
+    ) -> Result<CambrianLayout> {
         let (top, left) = padding(width, height, queries);
         let grid = (
             queries.saturating_sub(2 * top),
@@ -62,7 +67,7 @@ impl Arrangement {
         let rows = (0..grid.0).flat_map(|line| (0..=grid.1).map(move |place| (line, place)));
         let rows: Vec<Option<usize>> = rows.map(|(line, place)| row(line, place)).collect();
         let newlines = rows.iter().map(|row| row.is_none().then_some(0));
-        Ok(Arrangement {
+        Ok(CambrianLayout {
             grid,
             visible: match by_query.iter().all(|&seen| seen) {
                 true => Visible::All,
@@ -77,12 +82,12 @@ impl Arrangement {
         })
     }
 
-    /// Queries.
+    /// Returns the number of queries.
     pub fn queries(&self) -> usize {
         self.grid.0 * self.grid.1
     }
 
-    /// The queries among `length` rows of the decoder, the picture's first.
+    /// Returns the map of the queries among `length` rows of the decoder, the picture's first.
     pub fn picked(&self, length: usize) -> RowMap {
         let rows =
             (0..self.queries()).map(|q| q / self.grid.1 * (self.grid.1 + 1) + q % self.grid.1);
@@ -90,7 +95,7 @@ impl Arrangement {
     }
 }
 
-/// Rows above (and below) and columns left (and right) of a grid of `side x side` that the square's padding covers.
+/// Returns the rows above (and below) and columns left (and right) of a grid of `side x side` that the square's padding covers.
 fn padding(width: u32, height: u32, side: usize) -> (usize, usize) {
     let (width, height, length) = (f64::from(width), f64::from(height), side as f64);
     // In this order of operations, whose rounding decides.
@@ -105,14 +110,14 @@ fn padding(width: u32, height: u32, side: usize) -> (usize, usize) {
 /// Places (row, column) of an encoder's grid, query by query.
 type Windows = Vec<Vec<(usize, usize)>>;
 
-/// The windows of `r x r` under queries.
+/// Returns the windows of `r x r` under queries.
 fn windows(queries: &[(usize, usize)], r: usize) -> Windows {
     let key = |y: usize, x: usize, k: usize| (y * r + k / r, x * r + k % r);
     let window = |&(y, x): &(usize, usize)| (0..r * r).map(|k| key(y, x, k)).collect();
     queries.iter().map(window).collect()
 }
 
-/// Which keys of every window are not padding; all where none would be.
+/// Returns which keys of every window are not padding; all where none would be.
 fn seen(windows: &Windows, side: usize, (top, left): (usize, usize)) -> Vec<Vec<bool>> {
     let inside = |&(y, x): &(usize, usize)| {
         (top..side - top).contains(&y) && (left..side - left).contains(&x)
@@ -131,7 +136,7 @@ mod tests {
     /// By hand: 30 x 20 on 6 x 6 queries leaves 4 lines, on 12 x 12 keys 8 rows, on 18 x 18 keys 12 rows; nothing is hidden.
     #[test]
     fn whole_windows_of_padding_are_left_out() {
-        let a = Arrangement::of((30, 20), 6, &[6, 12, 18]).unwrap();
+        let a = CambrianLayout::of((30, 20), 6, &[6, 12, 18]).unwrap();
         assert_eq!((a.grid, a.queries()), ((4, 6), 24));
         assert_eq!(a.keys, [1, 4, 9]);
         assert!(matches!(a.visible, Visible::All));
@@ -148,7 +153,7 @@ mod tests {
     /// int(6.15) = 6, so one column on each side is hidden from the outer windows.
     #[test]
     fn padding_inside_a_window_is_hidden() {
-        let a = Arrangement::of((20, 26), 4, &[4, 8]).unwrap();
+        let a = CambrianLayout::of((20, 26), 4, &[4, 8]).unwrap();
         assert_eq!(a.grid, (4, 4));
         let Visible::Masked(seen) = &a.visible else {
             panic!("{:?}", a.visible);
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_line_of_pixels_is_refused() {
-        let error = Arrangement::of((1000, 3), 24, &[24]).unwrap_err();
+        let error = CambrianLayout::of((1000, 3), 24, &[24]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("1000 x 3") && text.contains("24"), "{text}");
     }

@@ -1,0 +1,41 @@
+//! The image processing of Cambrian-1: every encoder takes the whole picture, in the middle of a square of a colour of its own.
+
+use super::layout::CambrianLayout;
+use crate::lvlm::error::Result;
+use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
+use crate::picture::{Picture, Processor};
+
+/// The image processing.
+pub(in crate::lvlm) struct CambrianProcessing {
+    /// By encoder, with the side of a patch.
+    pub encoders: Vec<(Processor, usize)>,
+    /// Queries each way.
+    pub queries: usize,
+    /// By encoder, tokens each way that the queries attend to.
+    pub sides: Vec<usize>,
+}
+
+impl ImageProcessing for CambrianProcessing {
+    type TokenLayout = CambrianLayout;
+
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
+        let encoder = |(processor, patch): &(Processor, usize)| {
+            Ok(EncoderViews {
+                patch: *patch,
+                views: vec![processor.view(width, height)?],
+            })
+        };
+        self.encoders.iter().map(encoder).collect()
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+        let pixels = |(processor, _): &(Processor, usize)| Ok(vec![processor.process(picture)?]);
+        self.encoders.iter().map(pixels).collect()
+    }
+
+    fn token_layout(&self, width: u32, height: u32) -> Result<(CambrianLayout, usize)> {
+        let layout = CambrianLayout::of((width, height), self.queries, &self.sides)?;
+        let rows = layout.lines.outputs();
+        Ok((layout, rows))
+    }
+}
