@@ -1,6 +1,6 @@
 //! What a program that embeds the engine can do wrong: an error each, never a panic.
 
-use foveate::device::{Blend, Direction, Masks};
+use foveate::blend::{Blend, Masks, Path};
 use foveate::lvlm::{LvlmError, Prompt, SessionOptions, go_on};
 use foveate::{Cpu, Picture, open};
 
@@ -49,7 +49,7 @@ fn questions_to_a_session_that_do_not_fit() {
         size: 4,
         values: &mask,
     };
-    let blends = [Blend::whole(0, Direction::Keep)];
+    let blends = [Blend::whole(0, Path::Deletion)];
     let ask = |session: &dyn foveate::lvlm::Session, tokens: &[usize], weights: &[f64]| {
         session
             .gradient(masks, &blends, weights, tokens, &mut go_on)

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use foveate::blend::{Blend, Masks, Path as BlendPath, Sampling};
 use foveate::device::cpu::Cpu;
-use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::explain::{
     Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, key_tokens,
     lvlm_interpretation, prepare,
@@ -219,7 +219,7 @@ fn prompt_answer_and_key_tokens() {
         let limit = case.argument("max_new_tokens") as usize;
         let generated = || {
             session
-                .generate(Direction::Keep, limit, &mut go_on)
+                .generate(BlendPath::Deletion, limit, &mut go_on)
                 .unwrap()
         };
         let answer = match (given, case.results.compat()) {
@@ -259,8 +259,7 @@ fn answer_to_the_baseline() {
     let names = ["llava-cat", "onevision-small", "cambrian-rocket"];
     for case in Case::all().filter(|case| names.contains(&case.name.as_str())) {
         let model = case.model();
-        let answer =
-            |session: &dyn Session, direction| session.generate(direction, 12, &mut go_on).unwrap();
+        let answer = |session: &dyn Session, path| session.generate(path, 12, &mut go_on).unwrap();
         let baseline = Baseline::Blur.of(&case.picture(), 0);
         let prompt = model.prompt(case.text("question"), &baseline).unwrap();
         let options = SessionOptions {
@@ -269,9 +268,9 @@ fn answer_to_the_baseline() {
         };
         let own = model.start(&baseline, &baseline, &prompt, options).unwrap();
         let session = case.session(&*model);
-        let found = answer(&*session, Direction::Reveal);
-        assert_eq!(found, answer(&*own, Direction::Keep), "{}", case.name);
-        let with_picture = answer(&*session, Direction::Keep);
+        let found = answer(&*session, BlendPath::Insertion);
+        assert_eq!(found, answer(&*own, BlendPath::Deletion), "{}", case.name);
+        let with_picture = answer(&*session, BlendPath::Deletion);
         assert_ne!(found, with_picture, "{}: the picture matters", case.name);
     }
 }
@@ -287,14 +286,14 @@ fn log_probabilities_and_pixel_gradient() {
             size,
             values: &ones,
         };
-        let whole = |direction| Blend {
+        let whole = |path| Blend {
             sampling: Sampling::One(0),
-            direction,
+            path,
             alpha: 1.0,
             noise: None,
         };
         let all: Vec<usize> = (0..case.ids("answer_ids").len()).collect();
-        let blends = [whole(Direction::Keep), whole(Direction::Reveal)];
+        let blends = [whole(BlendPath::Deletion), whole(BlendPath::Insertion)];
         let found = session
             .log_probabilities(masks, &blends, &all, &mut go_on)
             .unwrap();
@@ -328,15 +327,15 @@ fn probe_mask_scores_and_gradients() {
         let session = case.session(&*model);
         let (settings, keys) = (case.settings(), case.keys());
         let masks = [case.tensor("probe_mask")];
-        for (name, direction) in [
-            ("deletion", Direction::Keep),
-            ("insertion", Direction::Reveal),
+        for (name, path) in [
+            ("deletion", BlendPath::Deletion),
+            ("insertion", BlendPath::Insertion),
         ] {
             let steps = settings.steps;
             let blends: Vec<Blend> = (1..=steps)
                 .map(|n| Blend {
                     sampling: Sampling::One(0),
-                    direction,
+                    path,
                     alpha: n as f64 / steps as f64,
                     noise: None,
                 })
@@ -582,7 +581,7 @@ fn a_small_memory_budget_changes_nothing() {
         let blends: Vec<Blend> = (1..=3)
             .map(|n| Blend {
                 alpha: f64::from(n) / 3.0,
-                ..Blend::whole(0, Direction::Keep)
+                ..Blend::whole(0, BlendPath::Deletion)
             })
             .collect();
         let gradient = |budget: usize| {

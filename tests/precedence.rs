@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use foveate::blend::{Blend, Masks, Path as BlendPath};
 use foveate::device::cpu::Cpu;
-use foveate::device::{Blend, Direction, Masks};
 use foveate::lvlm::{Lvlm, LvlmError, OpenOptions, SessionOptions, checkpoint, go_on, load};
 use foveate::picture::Picture;
 use serde::Deserialize;
@@ -161,7 +161,7 @@ fn made(
         memory_budget: 1 << 30,
     };
     let mut session = model.start(picture, picture, &prompt, options)?;
-    let greedy = session.generate(Direction::Keep, 6, &mut go_on)?;
+    let greedy = session.generate(BlendPath::Deletion, 6, &mut go_on)?;
     session.set_answer(&table.answer)?;
     let tokens: Vec<usize> = (0..table.answer.len()).collect();
     let ones = [vec![1.0; 16]];
@@ -169,7 +169,7 @@ fn made(
         size: 4,
         values: &ones,
     };
-    let blend = Blend::whole(0, Direction::Keep);
+    let blend = Blend::whole(0, BlendPath::Deletion);
     let mut logp = session.log_probabilities(whole, &[blend], &tokens, &mut go_on)?;
     Ok(Made {
         ids,

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::statistics::spearman;
+use crate::blend::View;
 use crate::explain::Mask;
-use crate::picture::View;
 
 /// The share of the saliency that the focus area holds.
 const FOCUS: f64 = 0.5;

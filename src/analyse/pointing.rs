@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::blend::View;
 use crate::explain::Mask;
-use crate::picture::View;
 use crate::run::Rectangle;
 
 /// A picture with a longer side is reduced to this many pixels on that side, or to the mask's cells where those are more. A mask of

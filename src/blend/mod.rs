@@ -12,5 +12,5 @@ mod view;
 pub use extent::Extent;
 pub use mask::{Mask, MaskError, Masks};
 pub use noise::Noise;
-pub use path::{Blend, Direction, Sampling};
+pub use path::{Blend, Path, Sampling};
 pub use view::{Tap, View, ViewPair};

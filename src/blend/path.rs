@@ -2,13 +2,13 @@
 
 use super::Noise;
 
-/// Which picture a mask of 1 keeps.
+/// The way between picture and baseline that a mask opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The picture where the mask is 1, the baseline where it is 0.
-    Keep,
-    /// The baseline where the mask is 1, the picture where it is 0.
-    Reveal,
+pub enum Path {
+    /// Removes: the picture where the mask is 1, the baseline where it is 0.
+    Deletion,
+    /// Reveals: the baseline where the mask is 1, the picture where it is 0.
+    Insertion,
 }
 
 /// The mask that a blend looks through, by number in [`Masks`].
@@ -25,8 +25,8 @@ pub enum Sampling {
 pub struct Blend {
     /// The mask.
     pub sampling: Sampling,
-    /// Which picture the mask keeps.
-    pub direction: Direction,
+    /// The path that it lies on.
+    pub path: Path,
     /// The step along the path, in [0, 1].
     pub alpha: f64,
     /// Noise, if any.
@@ -35,10 +35,10 @@ pub struct Blend {
 
 impl Blend {
     /// The end of a path through one mask, without noise.
-    pub const fn whole(mask: usize, direction: Direction) -> Blend {
+    pub const fn whole(mask: usize, path: Path) -> Blend {
         Blend {
             sampling: Sampling::One(mask),
-            direction,
+            path,
             alpha: 1.0,
             noise: None,
         }

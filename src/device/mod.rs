@@ -3,16 +3,11 @@
 pub mod cpu;
 pub mod cuda;
 mod error;
-pub(crate) mod dry {
-    pub(crate) use super::meta::{Measured, Meta as Dry, tally};
-    pub use super::meta::{Parts, Tally};
-}
 pub(crate) mod meta;
 pub mod ops;
 mod part;
 mod real;
 
-pub use crate::blend::{Blend, Direction, Masks, Noise, Sampling, ViewPair};
 pub use error::DeviceError;
 pub use ops::{
     Activations, Attention, AttentionShape, Blending, Columns, Depthwise, DepthwiseShape, Gemm,

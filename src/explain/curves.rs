@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Mask, Pass, Result, Schedule};
-use crate::blend::{Blend, Direction, Masks};
+use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Session};
 
 /// The smallest difference of probability between picture and baseline by which a curve may be normalised.
@@ -79,9 +79,9 @@ pub fn deletion_insertion(
             let done = fraction.len() * step;
             fraction.push(done.min(cells) as f64 / cells as f64);
         }
-        let blends: Vec<Blend> = [Direction::Keep, Direction::Reveal]
+        let blends: Vec<Blend> = [Path::Deletion, Path::Insertion]
             .into_iter()
-            .flat_map(|direction| (0..masks.len()).map(move |m| Blend::whole(m, direction)))
+            .flat_map(|path| (0..masks.len()).map(move |m| Blend::whole(m, path)))
             .collect();
         let masks = Masks {
             size: mask.size(),

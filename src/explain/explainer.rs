@@ -9,7 +9,7 @@ use super::{
     Compat, Curves, ExplainError, Iteration, Mask, Result, Settings, curves, deletion_insertion,
     key_tokens, lvlm_interpretation,
 };
-use crate::blend::{Blend, Direction, Masks};
+use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
 use crate::picture::Picture;
 
@@ -253,7 +253,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         Some(text) => tokenizer.encode_answer(text).map_err(LvlmError::from)?,
         None => {
             let produced = &mut |n| clock.produced(n);
-            let ids = session.generate(Direction::Keep, settings.max_new_tokens, produced)?;
+            let ids = session.generate(Path::Deletion, settings.max_new_tokens, produced)?;
             let ids = match settings.compat {
                 None => ids,
                 Some(Compat::LvlmInterpretation) => {
@@ -269,7 +269,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let baseline_answer = match settings.baseline_answer {
         true => {
             let produced = &mut |n| clock.produced(n);
-            let ids = session.generate(Direction::Reveal, settings.max_new_tokens, produced)?;
+            let ids = session.generate(Path::Insertion, settings.max_new_tokens, produced)?;
             Some(tokenizer.decode(&ids).map_err(LvlmError::from)?)
         }
         false => None,
@@ -373,7 +373,7 @@ fn both_pictures(
     evaluated: &mut Callback,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let ones = [vec![1.0; size * size]];
-    let blends = [Direction::Keep, Direction::Reveal].map(|direction| Blend::whole(0, direction));
+    let blends = [Path::Deletion, Path::Insertion].map(|path| Blend::whole(0, path));
     let all: Vec<usize> = (0..tokens).collect();
     let values = session.log_probabilities(
         Masks {

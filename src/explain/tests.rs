@@ -8,7 +8,7 @@ use super::igos::objective::Objective;
 use super::igos::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::blend::View;
-use crate::blend::{Blend, Direction, Masks, Sampling};
+use crate::blend::{Blend, Masks, Path, Sampling};
 use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Session, go_on};
 use crate::nn::Checkpointing;
 
@@ -60,9 +60,9 @@ impl Quadratic {
             Sampling::One(m) => masks.values[m][cell],
             Sampling::Product(m, n) => masks.values[m][cell] * masks.values[n][cell],
         };
-        match blend.direction {
-            Direction::Keep => blend.alpha * u,
-            Direction::Reveal => 1.0 - blend.alpha * u,
+        match blend.path {
+            Path::Deletion => blend.alpha * u,
+            Path::Insertion => 1.0 - blend.alpha * u,
         }
     }
 
@@ -80,7 +80,7 @@ impl Session for Quadratic {
         (&self.view, &self.pixels)
     }
 
-    fn generate(&self, _: Direction, _: usize, _: &mut Callback) -> crate::lvlm::Result<Vec<u32>> {
+    fn generate(&self, _: Path, _: usize, _: &mut Callback) -> crate::lvlm::Result<Vec<u32>> {
         Ok(vec![0, 1, 2])
     }
 
@@ -118,7 +118,7 @@ impl Session for Quadratic {
         let mut gradients: Vec<Vec<f64>> =
             masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
         for (blend, weight) in blends.iter().zip(weights) {
-            let sign = if blend.direction == Direction::Keep {
+            let sign = if blend.path == Path::Deletion {
                 blend.alpha
             } else {
                 -blend.alpha

@@ -19,7 +19,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use crate::device::dry::{Parts, Tally};
+pub use crate::device::meta::{Parts, Tally};
 pub use decoder::DecoderConfig;
 pub use encoder::{ClipConfig, Select, SiglipConfig};
 pub(crate) use engine::expected_tensors;

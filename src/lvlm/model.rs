@@ -2,8 +2,9 @@
 
 use super::error::Result;
 use super::session::{Session, SessionOptions};
+use crate::blend::View;
 use crate::checkpoint::{Compat, Tokenizer};
-use crate::picture::{Picture, View};
+use crate::picture::Picture;
 
 /// A question as the model's decoder takes it.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Masks resampled to more cells before views sample them.
 
 use super::bilinear::taps;
-use crate::picture::View;
+use crate::blend::View;
 
 /// A bilinear change of a square mask to more rows or more columns, as `torch.nn.functional.interpolate` with
 /// `align_corners=False`. The result lies in the first rows and columns of a square, since devices take square masks.

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::error::Result;
 use super::plan::BatchPlan;
 use super::resampling::Resampling;
-use crate::device::{Blend, Direction, Masks};
-use crate::picture::{Extent, View};
+use crate::blend::{Blend, Masks, Path};
+use crate::blend::{Extent, View};
 
 /// The options of a session.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +45,14 @@ pub trait Session {
     fn mask_extent(&self) -> Option<Extent> {
         None
     }
-    /// Generates the greedy answer to the picture ([`Direction::Keep`]) or to the baseline ([`Direction::Reveal`]), without its end marker; the
+    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline ([`Path::Insertion`]), without its end marker; the
     /// image token is never produced.
     ///
     /// # Errors
     /// [`crate::nn::NnError::NotFinite`] when the model's output is.
     fn generate(
         &self,
-        direction: Direction,
+        path: Path,
         max_new_tokens: usize,
         produced: &mut Callback,
     ) -> Result<Vec<u32>>;

@@ -2,7 +2,8 @@
 
 use super::config::SizeRule;
 use super::decode::check_picture;
-use super::{Filter, Picture, PictureError, Processor, View, Window, resize, resize_window};
+use super::{Filter, Picture, PictureError, Processor, Window, resize, resize_window};
+use crate::blend::View;
 
 /// The most pixels that a picture is fitted into, 4096 x 4096.
 const MAX_PIXELS: u64 = 1 << 24;

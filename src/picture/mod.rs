@@ -19,7 +19,6 @@ mod resize;
 #[cfg(test)]
 mod testing;
 
-pub use crate::blend::{Extent, Tap, View};
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
 pub(crate) use config::{

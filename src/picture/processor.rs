@@ -2,7 +2,8 @@
 
 use super::config::{Settings, SizeRule};
 use super::decode::{check_picture, check_size};
-use super::{Picture, PictureError, View, Window, resize, resize_window};
+use super::{Picture, PictureError, Window, resize, resize_window};
+use crate::blend::View;
 
 /// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as f32.
 const MAX_VIEW_PIXELS: u64 = 1 << 24;

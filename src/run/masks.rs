@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::files::expect_own;
 use super::{MaskPlace, Result, RunError};
+use crate::blend::Extent;
 use crate::explain::Mask;
-use crate::picture::Extent;
 use crate::system::regular::{open_no_follow, open_regular};
 use crate::system::whole::sync_folder;
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Judgement, Rectangle, Right, Sample};
+use crate::blend::Extent;
 use crate::device::DeviceError;
 use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
-use crate::picture::Extent;
 
 /// A sample's record. It has either `explanation` or `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 //! Blends and the gradient back to masks: views with padding and crops, several views, masks smaller and larger than the view, noise.
 
 use super::numbers::{Bench, Check, Extent, FORWARD, VJP, distance};
+use crate::blend::View;
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, ViewPair};
+use crate::device::Result;
 use crate::device::prelude::*;
-use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
-use crate::picture::View;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let view = |height, width, resized_height, resized_width, offset_y, offset_x| View {
@@ -89,22 +90,22 @@ fn pairs<'p>(pixels: &'p [(View, [Vec<f32>; 2])]) -> Vec<ViewPair<'p>> {
     pixels.iter().map(pair).collect()
 }
 
-/// Blends of three masks in both directions, one mask and products.
+/// Blends of three masks in both paths, one mask and products.
 fn path<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<Blend> {
-    let blend = |sampling, direction, alpha| Blend {
+    let blend = |sampling, path, alpha| Blend {
         sampling,
-        direction,
+        path,
         alpha,
         noise: None,
     };
     let share = bench.shares(1)[0];
     vec![
-        blend(Sampling::One(0), Direction::Keep, 1.0),
-        blend(Sampling::One(2), Direction::Reveal, share),
-        blend(Sampling::Product(0, 1), Direction::Keep, share),
-        blend(Sampling::Product(2, 1), Direction::Reveal, 0.25),
-        blend(Sampling::One(1), Direction::Reveal, 1.0),
-        blend(Sampling::Product(1, 1), Direction::Keep, 0.5),
+        blend(Sampling::One(0), Path::Deletion, 1.0),
+        blend(Sampling::One(2), Path::Insertion, share),
+        blend(Sampling::Product(0, 1), Path::Deletion, share),
+        blend(Sampling::Product(2, 1), Path::Insertion, 0.25),
+        blend(Sampling::One(1), Path::Insertion, 1.0),
+        blend(Sampling::Product(1, 1), Path::Deletion, 0.5),
     ]
 }
 
@@ -286,7 +287,7 @@ fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
                     seed,
                     stream,
                 }),
-                ..Blend::whole(0, Direction::Keep)
+                ..Blend::whole(0, Path::Deletion)
             })
             .to_vec();
         let on = bench.device.pictures(&[pair; 3], patch, 2)?;

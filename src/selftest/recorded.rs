@@ -5,9 +5,9 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::numbers::{Check, distance};
+use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::device::prelude::*;
-use crate::device::{Blend, Direction, Masks};
 use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
 use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
 use crate::picture::{Baseline, Picture};
@@ -312,7 +312,7 @@ impl Made<'_> {
     /// The greedy answer.
     fn answer(&mut self) -> Result<(), ExplainError> {
         let limit = self.results.argument("max_new_tokens") as usize;
-        let answer = self.session.generate(Direction::Keep, limit, &mut go_on)?;
+        let answer = self.session.generate(Path::Deletion, limit, &mut go_on)?;
         self.require("answer", answer == self.answer);
         Ok(())
     }
@@ -321,12 +321,9 @@ impl Made<'_> {
     /// device may have recorded and replayed the work.
     fn gradients(&mut self) -> Result<Vec<f64>, ExplainError> {
         let mut gradients = Vec::new();
-        for (name, direction) in [
-            ("deletion", Direction::Keep),
-            ("insertion", Direction::Reveal),
-        ] {
-            let found = self.probe(direction)?;
-            let same = found == self.probe(direction)? && found == self.probe(direction)?;
+        for (name, path) in [("deletion", Path::Deletion), ("insertion", Path::Insertion)] {
+            let found = self.probe(path)?;
+            let same = found == self.probe(path)? && found == self.probe(path)?;
             let recorded = self.results.numbers(&format!("probe_{name}_grad"));
             let largest = recorded.iter().fold(0.0f64, |m, v| m.max(v.abs()));
             let difference = distance(&found, &recorded) / largest;
@@ -338,13 +335,13 @@ impl Made<'_> {
     }
 
     /// The gradient of one score at the recorded probe mask.
-    fn probe(&self, direction: Direction) -> Result<Vec<f64>, ExplainError> {
+    fn probe(&self, path: Path) -> Result<Vec<f64>, ExplainError> {
         let mask = [self.results.numbers("probe_mask")];
         let steps = self.settings.steps;
         let blends: Vec<Blend> = (1..=steps)
             .map(|n| Blend {
                 alpha: n as f64 / steps as f64,
-                ..Blend::whole(0, direction)
+                ..Blend::whole(0, path)
             })
             .collect();
         let weights = vec![1.0 / steps as f64; steps];
@@ -367,7 +364,7 @@ impl Made<'_> {
         let all: Vec<usize> = (0..self.answer.len()).collect();
         let cells = self.settings.mask_size.pow(2);
         let ones = [vec![1.0; cells]];
-        let whole = [Direction::Keep, Direction::Reveal].map(|d| Blend::whole(0, d));
+        let whole = [Path::Deletion, Path::Insertion].map(|d| Blend::whole(0, d));
         let ones = masks(&self.settings, &ones);
         let values = self
             .session

@@ -4,12 +4,13 @@ use rayon::prelude::*;
 
 use super::microkernel::Multiply;
 use super::{Cpu, CpuMatrix, CpuReal};
+use crate::blend::Tap;
 use crate::blend::random::{key, normal_pair, philox4x32};
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, ViewPair};
 use crate::device::ops::{
     Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape, patch_order,
 };
-use crate::device::{Blend, Blending, Direction, Masks, Noise, Result, Sampling, ViewPair};
-use crate::picture::Tap;
+use crate::device::{Blending, Result};
 
 /// Two pictures of one or several views in patch order, and how each view samples a mask.
 #[derive(Debug)]
@@ -133,9 +134,9 @@ impl<T: CpuReal> CpuPictures<T> {
                     &self.picture[p * columns..][..columns],
                     &self.baseline[p * columns..][..columns],
                 );
-                let (kept, other) = match blend.direction {
-                    Direction::Keep => (x, b),
-                    Direction::Reveal => (b, x),
+                let (kept, other) = match blend.path {
+                    Path::Deletion => (x, b),
+                    Path::Insertion => (b, x),
                 };
                 for pixel in 0..area {
                     let (row, column) = self.taps(p, pixel);
@@ -179,9 +180,9 @@ impl<T: CpuReal> CpuPictures<T> {
             self.patch * self.patch,
             self.mask_size * self.mask_size,
         );
-        let sign = match blend.direction {
-            Direction::Keep => blend.alpha,
-            Direction::Reveal => -blend.alpha,
+        let sign = match blend.path {
+            Path::Deletion => blend.alpha,
+            Path::Insertion => -blend.alpha,
         };
         let mut grids = match blend.sampling {
             Sampling::One(m) => vec![(m, vec![0.0; cells])],

@@ -6,12 +6,13 @@ use super::Cuda;
 use super::memory::CudaMatrix;
 use super::pool::Buffer;
 use super::staging::Staged;
+use crate::blend::Tap;
+use crate::blend::{Blend, Masks, Path, Sampling, ViewPair};
 use crate::device::error::expect;
 use crate::device::ops::{
     Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape, patch_order,
 };
-use crate::device::{Blend, Blending, Direction, Masks, Result, Sampling, ViewPair};
-use crate::picture::Tap;
+use crate::device::{Blending, Result};
 
 /// The most pixels of a view's row: two lines of them fit in shared memory.
 const WIDEST: usize = 6144;
@@ -159,7 +160,7 @@ fn blends(blends: &[Blend]) -> Vec<u8> {
         [
             first,
             second,
-            u32::from(blend.direction == Direction::Reveal),
+            u32::from(blend.path == Path::Insertion),
             (blend.alpha as f32).to_bits(),
             (deviation as f32).to_bits(),
             seed as u32,

@@ -2,8 +2,9 @@
 
 use super::meter::Held;
 use super::{Meta, MetaMatrix, tally};
+use crate::blend::{Blend, Masks, ViewPair};
 use crate::device::ops::{Batch, BatchShape, CHANNELS, Gradients, Pictures, PicturesShape};
-use crate::device::{Blend, Blending, Masks, Part, Result, ViewPair};
+use crate::device::{Blending, Part, Result};
 
 /// The sizes of pictures.
 #[derive(Debug)]

@@ -127,8 +127,8 @@ pub trait Blending: Memory {
     /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows ordered blend, view, patch,
     /// columns ordered channel, row, column.
     ///
-    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (keep) or
-    /// `b * w + x * (1 - w)` (reveal), plus noise, which differs from view to view.
+    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (deletion) or
+    /// `b * w + x * (1 - w)` (insertion), plus noise, which differs from view to view.
     ///
     /// # Errors
     /// A batch of masks of another size.

@@ -7,7 +7,7 @@ mod regulariser;
 use serde::{Deserialize, Serialize};
 
 use super::{Attribution, Mask, OptimizerKind, Pass, Result, Schedule, Settings};
-use crate::blend::{Direction, Sampling};
+use crate::blend::{Path, Sampling};
 use crate::lvlm::{Callback, Session};
 use objective::{Objective, WeightedPath};
 use optimiser::{Nesterov, line_search};
@@ -37,24 +37,24 @@ pub(super) struct Igos<'a> {
 impl<'a> Igos<'a> {
     /// One mask for both paths.
     pub fn plus(settings: &'a Settings) -> Igos<'a> {
-        let path = |direction, weight| WeightedPath {
+        let path = |path, weight| WeightedPath {
             sampling: Sampling::One(0),
-            direction,
+            path,
             weight,
         };
         Igos {
             name: "igos+",
             settings,
             masks: 1,
-            paths: vec![path(Direction::Keep, 1.0), path(Direction::Reveal, -1.0)],
+            paths: vec![path(Path::Deletion, 1.0), path(Path::Insertion, -1.0)],
         }
     }
 
     /// A mask for each path, and their product for both.
     pub fn plus_plus(settings: &'a Settings) -> Igos<'a> {
-        let path = |sampling, direction, weight| WeightedPath {
+        let path = |sampling, path, weight| WeightedPath {
             sampling,
-            direction,
+            path,
             weight,
         };
         Igos {
@@ -62,10 +62,10 @@ impl<'a> Igos<'a> {
             settings,
             masks: 2,
             paths: vec![
-                path(Sampling::Product(0, 1), Direction::Keep, 0.5),
-                path(Sampling::Product(0, 1), Direction::Reveal, -0.5),
-                path(Sampling::One(0), Direction::Keep, 0.5),
-                path(Sampling::One(1), Direction::Reveal, -0.5),
+                path(Sampling::Product(0, 1), Path::Deletion, 0.5),
+                path(Sampling::Product(0, 1), Path::Insertion, -0.5),
+                path(Sampling::One(0), Path::Deletion, 0.5),
+                path(Sampling::One(1), Path::Insertion, -0.5),
             ],
         }
     }

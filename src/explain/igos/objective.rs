@@ -1,14 +1,14 @@
 //! The objective over one mask or two: blends along the paths, their weights, and the regulariser.
 
 use super::Regulariser;
-use crate::blend::{Blend, Direction, Masks, Noise, Sampling};
+use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Session};
 
 /// One path: the mask it looks through, the way it goes, and its weight in the objective.
 pub(in crate::explain) struct WeightedPath {
     pub sampling: Sampling,
-    pub direction: Direction,
+    pub path: Path,
     pub weight: f64,
 }
 
@@ -72,7 +72,7 @@ impl Objective<'_> {
                 let stream = ((iteration * paths.len() + p) * steps + n) as u64;
                 blends.push(Blend {
                     sampling: path.sampling,
-                    direction: path.direction,
+                    path: path.path,
                     alpha: (n + 1) as f64 / steps as f64,
                     noise: (deviation > 0.0).then_some(Noise {
                         deviation,

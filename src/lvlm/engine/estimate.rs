@@ -1,6 +1,6 @@
 //! Costs of an explanation on a GPU, before it is run: the model's own passes on the device that only counts.
 //!
-//! [`crate::device::dry`] defines what counts as operations and bytes.
+//! [`crate::device::meta`] defines what counts as operations and bytes.
 
 #[cfg(test)]
 mod tests;
@@ -11,11 +11,12 @@ use super::evaluator::Evaluator;
 use super::evaluator::within;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
-use super::measure::{self, dry_evaluator, dry_layout, measured};
+use super::measure::{self, measured, meta_evaluator, meta_layout};
+use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::Checkpoint;
 use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
-use crate::device::dry::{Dry, Parts, Tally};
-use crate::device::{Blend, Device, DeviceError, Direction, Masks, Part};
+use crate::device::meta::{Meta, Parts, Tally};
+use crate::device::{Device, DeviceError, Part};
 use crate::lvlm::decoder::Prefix;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::registry::{Visitor, visit};
@@ -97,10 +98,10 @@ impl Blueprint<'_> {
         })
     }
 
-    fn layers<F: Family>(&self, fitted: &F, dry: &Dry) -> Result<Layers<F, Dry>> {
+    fn layers<F: Family>(&self, fitted: &F, meta: &Meta) -> Result<Layers<F, Meta>> {
         let loader = Loader {
             tensors: &self.checkpoint.tensors,
-            device: dry,
+            device: meta,
             list: None,
         };
         Layers::load(fitted, &loader)
@@ -156,11 +157,11 @@ impl Visitor for Make<'_> {
             return Err(LvlmError::TooLong { limit, found });
         }
         within(family.decoder().0.window, found.saturating_sub(1))?;
-        let loading = Dry::new(BYTES);
+        let loading = Meta::new(BYTES);
         let layers = Arc::new(blueprint.layers(&family, &loading)?);
-        let dry = Dry::new(BYTES);
-        let evaluator = dry_evaluator(
-            &dry,
+        let meta = Meta::new(BYTES);
+        let evaluator = meta_evaluator(
+            &meta,
             Arc::clone(&layers),
             (&views.encoders, mask_size),
             (views.token_layout, views.images),
@@ -168,7 +169,7 @@ impl Visitor for Make<'_> {
         )?;
         Ok(Estimator(Box::new(Estimate {
             weights: loading.meter().loaded(),
-            dry,
+            meta,
             evaluator,
             lengths,
             mask_size,
@@ -294,8 +295,8 @@ trait Costs {
 
 struct Estimate<F: Family> {
     weights: Parts<usize>,
-    dry: Dry,
-    evaluator: Evaluator<F, Dry>,
+    meta: Meta,
+    evaluator: Evaluator<F, Meta>,
     lengths: Lengths,
     mask_size: usize,
 }
@@ -303,14 +304,14 @@ struct Estimate<F: Family> {
 impl<F: Family> Estimate<F> {
     /// Counts some work.
     fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
-        let (result, measured) = self.dry.meter().during(work);
+        let (result, measured) = self.meta.meter().during(work);
         result.map(|_| measured.cost)
     }
 
     /// Returns keys and values of `rows` rows, with room for `more`.
-    fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Dry>> {
+    fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Meta>> {
         let decoder = &self.evaluator.layers.decoder;
-        let mut cache = decoder.grow(&self.dry, &self.evaluator.prefix, rows + more)?;
+        let mut cache = decoder.grow(&self.meta, &self.evaluator.prefix, rows + more)?;
         for layer in &mut cache {
             layer.length += rows;
         }
@@ -337,7 +338,7 @@ impl<F: Family> Costs for Estimate<F> {
 
     fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
         of_answer(tokens, self.lengths.answer)?;
-        measure::sizes(&self.dry, &self.evaluator, tokens, self.mask_size, SCRATCH)
+        measure::sizes(&self.meta, &self.evaluator, tokens, self.mask_size, SCRATCH)
     }
 
     fn batch(
@@ -355,10 +356,10 @@ impl<F: Family> Costs for Estimate<F> {
             };
             return Err(refused.into());
         }
-        let layout = dry_layout(&self.dry, &self.evaluator, tokens)?;
+        let layout = meta_layout(&self.meta, &self.evaluator, tokens)?;
         let size = self.mask_size;
         Ok(measured(
-            &self.dry,
+            &self.meta,
             &self.evaluator,
             &layout,
             blends,
@@ -371,8 +372,8 @@ impl<F: Family> Costs for Estimate<F> {
     fn prefix(&self) -> Result<Parts<Tally>> {
         let decoder = &self.evaluator.layers.decoder;
         self.cost(|| {
-            self.dry.part(Part::Decoder);
-            decoder.prefix(&self.dry, &vec![0; self.lengths.before])
+            self.meta.part(Part::Decoder);
+            decoder.prefix(&self.meta, &vec![0; self.lengths.before])
         })
     }
 
@@ -381,22 +382,22 @@ impl<F: Family> Costs for Estimate<F> {
             size: self.mask_size,
             values: &[vec![0.0; self.mask_size * self.mask_size]],
         };
-        let blend = Blend::whole(0, Direction::Keep);
-        let batch = self.evaluator.stage(&self.dry, masks, &[blend])?;
-        self.cost(|| self.evaluator.read_prompt(&self.dry, &batch, 0))
+        let blend = Blend::whole(0, Path::Deletion);
+        let batch = self.evaluator.stage(&self.meta, masks, &[blend])?;
+        self.cost(|| self.evaluator.read_prompt(&self.meta, &batch, 0))
     }
 
     fn choose_token(&self) -> Result<Parts<Tally>> {
         let decoder = &self.evaluator.layers.decoder;
-        self.dry.part(Part::Decoder);
-        let x = decoder.embed(&self.dry, &[0])?;
-        self.cost(|| decoder.last_logits(&self.dry, &x))
+        self.meta.part(Part::Decoder);
+        let x = decoder.embed(&self.meta, &[0])?;
+        self.cost(|| decoder.last_logits(&self.meta, &x))
     }
 
     fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         of_answer(&[index], self.lengths.answer)?;
         let rows = self.evaluator.images + self.lengths.after + index;
         let mut cache = self.cache(rows, 1)?;
-        self.cost(|| self.evaluator.read_token(&self.dry, 0, &mut cache))
+        self.cost(|| self.evaluator.read_token(&self.meta, 0, &mut cache))
     }
 }

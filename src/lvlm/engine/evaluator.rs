@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::layers::{Context, Layers};
-use crate::device::{Blend, Device, Masks, Matrix, Part, Real, RowMap};
+use crate::blend::{Blend, Masks};
+use crate::device::{Device, Matrix, Part, Real, RowMap};
 use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{Family, ImageProcessing, Vision, VisionOutput};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::layers::Layers;
 use crate::checkpoint::{Checkpoint, Compat, Files, Tensors};
-use crate::device::dry::Dry;
+use crate::device::meta::Meta;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::towers;
 use crate::lvlm::family::traits::Family;
@@ -56,7 +56,7 @@ pub(super) fn fit<F: Family>(
 pub(super) fn complete<F: Family>(family: &F, tensors: &Tensors) -> Result<()> {
     let loader = Loader {
         tensors,
-        device: &Dry::new(2),
+        device: &Meta::new(2),
         list: None,
     };
     Layers::load(family, &loader)?;
@@ -68,7 +68,7 @@ pub(in crate::lvlm) fn listed<F: Family>(family: &F) -> Result<Listed> {
     let list = RefCell::default();
     let loader = Loader {
         tensors: &Tensors::made("none", []),
-        device: &Dry::new(2),
+        device: &Meta::new(2),
         list: Some(&list),
     };
     Layers::load(family, &loader)?;

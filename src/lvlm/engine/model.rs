@@ -7,19 +7,21 @@ use super::evaluator::{Evaluator, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
-use super::measure::dry_evaluator;
+use super::measure::meta_evaluator;
 use super::resampled::Resampled;
 use super::session::{ModelSession, Workspace};
+use crate::blend::ViewPair;
+use crate::blend::{Extent, View};
 use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
-use crate::device::dry::Dry;
-use crate::device::{Device, ViewPair};
+use crate::device::Device;
+use crate::device::meta::Meta;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::{Lvlm, PicturePair, Prompt};
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Session, SessionOptions};
-use crate::picture::{Extent, Picture, View};
+use crate::picture::Picture;
 
 /// A model.
 pub(super) struct Model<F: Family, D: Device> {
@@ -29,7 +31,7 @@ pub(super) struct Model<F: Family, D: Device> {
     processing: F::ImageProcessing,
     layers: Arc<Layers<F, D>>,
     /// The same layers without numbers, on the device that only counts.
-    dry: Arc<Layers<F, Dry>>,
+    meta: Arc<Layers<F, Meta>>,
 }
 
 impl<F: Family, D: Device> Model<F, D> {
@@ -53,14 +55,14 @@ impl<F: Family, D: Device> Model<F, D> {
         let layers = Arc::new(Layers::load(&family, &loader)?);
         let loader = Loader {
             tensors: &checkpoint.tensors,
-            device: &Dry::new(device.element_bytes()),
+            device: &Meta::new(device.element_bytes()),
             list: None,
         };
-        let dry = Arc::new(Layers::load(&family, &loader)?);
+        let meta = Arc::new(Layers::load(&family, &loader)?);
         Ok(Model {
             processing,
             layers,
-            dry,
+            meta,
             family,
             device,
             checkpoint,
@@ -239,10 +241,10 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         }
         let token_layout = Arc::new(token_layout);
         let after = rest[images..].to_vec();
-        let dry = Dry::new(self.device.element_bytes());
-        let dry_evaluator = dry_evaluator(
-            &dry,
-            Arc::clone(&self.dry),
+        let meta = Meta::new(self.device.element_bytes());
+        let meta_evaluator = meta_evaluator(
+            &meta,
+            Arc::clone(&self.meta),
             (&encoders, options.mask_size),
             (Arc::clone(&token_layout), images),
             (before.len(), after.len()),
@@ -263,7 +265,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 images,
                 after,
             },
-            dry: (dry, dry_evaluator),
+            meta: (meta, meta_evaluator),
             answer: Vec::new(),
             options,
             work: RefCell::<Workspace<D>>::default(),

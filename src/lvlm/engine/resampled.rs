@@ -1,11 +1,11 @@
 //! A session whose masks are resampled before its views sample them.
 
-use crate::device::{Blend, Direction, Masks};
+use crate::blend::{Blend, Masks, Path};
+use crate::blend::{Extent, View};
 use crate::lvlm::error::Result;
 use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Callback, LogProbabilities, Session};
-use crate::picture::{Extent, View};
 
 /// A session that resamples masks for the one inside it.
 pub(super) struct Resampled<'a> {
@@ -42,11 +42,11 @@ impl Session for Resampled<'_> {
 
     fn generate(
         &self,
-        direction: Direction,
+        path: Path,
         max_new_tokens: usize,
         produced: &mut Callback,
     ) -> Result<Vec<u32>> {
-        self.inner.generate(direction, max_new_tokens, produced)
+        self.inner.generate(path, max_new_tokens, produced)
     }
 
     fn set_answer(&mut self, answer: &[u32]) -> Result<()> {

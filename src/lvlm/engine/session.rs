@@ -7,15 +7,16 @@ use std::collections::hash_map::Entry;
 use super::evaluator::within;
 use super::evaluator::{AnswerLayout, Evaluator, Greedy};
 use super::measure;
+use crate::blend::{Blend, Masks, Path};
+use crate::blend::{Extent, View};
 use crate::checkpoint::Tokenizer;
-use crate::device::dry::Dry;
-use crate::device::{Blend, Device, Direction, Masks, Real};
+use crate::device::meta::Meta;
+use crate::device::{Device, Real};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family};
 use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
 use crate::lvlm::session::{Callback, LogProbabilities, Session, SessionOptions};
 use crate::nn::Checkpointing;
-use crate::picture::{Extent, View};
 
 /// A session.
 pub(super) struct ModelSession<'a, F: Family, D: Device> {
@@ -30,7 +31,7 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
     pub pixels: Vec<f32>,
     pub evaluator: Evaluator<F, D>,
     /// The same evaluator without numbers, for sizes.
-    pub dry: (Dry, Evaluator<F, Dry>),
+    pub meta: (Meta, Evaluator<F, Meta>),
     pub answer: Vec<u32>,
     pub options: SessionOptions,
     pub work: RefCell<Workspace<D>>,
@@ -166,9 +167,9 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         if let Some(&known) = self.work.borrow().sizes.get(tokens) {
             return Ok(known);
         }
-        let (dry, evaluator) = &self.dry;
+        let (meta, evaluator) = &self.meta;
         let scratch = self.device.scratch_bytes(0, 0);
-        let sizes = measure::sizes(dry, evaluator, tokens, self.options.mask_size, scratch)?;
+        let sizes = measure::sizes(meta, evaluator, tokens, self.options.mask_size, scratch)?;
         let known = &mut self.work.borrow_mut().sizes;
         known.insert(tokens.to_vec(), sizes);
         Ok(sizes)
@@ -192,14 +193,14 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
     }
 
     /// Stages the picture itself.
-    fn whole(&self, direction: Direction) -> Result<Vec<D::Batch>> {
+    fn whole(&self, path: Path) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
             size,
             values: &[vec![1.0; size * size]],
         };
         self.evaluator
-            .stage(self.device, masks, &[Blend::whole(0, direction)])
+            .stage(self.device, masks, &[Blend::whole(0, path)])
     }
 }
 
@@ -214,7 +215,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
 
     fn generate(
         &self,
-        direction: Direction,
+        path: Path,
         max_new_tokens: usize,
         produced: &mut Callback,
     ) -> Result<Vec<u32>> {
@@ -223,7 +224,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
             stops: &|token| self.tokenizer.stop_ids().contains(&token),
             never: self.image_token,
         };
-        let batch = self.whole(direction)?;
+        let batch = self.whole(path)?;
         self.evaluator
             .generate(self.device, &batch, &greedy, produced)
     }
@@ -374,7 +375,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
         let device = self.device;
         let checkpointing = self.plan(1, tokens)?.checkpointing;
         let layout = self.evaluator.layout(device, &self.answer, tokens)?;
-        let batch = self.whole(Direction::Keep)?;
+        let batch = self.whole(Path::Deletion)?;
         let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
         let (values, d_patches) = self.evaluator.forward_and_vjp(
             device,

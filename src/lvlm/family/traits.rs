@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::towers::{Tower, TowerName};
+use crate::blend::View;
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
 };
@@ -11,7 +12,7 @@ use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::nn::{BlockHook, Checkpointing};
-use crate::picture::{Picture, View};
+use crate::picture::Picture;
 
 /// A model family: its config, as read from config.json.
 pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {

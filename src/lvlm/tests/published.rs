@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::checkpoint::{Bytes, Config, Dtype, Files, Tensor, Tensors};
-use crate::device::dry::Dry;
+use crate::device::meta::Meta;
 use crate::lvlm::Result;
 use crate::lvlm::engine::inspect::Held;
 use crate::lvlm::engine::layers::Layers;
@@ -90,7 +90,7 @@ impl Visitor for Compare<'_> {
         // The encoders' tensors too are there, with their shapes.
         let loader = Loader {
             tensors: &tensors,
-            device: &Dry::new(2),
+            device: &Meta::new(2),
             list: None,
         };
         Layers::load(&family, &loader)?;

@@ -4,7 +4,7 @@ use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::Activation;
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 use crate::lvlm::Tally;
 
 /// The workloads of this family.

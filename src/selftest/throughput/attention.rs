@@ -3,7 +3,7 @@
 use super::goals::{ATTENTION, ATTENTION_VJP};
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 use crate::device::prelude::*;
 use crate::device::{AttentionShape, Result};
 

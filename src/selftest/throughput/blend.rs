@@ -3,10 +3,11 @@
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
-use crate::device::dry::tally;
+use crate::blend::View;
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, ViewPair};
+use crate::device::Result;
+use crate::device::meta::tally;
 use crate::device::prelude::*;
-use crate::device::{Blend, Direction, Masks, Noise, Result, Sampling, ViewPair};
-use crate::picture::View;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
@@ -130,7 +131,7 @@ fn path(steps: usize, noise: Option<Noise>) -> Vec<Blend> {
     (1..=steps)
         .map(|n| Blend {
             sampling: Sampling::One(0),
-            direction: Direction::Keep,
+            path: Path::Deletion,
             alpha: n as f64 / steps as f64,
             noise,
         })

@@ -4,7 +4,7 @@ use super::goals::DEPTHWISE;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::DepthwiseShape;
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 
 /// Channels of the first grid of ConvNeXt-XXL.
 const CHANNELS: usize = 384;

@@ -3,7 +3,7 @@
 use super::goals::OWN_PRODUCTS;
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::device::dry::tally::Linear;
+use crate::device::meta::tally::Linear;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(

@@ -119,9 +119,9 @@ fn processor(shapes: &Shapes, demo: &Checkpoint) -> Result<ProcessorFile, LvlmEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blend::{Blend, Masks, Path};
     use crate::checkpoint::CheckpointError;
     use crate::device::cpu::Cpu;
-    use crate::device::{Blend, Direction, Masks};
     use crate::lvlm::{Blueprint, SessionOptions, go_on, load};
     use crate::picture::Picture;
     use crate::selftest::throughput::shapes::{LLAVA_1_5_7B, TINY};
@@ -147,7 +147,7 @@ mod tests {
             size: 3,
             values: &mask,
         };
-        let path = [Blend::whole(0, Direction::Keep)];
+        let path = [Blend::whole(0, Path::Deletion)];
         let (values, gradients) = session
             .gradient(masks, &path, &[1.0], &[0, 2], &mut go_on)
             .unwrap();

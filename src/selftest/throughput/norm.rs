@@ -3,7 +3,7 @@
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 
 const EPS: f64 = 1e-5;
 

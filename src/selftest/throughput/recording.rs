@@ -2,7 +2,7 @@
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::device::dry::tally::{self, Linear};
+use crate::device::meta::tally::{self, Linear};
 use crate::device::prelude::*;
 use crate::device::{DeviceError, Result};
 

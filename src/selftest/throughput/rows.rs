@@ -3,7 +3,7 @@
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::RowMap;
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(

@@ -9,8 +9,9 @@ use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
 use super::workload::{Limit, Timed};
+use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::checkpoint::Checkpoint;
-use crate::device::{Blend, DeviceError, Direction, Masks, Noise, Sampling};
+use crate::device::DeviceError;
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
     Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
@@ -270,10 +271,10 @@ fn path(blends: usize) -> Vec<Blend> {
     (0..blends)
         .map(|n| Blend {
             sampling: Sampling::One(0),
-            direction: if n < steps {
-                Direction::Keep
+            path: if n < steps {
+                Path::Deletion
             } else {
-                Direction::Reveal
+                Path::Insertion
             },
             alpha: (n % steps + 1) as f64 / steps as f64,
             noise: Some(Noise {

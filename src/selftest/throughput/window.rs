@@ -4,7 +4,7 @@ use super::attention::Inputs;
 use super::goals::WINDOW;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
-use crate::device::dry::tally;
+use crate::device::meta::tally;
 
 /// The workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(

@@ -4,10 +4,10 @@ use super::naive::plus;
 use super::support::{
     Random, assert_calibrated, assert_same, assert_vjp, device, inner, matrix, values,
 };
+use crate::blend::View;
+use crate::blend::{Blend, Masks, Path, Sampling, ViewPair};
 use crate::device::cpu::{Cpu, CpuPictures, CpuReal};
 use crate::device::prelude::*;
-use crate::device::{Blend, Direction, Masks, Sampling, ViewPair};
-use crate::picture::View;
 
 /// Two pictures, their views, three masks and the blends of them.
 pub(super) struct Case {
@@ -132,7 +132,7 @@ impl Case {
                         pair.picture[c * h * w + at].into(),
                         pair.baseline[c * h * w + at].into(),
                     );
-                    let (kept, other): (f64, f64) = if blend.direction == Direction::Keep {
+                    let (kept, other): (f64, f64) = if blend.path == Path::Deletion {
                         (x, b)
                     } else {
                         (b, x)
@@ -155,10 +155,10 @@ fn blend(random: &mut Random) -> Blend {
         1 => Sampling::Product(random.below(3), random.below(3)),
         _ => Sampling::Product(0, 1),
     };
-    let direction = random.one_of(&[Direction::Keep, Direction::Reveal]);
+    let path = random.one_of(&[Path::Deletion, Path::Insertion]);
     Blend {
         sampling,
-        direction,
+        path,
         alpha: random.one_of(&[0.0, 0.2, 0.7, 1.0]),
         noise: None,
     }
@@ -277,19 +277,19 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
     let (d, mut random) = (device::<f64>(), Random::new(73));
     let mut case = Case::new(&mut random, vec![view(4, 4, (4, 4), (0, 0))], 2, 3, 1);
     case.masks = vec![vec![1.0; 9]];
-    let run = |case: &mut Case, direction, alpha| {
+    let run = |case: &mut Case, path, alpha| {
         case.blends = vec![Blend {
             sampling: Sampling::One(0),
-            direction,
+            path,
             alpha,
             noise: None,
         }];
         case.on_device(&d, &case.masks.clone())
     };
-    let kept = run(&mut case, Direction::Keep, 1.0);
-    let removed = run(&mut case, Direction::Keep, 0.0);
-    assert_eq!(kept, run(&mut case, Direction::Reveal, 0.0));
-    assert_eq!(removed, run(&mut case, Direction::Reveal, 1.0));
+    let kept = run(&mut case, Path::Deletion, 1.0);
+    let removed = run(&mut case, Path::Deletion, 0.0);
+    assert_eq!(kept, run(&mut case, Path::Insertion, 0.0));
+    assert_eq!(removed, run(&mut case, Path::Insertion, 1.0));
     // The first patch: channel, row, column.
     let first = |pixels: &[f32]| {
         let at = |c: usize, i: usize, j: usize| f64::from(pixels[(c * 4 + i) * 4 + j]);
@@ -329,7 +329,7 @@ fn padding_has_no_gradient() {
     let mut case = Case::new(&mut random, vec![view(4, 4, (2, 4), (-1, 0))], 4, 2, 1);
     case.blends[0] = Blend {
         sampling: Sampling::One(0),
-        direction: Direction::Keep,
+        path: Path::Deletion,
         alpha: 1.0,
         noise: None,
     };

@@ -1,14 +1,12 @@
 //! Sizes that do not fit are errors, never a panic.
 
 use super::support::device;
+use crate::blend::View;
+use crate::blend::{Blend, Masks, Path, Sampling, ViewPair};
 use crate::checkpoint::{Activation, Tensor};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::prelude::*;
-use crate::device::{
-    AttentionShape, Blend, DepthwiseShape, DeviceError, Direction, Masks, Result, RowMap, Sampling,
-    ViewPair, Visible,
-};
-use crate::picture::View;
+use crate::device::{AttentionShape, DepthwiseShape, DeviceError, Result, RowMap, Visible};
 
 #[track_caller]
 fn shape<R>(result: Result<R>) {
@@ -321,7 +319,7 @@ fn blends() {
     let blend = |sampling| {
         [Blend {
             sampling,
-            direction: Direction::Keep,
+            path: Path::Deletion,
             alpha: 0.5,
             noise: None,
         }]

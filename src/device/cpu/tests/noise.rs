@@ -1,10 +1,10 @@
 //! The noise of a blend.
 
 use super::support::{Random, assert_bits, device, values};
+use crate::blend::View;
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, ViewPair};
 use crate::device::cpu::Cpu;
 use crate::device::prelude::*;
-use crate::device::{Blend, Direction, Masks, Noise, Sampling, ViewPair};
-use crate::picture::View;
 
 const SIDE: usize = 64;
 
@@ -33,7 +33,7 @@ fn noise_of_views(d: &Cpu<f32>, views: usize, patch: usize, noises: &[Noise]) ->
     let pictures = d.pictures(&vec![pair; views], patch, 2).unwrap();
     let blend = |&n: &Noise| Blend {
         sampling: Sampling::One(0),
-        direction: Direction::Keep,
+        path: Path::Deletion,
         alpha: 0.5,
         noise: Some(n),
     };

@@ -227,7 +227,7 @@ pub(crate) const VJP: f64 = 3.0;
 const SMALL: usize = 220;
 
 /// Asserts that `dx` is the vjp of `f` at `x` for the output gradient `dy`: by central differences in every element of a
-/// small `x`, and in two random directions.
+/// small `x`, and in two random paths.
 pub(crate) fn assert_vjp(
     what: &str,
     random: &mut Random,
@@ -239,11 +239,11 @@ pub(crate) fn assert_vjp(
     assert_eq!(x.len(), dx.len(), "{what}: a gradient of the input's size");
     let size = largest(dx).max(1e-3);
     if x.len() <= SMALL {
-        let mut direction = vec![0.0; x.len()];
+        let mut path = vec![0.0; x.len()];
         for i in 0..x.len() {
-            direction[i] = 1.0;
-            let expected = slope(&f, x, &direction, dy);
-            direction[i] = 0.0;
+            path[i] = 1.0;
+            let expected = slope(&f, x, &path, dy);
+            path[i] = 0.0;
             let found = dx[i];
             assert!(
                 (found - expected).abs() <= 1e-7 * size,
@@ -252,13 +252,13 @@ pub(crate) fn assert_vjp(
         }
     }
     for _ in 0..2 {
-        let direction = random.values(x.len());
-        let expected = slope(&f, x, &direction, dy);
-        let found = inner(dx, &direction);
+        let path = random.values(x.len());
+        let expected = slope(&f, x, &path, dy);
+        let found = inner(dx, &path);
         let limit = 1e-7 * size * (x.len() as f64).sqrt().max(1.0);
         assert!(
             (found - expected).abs() <= limit,
-            "{what}: along a direction: {found} instead of {expected}"
+            "{what}: along a path: {found} instead of {expected}"
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::device::cpu::Cpu;
 use crate::device::cpu::tests::support::{
     Random, assert_bits, assert_vjp, device, distance, matrix, values,
 };
-use crate::device::dry::Dry;
+use crate::device::meta::Meta;
 use crate::device::prelude::*;
 use crate::lvlm::loader::{Listed, Loader};
 use crate::nn::Checkpointing;
@@ -30,7 +30,7 @@ fn listed(sizes: &ConvnextSizes, pixels: usize) -> Listed {
     let list = RefCell::default();
     let loader = Loader {
         tensors: &Tensors::made("none", []),
-        device: &Dry::new(2),
+        device: &Meta::new(2),
         list: Some(&list),
     };
     Convnext::load(&loader, sizes, PREFIX, pixels).unwrap();

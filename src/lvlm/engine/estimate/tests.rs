@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use counting::{Counting, Counts};
 
 use super::{Blueprint, Estimator, Lengths};
+use crate::blend::{Blend, Masks, Noise, Path as BlendPath, Sampling};
 use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::cpu::Cpu;
-use crate::device::{Blend, Direction, Masks, Noise, Sampling};
 use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
     demo_checkpoint, expected_tensors, go_on, load,
@@ -118,7 +118,7 @@ fn blends(count: usize) -> Vec<Blend> {
     (0..count)
         .map(|i| Blend {
             sampling: Sampling::One(0),
-            direction: [Direction::Keep, Direction::Reveal][i % 2],
+            path: [BlendPath::Deletion, BlendPath::Insertion][i % 2],
             alpha: (i + 1) as f64 / count as f64,
             noise: Some(Noise {
                 deviation: 0.2,
@@ -215,7 +215,7 @@ fn an_answer_costs_what_is_counted() {
             let mut tokens = 0;
             let counts = counted.during(|| {
                 tokens = session
-                    .generate(Direction::Keep, limit, &mut go_on)
+                    .generate(BlendPath::Deletion, limit, &mut go_on)
                     .unwrap()
                     .len();
             });

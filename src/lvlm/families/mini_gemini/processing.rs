@@ -2,12 +2,13 @@
 //! without ConvNeXt, the picture as CLIP's own processor makes it.
 
 use super::blocks::{Blocks, ViewSizes};
+use crate::blend::View;
 use crate::lvlm::bilinear::taps;
 use crate::lvlm::encoder::STEM;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::one_view::OneView;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
-use crate::picture::{Picture, Processor, View};
+use crate::picture::{Picture, Processor};
 
 /// The image processing.
 pub(in crate::lvlm) enum MiniGeminiProcessing {

@@ -131,12 +131,12 @@ impl Emulator {
     }
 
     /// Bytes copied since the reset: 0 to the device, 1 to the host, 2 on the device.
-    pub fn bytes(&self, direction: u32) -> Result<u64, Box<dyn Error>> {
+    pub fn bytes(&self, path: u32) -> Result<u64, Box<dyn Error>> {
         // SAFETY: the type is the library's.
         unsafe {
             Ok(self.library.get::<extern "C" fn(u32) -> u64>(
                 b"foveate_emulator_bytes",
-            )?(direction))
+            )?(path))
         }
     }
 }

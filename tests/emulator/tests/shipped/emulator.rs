@@ -50,13 +50,13 @@ impl Emulator {
     }
 
     /// Bytes copied: 0 to the device, 1 to the host.
-    pub fn bytes(&self, direction: u32) -> u64 {
+    pub fn bytes(&self, path: u32) -> u64 {
         // SAFETY: likewise.
         unsafe {
             let f = self
                 .0
                 .get::<unsafe extern "C" fn(u32) -> u64>(b"foveate_emulator_bytes");
-            f.unwrap()(direction)
+            f.unwrap()(path)
         }
     }
 

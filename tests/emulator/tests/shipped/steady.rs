@@ -1,8 +1,9 @@
 //! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only masks, gradients and
 //! log-probabilities copied.
 
+use foveate::blend::{Blend, Masks, Sampling};
+use foveate::device::Direction;
 use foveate::device::cuda::{Cuda, Storage};
-use foveate::device::{Blend, Direction, Masks, Sampling};
 use foveate::lvlm::{SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
 

@@ -3,8 +3,9 @@
 use std::sync::Barrier;
 use std::thread;
 
+use foveate::blend::{Blend, Masks};
+use foveate::device::Direction;
 use foveate::device::cuda::{Cuda, Storage};
-use foveate::device::{Blend, Direction, Masks};
 use foveate::lvlm::{Lvlm, SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
 

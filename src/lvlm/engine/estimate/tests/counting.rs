@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use crate::blend::{Blend, Masks, ViewPair};
 use crate::checkpoint::Tensor;
 use crate::device::cpu::Cpu;
 use crate::device::ops::{AttentionInputs, AttentionSaved};
 use crate::device::prelude::*;
-use crate::device::{
-    Activation, AttentionShape, Blend, DepthwiseShape, DeviceError, Masks, Result, RowMap, ViewPair,
-};
+use crate::device::{Activation, AttentionShape, DepthwiseShape, DeviceError, Result, RowMap};
 use crate::lvlm::Parts;
 
 type On = Cpu<f32>;
