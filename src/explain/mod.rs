@@ -19,6 +19,7 @@ mod tests;
 
 pub use crate::checkpoint::Compat;
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
+#[cfg(feature = "cli")]
 pub(crate) use curves::{GROUPS, HELD};
 pub use error::ExplainError;
 pub use explainer::{

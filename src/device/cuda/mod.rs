@@ -19,6 +19,7 @@ mod matrix;
 mod memory;
 mod norm;
 mod probe;
+#[cfg(feature = "cli")]
 mod rates;
 mod recording;
 mod route;
@@ -46,6 +47,7 @@ pub use matrix::{CudaMatrix, CudaWeight, Storage};
 use matrix::{Element, Weights};
 use norm::VjpInputs;
 pub use probe::{GpuInfo, gpus, has_machine_code};
+#[cfg(feature = "cli")]
 pub(crate) use rates::{Copies, Products};
 pub use recording::CudaRecording;
 pub use route::Gemm;
