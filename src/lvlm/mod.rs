@@ -54,7 +54,7 @@ pub use encoder::{ClipConfig, Select, SiglipConfig};
 pub use error::LvlmError;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) use open::expected_tensors;
 pub use open::{OpenOptions, checkpoint, load, open, open_files};
 pub use plan::Plan;

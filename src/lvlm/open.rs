@@ -93,7 +93,7 @@ pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>>
 ///
 /// # Errors
 /// Those of the config.
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
     visit(config, Expected)?
 }
@@ -145,7 +145,7 @@ pub(super) fn listed<F: Family>(family: &F) -> Result<Listed> {
 
 struct Open(Files, Config, OpenOptions);
 struct Load<D>(Checkpoint, D);
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 struct Expected;
 
 impl Visitor for Open {
@@ -188,7 +188,7 @@ impl<D: Device> Visitor for Load<D> {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 impl Visitor for Expected {
     type Output = Result<Listed>;
 
