@@ -23,14 +23,15 @@
 //! # }
 //! ```
 //!
-//! Whole data sets, and what is recorded of them, are [`run`]'s matter.
+//! Whole data sets, and what is recorded of them, are `run`'s matter.
 //!
-//! The floors, from the ground: [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and [`report`];
-//! [`run`]; [`mod@analyse`]; [`cli`]. A floor uses what is below it, never what is above. Below them all is how files are written.
+//! The floors, from the ground: [`blend`]; [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and
+//! `report`; `run`; `analyse`; `cli`. A floor uses what is below it, never what is above. Below them all is how files are written.
 
 // What is printed goes through `cli`, where an error in writing is none of the work's: the macros panic.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+#[cfg(feature = "analyse")]
 pub mod analyse;
 pub mod blend;
 pub mod checkpoint;
@@ -41,10 +42,14 @@ pub mod explain;
 pub mod lvlm;
 pub mod nn;
 pub mod picture;
+#[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "run")]
 pub mod run;
 #[cfg(feature = "cli")]
 pub mod selftest;
+// The engine alone uses few parts of it, each feature others.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 mod system;
 
 pub use device::cpu::Cpu;

@@ -168,7 +168,7 @@ fn files(
     if let Some(mask) = &explanation.mask {
         let (size, saliency) = (mask.size(), mask.saliency());
         let (width, height) = (picture.width(), picture.height());
-        files.push((FILES[2], npy(size, mask.values())?));
+        files.push((FILES[2], npy(size, mask.values())));
         files.push((
             FILES[3],
             report::png(&report::saliency_grey(&saliency, size, width, height)?)?,
@@ -197,25 +197,17 @@ fn files(
     Ok(files)
 }
 
-/// A square f32 array in NumPy's format.
-fn npy(size: usize, values: &[f64]) -> Result<Vec<u8>, CliError> {
-    use npyz::WriterBuilder;
-    let mut bytes = Vec::new();
-    let write = |bytes: &mut Vec<u8>| {
-        let shape = [size as u64, size as u64];
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(bytes)
-            .begin_nd()?;
-        writer.extend(values.iter().map(|&v| v as f32))?;
-        writer.finish()
-    };
-    write(&mut bytes).map_err(|e| CliError::Write {
-        path: FILES[2].into(),
-        reason: e.to_string(),
-    })?;
-    Ok(bytes)
+/// A square f32 array in NumPy's format, version 1.0: a header of a multiple of 64 bytes, and the values in little endian.
+fn npy(size: usize, values: &[f64]) -> Vec<u8> {
+    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({size}, {size}, ), }}");
+    // The magic string and the header's length are 10 bytes of it, a line feed ends it.
+    let width = (10 + dict.len() + 1).next_multiple_of(64) - 11;
+    let header = format!("{dict:width$}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|&v| (v as f32).to_le_bytes()));
+    bytes
 }
 
 /// The result for a person.

@@ -17,6 +17,7 @@ mod tests;
 pub use crate::blend::{Mask, MaskError};
 pub use crate::checkpoint::Compat;
 pub use attribution::{Attribution, Method, Pass, Schedule};
+#[cfg(feature = "cli")]
 pub(crate) use curves::schedule as curves_schedule;
 pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
 pub use error::ExplainError;

@@ -22,6 +22,7 @@ mod tests;
 pub use crate::device::meta::{Parts, Tally};
 pub use decoder::DecoderConfig;
 pub use encoder::{ClipConfig, Select, SiglipConfig};
+#[cfg(any(test, feature = "cli"))]
 pub(crate) use engine::expected_tensors;
 pub use engine::{
     Blueprint, Contradiction, Estimator, Inspection, Lengths, ModelPart, NamedShape, OpenOptions,

@@ -14,13 +14,13 @@ use unicode_bidi::{BidiClass, BidiInfo, bidi_class};
 use super::{ReportError, Result};
 
 /// DejaVu Sans.
-pub(super) const REGULAR: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
+pub(super) const REGULAR: &[u8] = foveate_fonts::SANS;
 /// DejaVu Sans Bold.
-pub(super) const BOLD: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf");
+pub(super) const BOLD: &[u8] = foveate_fonts::SANS_BOLD;
 /// Chinese, Japanese and Korean, in one weight.
-const EAST_ASIAN: &[u8] = include_bytes!("../../assets/fonts/NotoSansCJK-Subset.otf");
+const EAST_ASIAN: &[u8] = foveate_fonts::CJK;
 /// Emoji, in one weight and without colours.
-const EMOJI: &[u8] = include_bytes!("../../assets/fonts/NotoEmoji-Subset.ttf");
+const EMOJI: &[u8] = foveate_fonts::EMOJI;
 
 /// Fonts at a size.
 pub(super) struct Text {

@@ -2,8 +2,6 @@
 
 use colorous::BLUES;
 use image::{Rgb, RgbImage};
-use imageproc::drawing::draw_filled_rect_mut;
-use imageproc::rect::Rect;
 
 use super::Result;
 use super::colour::{Ramp, contrast};
@@ -199,14 +197,14 @@ fn draw_token(
     font.draw_beside(out, (x, y + 4), colour, &p.text, p.beside);
 }
 
-/// A filled rectangle, none where a side is 0.
+/// A filled rectangle: the part of it that lies in the picture.
 fn fill(out: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb<u8>) {
-    if width > 0 && height > 0 {
-        draw_filled_rect_mut(
-            out,
-            Rect::at(x as i32, y as i32).of_size(width, height),
-            colour,
-        );
+    let right = x.saturating_add(width).min(out.width());
+    let bottom = y.saturating_add(height).min(out.height());
+    for y in y..bottom {
+        for x in x..right {
+            out.put_pixel(x, y, colour);
+        }
     }
 }
 

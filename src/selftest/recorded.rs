@@ -31,10 +31,10 @@ pub struct Recorded {
     results: &'static [u8],
 }
 
-/// A file of `tests/oracle`, embedded.
+/// A file of `assets/recorded`, embedded; `tests/oracle` links to them.
 macro_rules! file {
     ($path:expr) => {
-        include_bytes!(concat!("../../tests/oracle/", $path)).as_slice()
+        include_bytes!(concat!("../../assets/recorded/", $path)).as_slice()
     };
 }
 

@@ -19,6 +19,7 @@ mod memory;
 mod norm;
 mod pool;
 mod probe;
+#[cfg(feature = "cli")]
 mod rates;
 mod recording;
 mod route;
@@ -40,6 +41,7 @@ pub use logprob::{CudaLogits, CudaValues, CudaWeights};
 use memory::Weights;
 pub use memory::{CudaMatrix, CudaStatistics, CudaWeight, Storage};
 pub use probe::{GpuInfo, gpus, has_machine_code};
+#[cfg(feature = "cli")]
 pub(crate) use rates::{Copies, Products};
 pub use recording::CudaRecording;
 pub use route::Gemm;

@@ -254,6 +254,7 @@ impl Cuda {
     }
 
     /// Whether any product so far went through the library.
+    #[cfg(feature = "cli")]
     pub(crate) fn uses_library(&self) -> bool {
         let choices = self.routes.choices();
         choices

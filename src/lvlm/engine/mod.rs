@@ -16,5 +16,6 @@ mod session;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use fit::OpenOptions;
 pub use inspect::{Contradiction, Inspection, ModelPart, NamedShape, inspect, inspect_files};
+#[cfg(any(test, feature = "cli"))]
 pub(crate) use open::expected_tensors;
 pub use open::{checkpoint, demo_checkpoint, load, open, open_files};

@@ -81,12 +81,14 @@ pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>>
 ///
 /// # Errors
 /// Errors of the config.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn expected_tensors(config: &Config) -> Result<Listed> {
     visit(config, Expected)?
 }
 
 struct Open(Files, Config, OpenOptions);
 struct Load<D>(Checkpoint, D);
+#[cfg(any(test, feature = "cli"))]
 struct Expected;
 
 impl Visitor for Open {
@@ -129,6 +131,7 @@ impl<D: Device> Visitor for Load<D> {
     }
 }
 
+#[cfg(any(test, feature = "cli"))]
 impl Visitor for Expected {
     type Output = Result<Listed>;
 
