@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::evaluator::{AnswerLayout, Evaluator};
+use super::evaluator::{AnswerLayout, Evaluator, PictureViews};
 use super::layers::Layers;
 use crate::device::dry::{Dry, Measured};
 use crate::device::{Blend, Device, Direction, Masks, ViewPair};
 use crate::lvlm::error::Result;
-use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
+use crate::lvlm::family::traits::{EncoderViews, Family};
 use crate::lvlm::plan::ActivationSizes;
 use crate::nn::Checkpointing;
 
@@ -15,12 +15,10 @@ use crate::nn::Checkpointing;
 pub(super) fn dry_evaluator<F: Family>(
     dry: &Dry,
     layers: Arc<Layers<F, Dry>>,
-    (encoders, mask_size): (&[EncoderViews], usize),
-    (token_layout, images): (
-        Arc<<F::ImageProcessing as ImageProcessing>::TokenLayout>,
-        usize,
-    ),
-    (before, after): (usize, usize),
+    views: &PictureViews<F>,
+    mask_size: usize,
+    before: usize,
+    after: usize,
 ) -> Result<Evaluator<F, Dry>> {
     let pictures = |encoder: &EncoderViews| {
         let pair = |view| ViewPair {
@@ -32,12 +30,12 @@ pub(super) fn dry_evaluator<F: Family>(
         Ok(dry.pictures(&views, encoder.patch, mask_size)?)
     };
     Ok(Evaluator {
-        pictures: encoders.iter().map(pictures).collect::<Result<_>>()?,
+        pictures: views.encoders.iter().map(pictures).collect::<Result<_>>()?,
         prefix: layers.decoder.prefix(dry, &vec![0; before])?,
         after: vec![0; after],
         layers,
-        token_layout,
-        images,
+        token_layout: Arc::clone(&views.token_layout),
+        images: views.images,
     })
 }
 
@@ -107,9 +105,8 @@ pub(super) fn measured<F: Family>(
             evaluator.forward(dry, layout, &batch, blends, checkpointing)?;
             return Ok(());
         }
-        let staged = (&batch[..], &());
         let (_, d_patches) =
-            evaluator.forward_and_vjp(dry, layout, staged, blends, checkpointing)?;
+            evaluator.forward_and_vjp(dry, layout, &batch, &(), blends, checkpointing)?;
         evaluator.blend_vjp(dry, &batch, &d_patches, &mut gradients)
     });
     result.map(|()| measured)
