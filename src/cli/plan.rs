@@ -200,7 +200,7 @@ pub(super) fn report(
     };
     let keys: Vec<usize> = (lengths.answer - options.key_tokens..lengths.answer).collect();
     let work = Work {
-        estimator: &estimator,
+        estimator: &*estimator,
         keys: &keys,
         settings: &settings,
         budget,

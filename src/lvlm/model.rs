@@ -81,15 +81,18 @@ pub trait Lvlm: Send + Sync {
     }
 }
 
+/// Pixels of one encoder's views, `3 x height x width` each, channel by channel, normalised.
+pub(in crate::lvlm) type ViewPixels = Vec<Vec<f32>>;
+
 /// A picture and its baseline as the encoders of a model take them.
 #[derive(Clone)]
 pub struct PicturePair {
     /// Columns and rows of the picture.
-    pub(crate) size: (u32, u32),
-    /// Pixels of the picture by encoder and view, `3 x height x width` each, normalised.
-    pub(crate) picture: Vec<Vec<Vec<f32>>>,
+    pub(in crate::lvlm) size: (u32, u32),
+    /// Pixels of the picture, by encoder.
+    pub(in crate::lvlm) picture: Vec<ViewPixels>,
     /// Pixels of the baseline, likewise.
-    pub(crate) baseline: Vec<Vec<Vec<f32>>>,
+    pub(in crate::lvlm) baseline: Vec<ViewPixels>,
 }
 
 impl std::fmt::Debug for PicturePair {

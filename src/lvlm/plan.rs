@@ -5,7 +5,7 @@ use crate::nn::Checkpointing;
 
 /// Bytes of activations, measured by running the model on the device that only counts.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::lvlm) struct ActivationSizes {
+pub struct ActivationSizes {
     /// Independent of the batch: the pictures, the prefix, what operations need for themselves per thread.
     pub fixed: usize,
     /// Per blend, when every activation is saved.

@@ -8,7 +8,7 @@ use crate::nn::Checkpointing;
 
 /// What the phases are made of.
 pub(super) struct Work<'a> {
-    pub estimator: &'a Estimator,
+    pub estimator: &'a dyn Estimator,
     /// The key tokens.
     pub keys: &'a [usize],
     pub settings: &'a Settings,

@@ -62,7 +62,7 @@ impl DecoderConfig {
         let given = &kind.defaults;
         let hidden = fields.size("hidden_size", given.hidden, SIZE_LIMIT)?;
         let heads = fields.size("num_attention_heads", given.heads, SIZE_LIMIT)?;
-        let head_dim = head_dim(fields, (hidden, heads), given.head_dim)?;
+        let head_dim = head_dim(fields, hidden, heads, given.head_dim)?;
         let kv_heads = fields.size(
             "num_key_value_heads",
             given.kv_heads.unwrap_or(heads),
@@ -162,7 +162,8 @@ impl DecoderConfig {
 
 fn head_dim(
     fields: &Fields,
-    (hidden, heads): (usize, usize),
+    hidden: usize,
+    heads: usize,
     default: Option<usize>,
 ) -> Result<usize, CheckpointError> {
     let head_dim = match fields.optional_size("head_dim", SIZE_LIMIT)?.or(default) {

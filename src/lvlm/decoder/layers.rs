@@ -274,7 +274,8 @@ impl<D: Device> Decoder<D> {
         device: &D,
         saved: DecoderSaved<D, B>,
         rows: &Rows<D>,
-        (targets, weights): (&[u32], &D::Weights),
+        targets: &[u32],
+        weights: &D::Weights,
         hook: &B,
     ) -> Result<(D::Matrix, B::Gradients)> {
         device.part(Part::Vocabulary);

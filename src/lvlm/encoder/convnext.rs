@@ -140,7 +140,7 @@ impl<D: Device> Convnext<D> {
             let side = sizes.across(pixels, i);
             let name = name(&format!("stages.{i}"));
             let before = i.checked_sub(1).map(|i| sizes.widths[i]);
-            let down = before.map(|b| Down::load(loader, &name, (b, width), side, sizes.eps));
+            let down = before.map(|b| Down::load(loader, &name, b, width, side, sizes.eps));
             let blocks = (0..depth).map(|j| {
                 let name = format!("{name}.blocks.{j}");
                 ConvBlock::load(loader, &name, width, sizes.eps)
@@ -248,7 +248,8 @@ impl<D: Device> Down<D> {
     fn load(
         loader: &Loader<D>,
         name: &str,
-        (before, width): (usize, usize),
+        before: usize,
+        width: usize,
         side: usize,
         eps: f64,
     ) -> Result<Self> {

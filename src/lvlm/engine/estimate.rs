@@ -7,8 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::evaluator::Evaluator;
-use super::evaluator::within;
+use super::evaluator::{Evaluator, PictureViews, within};
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
 use super::measure::{self, measured, meta_evaluator, meta_layout};
@@ -20,7 +19,7 @@ use crate::device::{Device, DeviceError, Part};
 use crate::lvlm::decoder::Prefix;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::registry::{Visitor, visit};
-use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
+use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
 use crate::nn::Checkpointing;
@@ -41,9 +40,6 @@ pub struct Lengths {
     /// The answer.
     pub answer: usize,
 }
-
-/// Counts the costs of an explanation. Tokens are places in the answer, ascending.
-pub struct Estimator(Box<dyn Costs>);
 
 /// A checkpoint and the size of a picture, for [`Estimator`].
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +71,7 @@ impl Blueprint<'_> {
     ///
     /// # Errors
     /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
-    pub fn estimator(&self, lengths: Lengths, mask_size: usize) -> Result<Estimator> {
+    pub fn estimator(&self, lengths: Lengths, mask_size: usize) -> Result<Box<dyn Estimator>> {
         visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
     }
 
@@ -108,13 +104,6 @@ impl Blueprint<'_> {
     }
 }
 
-/// The views that a family takes of a picture, and how their tokens join.
-struct PictureViews<F: Family> {
-    encoders: Vec<EncoderViews>,
-    token_layout: Arc<<F::ImageProcessing as ImageProcessing>::TokenLayout>,
-    images: usize,
-}
-
 struct Tokens<'a>(Blueprint<'a>);
 struct PromptLengths<'a>(Blueprint<'a>, &'a str);
 struct Make<'a>(Blueprint<'a>, Lengths, usize);
@@ -143,7 +132,7 @@ impl Visitor for PromptLengths<'_> {
 }
 
 impl Visitor for Make<'_> {
-    type Output = Result<Estimator>;
+    type Output = Result<Box<dyn Estimator>>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
         let Make(blueprint, lengths, mask_size) = self;
@@ -163,50 +152,80 @@ impl Visitor for Make<'_> {
         let evaluator = meta_evaluator(
             &meta,
             Arc::clone(&layers),
-            (&views.encoders, mask_size),
-            (views.token_layout, views.images),
-            (lengths.before, lengths.after),
+            &views,
+            mask_size,
+            lengths.before,
+            lengths.after,
         )?;
-        Ok(Estimator(Box::new(Estimate {
+        Ok(Box::new(Estimate {
             weights: loading.meter().loaded(),
             meta,
             evaluator,
             lengths,
             mask_size,
-        })))
+        }))
     }
 }
 
-impl Estimator {
+/// Counts the costs of an explanation. Tokens are places in the answer, ascending.
+pub trait Estimator {
     /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
-    pub fn weights(&self) -> Parts<usize> {
-        self.0.weights()
-    }
-
-    /// Rows of the decoder that the picture takes.
-    pub fn image_tokens(&self) -> usize {
-        self.0.image_tokens()
-    }
-
+    fn weights(&self) -> Parts<usize>;
+    /// Returns the rows of the decoder that the picture takes.
+    fn image_tokens(&self) -> usize;
     /// Returns the bytes of the keys and values of the text before the picture.
-    pub fn prefix_bytes(&self) -> usize {
-        self.0.prefix_bytes()
-    }
-
-    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text rows, and what operations need for themselves.
+    fn prefix_bytes(&self) -> usize;
+    /// Measures the bytes of activations for scores of `tokens`.
     ///
     /// # Errors
     /// [`LvlmError::Token`] for tokens that the answer lacks.
-    pub fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
-        Ok(self.0.sizes(tokens)?.fixed)
+    fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes>;
+    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved the gradient of the masks.
+    ///
+    /// # Errors
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
+    fn batch(
+        &self,
+        blends: usize,
+        tokens: &[usize],
+        checkpointing: Checkpointing,
+    ) -> Result<Parts<Tally>>;
+    /// Counts the keys and values of the text before the picture, computed once per prompt.
+    ///
+    /// # Errors
+    /// Errors of the layers.
+    fn prefix(&self) -> Result<Parts<Tally>>;
+    /// Counts the greedy answer before its first token: the picture and the text after it.
+    ///
+    /// # Errors
+    /// Errors of the layers.
+    fn read_prompt(&self) -> Result<Parts<Tally>>;
+    /// Counts the choice of the next token, once per token of the answer and once for the end.
+    ///
+    /// # Errors
+    /// Errors of the layers.
+    fn choose_token(&self) -> Result<Parts<Tally>>;
+    /// Counts the reading of the answer's token `index`.
+    ///
+    /// # Errors
+    /// [`LvlmError::Token`] for a token that the answer lacks.
+    fn read_token(&self, index: usize) -> Result<Parts<Tally>>;
+
+    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text rows, and what operations need for
+    /// themselves.
+    ///
+    /// # Errors
+    /// [`LvlmError::Token`] for tokens that the answer lacks.
+    fn fixed_bytes(&self, tokens: &[usize]) -> Result<usize> {
+        Ok(self.sizes(tokens)?.fixed)
     }
 
     /// Returns the bytes of activations per blend for scores of `tokens`.
     ///
     /// # Errors
     /// [`LvlmError::Token`] for tokens that the answer lacks.
-    pub fn bytes_per_blend(&self, tokens: &[usize], checkpointing: Checkpointing) -> Result<usize> {
-        let sizes = self.0.sizes(tokens)?;
+    fn bytes_per_blend(&self, tokens: &[usize], checkpointing: Checkpointing) -> Result<usize> {
+        let sizes = self.sizes(tokens)?;
         Ok(match checkpointing {
             Checkpointing::Nothing => sizes.nothing,
             Checkpointing::Inputs => sizes.inputs,
@@ -218,81 +237,19 @@ impl Estimator {
     ///
     /// # Errors
     /// [`LvlmError::Memory`].
-    pub fn plan(
+    fn plan(
         &self,
         blends: usize,
         tokens: &[usize],
         gradient: bool,
         budget: usize,
     ) -> Result<BatchPlan> {
-        let sizes = self.0.sizes(tokens)?;
+        let sizes = self.sizes(tokens)?;
         BatchPlan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
     }
-
-    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved the gradient of the masks.
-    ///
-    /// # Errors
-    /// [`LvlmError::Token`] for tokens that the answer lacks.
-    pub fn batch(
-        &self,
-        blends: usize,
-        tokens: &[usize],
-        checkpointing: Checkpointing,
-    ) -> Result<Parts<Tally>> {
-        self.0.batch(blends, tokens, checkpointing)
-    }
-
-    /// Counts the keys and values of the text before the picture, computed once per prompt.
-    ///
-    /// # Errors
-    /// Errors of the layers.
-    pub fn prefix(&self) -> Result<Parts<Tally>> {
-        self.0.prefix()
-    }
-
-    /// Counts the greedy answer before its first token: the picture and the text after it.
-    ///
-    /// # Errors
-    /// Errors of the layers.
-    pub fn read_prompt(&self) -> Result<Parts<Tally>> {
-        self.0.read_prompt()
-    }
-
-    /// Counts the choice of the next token, once per token of the answer and once for the end.
-    ///
-    /// # Errors
-    /// Errors of the layers.
-    pub fn choose_token(&self) -> Result<Parts<Tally>> {
-        self.0.choose_token()
-    }
-
-    /// Counts the reading of the answer's token `index`.
-    ///
-    /// # Errors
-    /// [`LvlmError::Token`] for a token that the answer lacks.
-    pub fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
-        self.0.read_token(index)
-    }
 }
 
-/// The costs of any family, for [`Estimator`].
-trait Costs {
-    fn weights(&self) -> Parts<usize>;
-    fn image_tokens(&self) -> usize;
-    fn prefix_bytes(&self) -> usize;
-    fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes>;
-    fn batch(
-        &self,
-        blends: usize,
-        tokens: &[usize],
-        checkpointing: Checkpointing,
-    ) -> Result<Parts<Tally>>;
-    fn prefix(&self) -> Result<Parts<Tally>>;
-    fn read_prompt(&self) -> Result<Parts<Tally>>;
-    fn choose_token(&self) -> Result<Parts<Tally>>;
-    fn read_token(&self, index: usize) -> Result<Parts<Tally>>;
-}
-
+/// The costs of one family.
 struct Estimate<F: Family> {
     weights: Parts<usize>,
     meta: Meta,
@@ -319,7 +276,7 @@ impl<F: Family> Estimate<F> {
     }
 }
 
-impl<F: Family> Costs for Estimate<F> {
+impl<F: Family> Estimator for Estimate<F> {
     fn weights(&self) -> Parts<usize> {
         self.weights
     }

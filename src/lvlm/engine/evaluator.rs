@@ -7,12 +7,20 @@ use crate::blend::{Blend, Masks};
 use crate::device::{Device, Matrix, Part, Real, RowMap};
 use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Family, ImageProcessing, Vision, VisionOutput};
+use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing, Vision, VisionOutput};
 use crate::lvlm::session::Callback;
 use crate::nn::{Checkpointing, NnError, NoHook, Queries, require_finite};
 
 /// The token layout of a family.
 type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
+
+/// The views that a family takes of a picture, and the layout of their tokens.
+pub(super) struct PictureViews<F: Family> {
+    pub encoders: Vec<EncoderViews>,
+    pub token_layout: Arc<TokenLayout<F>>,
+    /// Rows of the decoder that the tokens are.
+    pub images: usize,
+}
 
 /// A picture and a prompt.
 ///
@@ -189,7 +197,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         &self,
         device: &D,
         layout: &AnswerLayout<D>,
-        (batch, weights): (&[D::Batch], &D::Weights),
+        batch: &[D::Batch],
+        weights: &D::Weights,
         blends: usize,
         checkpointing: Checkpointing,
     ) -> Result<(D::Values, Vec<D::Matrix>)> {
@@ -204,7 +213,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             device,
             decoder,
             &self.rows(layout, blends),
-            (&targets, weights),
+            &targets,
+            weights,
             &context,
         )?;
         drop(context);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::evaluator::{AnswerLayout, Evaluator};
+use super::evaluator::{AnswerLayout, Evaluator, PictureViews};
 use super::layers::Layers;
 use crate::blend::{Blend, Masks, Path, View, ViewPair};
 use crate::device::meta::{Measured, Meta};
 use crate::device::{Blending, LogProb};
 use crate::lvlm::error::Result;
-use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
+use crate::lvlm::family::traits::{EncoderViews, Family};
 use crate::lvlm::plan::ActivationSizes;
 use crate::nn::Checkpointing;
 
@@ -16,12 +16,10 @@ use crate::nn::Checkpointing;
 pub(super) fn meta_evaluator<F: Family>(
     meta: &Meta,
     layers: Arc<Layers<F, Meta>>,
-    (encoders, mask_size): (&[EncoderViews], usize),
-    (token_layout, images): (
-        Arc<<F::ImageProcessing as ImageProcessing>::TokenLayout>,
-        usize,
-    ),
-    (before, after): (usize, usize),
+    views: &PictureViews<F>,
+    mask_size: usize,
+    before: usize,
+    after: usize,
 ) -> Result<Evaluator<F, Meta>> {
     let pictures = |encoder: &EncoderViews| {
         // The sizes count; there are no pixels.
@@ -36,12 +34,12 @@ pub(super) fn meta_evaluator<F: Family>(
         Ok(meta.pictures(&views, encoder.patch, mask_size)?)
     };
     Ok(Evaluator {
-        pictures: encoders.iter().map(pictures).collect::<Result<_>>()?,
+        pictures: views.encoders.iter().map(pictures).collect::<Result<_>>()?,
         prefix: layers.decoder.prefix(meta, &vec![0; before])?,
         after: vec![0; after],
         layers,
-        token_layout,
-        images,
+        token_layout: Arc::clone(&views.token_layout),
+        images: views.images,
     })
 }
 
@@ -113,9 +111,8 @@ pub(super) fn measured<F: Family>(
             evaluator.forward(meta, layout, &batch, blends, checkpointing)?;
             return Ok(());
         }
-        let staged = (&batch[..], &weights);
         let (_, d_patches) =
-            evaluator.forward_and_vjp(meta, layout, staged, blends, checkpointing)?;
+            evaluator.forward_and_vjp(meta, layout, &batch, &weights, blends, checkpointing)?;
         evaluator.blend_vjp(meta, &batch, &d_patches, &mut gradients)
     });
     result.map(|()| measured)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::evaluator::{Evaluator, within};
+use super::evaluator::{Evaluator, PictureViews, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
@@ -239,29 +239,34 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             let device = &self.device;
             pictures.push(device.pictures(&views, encoder.patch, options.mask_size)?);
         }
-        let token_layout = Arc::new(token_layout);
+        let views = PictureViews {
+            encoders,
+            token_layout: Arc::new(token_layout),
+            images,
+        };
         let after = rest[images..].to_vec();
         let meta = Meta::new(self.device.element_bytes());
         let meta_evaluator = meta_evaluator(
             &meta,
             Arc::clone(&self.meta),
-            (&encoders, options.mask_size),
-            (Arc::clone(&token_layout), images),
-            (before.len(), after.len()),
+            &views,
+            options.mask_size,
+            before.len(),
+            after.len(),
         )?;
         let pixels = x.into_iter().flatten().next().unwrap_or_default();
         let session = ModelSession {
             device: &self.device,
             tokenizer: &self.checkpoint.tokenizer,
             image_token: image,
-            encoders,
+            encoders: views.encoders,
             extent,
             pixels,
             evaluator: Evaluator {
                 prefix: self.layers.decoder.prefix(&self.device, before)?,
                 layers: Arc::clone(&self.layers),
                 pictures,
-                token_layout,
+                token_layout: views.token_layout,
                 images,
                 after,
             },

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::evaluator::within;
-use super::evaluator::{AnswerLayout, Evaluator, Greedy};
+use super::evaluator::{AnswerLayout, Evaluator, Greedy, within};
 use super::measure;
 use crate::blend::{Blend, Masks, Path};
 use crate::blend::{Extent, View};
@@ -132,7 +131,9 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         all: &'p mut HashMap<BatchShape, PreparedBatch<D>>,
         shape: BatchShape,
         bytes: usize,
-        (masks, blends, weights): (Masks, &[Blend], &[f64]),
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
     ) -> Result<&'p mut PreparedBatch<D>> {
         let device = self.device;
         let weights = self.row_weights(weights, shape.tokens.len());
@@ -271,7 +272,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
             let (count, blends) = (blends.len(), &blends[..]);
             let shape = BatchShape::new(tokens, count, masks, Checkpointing::Nothing);
             let prepared =
-                self.prepared(&mut work.prepared, shape, plan.bytes, (masks, blends, &[]))?;
+                self.prepared(&mut work.prepared, shape, plan.bytes, masks, blends, &[])?;
             let PreparedBatch {
                 layout,
                 batch,
@@ -330,7 +331,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
             let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
             let shape = BatchShape::new(tokens, count, masks, plan.checkpointing);
-            let prepared = self.prepared(all, shape, plan.bytes, (masks, blends, weights))?;
+            let prepared = self.prepared(all, shape, plan.bytes, masks, blends, weights)?;
             let PreparedBatch {
                 layout,
                 batch,
@@ -339,11 +340,11 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
                 ..
             } = &mut *prepared;
             let work = || {
-                let staged = (&batch[..], &*weights);
                 let (values, d_patches) = self.evaluator.forward_and_vjp(
                     device,
                     layout,
-                    staged,
+                    batch,
+                    weights,
                     count,
                     plan.checkpointing,
                 )?;
@@ -377,13 +378,9 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
         let layout = self.evaluator.layout(device, &self.answer, tokens)?;
         let batch = self.whole(Path::Deletion)?;
         let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
-        let (values, d_patches) = self.evaluator.forward_and_vjp(
-            device,
-            &layout,
-            (&batch, &weights),
-            1,
-            checkpointing,
-        )?;
+        let (values, d_patches) =
+            self.evaluator
+                .forward_and_vjp(device, &layout, &batch, &weights, 1, checkpointing)?;
         self.read(&layout, &batch, &values)?;
         let mut all = Vec::new();
         for (encoder, d_patches) in self.encoders.iter().zip(&d_patches) {

@@ -19,7 +19,8 @@ const SELECT: &str = "vision_feature_select_strategy";
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
 pub(in crate::lvlm) fn agree_on_patches(
     file: &ProcessorFile,
-    (pixels, patch): (usize, usize),
+    pixels: usize,
+    patch: usize,
     select: Select,
 ) -> ReadResult<()> {
     let Some(top) = file.processor.as_ref().map(Config::top) else {

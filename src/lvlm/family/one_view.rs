@@ -6,6 +6,7 @@ use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single}
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitSaved, VitSizes};
 use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::model::ViewPixels;
 use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 use crate::picture::{Picture, Processor};
 
@@ -56,7 +57,7 @@ impl ImageProcessing for OneView {
         }])
     }
 
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         Ok(vec![vec![self.processor.process(picture)?]])
     }
 

@@ -43,7 +43,8 @@ impl Projector {
         self,
         loader: &Loader<D>,
         [first, second]: [&str; 2],
-        (from, to): (usize, usize),
+        from: usize,
+        to: usize,
     ) -> Result<Mlp<D>> {
         loader.device.part(Part::Projector);
         Ok(Mlp::Plain {

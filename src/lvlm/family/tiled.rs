@@ -8,6 +8,7 @@ use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single}
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::model::ViewPixels;
 use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
 use crate::picture::{AnyResolution, Picture};
 
@@ -30,8 +31,10 @@ impl TiledProcessing {
     /// [`LvlmError::PictureSize`] for tiles of another size.
     pub fn new(
         processor: AnyResolution,
-        (pixels, patch): (usize, usize),
-        (most_views, unpadding): (Option<usize>, Unpadding),
+        pixels: usize,
+        patch: usize,
+        most_views: Option<usize>,
+        unpadding: Unpadding,
     ) -> Result<TiledProcessing> {
         let tile = processor.tile();
         if tile != pixels {
@@ -83,7 +86,7 @@ impl ImageProcessing for TiledProcessing {
         Ok(self.processor.tiling(width, height)?.grid)
     }
 
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         Ok(vec![self.used(self.processor.process(picture)?)])
     }
 

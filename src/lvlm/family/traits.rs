@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::loader::Loader;
+use crate::lvlm::model::ViewPixels;
 use crate::nn::{BlockHook, Checkpointing};
 use crate::picture::Picture;
 
@@ -131,7 +132,7 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>>;
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>>;
     /// Returns the rows and columns of tiles that a picture of that size is cut into, used or not; 1 and 1 where the family makes none, or as
     /// many each way for every picture.
     ///

@@ -83,7 +83,8 @@ impl VitTower {
     /// Errors of the encoder's config, and of the index.
     pub fn find(
         config: &Config,
-        (encoder, index): (&str, i64),
+        encoder: &str,
+        index: i64,
         tensors: &Tensors,
         tower: Option<Tower>,
     ) -> ReadResult<Option<VitTower>> {

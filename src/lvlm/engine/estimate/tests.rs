@@ -58,7 +58,7 @@ impl Counted {
         }
     }
 
-    fn estimator(&self, lengths: Lengths) -> Result<Estimator, LvlmError> {
+    fn estimator(&self, lengths: Lengths) -> Result<Box<dyn Estimator>, LvlmError> {
         self.blueprint().estimator(lengths, SIZE)
     }
 

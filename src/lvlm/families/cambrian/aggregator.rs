@@ -86,7 +86,8 @@ impl<D: Device> Source<D> {
         loader: &Loader<D>,
         prefix: &str,
         number: usize,
-        (keys, h): (usize, usize),
+        keys: usize,
+        h: usize,
     ) -> error::Result<Self> {
         let side = |part: &str| {
             let name = format!("{prefix}cross_attn.{part}_proj_{number}");
@@ -116,7 +117,8 @@ impl<D: Device> Aggregator<D> {
     pub fn load(
         loader: &Loader<D>,
         prefix: &str,
-        (columns, width): (usize, usize),
+        columns: usize,
+        width: usize,
         keys: &[usize],
     ) -> error::Result<Aggregator<D>> {
         let name = |part: &str| format!("{prefix}{part}");
@@ -137,7 +139,7 @@ impl<D: Device> Aggregator<D> {
         let sources = keys
             .iter()
             .enumerate()
-            .map(|(number, &keys)| Source::load(loader, prefix, number, (keys, width)));
+            .map(|(number, &keys)| Source::load(loader, prefix, number, keys, width));
         Ok(Aggregator {
             context: linear("proj_context", width, width)?,
             from_query: share(0, columns)?,

@@ -65,7 +65,8 @@ impl<D: Device> EncoderBranch<D> {
         loader: &Loader<D>,
         found: &Found,
         number: usize,
-        (side, width): (usize, usize),
+        side: usize,
+        width: usize,
     ) -> Result<EncoderBranch<D>> {
         let own = loader.beside(Some(&found.tensors));
         let (encoder, grids) = match &found.layers {
@@ -89,7 +90,7 @@ impl<D: Device> EncoderBranch<D> {
             encoder,
             resize: grids.iter().map(|grid| resize(grid.0, side)).collect(),
             widths: grids.iter().map(|grid| grid.1).collect(),
-            projector: Projector::MLP2X_GELU.load(loader, [&name(0), &name(2)], (inside, width))?,
+            projector: Projector::MLP2X_GELU.load(loader, [&name(0), &name(2)], inside, width)?,
             norm: loader.layer_norm(&name(3), width, EPS)?,
         };
         loader.device.part(Part::Vision);

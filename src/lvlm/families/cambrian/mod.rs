@@ -272,12 +272,12 @@ impl Family for Cambrian {
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<CambrianVision<D>> {
         let branches = self.found()?.iter().zip(&self.sides).enumerate();
         let branches = branches
-            .map(|(i, (found, &side))| EncoderBranch::load(loader, found, i, (side, self.width)));
+            .map(|(i, (found, &side))| EncoderBranch::load(loader, found, i, side, self.width));
         let branches = branches.collect::<Result<_>>()?;
         loader.device.part(Part::Projector);
         let (width, hidden, keys) = (self.width, self.text.hidden, self.keys());
         let aggregator = |prefix: String, columns: usize| {
-            Aggregator::load(loader, &prefix, (columns, width), &keys)
+            Aggregator::load(loader, &prefix, columns, width, &keys)
         };
         let connector = (0..self.depth)
             .map(|i| aggregator(format!("model.vision_sampler_0.layers.{i}."), width));
@@ -297,7 +297,8 @@ impl Family for Cambrian {
             projector: Projector::MLP2X_GELU.load(
                 loader,
                 ["model.mm_projector.0", "model.mm_projector.2"],
-                (width, hidden),
+                width,
+                hidden,
             )?,
             newline: loader.matrix("model.image_newline", &[hidden], 1, hidden)?,
             inside: Arc::new(inside),

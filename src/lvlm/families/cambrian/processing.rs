@@ -3,6 +3,7 @@
 use super::layout::CambrianLayout;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
+use crate::lvlm::model::ViewPixels;
 use crate::picture::{Picture, Processor};
 
 /// The image processing.
@@ -28,7 +29,7 @@ impl ImageProcessing for CambrianProcessing {
         self.encoders.iter().map(encoder).collect()
     }
 
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         let pixels = |(processor, _): &(Processor, usize)| Ok(vec![processor.process(picture)?]);
         self.encoders.iter().map(pixels).collect()
     }

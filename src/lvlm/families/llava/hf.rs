@@ -89,13 +89,13 @@ impl Family for Llava {
     fn image_processing(&self, file: &ProcessorFile) -> Result<OneView> {
         let processor = Processor::of_class(file.text()?, &file.file, &self.processor_class)?;
         let (pixels, vit) = (self.vision.image_size, self.vision.vit());
-        agree_on_patches(file, (pixels, vit.patch), self.feature_select.select)?;
+        agree_on_patches(file, pixels, vit.patch, self.feature_select.select)?;
         Ok(OneView::new(processor, pixels, &vit, self.feature_select))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         let [first, second] = &self.names.projector_layers();
-        let widths = (self.vision.hidden, self.text.hidden);
+        let (from, to) = (self.vision.hidden, self.text.hidden);
         Ok(LlavaVision {
             encoder: Vit::load(
                 loader,
@@ -103,7 +103,7 @@ impl Family for Llava {
                 &self.names.vision,
                 self.feature_select,
             )?,
-            projector: self.projector.load(loader, [first, second], widths)?,
+            projector: self.projector.load(loader, [first, second], from, to)?,
         })
     }
 

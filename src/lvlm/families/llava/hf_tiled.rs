@@ -158,20 +158,25 @@ impl<V: Variant> Family for HfTiled<V> {
         let (text, class) = (file.text()?, self.processor_class.as_str());
         let processor = AnyResolution::from_json(text, &file.file, class, &self.pinpoints)?;
         V::agrees(file, &self.encoder, self.most_views)?;
-        let sizes = (self.encoder.image_size(), self.encoder.patch_size());
-        let processing =
-            TiledProcessing::new(processor, sizes, (self.most_views, Unpadding::Rounded))?;
+        let (pixels, patch) = (self.encoder.image_size(), self.encoder.patch_size());
+        let processing = TiledProcessing::new(
+            processor,
+            pixels,
+            patch,
+            self.most_views,
+            Unpadding::Rounded,
+        )?;
         Ok(processing.without_tiles(self.without_tiles))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {
         let (encoder, names) = (self.encoder.vit(), &self.names);
-        let widths = (encoder.hidden, self.text.hidden);
+        let (from, to) = (encoder.hidden, self.text.hidden);
         let [first, second] = &names.projector_layers();
         Ok(TiledVision {
             encoder: Vit::load(loader, &encoder, &names.vision, self.feature_select)?,
-            projector: self.projector.load(loader, [first, second], widths)?,
-            newline: loader.matrix(&names.newline, &[widths.1], 1, widths.1)?,
+            projector: self.projector.load(loader, [first, second], from, to)?,
+            newline: loader.matrix(&names.newline, &[to], 1, to)?,
         })
     }
 

@@ -106,9 +106,8 @@ impl Family for LlavaAnyres {
         let (pixels, patch) = (tower.config.image_size(), tower.config.patch_size());
         let (file, pinpoints) = (&tower.processor, self.pinpoints.of_tiles(pixels));
         let processor = AnyResolution::around_one_view(file.text()?, &file.file, &pinpoints)?;
-        let unpadding = Unpadding::Cut;
         let processing =
-            TiledProcessing::new(processor, (pixels, patch), (self.most_views, unpadding))?;
+            TiledProcessing::new(processor, pixels, patch, self.most_views, Unpadding::Cut)?;
         Ok(processing.without_tiles(self.without_tiles))
     }
 

@@ -44,7 +44,7 @@ impl Variant for NextVariant {
     }
 
     fn agrees(file: &ProcessorFile, encoder: &VitConfig, _: Option<usize>) -> ReadResult<()> {
-        let sizes = (encoder.image_size(), encoder.patch_size());
-        agree_on_patches(file, sizes, Self::SELECT.0)
+        let (pixels, patch) = (encoder.image_size(), encoder.patch_size());
+        agree_on_patches(file, pixels, patch, Self::SELECT.0)
     }
 }

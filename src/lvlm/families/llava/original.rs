@@ -110,8 +110,8 @@ impl Original {
     pub fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()> {
         self.text.untie(tensors, &self.names);
         if let Some(tower) = towers.into_iter().next() {
-            let feature_select = (self.encoder.as_str(), self.select_layer);
-            self.found = VitTower::find(&self.config, feature_select, tensors, tower)?;
+            let (encoder, index) = (&self.encoder, self.select_layer);
+            self.found = VitTower::find(&self.config, encoder, index, tensors, tower)?;
         }
         Ok(())
     }
@@ -126,9 +126,9 @@ impl Original {
     /// # Errors
     /// A tensor that is missing or of another shape.
     pub fn projector<D: Device>(&self, loader: &Loader<D>) -> Result<Mlp<D>> {
-        let widths = (self.tower()?.config.hidden(), self.text.hidden);
+        let (from, to) = (self.tower()?.config.hidden(), self.text.hidden);
         let names = ["model.mm_projector.0", "model.mm_projector.2"];
-        Projector::MLP2X_GELU.load(loader, names, widths)
+        Projector::MLP2X_GELU.load(loader, names, from, to)
     }
 
     /// Describes the parts; the projector's names begin with its own prefix or with one of `more`.

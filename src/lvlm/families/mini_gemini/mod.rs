@@ -169,8 +169,8 @@ impl Family for MiniGemini {
         let (Some(clip), convnext) = (towers.next(), towers.next().flatten()) else {
             return Ok(());
         };
-        let feature_select = (self.towers[0].as_str(), self.select_layer);
-        let Some(clip) = VitTower::find(&self.config, feature_select, tensors, clip)? else {
+        let (name, index) = (&self.towers[0], self.select_layer);
+        let Some(clip) = VitTower::find(&self.config, name, index, tensors, clip)? else {
             return Ok(());
         };
         let convnext = match holds(tensors, CONVNEXT_INSIDE) {
@@ -263,12 +263,12 @@ impl Family for MiniGemini {
             false => Some(self.load_large(loader, encoders)?),
         };
         loader.device.part(Part::Projector);
-        let widths = (encoders.clip.config.hidden(), self.text.hidden);
+        let (from, to) = (encoders.clip.config.hidden(), self.text.hidden);
         let names = ["model.mm_projector.0", "model.mm_projector.2"];
         Ok(MiniGeminiVision {
             clip,
             large,
-            projector: Projector::MLP2X_GELU.load(loader, names, widths)?,
+            projector: Projector::MLP2X_GELU.load(loader, names, from, to)?,
         })
     }
 

@@ -8,6 +8,7 @@ use crate::lvlm::encoder::STEM;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::one_view::OneView;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
+use crate::lvlm::model::ViewPixels;
 use crate::picture::{Picture, Processor};
 
 /// The image processing.
@@ -29,7 +30,7 @@ impl ImageProcessing for MiniGeminiProcessing {
         }
     }
 
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         match self {
             Self::Both(both) => both.process(picture),
             Self::Clip(clip) => clip.process(picture),
@@ -101,7 +102,7 @@ impl ImageProcessing for BothProcessing {
         Ok(vec![clip, convnext])
     }
 
-    fn process(&self, picture: &Picture) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         let large = self.processor.process(picture)?;
         let ViewSizes {
             large: from,

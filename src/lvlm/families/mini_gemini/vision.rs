@@ -45,7 +45,8 @@ impl<D: Device> Large<D> {
         &self,
         device: &D,
         clip_features: D::Matrix,
-        (patches, blocks): (D::Matrix, &Blocks),
+        patches: D::Matrix,
+        blocks: &Blocks,
         checkpointing: Checkpointing,
         check: bool,
     ) -> Result<(D::Matrix, LargeSaved<D>)> {
@@ -104,15 +105,15 @@ impl<D: Device> Vision<D> for MiniGeminiVision<D> {
         let (small, large) = match (&self.large, &**blocks) {
             (Some(branch), Some(blocks)) => {
                 let [small, patches] = both(patches)?;
-                (small, Some((branch, (patches, blocks))))
+                (small, Some((branch, patches, blocks)))
             }
             _ => (single(patches)?, None),
         };
         let (clip_features, clip) = self.clip.forward(device, small, checkpointing, check)?;
         let (features, large) = match large {
-            Some((branch, large)) => {
+            Some((branch, patches, blocks)) => {
                 let (mined, saved) =
-                    branch.forward(device, clip_features, large, checkpointing, check)?;
+                    branch.forward(device, clip_features, patches, blocks, checkpointing, check)?;
                 (mined, Some(saved))
             }
             None => (clip_features, None),
