@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::error::CliError;
 use super::options::MethodOptions;
 use super::units;
-use crate::device::cuda;
+use crate::device::{DeviceProfile, cuda};
 use crate::lvlm::{self, BatchPlan, Blueprint, Lengths, OpenOptions, Parts, Tally};
 use crate::nn::Checkpointing;
 use cards::Card;
@@ -176,7 +176,7 @@ pub(super) fn report(
             found: options.key_tokens.to_string(),
         });
     }
-    let estimator = blueprint.estimator(lengths, settings.mask_size)?;
+    let estimator = blueprint.estimator(lengths, settings.mask_size, DeviceProfile::CUDA)?;
     let card = card(options)?;
     let weights = estimator.weights();
     let free = card.memory - weights.total() as f64;

@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod meta;
 pub mod ops;
 mod part;
+mod profile;
 mod real;
 
 pub use error::DeviceError;
@@ -14,6 +15,7 @@ pub use ops::{
     LogProb, Matrix, Memory, Norm, RowMap, Rows, Visible,
 };
 pub use part::Part;
+pub use profile::DeviceProfile;
 pub use real::Real;
 
 pub use crate::checkpoint::Activation;

@@ -10,10 +10,10 @@ use super::error::During;
 use super::gpu::Gpu;
 use super::pool::Buffer;
 use super::staging::Pinned;
-use super::{Cuda, SCRATCH, budget};
+use super::{Cuda, budget};
 use crate::checkpoint::{Dtype, Tensor};
 use crate::device::error::expect;
-use crate::device::{Matrix, Memory, Result};
+use crate::device::{DeviceProfile, Matrix, Memory, Result};
 
 /// How activations and weights are stored on a GPU. Arithmetic is f32 with either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -274,7 +274,7 @@ impl Memory for Cuda {
     }
 
     fn scratch_bytes(&self, _rows: usize, _columns: usize) -> usize {
-        SCRATCH
+        DeviceProfile::CUDA.scratch_bytes
     }
 
     fn memory_budget(&self) -> usize {

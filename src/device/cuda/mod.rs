@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 
 use cudarc::driver::{DeviceRepr, sys};
 
-use super::{Device, DeviceError, Result};
+use super::{Device, DeviceError, DeviceProfile, Result};
 
 pub use blend::{CudaBatch, CudaGradients, CudaPictures};
 pub use cublaslt::version as cublaslt_version;
@@ -46,11 +46,6 @@ pub(crate) use rates::{Copies, Products};
 pub use recording::CudaRecording;
 pub use route::Gemm;
 use route::Routes;
-
-/// Rows of activations beyond which a larger batch is no faster.
-pub(crate) const USEFUL_ROWS: usize = 1 << 16;
-/// Bytes of tables, staged batches, and f32 logits of a chunk of the vocabulary.
-pub(crate) const SCRATCH: usize = 8 << 20;
 
 /// The budget for activations where `free` bytes are: four fifths, for tables, the driver, and sizes that are rounded up.
 pub(crate) fn budget(free: usize) -> usize {
@@ -170,7 +165,7 @@ impl Device for Cuda {
     }
 
     fn useful_rows(&self) -> usize {
-        USEFUL_ROWS
+        DeviceProfile::CUDA.useful_rows
     }
 
     /// f16 loses gradients below 6e-8; 2^10 keeps them far from both of its ends.

@@ -13,9 +13,8 @@ use super::layers::Layers;
 use super::measure::{self, measured, meta_evaluator, meta_layout};
 use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::Checkpoint;
-use crate::device::cuda::{SCRATCH, USEFUL_ROWS};
 use crate::device::meta::{Meta, Parts, Tally};
-use crate::device::{Device, DeviceError, Part};
+use crate::device::{Device, DeviceError, DeviceProfile, Part};
 use crate::lvlm::decoder::Prefix;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::registry::{Visitor, visit};
@@ -26,8 +25,6 @@ use crate::nn::Checkpointing;
 
 /// Blends of a batch whose cost is counted at most: far more than any memory takes.
 const MOST_BLENDS: usize = 1 << 20;
-/// Bytes of an element of activations and weights.
-const BYTES: usize = 2;
 
 /// The lengths of a prompt and an answer, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -67,12 +64,23 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, PromptLengths(*self, question))?
     }
 
-    /// Makes an estimator for these lengths and masks of `mask_size` cells a side.
+    /// Makes an estimator for these lengths and masks of `mask_size` cells a side, on devices of a kind.
     ///
     /// # Errors
     /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
-    pub fn estimator(&self, lengths: Lengths, mask_size: usize) -> Result<Box<dyn Estimator>> {
-        visit(&self.checkpoint.config, Make(*self, lengths, mask_size))?
+    pub fn estimator(
+        &self,
+        lengths: Lengths,
+        mask_size: usize,
+        profile: DeviceProfile,
+    ) -> Result<Box<dyn Estimator>> {
+        let make = Make {
+            blueprint: *self,
+            lengths,
+            mask_size,
+            profile,
+        };
+        visit(&self.checkpoint.config, make)?
     }
 
     /// Fits the family to the checkpoint.
@@ -106,7 +114,12 @@ impl Blueprint<'_> {
 
 struct Tokens<'a>(Blueprint<'a>);
 struct PromptLengths<'a>(Blueprint<'a>, &'a str);
-struct Make<'a>(Blueprint<'a>, Lengths, usize);
+struct Make<'a> {
+    blueprint: Blueprint<'a>,
+    lengths: Lengths,
+    mask_size: usize,
+    profile: DeviceProfile,
+}
 
 impl Visitor for Tokens<'_> {
     type Output = Result<usize>;
@@ -135,7 +148,12 @@ impl Visitor for Make<'_> {
     type Output = Result<Box<dyn Estimator>>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
-        let Make(blueprint, lengths, mask_size) = self;
+        let Make {
+            blueprint,
+            lengths,
+            mask_size,
+            profile,
+        } = self;
         let family = blueprint.fitted(family)?;
         let views = blueprint.views(&family)?;
         let limit = family.decoder().0.max_positions;
@@ -146,9 +164,9 @@ impl Visitor for Make<'_> {
             return Err(LvlmError::TooLong { limit, found });
         }
         within(family.decoder().0.window, found.saturating_sub(1))?;
-        let loading = Meta::new(BYTES);
+        let loading = Meta::new(profile.element_bytes);
         let layers = Arc::new(blueprint.layers(&family, &loading)?);
-        let meta = Meta::new(BYTES);
+        let meta = Meta::new(profile.element_bytes);
         let evaluator = meta_evaluator(
             &meta,
             Arc::clone(&layers),
@@ -163,12 +181,15 @@ impl Visitor for Make<'_> {
             evaluator,
             lengths,
             mask_size,
+            profile,
         }))
     }
 }
 
 /// Counts the costs of an explanation. Tokens are places in the answer, ascending.
 pub trait Estimator {
+    /// Returns the kind of device that costs are counted for.
+    fn profile(&self) -> DeviceProfile;
     /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
     fn weights(&self) -> Parts<usize>;
     /// Returns the rows of the decoder that the picture takes.
@@ -245,7 +266,7 @@ pub trait Estimator {
         budget: usize,
     ) -> Result<BatchPlan> {
         let sizes = self.sizes(tokens)?;
-        BatchPlan::decide(&sizes, blends, gradient, USEFUL_ROWS, budget)
+        BatchPlan::decide(&sizes, blends, gradient, self.profile().useful_rows, budget)
     }
 }
 
@@ -256,6 +277,7 @@ struct Estimate<F: Family> {
     evaluator: Evaluator<F, Meta>,
     lengths: Lengths,
     mask_size: usize,
+    profile: DeviceProfile,
 }
 
 impl<F: Family> Estimate<F> {
@@ -277,6 +299,10 @@ impl<F: Family> Estimate<F> {
 }
 
 impl<F: Family> Estimator for Estimate<F> {
+    fn profile(&self) -> DeviceProfile {
+        self.profile
+    }
+
     fn weights(&self) -> Parts<usize> {
         self.weights
     }
@@ -290,12 +316,13 @@ impl<F: Family> Estimator for Estimate<F> {
             use crate::device::Matrix;
             layer.key.rows() * (layer.key.columns() + layer.value.columns())
         });
-        BYTES * config.sum::<usize>()
+        self.profile.element_bytes * config.sum::<usize>()
     }
 
     fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
         of_answer(tokens, self.lengths.answer)?;
-        measure::sizes(&self.meta, &self.evaluator, tokens, self.mask_size, SCRATCH)
+        let scratch = self.profile.scratch_bytes;
+        measure::sizes(&self.meta, &self.evaluator, tokens, self.mask_size, scratch)
     }
 
     fn batch(

@@ -11,7 +11,7 @@ use super::shapes::{LLAVA_1_5_7B, Shapes};
 use super::workload::{Limit, Timed};
 use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceError;
+use crate::device::{DeviceError, DeviceProfile};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
     Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
@@ -260,7 +260,8 @@ impl Whole<'_> {
         } else {
             Checkpointing::Nothing
         };
-        let estimator = blueprint.estimator(lengths, self.settings.mask_size)?;
+        let estimator =
+            blueprint.estimator(lengths, self.settings.mask_size, DeviceProfile::CUDA)?;
         Ok(estimator.batch(blends, &KEYS, checkpointing)?.total())
     }
 }

@@ -10,6 +10,7 @@ use counting::{Counting, Counts};
 use super::{Blueprint, Estimator, Lengths};
 use crate::blend::{Blend, Masks, Noise, Path as BlendPath, Sampling};
 use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
+use crate::device::DeviceProfile;
 use crate::device::cpu::Cpu;
 use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
@@ -59,7 +60,8 @@ impl Counted {
     }
 
     fn estimator(&self, lengths: Lengths) -> Result<Box<dyn Estimator>, LvlmError> {
-        self.blueprint().estimator(lengths, SIZE)
+        self.blueprint()
+            .estimator(lengths, SIZE, DeviceProfile::CUDA)
     }
 
     fn blueprint(&self) -> Blueprint<'_> {
@@ -316,7 +318,9 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
         after: 35,
         answer: 32,
     };
-    let estimator = blueprint.estimator(lengths, 32).unwrap();
+    let estimator = blueprint
+        .estimator(lengths, 32, DeviceProfile::CUDA)
+        .unwrap();
     let weights = estimator.weights();
     // 7.06 billion parameters, less the encoder's last layer and its last norm.
     assert!(
