@@ -36,10 +36,13 @@ pub trait Lvlm: Send + Sync {
     /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
-    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and what template and tokenizer report.
+    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and errors of the template and the tokenizer.
+    ///
+    /// [`LvlmError::EmptyQuestion`]: super::LvlmError::EmptyQuestion
+    /// [`LvlmError::TooLong`]: super::LvlmError::TooLong
     fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
-    /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x height x width`, channel by channel.
-    /// The first view is of the whole picture.
+    /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x height x width`, channel by
+    /// channel. The first view is of the whole picture.
     ///
     /// # Errors
     /// When the picture cannot be processed.
@@ -66,10 +69,10 @@ pub trait Lvlm: Send + Sync {
         prompt: &Prompt,
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>>;
-    /// [`Lvlm::process`] and [`Lvlm::begin`] in one.
+    /// Calls [`Lvlm::process`] and [`Lvlm::begin`].
     ///
     /// # Errors
-    /// Those of both.
+    /// Errors of both.
     fn start<'a>(
         &'a self,
         picture: &Picture,

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_kept_while_one_blend_fits() {
+    fn everything_is_saved_while_one_blend_fits() {
         assert_eq!(
             plan(20, 100_000).unwrap(),
             BatchPlan {

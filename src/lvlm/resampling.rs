@@ -13,7 +13,8 @@ pub struct Resampling {
 }
 
 impl Resampling {
-    /// Resamples masks of `size` cells a side to `rows` and `columns`, each at least `size`. Returns `None` where that changes nothing.
+    /// Resamples masks of `size` cells a side to `rows` and `columns`, each at least `size`. Returns `None` where that changes
+    /// nothing.
     pub(in crate::lvlm) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
         // A single cell is the same everywhere.
         (size > 1 && (rows, columns) != (size, size)).then(|| Resampling {

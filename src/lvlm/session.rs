@@ -31,8 +31,8 @@ pub fn go_on(_: usize) -> ControlFlow<()> {
 
 /// A picture, its baseline and a prompt on the device, and an answer once there is one.
 ///
-/// `evaluated` is called after every batch with the number of blends in it, `produced` after every token. Where one of them breaks, the
-/// call ends with [`LvlmError::Cancelled`] and the session can go on to be used.
+/// `evaluated` is called after every batch with the number of blends in it, `produced` after every token. Where one of them
+/// breaks, the call ends with [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the session can go on to be used.
 pub trait Session {
     /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
     fn first_view(&self) -> (&View, &[f32]);
@@ -45,8 +45,8 @@ pub trait Session {
     fn mask_extent(&self) -> Option<Extent> {
         None
     }
-    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline ([`Path::Insertion`]), without its end marker; the
-    /// image token is never produced.
+    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline ([`Path::Insertion`]), without its
+    /// end marker; the image token is never produced.
     ///
     /// # Errors
     /// [`crate::nn::NnError::NotFinite`] when the model's output is.
@@ -72,8 +72,8 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities>;
-    /// Returns the values of [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect to every
-    /// mask, score being the sum over `tokens`.
+    /// Returns the values of [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect
+    /// to every mask, score being the sum over `tokens`.
     ///
     /// # Errors
     /// As [`Session::log_probabilities`], and when `weights` are not one per blend.
@@ -85,8 +85,8 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
-    /// Returns the gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each, encoder by
-    /// encoder. Rows and columns of a view that its encoder does not see have none.
+    /// Returns the gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each,
+    /// encoder by encoder. Rows and columns of a view that its encoder does not see have none.
     ///
     /// # Errors
     /// As [`Session::log_probabilities`].
@@ -94,6 +94,6 @@ pub trait Session {
     /// Returns how a batch of `blends` blends is cut for gradients of the score of `tokens`.
     ///
     /// # Errors
-    /// [`LvlmError::Memory`].
+    /// [`LvlmError::Memory`](super::LvlmError::Memory).
     fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan>;
 }

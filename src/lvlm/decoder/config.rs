@@ -187,7 +187,8 @@ fn head_dim(
     Ok(head_dim)
 }
 
-/// The sliding window of the layers whose attention is cut to one, as the config classes of transformers 5 and their models have it.
+/// The sliding window of the layers whose attention is cut to one, as the config classes of transformers 5 and their models have
+/// it.
 fn window(
     fields: &Fields,
     window: Window,

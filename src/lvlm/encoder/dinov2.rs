@@ -70,7 +70,8 @@ impl Dinov2Config {
     pub fn sizes(&self, pixels: usize) -> Value {
         json!({
             "kind": "DINOv2 ViT", "layers": self.layers, "used": self.layers, "width": self.hidden, "heads": self.heads,
-            "mlp": self.intermediate, "pixels": pixels, "patch": self.patch_size, "activation": self.vit(pixels).activation.to_string(),
+            "mlp": self.intermediate, "pixels": pixels, "patch": self.patch_size,
+            "activation": self.vit(pixels).activation.to_string(),
         })
     }
 

@@ -32,6 +32,7 @@ pub struct Lengths {
     /// Text before the picture.
     pub before: usize,
     /// Text between the picture and the answer, at least 1.
+    // The name that written plans have had from the first.
     #[serde(rename = "behind")]
     pub after: usize,
     /// The answer.

@@ -227,8 +227,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((values, d_patches))
     }
 
-    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums is that of blends however they are cut
-    /// into batches.
+    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums is that of blends however they
+    /// are cut into batches.
     pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
         let gradients = |pictures| Ok(device.gradients(pictures, masks)?);
         self.pictures.iter().map(gradients).collect()

@@ -69,8 +69,8 @@ impl<F: Family, D: Device> Model<F, D> {
         })
     }
 
-    /// Returns the views that the encoders take of a picture of that size, and the part of the picture that a mask covers where that
-    /// is not the whole.
+    /// Returns the views that the encoders take of a picture of that size, and the part of the picture that a mask covers where
+    /// that is not the whole.
     fn encoder_views(
         &self,
         width: u32,

@@ -16,8 +16,8 @@ use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::Listed;
 use crate::lvlm::model::Lvlm;
 
-/// Opens the checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the built-in
-/// demo model without one.
+/// Opens the checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the
+/// built-in demo model without one.
 ///
 /// # Errors
 /// The first fault found: of the folder, the config (an unsupported architecture before anything that is missing), the
@@ -48,8 +48,8 @@ pub(super) fn files(model: &Path) -> Result<Files> {
     Ok(Files::folder(model)?)
 }
 
-/// Opens the checkpoint that `files` are, and checks it as far as that is possible without computing: every tensor that the model needs
-/// is there with the shape that the config says.
+/// Opens the checkpoint that `files` are, and checks it as far as that is possible without computing: every tensor that the model
+/// needs is there with the shape that the config says.
 ///
 /// # Errors
 /// As [`checkpoint`].

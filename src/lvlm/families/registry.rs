@@ -1,4 +1,4 @@
-//! The families, in one list. Which one a checkpoint is of is told by its config.json.
+//! The list of families. The config.json of a checkpoint tells which one it is of.
 
 use super::llava::{hf, llava_anyres, llava_llama, next, onevision};
 use super::{cambrian, mini_gemini};

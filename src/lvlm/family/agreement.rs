@@ -12,8 +12,8 @@ const PATCH: &str = "patch_size";
 const MORE: &str = "num_additional_image_tokens";
 const SELECT: &str = "vision_feature_select_strategy";
 
-/// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens than the model: for an encoder of
-/// `pixels` each way and patches of `patch`, with the positions of `select`. Fields that are left out agree.
+/// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens than the model: for an
+/// encoder of `pixels` each way and patches of `patch`, with the positions of `select`. Fields that are left out agree.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).

@@ -32,7 +32,7 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// Reads config.json.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`], [`CheckpointError::UnsupportedArchitecture`].
+    /// Fields of the wrong type or value, an architecture that is not supported.
     fn read(config: &Config) -> ReadResult<Self>;
     /// Returns the encoders that have checkpoints of their own, given the model's own tensors.
     fn towers(&self, _: &Tensors) -> Vec<TowerName> {
@@ -42,7 +42,7 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// those of [`Family::towers`], `None` where an optional one is nowhere; without any, names are listed only.
     ///
     /// # Errors
-    /// [`CheckpointError::AmbiguousNames`]; what is wrong with an encoder's config.
+    /// Ambiguous names of tensors, errors of an encoder's config.
     fn fit(&mut self, tensors: &Tensors, towers: Vec<Option<Tower>>) -> ReadResult<()>;
 
     /// Reproduces the views of `program` from now on; called after [`Family::fit`].
@@ -58,8 +58,8 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
     /// Returns the token that marks the picture's place in a prompt.
     fn image_token(&self) -> ImageToken;
-    /// Returns the config's field of the first of the picture's rows in the decoder, and its value; `None` where layers do not depend
-    /// on it.
+    /// Returns the config's field of the first of the picture's rows in the decoder, and its value; `None` where layers do not
+    /// depend on it.
     fn image_position(&self) -> Option<(&'static str, usize)> {
         None
     }
@@ -123,7 +123,8 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// The layout of the tokens of a picture of one size.
     type TokenLayout: Send + Sync;
 
-    /// Returns the views that the encoders take of a picture of that size. The first view of the first encoder is the whole picture.
+    /// Returns the views that the encoders take of a picture of that size. The first view of the first encoder is the whole
+    /// picture.
     ///
     /// # Errors
     /// A picture that cannot be processed.
@@ -133,8 +134,8 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// # Errors
     /// A picture that cannot be processed.
     fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>>;
-    /// Returns the rows and columns of tiles that a picture of that size is cut into, used or not; 1 and 1 where the family makes none, or as
-    /// many each way for every picture.
+    /// Returns the rows and columns of tiles that a picture of that size is cut into, used or not; 1 and 1 where the family makes
+    /// none, or as many each way for every picture.
     ///
     /// # Errors
     /// A picture that cannot be processed.
@@ -157,8 +158,8 @@ pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     /// The hook through which the decoder reads the picture beside the image rows.
     type Context: BlockHook<D>;
 
-    /// Maps the patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows `[blends * rows, hidden]`. With `check`,
-    /// the first layer whose output is not finite is an error that names it.
+    /// Maps the patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows `[blends * rows, hidden]`. With
+    /// `check`, the first layer whose output is not finite is an error that names it.
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.

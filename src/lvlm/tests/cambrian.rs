@@ -147,7 +147,8 @@ fn a_picture_elsewhere_in_the_prompt_is_refused() {
 fn inspection() {
     for (model, tokens, unused) in [
         ("tiny-cambrian", 40, 0),
-        // int(480 (4 / 640)) = 3 of 4 lines are the picture's, and half a line above is none. The second aggregator is after the last layer, where nothing reads what it changes.
+        // int(480 (4 / 640)) = 3 of 4 lines are the picture's, and half a line above is none. The second aggregator is after the
+        // last layer, where nothing reads what it changes.
         ("tiny-cambrian-phi3", 20, 36),
     ] {
         let found = inspect(models().join(model), &options()).unwrap();

@@ -1,5 +1,5 @@
-//! The spatial vision aggregator of Cambrian-1 (Tong et al., arXiv 2406.16860, section 3.2): each query attends to its own window of
-//! every encoder's features, and what it finds is added to it.
+//! The spatial vision aggregator of Cambrian-1 (Tong et al., arXiv 2406.16860, section 3.2): each query attends to its own window
+//! of every encoder's features, and what it finds is added to it.
 
 use std::sync::Arc;
 
@@ -113,7 +113,8 @@ impl<D: Device> Source<D> {
 }
 
 impl<D: Device> Aggregator<D> {
-    /// Loads the layer whose tensors begin with `prefix`, for queries of `columns`, features of `width`, and windows of `keys` keys.
+    /// Loads the layer whose tensors begin with `prefix`, for queries of `columns`, features of `width`, and windows of `keys`
+    /// keys.
     pub fn load(
         loader: &Loader<D>,
         prefix: &str,

@@ -26,7 +26,8 @@ pub(in crate::lvlm) struct CambrianLayout {
 }
 
 impl CambrianLayout {
-    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way, multiples of that.
+    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way,
+    /// multiples of that.
     ///
     /// # Errors
     /// [`LvlmError::TooThin`] for a picture all of whose queries are padding.

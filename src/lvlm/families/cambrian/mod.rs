@@ -1,5 +1,5 @@
-//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features are
-//! aggregated by queries before the decoder and between its layers; Phi-3, Llama-3, Vicuna or Yi.
+//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features
+//! are aggregated by queries before the decoder and between its layers; Phi-3, Llama-3, Vicuna or Yi.
 
 mod aggregator;
 mod branch;
@@ -325,7 +325,8 @@ impl Family for Cambrian {
             name: "projector",
             prefixes: prefixes.map(|name| format!("model.{name}")).to_vec(),
             sizes: json!({
-                "kind": "spatial vision aggregator", "width": self.width, "tokens": self.queries.pow(2), "layers before the decoder": self.depth,
+                "kind": "spatial vision aggregator", "width": self.width, "tokens": self.queries.pow(2),
+                "layers before the decoder": self.depth,
                 "layers inside": self.steps.used(), "to": self.text.hidden,
             }),
         });

@@ -48,8 +48,8 @@ pub(in crate::lvlm) const STAGES: usize = 4;
 type Terms = Vec<(usize, f64)>;
 
 impl Blocks {
-    /// Makes the blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that is
-    /// then made as much smaller as there are tiles.
+    /// Makes the blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that
+    /// is then made as much smaller as there are tiles.
     pub fn of(views: &ViewSizes) -> Blocks {
         let (side, across, grid) = (views.large / STEM, views.across(), views.grid);
         let tile = side / grid;

@@ -101,7 +101,8 @@ impl<D: Device> Mining<D> {
         }
     }
 
-    /// Returns `x` plus the mixture that its patches find: x `[patches, c]`, `stages` ConvNeXt's features, `[batch * side^2, width]`.
+    /// Returns `x` plus the mixture that its patches find: x `[patches, c]`, `stages` ConvNeXt's features,
+    /// `[batch * side^2, width]`.
     pub fn forward(
         &self,
         device: &D,

@@ -127,7 +127,8 @@ impl ImageProcessing for BothProcessing {
     }
 }
 
-/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate` with `align_corners=False` and without antialiasing.
+/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate` with `align_corners=False` and
+/// without antialiasing.
 fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     let taps = taps(from, to);
     let mut out = Vec::with_capacity(3 * to * to);
