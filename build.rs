@@ -1,8 +1,9 @@
 //! Compiles `kernels/*.cu` with nvcc into fatbins that the program embeds.
 //!
-//! Environment: `FOVEATE_CUDA` is `auto` (default: without nvcc, warn and build for the CPU only), `off` or `require`.
-//! `FOVEATE_CUDA_ARCHS` lists architectures to compile for, such as `80,90a`, instead of all that nvcc knows of [`ARCHS`].
-//! nvcc is searched in `NVCC`, `CUDA_HOME`, `CUDA_PATH`, the PATH, /usr/local/cuda, and an active virtual environment.
+//! Environment: `FOVEATE_CUDA` is `auto` (default: without nvcc, warn and build for the CPU only),
+//! `off` or `require`. `FOVEATE_CUDA_ARCHS` lists architectures to compile for, such as `80,90a`,
+//! instead of all that nvcc knows of [`ARCHS`]. nvcc is searched in `NVCC`, `CUDA_HOME`,
+//! `CUDA_PATH`, the PATH, /usr/local/cuda, and an active virtual environment.
 
 use std::env;
 use std::fs;
@@ -148,7 +149,8 @@ fn fatbin(
     let mut command = Command::new(nvcc);
     command
         .args(["-std=c++17", "-O3", "-fatbin", "-Xfatbin=-compress-all"])
-        // Denormal f32 numbers are far below what either storage type holds; without them exp2 is one instruction.
+        // Denormal f32 numbers are far below what either storage type holds; without them exp2 is
+        // one instruction.
         .args(["-ftz=true", "-Xptxas=--warn-on-spills"]);
     for arch in archs {
         command.args(["-gencode", &format!("arch=compute_{arch},code=sm_{arch}")]);

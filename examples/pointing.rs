@@ -1,13 +1,13 @@
-//! Does the map point at the asked object? The pointing figures of docs/measurements.md, over scenes made by
-//! `assets/demo/scenes.py`.
+//! Does the map point at the asked object? The pointing figures of docs/measurements.md, over
+//! scenes made by `assets/demo/scenes.py`.
 //!
 //! ```text
 //! python assets/demo/scenes.py scenes --count 100 --seed 5000
 //! cargo run --release --example pointing -- scenes --noise 0
 //! ```
-//! peak: the map's maximum lies in the asked object's box (2 pixels of slack); mass: share of the map inside the box;
-//! area: the box's share of the picture, which is what chance would give; deletion and insertion: means over the answers
-//! whose scores are defined.
+//! peak: the map's maximum lies in the asked object's box (2 pixels of slack); mass: share of the
+//! map inside the box; area: the box's share of the picture, which is what chance would give;
+//! deletion and insertion: means over the answers whose scores are defined.
 
 use std::path::PathBuf;
 

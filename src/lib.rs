@@ -1,8 +1,9 @@
 //! foveate shows where a large vision-language model looks when it answers.
 //!
-//! Given a picture, a question and a model, it answers, selects the words of the answer that depend on the picture, and
-//! finds the smallest part of the picture that the answer needs: a mask optimised with integrated gradients for deletion
-//! and insertion, as in "Where do Large Vision-Language Models Look at when Answering Questions?" (arXiv 2503.13891).
+//! Given a picture, a question and a model, it answers, selects the words of the answer that depend
+//! on the picture, and finds the smallest part of the picture that the answer needs: a mask
+//! optimised with integrated gradients for deletion and insertion, as in "Where do Large
+//! Vision-Language Models Look at when Answering Questions?" (arXiv 2503.13891).
 //!
 //! ```
 //! use foveate::{Cpu, Picture, Request, Settings, Silent, explain, open};
@@ -25,10 +26,12 @@
 //!
 //! Whole data sets, and what is recorded of them, are `run`'s matter.
 //!
-//! The floors, from the ground: [`blend`]; [`device`], [`checkpoint`] and [`picture`]; [`nn`]; [`lvlm`]; [`mod@explain`] and
-//! `report`; `run`; `analyse`; `cli`. A floor uses what is below it, never what is above. Below them all is how files are written.
+//! The floors, from the ground: [`blend`]; [`device`], [`checkpoint`] and [`picture`]; [`nn`];
+//! [`lvlm`]; [`mod@explain`] and `report`; `run`; `analyse`; `cli`. A floor uses what is below it,
+//! never what is above. Below them all is how files are written.
 
-// What is printed goes through `cli`, where an error in writing is none of the work's: the macros panic.
+// What is printed goes through `cli`, where an error in writing is none of the work's: the macros
+// panic.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 #[cfg(feature = "analyse")]

@@ -235,7 +235,8 @@ fn any_memory_budget_gives_the_same_mask() {
         .unwrap()
         .parse()
         .expect("the bytes that are needed");
-    // The least for one answer token; key tokens further on take a little more, up to which there is a refusal.
+    // The least for one answer token; key tokens further on take a little more, up to which there
+    // is a refusal.
     for budget in [least + least / 4, 2 * least, 5 * least] {
         succeeded(&run.explain(
             "cut",
@@ -650,7 +651,8 @@ fn a_gpu_that_is_not_there_is_refused_in_one_line() {
         let refused = run.explain("out", &["--device", name]);
         run.refused(&refused, 2, &["--device", "expected auto, cpu, or cuda:N"]);
     }
-    // No machine has that many; where there is no GPU at all, the reason is the one that `devices` gives.
+    // No machine has that many; where there is no GPU at all, the reason is the one that `devices`
+    // gives.
     let refused = run.explain("out", &["--device", "cuda:4096"]);
     run.refused(&refused, 2, &["foveate: cuda:4096: "]);
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -1,4 +1,5 @@
-//! Against recorded results of an independent PyTorch statement of the method in f64 (`tests/oracle/README.md`).
+//! Against recorded results of an independent PyTorch statement of the method in f64
+//! (`tests/oracle/README.md`).
 
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,8 @@ impl Case {
         load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap()
     }
 
-    /// What was recorded of every view, one after the other: as one tensor, or one for each where their sizes differ.
+    /// What was recorded of every view, one after the other: as one tensor, or one for each where
+    /// their sizes differ.
     fn views(&self, name: &str) -> Vec<f64> {
         let whole = self.results.numbers(name);
         if !whole.is_empty() {
@@ -427,7 +429,8 @@ fn masks_after_every_iteration() {
                 &expected[..cells],
                 1e-3,
             );
-            // At the paper's lr of 10 the clamp makes the trajectory chaotic: only its beginning can be compared.
+            // At the paper's lr of 10 the clamp makes the trajectory chaotic: only its beginning
+            // can be compared.
             if case.argument("lr") <= 1.0 {
                 close(&label, &masks.concat(), &expected, 1e-2);
             }
@@ -560,8 +563,8 @@ fn a_program_that_lacks_the_model_is_not_reproduced() {
     }
 }
 
-/// The least memory that a gradient can be computed in, where every layer is made anew and one blend follows the other: the same
-/// bits as all at once.
+/// The least memory that a gradient can be computed in, where every layer is made anew and one
+/// blend follows the other: the same bits as all at once.
 #[test]
 fn a_small_memory_budget_changes_nothing() {
     let names = [

@@ -59,7 +59,8 @@ fn the_table_says_what_a_picture_costs() {
     assert_eq!(numbers(&built_in), numbers(&text));
 }
 
-/// Both methods and optimisers, curves of a ragged number of groups: as many evaluations as `explain` then makes.
+/// Both methods and optimisers, curves of a ragged number of groups: as many evaluations as
+/// `explain` then makes.
 #[test]
 fn evaluations_are_those_of_explain() {
     let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");

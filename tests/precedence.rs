@@ -1,5 +1,5 @@
-//! Which file and which field of a checkpoint counts: one saved checkpoint, one edit of its files at a time, against what
-//! transformers made of it (`tests/oracle/precedence`).
+//! Which file and which field of a checkpoint counts: one saved checkpoint, one edit of its files
+//! at a time, against what transformers made of it (`tests/oracle/precedence`).
 
 use std::path::Path;
 
@@ -52,7 +52,8 @@ struct Step {
     unset: Vec<String>,
 }
 
-/// What transformers made of an edit: this, or a reason why it refuses. The file leaves out what is as in the first edit of the base.
+/// What transformers made of an edit: this, or a reason why it refuses. The file leaves out what is
+/// as in the first edit of the base.
 #[derive(Deserialize)]
 struct Recorded {
     refused: Option<String>,

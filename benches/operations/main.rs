@@ -1,9 +1,9 @@
-//! Every operation of every device at the shapes of whole models, by the table of workloads that `foveate selftest` measures too: of a
-//! small LLaVA on the CPU, and where there is a GPU, of LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, products and
-//! attention in bf16 too.
+//! Every operation of every device at the shapes of whole models, by the table of workloads that
+//! `foveate selftest` measures too: of a small LLaVA on the CPU, and where there is a GPU, of
+//! LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, products and attention in bf16 too.
 //!
-//! `cargo bench --bench operations -- gemm` runs one family, `'gemm/cpu'` on one device. With `--test` every bench is run once, at
-//! shapes small enough for any machine.
+//! `cargo bench --bench operations -- gemm` runs one family, `'gemm/cpu'` on one device. With
+//! `--test` every bench is run once, at shapes small enough for any machine.
 
 use criterion::{Criterion, Throughput};
 use foveate::device::cuda::{self, Storage};
@@ -72,7 +72,8 @@ fn benches<D: Timed>(
     }
 }
 
-/// Whether criterion runs every bench once, to see whether it works: by its own rule, with `--test` or unless cargo asks to bench.
+/// Whether criterion runs every bench once, to see whether it works: by its own rule, with `--test`
+/// or unless cargo asks to bench.
 fn is_test() -> bool {
     let asked = |name: &str| std::env::args().any(|argument| argument == name);
     asked("--test") || !asked("--bench")

@@ -1,7 +1,9 @@
-//! What each fuzz target does with its bytes: the same calls that the program makes with a file from a stranger.
+//! What each fuzz target does with its bytes: the same calls that the program makes with a file
+//! from a stranger.
 //!
-//! A target must return, with an error or without, within two seconds. Panics, aborts and allocations beyond the fuzzer's limit are
-//! found by the fuzzer itself; reads out of bounds by a build with a sanitizer.
+//! A target must return, with an error or without, within two seconds. Panics, aborts and
+//! allocations beyond the fuzzer's limit are found by the fuzzer itself; reads out of bounds by a
+//! build with a sanitizer.
 
 use std::fs;
 use std::path::Path;
@@ -78,7 +80,8 @@ pub fn processor(data: &[u8]) {
             continue;
         };
         let _ = processor.view(width, height);
-        // What a processor makes of a picture grows with its own config, whose sizes are bounded; the largest take too long here.
+        // What a processor makes of a picture grows with its own config, whose sizes are bounded;
+        // the largest take too long here.
         if rows.saturating_mul(columns) <= 1 << 20 {
             let rgb = vec![127; (width * height * 3) as usize];
             let picture = Picture::from_rgb(width, height, rgb).expect("a picture");

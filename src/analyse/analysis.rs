@@ -1,4 +1,5 @@
-//! One run: does the answer rest on the picture, and where does the model look when it is right and when it is wrong?
+//! One run: does the answer rest on the picture, and where does the model look when it is right and
+//! when it is wrong?
 
 use std::collections::BTreeMap;
 
@@ -255,7 +256,8 @@ fn by_dependence(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSe
     );
 }
 
-/// Two groups by the test that goes with the measure; nothing where a group is empty, which its figure says already.
+/// Two groups by the test that goes with the measure; nothing where a group is empty, which its
+/// figure says already.
 fn contrast(
     figures: &mut Figures,
     measure: &Measure,

@@ -38,8 +38,8 @@ pub struct Comparison {
     pub chance_top_iou: f64,
     /// What each name stands for.
     pub definitions: BTreeMap<&'static str, &'static str>,
-    /// Samples that all runs explain. The figures of single models are of these, contrasts of those of them that have the measure
-    /// in both.
+    /// Samples that all runs explain. The figures of single models are of these, contrasts of those
+    /// of them that have the measure in both.
     pub paired: usize,
     /// Samples that some run has no explanation of.
     pub unpaired: Vec<Unpaired>,
@@ -48,7 +48,8 @@ pub struct Comparison {
     pub figures: Figures,
     /// How each two maps of a sample agree.
     pub agreements: Vec<Agreed>,
-    /// What was measured, by run, of the paired samples. Not part of the JSON: each run's own analysis has it.
+    /// What was measured, by run, of the paired samples. Not part of the JSON: each run's own
+    /// analysis has it.
     #[serde(skip)]
     pub samples: Vec<Vec<Sample>>,
 }
@@ -56,7 +57,8 @@ pub struct Comparison {
 /// A run compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
-    /// What the run is called here: the last part of its model's name, or all of it, with a number where several runs have the same.
+    /// What the run is called here: the last part of its model's name, or all of it, with a number
+    /// where several runs have the same.
     pub name: String,
     /// How many samples it has of which kind.
     pub counts: Counts,
@@ -92,8 +94,8 @@ pub struct Agreed {
 /// Compares runs of the same data, finished or not. Samples are paired by their row and id.
 ///
 /// # Errors
-/// A setting outside its range, a run that cannot be read, [`AnalyseError::Few`], [`AnalyseError::Different`],
-/// [`AnalyseError::Nothing`], [`AnalyseError::Unpaired`].
+/// A setting outside its range, a run that cannot be read, [`AnalyseError::Few`],
+/// [`AnalyseError::Different`], [`AnalyseError::Nothing`], [`AnalyseError::Unpaired`].
 pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     settings.check()?;
     let [first, others @ ..] = runs else {
@@ -144,7 +146,8 @@ pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     })
 }
 
-/// Refuses runs of other data than the first, by content, or of another form of question. The file's name does not count.
+/// Refuses runs of other data than the first, by content, or of another form of question. The
+/// file's name does not count.
 fn same_data(first: &Run, other: &Run) -> Result<()> {
     let expected = &first.manifest().data;
     let mut found = other.manifest().data.clone();
@@ -199,8 +202,8 @@ fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Ve
         .collect()
 }
 
-/// What runs are called: the last part of their models' names where that tells them apart, else the names, with the run's number
-/// where several have the same.
+/// What runs are called: the last part of their models' names where that tells them apart, else the
+/// names, with the run's number where several have the same.
 fn names(runs: &[Run]) -> Vec<String> {
     let models: Vec<&str> = runs
         .iter()
@@ -332,7 +335,8 @@ fn find(
     Ok(None)
 }
 
-/// The measures of each model, and each two models compared on the samples that have the measure in both.
+/// The measures of each model, and each two models compared on the samples that have the measure in
+/// both.
 fn of_models(
     figures: &mut Figures,
     names: &[String],

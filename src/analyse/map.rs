@@ -16,8 +16,9 @@ pub fn mean_saliency(mask: &Mask) -> f64 {
     taken / mask.values().len() as f64
 }
 
-/// The smallest share of the mask's cells that holds half of the saliency; all cells count alike. Small is a sharp focus; a map that
-/// is even everywhere has 1/2. `None` where the mask keeps the whole picture.
+/// The smallest share of the mask's cells that holds half of the saliency; all cells count alike.
+/// Small is a sharp focus; a map that is even everywhere has 1/2. `None` where the mask keeps the
+/// whole picture.
 pub fn focus_area(mask: &Mask) -> Option<f64> {
     let mask = mask.over_picture();
     let mut saliency: Vec<f64> = mask.values().iter().map(|v| 1.0 - v).collect();
@@ -35,18 +36,21 @@ pub fn focus_area(mask: &Mask) -> Option<f64> {
     Some(cells.count() as f64 / mask.values().len() as f64)
 }
 
-/// How two maps of the same picture agree. Where they differ in size, the larger is sampled at the cells of the smaller, bilinear
-/// with the corner cells on the corners, and rounded to f32 so that a plateau stays flat.
+/// How two maps of the same picture agree. Where they differ in size, the larger is sampled at the
+/// cells of the smaller, bilinear with the corner cells on the corners, and rounded to f32 so that
+/// a plateau stays flat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Spearman's rank correlation of the cells, ties averaged; `None` where a map is the same everywhere.
+    /// Spearman's rank correlation of the cells, ties averaged; `None` where a map is the same
+    /// everywhere.
     pub rank_correlation: Option<f64>,
-    /// Intersection over union of the cells that are the most salient share of each map; of cells that are equal at the border of
-    /// the share, the first row by row are taken.
+    /// Intersection over union of the cells that are the most salient share of each map; of cells
+    /// that are equal at the border of the share, the first row by row are taken.
     pub top_iou: f64,
 }
 
-/// The agreement of two maps, with `top` the share of cells of the second measure; at least one cell is taken.
+/// The agreement of two maps, with `top` the share of cells of the second measure; at least one
+/// cell is taken.
 pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
     let (a, b) = (a.over_picture(), b.over_picture());
     let (a, b) = (at_cells_of(&a, &b), at_cells_of(&b, &a));
@@ -67,7 +71,8 @@ pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
     }
 }
 
-/// The intersection over union that two shares of `top` have when they lie independently: `top / (2 - top)`.
+/// The intersection over union that two shares of `top` have when they lie independently: `top /
+/// (2 - top)`.
 pub fn chance_iou(top: f64) -> f64 {
     top / (2.0 - top)
 }
@@ -131,7 +136,8 @@ mod tests {
             (reverse.rank_correlation, reverse.top_iou),
             (Some(-1.0), 0.0)
         );
-        // Ranks 4 3 2 1 against 4 2 3 1: 1 - 6 * 2 / (4 * 15) = 0.8. The halves share one cell of three.
+        // Ranks 4 3 2 1 against 4 2 3 1: 1 - 6 * 2 / (4 * 15) = 0.8. The halves share one cell of
+        // three.
         let near = with(&[0.4, 0.2, 0.3, 0.1], 0.5);
         assert!((near.rank_correlation.unwrap() - 0.8).abs() < 1e-12);
         assert_eq!(near.top_iou, 1.0 / 3.0);

@@ -1,6 +1,7 @@
-//! What the records of runs say, with statistics: of one run, whether its answers rest on the picture and where the model looks when
-//! it is right and when it is wrong ([`analyse`]); of several runs on the same data, whether the models look alike and how they
-//! differ ([`compare`]). Every figure has its number of samples and a bootstrap interval, every contrast a test.
+//! What the records of runs say, with statistics: of one run, whether its answers rest on the
+//! picture and where the model looks when it is right and when it is wrong ([`analyse`]); of
+//! several runs on the same data, whether the models look alike and how they differ ([`compare`]).
+//! Every figure has its number of samples and a bootstrap interval, every contrast a test.
 //! `docs/analyses.md` says what is measured and how.
 
 mod analysis;

@@ -14,7 +14,8 @@ impl Analysis {
     /// Names of all plots that there may be.
     pub const PLOTS: [&str; 2] = ["log_ratios.png", "correctness.png"];
 
-    /// The plots: the tokens' log-ratios; every measure of right and of wrong answers. One that there are no figures for is left out.
+    /// The plots: the tokens' log-ratios; every measure of right and of wrong answers. One that
+    /// there are no figures for is left out.
     ///
     /// # Errors
     /// A plot that cannot be drawn.
@@ -63,7 +64,8 @@ impl Comparison {
     /// Names of all plots that there may be.
     pub const PLOTS: [&str; 2] = ["agreement.png", "models.png"];
 
-    /// The plots: how maps agree, by pair of models; every measure by model. One that there are no figures for is left out.
+    /// The plots: how maps agree, by pair of models; every measure by model. One that there are no
+    /// figures for is left out.
     ///
     /// # Errors
     /// A plot that cannot be drawn.

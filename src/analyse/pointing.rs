@@ -6,29 +6,33 @@ use crate::blend::View;
 use crate::explain::Mask;
 use crate::run::Rectangle;
 
-/// A picture with a longer side is reduced to this many pixels on that side, or to the mask's cells where those are more. A mask of
-/// 32 cells has 16 pixels per cell then.
+/// A picture with a longer side is reduced to this many pixels on that side, or to the mask's cells
+/// where those are more. A mask of 32 cells has 16 pixels per cell then.
 const LONGEST: usize = 512;
 /// Pixels by which the peak may miss a box.
 const SLACK: usize = 2;
 
-/// Where a map lies relative to the boxes of its sample. The map is `1 - mask` sampled at every pixel of the picture as the method
-/// samples its mask, bilinear with the corner cells on the corner pixels, and rounded to f32 so that a plateau is flat. Boxes are
-/// rounded to whole pixels and cut at the picture's border; several count as their union.
+/// Where a map lies relative to the boxes of its sample. The map is `1 - mask` sampled at every
+/// pixel of the picture as the method samples its mask, bilinear with the corner cells on the
+/// corner pixels, and rounded to f32 so that a plateau is flat. Boxes are rounded to whole pixels
+/// and cut at the picture's border; several count as their union.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pointing {
-    /// Whether the map's maximum, the first of equal ones row by row, lies in a box, 2 pixels of slack allowed.
+    /// Whether the map's maximum, the first of equal ones row by row, lies in a box, 2 pixels of
+    /// slack allowed.
     pub peak: bool,
     /// The share of the map's sum that lies in the boxes.
     pub mass: f64,
-    /// The largest intersection over union of the boxes with the pixels above a threshold, over all thresholds.
+    /// The largest intersection over union of the boxes with the pixels above a threshold, over all
+    /// thresholds.
     pub best_iou: f64,
     /// The boxes' share of the picture: the mass that chance would give.
     pub area: f64,
 }
 
-/// Points of a mask for a picture of `width` x `height` pixels and boxes in its pixels. `None` where the mask keeps the whole
-/// picture, so that there is no map, or where the boxes cover no pixel.
+/// Points of a mask for a picture of `width` x `height` pixels and boxes in its pixels. `None`
+/// where the mask keeps the whole picture, so that there is no map, or where the boxes cover no
+/// pixel.
 pub fn pointing(
     mask: &Mask,
     (width, height): (usize, usize),
@@ -138,14 +142,16 @@ fn best_iou(map: &[f32], inside: &[bool], covered: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// 3 x 3 cells on 5 x 5 pixels: cells lie on every other pixel. One cell is needed: row 1, column 2, on pixel (2, 4).
+    /// 3 x 3 cells on 5 x 5 pixels: cells lie on every other pixel. One cell is needed: row 1,
+    /// column 2, on pixel (2, 4).
     fn one_cell() -> Mask {
         let mut values = vec![1.0; 9];
         values[5] = 0.0;
         Mask::new(3, values).unwrap()
     }
 
-    /// The map by hand: 1 at the cell, 1/2 at its three neighbours up, down and left, 1/4 at the two diagonal ones; in all 3.
+    /// The map by hand: 1 at the cell, 1/2 at its three neighbours up, down and left, 1/4 at the
+    /// two diagonal ones; in all 3.
     #[test]
     fn a_map_of_one_cell_is_as_by_hand() {
         let point = |boxes: &[Rectangle]| pointing(&one_cell(), (5, 5), boxes).unwrap();
@@ -159,7 +165,8 @@ mod tests {
                 area: 0.04
             }
         );
-        // The right column: 1/2, 1, 1/2 and two pixels of nothing. Above 1/2 lie 4 pixels, 3 of them in the box of 5.
+        // The right column: 1/2, 1, 1/2 and two pixels of nothing. Above 1/2 lie 4 pixels, 3 of
+        // them in the box of 5.
         let found = point(&[[4.0, 0.0, 5.0, 5.0]]);
         assert_eq!((found.mass, found.best_iou), (2.0 / 3.0, 3.0 / 6.0));
         // Two boxes, one given twice, and one beyond the picture.

@@ -31,9 +31,11 @@ pub struct Sample {
     pub probability_picture: f64,
     /// The same with the baseline.
     pub probability_baseline: f64,
-    /// Whether every token has a probability above 1/2 with the baseline, so that it is the likeliest there too.
+    /// Whether every token has a probability above 1/2 with the baseline, so that it is the
+    /// likeliest there too.
     pub kept_by_baseline: bool,
-    /// Whether the greedy answer to the baseline picture is another one; white space around them does not count.
+    /// Whether the greedy answer to the baseline picture is another one; white space around them
+    /// does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_changed: Option<bool>,
     /// As [`mean_saliency`].

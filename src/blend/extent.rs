@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A rectangle in the plane of a picture. Sides are in parts of the picture's width and height, where 0 is the centre of the first
-/// pixel and 1 that of the last; what lies below 0 or above 1 is padding.
+/// A rectangle in the plane of a picture. Sides are in parts of the picture's width and height,
+/// where 0 is the centre of the first pixel and 1 that of the last; what lies below 0 or above 1 is
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extent {
     /// Its left side.

@@ -12,7 +12,8 @@ pub struct MaskError {
     pub found: String,
 }
 
-/// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it by the baseline. It has at least one cell.
+/// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it by the baseline. It has
+/// at least one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     size: usize,
@@ -33,7 +34,8 @@ impl Mask {
     /// A mask of `size * size` values, each clamped to [0, 1].
     ///
     /// # Errors
-    /// [`MaskError`] when `size` is 0, when `values` has another length, or when one of them is NaN.
+    /// [`MaskError`] when `size` is 0, when `values` has another length, or when one of them is
+    /// NaN.
     pub fn new(size: usize, values: Vec<f64>) -> Result<Mask, MaskError> {
         let refused = |expected: String, found: String| Err(MaskError { expected, found });
         if size == 0 {
@@ -53,7 +55,8 @@ impl Mask {
         Ok(whole.mapped(|_, value| value))
     }
 
-    /// A mask of as many cells, of what `value` makes of each cell's number and value, clamped to [0, 1].
+    /// A mask of as many cells, of what `value` makes of each cell's number and value, clamped to
+    /// [0, 1].
     pub(crate) fn mapped(&self, mut value: impl FnMut(usize, f64) -> f64) -> Mask {
         let cells = self.values.iter().enumerate();
         Mask {
@@ -76,7 +79,8 @@ impl Mask {
         self.extent
     }
 
-    /// A mask of as many cells that covers the picture: itself, or bilinear samples of it and 1 where it does not reach.
+    /// A mask of as many cells that covers the picture: itself, or bilinear samples of it and 1
+    /// where it does not reach.
     #[must_use]
     pub fn over_picture(&self) -> Mask {
         let Some(extent) = self.extent else {
@@ -135,8 +139,8 @@ impl Mask {
     }
 }
 
-/// Where the cells of one axis of the picture lie on an axis from `from` to `to`: the cell at or before each, and the share of the
-/// next. `None` where they do not.
+/// Where the cells of one axis of the picture lie on an axis from `from` to `to`: the cell at or
+/// before each, and the share of the next. `None` where they do not.
 fn taps(size: usize, from: f64, to: f64) -> Vec<Option<(usize, f64)>> {
     let last = size.saturating_sub(1) as f64;
     let tap = |cell: usize| {
@@ -155,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_mask_of_a_square_around_the_picture_is_cut_to_the_picture() {
-        // The picture is the middle half of the square's height: its rows lie at 1/4 to 3/4 of the mask's.
+        // The picture is the middle half of the square's height: its rows lie at 1/4 to 3/4 of the
+        // mask's.
         let extent = Extent {
             top: -0.5,
             bottom: 1.5,

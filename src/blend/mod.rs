@@ -1,6 +1,8 @@
-//! The vocabulary that the method, the models and the kernels share: masks, paths, blends, noise, and how a view samples a mask.
+//! The vocabulary that the method, the models and the kernels share: masks, paths, blends, noise,
+//! and how a view samples a mask.
 //!
-//! A mask lives in the plane of the original picture, and reaches every view through the view's geometry alone.
+//! A mask lives in the plane of the original picture, and reaches every view through the view's
+//! geometry alone.
 
 mod extent;
 mod mask;

@@ -1,6 +1,7 @@
 //! Noise on blends.
 
-/// Gaussian noise added to a blend, from a counter-based generator: the same seed and stream give the same noise.
+/// Gaussian noise added to a blend, from a counter-based generator: the same seed and stream give
+/// the same noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
     /// Standard deviation in the processor's normalised space.

@@ -2,20 +2,23 @@
 
 use super::{Extent, MaskError};
 
-/// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that was resized to
-/// `resized_height` x `resized_width`.
+/// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that
+/// was resized to `resized_height` x `resized_width`.
 ///
-/// The mask lives in the plane of the original picture, `[0,1] x [0,1]`. The view's pixel (row `i`, column `j`) lies at
+/// The mask lives in the plane of the original picture, `[0,1] x [0,1]`. The view's pixel (row `i`,
+/// column `j`) lies at
 ///
 /// ```text
 /// px = (j + offset_x) / (resized_width - 1)        py = (i + offset_y) / (resized_height - 1)
 /// ```
 ///
-/// with resized sizes and offsets in pixels, which need not be whole: the fields count them in parts of `1 / unit` pixel. So
-/// a picture of W x H that is padded to a square of side L and then resized to s x s has `s W / L` pixels of its own width.
+/// with resized sizes and offsets in pixels, which need not be whole: the fields count them in
+/// parts of `1 / unit` pixel. So a picture of W x H that is padded to a square of side L and then
+/// resized to s x s has `s W / L` pixels of its own width.
 ///
-/// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py` leaves `[0,1]`
-/// there is padding, and the mask is 1. Of a resized picture one pixel wide, that pixel lies at `px = 0`.
+/// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py`
+/// leaves `[0,1]` there is padding, and the mask is 1. Of a resized picture one pixel wide, that
+/// pixel lies at `px = 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct View {
@@ -35,9 +38,9 @@ pub struct View {
     pub unit: usize,
 }
 
-/// How one row (or one column) of a view samples the rows (or columns) of a mask:
-/// `(1 - weight_high) * mask[low] + weight_high * mask[high]`. With the taps of the other axis this makes the bilinear
-/// sample; where either tap is not inside, the sample is 1.
+/// How one row (or one column) of a view samples the rows (or columns) of a mask: `(1 -
+/// weight_high) * mask[low] + weight_high * mask[high]`. With the taps of the other axis this makes
+/// the bilinear sample; where either tap is not inside, the sample is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tap {
     /// The grid's index at or below the position.
@@ -51,7 +54,8 @@ pub struct Tap {
 }
 
 impl View {
-    /// A view of `height` x `width` pixels that a mask covers from corner to corner, whatever it shows.
+    /// A view of `height` x `width` pixels that a mask covers from corner to corner, whatever it
+    /// shows.
     pub fn whole(height: usize, width: usize) -> View {
         View {
             height,
@@ -64,7 +68,8 @@ impl View {
         }
     }
 
-    /// The part of the picture's plane from the centre of the view's first pixel to that of its last.
+    /// The part of the picture's plane from the centre of the view's first pixel to that of its
+    /// last.
     pub fn extent(&self) -> Extent {
         let axis = |length: usize, resized: usize, offset: isize| {
             let parts = resized.saturating_sub(self.unit).max(1) as f64;
@@ -81,7 +86,8 @@ impl View {
         }
     }
 
-    /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one for each column.
+    /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one
+    /// for each column.
     pub fn taps(&self, size: usize) -> (Vec<Tap>, Vec<Tap>) {
         (
             self.axis(self.height, self.resized_height, self.offset_y, size),
@@ -93,7 +99,8 @@ impl View {
         axis_taps((length, self.unit), resized, offset, size)
     }
 
-    /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`, row-major.
+    /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`,
+    /// row-major.
     ///
     /// # Errors
     /// [`MaskError`] when `mask` does not have `size * size` values, one at least.
@@ -128,8 +135,8 @@ impl View {
         out
     }
 
-    /// The adjoint of [`View::sample`]: adds to `out` (`size * size`) the gradient that `grad` (`height * width`, a
-    /// gradient by the sampled mask) is by the mask.
+    /// The adjoint of [`View::sample`]: adds to `out` (`size * size`) the gradient that `grad`
+    /// (`height * width`, a gradient by the sampled mask) is by the mask.
     ///
     /// # Panics
     /// If `grad` or `out` does not have that many values.
@@ -197,7 +204,8 @@ fn axis_taps(
         .collect()
 }
 
-/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel, normalised.
+/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel,
+/// normalised.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewPair<'a> {
     /// The view's size, and where it lies in the picture.
@@ -233,7 +241,8 @@ mod tests {
         }
     }
 
-    /// Square and not, cropped, padded on both sides and on one, one pixel thin, and of pixels that are not whole.
+    /// Square and not, cropped, padded on both sides and on one, one pixel thin, and of pixels that
+    /// are not whole.
     fn views() -> Vec<View> {
         [
             (56, 56, 56, 84, 0, 14),
@@ -246,7 +255,8 @@ mod tests {
         ]
         .map(|sizes| view(sizes, 1))
         .into_iter()
-        // A picture of 30 x 20 in a square of 30, resized to 13 x 13; and its right half at twice that size.
+        // A picture of 30 x 20 in a square of 30, resized to 13 x 13; and its right half at twice
+        // that size.
         .chain([
             view((13, 13, 13 * 20, 13 * 30, -13 * 5, 0), 30),
             view((13, 13, 26 * 20, 26 * 30, -26 * 5, 13 * 30), 30),
@@ -343,7 +353,8 @@ mod tests {
         let crop = view((56, 56, 56, 84, 0, 14), 1).extent();
         assert_eq!((crop.top, crop.bottom), (0.0, 1.0));
         assert_eq!((crop.left, crop.right), (14.0 / 83.0, 69.0 / 83.0));
-        // 30 x 20 in the middle of a square of 30, resized to 13 x 13: the picture has 26/3 rows, 13/6 rows lie above it.
+        // 30 x 20 in the middle of a square of 30, resized to 13 x 13: the picture has 26/3 rows,
+        // 13/6 rows lie above it.
         let padded = view((13, 13, 13 * 20, 13 * 30, -13 * 5, 0), 30).extent();
         let last = 26.0 / 3.0 - 1.0;
         for (found, expected) in [

@@ -1,11 +1,13 @@
-//! Hugging Face's cache: repositories that were downloaded by its tools. Nothing is downloaded here.
+//! Hugging Face's cache: repositories that were downloaded by its tools. Nothing is downloaded
+//! here.
 
 use std::path::{Path, PathBuf};
 
-/// Where the cache's repositories lie, as `huggingface_hub.constants` finds it: `HF_HUB_CACHE`, else its old name
-/// `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache`. A `~` at the
-/// beginning, `$NAME` and `${NAME}` stand for what they do in a shell. A variable that is set to nothing counts as left out, unlike
-/// there, where it is the working directory.
+/// Where the cache's repositories lie, as `huggingface_hub.constants` finds it: `HF_HUB_CACHE`,
+/// else its old name `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` in
+/// `XDG_CACHE_HOME`, else in `~/.cache`. A `~` at the beginning, `$NAME` and `${NAME}` stand for
+/// what they do in a shell. A variable that is set to nothing counts as left out, unlike there,
+/// where it is the working directory.
 pub fn hub() -> Option<PathBuf> {
     hub_of(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
@@ -29,8 +31,8 @@ fn hub_of(variable: Environment) -> Option<PathBuf> {
     Some(Path::new(&expanded(&home, variable)).join("hub"))
 }
 
-/// `path` with the user's home folder in place of a `~` at its beginning, and with what variables are set to in place of their names;
-/// names of no variable stay.
+/// `path` with the user's home folder in place of a `~` at its beginning, and with what variables
+/// are set to in place of their names; names of no variable stay.
 fn expanded(path: &str, variable: Environment) -> String {
     let home = path
         .strip_prefix('~')
@@ -60,8 +62,8 @@ fn expanded(path: &str, variable: Environment) -> String {
     out + rest
 }
 
-/// The folder of a repository such as `llava-hf/llava-1.5-7b-hf` in the cache: its snapshot that `main` points at, else its only
-/// one.
+/// The folder of a repository such as `llava-hf/llava-1.5-7b-hf` in the cache: its snapshot that
+/// `main` points at, else its only one.
 pub fn snapshot(hub: &Path, repository: &str) -> Option<PathBuf> {
     let whole = |part: &str| {
         let plain = part

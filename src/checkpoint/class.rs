@@ -1,9 +1,11 @@
-//! Tokenizer classes that transformers 5 rebuilds from their own rules, whatever tokenizer.json says of splitting.
+//! Tokenizer classes that transformers 5 rebuilds from their own rules, whatever tokenizer.json
+//! says of splitting.
 //!
-//! `AutoTokenizer` reads tokenizer.json as it stands for most model types that are known here, since their published classes
-//! are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA, LLaVA-NeXT, ...). For LLaVA-OneVision it trusts
-//! `tokenizer_class`, and a class with an `__init__` of its own takes only the vocabulary, the post-processor and the added
-//! tokens from the file.
+//! `AutoTokenizer` reads tokenizer.json as it stands for most model types that are known here,
+//! since their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`:
+//! LLaVA, LLaVA-NeXT, ...). For LLaVA-OneVision it trusts `tokenizer_class`, and a class with an
+//! `__init__` of its own takes only the vocabulary, the post-processor and the added tokens from
+//! the file.
 
 use serde_json::{Value, json};
 use tokenizers::normalizers::NormalizerWrapper;
@@ -24,8 +26,8 @@ const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 /// Gives the tokenizer the rules of its class where transformers does.
 ///
 /// # Errors
-/// [`CheckpointError::Config`] for a class that is not known here, and [`CheckpointError::Tokenizer`] where tokenizer.json's
-/// model is not that of the class.
+/// [`CheckpointError::Config`] for a class that is not known here, and
+/// [`CheckpointError::Tokenizer`] where tokenizer.json's model is not that of the class.
 pub(super) fn rebuild(
     tokenizer: &mut Tokenizer,
     shape: &Shape,

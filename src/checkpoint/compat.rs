@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A program whose results are reproduced with what is particular to it, for where numbers must be compared; `docs/methods.md`
-/// says what that is.
+/// A program whose results are reproduced with what is particular to it, for where numbers must be
+/// compared; `docs/methods.md` says what that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compat {
     /// That of the paper's authors, `bytedance/LVLM_Interpretation`.

@@ -1,4 +1,5 @@
-//! config.json as it stands; what its fields mean is said by the model family and the encoders that read them.
+//! config.json as it stands; what its fields mean is said by the model family and the encoders that
+//! read them.
 
 use super::fields::Fields;
 use super::files::parse_json;

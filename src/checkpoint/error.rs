@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// A checkpoint that cannot be used, with where and why. Every `file` is the path (or, for a model embedded in the
-/// program, its name and the file's) as a person can look it up.
+/// A checkpoint that cannot be used, with where and why. Every `file` is the path (or, for a model
+/// embedded in the program, its name and the file's) as a person can look it up.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The path given as a checkpoint is not a folder that can be read.
@@ -350,7 +350,8 @@ pub enum CheckpointError {
         /// How many there are.
         found: usize,
     },
-    /// Special tokens in a question or an answer that this tokenizer cannot keep apart from control.
+    /// Special tokens in a question or an answer that this tokenizer cannot keep apart from
+    /// control.
     #[error(
         "{file}: the {what} contains {token:?}, which this tokenizer cannot encode as plain text"
     )]

@@ -12,7 +12,8 @@ const EDGE_LIMIT: usize = 1 << 14;
 /// Longest context, in tokens.
 pub const POSITION_LIMIT: usize = 1 << 31;
 
-/// One JSON object of a config file. A field that is `null` counts as left out, as it does in `transformers`.
+/// One JSON object of a config file. A field that is `null` counts as left out, as it does in
+/// `transformers`.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     /// What messages call the file.
@@ -234,7 +235,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails unless a field that names a type has one of `wanted`; `default` is what it means to leave it out.
+    /// Fails unless a field that names a type has one of `wanted`; `default` is what it means to
+    /// leave it out.
     ///
     /// # Errors
     /// [`CheckpointError::UnsupportedArchitecture`].

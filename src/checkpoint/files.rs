@@ -27,7 +27,8 @@ enum Source {
     Memory(Arc<str>, Arc<BTreeMap<String, Bytes>>),
 }
 
-/// The bytes of one file: a read-only memory mapping, or bytes of the program itself. A clone shares them.
+/// The bytes of one file: a read-only memory mapping, or bytes of the program itself. A clone
+/// shares them.
 #[derive(Clone)]
 pub enum Bytes {
     /// A mapped file.
@@ -88,7 +89,8 @@ impl Files {
         })
     }
 
-    /// Files embedded in the program, as pairs of file name and content; `name` is what messages call the model.
+    /// Files embedded in the program, as pairs of file name and content; `name` is what messages
+    /// call the model.
     pub fn embedded(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
         let files = files
             .iter()
@@ -96,7 +98,8 @@ impl Files {
         Self(Source::Memory(name.into(), Arc::new(files.collect())))
     }
 
-    /// Files held in memory, as pairs of file name and content; `name` is what messages call the model.
+    /// Files held in memory, as pairs of file name and content; `name` is what messages call the
+    /// model.
     pub fn memory(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let files = files
             .into_iter()
@@ -183,8 +186,8 @@ impl Files {
     /// A text file's content; `None` when there is no such file.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`], [`TooLarge`](CheckpointError::TooLarge), [`NotText`](CheckpointError::NotText) or
-    /// [`LfsPointer`](CheckpointError::LfsPointer).
+    /// [`CheckpointError::Io`], [`TooLarge`](CheckpointError::TooLarge),
+    /// [`NotText`](CheckpointError::NotText) or [`LfsPointer`](CheckpointError::LfsPointer).
     pub fn text(&self, file: &str) -> Result<Option<String>, CheckpointError> {
         let name = self.path(file);
         let bytes = match &self.0 {
@@ -255,8 +258,9 @@ impl Files {
                 let Some((handle, _)) = open(&path.join(file), &name)? else {
                     return Ok(None);
                 };
-                // SAFETY: the mapping is private and read-only and nothing here writes to it. As with every memory-mapped
-                // checkpoint, the file must not be changed by others while it is in use.
+                // SAFETY: the mapping is private and read-only and nothing here writes to it. As
+                // with every memory-mapped checkpoint, the file must not be changed by others while
+                // it is in use.
                 match unsafe { Mmap::map(&handle) } {
                     Ok(map) => Bytes::Mapped(Arc::new(map)),
                     Err(source) => return Err(CheckpointError::Io { file: name, source }),

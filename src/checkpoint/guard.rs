@@ -1,11 +1,12 @@
 //! Where a stranger's tokenizer and template run.
 //!
-//! Both are small programs that come with a checkpoint. Their shape is checked before they run (`shape`, `jinja`), so that
-//! memory and recursion have bounds; what is left runs on a thread with a known stack, where a panic is caught and which is
-//! waited for so long and no longer. A thread and not a process of its own: a process would bound memory too, but this is a
-//! library as well as a program, and a library that starts processes of a program it does not know of fails in its users'
-//! programs. The price is that a thread that takes too long cannot be ended: it is left behind, and the tokenizer that
-//! started it is not used again.
+//! Both are small programs that come with a checkpoint. Their shape is checked before they run
+//! (`shape`, `jinja`), so that memory and recursion have bounds; what is left runs on a thread with
+//! a known stack, where a panic is caught and which is waited for so long and no longer. A thread
+//! and not a process of its own: a process would bound memory too, but this is a library as well as
+//! a program, and a library that starts processes of a program it does not know of fails in its
+//! users' programs. The price is that a thread that takes too long cannot be ended: it is left
+//! behind, and the tokenizer that started it is not used again.
 
 use crate::system::panics::caught;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 /// Bytes of the thread's stack; only what is used is ever there.
 const STACK: usize = 64 << 20;
-/// Time is counted in turns of so long, so that a process that was stopped for a while does not seem to have worked.
+/// Time is counted in turns of so long, so that a process that was stopped for a while does not
+/// seem to have worked.
 const TURN: Duration = Duration::from_millis(50);
 /// Turns that text of ordinary length may take.
 pub(super) const TURNS: usize = 30;

@@ -1,7 +1,8 @@
 //! The header of a safetensors file, checked so that each fault is named.
 //!
-//! The entries' format is the `safetensors` crate's. Its own validation stops at the first fault without saying which
-//! tensors are concerned, and adds sizes that a lying header makes overflow; so the layout is checked here.
+//! The entries' format is the `safetensors` crate's. Its own validation stops at the first fault
+//! without saying which tensors are concerned, and adds sizes that a lying header makes overflow;
+//! so the layout is checked here.
 
 use super::CheckpointError;
 use safetensors::Dtype;
@@ -75,7 +76,8 @@ pub(super) fn entries(bytes: &[u8], file: &str) -> Result<Vec<Entry>, Checkpoint
     Ok(entries)
 }
 
-/// Checks that `entries`, sorted by their offsets, cover `data` bytes exactly, each as its shape and dtype demand.
+/// Checks that `entries`, sorted by their offsets, cover `data` bytes exactly, each as its shape
+/// and dtype demand.
 fn check_layout(entries: &[Entry], data: usize, file: &str) -> Result<(), CheckpointError> {
     let file = || file.to_string();
     for entry in entries {

@@ -1,6 +1,8 @@
-//! A checkpoint in Hugging Face's layout: memory-mapped weights, config, tokenizer, chat template, image processor's config.
+//! A checkpoint in Hugging Face's layout: memory-mapped weights, config, tokenizer, chat template,
+//! image processor's config.
 //!
-//! What the config means and which tensors a model needs is not known here: model families say so (`crate::lvlm`).
+//! What the config means and which tensors a model needs is not known here: model families say so
+//! (`crate::lvlm`).
 
 mod activation;
 pub(crate) mod cache;

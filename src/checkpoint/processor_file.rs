@@ -12,7 +12,8 @@ pub(super) const PROCESSOR_CONFIG: &str = "processor_config.json";
 /// Where it is in there.
 const SECTION: &str = "image_processor";
 
-/// An image processor's config as it stands, where a checkpoint has one, and the processor's own fields.
+/// An image processor's config as it stands, where a checkpoint has one, and the processor's own
+/// fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorFile {
     /// What messages call the file.
@@ -36,8 +37,9 @@ impl ProcessorFile {
         }
     }
 
-    /// Finds the image processor's config as transformers' `ImageProcessingMixin.get_image_processor_dict` does: under
-    /// `image_processor` in processor_config.json unless that is null or left out, else in preprocessor_config.json.
+    /// Finds the image processor's config as transformers'
+    /// `ImageProcessingMixin.get_image_processor_dict` does: under `image_processor` in
+    /// processor_config.json unless that is null or left out, else in preprocessor_config.json.
     ///
     /// # Errors
     /// As [`Files::text`], and [`CheckpointError::Json`] for what is no JSON object.
@@ -82,8 +84,8 @@ impl ProcessorFile {
             .map_or(Ok(()), |limit| limit.check(tokens))
     }
 
-    /// Fails unless the text that the processor repeats for a picture is that of the config's image token: the tokenizer's
-    /// `image_token`, else processor_config.json's, else `<image>`.
+    /// Fails unless the text that the processor repeats for a picture is that of the config's image
+    /// token: the tokenizer's `image_token`, else processor_config.json's, else `<image>`.
     ///
     /// # Errors
     /// [`CheckpointError::Config`].
@@ -132,7 +134,8 @@ impl ProcessorFile {
     }
 }
 
-/// The text of a preprocessor_config.json without a field that would be taken for processor_config.json's: it means nothing there.
+/// The text of a preprocessor_config.json without a field that would be taken for
+/// processor_config.json's: it means nothing there.
 fn flat(text: String) -> String {
     if !text.contains(SECTION) {
         return text;

@@ -17,17 +17,19 @@ pub enum RopeScaling {
     Llama3 {
         /// The divisor of low frequencies.
         factor: f64,
-        /// Wavelengths above `original_max_position_embeddings / low_freq_factor` are low frequencies.
+        /// Wavelengths above `original_max_position_embeddings / low_freq_factor` are low
+        /// frequencies.
         low_freq_factor: f64,
-        /// Wavelengths below `original_max_position_embeddings / high_freq_factor` are high frequencies.
+        /// Wavelengths below `original_max_position_embeddings / high_freq_factor` are high
+        /// frequencies.
         high_freq_factor: f64,
         /// The context length trained on, in tokens.
         original_max_position_embeddings: usize,
     },
 }
 
-/// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before `rope_parameters` (5) unless it is empty; the
-/// base stands inside either or beside them.
+/// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before
+/// `rope_parameters` (5) unless it is empty; the base stands inside either or beside them.
 ///
 /// # Errors
 /// [`CheckpointError::Config`].

@@ -1,7 +1,8 @@
 //! What a tokenizer.json may ask for, checked before the `tokenizers` crate acts on it.
 //!
-//! The crate trusts its files: it reserves what a character map claims to need, and lets a text grow as normalizers ask. A
-//! failed allocation or a full memory ends the process, so such files are refused here.
+//! The crate trusts its files: it reserves what a character map claims to need, and lets a text
+//! grow as normalizers ask. A failed allocation or a full memory ends the process, so such files
+//! are refused here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -164,7 +165,8 @@ impl Shape {
     }
 }
 
-/// How much a stage and those inside it let a text grow. Stages are known by their fields, since old files name no types.
+/// How much a stage and those inside it let a text grow. Stages are known by their fields, since
+/// old files name no types.
 fn growth(stage: &Value, stages: &mut usize) -> Result<Growth, String> {
     let Value::Object(fields) = stage else {
         return Ok(Growth::NONE);
@@ -278,7 +280,8 @@ fn repetitions(regex: &str) -> u64 {
     bounds.fold(1, |product, bound| product.saturating_mul(bound.max(1)))
 }
 
-/// The longest text that a character map has, in bytes. Its layout: the length of a tree, the tree, texts that end with 0.
+/// The longest text that a character map has, in bytes. Its layout: the length of a tree, the tree,
+/// texts that end with 0.
 fn charsmap(map: &Value) -> Result<f64, String> {
     let wrong = |reason: &str| format!("precompiled_charsmap: {reason}");
     let text = map.as_str().ok_or_else(|| wrong("expected a text"))?;

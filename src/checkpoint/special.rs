@@ -1,4 +1,5 @@
-//! The tokens that have a name (`bos_token`, `image_token`, ...) or are listed as special, from the tokenizer's own config files.
+//! The tokens that have a name (`bos_token`, `image_token`, ...) or are listed as special, from the
+//! tokenizer's own config files.
 
 use super::{CheckpointError, Files};
 use serde_json::{Map, Value};
@@ -10,7 +11,8 @@ type Names = BTreeMap<String, String>;
 /// The tokenizer's settings.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
-/// The names that every tokenizer has, in the order in which transformers adds tokens that the vocabulary lacks.
+/// The names that every tokenizer has, in the order in which transformers adds tokens that the
+/// vocabulary lacks.
 const STANDARD: [&str; 7] = [
     "bos_token",
     "eos_token",
@@ -36,9 +38,10 @@ pub(super) struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Reads tokenizer_config.json and special_tokens_map.json, either of which may be absent, as transformers'
-    /// `PreTrainedTokenizerBase._from_pretrained` does: the second is read only where the first has no `added_tokens_decoder`, and
-    /// wins then, but for names that are not standard. Among those, tables of names win over fields.
+    /// Reads tokenizer_config.json and special_tokens_map.json, either of which may be absent, as
+    /// transformers' `PreTrainedTokenizerBase._from_pretrained` does: the second is read only where
+    /// the first has no `added_tokens_decoder`, and wins then, but for names that are not standard.
+    /// Among those, tables of names win over fields.
     ///
     /// # Errors
     /// As [`Files::json`].
@@ -119,7 +122,8 @@ impl SpecialTokens {
         named.map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// The texts of all, named or listed, in the order in which a vocabulary that lacks them gets them.
+    /// The texts of all, named or listed, in the order in which a vocabulary that lacks them gets
+    /// them.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let listed = self.listed.iter().map(String::as_str);
         self.iter().map(|(_, text)| text).chain(listed)

@@ -32,8 +32,8 @@ pub const VICUNA: DefaultTemplate = DefaultTemplate {
     helpful, detailed, and polite answers to the human's questions. USER: {% for part in messages[0]['content'] %}\
     {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:",
 };
-/// Stands for the question while the text around it is found out. No text contains these characters: they are of
-/// Unicode's private use.
+/// Stands for the question while the text around it is found out. No text contains these
+/// characters: they are of Unicode's private use.
 const QUESTION: &str = "\u{F0000}\u{F0002}\u{F0000}";
 /// Characters of a template's message that are shown.
 const REASON: usize = 300;
@@ -117,8 +117,8 @@ impl ChatTemplate {
     /// The prompt that asks `question` about one picture, up to where the answer begins.
     ///
     /// # Errors
-    /// [`CheckpointError::Template`] when the template fails, writes the question not exactly once, or writes something
-    /// else around one question than around another.
+    /// [`CheckpointError::Template`] when the template fails, writes the question not exactly once,
+    /// or writes something else around one question than around another.
     pub fn render(&self, question: &str) -> Result<Rendered, CheckpointError> {
         let (content, frame) = self.frame()?;
         let Some((before, after)) = frame.split_once(QUESTION) else {
@@ -144,8 +144,8 @@ impl ChatTemplate {
         })
     }
 
-    /// The prompt with the mark in place of the question, by the first kind of content for which the template places the
-    /// image.
+    /// The prompt with the mark in place of the question, by the first kind of content for which
+    /// the template places the image.
     fn frame(&self) -> Result<(Content, String), CheckpointError> {
         let parts = self.write(Content::Parts, QUESTION);
         if let Ok(text) = &parts
@@ -186,7 +186,8 @@ impl ChatTemplate {
     }
 }
 
-/// The error, on one line and not longer than a reader wants; a template's own message may be anything.
+/// The error, on one line and not longer than a reader wants; a template's own message may be
+/// anything.
 fn template_error(source: &str, reason: String) -> CheckpointError {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut reason: String = line.chars().take(REASON).collect();

@@ -12,13 +12,16 @@ const FOLDER: &str = "additional_chat_templates";
 const DEFAULT: &str = "additional_chat_templates/default.jinja";
 const FIELD: &str = "chat_template";
 
-/// The template's text and the file it is from, as transformers' `ProcessorMixin.get_processor_dict` finds it: in
-/// processor_config.json, else in chat_template.json, else in chat_template.jinja, else in additional_chat_templates/default.jinja. A
-/// processor knows no other place; its tokenizer also knows tokenizer_config.json, which is looked at last.
+/// The template's text and the file it is from, as transformers'
+/// `ProcessorMixin.get_processor_dict` finds it: in processor_config.json, else in
+/// chat_template.json, else in chat_template.jinja, else in
+/// additional_chat_templates/default.jinja. A processor knows no other place; its tokenizer also
+/// knows tokenizer_config.json, which is looked at last.
 ///
 /// # Errors
-/// As [`Files::text`], and [`CheckpointError::Template`] for templates that transformers refuses: chat_template.json beside
-/// additional templates, additional templates none of which is the default, what is no text.
+/// As [`Files::text`], and [`CheckpointError::Template`] for templates that transformers refuses:
+/// chat_template.json beside additional templates, additional templates none of which is the
+/// default, what is no text.
 pub(super) fn find(files: &Files) -> Result<Option<(String, &'static str)>, CheckpointError> {
     let fail = |file: &str, reason: &str| CheckpointError::Template {
         file: files.path(file),

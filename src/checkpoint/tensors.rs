@@ -83,7 +83,8 @@ impl Tensor {
     /// Rows `rows` of its first axis; the bytes are shared.
     ///
     /// # Errors
-    /// [`CheckpointError::Rows`] when it does not have them, or when the range ends before it begins.
+    /// [`CheckpointError::Rows`] when it does not have them, or when the range ends before it
+    /// begins.
     pub fn rows(&self, rows: Range<usize>) -> Result<Tensor, CheckpointError> {
         let all = self.shape.first().copied().unwrap_or(0);
         if rows.start > rows.end || rows.end > all {
@@ -108,8 +109,8 @@ impl Tensor {
         })
     }
 
-    /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares them. `None` where `source` does
-    /// not hold as many as `shape` asks for.
+    /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares
+    /// them. `None` where `source` does not hold as many as `shape` asks for.
     pub fn piece(
         name: &str,
         dtype: Dtype,
@@ -159,7 +160,8 @@ impl Tensor {
     }
 }
 
-/// The bytes as numbers where the machine can read them in place; `to_f32_vec` then converts many at a time.
+/// The bytes as numbers where the machine can read them in place; `to_f32_vec` then converts many
+/// at a time.
 fn aligned<T: bytemuck::Pod>(bytes: &[u8]) -> Option<&[T]> {
     if cfg!(target_endian = "little") {
         bytemuck::try_cast_slice(bytes).ok()
@@ -182,7 +184,8 @@ fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f
 #[derive(Debug, Clone)]
 pub struct Tensors {
     tensors: BTreeMap<String, Tensor>,
-    /// Buffers of integers, such as the `position_ids` that older CLIP checkpoints carry: their dtype and file.
+    /// Buffers of integers, such as the `position_ids` that older CLIP checkpoints carry: their
+    /// dtype and file.
     integers: BTreeMap<String, (String, Arc<str>)>,
     /// Names of the weight files read.
     files: Vec<String>,
@@ -190,11 +193,13 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Maps `model.safetensors`, or else every shard that `model.safetensors.index.json` names, and reads the headers.
+    /// Maps `model.safetensors`, or else every shard that `model.safetensors.index.json` names, and
+    /// reads the headers.
     ///
     /// # Errors
-    /// Every fault of a weight file or of the index, each naming the file; see [`CheckpointError`]. A floating-point
-    /// tensor of a format that is not supported is an error at once, one of integers only when it is asked for.
+    /// Every fault of a weight file or of the index, each naming the file; see [`CheckpointError`].
+    /// A floating-point tensor of a format that is not supported is an error at once, one of
+    /// integers only when it is asked for.
     pub fn open(files: &Files) -> Result<Self, CheckpointError> {
         let mut all = Self {
             tensors: BTreeMap::new(),
@@ -255,7 +260,8 @@ impl Tensors {
         Ok(all)
     }
 
-    /// Tensors made in memory; `model` is what messages call them. Of two of the same name the last counts.
+    /// Tensors made in memory; `model` is what messages call them. Of two of the same name the last
+    /// counts.
     pub fn made(model: &str, tensors: impl IntoIterator<Item = Tensor>) -> Self {
         let named = tensors.into_iter().map(|t| (t.name.clone(), t));
         Self {

@@ -1,7 +1,8 @@
 //! What the tokenizer's files say of how a processor calls its tokenizer and its image processor.
 //!
-//! transformers' `ProcessorMixin._merge_kwargs` hands every field of tokenizer_config.json that is called like an argument of the
-//! tokenizer or of the image processor on as that argument, and a tokenizer.json that truncates or pads sets `max_length`.
+//! transformers' `ProcessorMixin._merge_kwargs` hands every field of tokenizer_config.json that is
+//! called like an argument of the tokenizer or of the image processor on as that argument, and a
+//! tokenizer.json that truncates or pads sets `max_length`.
 
 use super::special::TOKENIZER_CONFIG;
 use super::tokenizer::TOKENIZER;
@@ -58,10 +59,12 @@ struct Padding {
 }
 
 impl TextLimit {
-    /// Reads tokenizer_config.json's `max_length`, else tokenizer.json's `truncation`, else its `padding`.
+    /// Reads tokenizer_config.json's `max_length`, else tokenizer.json's `truncation`, else its
+    /// `padding`.
     ///
     /// # Errors
-    /// As [`Files::text`]; [`CheckpointError::Config`] for arguments that would change a prompt or a picture in other ways.
+    /// As [`Files::text`]; [`CheckpointError::Config`] for arguments that would change a prompt or
+    /// a picture in other ways.
     pub fn read(files: &Files) -> Result<Option<TextLimit>, CheckpointError> {
         let path = files.path(TOKENIZER_CONFIG);
         if let Some(text) = files.text(TOKENIZER_CONFIG)? {

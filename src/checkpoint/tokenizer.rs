@@ -14,8 +14,8 @@ use tokenizers::models::ModelWrapper;
 
 /// The tokenizer itself.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
-/// Begin and end the stand-in of a special token; of Unicode's private use. They differ so that text between two stand-ins
-/// never looks like a third.
+/// Begin and end the stand-in of a special token; of Unicode's private use. They differ so that
+/// text between two stand-ins never looks like a third.
 const MARKS: [char; 2] = ['\u{F0001}', '\u{F0003}'];
 /// What messages call them.
 const MARK_NAMES: &str = "U+F0001 or U+F0003";
@@ -26,12 +26,14 @@ const PROBE: &str =
 /// Tokens that are decoded in a turn of waiting, at least.
 const DECODED: usize = 10_000;
 
-/// A checkpoint's tokenizer. Nothing of tokenizer.json's is left to chance: its model's `dropout` is off.
+/// A checkpoint's tokenizer. Nothing of tokenizer.json's is left to chance: its model's `dropout`
+/// is off.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     /// As the checkpoint has it: special tokens' text is control.
     plain: Arc<tokenizers::Tokenizer>,
-    /// The same, but special tokens' text is text, and each special token has a stand-in that is not (see [`stand_in`]).
+    /// The same, but special tokens' text is text, and each special token has a stand-in that is
+    /// not (see [`stand_in`]).
     literal: Arc<tokenizers::Tokenizer>,
     growths: Growths,
     /// Whether a text once took too long. The thread that works on it is still there.
@@ -51,9 +53,10 @@ pub struct Tokenizer {
 pub enum ImageToken {
     /// By a token of the vocabulary.
     Id(u32),
-    /// By a text that is no token. The texts before and behind it are tokenised apart, as LLaVA's authors do
-    /// (`tokenizer_image_token`), and [`ImageToken::id`] stands between. Where the first starts with the begin token, the second
-    /// loses its first token: it is meant for tokenizers that begin every text so, and done whichever begins there.
+    /// By a text that is no token. The texts before and behind it are tokenised apart, as LLaVA's
+    /// authors do (`tokenizer_image_token`), and [`ImageToken::id`] stands between. Where the first
+    /// starts with the begin token, the second loses its first token: it is meant for tokenizers
+    /// that begin every text so, and done whichever begins there.
     Text(&'static str),
 }
 
@@ -75,12 +78,13 @@ struct Added {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json and what tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json
-    /// say of special tokens.
+    /// Reads tokenizer.json and what tokenizer_config.json, special_tokens_map.json,
+    /// generation_config.json and config.json say of special tokens.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that the `tokenizers` crate
-    /// rejects or breaks off at, [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the
+    /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that
+    /// the `tokenizers` crate rejects or breaks off at,
+    /// [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the
     /// vocabulary.
     pub fn load(files: &Files, image: ImageToken) -> Result<Self, CheckpointError> {
         let inner = files.clone();
@@ -144,7 +148,8 @@ impl Tokenizer {
                 }
             })?,
         };
-        // A special token is control even where tokenizer.json does not say so, and is added where the vocabulary lacks it.
+        // A special token is control even where tokenizer.json does not say so, and is added where
+        // the vocabulary lacks it.
         let image_control =
             Some(image_text.as_str()).filter(|text| plain.token_to_id(text).is_some());
         let named = special.texts().chain(image_control);
@@ -180,7 +185,8 @@ impl Tokenizer {
         let marked = controls().filter_map(|token| {
             let flags = decoder.get(&token.id)?;
             let stand_in = AddedToken::from(stand_in(&token.text), false);
-            // Whitespace around it, word boundaries and normalisation are dealt with as for the token itself.
+            // Whitespace around it, word boundaries and normalisation are dealt with as for the
+            // token itself.
             let stand_in = stand_in.lstrip(flags.lstrip).rstrip(flags.rstrip);
             Some(
                 stand_in
@@ -194,7 +200,8 @@ impl Tokenizer {
         let stand_ins = controls()
             .filter_map(|token| Some((literal.token_to_id(&stand_in(&token.text))?, token.id)))
             .collect();
-        // Breaks off here rather than at the first question, where a part of the reader gave up at all.
+        // Breaks off here rather than at the first question, where a part of the reader gave up at
+        // all.
         plain.encode_fast(PROBE, true).map_err(fail)?;
         Ok(Self {
             plain: Arc::new(plain),
@@ -210,12 +217,14 @@ impl Tokenizer {
         })
     }
 
-    /// The prompt's token ids, with the image token `image_tokens` times in its place. The begin token is added where the
-    /// tokenizer adds one and the template has not written it. Special tokens in the question are plain text.
+    /// The prompt's token ids, with the image token `image_tokens` times in its place. The begin
+    /// token is added where the tokenizer adds one and the template has not written it. Special
+    /// tokens in the question are plain text.
     ///
     /// # Errors
     /// [`CheckpointError::ImageTokens`] unless the template places exactly one image token,
-    /// [`SpecialInText`](CheckpointError::SpecialInText) for a question whose special tokens cannot be kept as text.
+    /// [`SpecialInText`](CheckpointError::SpecialInText) for a question whose special tokens cannot
+    /// be kept as text.
     pub fn encode_prompt(
         &self,
         prompt: &Rendered,
@@ -254,7 +263,8 @@ impl Tokenizer {
         Ok(repeated.collect())
     }
 
-    /// Ids of a prompt or of a part of it. With `begin`, the begin token is added where the tokenizer adds one.
+    /// Ids of a prompt or of a part of it. With `begin`, the begin token is added where the
+    /// tokenizer adds one.
     fn encode_piece(&self, piece: &Rendered, begin: bool) -> Result<Vec<u32>, CheckpointError> {
         let text = piece.text();
         let own = self.controls(&piece.before).len() + self.controls(&piece.after).len();
@@ -270,10 +280,12 @@ impl Tokenizer {
         Ok(ids.collect())
     }
 
-    /// An answer's token ids, exactly as given: nothing is added, and special tokens in it are plain text.
+    /// An answer's token ids, exactly as given: nothing is added, and special tokens in it are
+    /// plain text.
     ///
     /// # Errors
-    /// [`CheckpointError::SpecialInText`] for an answer whose special tokens cannot be kept as text.
+    /// [`CheckpointError::SpecialInText`] for an answer whose special tokens cannot be kept as
+    /// text.
     pub fn encode_answer(&self, answer: &str) -> Result<Vec<u32>, CheckpointError> {
         if answer.contains(MARKS) {
             return Err(self.special_in_text("answer", MARK_NAMES));
@@ -370,7 +382,8 @@ impl Tokenizer {
         })
     }
 
-    /// Where special tokens' texts stand in `text`: byte offset and token, each the longest at its place.
+    /// Where special tokens' texts stand in `text`: byte offset and token, each the longest at its
+    /// place.
     fn controls(&self, text: &str) -> Vec<(usize, &Added)> {
         let first: BTreeSet<u8> = self
             .added
@@ -417,19 +430,21 @@ impl Tokenizer {
         Ok(self.pieces(&[ids.to_vec()])?.concat())
     }
 
-    /// What each token of an answer adds to its text: joined, the pieces are the answer as [`Tokenizer::decode`] gives it.
-    /// Of a character that several tokens make up, the last has it and the others have nothing.
+    /// What each token of an answer adds to its text: joined, the pieces are the answer as
+    /// [`Tokenizer::decode`] gives it. Of a character that several tokens make up, the last has it
+    /// and the others have nothing.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn decode_pieces(&self, ids: &[u32]) -> Result<Vec<String>, CheckpointError> {
-        // A token's text depends on those before it: decoders strip the first space, and join bytes to characters.
+        // A token's text depends on those before it: decoders strip the first space, and join bytes
+        // to characters.
         let begins: Vec<Vec<u32>> = (1..=ids.len()).map(|end| ids[..end].to_vec()).collect();
         self.pieces(&begins)
     }
 
-    /// Each token's text where it stands alone, as words without content are known by. Pieces of a character that several
-    /// tokens make up are U+FFFD.
+    /// Each token's text where it stands alone, as words without content are known by. Pieces of a
+    /// character that several tokens make up are U+FFFD.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
@@ -445,7 +460,8 @@ impl Tokenizer {
         result.map_err(|reason| self.not_decoded(reason))
     }
 
-    /// The texts of ever longer beginnings of an answer, the last of them whole, each without what the one before it has.
+    /// The texts of ever longer beginnings of an answer, the last of them whole, each without what
+    /// the one before it has.
     fn pieces(&self, begins: &[Vec<u32>]) -> Result<Vec<String>, CheckpointError> {
         let (tokenizer, begins) = (self.plain.clone(), begins.to_vec());
         let ids = begins.last().map(Vec::as_slice).unwrap_or_default();
@@ -498,7 +514,8 @@ impl Tokenizer {
         self.plain.get_vocab_size(true)
     }
 
-    /// The tokens that end an answer: those of generation_config.json, else of config.json, else the tokenizer's `eos_token`.
+    /// The tokens that end an answer: those of generation_config.json, else of config.json, else
+    /// the tokenizer's `eos_token`.
     pub fn stop_ids(&self) -> &BTreeSet<u32> {
         &self.stop_ids
     }
@@ -560,7 +577,8 @@ fn stand_in(token: &str) -> String {
     format!("{begin}{token}{end}")
 }
 
-/// A prompt's parts before and behind the picture's mark, where the template has written that exactly once.
+/// A prompt's parts before and behind the picture's mark, where the template has written that
+/// exactly once.
 fn split(prompt: &Rendered, mark: &str) -> Option<(Rendered, Rendered)> {
     let part = |before: &str, question: &str, after: &str| Rendered {
         before: before.to_string(),

@@ -73,8 +73,8 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1 when the work failed, 128 and
-    /// its number for a signal.
+    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1
+    /// when the work failed, 128 and its number for a signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             // A device that was asked for and is not there.

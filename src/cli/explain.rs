@@ -36,7 +36,8 @@ pub(super) struct Options {
     /// Folder for the results, made where it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the built-in demo model]
+    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the
+    /// built-in demo model]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     #[command(flatten)]
@@ -197,7 +198,8 @@ fn files(
     Ok(files)
 }
 
-/// A square f32 array in NumPy's format, version 1.0: a header of a multiple of 64 bytes, and the values in little endian.
+/// A square f32 array in NumPy's format, version 1.0: a header of a multiple of 64 bytes, and the
+/// values in little endian.
 fn npy(size: usize, values: &[f64]) -> Vec<u8> {
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({size}, {size}, ), }}");
     // The magic string and the header's length are 10 bytes of it, a line feed ends it.

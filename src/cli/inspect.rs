@@ -14,7 +14,8 @@ use crate::lvlm::inspect;
 #[command(mut_group("MethodOptions", |group| group.requires("plan")))]
 #[command(mut_group("PlanOptions", |group| group.requires("plan")))]
 pub(super) struct Options {
-    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [with --plan, default: the built-in demo model]
+    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [with --plan,
+    /// default: the built-in demo model]
     #[arg(required_unless_present = "plan")]
     dir: Option<PathBuf>,
     /// Say instead what explanations cost: operations, bytes, memory, batches and time on a GPU

@@ -22,8 +22,8 @@ pub(super) struct Opened {
     pub kind: String,
 }
 
-/// Opens the model in a folder, or the demo model, as `models` say. `place` is this process's number among those of the machine,
-/// which share its GPUs out when `auto` chooses.
+/// Opens the model in a folder, or the demo model, as `models` say. `place` is this process's
+/// number among those of the machine, which share its GPUs out when `auto` chooses.
 pub(super) fn open(
     options: &MachineOptions,
     models: &OpenOptions,
@@ -72,7 +72,8 @@ fn gpu_name(ordinal: usize) -> String {
     found.map_or_else(|| format!("cuda:{ordinal}"), |gpu| gpu.name)
 }
 
-/// The first GPU that can be used, or the one at `place` among those, counted round; or why there is none.
+/// The first GPU that can be used, or the one at `place` among those, counted round; or why there
+/// is none.
 fn usable_gpu(place: usize) -> Result<usize, String> {
     let gpus = cuda::gpus()?;
     let all: Vec<_> = gpus.iter().filter(|gpu| gpu.unusable.is_none()).collect();

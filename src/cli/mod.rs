@@ -47,22 +47,27 @@ enum Command {
     Merge(merge::Options),
     /// Write a run as Parquet: a row per sample, and a row per token
     Export(export::Options),
-    /// Write a run as one HTML file: its numbers, and every sample with picture, map, words and curves
+    /// Write a run as one HTML file: its numbers, and every sample with picture, map, words and
+    /// curves
     Report(report::Options),
-    /// Say what a run's records show, with statistics: whether answers rest on the picture, where the model looks when right and wrong
+    /// Say what a run's records show, with statistics: whether answers rest on the picture, where
+    /// the model looks when right and wrong
     Analyse(analyse::Options),
-    /// Compare runs of several models on the same data: whether they look at the same place, how sharply, how faithfully
+    /// Compare runs of several models on the same data: whether they look at the same place, how
+    /// sharply, how faithfully
     Compare(compare::Options),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
     /// Prove that a GPU computes what the processor computes, and measure how fast
     Selftest(selftest::Options),
-    /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is missing; or what an explanation costs
+    /// Say what a checkpoint is: family, parts, sizes, dtype, parameters, chat template, what is
+    /// missing; or what an explanation costs
     Inspect(Box<inspect::Options>),
 }
 
-/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line or an input
-/// is wrong, 3 a run ended with some samples failed, 130 and 143 ended by Ctrl-C and by SIGTERM.
+/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line
+/// or an input is wrong, 3 a run ended with some samples failed, 130 and 143 ended by Ctrl-C and by
+/// SIGTERM.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     signals::listen();
@@ -87,14 +92,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a line to standard error, as a terminal may show it. That nobody reads it, or that it cannot be written, changes nothing.
+/// Prints a line to standard error, as a terminal may show it. That nobody reads it, or that it
+/// cannot be written, changes nothing.
 fn note(text: &str) {
     use std::io::Write;
     let line = format!("foveate: {}\n", terminal::visible(text));
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Prints to standard output, as a terminal may show it. A reader that stops reading, as `head` does, is no failure.
+/// Prints to standard output, as a terminal may show it. A reader that stops reading, as `head`
+/// does, is no failure.
 fn print(text: &str) -> Result<(), CliError> {
     use std::io::Write;
     let text = terminal::visible(text);

@@ -190,7 +190,8 @@ pub(super) struct MethodOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Picture")]
 pub(super) struct PictureOptions {
-    /// The most pixels of a picture, at any width and height [default: 178956970, at most 65536 on a side]
+    /// The most pixels of a picture, at any width and height [default: 178956970, at most 65536 on
+    /// a side]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=Picture::MAX_PIXELS))]
     max_pixels: Option<u64>,
 }
@@ -216,7 +217,8 @@ pub(super) struct MachineOptions {
     /// How a GPU makes matrix products
     #[arg(long, value_enum, default_value = "auto")]
     pub gemm: GemmName,
-    /// The most memory for activations, such as 800MiB or 6GB [default: 4GiB, on a GPU 4/5 of what is free]
+    /// The most memory for activations, such as 800MiB or 6GB [default: 4GiB, on a GPU 4/5 of what
+    /// is free]
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<ByteSize>,
     /// Threads of the processor, at most 4 per core; 0 for one per core
@@ -228,7 +230,8 @@ pub(super) struct MachineOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct EncoderOptions {
-    /// A folder in which to look for encoders that have checkpoints of their own; may be given several times
+    /// A folder in which to look for encoders that have checkpoints of their own; may be given
+    /// several times
     #[arg(long, value_name = "DIR")]
     encoders: Vec<PathBuf>,
 }
@@ -289,7 +292,8 @@ impl MethodOptions {
     }
 }
 
-/// The settings that both groups of options ask for; without a budget, that of [`Settings::default`].
+/// The settings that both groups of options ask for; without a budget, that of
+/// [`Settings::default`].
 pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
     let settings = method.settings();
     Settings {

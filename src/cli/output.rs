@@ -36,7 +36,8 @@ pub(super) fn expect_folder(path: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Checks that a file can be written at a path: none is there, or a regular one, in a folder that is there.
+/// Checks that a file can be written at a path: none is there, or a regular one, in a folder that
+/// is there.
 ///
 /// # Errors
 /// [`CliError::File`].
@@ -93,11 +94,12 @@ struct Content {
 }
 
 impl<'a> OutputFolder<'a> {
-    /// Makes the folder where it does not exist and tries whether files can be written there, before any work is done. `names` are
-    /// the files that the command may write, its record first.
+    /// Makes the folder where it does not exist and tries whether files can be written there,
+    /// before any work is done. `names` are the files that the command may write, its record first.
     ///
     /// # Errors
-    /// [`CliError::Folder`] when it cannot be made or written to, or when something that is no regular file has one of the names.
+    /// [`CliError::Folder`] when it cannot be made or written to, or when something that is no
+    /// regular file has one of the names.
     pub fn prepare(path: &'a Path, names: &'a [&'a str]) -> Result<OutputFolder<'a>, CliError> {
         expect_folder(path)?;
         let failed = |e: std::io::Error| CliError::Folder {
@@ -116,11 +118,13 @@ impl<'a> OutputFolder<'a> {
         })
     }
 
-    /// Writes the files and the record, with the files' sizes and SHA-256 under `files`, and then puts them all in place of those
-    /// that are there, as [`crate::system::whole`] says. Returns the record's text.
+    /// Writes the files and the record, with the files' sizes and SHA-256 under `files`, and then
+    /// puts them all in place of those that are there, as [`crate::system::whole`] says. Returns
+    /// the record's text.
     ///
     /// # Errors
-    /// [`CliError::Write`] when a file cannot be written, a full disk among the reasons; nothing is left behind then.
+    /// [`CliError::Write`] when a file cannot be written, a full disk among the reasons; nothing is
+    /// left behind then.
     pub fn write(
         self,
         record: &impl Serialize,

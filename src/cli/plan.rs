@@ -28,10 +28,12 @@ const PROMPT_TOKENS: usize = 40;
 #[derive(Args)]
 #[command(next_help_heading = "Plan")]
 pub(super) struct PlanOptions {
-    /// Text tokens of the prompt, chat template included [default: 40, or what the chat template takes if that is more]
+    /// Text tokens of the prompt, chat template included [default: 40, or what the chat template
+    /// takes if that is more]
     #[arg(long, value_name = "N")]
     prompt_tokens: Option<usize>,
-    /// Width and height of the picture in pixels; it matters to models that take more views of larger pictures
+    /// Width and height of the picture in pixels; it matters to models that take more views of
+    /// larger pictures
     #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = size)]
     picture: (u32, u32),
     /// Tokens of an answer
@@ -55,7 +57,8 @@ pub(super) struct PlanOptions {
     /// The part of both rates that is reached, above 0 and at most 1
     #[arg(long, value_name = "PART", default_value_t = 0.5, value_parser = part, allow_negative_numbers = true)]
     fraction: f64,
-    /// The most memory for activations [default: four fifths of what the weights leave free on the card]
+    /// The most memory for activations [default: four fifths of what the weights leave free on the
+    /// card]
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<ByteSize>,
 }

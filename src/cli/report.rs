@@ -37,7 +37,8 @@ pub(super) struct Options {
     /// The data, as `run` was given them: for pictures that are inside the data, or beside them
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths, through symbolic links
+    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths,
+    /// through symbolic links
     #[arg(long)]
     images_anywhere: bool,
     #[command(flatten)]

@@ -74,7 +74,8 @@ struct DataArguments {
     /// Folder of the pictures that the data name [default: the folder of the data]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths, through symbolic links
+    /// Read pictures also where their names lead out of that folder: by "..", as absolute paths,
+    /// through symbolic links
     #[arg(long)]
     images_anywhere: bool,
     /// What the columns mean
@@ -98,10 +99,12 @@ struct DataArguments {
     /// How a table's right answers name an option
     #[arg(long, value_enum, default_value = "auto")]
     answer_format: AnswerFormatName,
-    /// A table's column of options, a list in JSON or Python, or text such as "(a) Yes (b) No" [default: choices, options, or columns A, B, ...]
+    /// A table's column of options, a list in JSON or Python, or text such as "(a) Yes (b) No"
+    /// [default: choices, options, or columns A, B, ...]
     #[arg(long, value_name = "NAME")]
     choices_column: Option<String>,
-    /// A table's column of boxes, JSON arrays of four numbers in pixels [default: boxes, box or bbox]
+    /// A table's column of boxes, JSON arrays of four numbers in pixels [default: boxes, box or
+    /// bbox]
     #[arg(long, value_name = "NAME")]
     boxes_column: Option<String>,
     /// What a box's numbers are
@@ -119,13 +122,16 @@ struct DataArguments {
 pub(super) struct Options {
     #[command(flatten)]
     data: DataArguments,
-    /// Folder for the records, made where it does not exist; a run that is there is taken up where it ended
+    /// Folder for the records, made where it does not exist; a run that is there is taken up where
+    /// it ended
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the built-in demo model]
+    /// Checkpoint folder, or the name of a repository in Hugging Face's cache [default: the
+    /// built-in demo model]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Work on every N-th sample from sample I on, I from 0; 0/1 is all [default: as Slurm, torchrun, MPI or Kubernetes say, or all]
+    /// Work on every N-th sample from sample I on, I from 0; 0/1 is all [default: as Slurm,
+    /// torchrun, MPI or Kubernetes say, or all]
     #[arg(long, value_name = "I/N", conflicts_with = "shards")]
     shard: Option<Shard>,
     /// The number of shards, where only the index is in the environment

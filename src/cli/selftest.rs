@@ -36,7 +36,8 @@ pub(super) struct Options {
     /// How much the checks compute
     #[arg(long, value_enum, default_value = "large")]
     extent: ExtentName,
-    /// Check these families of operations only, such as gemm,attention, or the recorded cases by name; throughput: how fast it is
+    /// Check these families of operations only, such as gemm,attention, or the recorded cases by
+    /// name; throughput: how fast it is
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// How the recorded cases and whole models make matrix products
@@ -164,7 +165,8 @@ fn library(
     }
 }
 
-/// A recorded case with graphs and without, whole and cut, whose masks and gradients must be the same bits.
+/// A recorded case with graphs and without, whole and cut, whose masks and gradients must be the
+/// same bits.
 fn whole(
     case: &'static crate::selftest::Recorded,
     device: &impl Fn(Storage) -> crate::device::Result<Cuda>,

@@ -1,8 +1,9 @@
 //! Signals that tell the program to end: Ctrl-C (SIGINT) and SIGTERM.
 //!
-//! While a [`Graceful`] part of a command runs, the first signal is only noted: the command looks at [`caught`] between two batches,
-//! gives up what it is at, and ends in order. At all other times, and with the second signal, the process ends at once; what is
-//! temporary is taken away before, and a set of files that is being placed is placed. The exit code is 128 and the signal's
+//! While a [`Graceful`] part of a command runs, the first signal is only noted: the command looks
+//! at [`caught`] between two batches, gives up what it is at, and ends in order. At all other
+//! times, and with the second signal, the process ends at once; what is temporary is taken away
+//! before, and a set of files that is being placed is placed. The exit code is 128 and the signal's
 //! number, as shells have it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -93,7 +94,8 @@ pub(super) fn listen() {}
 
 #[cfg(unix)]
 fn heard(signal: Signal) {
-    // Held to the end of the process where this is the end: a graceful part that ends meanwhile does not go on.
+    // Held to the end of the process where this is the end: a graceful part that ends meanwhile
+    // does not go on.
     let mut state = state();
     if let (Some(words), None) = (state.graceful, state.caught) {
         state.caught = Some(signal);

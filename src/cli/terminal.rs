@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-/// The text with every character that a terminal or a reader's eye would obey replaced by its escape `\uXXXX`: control
-/// characters but for line ends and tabs, those of C1, and those that turn the direction of writing. JSON keeps its value:
-/// there such characters stand in strings only, and the escape is JSON's own.
+/// The text with every character that a terminal or a reader's eye would obey replaced by its
+/// escape `\uXXXX`: control characters but for line ends and tabs, those of C1, and those that turn
+/// the direction of writing. JSON keeps its value: there such characters stand in strings only, and
+/// the escape is JSON's own.
 pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

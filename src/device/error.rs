@@ -60,7 +60,8 @@ pub enum DeviceError {
         /// What was asked for.
         found: String,
     },
-    /// Memory or a table was missing while operations were recorded; they are done without recording then.
+    /// Memory or a table was missing while operations were recorded; they are done without
+    /// recording then.
     #[error("operations could not be recorded: memory or a table was missing")]
     Starved,
     /// The worker threads could not be started.

@@ -1,4 +1,5 @@
-//! Where a model runs: the operations ([`ops`]), implemented by the CPU, by CUDA, and by a device that only counts.
+//! Where a model runs: the operations ([`ops`]), implemented by the CPU, by CUDA, and by a device
+//! that only counts.
 
 pub mod cpu;
 pub mod cuda;
@@ -43,23 +44,27 @@ pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
     fn dtype(&self) -> &'static str;
     /// Rows of activations beyond which a larger batch is no faster.
     fn useful_rows(&self) -> usize;
-    /// The factor on gradients that keeps them within the range of the device's storage type. The caller multiplies the
-    /// weights of a score by it and divides the gradients.
+    /// The factor on gradients that keeps them within the range of the device's storage type. The
+    /// caller multiplies the weights of a score by it and divides the gradients.
     fn gradient_scale(&self) -> f64 {
         1.0
     }
-    /// Whether repeating the same work is much cheaper than doing as much other work: batches are filled up to one size then.
+    /// Whether repeating the same work is much cheaper than doing as much other work: batches are
+    /// filled up to one size then.
     fn prefers_one_shape(&self) -> bool {
         false
     }
-    /// What the device has chosen by itself and results may depend on, such as algorithms: a line each.
+    /// What the device has chosen by itself and results may depend on, such as algorithms: a line
+    /// each.
     fn choices(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Does `work`, or what it did the times before, then `read` with its results. A device may record the operations of `work` and
-    /// repeat them without calling it, so with one `recording` it must be the same operations on operands at the same places: what
-    /// changes between calls goes through [`Blending::restage`] and [`LogProb::reweigh`]. No other thread's work comes between `work`
-    /// and the end of `read`; after that, the memory of the results may serve other recordings.
+    /// Does `work`, or what it did the times before, then `read` with its results. A device may
+    /// record the operations of `work` and repeat them without calling it, so with one `recording`
+    /// it must be the same operations on operands at the same places: what changes between calls
+    /// goes through [`Blending::restage`] and [`LogProb::reweigh`]. No other thread's work comes
+    /// between `work` and the end of `read`; after that, the memory of the results may serve other
+    /// recordings.
     ///
     /// # Errors
     /// Those of `work` and of `read`.
@@ -73,6 +78,7 @@ pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
         T: Send + Sync,
         E: From<DeviceError>;
 
-    /// What follows is for this part of a model. A device may keep count of it, or show it in its profiles.
+    /// What follows is for this part of a model. A device may keep count of it, or show it in its
+    /// profiles.
     fn part(&self, _: Part) {}
 }

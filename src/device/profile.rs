@@ -12,7 +12,8 @@ pub struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// Any NVIDIA GPU. Scratch is tables, staged batches, and f32 logits of a chunk of the vocabulary.
+    /// Any NVIDIA GPU. Scratch is tables, staged batches, and f32 logits of a chunk of the
+    /// vocabulary.
     pub const CUDA: DeviceProfile = DeviceProfile {
         element_bytes: 2,
         useful_rows: 1 << 16,

@@ -35,10 +35,11 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// Square root.
     fn sqrt(self) -> Self;
-    /// e^x. The `f32` form is branch-free, so that loops over it vectorise; its error is below 2 ulp.
+    /// e^x. The `f32` form is branch-free, so that loops over it vectorise; its error is below 2
+    /// ulp.
     fn exp(self) -> Self;
-    /// The complementary error function. The `f32` form is branch-free; its error is below 4e-7, and below 1e-5 of the
-    /// value for arguments up to 6.
+    /// The complementary error function. The `f32` form is branch-free; its error is below 4e-7,
+    /// and below 1e-5 of the value for arguments up to 6.
     fn erfc(self) -> Self;
     /// The larger of two numbers.
     fn max(self, other: Self) -> Self;
@@ -82,15 +83,17 @@ impl Real for f32 {
         let p = p * r + 1.666_666_5e-1;
         let p = p * r + 5e-1;
         let y = p * r * r + r + 1.0;
-        // n lies in -126 ..= 128; two factors keep 2^128 from overflowing before the product. The low bits of `shifted` hold
-        // n, read as bits because a checked conversion would keep loops from vectorising.
+        // n lies in -126 ..= 128; two factors keep 2^128 from overflowing before the product. The
+        // low bits of `shifted` hold n, read as bits because a checked conversion would keep loops
+        // from vectorising.
         let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         let half = n >> 1;
         let power = |e: i32| f32::from_bits((e.wrapping_add(127) << 23) as u32);
         let y = y * power(half) * power(n.wrapping_sub(half));
         if self < -87.3 { 0.0 } else { y }
     }
-    /// Chebyshev fit of Press, Teukolsky, Vetterling, Flannery: "Numerical Recipes", section 6.2 (`erfcc`).
+    /// Chebyshev fit of Press, Teukolsky, Vetterling, Flannery: "Numerical Recipes", section 6.2
+    /// (`erfcc`).
     #[inline(always)]
     fn erfc(self) -> f32 {
         let z = self.abs();

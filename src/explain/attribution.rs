@@ -43,8 +43,9 @@ pub trait Attribution {
     /// What [`Attribution::run`] will ask of the model.
     fn schedule(&self) -> Schedule;
 
-    /// Finds the mask of the tokens `keys` of the session's answer. `evaluated` is called after every batch; `each` after every
-    /// iteration of a method that has any, with its number, its measurements and the mask that it made.
+    /// Finds the mask of the tokens `keys` of the session's answer. `evaluated` is called after
+    /// every batch; `each` after every iteration of a method that has any, with its number, its
+    /// measurements and the mask that it made.
     ///
     /// # Errors
     /// A setting outside its range, what the session reports.

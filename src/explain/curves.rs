@@ -6,14 +6,16 @@ use super::{Mask, Pass, Result, Schedule};
 use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Session};
 
-/// The smallest difference of probability between picture and baseline by which a curve may be normalised.
+/// The smallest difference of probability between picture and baseline by which a curve may be
+/// normalised.
 pub const LEAST_RANGE: f64 = 0.01;
 /// Groups that the cells are cut into.
 const GROUPS: usize = 50;
 /// Masks that are held at a time, each for deletion and for insertion.
 const HELD: usize = 16;
 
-/// Mean probability of the key tokens while the most needed cells are removed from the picture, or revealed in the baseline.
+/// Mean probability of the key tokens while the most needed cells are removed from the picture, or
+/// revealed in the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
     /// The share of cells replaced, from 0 to 1.
@@ -52,8 +54,8 @@ pub(super) fn step(cells: usize) -> usize {
     (cells / GROUPS).max(1)
 }
 
-/// The curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys' log-probabilities for the two whole
-/// pictures.
+/// The curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys'
+/// log-probabilities for the two whole pictures.
 ///
 /// # Errors
 /// What the session reports.
@@ -116,8 +118,8 @@ fn mean_probability(log_probabilities: &[f64]) -> f64 {
     log_probabilities.iter().map(|v| v.exp()).sum::<f64>() / log_probabilities.len().max(1) as f64
 }
 
-/// Area under a curve by the trapezoid rule. The fractions go from 0 to 1, so normalising the curve and normalising its
-/// area are the same.
+/// Area under a curve by the trapezoid rule. The fractions go from 0 to 1, so normalising the curve
+/// and normalising its area are the same.
 fn area(fraction: &[f64], curve: &[f64]) -> f64 {
     fraction
         .windows(2)

@@ -48,7 +48,8 @@ pub struct AnswerToken {
 /// What an explanation cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// Pictures sent through the model, with gradient or without, the answer's generation not counted.
+    /// Pictures sent through the model, with gradient or without, the answer's generation not
+    /// counted.
     pub evaluations: usize,
     /// Seconds of each stage.
     pub seconds: Vec<(Stage, f64)>,
@@ -108,8 +109,9 @@ pub trait Progress {
     fn begin(&mut self, stage: Stage, total: Option<usize>);
     /// So many more are done.
     fn advance(&mut self, count: usize);
-    /// Whether to give up. It is asked at the beginning of every stage, after every token of the answer and after every batch of
-    /// evaluations; where it says yes, the explanation ends with [`ExplainError::Cancelled`]. By default nothing stops it.
+    /// Whether to give up. It is asked at the beginning of every stage, after every token of the
+    /// answer and after every batch of evaluations; where it says yes, the explanation ends with
+    /// [`ExplainError::Cancelled`]. By default nothing stops it.
     fn cancelled(&self) -> bool {
         false
     }
@@ -188,7 +190,8 @@ pub struct Prepared {
     settings: Settings,
 }
 
-/// Renders and tokenises the question, makes the baseline and processes both pictures. The device has no part in it.
+/// Renders and tokenises the question, makes the baseline and processes both pictures. The device
+/// has no part in it.
 ///
 /// # Errors
 /// A setting outside its range, an empty or overlong question, a picture that cannot be processed.
@@ -210,8 +213,8 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
 /// Explains an answer of `model`.
 ///
 /// # Errors
-/// A setting outside its range, an empty or overlong question, too small a memory budget, a model whose output is not
-/// finite, keys that the answer does not have; [`ExplainError::Cancelled`].
+/// A setting outside its range, an empty or overlong question, too small a memory budget, a model
+/// whose output is not finite, keys that the answer does not have; [`ExplainError::Cancelled`].
 pub fn explain(
     model: &dyn Lvlm,
     request: &Request,
@@ -223,8 +226,8 @@ pub fn explain(
     work(model, prepare(model, request)?, clock)
 }
 
-/// As [`explain`], of a request that [`prepare`] has prepared for the same model. The time that took is not in
-/// [`Explanation::cost`].
+/// As [`explain`], of a request that [`prepare`] has prepared for the same model. The time that
+/// took is not in [`Explanation::cost`].
 ///
 /// # Errors
 /// As [`explain`].

@@ -1,5 +1,6 @@
-//! What the program of the paper's authors, `bytedance/LVLM_Interpretation`, does differently in the method: which answer it
-//! explains, which tokens of it are key, and how it scores curves. How it looks at pictures is the model's part.
+//! What the program of the paper's authors, `bytedance/LVLM_Interpretation`, does differently in
+//! the method: which answer it explains, which tokens of it are key, and how it scores curves. How
+//! it looks at pictures is the model's part.
 
 use super::Curves;
 use super::key_tokens::{likelier, stripped};
@@ -31,7 +32,8 @@ const TEXTS: [&str; 15] = [
     "", ".", ",", "-", "(", ")", "the", "and", "of", "a", "an", "this", "that", "is", "with",
 ];
 
-/// An answer of at most `limit` tokens without its last where the limit ended it: the program takes that for the end marker.
+/// An answer of at most `limit` tokens without its last where the limit ended it: the program takes
+/// that for the end marker.
 pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     if answer.len() == limit {
         answer.pop();
@@ -39,9 +41,10 @@ pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     answer
 }
 
-/// The key tokens' places, as by [`super::key_tokens`] but that the first token of an answer of two or more is never one, and that
-/// function words count as they are written, so that `The` may be key. Where the vocabulary is Llama's, as `piece` tells by an
-/// id, they are the program's ids; in another one those ids are other words, and the texts count.
+/// The key tokens' places, as by [`super::key_tokens`] but that the first token of an answer of two
+/// or more is never one, and that function words count as they are written, so that `The` may be
+/// key. Where the vocabulary is Llama's, as `piece` tells by an id, they are the program's ids; in
+/// another one those ids are other words, and the texts count.
 ///
 /// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of one length.
 pub fn key_tokens(
@@ -62,10 +65,12 @@ pub fn key_tokens(
     })
 }
 
-/// The same curves with the program's fractions and scores. Every group of cells counts as a whole one, so that the last fraction
-/// may be more than 1. A score is the sum of the normalised values to the right of the groups times their width, but for the last
-/// group, which counts as 1 times its own width whatever its value: deletion scores are that much larger. However near the
-/// probabilities with picture and baseline are, it divides by their difference; only where they are equal is there no score.
+/// The same curves with the program's fractions and scores. Every group of cells counts as a whole
+/// one, so that the last fraction may be more than 1. A score is the sum of the normalised values
+/// to the right of the groups times their width, but for the last group, which counts as 1 times
+/// its own width whatever its value: deletion scores are that much larger. However near the
+/// probabilities with picture and baseline are, it divides by their difference; only where they are
+/// equal is there no score.
 #[must_use]
 pub fn scored(curves: &Curves, cells: usize) -> Curves {
     let step = super::curves::step(cells);
@@ -151,7 +156,8 @@ mod tests {
         assert_eq!(without_end(vec![5, 6], 3), [5, 6]);
     }
 
-    /// By hand: 102 cells are 51 groups of 2, and 103 one more group of one cell that counts as two in the fractions.
+    /// By hand: 102 cells are 51 groups of 2, and 103 one more group of one cell that counts as two
+    /// in the fractions.
     #[test]
     fn scores_are_right_rectangles_and_a_constant() {
         for (cells, groups, last) in [(102, 51, 2.0), (103, 52, 1.0)] {

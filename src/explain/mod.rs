@@ -1,6 +1,8 @@
-//! The method: which tokens of an answer rest on the picture, and the smallest part of the picture that they need.
+//! The method: which tokens of an answer rest on the picture, and the smallest part of the picture
+//! that they need.
 //!
-//! It knows a model only through [`crate::lvlm::Lvlm`] and [`crate::lvlm::Session`]: no device and no architecture here.
+//! It knows a model only through [`crate::lvlm::Lvlm`] and [`crate::lvlm::Session`]: no device and
+//! no architecture here.
 
 mod attribution;
 mod curves;

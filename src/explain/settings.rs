@@ -46,7 +46,8 @@ pub struct Settings {
     pub momentum: f64,
     /// Step size of the update; above 0.
     pub lr: f64,
-    /// Standard deviation of the noise on every blend, in the processor's normalised space; 0 is none.
+    /// Standard deviation of the noise on every blend, in the processor's normalised space; 0 is
+    /// none.
     pub noise: f64,
     /// Seed of noise and of the noise baseline.
     pub seed: u64,
@@ -59,7 +60,8 @@ pub struct Settings {
     /// Whether the model is asked about the baseline picture too.
     #[serde(default)]
     pub baseline_answer: bool,
-    /// The program that is reproduced with what is particular to it; the model must be opened for the same.
+    /// The program that is reproduced with what is particular to it; the model must be opened for
+    /// the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
     /// The most bytes that activations may take, the mapped weights not counted.

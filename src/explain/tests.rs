@@ -34,7 +34,8 @@ fn random(seed: u64, count: usize) -> Vec<f64> {
     (0..count).map(|_| rng.random_range(0.05..0.95)).collect()
 }
 
-/// A model whose token t has `log p = -|cells of weight w_t hidden|^2`: a quadratic in the mask, by cells.
+/// A model whose token t has `log p = -|cells of weight w_t hidden|^2`: a quadratic in the mask, by
+/// cells.
 struct Quadratic {
     view: View,
     pixels: Vec<f32>,
@@ -219,7 +220,8 @@ fn the_regularisers_terms() {
 
 #[test]
 fn bilateral_variation_of_a_flat_picture() {
-    // Equal pixels: every weight is 1, so BTV is the mask's own variation twice, once by cells and once by pixels.
+    // Equal pixels: every weight is 1, so BTV is the mask's own variation twice, once by cells and
+    // once by pixels.
     let flat = View {
         height: 2,
         width: 2,
@@ -322,7 +324,8 @@ fn nesterovs_steps() {
 
 #[test]
 fn a_line_search_takes_the_first_step_that_falls_enough() {
-    // f(m) = 50 (m - 0.5)^2 from m = 1: gradient 50, f = 12.5. A step of 0.05 or more overshoots to 0, f = 12.5 again.
+    // f(m) = 50 (m - 0.5)^2 from m = 1: gradient 50, f = 12.5. A step of 0.05 or more overshoots to
+    // 0, f = 12.5 again.
     let f = |masks: &[Mask]| Ok::<f64, ()>(50.0 * (masks[0].values()[0] - 0.5).powi(2));
     let mut tried = Vec::new();
     let next = line_search(

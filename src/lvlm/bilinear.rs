@@ -1,6 +1,7 @@
 //! Bilinear changes of size of grids: of tokens, of pixels and of masks.
 
-/// Combines the taps of a row and of a column into those of one place of a grid: row, column and weight of every input.
+/// Combines the taps of a row and of a column into those of one place of a grid: row, column and
+/// weight of every input.
 pub(in crate::lvlm) fn crossed(
     rows: &[(usize, f64)],
     columns: &[(usize, f64)],
@@ -9,8 +10,9 @@ pub(in crate::lvlm) fn crossed(
         .flat_map(move |&(i, a)| columns.iter().map(move |&(j, b)| (i, j, a * b)))
 }
 
-/// Returns the taps of a bilinear change of size without antialiasing, as `torch.nn.functional.interpolate` with
-/// `align_corners=False`: inputs and weights of every output.
+/// Returns the taps of a bilinear change of size without antialiasing, as
+/// `torch.nn.functional.interpolate` with `align_corners=False`: inputs and weights of every
+/// output.
 pub(in crate::lvlm) fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
     if from == to {
         return (0..to).map(|i| vec![(i, 1.0)]).collect();

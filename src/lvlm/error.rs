@@ -48,7 +48,8 @@ pub enum LvlmError {
         /// The model's family.
         found: String,
     },
-    /// A sliding window shorter than the sequence, so that some tokens would not see all before them.
+    /// A sliding window shorter than the sequence, so that some tokens would not see all before
+    /// them.
     #[error(
         "prompt and answer: expected at most {limit} tokens (sliding_window of config.json: attention within a window is not \
          supported), found {found}"

@@ -16,7 +16,8 @@ pub(in crate::lvlm) struct Loader<'a, D: Device> {
     pub tensors: &'a Tensors,
     /// The device of the layers.
     pub device: &'a D,
-    /// A list of the tensors that layers need. With one, tensors are only listed and need not exist.
+    /// A list of the tensors that layers need. With one, tensors are only listed and need not
+    /// exist.
     pub list: Option<&'a RefCell<Listed>>,
 }
 
@@ -31,7 +32,8 @@ pub(in crate::lvlm) fn each<T, U, const N: usize>(
 }
 
 impl<D: Device> Loader<'_, D> {
-    /// Returns a loader of an encoder's own tensors, or this one without any. Those are not listed: the list is of the model's own.
+    /// Returns a loader of an encoder's own tensors, or this one without any. Those are not listed:
+    /// the list is of the model's own.
     pub fn beside<'b>(&'b self, tensors: Option<&'b Tensors>) -> Loader<'b, D> {
         match tensors {
             None => Loader {
@@ -77,7 +79,8 @@ impl<D: Device> Loader<'_, D> {
         Ok(self.device.weight(&self.tensor(name, shape)?)?)
     }
 
-    /// Loads a weight matrix of shape `to` whose values `make` computes from those of a tensor, in f32 where the device stores f32.
+    /// Loads a weight matrix of shape `to` whose values `make` computes from those of a tensor, in
+    /// f32 where the device stores f32.
     pub fn made_weight(
         &self,
         name: &str,
@@ -119,7 +122,8 @@ impl<D: Device> Loader<'_, D> {
         Ok(Linear { weight, bias })
     }
 
-    /// Loads several layers that are stacked, row by row, in one tensor `name.weight` (and `name.bias`).
+    /// Loads several layers that are stacked, row by row, in one tensor `name.weight` (and
+    /// `name.bias`).
     pub fn linears<const N: usize>(
         &self,
         name: &str,
@@ -145,7 +149,8 @@ impl<D: Device> Loader<'_, D> {
         })
     }
 
-    /// Loads `name.weight` and `name.bias`, with every output multiplied by its element of the tensor `scale`.
+    /// Loads `name.weight` and `name.bias`, with every output multiplied by its element of the
+    /// tensor `scale`.
     pub fn scaled_linear(
         &self,
         name: &str,

@@ -1,8 +1,10 @@
-//! Large vision-language models: how a picture becomes views, views become tokens, tokens a score and its gradient.
+//! Large vision-language models: how a picture becomes views, views become tokens, tokens a score
+//! and its gradient.
 //!
-//! The method knows a model only through [`Lvlm`] and [`Session`]. Below them, from the ground up: `encoder` and `decoder`, the
-//! layers that families are made of; `family`, the traits of a family and the parts that families share; `families`, one folder
-//! each and their registry; `engine`, which opens a checkpoint of any family and runs it on any device.
+//! The method knows a model only through [`Lvlm`] and [`Session`]. Below them, from the ground up:
+//! `encoder` and `decoder`, the layers that families are made of; `family`, the traits of a family
+//! and the parts that families share; `families`, one folder each and their registry; `engine`,
+//! which opens a checkpoint of any family and runs it on any device.
 
 mod bilinear;
 mod decoder;

@@ -1,4 +1,5 @@
-//! The trait of models that the method sees: prompts, pictures as the encoders take them, and sessions.
+//! The trait of models that the method sees: prompts, pictures as the encoders take them, and
+//! sessions.
 
 use super::error::Result;
 use super::session::{Session, SessionOptions};
@@ -27,7 +28,8 @@ pub trait Lvlm: Send + Sync {
     fn dtype(&self) -> &'static str;
     /// Returns a budget for activations that suits the device, in bytes.
     fn memory_budget(&self) -> usize;
-    /// Returns the choices that the device has made so far and that results may depend on, a line each.
+    /// Returns the choices that the device has made so far and that results may depend on, a line
+    /// each.
     fn device_choices(&self) -> Vec<String>;
     /// Returns the tokenizer.
     fn tokenizer(&self) -> &Tokenizer;
@@ -36,25 +38,28 @@ pub trait Lvlm: Send + Sync {
     /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
-    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and errors of the template and the tokenizer.
+    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and errors of the template and the
+    /// tokenizer.
     ///
     /// [`LvlmError::EmptyQuestion`]: super::LvlmError::EmptyQuestion
     /// [`LvlmError::TooLong`]: super::LvlmError::TooLong
     fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
-    /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x height x width`, channel by
-    /// channel. The first view is of the whole picture.
+    /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x
+    /// height x width`, channel by channel. The first view is of the whole picture.
     ///
     /// # Errors
     /// When the picture cannot be processed.
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
-    /// Returns a digest that tells this model from others, in hexadecimal: of its config, tokenizer, chat template and image
-    /// processor's config, of every tensor's name, dtype and shape, and of some bytes of each. Where the files lie and when they
-    /// were written does not matter.
+    /// Returns a digest that tells this model from others, in hexadecimal: of its config,
+    /// tokenizer, chat template and image processor's config, of every tensor's name, dtype and
+    /// shape, and of some bytes of each. Where the files lie and when they were written does not
+    /// matter.
     ///
     /// # Errors
     /// A file that can no longer be read.
     fn fingerprint(&self) -> Result<String>;
-    /// Resizes and normalises a picture and its baseline. The device has no part in it: it may be busy with another picture.
+    /// Resizes and normalises a picture and its baseline. The device has no part in it: it may be
+    /// busy with another picture.
     ///
     /// # Errors
     /// When the picture cannot be processed.

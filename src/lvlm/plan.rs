@@ -6,7 +6,8 @@ use crate::nn::Checkpointing;
 /// Bytes of activations, measured by running the model on the device that only counts.
 #[derive(Clone, Copy, Debug)]
 pub struct ActivationSizes {
-    /// Independent of the batch: the pictures, the prefix, what operations need for themselves per thread.
+    /// Independent of the batch: the pictures, the prefix, what operations need for themselves per
+    /// thread.
     pub fixed: usize,
     /// Per blend, when every activation is saved.
     pub everything: usize,
@@ -43,8 +44,8 @@ pub struct BatchPlan {
 impl BatchPlan {
     /// Plans the batches of `blends` blends, with a gradient or without.
     ///
-    /// Activations are saved when those of one blend fit, else computed again block by block. Batches are as even as possible, and
-    /// no larger than `useful_rows` rows need.
+    /// Activations are saved when those of one blend fit, else computed again block by block.
+    /// Batches are as even as possible, and no larger than `useful_rows` rows need.
     pub(in crate::lvlm) fn decide(
         sizes: &ActivationSizes,
         blends: usize,

@@ -3,8 +3,9 @@
 use super::bilinear::taps;
 use crate::blend::View;
 
-/// A bilinear change of a square mask to more rows or more columns, as `torch.nn.functional.interpolate` with
-/// `align_corners=False`. The result lies in the first rows and columns of a square, since devices take square masks.
+/// A bilinear change of a square mask to more rows or more columns, as
+/// `torch.nn.functional.interpolate` with `align_corners=False`. The result lies in the first rows
+/// and columns of a square, since devices take square masks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resampling {
     size: usize,
@@ -13,8 +14,8 @@ pub struct Resampling {
 }
 
 impl Resampling {
-    /// Resamples masks of `size` cells a side to `rows` and `columns`, each at least `size`. Returns `None` where that changes
-    /// nothing.
+    /// Resamples masks of `size` cells a side to `rows` and `columns`, each at least `size`.
+    /// Returns `None` where that changes nothing.
     pub(in crate::lvlm) fn new(size: usize, (rows, columns): (usize, usize)) -> Option<Resampling> {
         // A single cell is the same everywhere.
         (size > 1 && (rows, columns) != (size, size)).then(|| Resampling {
@@ -34,7 +35,8 @@ impl Resampling {
         self.rows.len().max(self.columns.len())
     }
 
-    /// Resamples a mask to the square: `side * side` values, row by row; those beyond its rows and columns are 1.
+    /// Resamples a mask to the square: `side * side` values, row by row; those beyond its rows and
+    /// columns are 1.
     ///
     /// # Panics
     /// When `mask` has not as many values as the masks that this is for.
@@ -86,7 +88,8 @@ impl Resampling {
     /// Returns the geometry of a view whose corners are those of the resampled rows and columns.
     pub(in crate::lvlm) fn under(&self, view: &View) -> View {
         let (side, unit) = (self.side(), self.size - 1);
-        // In parts of 1 / unit pixel: the last pixel lies on the last made cell, which is not the square's last on every axis.
+        // In parts of 1 / unit pixel: the last pixel lies on the last made cell, which is not the
+        // square's last on every axis.
         let resized = |length: usize, cells: usize| match cells == side {
             true => unit * length,
             false => unit + length.saturating_sub(1) * (side - 1),
@@ -138,7 +141,8 @@ mod tests {
         }
     }
 
-    /// A mask that grows with the row and with the column is sampled as what was made of it, corner to corner.
+    /// A mask that grows with the row and with the column is sampled as what was made of it, corner
+    /// to corner.
     #[test]
     fn views_see_what_was_made_from_corner_to_corner() {
         for cells in [(4, 3), (3, 7), (9, 3)] {

@@ -1,4 +1,5 @@
-//! The trait of sessions that the method sees: answers, log-probabilities and their gradients for one picture and one prompt.
+//! The trait of sessions that the method sees: answers, log-probabilities and their gradients for
+//! one picture and one prompt.
 
 use std::ops::ControlFlow;
 
@@ -20,8 +21,8 @@ pub struct SessionOptions {
 /// Log-probabilities per blend and token.
 pub type LogProbabilities = Vec<Vec<f64>>;
 
-/// Called between pieces of work with the number of blends or tokens done since the last call; [`ControlFlow::Break`] cancels the
-/// work.
+/// Called between pieces of work with the number of blends or tokens done since the last call;
+/// [`ControlFlow::Break`] cancels the work.
 pub type Callback<'a> = dyn FnMut(usize) -> ControlFlow<()> + 'a;
 
 /// The [`Callback`] that ignores progress and never cancels.
@@ -31,13 +32,15 @@ pub fn go_on(_: usize) -> ControlFlow<()> {
 
 /// A picture, its baseline and a prompt on the device, and an answer once there is one.
 ///
-/// `evaluated` is called after every batch with the number of blends in it, `produced` after every token. Where one of them
-/// breaks, the call ends with [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the session can go on to be used.
+/// `evaluated` is called after every batch with the number of blends in it, `produced` after every
+/// token. Where one of them breaks, the call ends with
+/// [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the session can go on to be used.
 pub trait Session {
-    /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`, normalised.
+    /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`,
+    /// normalised.
     fn first_view(&self) -> (&View, &[f32]);
-    /// Returns how masks are resampled before views sample them; the geometry of [`Session::first_view`] is then that of the
-    /// resampled mask.
+    /// Returns how masks are resampled before views sample them; the geometry of
+    /// [`Session::first_view`] is then that of the resampled mask.
     fn resampling(&self) -> Option<&Resampling> {
         None
     }
@@ -45,8 +48,8 @@ pub trait Session {
     fn mask_extent(&self) -> Option<Extent> {
         None
     }
-    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline ([`Path::Insertion`]), without its
-    /// end marker; the image token is never produced.
+    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline
+    /// ([`Path::Insertion`]), without its end marker; the image token is never produced.
     ///
     /// # Errors
     /// [`crate::nn::NnError::NotFinite`] when the model's output is.
@@ -61,10 +64,12 @@ pub trait Session {
     /// # Errors
     /// When it is empty, has tokens the model lacks, or does not fit the context.
     fn set_answer(&mut self, answer: &[u32]) -> Result<()>;
-    /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the tokens before it.
+    /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the
+    /// tokens before it.
     ///
     /// # Errors
-    /// When the model's output is not finite: the first such layer is named. When `tokens` are not the answer's.
+    /// When the model's output is not finite: the first such layer is named. When `tokens` are not
+    /// the answer's.
     fn log_probabilities(
         &self,
         masks: Masks,
@@ -72,8 +77,8 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities>;
-    /// Returns the values of [`Session::log_probabilities`], and the gradient of `sum over blends of weight * score` with respect
-    /// to every mask, score being the sum over `tokens`.
+    /// Returns the values of [`Session::log_probabilities`], and the gradient of `sum over blends
+    /// of weight * score` with respect to every mask, score being the sum over `tokens`.
     ///
     /// # Errors
     /// As [`Session::log_probabilities`], and when `weights` are not one per blend.
@@ -85,8 +90,9 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
-    /// Returns the gradient of the score of `tokens` at the whole picture, by pixel of every view: `3 x height x width` each,
-    /// encoder by encoder. Rows and columns of a view that its encoder does not see have none.
+    /// Returns the gradient of the score of `tokens` at the whole picture, by pixel of every view:
+    /// `3 x height x width` each, encoder by encoder. Rows and columns of a view that its encoder
+    /// does not see have none.
     ///
     /// # Errors
     /// As [`Session::log_probabilities`].

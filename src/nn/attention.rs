@@ -146,7 +146,8 @@ impl<D: Device> Attention<D> {
         Ok(())
     }
 
-    /// Returns `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result `[batch * outputs, c]`.
+    /// Returns `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result
+    /// `[batch * outputs, c]`.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -182,7 +183,8 @@ impl<D: Device> Attention<D> {
         ))
     }
 
-    /// Returns dx, without the residual's share. dy `[batch * outputs, c]`, dx `[batch * length, c]`.
+    /// Returns dx, without the residual's share. dy `[batch * outputs, c]`, dx `[batch * length,
+    /// c]`.
     ///
     /// # Errors
     /// When sizes do not fit.

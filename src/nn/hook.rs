@@ -3,7 +3,8 @@
 use super::Result;
 use crate::device::Device;
 
-/// A change of rows after some of a stack's blocks, such as attention to features that are not among the rows.
+/// A change of rows after some of a stack's blocks, such as attention to features that are not
+/// among the rows.
 pub trait BlockHook<D: Device> {
     /// Activations that `forward` saves for the vjp.
     type Saved;

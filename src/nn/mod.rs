@@ -1,7 +1,7 @@
 //! Layers, each with `forward` and `vjp`, written once for every device.
 //!
-//! No layer has trainable weights, so there is no tape: a layer's `vjp` takes what its `forward` saved and the gradient
-//! of its output, and returns the gradient of its input.
+//! No layer has trainable weights, so there is no tape: a layer's `vjp` takes what its `forward`
+//! saved and the gradient of its output, and returns the gradient of its input.
 
 mod attention;
 mod block;

@@ -69,8 +69,8 @@ impl<D: Device> Stack<D> {
         Ok((y, StepSaved { block, hook: after }))
     }
 
-    /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first block whose output is not
-    /// finite is an error that names it.
+    /// Runs every block. `sequence(i)` says how block i's rows attend. With `check`, the first
+    /// block whose output is not finite is an error that names it.
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.
@@ -102,7 +102,8 @@ impl<D: Device> Stack<D> {
         Ok((x, StackSaved { blocks }))
     }
 
-    /// Returns dx of the whole stack. Gradients of what `hook` reads beside the rows are added to `gradients`.
+    /// Returns dx of the whole stack. Gradients of what `hook` reads beside the rows are added to
+    /// `gradients`.
     ///
     /// # Errors
     /// When sizes do not fit.

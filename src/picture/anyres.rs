@@ -1,4 +1,5 @@
-//! Pictures of any resolution: the whole picture as one view, and beside it tiles of the picture in its own shape.
+//! Pictures of any resolution: the whole picture as one view, and beside it tiles of the picture in
+//! its own shape.
 
 use super::config::SizeRule;
 use super::decode::check_picture;
@@ -8,15 +9,17 @@ use crate::blend::View;
 /// The most pixels that a picture is fitted into, 4096 x 4096.
 const MAX_PIXELS: u64 = 1 << 24;
 
-/// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their Pillow backend to one
-/// picture, and the authors' program too: it is resized as it is to one square tile; and it is resized, keeping its shape, to fit into the best of several
-/// resolutions, padded with black there, and cut into tiles. All are then rescaled and normalised.
+/// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their
+/// Pillow backend to one picture, and the authors' program too: it is resized as it is to one
+/// square tile; and it is resized, keeping its shape, to fit into the best of several resolutions,
+/// padded with black there, and cut into tiles. All are then rescaled and normalised.
 #[derive(Clone, Debug)]
 pub struct AnyResolution {
     processor: Processor,
     /// Rows and columns to choose from.
     pinpoints: Vec<(u32, u32)>,
-    /// Those that the model chooses from when it puts the tiles together again; empty where it is told.
+    /// Those that the model chooses from when it puts the tiles together again; empty where it is
+    /// told.
     model: Vec<(u32, u32)>,
     /// Side of a tile.
     tile: u32,
@@ -43,13 +46,15 @@ struct Fit {
 }
 
 impl AnyResolution {
-    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `class` is the class where the file names
-    /// none. `model` are the rows and columns that the model's config has: a picture for which they lead to other tiles than the
-    /// processor's own is an error. No such pictures are looked for where `model` is empty.
+    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `class` is
+    /// the class where the file names none. `model` are the rows and columns that the model's
+    /// config has: a picture for which they lead to other tiles than the processor's own is an
+    /// error. No such pictures are looked for where `model` is empty.
     ///
     /// # Errors
-    /// As [`Processor::from_json`]; [`PictureError::Field`] for a class that makes no tiles, for sizes that are not one square
-    /// tile, and for resolutions that such tiles do not fill or that are absurdly large.
+    /// As [`Processor::from_json`]; [`PictureError::Field`] for a class that makes no tiles, for
+    /// sizes that are not one square tile, and for resolutions that such tiles do not fill or that
+    /// are absurdly large.
     pub fn from_json(
         text: &str,
         file: &str,
@@ -75,8 +80,9 @@ impl AnyResolution {
         })
     }
 
-    /// The same around a processor that makes one view, as the authors of LLaVA-NeXT have it: pictures are resized with Pillow's
-    /// own bicubic filter, whatever the processor's, which has nothing left to resize or to crop.
+    /// The same around a processor that makes one view, as the authors of LLaVA-NeXT have it:
+    /// pictures are resized with Pillow's own bicubic filter, whatever the processor's, which has
+    /// nothing left to resize or to crop.
     ///
     /// # Errors
     /// As [`AnyResolution::from_json`], but for a class that makes tiles.
@@ -266,7 +272,8 @@ impl AnyResolution {
     }
 }
 
-/// The rows and columns that hold most of a picture of that width and height, and waste least; (0, 0) of none.
+/// The rows and columns that hold most of a picture of that width and height, and waste least; (0,
+/// 0) of none.
 fn best(pinpoints: &[(u32, u32)], (width, height): (u32, u32)) -> (u32, u32) {
     let (w, h) = (f64::from(width), f64::from(height));
     let first = pinpoints.first().copied().unwrap_or_default();

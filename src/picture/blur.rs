@@ -1,12 +1,14 @@
-//! The baseline picture, and the Gaussian blur that makes it: equal to the bit to OpenCV's `GaussianBlur` on u8.
+//! The baseline picture, and the Gaussian blur that makes it: equal to the bit to OpenCV's
+//! `GaussianBlur` on u8.
 //!
-//! OpenCV's fixed-point path (`modules/imgproc/src/smooth.*`), restated: the kernel is made in f64 and rounded to eighths
-//! of bits (256 is one) while the rounding error is handed on to the next weight; what is left over goes to the middle.
-//! Rows are filtered to 16 bits (8 of them fractional) without any rounding, then columns to 32 bits, which are rounded.
+//! OpenCV's fixed-point path (`modules/imgproc/src/smooth.*`), restated: the kernel is made in f64
+//! and rounded to eighths of bits (256 is one) while the rounding error is handed on to the next
+//! weight; what is left over goes to the middle. Rows are filtered to 16 bits (8 of them
+//! fractional) without any rounding, then columns to 32 bits, which are rounded.
 //!
-//! The kernels here are long and flat: a few neighbouring integers that alternate. So `kernel[i] - kernel[i + lag]` is
-//! zero nearly everywhere for a suitable lag, and an output is the output `lag` before it plus a few differences. All
-//! of it is in integers, so this is exact.
+//! The kernels here are long and flat: a few neighbouring integers that alternate. So `kernel[i] -
+//! kernel[i + lag]` is zero nearly everywhere for a suitable lag, and an output is the output `lag`
+//! before it plus a few differences. All of it is in integers, so this is exact.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,8 @@ use crate::blend::random::{BASELINE_STREAM, key, philox4x32};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
-    /// The picture, blurred until only its colours are left: [`gaussian_blur`] with [`blur_kernel_size`].
+    /// The picture, blurred until only its colours are left: [`gaussian_blur`] with
+    /// [`blur_kernel_size`].
     Blur,
     /// Black.
     Zero,
@@ -57,8 +60,8 @@ impl Baseline {
     }
 }
 
-/// The side of the blur's kernel for a picture of this width: 501, 301, 201 or 101 pixels (Xing et al., arXiv
-/// 2503.13891, public code).
+/// The side of the blur's kernel for a picture of this width: 501, 301, 201 or 101 pixels (Xing et
+/// al., arXiv 2503.13891, public code).
 pub fn blur_kernel_size(width: u32) -> usize {
     match width {
         2000.. => 501,
@@ -68,8 +71,9 @@ pub fn blur_kernel_size(width: u32) -> usize {
     }
 }
 
-/// The picture blurred as by OpenCV's `GaussianBlur(picture, (size, size), size - 1)`: standard deviation `size - 1`
-/// pixels, borders reflected without repeating the edge. `size` is odd; an even one counts as the next odd one.
+/// The picture blurred as by OpenCV's `GaussianBlur(picture, (size, size), size - 1)`: standard
+/// deviation `size - 1` pixels, borders reflected without repeating the edge. `size` is odd; an
+/// even one counts as the next odd one.
 ///
 /// # Errors
 /// [`PictureError::Kernel`] for a size beyond 65535.
@@ -149,8 +153,9 @@ const TILE: usize = 512;
 struct Kernel {
     weights: Vec<u16>,
     lag: usize,
-    /// The non-zero differences between the kernel and the kernel moved by `lag`, as pairs of positions: one to add and
-    /// one to subtract. A difference of more than one stands more than once. They pair up since they sum to zero.
+    /// The non-zero differences between the kernel and the kernel moved by `lag`, as pairs of
+    /// positions: one to add and one to subtract. A difference of more than one stands more than
+    /// once. They pair up since they sum to zero.
     pairs: Vec<(usize, usize)>,
 }
 
@@ -239,7 +244,8 @@ impl Kernel {
         }
     }
 
-    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on: `count * length` u8.
+    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on: `count *
+    /// length` u8.
     fn filter_columns(
         &self,
         from: &Filtered,
@@ -285,7 +291,8 @@ fn fixed_point_gaussian(size: usize) -> Vec<u16> {
         return vec![256];
     }
     let deviation = (size - 1) as f64;
-    // Distances from the middle are counted in half pixels, hence an eighth where one expects a half.
+    // Distances from the middle are counted in half pixels, hence an eighth where one expects a
+    // half.
     let scale = -0.125 / (deviation * deviation);
     let half: Vec<f64> = (0..size / 2)
         .map(|index| {
@@ -311,7 +318,8 @@ fn fixed_point_gaussian(size: usize) -> Vec<u16> {
     weights
 }
 
-/// The pixel that stands at `index` of a line of `length` pixels reflected at its first and last pixel, again and again.
+/// The pixel that stands at `index` of a line of `length` pixels reflected at its first and last
+/// pixel, again and again.
 fn reflect(index: isize, length: usize) -> usize {
     let last = length as isize - 1;
     if last == 0 {
@@ -338,7 +346,8 @@ mod tests {
         }
     }
 
-    /// Blocks and tiles are cut, and the differences are added up over a long way: neither may show.
+    /// Blocks and tiles are cut, and the differences are added up over a long way: neither may
+    /// show.
     #[test]
     fn equals_the_plain_sum_over_the_kernel() {
         let picture = noise(411, 700, 1);

@@ -1,4 +1,5 @@
-//! Reading an image processor's config, with the defaults that its class gives to what the file leaves out.
+//! Reading an image processor's config, with the defaults that its class gives to what the file
+//! leaves out.
 
 use serde_json::{Map, Value};
 
@@ -36,7 +37,8 @@ pub(super) struct Settings {
     pub std: [f64; 3],
     /// Whether the class cuts pictures into tiles.
     pub tiles: bool,
-    /// Rows and columns that a picture may be fitted into before it is cut; none for a class that does not.
+    /// Rows and columns that a picture may be fitted into before it is cut; none for a class that
+    /// does not.
     pub pinpoints: Vec<(u32, u32)>,
 }
 
@@ -56,7 +58,8 @@ struct Defaults {
 enum Padding {
     /// The picture in the middle of a square of the mean colour, before it is resized.
     Square,
-    /// Black on the right and below, at the end, to `pad_size`; nothing for a single picture without one.
+    /// Black on the right and below, at the end, to `pad_size`; nothing for a single picture
+    /// without one.
     Size,
     /// Nothing for a single picture: batches are filled with empty tiles.
     Batch,
@@ -79,11 +82,13 @@ impl Tiles {
     }
 }
 
-/// What `LlavaNextImageProcessor` and `LlavaNextConfig` give to `image_grid_pinpoints`, rows and columns.
+/// What `LlavaNextImageProcessor` and `LlavaNextConfig` give to `image_grid_pinpoints`, rows and
+/// columns.
 pub(crate) const LLAVA_NEXT_PINPOINTS: [(u32, u32); 5] =
     [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
 
-/// The same of `LlavaOnevisionImageProcessor` and `LlavaOnevisionConfig`: up to 6 x 6 tiles of 384 pixels.
+/// The same of `LlavaOnevisionImageProcessor` and `LlavaOnevisionConfig`: up to 6 x 6 tiles of 384
+/// pixels.
 pub(crate) fn llava_onevision_pinpoints() -> Vec<(u32, u32)> {
     let steps = || (1..=6).map(|n| n * 384);
     let rows = steps().flat_map(|rows| steps().map(move |columns| (rows, columns)));
@@ -131,8 +136,8 @@ const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, LlavaImageProces
                          LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
-    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under `image_processor`; `class` is the
-    /// class where the file names none.
+    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under
+    /// `image_processor`; `class` is the class where the file names none.
     pub(super) fn from_json(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let root: Value = serde_json::from_str(text).map_err(|source| PictureError::Syntax {
             file: file.to_owned(),
@@ -249,7 +254,8 @@ impl Fields<'_> {
         }
     }
 
-    /// The defaults of the class that the file names, or else of `default`. Old files name a feature extractor.
+    /// The defaults of the class that the file names, or else of `default`. Old files name a
+    /// feature extractor.
     fn class(&self, default: &str) -> Result<&'static Defaults, PictureError> {
         let fields = ["image_processor_type", "feature_extractor_type"];
         let named = fields

@@ -11,8 +11,8 @@ use super::{Limits, PictureError, files};
 /// The most pixels that a resized picture may have, 2^28: a little more than 16384 x 16383.
 const MAX_RESIZED: u64 = 1 << 28;
 
-/// A picture in memory: `height` rows of `width` pixels of three u8 (red, green, blue), row after row without gaps.
-/// It has at least one pixel and at most [`Picture::MAX_PIXELS`].
+/// A picture in memory: `height` rows of `width` pixels of three u8 (red, green, blue), row after
+/// row without gaps. It has at least one pixel and at most [`Picture::MAX_PIXELS`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     width: u32,
@@ -21,19 +21,23 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The most pixels that a picture may have, 2^30. Files are read within [`Limits`] that are narrower.
+    /// The most pixels that a picture may have, 2^30. Files are read within [`Limits`] that are
+    /// narrower.
     pub const MAX_PIXELS: u64 = 1 << 30;
 
-    /// Reads and decodes a picture file within the default [`Limits`]. The format is told from the content, never from the name.
+    /// Reads and decodes a picture file within the default [`Limits`]. The format is told from the
+    /// content, never from the name.
     ///
-    /// PNG, JPEG, GIF, WebP, BMP, TIFF and PNM, to the pixels that Pillow's `convert("RGB")` gives after `exif_transpose`, with the
-    /// exceptions that `docs/pictures.md` lists: it is turned as EXIF or XMP say; of 16-bit colours the high byte is kept, 16-bit
-    /// greys are cut at 255; an alpha channel is dropped and the colours under it kept; of an animation the first frame is taken.
+    /// PNG, JPEG, GIF, WebP, BMP, TIFF and PNM, to the pixels that Pillow's `convert("RGB")` gives
+    /// after `exif_transpose`, with the exceptions that `docs/pictures.md` lists: it is turned as
+    /// EXIF or XMP say; of 16-bit colours the high byte is kept, 16-bit greys are cut at 255; an
+    /// alpha channel is dropped and the colours under it kept; of an animation the first frame is
+    /// taken.
     ///
     /// # Errors
     /// [`PictureError::Open`], [`PictureError::FileSize`], [`PictureError::Decode`], and
-    /// [`PictureError::TooLarge`] for a picture that is empty or passes a limit, found from its header before anything is allocated
-    /// for its pixels.
+    /// [`PictureError::TooLarge`] for a picture that is empty or passes a limit, found from its
+    /// header before anything is allocated for its pixels.
     pub fn open(path: &Path) -> Result<Self, PictureError> {
         Self::open_within(path, &Limits::default())
     }
@@ -48,7 +52,8 @@ impl Picture {
         Self::decode_within(&bytes, &name, limits)
     }
 
-    /// Decodes a picture file that is in memory; `name` stands for it in errors. Otherwise as [`Picture::open`].
+    /// Decodes a picture file that is in memory; `name` stands for it in errors. Otherwise as
+    /// [`Picture::open`].
     ///
     /// # Errors
     /// As [`Picture::open`].
@@ -93,7 +98,8 @@ impl Picture {
     /// Takes `3 * width * height` bytes, row-major RGB.
     ///
     /// # Errors
-    /// [`PictureError::Size`] for an empty or too large picture, [`PictureError::Length`] if the bytes do not fit it.
+    /// [`PictureError::Size`] for an empty or too large picture, [`PictureError::Length`] if the
+    /// bytes do not fit it.
     pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self, PictureError> {
         check_picture(width.into(), height.into())?;
         let expected = 3 * u64::from(width) * u64::from(height);
@@ -129,7 +135,8 @@ impl Picture {
         &self.rgb[y * bytes..(y + 1) * bytes]
     }
 
-    /// A picture whose size is known to be right, because it comes from another picture or was checked.
+    /// A picture whose size is known to be right, because it comes from another picture or was
+    /// checked.
     pub(super) fn from_checked(width: u32, height: u32, rgb: Vec<u8>) -> Self {
         debug_assert_eq!(rgb.len(), width as usize * height as usize * 3);
         Self { width, height, rgb }
@@ -147,7 +154,8 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// Fails unless there is at least one pixel and at most 2^28, as a picture that is made from another may have.
+/// Fails unless there is at least one pixel and at most 2^28, as a picture that is made from
+/// another may have.
 pub(super) fn check_size(name: &str, width: u64, height: u64) -> Result<(), PictureError> {
     within(name, width, height, MAX_RESIZED)
 }
@@ -176,7 +184,8 @@ mod tests {
     use super::super::testing::Recorded;
     use super::*;
 
-    /// All cases are looked at before the test fails, so that one run shows the kind of a difference.
+    /// All cases are looked at before the test fails, so that one run shows the kind of a
+    /// difference.
     #[test]
     fn every_kind_of_file_decodes_as_in_pillow_or_says_why_not() {
         let recorded = Recorded::read("decode");

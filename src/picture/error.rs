@@ -1,6 +1,7 @@
 //! What can go wrong with a picture or with the config that says how to process it.
 
-/// An error of this floor. Every variant says where (file and field), what was expected and what was found.
+/// An error of this floor. Every variant says where (file and field), what was expected and what
+/// was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {

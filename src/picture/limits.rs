@@ -8,8 +8,8 @@ use crate::system::regular::open_regular;
 
 /// Bounds on a picture file, which hold before anything is allocated for its pixels.
 ///
-/// The defaults let a machine with 24 GB of memory survive any file in seconds: as many pixels as Pillow reads without an error,
-/// at most 65,536 on a side.
+/// The defaults let a machine with 24 GB of memory survive any file in seconds: as many pixels as
+/// Pillow reads without an error, at most 65,536 on a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Pixels in all, at most [`Picture::MAX_PIXELS`].
@@ -67,7 +67,8 @@ impl Limits {
         }
     }
 
-    /// The bytes of a regular file, if `wanted` says of its first bytes that they are a picture's; else those first bytes.
+    /// The bytes of a regular file, if `wanted` says of its first bytes that they are a picture's;
+    /// else those first bytes.
     pub(super) fn read(
         &self,
         path: &Path,

@@ -5,14 +5,16 @@ use super::decode::{check_picture, check_size};
 use super::{Picture, PictureError, Window, resize, resize_window};
 use crate::blend::View;
 
-/// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as f32.
+/// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as
+/// f32.
 const MAX_VIEW_PIXELS: u64 = 1 << 24;
 /// The class of a file that names none, for an encoder that is looked at by itself.
 const CLIP_CLASS: &str = "CLIPImageProcessor";
 
-/// An image processor as `preprocessor_config.json` describes it: what `CLIPImageProcessor`, `LlavaImageProcessor` and
-/// `SiglipImageProcessor` of transformers do with their Pillow backend, in the same order and with the same rounding:
-/// pad to a square of the mean colour, resize, crop the centre (what is missing is black), rescale, normalise.
+/// An image processor as `preprocessor_config.json` describes it: what `CLIPImageProcessor`,
+/// `LlavaImageProcessor` and `SiglipImageProcessor` of transformers do with their Pillow backend,
+/// in the same order and with the same rounding: pad to a square of the mean colour, resize, crop
+/// the centre (what is missing is black), rescale, normalise.
 #[derive(Clone, Debug)]
 pub struct Processor {
     pub(super) file: String,
@@ -23,30 +25,35 @@ pub struct Processor {
 
 /// The geometry of one picture's way through the processor, in pixels.
 struct Plan {
-    /// Where the picture lies in the square that it is padded to; without padding the picture itself.
+    /// Where the picture lies in the square that it is padded to; without padding the picture
+    /// itself.
     square: Window,
     side: (u32, u32),
     /// Rows and columns after resizing.
     resized: (u32, u32),
-    /// Rows and columns of the view, and the row and column of the resized picture at which it starts.
+    /// Rows and columns of the view, and the row and column of the resized picture at which it
+    /// starts.
     view: (u32, u32),
     start: (i64, i64),
 }
 
 impl Processor {
-    /// Reads the text of a `preprocessor_config.json`, or of a `processor_config.json` that nests it under
-    /// `image_processor`; `file` stands for it in errors. Fields left out have the defaults of the class that the file
-    /// names, of CLIP if it names none; old files' bare integers as sizes are understood. A null is no default: flags are
-    /// false then, and what is needed and null is an error.
+    /// Reads the text of a `preprocessor_config.json`, or of a `processor_config.json` that nests
+    /// it under `image_processor`; `file` stands for it in errors. Fields left out have the
+    /// defaults of the class that the file names, of CLIP if it names none; old files' bare
+    /// integers as sizes are understood. A null is no default: flags are false then, and what is
+    /// needed and null is an error.
     ///
     /// # Errors
-    /// [`PictureError::Syntax`], and [`PictureError::Field`] for an unsupported class, a wrong type, a size of zero, a
-    /// standard deviation that is not above zero, or numbers that do not stay finite in f32.
+    /// [`PictureError::Syntax`], and [`PictureError::Field`] for an unsupported class, a wrong
+    /// type, a size of zero, a standard deviation that is not above zero, or numbers that do not
+    /// stay finite in f32.
     pub fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
         Self::of_class(text, file, CLIP_CLASS)
     }
 
-    /// As [`Processor::from_json`], but `class` is the class where the file names none, such as `LlavaImageProcessor`.
+    /// As [`Processor::from_json`], but `class` is the class where the file names none, such as
+    /// `LlavaImageProcessor`.
     ///
     /// # Errors
     /// As [`Processor::from_json`].
@@ -85,16 +92,17 @@ impl Processor {
         })
     }
 
-    /// Sets whether the picture is first padded to a square with the mean colour, the picture in the middle: what the
-    /// original LLaVA's model config calls `image_aspect_ratio: "pad"`.
+    /// Sets whether the picture is first padded to a square with the mean colour, the picture in
+    /// the middle: what the original LLaVA's model config calls `image_aspect_ratio: "pad"`.
     #[must_use]
     pub fn with_pad_to_square(mut self, pad: bool) -> Self {
         self.settings.pad_to_square = pad;
         self
     }
 
-    /// The same for the picture padded to a square and that resized to `edge` pixels each way. The padding's colour is
-    /// `padding`, channels from 0 to 1; the processor's own mean where there is none.
+    /// The same for the picture padded to a square and that resized to `edge` pixels each way. The
+    /// padding's colour is `padding`, channels from 0 to 1; the processor's own mean where there is
+    /// none.
     #[must_use]
     pub fn with_square(mut self, edge: u32, padding: Option<[f64; 3]>) -> Self {
         self = self.with_edge(edge).with_pad_to_square(true);
@@ -102,7 +110,8 @@ impl Processor {
         self
     }
 
-    /// The same for views of `edge` pixels each way: the shorter edge is resized to it, and the centre cropped.
+    /// The same for views of `edge` pixels each way: the shorter edge is resized to it, and the
+    /// centre cropped.
     #[must_use]
     pub fn with_edge(mut self, edge: u32) -> Self {
         let filter = self.settings.resize.map(|(_, filter)| filter);
@@ -133,22 +142,25 @@ impl Processor {
     /// Rows and columns of what [`Processor::process`] makes of a picture of this size.
     ///
     /// # Errors
-    /// [`PictureError::Output`] if that is of no or of an absurd size, [`PictureError::Size`] if the square around the
-    /// picture has more than [`Picture::MAX_PIXELS`].
+    /// [`PictureError::Output`] if that is of no or of an absurd size, [`PictureError::Size`] if
+    /// the square around the picture has more than [`Picture::MAX_PIXELS`].
     pub fn output_size(&self, width: u32, height: u32) -> Result<(usize, usize), PictureError> {
         self.plan(width, height)
             .map(|plan| (plan.view.0 as usize, plan.view.1 as usize))
     }
 
-    /// Where the pixels of what [`Processor::process`] makes of a picture of this size lie in the picture's plane.
+    /// Where the pixels of what [`Processor::process`] makes of a picture of this size lie in the
+    /// picture's plane.
     ///
-    /// With padding to a square, the picture's own share of the resized square is counted in parts of a pixel.
+    /// With padding to a square, the picture's own share of the resized square is counted in parts
+    /// of a pixel.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
     pub fn view(&self, width: u32, height: u32) -> Result<View, PictureError> {
         let plan = self.plan(width, height)?;
-        // In parts of 1 / side of a pixel; the square is as many pixels of the picture wide as high.
+        // In parts of 1 / side of a pixel; the square is as many pixels of the picture wide as
+        // high.
         let unit = match self.settings.pad_to_square {
             true => i64::from(plan.side.0),
             false => 1,
@@ -175,7 +187,8 @@ impl Processor {
     /// The picture after padding and resizing, and before the crop.
     ///
     /// # Errors
-    /// As [`Processor::output_size`], and [`PictureError::Size`] if it has more than [`Picture::MAX_PIXELS`].
+    /// As [`Processor::output_size`], and [`PictureError::Size`] if it has more than
+    /// [`Picture::MAX_PIXELS`].
     pub fn resized_rgb(&self, picture: &Picture) -> Result<Picture, PictureError> {
         let plan = self.plan(picture.width(), picture.height())?;
         let padded = self.padded(picture, &plan)?;
@@ -186,8 +199,8 @@ impl Processor {
         }
     }
 
-    /// What the encoder takes: 3 x h x w (of [`Processor::output_size`]), channel-major, normalised f32. Of the resized
-    /// picture only the part that is cropped is ever computed.
+    /// What the encoder takes: 3 x h x w (of [`Processor::output_size`]), channel-major, normalised
+    /// f32. Of the resized picture only the part that is cropped is ever computed.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
@@ -284,7 +297,8 @@ impl Processor {
         })
     }
 
-    /// The square of the mean colour with the picture in its middle, where the plan has one that is not the picture.
+    /// The square of the mean colour with the picture in its middle, where the plan has one that is
+    /// not the picture.
     fn padded(&self, picture: &Picture, plan: &Plan) -> Result<Option<Picture>, PictureError> {
         let (width, height) = plan.side;
         if (width, height) == (picture.width(), picture.height()) {
@@ -314,7 +328,8 @@ impl Processor {
     }
 }
 
-/// What the u8 values of a channel become: rescaled in f64 and rounded to f32, then normalised in f32.
+/// What the u8 values of a channel become: rescaled in f64 and rounded to f32, then normalised in
+/// f32.
 fn values(settings: &Settings, channel: usize) -> Vec<f32> {
     (0..=255_u8)
         .map(|value| {
@@ -345,7 +360,8 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
                 (width as f64 * scale) as u64,
             );
         }
-        // The exact quotient: cutting off its f64 value gives the same for edges that are accepted here.
+        // The exact quotient: cutting off its f64 value gives the same for edges that are accepted
+        // here.
         SizeRule::ShortestEdge(edge) => (u64::from(edge), u64::from(edge) * long / short),
         SizeRule::Edges { shortest, longest } => {
             let (shortest, longest) = (f64::from(shortest), f64::from(longest));
@@ -374,8 +390,8 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     }
 }
 
-/// The part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel and its length, and where in
-/// those `length` pixels it begins. A centre crop always has such a part.
+/// The part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel and its
+/// length, and where in those `length` pixels it begins. A centre crop always has such a part.
 fn overlap(start: i64, length: u32, limit: u32) -> ((u32, u32), usize) {
     let first = start.max(0);
     let end = (start + i64::from(length)).min(limit.into());

@@ -1,7 +1,7 @@
 //! Resizing, equal to the bit to Pillow's `Image.resize` on 8-bit RGB.
 //!
-//! The models' processors were made with Pillow, and its rounding is visible in what they see. Its algorithm
-//! (`libImaging/Resample.c`, `libImaging/Geometry.c`), restated:
+//! The models' processors were made with Pillow, and its rounding is visible in what they see. Its
+//! algorithm (`libImaging/Resample.c`, `libImaging/Geometry.c`), restated:
 //!
 //! - Along each axis an output pixel is a weighted sum of the input pixels around its centre. When shrinking, the filter
 //!   is stretched by the scale, so that every input pixel counts. The weights are normalised in f64 and then rounded,
@@ -18,13 +18,15 @@ use rayon::prelude::*;
 use super::decode::check_size;
 use super::{Picture, PictureError};
 
-/// Fractional bits of a weight: 32, less 8 of the sample, less 2 for sums of weights beyond `[0,1]`.
+/// Fractional bits of a weight: 32, less 8 of the sample, less 2 for sums of weights beyond
+/// `[0,1]`.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// About how many bytes the rows between the two passes may take.
 const WORK_BYTES: usize = 64 << 20;
 
-/// A resampling filter, numbered as Pillow's `Resampling` and as the `resample` field of a processor's config.
+/// A resampling filter, numbered as Pillow's `Resampling` and as the `resample` field of a
+/// processor's config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// 0: the input pixel under the output pixel's centre.
@@ -67,7 +69,8 @@ impl Filter {
     }
 
     fn weight(self, x: f64) -> f64 {
-        // The system's sine and cosine, as Pillow's: another library's last bit can show in a pixel.
+        // The system's sine and cosine, as Pillow's: another library's last bit can show in a
+        // pixel.
         let sinc = |x: f64| {
             if x == 0.0 {
                 1.0
@@ -107,7 +110,8 @@ pub struct Window {
     pub height: u32,
 }
 
-/// The picture resized to `width` x `height` pixels, as Pillow's `Image.resize((width, height), filter)`.
+/// The picture resized to `width` x `height` pixels, as Pillow's `Image.resize((width, height),
+/// filter)`.
 ///
 /// # Errors
 /// [`PictureError::Size`] if the result has no pixel or more than [`Picture::MAX_PIXELS`].
@@ -131,11 +135,13 @@ pub fn resize(
     )
 }
 
-/// The part `window` of the picture resized to `width` x `height` pixels, without computing the rest: the same bytes as
-/// a crop of [`resize`]'s result. The whole may be far larger than what fits in memory.
+/// The part `window` of the picture resized to `width` x `height` pixels, without computing the
+/// rest: the same bytes as a crop of [`resize`]'s result. The whole may be far larger than what
+/// fits in memory.
 ///
 /// # Errors
-/// [`PictureError::Size`] if the window has no pixel, more than [`Picture::MAX_PIXELS`], or lies not in the whole.
+/// [`PictureError::Size`] if the window has no pixel, more than [`Picture::MAX_PIXELS`], or lies
+/// not in the whole.
 pub fn resize_window(
     picture: &Picture,
     width: u32,
@@ -269,7 +275,8 @@ impl Axis {
         self.spans[range.start].0..last + (end - start)
     }
 
-    /// Resizes a row of RGB pixels, of which the first is input pixel `origin`, to the output pixels from `first` on.
+    /// Resizes a row of RGB pixels, of which the first is input pixel `origin`, to the output
+    /// pixels from `first` on.
     fn resize_row(&self, row: &[u8], origin: usize, first: usize, out: &mut [u8]) {
         if self.same {
             out.copy_from_slice(&row[(self.spans[first].0 - origin) * 3..][..out.len()]);
@@ -332,7 +339,8 @@ fn clip(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// Both passes, the columns' first. A row at a time, since every row needs the whole of its input rows anyway.
+/// Both passes, the columns' first. A row at a time, since every row needs the whole of its input
+/// rows anyway.
 fn resample_columns_first(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
     let inputs = columns.inputs(0..columns.len());
     let room = || (vec![0; inputs.len() * 3], vec![0; inputs.len() * 3]);

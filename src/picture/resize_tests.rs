@@ -50,7 +50,8 @@ fn a_window_is_a_crop_of_the_whole() {
 
 #[test]
 fn tiles_do_not_show() {
-    // One output row needs all of the 1.4 million input rows, which is more than the work memory at full width.
+    // One output row needs all of the 1.4 million input rows, which is more than the work memory at
+    // full width.
     let picture = noise(1, 1_400_000, 4);
     let columns = Axis::new(1, 24, 0, 24, Filter::Bilinear);
     let rows = Axis::new(1_400_000, 2, 0, 2, Filter::Bilinear);

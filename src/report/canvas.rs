@@ -12,7 +12,8 @@ use plotters_backend::{BackendCoord, DrawingErrorKind};
 use super::font::{BOLD, Beside, REGULAR, Text};
 use super::{ReportError, Result};
 
-/// Drawn this many times as large and averaged, since the plotting library's lines have no smooth edges.
+/// Drawn this many times as large and averaged, since the plotting library's lines have no smooth
+/// edges.
 pub(super) const FINER: u32 = 2;
 /// Text and axes.
 pub(super) const INK: RGBColor = RGBColor(30, 30, 30);
@@ -60,8 +61,8 @@ pub(super) fn failed(reason: impl Display) -> ReportError {
     }
 }
 
-/// The farthest from 0 that an axis goes, and the least part of that which it must span: beyond, the numbers of its ticks are no longer
-/// apart.
+/// The farthest from 0 that an axis goes, and the least part of that which it must span: beyond,
+/// the numbers of its ticks are no longer apart.
 const FARTHEST: f64 = 1e15;
 const LEAST_SPAN: f64 = 1e-9;
 
@@ -87,7 +88,8 @@ pub(super) fn font(height: u32, style: FontStyle) -> TextStyle<'static> {
     (FAMILY, px(height), style).into_font().color(&INK)
 }
 
-/// Text in all the embedded fonts, where the plotting library has one alone: for what users name, in any script.
+/// Text in all the embedded fonts, where the plotting library has one alone: for what users name,
+/// in any script.
 pub(super) struct Writing<C> {
     text: String,
     at: C,
@@ -95,7 +97,8 @@ pub(super) struct Writing<C> {
 }
 
 impl<C> Writing<C> {
-    /// Visible text with its top left corner at a place, as large as the plotting library's text of that size.
+    /// Visible text with its top left corner at a place, as large as the plotting library's text of
+    /// that size.
     pub fn new(text: &str, at: C, size: u32) -> Result<Writing<C>> {
         // That library's em is this part of the size, and a line of the font is 1.164 em.
         let font = Text::new(REGULAR, size as f32 / 1.24 * 1.164)?;

@@ -15,8 +15,8 @@ impl Ramp {
         Ramp(places().map(|t| rgb(gradient.eval_continuous(t))).collect())
     }
 
-    /// The gradient's part from 0 to `end`, respaced so that its lightness (CIE L*) changes evenly. The lightness must fall
-    /// all the way.
+    /// The gradient's part from 0 to `end`, respaced so that its lightness (CIE L*) changes evenly.
+    /// The lightness must fall all the way.
     pub fn even(gradient: Gradient, end: f64) -> Ramp {
         let lightness_at = |t: f64| lightness(rgb(gradient.eval_continuous(t)));
         let (first, last) = (lightness_at(0.0), lightness_at(end));

@@ -23,8 +23,8 @@ const BASELINE: RGBColor = RGBColor(125, 125, 125);
 const PICTURE_DASH: (u32, u32) = (14, 7);
 const BASELINE_DASH: (u32, u32) = (4, 6);
 
-/// What is plotted: mean probability of the key tokens against the share of cells replaced. The deletion curve starts at
-/// the whole picture's probability, the insertion curve at the baseline's.
+/// What is plotted: mean probability of the key tokens against the share of cells replaced. The
+/// deletion curve starts at the whole picture's probability, the insertion curve at the baseline's.
 #[derive(Clone, Copy, Debug)]
 pub struct CurvesPlot<'a> {
     /// Share of cells replaced, from 0 to 1.
@@ -58,9 +58,9 @@ struct Scale {
     baseline: Option<f64>,
 }
 
-/// Both curves side by side, 1200 x 620: the area between each curve and the baseline's probability shaded, the score
-/// written above, lines at the probabilities with the whole picture and with the baseline. Points that are not finite are
-/// left out, others clamped to 0..1.
+/// Both curves side by side, 1200 x 620: the area between each curve and the baseline's probability
+/// shaded, the score written above, lines at the probabilities with the whole picture and with the
+/// baseline. Points that are not finite are left out, others clamped to 0..1.
 ///
 /// # Errors
 /// [`ReportError::Length`] when the curves differ in length, [`ReportError::Plot`].
@@ -175,7 +175,8 @@ fn draw_panel(half: &Area, fraction: &[f64], panel: &Panel, scale: &Scale) -> Re
     Ok(())
 }
 
-/// How the curve is read or, where the score is undefined for it, how near the two probabilities are.
+/// How the curve is read or, where the score is undefined for it, how near the two probabilities
+/// are.
 fn subtitle(panel: &Panel, scale: &Scale) -> String {
     match (panel.score, scale.picture, scale.baseline) {
         (None, Some(picture), Some(baseline)) if picture - baseline < LEAST_RANGE => {

@@ -1,8 +1,9 @@
 //! The embedded fonts, and text on pictures.
 //!
-//! A character is drawn with the first of the fonts that has it: DejaVu Sans, which has Latin, Greek, Cyrillic, Hebrew and Arabic
-//! letters; a subset of Noto Sans CJK; a subset of Noto Emoji. No font of the system is looked for, so that a picture is the same
-//! everywhere. Text that runs from right to left is put in its order, and its letters are joined.
+//! A character is drawn with the first of the fonts that has it: DejaVu Sans, which has Latin,
+//! Greek, Cyrillic, Hebrew and Arabic letters; a subset of Noto Sans CJK; a subset of Noto Emoji.
+//! No font of the system is looked for, so that a picture is the same everywhere. Text that runs
+//! from right to left is put in its order, and its letters are joined.
 
 use std::ops::Range;
 
@@ -84,8 +85,9 @@ impl Text {
         })
     }
 
-    /// `text` with what has no ink made visible: a line break as a return arrow, a tabulator as its arrow, any other
-    /// control character as its escape, and what no font has as U+FFFD. Marks that only order or join others are left out.
+    /// `text` with what has no ink made visible: a line break as a return arrow, a tabulator as its
+    /// arrow, any other control character as its escape, and what no font has as U+FFFD. Marks that
+    /// only order or join others are left out.
     pub fn visible(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         for c in text.chars() {
@@ -107,7 +109,8 @@ impl Text {
         (id.0 != 0).then_some(face)
     }
 
-    /// The font and the glyph that a character is drawn with; those of a missing one where no font has it.
+    /// The font and the glyph that a character is drawn with; those of a missing one where no font
+    /// has it.
     fn glyph_of(&self, c: char) -> (usize, GlyphId) {
         let ids = self.faces.iter().map(|face| face.font.glyph_id(c));
         let found = ids.enumerate().find(|(_, id)| id.0 != 0);
@@ -181,7 +184,8 @@ impl Text {
         }
     }
 
-    /// Text from right to left: what the first font has is shaped with it, in one part after the other from the text's end.
+    /// Text from right to left: what the first font has is shaped with it, in one part after the
+    /// other from the text's end.
     fn backwards(&self, text: &str, beside: Beside, glyphs: &mut Vec<Placed>, x: &mut f32) {
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         for (at, c) in text.char_indices() {
@@ -219,7 +223,8 @@ impl Text {
         }
     }
 
-    /// Hands over every pixel of visible text with its share of ink, the text's top left corner at (0, 0).
+    /// Hands over every pixel of visible text with its share of ink, the text's top left corner at
+    /// (0, 0).
     pub fn ink(&self, text: &str, beside: Beside, mut pixel: impl FnMut(i32, i32, f32)) {
         for placed in self.glyphs(text, beside).0 {
             let face = &self.faces[placed.face];
@@ -267,7 +272,8 @@ impl Text {
     }
 }
 
-/// Whether a character has no glyph of its own: it joins or parts others, orders them, or chooses among their forms.
+/// Whether a character has no glyph of its own: it joins or parts others, orders them, or chooses
+/// among their forms.
 fn without_glyph(c: char) -> bool {
     matches!(
         c,
@@ -289,7 +295,8 @@ pub(super) fn runs_backwards(text: &str) -> bool {
     text.chars().any(backwards)
 }
 
-/// The parts of a text that run one way, from left to right, and whether each runs from right to left.
+/// The parts of a text that run one way, from left to right, and whether each runs from right to
+/// left.
 fn runs(text: &str) -> Vec<(Range<usize>, bool)> {
     if !runs_backwards(text) {
         return vec![(0..text.len(), false)];

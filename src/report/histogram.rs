@@ -32,8 +32,8 @@ pub struct HistogramPlot<'a> {
 /// The distribution, 1200 x 560.
 ///
 /// # Errors
-/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Axis`] when the bins and the mark make no axis, as
-/// where one is NaN, [`ReportError::Plot`].
+/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Axis`] when
+/// the bins and the mark make no axis, as where one is NaN, [`ReportError::Plot`].
 pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
     let bins = plot.counts.first().map_or(0, |(_, counts)| counts.len());
     if let Some((_, other)) = plot.counts.iter().find(|(_, c)| c.len() != bins) {

@@ -21,7 +21,8 @@ const HIGHEST: usize = 32_768;
 const MARGIN: u32 = 30;
 /// Text of a row.
 const LABEL: u32 = 17;
-/// The share of a row, from the top, that its writing takes: a line for the name, a line for the numbers.
+/// The share of a row, from the top, that its writing takes: a line for the name, a line for the
+/// numbers.
 const WRITING: f64 = 0.6;
 
 /// A value.
@@ -52,12 +53,12 @@ pub struct IntervalsPanel {
     pub mark: Option<f64>,
 }
 
-/// The panels, two side by side, 1200 pixels wide: every value a dot with its interval as a bar, its number in writing. Numbers that
-/// are not finite are left out.
+/// The panels, two side by side, 1200 pixels wide: every value a dot with its interval as a bar,
+/// its number in writing. Numbers that are not finite are left out.
 ///
 /// # Errors
-/// [`ReportError::Size`] for more rows than a picture can show, [`ReportError::Axis`] for a panel whose numbers make no axis,
-/// [`ReportError::Plot`].
+/// [`ReportError::Size`] for more rows than a picture can show, [`ReportError::Axis`] for a panel
+/// whose numbers make no axis, [`ReportError::Plot`].
 pub fn intervals(panels: &[IntervalsPanel]) -> Result<RgbImage> {
     let lines: Vec<&[IntervalsPanel]> = panels.chunks(COLUMNS).collect();
     let height = |line: &[IntervalsPanel]| {

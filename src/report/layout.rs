@@ -57,9 +57,9 @@ impl Layout {
         self.placed.last().map_or(0, |p| p.line + 1)
     }
 
-    /// Places one word: its items in turn, each with its font. The word goes to a new line where it fits a line but not the
-    /// rest of this one; a wider one breaks between items, and an item wider than a line anywhere. What no line is left for
-    /// is left out.
+    /// Places one word: its items in turn, each with its font. The word goes to a new line where it
+    /// fits a line but not the rest of this one; a wider one breaks between items, and an item
+    /// wider than a line anywhere. What no line is left for is left out.
     pub fn push(&mut self, word: &[(usize, &Text, &str)]) {
         // No line holds more characters than it has pixels, save those without width.
         let most = (self.width * self.most_lines) as usize;
@@ -126,8 +126,8 @@ impl Layout {
         self.x += width;
     }
 
-    /// Puts the pieces of the line that was filled in the order in which they are read: those that run from right to left the
-    /// other way round, and the whole line where it begins so.
+    /// Puts the pieces of the line that was filled in the order in which they are read: those that
+    /// run from right to left the other way round, and the whole line where it begins so.
     fn order_line(&mut self) {
         let line = &mut self.placed[self.first..];
         let text: String = line.iter().map(|p| p.text.as_str()).collect();

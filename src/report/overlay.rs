@@ -13,7 +13,8 @@ const SHARE: (f32, f32) = (0.35, 0.2);
 const NARROWEST: u32 = 480;
 /// A side that enlarging may not exceed.
 const LONGEST: u32 = 1600;
-/// A side that is shown reduced when it is longer, so that the legend of a picture of a few rows stays small.
+/// A side that is shown reduced when it is longer, so that the legend of a picture of a few rows
+/// stays small.
 const WIDEST: u32 = 32_768;
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
@@ -89,8 +90,9 @@ fn mix(a: f32, b: f32, weight: f32) -> f32 {
     a + weight * (b - a)
 }
 
-/// The map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x size`, row by row, in the plane of
-/// the picture; the corner cells lie on the corner pixels. Values outside 0..1 are clamped, NaN is 0.
+/// The map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x size`, row
+/// by row, in the plane of the picture; the corner cells lie on the corner pixels. Values outside
+/// 0..1 are clamped, NaN is 0.
 ///
 /// # Errors
 /// [`ReportError::Length`], [`ReportError::Size`].
@@ -166,12 +168,12 @@ impl Shown {
     }
 }
 
-/// The picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map, with the colours' legend below.
-/// `saliency` is as in [`saliency_grey`].
+/// The picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map, with the
+/// colours' legend below. `saliency` is as in [`saliency_grey`].
 ///
-/// The result is as wide as the picture, or a whole multiple of it where that is narrower than 480 pixels and enlarging
-/// leaves its longer side within 1600; a picture that stays narrower stands in the middle of 480. A side above 32 768 is
-/// shown reduced by a whole factor.
+/// The result is as wide as the picture, or a whole multiple of it where that is narrower than 480
+/// pixels and enlarging leaves its longer side within 1600; a picture that stays narrower stands in
+/// the middle of 480. A side above 32 768 is shown reduced by a whole factor.
 ///
 /// # Errors
 /// [`ReportError::Length`], [`ReportError::Size`].
@@ -207,7 +209,8 @@ pub fn overlay(
         for (j, (out, value)) in (0..).zip(out.zip(values)) {
             let pixel = &row[shown.source(j) * 3..][..3];
             let heat = ramp.at(value);
-            // The picture turns grey where the map is low, so that its own colours are not taken for the map's.
+            // The picture turns grey where the map is low, so that its own colours are not taken
+            // for the map's.
             let grey = 0.299 * f32::from(pixel[0])
                 + 0.587 * f32::from(pixel[1])
                 + 0.114 * f32::from(pixel[2]);

@@ -10,7 +10,8 @@ use super::layout::{Layout, Placed};
 
 const WIDTH: u32 = 960;
 const MARGIN: u32 = 28;
-/// From one line of the answer to the next, in pixels; the height of a token's ground, and of the line below a key one.
+/// From one line of the answer to the next, in pixels; the height of a token's ground, and of the
+/// line below a key one.
 const LINE: u32 = 54;
 const GROUND: u32 = 40;
 const MARK_HEIGHT: u32 = 5;
@@ -19,7 +20,8 @@ const SMALL_LINE: u32 = 30;
 /// Lines of the question that are drawn, and of the answer: a picture of a whole book helps nobody.
 const QUESTION_LINES: u32 = 12;
 const ANSWER_LINES: u32 = 150;
-/// How much of the ramp is used: to its end, white text and black text are both legible next to each other.
+/// How much of the ramp is used: to its end, white text and black text are both legible next to
+/// each other.
 const RAMP_END: f64 = 0.97;
 /// How far a word's ground reaches beyond it, in pixels; the narrowest space is wider than two.
 const REACH: u32 = 3;
@@ -59,10 +61,11 @@ impl Style {
     }
 }
 
-/// The question in grey, then the answer's tokens shaded by their log-ratio (0 or less is the lightest; the darkest is the
-/// largest finite one, 1 nat at least), key ones bold and underlined. Lines break before words where they can and after
-/// every line break of the answer. 960 pixels wide; what goes beyond 12 lines of question or 150 of answer is left out,
-/// which the picture says.
+/// The question in grey, then the answer's tokens shaded by their log-ratio (0 or less is the
+/// lightest; the darkest is the largest finite one, 1 nat at least), key ones bold and underlined.
+/// Lines break before words where they can and after every line break of the answer. 960 pixels
+/// wide; what goes beyond 12 lines of question or 150 of answer is left out, which the picture
+/// says.
 ///
 /// # Errors
 /// None in a program whose embedded font is whole.
@@ -132,7 +135,8 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     Ok(out)
 }
 
-/// The ranges of tokens that make a word: a token goes with the one before it unless there is a space between them.
+/// The ranges of tokens that make a word: a token goes with the one before it unless there is a
+/// space between them.
 fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let starts = |i: usize| {
         i == 0
@@ -149,7 +153,8 @@ fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usi
     })
 }
 
-/// Where a token stands on its line: whether a space or the line's beginning is before it, and a space or the end after it.
+/// Where a token stands on its line: whether a space or the line's beginning is before it, and a
+/// space or the end after it.
 struct Edges {
     begins: bool,
     ends: bool,
@@ -166,7 +171,8 @@ fn draw_token(
 ) {
     let (x, y, ground) = (MARGIN + p.x, top + p.line * LINE, style.shade(word.llr));
     let font = style.answer(word.key);
-    // The spaces before a word stay white, and so does a hair between tokens: words stand apart, tokens can be told.
+    // The spaces before a word stay white, and so does a hair between tokens: words stand apart,
+    // tokens can be told.
     let ink = p.text.trim_start_matches(' ');
     let spaces = if ink.is_empty() {
         0

@@ -130,7 +130,8 @@ impl Data {
     /// A shard's samples from its sample number `from` on, read as they are asked for.
     ///
     /// # Errors
-    /// A file that cannot be read. So does the iterator; what is wrong with one row is in [`Picked`].
+    /// A file that cannot be read. So does the iterator; what is wrong with one row is in
+    /// [`Picked`].
     pub fn samples(
         &self,
         shard: Shard,

@@ -1,4 +1,5 @@
-//! What can go wrong with a run as a whole. What goes wrong with one sample is a [`Failure`](super::Failure) in its record.
+//! What can go wrong with a run as a whole. What goes wrong with one sample is a
+//! [`Failure`](super::Failure) in its record.
 
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;

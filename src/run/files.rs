@@ -6,10 +6,12 @@ use std::path::Path;
 use super::{Result, RunError};
 use crate::system::regular::{kind, open_regular};
 
-/// The most bytes of one line of records or data, and of one cell of data: pictures in base64 are long.
+/// The most bytes of one line of records or data, and of one cell of data: pictures in base64 are
+/// long.
 pub(super) const LONGEST_LINE: u64 = 256 << 20;
 
-/// Fails where something is in a run's folder that writing must not follow or replace: all but a regular file.
+/// Fails where something is in a run's folder that writing must not follow or replace: all but a
+/// regular file.
 ///
 /// # Errors
 /// [`RunError::Data`].
@@ -25,7 +27,8 @@ pub(super) fn expect_own(path: &Path) -> Result<()> {
     }
 }
 
-/// Fails where something in a run's folder has the name of a folder that is to be written to, and is none: a symbolic link to one.
+/// Fails where something in a run's folder has the name of a folder that is to be written to, and
+/// is none: a symbolic link to one.
 ///
 /// # Errors
 /// [`RunError::Folder`].
@@ -68,7 +71,8 @@ pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Appends a line with its end to `line`, as [`BufRead::read_until`]; none is longer than [`LONGEST_LINE`].
+/// Appends a line with its end to `line`, as [`BufRead::read_until`]; none is longer than
+/// [`LONGEST_LINE`].
 ///
 /// # Errors
 /// A file that cannot be read, a line that is longer.

@@ -13,8 +13,8 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// The folder `path`. Names that lead out of it, by `..`, as absolute paths or through symbolic links, are followed only where
-    /// `anywhere` says so.
+    /// The folder `path`. Names that lead out of it, by `..`, as absolute paths or through symbolic
+    /// links, are followed only where `anywhere` says so.
     pub fn new(path: &Path, anywhere: bool) -> ImageFolder {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -40,7 +40,8 @@ impl ImageFolder {
     /// Decodes the picture of this name within limits.
     ///
     /// # Errors
-    /// [`PictureError::Open`] for a file that is not there, not a regular one, or out of the folder; otherwise as [`Picture::open`].
+    /// [`PictureError::Open`] for a file that is not there, not a regular one, or out of the
+    /// folder; otherwise as [`Picture::open`].
     pub fn open(&self, name: &str, limits: &Limits) -> Result<Picture, PictureError> {
         let path = self.path.join(name);
         let failed = |source| PictureError::Open {
@@ -74,8 +75,8 @@ fn is_below(name: &str) -> bool {
     parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// The folder that the files of a snapshot in Hugging Face's cache are links into: `REPOSITORY/blobs` for all that is in
-/// `REPOSITORY/snapshots/REVISION`.
+/// The folder that the files of a snapshot in Hugging Face's cache are links into:
+/// `REPOSITORY/blobs` for all that is in `REPOSITORY/snapshots/REVISION`.
 fn blobs(folder: &Path) -> Option<PathBuf> {
     let parts = folder.ancestors();
     let snapshots = parts

@@ -1,4 +1,5 @@
-//! Whether an answer is the right one, by its letter or its words. A rule for counting, no understanding.
+//! Whether an answer is the right one, by its letter or its words. A rule for counting, no
+//! understanding.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +19,13 @@ pub struct Judgement {
     pub correct: bool,
 }
 
-/// Judges an answer to a question with these options; `None` where there is no right answer, none short enough to be looked for, or
-/// one of which it cannot be told which option it is.
+/// Judges an answer to a question with these options; `None` where there is no right answer, none
+/// short enough to be looked for, or one of which it cannot be told which option it is.
 ///
-/// With options, the one that the answer names must be the right one: by its letter (only where the options were asked with),
-/// else by being the only one whose words the answer has. Without options, the answer must have the right answer's words in a
-/// row. Words are compared in lower case; numbers up to twenty may be written either way.
+/// With options, the one that the answer names must be the right one: by its letter (only where the
+/// options were asked with), else by being the only one whose words the answer has. Without
+/// options, the answer must have the right answer's words in a row. Words are compared in lower
+/// case; numbers up to twenty may be written either way.
 pub fn judge(
     answer: &str,
     choices: &[String],
@@ -61,8 +63,8 @@ fn plain(answer: &str, right: &Right) -> Option<Judgement> {
     })
 }
 
-/// The option whose text the answer is (`whole`), or the only one whose text it has. An option whose words are part of another
-/// one's that the answer has too does not count.
+/// The option whose text the answer is (`whole`), or the only one whose text it has. An option
+/// whose words are part of another one's that the answer has too does not count.
 fn by_text(answer: &str, choices: &[String], whole: bool) -> Option<char> {
     let answer = words(answer);
     let texts: Vec<Vec<String>> = choices.iter().map(|c| words(c)).collect();
@@ -87,7 +89,8 @@ fn by_text(answer: &str, choices: &[String], whole: bool) -> Option<char> {
     }
 }
 
-/// The letter that an answer begins with, has in brackets, or ends with: `B`, `B. Two`, `It is (b)`, `The answer is B.`
+/// The letter that an answer begins with, has in brackets, or ends with: `B`, `B. Two`, `It is
+/// (b)`, `The answer is B.`
 fn by_letter(answer: &str, choices: usize) -> Option<char> {
     let most = if choices == 0 { 26 } else { choices };
     let valid = |c: char| {

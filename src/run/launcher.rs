@@ -1,7 +1,8 @@
 //! Which shard a job's environment asks for.
 //!
-//! A process takes a part of the data only where its launcher says both which part and of how many, and says so: what cannot be told
-//! is refused by the names of the variables and of the option that settles it.
+//! A process takes a part of the data only where its launcher says both which part and of how many,
+//! and says so: what cannot be told is refused by the names of the variables and of the option that
+//! settles it.
 
 use super::{Result, RunError, Shard};
 
@@ -43,19 +44,23 @@ struct Part {
 }
 
 impl Assignment {
-    /// The shard that a job's environment asks for: an element of a Slurm array, a rank of torchrun or MPI, a task of a Slurm step,
-    /// or an index of a Kubernetes Indexed Job. Ranks within an element of an array each take a part of the element's. `shards` is the
-    /// number of shards where that is given; it must be for Kubernetes, which does not say it, and for an array that has gaps or of
-    /// which only some elements are submitted again. All of the data where nothing says otherwise.
+    /// The shard that a job's environment asks for: an element of a Slurm array, a rank of torchrun
+    /// or MPI, a task of a Slurm step, or an index of a Kubernetes Indexed Job. Ranks within an
+    /// element of an array each take a part of the element's. `shards` is the number of shards
+    /// where that is given; it must be for Kubernetes, which does not say it, and for an array that
+    /// has gaps or of which only some elements are submitted again. All of the data where nothing
+    /// says otherwise.
     ///
     /// # Errors
-    /// [`RunError::Shard`] for variables that contradict each other, leave open which part is meant, or are no numbers.
+    /// [`RunError::Shard`] for variables that contradict each other, leave open which part is
+    /// meant, or are no numbers.
     pub fn of(environment: Environment, shards: Option<usize>) -> Result<Assignment> {
         let ranks = ranks(environment)?;
         let completion = number(environment, COMPLETION)?;
         let part = match (number(environment, ELEMENT)?, completion, ranks) {
             (Some(id), _, ranks) => Some(element(environment, id, ranks, shards)?),
-            // The ranks of one index of several, or of all of them: only the number of shards can say.
+            // The ranks of one index of several, or of all of them: only the number of shards can
+            // say.
             (None, Some(index), Some(ranks)) if shards != Some(ranks.shard.count()) => {
                 return Err(refused(
                     COMPLETION,
@@ -140,8 +145,8 @@ fn ranks(environment: Environment) -> Result<Option<Part>> {
     }
 }
 
-/// Whether the ranks `finer` can be those of processes that were started as `coarser`. torchrun's are numbered through only where it
-/// knows of the other machines.
+/// Whether the ranks `finer` can be those of processes that were started as `coarser`. torchrun's
+/// are numbered through only where it knows of the other machines.
 fn within(environment: Environment, finer: &Part, coarser: &Part) -> Result<bool> {
     let (many, few) = (finer.shard.count(), coarser.shard.count());
     if !finer.reason.starts_with("RANK=") {
@@ -198,7 +203,8 @@ fn element(
     Ok(Part { shard, reason })
 }
 
-/// An element of a Slurm array that runs whole: elements are MIN, MIN + STEP, and so on up to MAX, COUNT of them.
+/// An element of a Slurm array that runs whole: elements are MIN, MIN + STEP, and so on up to MAX,
+/// COUNT of them.
 fn array_element(environment: Environment, id: usize) -> Result<Shard> {
     let count = number(environment, "SLURM_ARRAY_TASK_COUNT")?;
     let least = number(environment, "SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
@@ -252,7 +258,8 @@ fn indexed(index: usize, shards: Option<usize>) -> Result<Part> {
 /// What to say of a Slurm job of several tasks that this process is none of.
 ///
 /// # Errors
-/// [`RunError::Shard`] for a task that is not the first, which `srun` must have started, without their number.
+/// [`RunError::Shard`] for a task that is not the first, which `srun` must have started, without
+/// their number.
 fn batch_body(environment: Environment) -> Result<Option<String>> {
     let (task, tasks) = (
         number(environment, STEP.0)?,

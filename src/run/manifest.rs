@@ -19,8 +19,8 @@ pub struct Manifest {
     pub model: ModelIdentity,
     /// What it runs on.
     pub device: DeviceIdentity,
-    /// The method's settings. The memory budget is not kept, since no result depends on it; each sample's seed is the sum of the
-    /// seed here and the sample's index.
+    /// The method's settings. The memory budget is not kept, since no result depends on it; each
+    /// sample's seed is the sum of the seed here and the sample's index.
     #[serde(serialize_with = "without_budget")]
     pub settings: Settings,
     /// The data.
@@ -90,7 +90,8 @@ pub struct DeviceIdentity {
 pub struct DataIdentity {
     /// The file's name, without its folder.
     pub file: String,
-    /// The first half of the file's SHA-256, in hexadecimal; behind a plus that of reference answers in a file of their own.
+    /// The first half of the file's SHA-256, in hexadecimal; behind a plus that of reference
+    /// answers in a file of their own.
     pub fingerprint: String,
     /// Rows.
     pub samples: usize,

@@ -14,7 +14,8 @@ use crate::system::whole::sync_folder;
 /// A file has as many masks as fit into this.
 const FILE_BYTES: u64 = 1 << 30;
 
-/// Where masks of `size * size` cells lie: each has one place, which its number among the masks gives.
+/// Where masks of `size * size` cells lie: each has one place, which its number among the masks
+/// gives.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     pub size: usize,
@@ -51,7 +52,8 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    /// Opens the files behind `count` masks of `size * size` cells, and cuts off what is behind them.
+    /// Opens the files behind `count` masks of `size * size` cells, and cuts off what is behind
+    /// them.
     pub fn open(folder: &Path, size: usize, count: u64) -> Result<Masks> {
         let places = Places { size };
         let masks = Masks {

@@ -14,12 +14,14 @@ use crate::system::whole::{Staging, parent, sync_folder};
 /// Missing shards that are named.
 const NAMED: usize = 20;
 
-/// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records, masks and `run.json` are those,
-/// byte by byte, that one process would have written. A folder among `folders` that is no run itself stands for the shards in it.
-/// `out` appears whole or not at all.
+/// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records,
+/// masks and `run.json` are those, byte by byte, that one process would have written. A folder
+/// among `folders` that is no run itself stands for the shards in it. `out` appears whole or not at
+/// all.
 ///
 /// # Errors
-/// Shards of different runs, a shard that is missing, doubled or not finished, an `out` that has something in it.
+/// Shards of different runs, a shard that is missing, doubled or not finished, an `out` that has
+/// something in it.
 pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
     let refused = |path: &Path, reason: String| RunError::Merge {
         path: path.display().to_string(),

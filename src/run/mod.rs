@@ -1,7 +1,8 @@
 //! Many samples: data sets, records, shards, resuming.
 //!
-//! A run asks a model about every row of a [`Data`] set and keeps one [`Record`] of each in a folder, with the masks beside them:
-//! [`work`] does that, [`Run`] reads it. `docs/runs.md` has the formats.
+//! A run asks a model about every row of a [`Data`] set and keeps one [`Record`] of each in a
+//! folder, with the masks beside them: [`work`] does that, [`Run`] reads it. `docs/runs.md` has the
+//! formats.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), foveate::run::RunError> {

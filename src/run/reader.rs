@@ -41,11 +41,12 @@ impl Run {
         &self.manifest
     }
 
-    /// The records in the order of the data, read as they are asked for. A line that is being written, the last, is left out.
+    /// The records in the order of the data, read as they are asked for. A line that is being
+    /// written, the last, is left out.
     ///
     /// # Errors
-    /// A file that cannot be read. So does the iterator; and [`RunError::Record`] for a record that is not the next of the run's
-    /// samples, or whose mask is not behind the last one.
+    /// A file that cannot be read. So does the iterator; and [`RunError::Record`] for a record that
+    /// is not the next of the run's samples, or whose mask is not behind the last one.
     pub fn records(&self) -> Result<Records> {
         let path = self.folder.join(RECORDS);
         let file = open_regular(&path).map_err(RunError::reading(&path))?;

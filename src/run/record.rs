@@ -127,7 +127,8 @@ pub enum Cause {
     Question,
     /// Question and answer are longer than the model's context.
     Length,
-    /// The model ended its answer at once, or an answer that was given has tokens that the model lacks.
+    /// The model ended its answer at once, or an answer that was given has tokens that the model
+    /// lacks.
     Answer,
     /// The sample needs more memory than there is.
     Memory,
@@ -208,8 +209,8 @@ impl Record {
 }
 
 impl Failure {
-    /// What `error` says about the sample; the error itself where it is not the sample's fault, so that no further sample would
-    /// fare better.
+    /// What `error` says about the sample; the error itself where it is not the sample's fault, so
+    /// that no further sample would fare better.
     ///
     /// # Errors
     /// A device that fails, a setting outside its range.

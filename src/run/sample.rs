@@ -77,7 +77,8 @@ pub struct Picked {
 }
 
 impl Source {
-    /// What to call the picture: the name of the file that is there, below `folder`, or else the likeliest.
+    /// What to call the picture: the name of the file that is there, below `folder`, or else the
+    /// likeliest.
     pub fn name(&self, folder: &ImageFolder) -> String {
         match self {
             Source::File(names) => {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::files::expect_own_folder;
 use super::{Result, RunError};
 
-/// A part of the data: the samples whose index leaves the rest `index` when divided by `count`. The index is below the count.
+/// A part of the data: the samples whose index leaves the rest `index` when divided by `count`. The
+/// index is below the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Numbers")]
 pub struct Shard {
@@ -73,7 +74,8 @@ impl Shard {
         }
     }
 
-    /// The index in the data of its sample number `place`, from 0; `None` for one that no data can have.
+    /// The index in the data of its sample number `place`, from 0; `None` for one that no data can
+    /// have.
     pub fn sample(self, place: usize) -> Option<usize> {
         place.checked_mul(self.count)?.checked_add(self.index)
     }
@@ -106,8 +108,8 @@ impl Shard {
     /// The folder of its records, given the run's.
     ///
     /// # Errors
-    /// [`RunError::Shard`] where the run's folder has shards of another number, [`RunError::Folder`] where something else has the
-    /// folder's name.
+    /// [`RunError::Shard`] where the run's folder has shards of another number,
+    /// [`RunError::Folder`] where something else has the folder's name.
     pub fn folder_in(self, run: &Path) -> Result<PathBuf> {
         let others = shards_in(run).into_iter().find(|s| s.count != self.count);
         match (self.folder(), others) {

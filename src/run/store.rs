@@ -1,8 +1,8 @@
 //! The writing side of a run's folder.
 //!
-//! A sample's mask is on the disk before its record is, and its record is one line: whenever the process or the machine dies, what
-//! is left is a whole number of records, whose masks are there, and perhaps the beginnings of one more, which are cut off when the
-//! run is taken up again.
+//! A sample's mask is on the disk before its record is, and its record is one line: whenever the
+//! process or the machine dies, what is left is a whole number of records, whose masks are there,
+//! and perhaps the beginnings of one more, which are cut off when the run is taken up again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -77,11 +77,12 @@ impl Unjudged {
 }
 
 impl Store {
-    /// Opens the folder of a run, made where it does not exist, and cuts off what a run that died left unfinished.
+    /// Opens the folder of a run, made where it does not exist, and cuts off what a run that died
+    /// left unfinished.
     ///
     /// # Errors
-    /// [`RunError::Folder`], [`RunError::Locked`], [`RunError::Different`], files that are not as they were written, or are no
-    /// regular files.
+    /// [`RunError::Folder`], [`RunError::Locked`], [`RunError::Different`], files that are not as
+    /// they were written, or are no regular files.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Store> {
         make_folder(folder)?;
         for name in [LOCK, MANIFEST, RECORDS, TIMINGS] {

@@ -1,4 +1,5 @@
-//! The work of a run: one thread reads samples ahead, this one keeps the device busy, a third writes what is finished.
+//! The work of a run: one thread reads samples ahead, this one keeps the device busy, a third
+//! writes what is finished.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,8 +16,8 @@ use crate::explain::{
 use crate::lvlm::Lvlm;
 use crate::picture::Limits;
 
-/// Samples that are read ahead, and finished ones that wait to be written. Two, so that one slow picture or one slow write does
-/// not keep the device waiting.
+/// Samples that are read ahead, and finished ones that wait to be written. Two, so that one slow
+/// picture or one slow write does not keep the device waiting.
 const AHEAD: usize = 2;
 
 /// What is to be done.
@@ -40,8 +41,9 @@ pub struct Job<'a> {
 pub trait Watch {
     /// `done` of `total` samples are recorded, `failed` of them with an error.
     fn at(&mut self, done: usize, total: usize, failed: usize);
-    /// Whether to stop. It is asked before every sample and, as [`Progress::cancelled`] is, in its midst. The sample that is in work
-    /// is given up then and has no record; those before it have theirs. By default nothing stops a run.
+    /// Whether to stop. It is asked before every sample and, as [`Progress::cancelled`] is, in its
+    /// midst. The sample that is in work is given up then and has no record; those before it have
+    /// theirs. By default nothing stops a run.
     fn cancelled(&self) -> bool {
         false
     }
@@ -97,8 +99,9 @@ struct Finished {
 /// Explains every sample that the store has no record of, in the order of the data.
 ///
 /// # Errors
-/// What is no sample's fault: a device that fails, data or a folder that can no longer be read or written. All that was finished
-/// before is recorded then, as it is where `watch` stops the run, which is no error.
+/// What is no sample's fault: a device that fails, data or a folder that can no longer be read or
+/// written. All that was finished before is recorded then, as it is where `watch` stops the run,
+/// which is no error.
 pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summary> {
     let mut summary = Summary {
         done: store.done(),
@@ -241,7 +244,8 @@ fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure>
     }
 }
 
-/// A record is written only where it can be read again: JSON has no number for infinity and NaN, wherever in it they are.
+/// A record is written only where it can be read again: JSON has no number for infinity and NaN,
+/// wherever in it they are.
 fn readable(record: &Record) -> std::result::Result<(), Failure> {
     let read = serde_json::to_vec(record).and_then(|line| serde_json::from_slice::<Record>(&line));
     match read {

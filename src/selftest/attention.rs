@@ -1,5 +1,5 @@
-//! Attention and its vjp: every head size full, causal behind a shared prefix, and for a last layer's few queries; queries grouped
-//! or not.
+//! Attention and its vjp: every head size full, causal behind a shared prefix, and for a last
+//! layer's few queries; queries grouped or not.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
 use crate::device::prelude::*;
@@ -193,8 +193,8 @@ pub(super) fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShap
     Ok(())
 }
 
-/// Attention and its vjp stated plainly in f64, with probabilities, the output and the slopes of scores rounded to the storage
-/// type before they go on.
+/// Attention and its vjp stated plainly in f64, with probabilities, the output and the slopes of
+/// scores rounded to the storage type before they go on.
 struct Plain {
     out: Vec<f64>,
     dq: Vec<f64>,

@@ -1,4 +1,5 @@
-//! Blends and the gradient back to masks: views with padding and crops, several views, masks smaller and larger than the view, noise.
+//! Blends and the gradient back to masks: views with padding and crops, several views, masks
+//! smaller and larger than the view, noise.
 
 use super::numbers::{Bench, Check, Extent, FORWARD, VJP, distance};
 use crate::blend::View;
@@ -20,14 +21,16 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     let mut cases = vec![
         one_view(view(4, 6, 4, 6, 0, 0), 2, 3),
         one_view(view(15, 10, 15, 10, 0, 0), 5, 7),
-        // A crop of a wider picture; a picture padded above and below; a mask of one cell, and of more cells than pixels.
+        // A crop of a wider picture; a picture padded above and below; a mask of one cell, and of
+        // more cells than pixels.
         one_view(view(28, 28, 28, 50, 0, 11), 14, 5),
         one_view(view(28, 28, 15, 28, -6, 0), 14, 4),
         one_view(view(6, 6, 6, 6, 0, 0), 3, 1),
         one_view(view(8, 8, 8, 8, 0, 0), 4, 19),
         // Rows and columns beyond the last whole patch.
         one_view(view(11, 13, 9, 13, -1, 0), 4, 5),
-        // The whole picture and four tiles of it, padded above and below; three views of which the last sees padding alone.
+        // The whole picture and four tiles of it, padded above and below; three views of which the
+        // last sees padding alone.
         (tiles(8, (12, 16), view), 4, 5),
         (
             vec![
@@ -51,7 +54,8 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     noise(bench)
 }
 
-/// A whole picture of `side` pixels, and its four tiles where it is resized to less than 2 x 2 of them.
+/// A whole picture of `side` pixels, and its four tiles where it is resized to less than 2 x 2 of
+/// them.
 fn tiles(
     side: usize,
     (height, width): (usize, usize),
@@ -152,8 +156,8 @@ fn one<D: Device<Host = f32>>(
     vjp(&mut exact)?;
     let flat = |g: &[Vec<f64>]| -> Vec<f64> { g.iter().flatten().copied().collect() };
     let (found, reference) = (flat(&once), flat(&exact));
-    // The plain computation adds every pixel's share to its cells one after the other, in f32: as many roundings as a cell has
-    // shares, each of half a unit in the last place of the sum.
+    // The plain computation adds every pixel's share to its cells one after the other, in f32: as
+    // many roundings as a cell has shares, each of half a unit in the last place of the sum.
     let shares = (3 * height * width * views.len() * blends.len()).div_ceil(size * size);
     gradient_check(
         bench,

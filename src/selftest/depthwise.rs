@@ -1,4 +1,5 @@
-//! Depthwise convolution and its vjp: grids smaller than the kernel, of one tile and of several, channels packed and not.
+//! Depthwise convolution and its vjp: grids smaller than the kernel, of one tile and of several,
+//! channels packed and not.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
 use crate::device::prelude::*;

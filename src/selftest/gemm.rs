@@ -6,8 +6,8 @@ use crate::device::cpu::{Cpu, CpuMatrix};
 use crate::device::prelude::*;
 use crate::device::{Activation, Result};
 
-/// Rows, outputs, inputs of a forward pass of 196 blocks of 128 x 128, more than cards have multiprocessors, so that it takes the
-/// large tile. Few inputs make it cheap.
+/// Rows, outputs, inputs of a forward pass of 196 blocks of 128 x 128, more than cards have
+/// multiprocessors, so that it takes the large tile. Few inputs make it cheap.
 const LARGE_FORWARD: (usize, usize, usize) = (1701, 1704, 40);
 /// Likewise of a vjp, with rows that are no multiple of eight.
 const LARGE_VJP: (usize, usize, usize) = (1701, 36, 1700);
@@ -144,8 +144,8 @@ fn vjp<D: Device<Host = f32>>(
     })
 }
 
-/// Compares what follows a product with the reference's. The plain computation rounds once where the device fuses; else it rounds the
-/// product first and follows it with `next`.
+/// Compares what follows a product with the reference's. The plain computation rounds once where
+/// the device fuses; else it rounds the product first and follows it with `next`.
 fn compare<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     name: String,
@@ -166,7 +166,8 @@ fn compare<D: Device<Host = f32>>(
     Ok(())
 }
 
-/// A linear layer turned by rotary positions, for heads that fit a tile and heads that do not, with a bias and without.
+/// A linear layer turned by rotary positions, for heads that fit a tile and heads that do not, with
+/// a bias and without.
 fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let small = [16, 24, 64, 80, 128, 256].map(|head_dim| (2, 9, 2, head_dim));
     // Heads that fit the small tile in 196 blocks of the large one.
@@ -213,7 +214,8 @@ fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     Ok(())
 }
 
-/// A row's bits must not depend on how many rows there are, though the whole takes the large tile and three rows the small one.
+/// A row's bits must not depend on how many rows there are, though the whole takes the large tile
+/// and three rows the small one.
 fn rows_are_the_same_in_any_batch<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let device = bench.device;
     let few = 3;

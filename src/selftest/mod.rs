@@ -1,6 +1,6 @@
-//! Proof that a device computes what the CPU device computes: every operation on random inputs against f64, and recorded
-//! explanations from end to end. One table of checks for every device and for the emulator. And how fast it does so:
-//! [`throughput`].
+//! Proof that a device computes what the CPU device computes: every operation on random inputs
+//! against f64, and recorded explanations from end to end. One table of checks for every device and
+//! for the emulator. And how fast it does so: [`throughput`].
 
 mod activation;
 mod attention;
@@ -38,11 +38,12 @@ pub const FAMILIES: [&str; 10] = [
     "logprob",
 ];
 
-/// The family `gemm` on a device whose products go through cuBLASLt, which rounds them before what follows.
+/// The family `gemm` on a device whose products go through cuBLASLt, which rounds them before what
+/// follows.
 pub const CUBLASLT: &str = "cublaslt";
 
-/// Checks one family of operations of a device that stores `storage` on inputs drawn from `seed`. An unknown family has no
-/// checks.
+/// Checks one family of operations of a device that stores `storage` on inputs drawn from `seed`.
+/// An unknown family has no checks.
 ///
 /// # Errors
 /// What the device reports.
@@ -79,7 +80,8 @@ mod tests {
     use super::*;
     use crate::device::cpu::Cpu;
 
-    /// The f32 CPU device is more precise than either storage type: whatever fails here is the table's own fault.
+    /// The f32 CPU device is more precise than either storage type: whatever fails here is the
+    /// table's own fault.
     #[test]
     fn the_cpu_device_passes_every_check() {
         let cpu = Cpu::<f32>::new(2).unwrap();

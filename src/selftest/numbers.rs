@@ -26,8 +26,9 @@ pub struct Check {
     pub name: String,
     /// The largest difference from the f64 reference.
     pub found: f64,
-    /// What is allowed: 2 times (of a vjp 3 times) the error of the same computation done plainly with its operands rounded to
-    /// the storage type, and four units in the last place of an f32 of the largest value's size.
+    /// What is allowed: 2 times (of a vjp 3 times) the error of the same computation done plainly
+    /// with its operands rounded to the storage type, and four units in the last place of an f32 of
+    /// the largest value's size.
     pub allowed: f64,
 }
 
@@ -177,7 +178,8 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         self.reference.download(x)
     }
 
-    /// Compares a result with the reference; `plain` is the same computed plainly in the working precision.
+    /// Compares a result with the reference; `plain` is the same computed plainly in the working
+    /// precision.
     pub fn compare(
         &mut self,
         name: String,
@@ -195,8 +197,9 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         });
     }
 
-    /// Compares f32 sums of `terms` products with the reference. Tensor cores cut the bits of every partial sum of eight terms off
-    /// where the CPU rounds: half a unit in the last place each is allowed beside [`Bench::compare`].
+    /// Compares f32 sums of `terms` products with the reference. Tensor cores cut the bits of every
+    /// partial sum of eight terms off where the CPU rounds: half a unit in the last place each is
+    /// allowed beside [`Bench::compare`].
     pub fn compare_sums(
         &mut self,
         name: String,

@@ -1,5 +1,6 @@
-//! Recorded explanations, made again on a device: the answer, the key tokens, gradients, the mask's scores, and that two runs
-//! have the same bits. What was recorded is an independent statement of the method in PyTorch, in f64 (`tests/oracle`).
+//! Recorded explanations, made again on a device: the answer, the key tokens, gradients, the mask's
+//! scores, and that two runs have the same bits. What was recorded is an independent statement of
+//! the method in PyTorch, in f64 (`tests/oracle`).
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -18,8 +19,8 @@ const GRADIENT: f64 = 2e-2;
 const SCORE: f64 = 0.03;
 /// Likewise of the device's own mask: an optimisation carries the rounding of its gradients on.
 const OWN_SCORE: f64 = 0.06;
-/// Tolerated in a log-probability, in nats; a token whose log-ratio is as near to the threshold may be key or not. Hugging Face's
-/// own model in f16 is off by up to 6e-2 in these cases.
+/// Tolerated in a log-probability, in nats; a token whose log-ratio is as near to the threshold may
+/// be key or not. Hugging Face's own model in f16 is off by up to 6e-2 in these cases.
 const RATIO: f64 = 0.06;
 
 /// A model, a picture, and what was recorded of them.
@@ -227,7 +228,8 @@ pub enum Part {
     Bits,
 }
 
-/// Makes a recorded case on a device; with `at_once`, in batches of that many blends, for want of memory.
+/// Makes a recorded case on a device; with `at_once`, in batches of that many blends, for want of
+/// memory.
 ///
 /// # Errors
 /// What the model and the device report.
@@ -317,8 +319,8 @@ impl Made<'_> {
         Ok(())
     }
 
-    /// The gradients of deletion and insertion at the recorded probe mask; as the first time, the second and the third, when a
-    /// device may have recorded and replayed the work.
+    /// The gradients of deletion and insertion at the recorded probe mask; as the first time, the
+    /// second and the third, when a device may have recorded and replayed the work.
     fn gradients(&mut self) -> Result<Vec<f64>, ExplainError> {
         let mut gradients = Vec::new();
         for (name, path) in [("deletion", Path::Deletion), ("insertion", Path::Insertion)] {
@@ -359,7 +361,8 @@ impl Made<'_> {
         method.run(session, &self.keys, &mut go_on, &mut |_, _, _| {})
     }
 
-    /// Log-probabilities, key tokens, and deletion and insertion of the recorded mask and of the device's own.
+    /// Log-probabilities, key tokens, and deletion and insertion of the recorded mask and of the
+    /// device's own.
     fn scores(&mut self, model: &dyn Lvlm, own: &Mask) -> Result<(), ExplainError> {
         let all: Vec<usize> = (0..self.answer.len()).collect();
         let cells = self.settings.mask_size.pow(2);

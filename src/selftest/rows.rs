@@ -1,4 +1,5 @@
-//! Rearrangements of rows, embedding gather, rotary positions, and the look for values that are not finite.
+//! Rearrangements of rows, embedding gather, rotary positions, and the look for values that are not
+//! finite.
 
 use super::numbers::{Bench, FORWARD, VJP};
 use crate::device::prelude::*;

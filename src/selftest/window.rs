@@ -1,5 +1,5 @@
-//! Attention with one query per sequence over few keys: heads of every team's size, packed and not, queries grouped or not, masked
-//! or not, as Cambrian-1 and Mini-Gemini have it.
+//! Attention with one query per sequence over few keys: heads of every team's size, packed and not,
+//! queries grouped or not, masked or not, as Cambrian-1 and Mini-Gemini have it.
 
 use super::attention;
 use super::numbers::{Bench, Extent};

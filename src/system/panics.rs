@@ -8,8 +8,8 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns what `work` returns. Nothing is written to standard error when it panics. State that `work` changes must not be used
-/// after a panic.
+/// Returns what `work` returns. Nothing is written to standard error when it panics. State that
+/// `work` changes must not be used after a panic.
 ///
 /// # Errors
 /// The first line of what it panicked with.

@@ -1,5 +1,5 @@
-//! Opening files that may not be what their names say: pipes and devices, which could block for ever, never end, or do something when
-//! they are opened, and symbolic links.
+//! Opening files that may not be what their names say: pipes and devices, which could block for
+//! ever, never end, or do something when they are opened, and symbolic links.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Error, ErrorKind};
@@ -77,7 +77,8 @@ fn flags(_: &mut OpenOptions, _: bool) {}
 mod tests {
     use super::*;
 
-    /// A pipe without another end, a device without an end, a folder: none is opened, and nothing waits.
+    /// A pipe without another end, a device without an end, a folder: none is opened, and nothing
+    /// waits.
     #[test]
     fn only_regular_files_are_opened() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,22 +1,26 @@
 //! Files, and sets of files, that are whole or not there.
 //!
-//! What is being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and is locked by its process. Whoever
-//! first writes to a folder takes away what processes that died have left there, and nothing else.
+//! What is being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and
+//! is locked by its process. Whoever first writes to a folder takes away what processes that died
+//! have left there, and nothing else.
 //!
 //! # Sets
 //!
-//! Several files that belong together are replaced by [`Staging::place`]. No file system renames several files at once. Exchanging
-//! whole folders (`renameat2` with `RENAME_EXCHANGE`) is one step, but not for every folder that a user may name: a mount point or
-//! the current folder cannot be exchanged, the folder above may not be writable, owner, access list and watchers stay with the
-//! old folder, and files of the user's would have to move one by one. So one file of the set, its record, vouches for the others:
+//! Several files that belong together are replaced by [`Staging::place`]. No file system renames
+//! several files at once. Exchanging whole folders (`renameat2` with `RENAME_EXCHANGE`) is one
+//! step, but not for every folder that a user may name: a mount point or the current folder cannot
+//! be exchanged, the folder above may not be writable, owner, access list and watchers stay with
+//! the old folder, and files of the user's would have to move one by one. So one file of the set,
+//! its record, vouches for the others:
 //!
 //! 1. the old record is taken out of the folder, then the old files;
 //! 2. the new files are renamed into it, the new record last.
 //!
-//! At no moment is a file of one set beside a file of another, and while the record is there, all of its set is. A process that dies
-//! in step 1 leaves all that is old, and one that dies in step 2 all that is new, in its temporary folder, from where the next one
-//! that writes there puts it back. Records name their files by content, so a reader that began before an exchange and ends after it
-//! can tell.
+//! At no moment is a file of one set beside a file of another, and while the record is there, all
+//! of its set is. A process that dies in step 1 leaves all that is old, and one that dies in step 2
+//! all that is new, in its temporary folder, from where the next one that writes there puts it
+//! back. Records name their files by content, so a reader that began before an exchange and ends
+//! after it can tell.
 
 mod set;
 
@@ -34,7 +38,8 @@ pub(crate) use set::Staging;
 const PREFIX: &str = ".foveate-";
 const SUFFIX: &str = ".tmp";
 
-/// What this process's temporary names begin with. Not its number, which other machines that share the folder also have.
+/// What this process's temporary names begin with. Not its number, which other machines that share
+/// the folder also have.
 static OWN: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:08x}-", rand::random::<u32>()));
 
 /// What is to be taken away where the process ends in the midst of its work.
@@ -54,10 +59,12 @@ fn traces() -> MutexGuard<'static, Traces> {
     TRACES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a file under a temporary name and renames it: whoever opens it finds all of it, or what was there before.
+/// Writes a file under a temporary name and renames it: whoever opens it finds all of it, or what
+/// was there before.
 ///
 /// # Errors
-/// A path where something is that is no regular file, a symbolic link included; what the file system reports.
+/// A path where something is that is no regular file, a symbolic link included; what the file
+/// system reports.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(written(parent(path), bytes)?, path)
 }
@@ -138,8 +145,8 @@ pub(crate) fn readable_as_in(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes sure that the names of new files in a folder are on the disk too. Where folders cannot be synchronised, there is nothing to
-/// be made sure of.
+/// Makes sure that the names of new files in a folder are on the disk too. Where folders cannot be
+/// synchronised, there is nothing to be made sure of.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     if !cfg!(unix) {
@@ -154,7 +161,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders made for a result. Those that are still empty when this is dropped, or when the process is told to end, go again.
+/// Folders made for a result. Those that are still empty when this is dropped, or when the process
+/// is told to end, go again.
 #[derive(Debug)]
 pub(crate) struct Made {
     folders: Vec<PathBuf>,
@@ -186,7 +194,8 @@ impl Drop for Made {
     }
 }
 
-/// Takes away what this process has not finished, for a process that ends at once. A set that is being placed is placed first.
+/// Takes away what this process has not finished, for a process that ends at once. A set that is
+/// being placed is placed first.
 pub(crate) fn abandon() {
     // Both are held until the process has ended.
     std::mem::forget(set::placing());
@@ -202,8 +211,8 @@ pub(crate) fn abandon() {
     std::mem::forget(traces);
 }
 
-/// Notes that this process writes to a folder; the first time, what dead processes have left there goes. Something temporary is made
-/// while the result is held, so that [`abandon`] finds it.
+/// Notes that this process writes to a folder; the first time, what dead processes have left there
+/// goes. Something temporary is made while the result is held, so that [`abandon`] finds it.
 fn enter(folder: &Path) -> MutexGuard<'static, Traces> {
     let first = traces().written.insert(folder.to_path_buf());
     if first {
@@ -220,15 +229,16 @@ fn clean(folder: &Path) {
     }
 }
 
-/// Keeps other processes from placing a set in a folder, or ending one that was begun, as long as it lives. Where folders cannot be
-/// locked, there is nothing to be kept.
+/// Keeps other processes from placing a set in a folder, or ending one that was begun, as long as
+/// it lives. Where folders cannot be locked, there is nothing to be kept.
 fn lock_folder(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     folder.lock().ok()?;
     Some(folder)
 }
 
-/// Takes away the temporary files and folders that no living process holds. A file system without locks leaves them.
+/// Takes away the temporary files and folders that no living process holds. A file system without
+/// locks leaves them.
 fn sweep(folder: &Path) {
     for (path, kind) in leftovers(folder, PREFIX) {
         if kind.is_file() {
@@ -260,7 +270,8 @@ fn leftovers(folder: &Path, prefix: &str) -> Vec<(PathBuf, fs::FileType)> {
         .collect()
 }
 
-/// Locks a file that was just made. False where another process, that took it for a dead one's, is removing it.
+/// Locks a file that was just made. False where another process, that took it for a dead one's, is
+/// removing it.
 fn holds(file: &File, path: &Path) -> bool {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => false,

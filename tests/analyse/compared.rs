@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::support::{Folder, Made, ended, entry, files, manifest, succeeded};
 
-/// Twelve samples by two models: `a` looks at cell 5 of 4 x 4, `b` at the same but for the last two; `a` is right always, `b` in
-/// half; `b` has failed once, and once sees no use in the picture.
+/// Twelve samples by two models: `a` looks at cell 5 of 4 x 4, `b` at the same but for the last
+/// two; `a` is right always, `b` in half; `b` has failed once, and once sees no use in the picture.
 fn two(folder: &Folder) {
     let a = |i: usize| {
         Made::new(i, -2.5, Some((4, 5)))
@@ -56,8 +56,8 @@ fn two_models_are_paired_by_sample() {
             figure["value"].as_f64().unwrap(),
         )
     };
-    // Of ten maps, eight agree: IoU 1 and correlation 1; the others' is -1/15 (each has its one high rank where the other has a
-    // middle one), and IoU 0.
+    // Of ten maps, eight agree: IoU 1 and correlation 1; the others' is -1/15 (each has its one
+    // high rank where the other has a middle one), and IoU 0.
     let (n, rank) = figure("rank_correlation", "a, b");
     assert_eq!(n, 10);
     assert!((rank - (8.0 - 2.0 / 15.0) / 10.0).abs() < 1e-9, "{rank}");
@@ -104,7 +104,8 @@ fn two_models_are_paired_by_sample() {
     assert!(files(&folder.path("out")) == files(&folder.path("again")));
 }
 
-/// Three runs: every two are compared, the p-values corrected for all. Maps of two sizes meet; a run of the same model has a number.
+/// Three runs: every two are compared, the p-values corrected for all. Maps of two sizes meet; a
+/// run of the same model has a number.
 #[test]
 fn three_runs_make_three_pairs() {
     let folder = Folder::new();

@@ -8,8 +8,9 @@ mod support;
 use serde_json::json;
 use support::{Folder, Made, ended, entry, files, manifest, succeeded};
 
-/// Eight samples, a map of 4 x 4 cells on 7 x 7 pixels: cells lie on every other pixel. Four right answers look at cell 5, on pixel
-/// (2, 2), in their box; of four wrong ones, two look elsewhere, one at nothing, and one has failed.
+/// Eight samples, a map of 4 x 4 cells on 7 x 7 pixels: cells lie on every other pixel. Four right
+/// answers look at cell 5, on pixel (2, 2), in their box; of four wrong ones, two look elsewhere,
+/// one at nothing, and one has failed.
 fn samples() -> Vec<Made> {
     let inside = [2.0, 2.0, 3.0, 3.0];
     let mut samples: Vec<Made> = (0..4)
@@ -54,7 +55,8 @@ fn figures_are_as_by_hand() {
             figure["value"].as_f64().unwrap(),
         )
     };
-    // A map of one cell: its pixel 1, four neighbours 1/2, four diagonal ones 1/4, in all 4; the last cell, in the corner, 2.25.
+    // A map of one cell: its pixel 1, four neighbours 1/2, four diagonal ones 1/4, in all 4; the
+    // last cell, in the corner, 2.25.
     for (name, group, n, value) in [
         ("image_dependent", "all", 7, 6.0 / 7.0),
         // One token of two in six of seven answers.
@@ -87,7 +89,8 @@ fn figures_are_as_by_hand() {
         );
     }
     let contrast = |name: &str| entry(&found["contrasts"], &[("name", json!(name))]);
-    // Of six maps four in the box, all of them right: 1 of 15 ways to place them. All other ways are likelier.
+    // Of six maps four in the box, all of them right: 1 of 15 ways to place them. All other ways
+    // are likelier.
     let peak = contrast("peak_in_box");
     assert_eq!(peak["test"], "Fisher's exact");
     assert!(
@@ -165,7 +168,8 @@ fn changed_answers_are_counted() {
     );
 }
 
-/// Without right answers, boxes, or scores, the figures of them are left out with the reason, and the plot with them.
+/// Without right answers, boxes, or scores, the figures of them are left out with the reason, and
+/// the plot with them.
 #[test]
 fn what_the_records_lack_is_said() {
     let folder = Folder::new();

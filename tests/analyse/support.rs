@@ -32,7 +32,8 @@ pub struct Made {
 }
 
 impl Made {
-    /// Log-probabilities with the picture and with the baseline; one cell of a map of `size` cells a side.
+    /// Log-probabilities with the picture and with the baseline; one cell of a map of `size` cells
+    /// a side.
     pub fn new(id: usize, baseline: f64, cell: Option<(usize, usize)>) -> Made {
         let saliency = cell.map(|(size, cell)| {
             let mut saliency = vec![0.0; size * size];

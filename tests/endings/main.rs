@@ -1,4 +1,5 @@
-//! How the program ends: by signals, with outputs that nobody reads, in places that cannot be written to; and what is left then.
+//! How the program ends: by signals, with outputs that nobody reads, in places that cannot be
+//! written to; and what is left then.
 
 #![cfg(unix)]
 

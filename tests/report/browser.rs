@@ -1,5 +1,5 @@
-//! Chromium without a window, driven over its DevTools protocol through pipes: it reads commands from descriptor 3 and writes to
-//! descriptor 4, JSON with a zero byte behind each message.
+//! Chromium without a window, driven over its DevTools protocol through pipes: it reads commands
+//! from descriptor 3 and writes to descriptor 4, JSON with a zero byte behind each message.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

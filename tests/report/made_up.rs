@@ -27,7 +27,8 @@ pub struct MadeUp {
 }
 
 impl MadeUp {
-    /// `count` records of a run of `expected`; one in ten has failed, one in eight needs no picture.
+    /// `count` records of a run of `expected`; one in ten has failed, one in eight needs no
+    /// picture.
     pub fn new(count: usize, expected: usize) -> MadeUp {
         let made = MadeUp {
             folder: TempDir::new().unwrap(),
@@ -56,7 +57,8 @@ impl MadeUp {
         MadeUp { records, ..made }
     }
 
-    /// One record whose picture lies in the data file itself, of one colour, and whose map is 0 but for a quarter, where it is 1.
+    /// One record whose picture lies in the data file itself, of one colour, and whose map is 0 but
+    /// for a quarter, where it is 1.
     pub fn of_one(colour: [u8; 3], width: u32, height: u32) -> MadeUp {
         use base64::Engine;
         let folder = TempDir::new().unwrap();

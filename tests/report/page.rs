@@ -222,7 +222,8 @@ fn texts_are_shown_not_run() {
     browser.set("search", NASTY);
     assert_eq!(listed(&mut browser), [1]);
     browser.press("Escape");
-    // The words add up to the answer, and the key ones are strong. Cards are drawn while they are near the window.
+    // The words add up to the answer, and the key ones are strong. Cards are drawn while they are
+    // near the window.
     browser.value("goTo(cards[0])");
     browser.until("document.querySelectorAll('#sample0 .answer > *').length > 0");
     let words = "[...document.querySelectorAll('#sample0 .answer > *')].map((w) => [w.localName, w.textContent])";
@@ -307,7 +308,8 @@ fn the_slider_goes_from_the_picture_to_the_map() {
     assert_eq!(browser.complaints, [""; 0]);
 }
 
-/// Everything that can be reached has a name, and all text stands out from its ground, in light and in dark.
+/// Everything that can be reached has a name, and all text stands out from its ground, in light and
+/// in dark.
 #[test]
 fn names_and_contrasts() {
     let Some(mut browser) = Browser::start() else {

@@ -37,7 +37,8 @@ fn records(folder: &Folder, more: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-/// What every layout must carry along, and that the demo model, which knows its scenes, is found right.
+/// What every layout must carry along, and that the demo model, which knows its scenes, is found
+/// right.
 fn check(record: &Value, layout: &str, place: usize, scene: &Scene, open: bool) {
     let (words, letter) = options(place, scene);
     assert_eq!(record["layout"], layout);
@@ -169,7 +170,8 @@ fn parquet_of_every_compression_gives_the_same_samples() {
     }
 }
 
-/// As the datasets library writes it: pictures as their bytes and names, lists of texts, lists of lists of numbers.
+/// As the datasets library writes it: pictures as their bytes and names, lists of texts, lists of
+/// lists of numbers.
 fn cv_bench_parquet(folder: &Folder, compression: Compression) {
     let schema = "message schema {
         optional int64 idx; optional binary type (UTF8); optional binary task (UTF8);

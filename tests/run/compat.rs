@@ -15,7 +15,8 @@ const DATA: [&str; 6] = [
 ];
 const COMPAT: [&str; 2] = ["--compat", "lvlm-interpretation"];
 
-/// One of the demo's scenes, and one in the middle of a picture half as wide again, with questions about them.
+/// One of the demo's scenes, and one in the middle of a picture half as wide again, with questions
+/// about them.
 fn data() -> Folder {
     let folder = Folder::new();
     let scene = image::open(folder_of_scenes().join("0001.png"))
@@ -82,7 +83,8 @@ fn a_run_says_which_program_it_reproduces_and_is_no_other_run() {
         assert_eq!(last, Some(122.0 / 121.0), "{curves}");
         assert!(curves["deletion_score"].is_number(), "{curves}");
     }
-    // The mask covers what the encoder sees: all of the square picture, and of the wide one the middle.
+    // The mask covers what the encoder sees: all of the square picture, and of the wide one the
+    // middle.
     assert_eq!(records[0]["mask"]["extent"], Value::Null);
     let extent = &records[1]["mask"]["extent"];
     let side = |name: &str| extent[name].as_f64().unwrap();

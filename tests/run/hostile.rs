@@ -29,8 +29,8 @@ fn pipe(path: &Path) {
     );
 }
 
-/// A table in Parquet, made of a run's own export, and the run of it with a byte changed here and there: it ends, and in the same way
-/// when it is started again.
+/// A table in Parquet, made of a run's own export, and the run of it with a byte changed here and
+/// there: it ends, and in the same way when it is started again.
 #[test]
 fn a_corrupt_parquet_file_ends_a_run_or_fails_samples() {
     let folder = Folder::new();

@@ -5,9 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// How intervals are made (Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13): the units, which are samples of
-/// the run, are drawn with replacement, as many as there are; the interval reaches between the percentiles of the statistic.
-/// Resample `r` draws from stream `r` of ChaCha8 with this seed, so that the result does not depend on threads.
+/// How intervals are made (Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13):
+/// the units, which are samples of the run, are drawn with replacement, as many as there are; the
+/// interval reaches between the percentiles of the statistic. Resample `r` draws from stream `r` of
+/// ChaCha8 with this seed, so that the result does not depend on threads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bootstrap {
     /// The seed.
@@ -28,7 +29,8 @@ pub struct Estimate {
 }
 
 impl Bootstrap {
-    /// A statistic of groups of units, each drawn from on its own. `statistic` is given how often each unit of each group is drawn.
+    /// A statistic of groups of units, each drawn from on its own. `statistic` is given how often
+    /// each unit of each group is drawn.
     pub(crate) fn estimate(
         &self,
         sizes: &[usize],
@@ -125,7 +127,8 @@ fn mean(values: &[f64], times: &[u32]) -> f64 {
     weighted(values, times) / values.len() as f64
 }
 
-/// The quantile of values in ascending order, at least one, with linear interpolation (type 7 of Hyndman and Fan).
+/// The quantile of values in ascending order, at least one, with linear interpolation (type 7 of
+/// Hyndman and Fan).
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (

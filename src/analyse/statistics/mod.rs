@@ -1,6 +1,8 @@
-//! The statistics: ranks, percentile bootstrap, and the tests that go with paired numbers, paired shares, and two groups.
+//! The statistics: ranks, percentile bootstrap, and the tests that go with paired numbers, paired
+//! shares, and two groups.
 //!
-//! All tests are two-sided. `tests/data/statistics` holds scipy's results, which the unit tests compare with.
+//! All tests are two-sided. `tests/data/statistics` holds scipy's results, which the unit tests
+//! compare with.
 
 mod bootstrap;
 mod paired;
@@ -33,7 +35,8 @@ pub struct Test {
     pub p: f64,
 }
 
-/// P-values corrected for their number by Holm's step-down method (Scand. J. Statist. 6, 1979), in the order given.
+/// P-values corrected for their number by Holm's step-down method (Scand. J. Statist. 6, 1979), in
+/// the order given.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));

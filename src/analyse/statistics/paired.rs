@@ -6,9 +6,11 @@ use super::{Test, normal_two_sided, two_sided};
 /// The most differences whose distribution is counted out; more have the normal approximation.
 const EXACT: usize = 50;
 
-/// Wilcoxon's signed-rank test of paired `differences`. Differences of zero are left out, equal sizes share their mean rank. The
-/// statistic is the sum of the ranks of the positive differences. Up to 50 differences the p-value is exact, given the ranks, ties
-/// included; beyond, it is of the normal approximation with ties and without continuity correction. Without any difference it is 1.
+/// Wilcoxon's signed-rank test of paired `differences`. Differences of zero are left out, equal
+/// sizes share their mean rank. The statistic is the sum of the ranks of the positive differences.
+/// Up to 50 differences the p-value is exact, given the ranks, ties included; beyond, it is of the
+/// normal approximation with ties and without continuity correction. Without any difference it is
+/// 1.
 pub fn signed_rank(differences: &[f64]) -> Test {
     let kept: Vec<f64> = differences.iter().copied().filter(|&d| d != 0.0).collect();
     let sizes: Vec<f64> = kept.iter().map(|d| d.abs()).collect();

@@ -16,7 +16,8 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// The sum of `t^3 - t` over the groups of `t` equal values, by which ties lessen the variance of rank sums.
+/// The sum of `t^3 - t` over the groups of `t` equal values, by which ties lessen the variance of
+/// rank sums.
 pub(super) fn tie_term(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -29,7 +30,8 @@ pub(super) fn doubled(ranks: &[f64]) -> Vec<usize> {
     ranks.iter().map(|r| (2.0 * r).round() as usize).collect()
 }
 
-/// Spearman's rank correlation: Pearson's of the ranks, ties averaged. `None` where all values of a side are equal.
+/// Spearman's rank correlation: Pearson's of the ranks, ties averaged. `None` where all values of a
+/// side are equal.
 ///
 /// # Panics
 /// When the sides differ in length.

@@ -99,7 +99,8 @@ const PLAN: Bootstrap = Bootstrap {
     confidence: 0.95,
 };
 
-/// Both are random: scipy's of 200 000 resamples, ours of 100 000. A twentieth of the interval is far beyond their noise.
+/// Both are random: scipy's of 200 000 resamples, ours of 100 000. A twentieth of the interval is
+/// far beyond their noise.
 #[test]
 fn intervals_are_near_those_of_scipy() {
     let plan = Bootstrap {
@@ -144,8 +145,8 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
         let [low, high] = plan.mean(&values).interval.unwrap();
         covered += usize::from(low <= 1.0 && 1.0 <= high);
     }
-    // The percentile interval of a skewed distribution covers a little less than it says at this size: 0.87 or so. The bounds are
-    // six standard errors (0.011) away from that.
+    // The percentile interval of a skewed distribution covers a little less than it says at this
+    // size: 0.87 or so. The bounds are six standard errors (0.011) away from that.
     let share = covered as f64 / rounds as f64;
     assert!((0.80..0.94).contains(&share), "{share}");
 }
@@ -171,7 +172,8 @@ fn the_seed_decides_and_threads_do_not() {
     );
 }
 
-/// With one number in each, clusters are the numbers; with all numbers doubled within clusters, nothing changes either.
+/// With one number in each, clusters are the numbers; with all numbers doubled within clusters,
+/// nothing changes either.
 #[test]
 fn clusters_are_drawn_whole() {
     let values = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6, 5.0];
@@ -209,7 +211,8 @@ fn what_cannot_be_tested_is_said() {
     assert!(holm(&[]).is_empty());
 }
 
-/// Under the null hypothesis a p-value of at most 0.05 is found in at most about a twentieth of all data.
+/// Under the null hypothesis a p-value of at most 0.05 is found in at most about a twentieth of all
+/// data.
 #[test]
 fn tests_are_as_strict_as_they_say() {
     let seed = rand::random();

@@ -3,12 +3,14 @@
 use super::ranks::{doubled, ranks, tie_term};
 use super::{Test, normal_two_sided, two_sided};
 
-/// The most numbers, of both groups together, whose distribution is counted out; more have the normal approximation.
+/// The most numbers, of both groups together, whose distribution is counted out; more have the
+/// normal approximation.
 const EXACT: usize = 40;
 
-/// Mann and Whitney's U test of two groups. The statistic is U of the first: the pairs in which its number is the larger, equal
-/// ones counting half. Up to 40 numbers in all the p-value is exact, given the ranks, ties included; beyond, it is of the normal
-/// approximation with ties and continuity correction. `None` where a group is empty.
+/// Mann and Whitney's U test of two groups. The statistic is U of the first: the pairs in which its
+/// number is the larger, equal ones counting half. Up to 40 numbers in all the p-value is exact,
+/// given the ranks, ties included; beyond, it is of the normal approximation with ties and
+/// continuity correction. `None` where a group is empty.
 pub fn rank_sum(a: &[f64], b: &[f64]) -> Option<Test> {
     if a.is_empty() || b.is_empty() {
         return None;

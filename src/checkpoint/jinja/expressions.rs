@@ -347,8 +347,8 @@ impl Parser {
         Ok(pairs)
     }
 
-    /// One expression, or several with commas between as a tuple. Without `conditional`, `a if b` is none. Ends before a
-    /// name of `ends`; in parentheses there may be nothing.
+    /// One expression, or several with commas between as a tuple. Without `conditional`, `a if b`
+    /// is none. Ends before a name of `ends`; in parentheses there may be nothing.
     pub fn tuple(&mut self, conditional: bool, ends: &[&str], parentheses: bool) -> Result<Expr> {
         let mut list: Vec<Expr> = Vec::new();
         let mut is_tuple = false;

@@ -1,4 +1,5 @@
-//! What templates call: jinja2's globals as transformers sets them, macros, and attributes that are found by name.
+//! What templates call: jinja2's globals as transformers sets them, macros, and attributes that are
+//! found by name.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -272,7 +273,8 @@ impl Run {
                 .or_else(|| name.starts_with('_').then(hidden).flatten()));
         }
         if name.starts_with("__") {
-            // Hidden by the sandbox where Python has it; keys and fields may have any other such name.
+            // Hidden by the sandbox where Python has it; keys and fields may have any other such
+            // name.
             return Ok(if methods::is_dunder(name) {
                 hidden()
             } else {

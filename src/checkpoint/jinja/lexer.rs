@@ -1,5 +1,5 @@
-//! Text to tokens, with the whitespace that `trim_blocks`, `lstrip_blocks` and the signs `-` and `+` take away, as jinja2's
-//! lexer does.
+//! Text to tokens, with the whitespace that `trim_blocks`, `lstrip_blocks` and the signs `-` and
+//! `+` take away, as jinja2's lexer does.
 
 use super::{Error, Result, is_space};
 

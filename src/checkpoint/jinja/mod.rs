@@ -1,16 +1,20 @@
 //! Chat templates, rendered as transformers renders them: Jinja with the values of Python.
 //!
-//! A template prints `True` and `None`, divides integers to floats, joins lists by their `repr` and calls the methods of
-//! Python's strings, and what it prints is the prompt to the byte. Jinja for Rust (the crate minijinja) has values of its
-//! own there (`true`, `none`, other texts of floats, lists and dicts; other operators between them), and its memory cannot
-//! be bounded: a list that doubles fifty times, or nesting of a hundred thousand, ends the process. So the language is
-//! stated here: jinja2's grammar, an interpreter with Python's values, and limits on all that a template can make.
+//! A template prints `True` and `None`, divides integers to floats, joins lists by their `repr` and
+//! calls the methods of Python's strings, and what it prints is the prompt to the byte. Jinja for
+//! Rust (the crate minijinja) has values of its own there (`true`, `none`, other texts of floats,
+//! lists and dicts; other operators between them), and its memory cannot be bounded: a list that
+//! doubles fifty times, or nesting of a hundred thousand, ends the process. So the language is
+//! stated here: jinja2's grammar, an interpreter with Python's values, and limits on all that a
+//! template can make.
 //!
-//! Transformers renders with jinja2's `ImmutableSandboxedEnvironment`, `trim_blocks`, `lstrip_blocks`, loop controls, the
-//! tag `generation`, its own `tojson`, `raise_exception`, `dict` and `namespace`. Those are here. What jinja2 has and this
-//! has not is refused by name, never rendered otherwise: escaping of HTML, inheritance and inclusion, recursive loops, and
-//! filters that no chat template needs. `strftime_now` is not defined on purpose: a prompt that holds today's date would not
-//! be the same tomorrow, and templates that ask whether it is defined fall back to a date of their own.
+//! Transformers renders with jinja2's `ImmutableSandboxedEnvironment`, `trim_blocks`,
+//! `lstrip_blocks`, loop controls, the tag `generation`, its own `tojson`, `raise_exception`,
+//! `dict` and `namespace`. Those are here. What jinja2 has and this has not is refused by name,
+//! never rendered otherwise: escaping of HTML, inheritance and inclusion, recursive loops, and
+//! filters that no chat template needs. `strftime_now` is not defined on purpose: a prompt that
+//! holds today's date would not be the same tomorrow, and templates that ask whether it is defined
+//! fall back to a date of their own.
 
 mod ast;
 mod evaluate;
@@ -33,7 +37,8 @@ use std::sync::Arc;
 
 use ast::Statement;
 
-/// Levels of an expression. Python itself refuses more parentheses, and jinja2 writes one pair for each level.
+/// Levels of an expression. Python itself refuses more parentheses, and jinja2 writes one pair for
+/// each level.
 const HEIGHT: usize = 200;
 /// Constructs within one another, blocks and parentheses together.
 const NESTING: usize = 100;

@@ -169,8 +169,8 @@ impl Value {
         }
     }
 
-    /// Whether the value is data: neither a function nor a namespace, nor holds one. Only data may be put into a namespace,
-    /// so that none holds itself.
+    /// Whether the value is data: neither a function nor a namespace, nor holds one. Only data may
+    /// be put into a namespace, so that none holds itself.
     pub fn is_data(&self) -> bool {
         match self {
             Self::List(items) | Self::Tuple(items) | Self::View(_, items) => items.data,

@@ -1,4 +1,5 @@
-//! Tests of this room, on small made-up checkpoints and on what `transformers` says of some (`tests/data/checkpoint`).
+//! Tests of this room, on small made-up checkpoints and on what `transformers` says of some
+//! (`tests/data/checkpoint`).
 
 mod prompts;
 mod templates;

@@ -64,8 +64,8 @@ fn the_image_token_is_repeated_in_its_place() {
     assert_eq!(five, wanted);
 }
 
-/// Wherever special tokens' text stands in a question, the prompt holds the control tokens that it holds without, and the
-/// rest of it is the question.
+/// Wherever special tokens' text stands in a question, the prompt holds the control tokens that it
+/// holds without, and the rest of it is the question.
 #[test]
 fn special_tokens_in_a_question_are_text() {
     let seed = 20;
@@ -107,7 +107,8 @@ fn special_tokens_in_a_question_are_text() {
             let answer = tokenizer.encode_answer(&question).unwrap();
             assert!(controls(&answer).is_empty(), "{style} {question:?}");
             assert_eq!(tokenizer.decode(&answer).unwrap(), question, "{style}");
-            // Everything after the picture, without its control tokens, is the question and the template's words.
+            // Everything after the picture, without its control tokens, is the question and the
+            // template's words.
             let rest = found
                 .iter()
                 .skip_while(|id| **id != IMAGE)
@@ -122,7 +123,8 @@ fn special_tokens_in_a_question_are_text() {
     }
 }
 
-/// Text that keeps special tokens apart gives the same ids as plain text where there is nothing to keep apart.
+/// Text that keeps special tokens apart gives the same ids as plain text where there is nothing to
+/// keep apart.
 #[test]
 fn both_ways_of_encoding_agree() {
     let recorded = recorded("prompts.json");
@@ -322,7 +324,8 @@ fn an_image_token_that_is_not_special_is_text_in_a_question_too() {
     assert_eq!(found.iter().filter(|id| **id == IMAGE).count(), 1);
 }
 
-/// A vocabulary of whole words may hold a special token's text as a word: it cannot be kept as text then.
+/// A vocabulary of whole words may hold a special token's text as a word: it cannot be kept as text
+/// then.
 #[test]
 fn special_tokens_that_cannot_be_text() {
     let dir = folder(None, |json| {
@@ -383,7 +386,8 @@ fn tokens_that_only_tokenizer_config_has() {
     ));
 }
 
-/// generation_config.json alone, else config.json, else its `text_config`, else the tokenizer's own.
+/// generation_config.json alone, else config.json, else its `text_config`, else the tokenizer's
+/// own.
 #[test]
 fn what_ends_an_answer() {
     let dir = folder(None, |_| {});

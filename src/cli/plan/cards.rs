@@ -7,7 +7,8 @@ use serde::Serialize;
 pub(in crate::cli) struct Card {
     /// As a user types it.
     pub name: String,
-    /// Memory in bytes; a GB of a data sheet is taken as 10^9 bytes, which leaves the driver its part.
+    /// Memory in bytes; a GB of a data sheet is taken as 10^9 bytes, which leaves the driver its
+    /// part.
     pub memory: f64,
     /// Operations per second of bf16 products with f32 sums, without sparsity.
     pub rate: f64,

@@ -101,9 +101,11 @@ impl Phase {
     }
 }
 
-/// Every stage of an explanation with a greedy answer of `answer` tokens, at `rates` operations and bytes per second.
+/// Every stage of an explanation with a greedy answer of `answer` tokens, at `rates` operations and
+/// bytes per second.
 ///
-/// A method that may take more calls than it knows beforehand is counted with the least that it takes.
+/// A method that may take more calls than it knows beforehand is counted with the least that it
+/// takes.
 pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
     let (estimator, settings) = (work.estimator, work.settings);
     let mut prepare = Phase::new(Stage::Prepare);

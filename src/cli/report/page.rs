@@ -46,7 +46,8 @@ fn entry(record: &Record) -> Entry {
     }
 }
 
-/// A right answer in one line: its letter, its text, or both, and why it is not known to be an option.
+/// A right answer in one line: its letter, its text, or both, and why it is not known to be an
+/// option.
 fn right(right: &Right) -> Option<String> {
     let line = match (right.letter, &right.text) {
         (Some(letter), Some(text)) => Some(format!("({letter}) {text}")),

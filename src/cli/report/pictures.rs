@@ -22,7 +22,8 @@ pub(super) type Place = Source;
 pub(super) type Small = Result<String, String>;
 
 impl Pictures {
-    /// Pictures below `images`, or in or beside the run's `data`, as large as `limits` let them be; `anywhere` as for [`ImageFolder::new`].
+    /// Pictures below `images`, or in or beside the run's `data`, as large as `limits` let them be;
+    /// `anywhere` as for [`ImageFolder::new`].
     ///
     /// # Errors
     /// Data that cannot be read, or are not those of the run.
@@ -91,7 +92,8 @@ impl Pictures {
         }))
     }
 
-    /// A record's picture as the page shows it. A picture of another size than the record's is another picture.
+    /// A record's picture as the page shows it. A picture of another size than the record's is
+    /// another picture.
     pub fn small(&self, record: &Record, place: Option<&Place>) -> Small {
         if let Some(failure) = record
             .error

@@ -13,7 +13,8 @@ use crate::selftest::{Check, Extent};
 /// What all but the matrix rate is measured in.
 const STORAGE: Storage = Storage::Bf16;
 
-/// Measures a GPU and prints tables; what was checked on the way, and everything as JSON. Goals that are missed are no failure.
+/// Measures a GPU and prints tables; what was checked on the way, and everything as JSON. Goals
+/// that are missed are no failure.
 ///
 /// # Errors
 /// What the GPU reports.

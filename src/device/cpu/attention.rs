@@ -1,8 +1,8 @@
 //! Scaled dot-product attention on the CPU, forward and vjp, by blocks of queries.
 //!
-//! A head's keys and values are packed once for all its queries. A block of queries holds its scores against all keys that
-//! it sees, so its softmax is plain; the whole matrix of scores never exists. The vjp makes a block's probabilities anew from
-//! the saved log-sum-exp.
+//! A head's keys and values are packed once for all its queries. A block of queries holds its
+//! scores against all keys that it sees, so its softmax is plain; the whole matrix of scores never
+//! exists. The vjp makes a block's probabilities anew from the saved log-sum-exp.
 
 use rayon::prelude::*;
 
@@ -18,7 +18,8 @@ use crate::device::{Attention, AttentionShape, Matrix, Result};
 
 /// Elements of a block of scores: two blocks stay in the second-level cache.
 const BLOCK: usize = 1 << 15;
-/// The most rows of a block: causal queries see different numbers of keys, and a block computes the most of them.
+/// The most rows of a block: causal queries see different numbers of keys, and a block computes the
+/// most of them.
 const ROWS: usize = 48;
 /// Rows of scores start at multiples of this, which every tile's width divides.
 const ALIGNMENT: usize = 32;
@@ -208,7 +209,8 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
                 head.gather(inputs.v, inputs.prefix.map(|p| p.1), rows);
                 let v = Panels::pack(kernel, Operand::rows(rows, d), n, d, v);
                 for (first, count, seen) in plan.blocks(shape) {
-                    // SAFETY: a block of scores is whole tiles; of `out` and `lse`, these rows of this head are this task's.
+                    // SAFETY: a block of scores is whole tiles; of `out` and `lse`, these rows of
+                    // this head are this task's.
                     unsafe {
                         k.multiply(
                             kernel,
@@ -245,8 +247,9 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
         });
 }
 
-/// A row of unscaled scores becomes exponentials, zero from `visible` to `seen`. Returns log(sum exp) of the scaled scores,
-/// and the reciprocal of the exponentials' sum. The row has room up to a multiple of `PARTS`.
+/// A row of unscaled scores becomes exponentials, zero from `visible` to `seen`. Returns log(sum
+/// exp) of the scaled scores, and the reciprocal of the exponentials' sum. The row has room up to a
+/// multiple of `PARTS`.
 fn softmax<T: Multiply>(row: &mut [T], visible: usize, seen: usize, scale: T) -> (T, T) {
     vectorize(
         #[inline(always)]
@@ -270,7 +273,8 @@ fn softmax<T: Multiply>(row: &mut [T], visible: usize, seen: usize, scale: T) ->
     )
 }
 
-/// dq, dk and dv. One task per sequence and key-value head, so that the sums over its query heads have one order.
+/// dq, dk and dv. One task per sequence and key-value head, so that the sums over its query heads
+/// have one order.
 pub(super) fn vjp<T: Multiply>(
     inputs: &Inputs<T>,
     saved: &Saved<T>,
@@ -320,8 +324,8 @@ pub(super) fn vjp<T: Multiply>(
                     (0..group).flat_map(|g| plan.blocks(shape).map(move |b| (head(g), b)))
                 {
                     let (q, dy_left) = (head.left(inputs.q, first), head.left(dy, first));
-                    // SAFETY: a block of scores is whole tiles; of dq these rows of this head, and of dk and dv this sequence's
-                    // rows of this key-value head, are this task's.
+                    // SAFETY: a block of scores is whole tiles; of dq these rows of this head, and
+                    // of dk and dv this sequence's rows of this key-value head, are this task's.
                     unsafe {
                         k_across.multiply(kernel, (count, seen, d), q, &plan.scores(p));
                         v_across.multiply(kernel, (count, seen, d), dy_left, &plan.scores(ds));
@@ -379,8 +383,8 @@ pub(super) fn vjp<T: Multiply>(
         });
 }
 
-/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale * P * (dP - D), both zero from
-/// `visible` to `seen`.
+/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale *
+/// P * (dP - D), both zero from `visible` to `seen`.
 fn scores_vjp<T: Multiply>(
     (p, ds): (&mut [T], &mut [T]),
     (visible, seen): (usize, usize),
@@ -392,7 +396,8 @@ fn scores_vjp<T: Multiply>(
         #[inline(always)]
         || {
             let d = dot(o, dy, |a, b| a * b);
-            // To a whole number of vectors: rows have room, and what is past `visible` is overwritten below.
+            // To a whole number of vectors: rows have room, and what is past `visible` is
+            // overwritten below.
             let padded = visible.next_multiple_of(PARTS);
             for (p, ds) in p[..padded].iter_mut().zip(&mut ds[..padded]) {
                 *p = (*p * scale - lse).exp();

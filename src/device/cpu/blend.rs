@@ -1,4 +1,5 @@
-//! Blend and patchify on the CPU: from two pictures and a mask straight to the patch matrix, and back to the mask.
+//! Blend and patchify on the CPU: from two pictures and a mask straight to the patch matrix, and
+//! back to the mask.
 
 use rayon::prelude::*;
 
@@ -242,8 +243,8 @@ impl<T: CpuReal> CpuPictures<T> {
     }
 }
 
-/// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch, stream), keyed by the seed. Patches are
-/// counted over all views.
+/// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch,
+/// stream), keyed by the seed. Patches are counted over all views.
 fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
     let key = key(noise.seed);
     for (group, y) in y.chunks_mut(4).enumerate() {

@@ -1,7 +1,8 @@
-//! Matrix products on the CPU: packed panels, a register-tiled microkernel, weights converted while they are packed.
+//! Matrix products on the CPU: packed panels, a register-tiled microkernel, weights converted while
+//! they are packed.
 //!
-//! Every element of a product is summed in the same order whatever the number of rows and threads, so a row's result
-//! does not depend on the batch that it was computed in.
+//! Every element of a product is summed in the same order whatever the number of rows and threads,
+//! so a row's result does not depend on the batch that it was computed in.
 
 use std::cell::RefCell;
 use std::sync::PoisonError;
@@ -31,7 +32,8 @@ pub(crate) struct Epilogue<'a, T> {
     pub residual: Option<&'a [T]>,
 }
 
-/// `C[m x n] = A[m x k] * B[k x n] + bias + residual`, `c` row-major without gaps, by all threads of the current pool.
+/// `C[m x n] = A[m x k] * B[k x n] + bias + residual`, `c` row-major without gaps, by all threads
+/// of the current pool.
 pub(crate) fn product<T: Multiply>(
     (m, n, k): (usize, usize, usize),
     a: Operand<T>,
@@ -88,7 +90,8 @@ pub(crate) fn product<T: Multiply>(
             }
             let width = columns.min(n - j0);
             let rows = (last * kernel.mr).min(m) - first * kernel.mr;
-            // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all lie in the m x n of `c`.
+            // SAFETY: tasks differ in their rows or their columns, so their tiles are disjoint; all
+            // lie in the m x n of `c`.
             unsafe {
                 let tile = Tile {
                     c: out.at(first * kernel.mr * n + j0),
@@ -186,8 +189,8 @@ unsafe fn block<T: Multiply>(
                 for s in 0..strips {
                     let b = packed_b[s * nr * depth..].as_ptr();
                     let columns = nr.min(width - s * nr);
-                    // SAFETY: panels hold depth * mr and depth * nr elements; a whole tile lies inside the caller's,
-                    // and one that would stick out goes through `edge`.
+                    // SAFETY: panels hold depth * mr and depth * nr elements; a whole tile lies
+                    // inside the caller's, and one that would stick out goes through `edge`.
                     unsafe {
                         let out = c.add(p * mr * stride + s * nr);
                         if rows == mr && columns == nr {

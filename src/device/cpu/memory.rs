@@ -1,4 +1,5 @@
-//! Activations in host memory, the pool that their memory comes from and returns to, and weights where their checkpoint has them.
+//! Activations in host memory, the pool that their memory comes from and returns to, and weights
+//! where their checkpoint has them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,8 @@ use super::{Cpu, CpuReal};
 use crate::checkpoint::{Dtype, Tensor};
 use crate::device::{Matrix, Memory, Real, Result};
 
-/// Freed buffers by length. A path evaluates the same shapes again and again; reusing their memory saves the system's
-/// zeroing of fresh pages.
+/// Freed buffers by length. A path evaluates the same shapes again and again; reusing their memory
+/// saves the system's zeroing of fresh pages.
 #[derive(Debug, Default)]
 pub(crate) struct Pool<T> {
     state: Mutex<State<T>>,
@@ -174,7 +175,8 @@ impl<T: CpuReal> Memory for Cpu<T> {
     }
 
     fn scratch_bytes(&self, rows: usize, columns: usize) -> usize {
-        // The packed left operand of a product, and what each thread keeps for blocks and for attention.
+        // The packed left operand of a product, and what each thread keeps for blocks and for
+        // attention.
         (rows.next_multiple_of(16) * columns + self.threads() * (1 << 20)) * size_of::<T>()
     }
 

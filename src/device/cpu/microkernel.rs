@@ -5,8 +5,8 @@ use crate::device::Real;
 
 /// `C[mr x nr] (+)= A[mr x k] * B[k x nr]`.
 ///
-/// `b` holds, for each of `k` steps, `nr` consecutive values. `c` is row-major with `stride` elements from row to row; the
-/// tile is overwritten, or added to when `add` is set.
+/// `b` holds, for each of `k` steps, `nr` consecutive values. `c` is row-major with `stride`
+/// elements from row to row; the tile is overwritten, or added to when `add` is set.
 pub(crate) type Run<T> =
     unsafe fn(k: usize, a: Left<T>, b: *const T, c: *mut T, stride: usize, add: bool);
 
@@ -27,8 +27,9 @@ pub(crate) struct Microkernel<T> {
     /// The code for a packed `a`, whose strides are 1 and `mr` whatever it says.
     ///
     /// # Safety
-    /// `a` must be readable as an `mr x k` matrix, `b` for `k * nr` elements, `c` writable as an `mr x nr` tile of row
-    /// stride `stride`, and the processor must have the instruction set that the kernel was chosen for.
+    /// `a` must be readable as an `mr x k` matrix, `b` for `k * nr` elements, `c` writable as an
+    /// `mr x nr` tile of row stride `stride`, and the processor must have the instruction set that
+    /// the kernel was chosen for.
     pub packed: Run<T>,
     /// The code for an `a` of any strides.
     ///
@@ -281,8 +282,8 @@ mod tests {
                         whole(mr * stride),
                     );
                     let mut c = before.clone();
-                    // SAFETY: A has room for `mr x k` at these strides, B for `k * nr`, C for `mr` rows; the processor's
-                    // instruction sets were asked for.
+                    // SAFETY: A has room for `mr x k` at these strides, B for `k * nr`, C for `mr`
+                    // rows; the processor's instruction sets were asked for.
                     unsafe {
                         run(
                             k,

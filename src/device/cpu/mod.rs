@@ -1,4 +1,5 @@
-//! The CPU device: every operation in plain Rust on all cores, in `f32` for work or `f64` as a reference.
+//! The CPU device: every operation in plain Rust on all cores, in `f32` for work or `f64` as a
+//! reference.
 
 mod activation;
 mod attention;
@@ -45,7 +46,8 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// The CPU as a device. Results are the same bits for the same inputs, whatever the number of threads.
+/// The CPU as a device. Results are the same bits for the same inputs, whatever the number of
+/// threads.
 #[derive(Debug)]
 pub struct Cpu<T: CpuReal> {
     threads: rayon::ThreadPool,

@@ -1,4 +1,5 @@
-//! Operands of matrix products, and their packing into panels: converted, transposed where needed, padded with zeros.
+//! Operands of matrix products, and their packing into panels: converted, transposed where needed,
+//! padded with zeros.
 
 use bytemuck::AnyBitPattern;
 
@@ -19,7 +20,8 @@ pub(crate) enum Elements<'a, T> {
     F32(&'a [u8]),
 }
 
-/// A view of a matrix: element (i, j) is number `i * stride + j`, or `j * stride + i` when it is transposed.
+/// A view of a matrix: element (i, j) is number `i * stride + j`, or `j * stride + i` when it is
+/// transposed.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand<'a, T> {
     pub elements: Elements<'a, T>,
@@ -64,8 +66,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
         }
     }
 
-    /// Packs rows `i0 .. i0 + rows` and columns `j0 .. j0 + columns` as one panel: for each column in turn, `width`
-    /// values, those past `rows` zero.
+    /// Packs rows `i0 .. i0 + rows` and columns `j0 .. j0 + columns` as one panel: for each column
+    /// in turn, `width` values, those past `rows` zero.
     pub fn pack_panel(
         &self,
         i0: usize,
@@ -92,7 +94,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
         );
     }
 
-    /// `pack_panel` for rows that are consecutive in memory: blocks of at most 16 x 16 are transposed on their way.
+    /// `pack_panel` for rows that are consecutive in memory: blocks of at most 16 x 16 are
+    /// transposed on their way.
     #[inline(always)]
     fn pack_transposing(
         &self,
@@ -127,8 +130,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
     }
 }
 
-/// Copies as many values. The lengths that panels are made of are constants here, since a copy of unknown length is a
-/// function call.
+/// Copies as many values. The lengths that panels are made of are constants here, since a copy of
+/// unknown length is a function call.
 #[inline(always)]
 fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     match to.len() {
@@ -176,7 +179,8 @@ fn transpose<T: Copy>(block: &mut [[T; SIDE]; SIDE]) {
     shuffle(&other, block);
 }
 
-/// A perfect shuffle of the rows, which moves one bit of a row's number to the column's and one of the column's to the row's.
+/// A perfect shuffle of the rows, which moves one bit of a row's number to the column's and one of
+/// the column's to the row's.
 #[inline(always)]
 fn shuffle<T: Copy>(from: &[[T; SIDE]; SIDE], to: &mut [[T; SIDE]; SIDE]) {
     const HALF: usize = SIDE / 2;
@@ -190,7 +194,8 @@ fn shuffle<T: Copy>(from: &[[T; SIDE]; SIDE], to: &mut [[T; SIDE]; SIDE]) {
     }
 }
 
-/// A binary16 as f32. Branch-free, unlike `half`'s conversion, so that loops over it vectorise inside `vectorize`.
+/// A binary16 as f32. Branch-free, unlike `half`'s conversion, so that loops over it vectorise
+/// inside `vectorize`.
 #[inline(always)]
 fn widen(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;

@@ -1,12 +1,15 @@
-//! Matrix products on the calling thread with a right operand that is packed once and used again: those of attention.
+//! Matrix products on the calling thread with a right operand that is packed once and used again:
+//! those of attention.
 
 use super::microkernel::{Left, Microkernel, Multiply};
 use super::packing::Operand;
 
-/// Steps of the inner dimension at a time: a strip of B of this depth stays in the first-level cache.
+/// Steps of the inner dimension at a time: a strip of B of this depth stays in the first-level
+/// cache.
 const DEPTH: usize = 256;
 
-/// A packed right operand `[k x n]`: strips of the microkernel's width, each over the whole depth, padded with zeros.
+/// A packed right operand `[k x n]`: strips of the microkernel's width, each over the whole depth,
+/// padded with zeros.
 pub(super) struct Panels<'a, T> {
     data: &'a [T],
     k: usize,
@@ -56,7 +59,8 @@ impl<'a, T: Multiply> Panels<'a, T> {
     /// `C[m x n] (+)= A[m x k] * B[..k, ..n]`, all three at least 1.
     ///
     /// # Safety
-    /// The target must be writable as an `m x n` matrix; when it is padded, with both rounded up to whole tiles.
+    /// The target must be writable as an `m x n` matrix; when it is padded, with both rounded up to
+    /// whole tiles.
     ///
     /// # Panics
     /// When A or B are smaller than that.
@@ -97,9 +101,10 @@ impl<'a, T: Multiply> Panels<'a, T> {
                     let columns = nr.min(n - j);
                     for i in (0..m).step_by(mr) {
                         let rows = mr.min(m - i);
-                        // SAFETY: the assertions above keep whole tiles of A and B inside their slices, and `rest` holds
-                        // the rows that do not fill one; the caller promises the target, into which nothing goes beyond
-                        // m and n unless it is padded.
+                        // SAFETY: the assertions above keep whole tiles of A and B inside their
+                        // slices, and `rest` holds the rows that do not fill one; the caller
+                        // promises the target, into which nothing goes beyond m and n unless it is
+                        // padded.
                         unsafe {
                             let c = target.start.add(i * target.stride + j);
                             let direct = target.padded || rows == mr && columns == nr;

@@ -36,8 +36,8 @@ pub(crate) fn isa() -> Isa {
     })
 }
 
-/// Runs `f` compiled for the best instruction set. The closure, and what it calls in its loops, must be
-/// `#[inline(always)]`, or it is compiled for the portable set.
+/// Runs `f` compiled for the best instruction set. The closure, and what it calls in its loops,
+/// must be `#[inline(always)]`, or it is compiled for the portable set.
 #[inline]
 pub(crate) fn vectorize<R>(f: impl FnOnce() -> R) -> R {
     match isa() {

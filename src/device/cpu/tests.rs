@@ -1,4 +1,5 @@
-//! Tests of the CPU device: every operation against a plain statement of it, every vjp against central differences.
+//! Tests of the CPU device: every operation against a plain statement of it, every vjp against
+//! central differences.
 
 mod activation;
 mod attention;

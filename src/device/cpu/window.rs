@@ -1,4 +1,5 @@
-//! Attention with one query per sequence, over the few keys of its window, and its vjp: sequence by sequence, without packing.
+//! Attention with one query per sequence, over the few keys of its window, and its vjp: sequence by
+//! sequence, without packing.
 
 use rayon::prelude::*;
 
@@ -30,7 +31,8 @@ impl<'a, T: Multiply> Sequence<'a, T> {
         (self.number * s.heads + head) * s.head_dim
     }
 
-    /// Where key `key` of the key-value head that query head `head` reads starts among the sequence's own rows.
+    /// Where key `key` of the key-value head that query head `head` reads starts among the
+    /// sequence's own rows.
     fn key(&self, head: usize, key: usize) -> usize {
         let s = self.inputs.shape;
         (key * s.kv_heads + head / (s.heads / s.kv_heads)) * s.head_dim

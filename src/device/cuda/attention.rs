@@ -260,7 +260,8 @@ impl Attention for Cuda {
     }
 }
 
-/// Rows of a block's own tile, and its dynamic shared memory in bytes; as the kernels' contracts say.
+/// Rows of a block's own tile, and its dynamic shared memory in bytes; as the kernels' contracts
+/// say.
 struct Launch {
     rows: usize,
     shared: usize,

@@ -177,7 +177,8 @@ fn slots(blends: &[Blend]) -> usize {
     if blends.iter().any(product) { 2 } else { 1 }
 }
 
-/// Per mask row i, where the view's rows with low = i begin; padding is left out, as its rows begin nowhere.
+/// Per mask row i, where the view's rows with low = i begin; padding is left out, as its rows begin
+/// nowhere.
 fn bands(rows: &[Tap], size: usize) -> Vec<u8> {
     let before = rows.iter().take_while(|tap| !tap.inside).count();
     let inside = rows.iter().filter(|tap| tap.inside).count();

@@ -41,7 +41,8 @@ unsafe impl DeviceRepr for Scale {}
 const THREADS: u32 = 256;
 
 impl Cuda {
-    /// The grid of one thread for every 8 columns, or for every single one where `packed` does not hold.
+    /// The grid of one thread for every 8 columns, or for every single one where `packed` does not
+    /// hold.
     pub(super) fn over_columns(
         &self,
         rows: usize,

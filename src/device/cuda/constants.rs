@@ -1,4 +1,5 @@
-//! Small tables that operations read: indices, positions, rotary turns. They are uploaded once and found again by content.
+//! Small tables that operations read: indices, positions, rotary turns. They are uploaded once and
+//! found again by content.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Matrix products through NVIDIA's cuBLASLt, where its library is present.
 //!
-//! The library sees column-major matrices, so it makes the transpose of what the kernels make: y^T = W x^T. No algorithm may split
-//! the sum over k: the bits of a row would depend on how the sum is split.
+//! The library sees column-major matrices, so it makes the transpose of what the kernels make:
+//! y^T = W x^T. No algorithm may split the sum over k: the bits of a row would depend on how the sum is
+//! split.
 
 mod functions;
 
@@ -36,7 +37,8 @@ pub fn version() -> std::result::Result<String, &'static str> {
     functions().map(|f| functions::name(unsafe { (f.version)() }))
 }
 
-/// An algorithm of the library, for products of one shape; of use to the same version of the library only.
+/// An algorithm of the library, for products of one shape; of use to the same version of the
+/// library only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Algorithm([u64; 8]);
 
@@ -48,8 +50,8 @@ impl Algorithm {
     }
 }
 
-/// A product y = a b^T (b `[n, k]`) or, `vjp`, y = a b (b `[k, n]`), with bias and residual added; a `[m, k]`, y `[m, n]`, all
-/// row-major in the storage type.
+/// A product y = a b^T (b `[n, k]`) or, `vjp`, y = a b (b `[k, n]`), with bias and residual added;
+/// a `[m, k]`, y `[m, n]`, all row-major in the storage type.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub vjp: bool,
@@ -76,8 +78,8 @@ pub(super) struct CublasLt {
 
 // SAFETY: a handle may be used from any thread.
 unsafe impl Send for CublasLt {}
-// SAFETY: the library says that calls with one handle may come from several threads; what they share here, the workspace, is used in
-// the order of the one stream.
+// SAFETY: the library says that calls with one handle may come from several threads; what they
+// share here, the workspace, is used in the order of the one stream.
 unsafe impl Sync for CublasLt {}
 
 impl Drop for CublasLt {
@@ -244,7 +246,8 @@ impl CublasLt {
         })
     }
 
-    /// The algorithms that the library suggests for a product, the most promising first, at most `most`; none where it has none.
+    /// The algorithms that the library suggests for a product, the most promising first, at most
+    /// `most`; none where it has none.
     ///
     /// # Errors
     /// What the library reports.
@@ -312,15 +315,16 @@ impl CublasLt {
                 &mut found,
             )
         };
-        // The library need not write the status in `found` here: the one that it returns is the answer.
+        // The library need not write the status in `found` here: the one that it returns is the
+        // answer.
         Ok(status == 0 && found.workspace <= WORKSPACE)
     }
 
     /// Submits a product.
     ///
     /// # Safety
-    /// Every address must be that of a matrix of its shape in the storage type, aligned to 256 bytes: the library suggests algorithms
-    /// for no less.
+    /// Every address must be that of a matrix of its shape in the storage type, aligned to 256
+    /// bytes: the library suggests algorithms for no less.
     ///
     /// # Errors
     /// What the library reports.
@@ -335,7 +339,8 @@ impl CublasLt {
         } else {
             (1.0, p.residual)
         };
-        // SAFETY: the matrices are the caller's, alpha and beta are read now, and the workspace is used in the stream's order.
+        // SAFETY: the matrices are the caller's, alpha and beta are read now, and the workspace is
+        // used in the stream's order.
         let status = unsafe {
             (self.functions.multiply)(
                 self.handle,

@@ -28,7 +28,8 @@ unsafe impl DeviceRepr for Arguments {}
 
 /// Threads per block.
 const THREADS: u32 = 256;
-/// Places along a side of the tile that a block of the kernel for 7 x 7 taps makes, and its channels.
+/// Places along a side of the tile that a block of the kernel for 7 x 7 taps makes, and its
+/// channels.
 const SIDE: usize = 16;
 const CHANNELS: usize = 64;
 /// Its dynamic shared memory in bytes: the tile with its halo, and the taps in f32.

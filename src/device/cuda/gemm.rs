@@ -1,4 +1,5 @@
-//! Linear layers with what follows them: launches of `kernels/gemm.cu`, or a product of cuBLASLt and one more kernel.
+//! Linear layers with what follows them: launches of `kernels/gemm.cu`, or a product of cuBLASLt
+//! and one more kernel.
 
 use cudarc::driver::DeviceRepr;
 
@@ -9,8 +10,8 @@ use super::memory::{CudaMatrix, CudaWeight};
 use crate::device::{Activation, Gemm, Result, Rows};
 
 impl Product {
-    /// What the library makes of a product: without what follows it beyond bias and residual. A kernel that follows takes it from
-    /// where its own output, or what it works on, belongs.
+    /// What the library makes of a product: without what follows it beyond bias and residual. A
+    /// kernel that follows takes it from where its own output, or what it works on, belongs.
     pub(super) fn of(
         layout: Layout,
         (m, n, k): (usize, usize, usize),
@@ -119,7 +120,8 @@ enum Tile {
 }
 
 impl Tile {
-    /// The large tile where the product fills the card with it. The bits of the result are the same with both.
+    /// The large tile where the product fills the card with it. The bits of the result are the same
+    /// with both.
     fn of(m: usize, n: usize, multiprocessors: usize) -> Tile {
         let blocks = m.div_ceil(128) * n.div_ceil(128);
         if m > 64 && blocks >= multiprocessors {
@@ -188,10 +190,12 @@ impl Cuda {
         }
     }
 
-    /// The product through cuBLASLt, rounded to the storage type, and what follows it as a kernel of its own.
+    /// The product through cuBLASLt, rounded to the storage type, and what follows it as a kernel
+    /// of its own.
     ///
     /// # Safety
-    /// The addresses in `arguments` must be those of matrices of these sizes; `algorithm` must be one for them.
+    /// The addresses in `arguments` must be those of matrices of these sizes; `algorithm` must be
+    /// one for them.
     pub(super) unsafe fn library_product(
         &self,
         library: &CublasLt,
@@ -245,7 +249,8 @@ impl Cuda {
         }
     }
 
-    /// `x W^T + bias + residual` with an epilogue that takes `operands`, one matrix of y's shape for each of y and `also`.
+    /// `x W^T + bias + residual` with an epilogue that takes `operands`, one matrix of y's shape
+    /// for each of y and `also`.
     fn forward(
         &self,
         x: &CudaMatrix,
@@ -306,7 +311,8 @@ impl Cuda {
         self.product(Layout::Forward, sizes, Epilogue::F32, arguments)
     }
 
-    /// `slope W` for tokens `start .. start + chunk`, to `sum`, f32 `[rows, in]`: the first chunk's overwrites, others add.
+    /// `slope W` for tokens `start .. start + chunk`, to `sum`, f32 `[rows, in]`: the first chunk's
+    /// overwrites, others add.
     pub(super) fn project_back(
         &self,
         slope: u64,
@@ -444,7 +450,8 @@ impl Gemm for Cuda {
         frequencies: &[f64],
         positions: &[usize],
     ) -> Result<CudaMatrix> {
-        // No tile holds whole heads of such sizes; the choice must not depend on the number of rows, for its bits would.
+        // No tile holds whole heads of such sizes; the choice must not depend on the number of
+        // rows, for its bits would.
         if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
             let mut y = self.linear_impl(x, weight, bias, None)?;
             self.rope_impl(&mut y, head_dim, frequencies, positions, false)?;

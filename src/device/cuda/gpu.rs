@@ -31,7 +31,8 @@ impl Gpu {
         probe::usable(ordinal)?;
         let opening = || format!("opening cuda:{ordinal}");
         let context = CudaContext::new(ordinal).during(opening)?;
-        // SAFETY: every buffer lives on the one stream made below, so no event is needed to order its uses.
+        // SAFETY: every buffer lives on the one stream made below, so no event is needed to order
+        // its uses.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().during(opening)?;
         Ok(Gpu {
@@ -45,7 +46,8 @@ impl Gpu {
         })
     }
 
-    /// Waits for other threads: operations of several threads must not mix while some are recorded. A thread may hold several.
+    /// Waits for other threads: operations of several threads must not mix while some are recorded.
+    /// A thread may hold several.
     pub fn turn(&self) -> ReentrantMutexGuard<'_, ()> {
         self.turns.lock()
     }
@@ -62,11 +64,12 @@ impl Gpu {
         self.pool.buffer_of(Arena::Single, bytes)
     }
 
-    /// Launches kernel `name` of `file` on `grid` blocks of `threads` threads with `shared` bytes of dynamic shared memory.
-    /// Nothing is launched for an empty grid.
+    /// Launches kernel `name` of `file` on `grid` blocks of `threads` threads with `shared` bytes
+    /// of dynamic shared memory. Nothing is launched for an empty grid.
     ///
     /// # Safety
-    /// `arguments` must be the struct that the kernel takes, and every address in it valid for what the kernel does with it.
+    /// `arguments` must be the struct that the kernel takes, and every address in it valid for what
+    /// the kernel does with it.
     pub unsafe fn launch<A: DeviceRepr>(
         &self,
         (file, name): (&'static str, &str),
@@ -105,7 +108,8 @@ impl Gpu {
         let _turn = self.turn();
         let copying = || format!("copying {} bytes to the GPU", bytes.len());
         self.context.bind_to_thread().during(copying)?;
-        // SAFETY: the buffer is at least as long as the slice, which outlives the copy because of the wait.
+        // SAFETY: the buffer is at least as long as the slice, which outlives the copy because of
+        // the wait.
         unsafe {
             result::memcpy_htod_async(to.address(), bytes, self.stream.cu_stream())
                 .during(copying)?;

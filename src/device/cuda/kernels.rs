@@ -34,7 +34,8 @@ impl Kernels {
         }
     }
 
-    /// Function `name` of kernel file `file`, allowed to use `shared` bytes of dynamic shared memory.
+    /// Function `name` of kernel file `file`, allowed to use `shared` bytes of dynamic shared
+    /// memory.
     pub fn function(&self, file: &'static str, name: &str, shared: u32) -> Result<CudaFunction> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((function, allowed)) = loaded.functions.get(name)

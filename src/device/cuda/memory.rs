@@ -130,8 +130,8 @@ impl Matrix for CudaWeight {
     }
 }
 
-/// Weights already on the GPU, for tied ones, by the address of their bytes; the tensor is kept, so that no other can come to lie
-/// at the same address.
+/// Weights already on the GPU, for tied ones, by the address of their bytes; the tensor is kept, so
+/// that no other can come to lie at the same address.
 #[derive(Default)]
 pub(super) struct Weights {
     uploaded: HashMap<(usize, usize), (Tensor, Weak<Buffer>)>,

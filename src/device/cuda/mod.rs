@@ -1,7 +1,8 @@
 //! The CUDA device: every operation as hand-written kernels (`kernels/`) on one NVIDIA GPU.
 //!
-//! Activations and weights are stored as bf16 or f16, sums are f32. Results are the same bits for the same inputs on the same
-//! GPU, whatever the batch: no operation uses floating-point atomics or splits a sum by the number of rows.
+//! Activations and weights are stored as bf16 or f16, sums are f32. Results are the same bits for
+//! the same inputs on the same GPU, whatever the batch: no operation uses floating-point atomics or
+//! splits a sum by the number of rows.
 
 mod activation;
 mod attention;
@@ -47,7 +48,8 @@ pub use recording::CudaRecording;
 pub use route::Gemm;
 use route::Routes;
 
-/// The budget for activations where `free` bytes are: four fifths, for tables, the driver, and sizes that are rounded up.
+/// The budget for activations where `free` bytes are: four fifths, for tables, the driver, and
+/// sizes that are rounded up.
 pub(crate) fn budget(free: usize) -> usize {
     free / 5 * 4
 }
@@ -67,7 +69,8 @@ impl Cuda {
     /// GPU `ordinal`, with activations and weights stored as `storage`.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] when there is no such GPU or it cannot be used; what the driver reports.
+    /// [`DeviceError::Unavailable`] when there is no such GPU or it cannot be used; what the driver
+    /// reports.
     pub fn new(ordinal: usize, storage: Storage) -> Result<Cuda> {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
@@ -86,7 +89,8 @@ impl Cuda {
         })
     }
 
-    /// Whether repeated work is recorded as CUDA graphs, as it is by default. The bits of the results are the same.
+    /// Whether repeated work is recorded as CUDA graphs, as it is by default. The bits of the
+    /// results are the same.
     #[must_use]
     pub fn with_graphs(mut self, graphs: bool) -> Cuda {
         self.graphs = graphs;

@@ -37,7 +37,8 @@ struct VjpInputs<'a> {
 }
 
 impl Cuda {
-    /// y and statistics of `statistics` numbers per row: 2 of a layer norm, which has a bias, 1 of a root-mean-square norm.
+    /// y and statistics of `statistics` numbers per row: 2 of a layer norm, which has a bias, 1 of
+    /// a root-mean-square norm.
     fn norm(
         &self,
         name: &'static str,

@@ -1,6 +1,7 @@
 //! Device memory, kept for reuse.
 //!
-//! All work runs on one stream, in order, so a buffer may be handed on as soon as the work that uses it has been submitted.
+//! All work runs on one stream, in order, so a buffer may be handed on as soon as the work that
+//! uses it has been submitted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,8 @@ pub(super) const GRAIN: usize = 512;
 pub(super) enum Arena {
     /// Work that is done once.
     Single,
-    /// Work that is recorded: its buffers are the recordings' alone, for a replay writes to all of them.
+    /// Work that is recorded: its buffers are the recordings' alone, for a replay writes to all of
+    /// them.
     Recorded,
 }
 
@@ -128,7 +130,8 @@ impl Pool {
         self.state().peak
     }
 
-    /// From here on buffers are those of recordings; while work is being captured, no new ones can be had.
+    /// From here on buffers are those of recordings; while work is being captured, no new ones can
+    /// be had.
     pub fn enter(&self, capturing: bool) {
         let mut state = self.state();
         (state.arena, state.capturing, state.starved) = (Arena::Recorded, capturing, false);
@@ -141,7 +144,8 @@ impl Pool {
         std::mem::take(&mut state.starved)
     }
 
-    /// Succeeds unless work is being captured: then it is refused for want of what cannot be done during a capture.
+    /// Succeeds unless work is being captured: then it is refused for want of what cannot be done
+    /// during a capture.
     ///
     /// # Errors
     /// [`DeviceError::Starved`].
@@ -200,7 +204,8 @@ impl Pool {
         })
     }
 
-    /// Memory of undefined contents that goes back to the driver when it is dropped, and is not counted; unused buffers make room.
+    /// Memory of undefined contents that goes back to the driver when it is dropped, and is not
+    /// counted; unused buffers make room.
     ///
     /// # Errors
     /// [`DeviceError::OutOfMemory`].
@@ -209,12 +214,14 @@ impl Pool {
     }
 
     fn allocate(&self, size: usize, state: &mut State) -> Result<CudaSlice<u8>> {
-        // SAFETY: a buffer's contents are written before they are read; that is the contract of `buffer`.
+        // SAFETY: a buffer's contents are written before they are read; that is the contract of
+        // `buffer`.
         let ask = || unsafe { self.stream.alloc::<u8>(size) };
         match ask() {
             Err(error) if is_out_of_memory(error) => {
                 state.clear();
-                // Memory is given back in the stream's order: it is there once the stream has come so far.
+                // Memory is given back in the stream's order: it is there once the stream has come
+                // so far.
                 self.stream
                     .synchronize()
                     .during(|| "waiting for memory".into())?;

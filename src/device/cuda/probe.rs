@@ -29,7 +29,8 @@ pub struct GpuInfo {
 /// The GPUs of this machine.
 ///
 /// # Errors
-/// One line that says why there are none: the program has no kernels, there is no driver, it is too old, it finds no device.
+/// One line that says why there are none: the program has no kernels, there is no driver, it is too
+/// old, it finds no device.
 pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
     if FATBINS.is_empty() {
         return Err("this program was built without CUDA kernels (no nvcc was found)".into());
@@ -97,7 +98,8 @@ fn describe(
     })
 }
 
-/// Why GPUs of a compute capability cannot be used with a driver of a version (1000 * major + 10 * minor), where they cannot.
+/// Why GPUs of a compute capability cannot be used with a driver of a version (1000 * major + 10 *
+/// minor), where they cannot.
 fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     let (old, older) = OLDEST;
     if (major, minor) < OLDEST {
@@ -114,7 +116,8 @@ fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
             "expected one of the architectures that this program was built for ({built}), found {major}.{minor}"
         ));
     }
-    // Machine code runs with every driver of its major version; PTX wants one as new as the compiler that made it.
+    // Machine code runs with every driver of its major version; PTX wants one as new as the
+    // compiler that made it.
     let (new, newer) = CUDA_VERSION.map_or((0, 0), |(a, b)| (a.cast_signed(), b.cast_signed()));
     let (found, minor) = (driver / 1000, driver % 1000 / 10);
     (driver < 1000 * new + 10 * newer).then(|| {
@@ -127,7 +130,8 @@ pub fn has_machine_code(capability: (i32, i32)) -> bool {
     let (major, minor) = capability;
     ARCHS.iter().any(|arch| {
         let number: i32 = arch.trim_end_matches('a').parse().unwrap_or(0);
-        // Machine code runs on later minor versions of its major version; with the suffix `a`, on its own version alone.
+        // Machine code runs on later minor versions of its major version; with the suffix `a`, on
+        // its own version alone.
         let exact = (number / 10, number % 10) == (major, minor);
         exact || (!arch.ends_with('a') && number / 10 == major && number % 10 <= minor)
     })

@@ -7,8 +7,8 @@ use super::memory::{CudaMatrix, CudaStatistics};
 use super::pool::Buffer;
 use crate::device::{Matrix, Memory, Result};
 
-/// A copy from one buffer on a GPU to another, by the driver: what a vendor's own bandwidth tests measure, and no kernel of ours
-/// that could be bad at it.
+/// A copy from one buffer on a GPU to another, by the driver: what a vendor's own bandwidth tests
+/// measure, and no kernel of ours that could be bad at it.
 pub(crate) struct Copies<'d> {
     device: &'d Cuda,
     from: Buffer,
@@ -104,7 +104,8 @@ impl<'d> Products<'d> {
             steps: self.device.number(self.steps)?,
         };
         let grid = (self.sums.rows() / WARPS, 1, 1);
-        // SAFETY: the operands were uploaded in the kernels' shape, and there is a matrix of sums for every warp of the grid.
+        // SAFETY: the operands were uploaded in the kernels' shape, and there is a matrix of sums
+        // for every warp of the grid.
         unsafe {
             self.device
                 .launch("rates", "products", grid, THREADS, 0, &arguments)

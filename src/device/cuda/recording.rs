@@ -1,7 +1,8 @@
 //! Operations recorded as a CUDA graph and replayed.
 //!
-//! The first time, work is done operation by operation, which allocates its memory and uploads its tables. The second time it is
-//! captured, from then on replayed with one launch. Its buffers belong to recordings alone, for a replay writes to all of them.
+//! The first time, work is done operation by operation, which allocates its memory and uploads its
+//! tables. The second time it is captured, from then on replayed with one launch. Its buffers
+//! belong to recordings alone, for a replay writes to all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,8 @@ pub struct CudaRecording<T> {
 
 struct Graph(CudaGraph);
 
-// SAFETY: a graph may be used from any thread, by one at a time; it is only used through `&mut` of its recording.
+// SAFETY: a graph may be used from any thread, by one at a time; it is only used through `&mut` of
+// its recording.
 unsafe impl Send for Graph {}
 // SAFETY: there is no use of it through `&`.
 unsafe impl Sync for Graph {}
@@ -57,7 +59,8 @@ impl<T> Drop for CudaRecording<T> {
 }
 
 impl Gpu {
-    /// The contract is on `Device::replay`. Without `graphs` the work is done operation by operation every time.
+    /// The contract is on `Device::replay`. Without `graphs` the work is done operation by
+    /// operation every time.
     pub fn replay<T, R, E>(
         self: &Arc<Self>,
         graphs: bool,
@@ -105,8 +108,8 @@ impl Gpu {
         results
     }
 
-    /// Captures the work and launches it once; `None` when memory or a table was missing, so that it must be done step by step
-    /// once more, or every time.
+    /// Captures the work and launches it once; `None` when memory or a table was missing, so that
+    /// it must be done step by step once more, or every time.
     fn capture<T, E>(
         &self,
         recording: &mut CudaRecording<T>,

@@ -1,8 +1,9 @@
-//! Which way a matrix product goes: through `kernels/gemm.cu`, or through cuBLASLt and, for what follows the product, one more kernel.
+//! Which way a matrix product goes: through `kernels/gemm.cu`, or through cuBLASLt and, for what
+//! follows the product, one more kernel.
 //!
-//! A product's way depends on its layout, n, k and what follows it, never on m: a row has the same bits however many rows there are.
-//! The faster way is measured once, when a product of a shape first occurs, and kept for later runs ([`kept`]), so that these have the
-//! same bits too.
+//! A product's way depends on its layout, n, k and what follows it, never on m: a row has the same
+//! bits however many rows there are. The faster way is measured once, when a product of a shape
+//! first occurs, and kept for later runs ([`kept`]), so that these have the same bits too.
 
 mod kept;
 mod trial;
@@ -93,8 +94,8 @@ impl Shape {
         }
     }
 
-    /// Whether the library is asked at all: rows must be whole 16-byte pieces. The vocabulary projection, f32, is bound by memory for
-    /// its few rows and stays with the kernels.
+    /// Whether the library is asked at all: rows must be whole 16-byte pieces. The vocabulary
+    /// projection, f32, is bound by memory for its few rows and stays with the kernels.
     fn is_for_library(&self) -> bool {
         let whole =
             self.n > 0 && self.k > 0 && self.n.is_multiple_of(8) && self.k.is_multiple_of(8);
@@ -132,11 +133,12 @@ impl std::fmt::Display for Choice {
 }
 
 impl Cuda {
-    /// Which matrix products go through cuBLASLt; [`Gemm::Native`] unless this is called. With [`Gemm::Auto`] choices are read from
-    /// and kept in the user's cache folder.
+    /// Which matrix products go through cuBLASLt; [`Gemm::Native`] unless this is called. With
+    /// [`Gemm::Auto`] choices are read from and kept in the user's cache folder.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] when [`Gemm::Cublaslt`] is asked for and the library is not there; what the driver reports.
+    /// [`DeviceError::Unavailable`] when [`Gemm::Cublaslt`] is asked for and the library is not
+    /// there; what the driver reports.
     pub fn with_gemm(mut self, gemm: Gemm) -> Result<Cuda> {
         let library = match gemm {
             Gemm::Native => Ok(None),
@@ -162,7 +164,8 @@ impl Cuda {
         Ok(self)
     }
 
-    /// The ways of all products so far, a line each, as in `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`.
+    /// The ways of all products so far, a line each, as in `gemm nt 4096 x 11008 gate: cublaslt
+    /// (native 812 us, cublaslt 604 us)`.
     pub(super) fn ways(&self) -> Vec<String> {
         if let Some(reason) = &self.routes.absent {
             return vec![format!("gemm: native; no cuBLASLt: {reason}")];
@@ -176,7 +179,8 @@ impl Cuda {
         lines
     }
 
-    /// The library and its algorithm for a product, if it goes that way. The operands serve for a trial of both ways the first time.
+    /// The library and its algorithm for a product, if it goes that way. The operands serve for a
+    /// trial of both ways the first time.
     pub(super) fn through_library(
         &self,
         layout: Layout,
@@ -214,7 +218,8 @@ impl Cuda {
         if !shape.is_for_library() {
             return Ok(Choice::NATIVE);
         }
-        // A trial waits for the GPU, which ends a capture: the work is done step by step once more then.
+        // A trial waits for the GPU, which ends a capture: the work is done step by step once more
+        // then.
         self.gpu.pool.not_while_capturing()?;
         let kept = self.routes.kept.as_ref();
         if let Some(choice) = kept.and_then(|kept| kept.read(shape))
@@ -223,7 +228,8 @@ impl Cuda {
             return Ok(choice);
         }
         let Some(choice) = self.try_both(library, shape, arguments)? else {
-            // No room to try; the kernels need none beside their operands. Another run may have more: this is not kept.
+            // No room to try; the kernels need none beside their operands. Another run may have
+            // more: this is not kept.
             return Ok(Choice::NATIVE);
         };
         let Some(kept) = kept else {

@@ -135,7 +135,8 @@ impl Cuda {
             outputs: self.number(outputs)?,
             columns: self.number(x.columns)?,
         };
-        // SAFETY: the shapes were compared by the traits, and a row map's rows are below its inputs.
+        // SAFETY: the shapes were compared by the traits, and a row map's rows are below its
+        // inputs.
         unsafe { self.launch("rows", "mix_rows", (y.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(y)
     }
@@ -163,7 +164,8 @@ impl Cuda {
         })
     }
 
-    /// Rotates rows in place; `turns` is the table for heads of `head_dim` columns at `positions` positions.
+    /// Rotates rows in place; `turns` is the table for heads of `head_dim` columns at `positions`
+    /// positions.
     pub(super) fn rotate_rows(
         &self,
         x: u64,
@@ -237,7 +239,8 @@ impl Rows for Cuda {
 
     fn write_rows_impl(&self, target: &mut CudaMatrix, at: usize, x: &CudaMatrix) -> Result<()> {
         let to = target.address() + (at * target.columns * STORED) as u64;
-        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed mutably.
+        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed
+        // mutably.
         unsafe { self.gpu.copy(to, x.address(), x.count() * STORED) }
     }
 

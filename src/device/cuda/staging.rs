@@ -1,4 +1,5 @@
-//! What changes between evaluations: bytes at a fixed place on the GPU, written through page-locked memory.
+//! What changes between evaluations: bytes at a fixed place on the GPU, written through page-locked
+//! memory.
 
 use cudarc::driver::{CudaEvent, DriverError, PinnedHostSlice, result};
 
@@ -9,7 +10,8 @@ use crate::device::Result;
 
 /// Page-locked memory of the host, and the end of the last copy from it.
 ///
-/// The event is our own: cudarc records its own events only while it tracks several streams, which is off here.
+/// The event is our own: cudarc records its own events only while it tracks several streams, which
+/// is off here.
 pub(super) struct Pinned {
     slice: PinnedHostSlice<u8>,
     copied: CudaEvent,
@@ -67,7 +69,8 @@ impl Gpu {
     ) -> std::result::Result<(), DriverError> {
         self.context.bind_to_thread()?;
         let bytes = &pinned.slice.as_slice()?[..length];
-        // SAFETY: the destination is the caller's; the source is written or freed only after `copied`, recorded behind the copy.
+        // SAFETY: the destination is the caller's; the source is written or freed only after
+        // `copied`, recorded behind the copy.
         unsafe { result::memcpy_htod_async(address, bytes, self.stream.cu_stream()) }?;
         pinned.copied.record(&self.stream)
     }

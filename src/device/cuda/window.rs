@@ -66,7 +66,8 @@ fn vjp_numbers(shape: &AttentionShape) -> usize {
     2 * shape.heads / shape.kv_heads.max(1)
 }
 
-/// Whether the kernels for windows make an attention. A mask leaves no other kernels: those do not know it.
+/// Whether the kernels for windows make an attention. A mask leaves no other kernels: those do not
+/// know it.
 pub(super) fn takes(shape: &AttentionShape) -> Result<bool> {
     let fits = shared(shape, vjp_numbers(shape)) <= SHARED;
     if !fits && matches!(shape.visible, Visible::Masked(_)) {

@@ -87,7 +87,8 @@ impl Meter {
         }
     }
 
-    /// Bytes of all weights and constants loaded, two per number, a weight that was loaded twice once.
+    /// Bytes of all weights and constants loaded, two per number, a weight that was loaded twice
+    /// once.
     pub fn loaded(&self) -> Parts<usize> {
         self.counts().loaded
     }

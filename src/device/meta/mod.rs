@@ -1,17 +1,21 @@
-//! A device that computes nothing: it knows the sizes of matrices, and counts what operations on them would cost and hold.
+//! A device that computes nothing: it knows the sizes of matrices, and counts what operations on
+//! them would cost and hold.
 //!
-//! A model run on it tells which weights it loads, what an evaluation costs, and how much memory it needs, before anything
-//! is computed and without a copy of the model's shapes anywhere else.
+//! A model run on it tells which weights it loads, what an evaluation costs, and how much memory it
+//! needs, before anything is computed and without a copy of the model's shapes anywhere else.
 //!
-//! Operations are those of matrix products and attention, two per multiplication and addition. Attention is counted by tiles
-//! of 32 queries and 32 keys, cut at the edges: a causal tile counts whole when any of its queries sees any of its keys. The
-//! vjp of attention multiplies S, dP, dV and dK once for the keys, and S, dP and dQ once for the queries; the prefix has no
-//! gradient and is part of the latter only; with one query per sequence it multiplies all five once. The vjp of the vocabulary projection makes its logits anew. Everything else
-//! (norms, activations, softmax, blends) counts as bytes only.
+//! Operations are those of matrix products and attention, two per multiplication and addition.
+//! Attention is counted by tiles of 32 queries and 32 keys, cut at the edges: a causal tile counts
+//! whole when any of its queries sees any of its keys. The vjp of attention multiplies S, dP, dV
+//! and dK once for the keys, and S, dP and dQ once for the queries; the prefix has no gradient and
+//! is part of the latter only; with one query per sequence it multiplies all five once. The vjp of
+//! the vocabulary projection makes its logits anew. Everything else (norms, activations, softmax,
+//! blends) counts as bytes only.
 //!
-//! Bytes are what operations read and write, each operand once per operation: weights once per batch, activations of two
-//! bytes per element, statistics, logits and pictures of four. What stays on the chip inside a fused operation is not
-//! counted; nor are masks, weights of scores, and tables, which are small.
+//! Bytes are what operations read and write, each operand once per operation: weights once per
+//! batch, activations of two bytes per element, statistics, logits and pictures of four. What stays
+//! on the chip inside a fused operation is not counted; nor are masks, weights of scores, and
+//! tables, which are small.
 
 mod activation;
 mod attention;

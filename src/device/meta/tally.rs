@@ -176,20 +176,23 @@ impl Linear {
         Linear { inside, out, bias }
     }
 
-    /// Forward for `rows` rows. `beside`: further matrices of the output's size that are read or written, such as a residual.
+    /// Forward for `rows` rows. `beside`: further matrices of the output's size that are read or
+    /// written, such as a residual.
     pub fn forward(self, rows: usize, beside: usize) -> Tally {
         product(rows, self.inside, self.out)
             + moved(rows, self.inside + (1 + beside) * self.out)
             + moved(usize::from(self.bias), self.out)
     }
 
-    /// The vjp for `rows` rows. `beside`: further matrices of the input's size that are read or written.
+    /// The vjp for `rows` rows. `beside`: further matrices of the input's size that are read or
+    /// written.
     pub fn vjp(self, rows: usize, beside: usize) -> Tally {
         product(rows, self.inside, self.out) + moved(rows, self.out + (1 + beside) * self.inside)
     }
 }
 
-/// Pairs of a query and a key that are multiplied, per sequence and head: keys of the prefix, keys of the sequence's own.
+/// Pairs of a query and a key that are multiplied, per sequence and head: keys of the prefix, keys
+/// of the sequence's own.
 fn pairs(shape: &AttentionShape) -> (f64, f64) {
     let own = match &shape.visible {
         Visible::All | Visible::Masked(_) => shape.queries as f64 * shape.keys as f64,
@@ -242,7 +245,8 @@ pub(crate) fn attention_vjp(shape: &AttentionShape) -> Tally {
     products(shape, 3.0, 7.0) + delta + keys + own
 }
 
-/// The vjp of attention with one query per sequence over few keys, by one kernel: dq from q, dy and the output, dk and dv from k and v.
+/// The vjp of attention with one query per sequence over few keys, by one kernel: dq from q, dy and
+/// the output, dk and dv from k and v.
 pub(crate) fn window_vjp(shape: &AttentionShape) -> Tally {
     products(shape, 0.0, 5.0)
         + moved(4 * shape.batch, shape.heads * shape.head_dim)
@@ -255,12 +259,14 @@ pub(crate) fn depthwise(rows: usize, columns: usize, taps: usize) -> Tally {
     moved(2 * rows + taps, columns)
 }
 
-/// Log-probabilities of one token per row: logits in f32, written and read once, and one number per row.
+/// Log-probabilities of one token per row: logits in f32, written and read once, and one number per
+/// row.
 pub(crate) fn log_probability(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(2 * rows * vocabulary + rows)
 }
 
-/// Their vjp: logits again, their gradient in the storage type, written and read once, and the product back.
+/// Their vjp: logits again, their gradient in the storage type, written and read once, and the
+/// product back.
 pub(crate) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) * 2
         + moved(2 * rows, hidden)

@@ -9,11 +9,12 @@ use crate::device::error::expect;
 pub enum Visible {
     /// Every key of its sequence.
     All,
-    /// The prefix and its sequence's keys up to and including the query's own place; query r of a sequence stands at
-    /// `places[r]` among the sequence's keys.
+    /// The prefix and its sequence's keys up to and including the query's own place; query r of a
+    /// sequence stands at `places[r]` among the sequence's keys.
     Causal(Vec<usize>),
-    /// Some of its sequence's keys: sequence s sees key j where element `(s % period) * keys + j` is true; the period, the
-    /// number of elements divided by `keys`, divides the batch. For one query per sequence, without a prefix; every query sees a key.
+    /// Some of its sequence's keys: sequence s sees key j where element `(s % period) * keys + j`
+    /// is true; the period, the number of elements divided by `keys`, divides the batch. For one
+    /// query per sequence, without a prefix; every query sees a key.
     Masked(Vec<bool>),
 }
 
@@ -30,7 +31,8 @@ pub struct AttentionShape {
     pub prefix: usize,
     /// Query heads.
     pub heads: usize,
-    /// Key-value heads; divides `heads`, and query head h reads key-value head `h / (heads / kv_heads)`.
+    /// Key-value heads; divides `heads`, and query head h reads key-value head `h / (heads /
+    /// kv_heads)`.
     pub kv_heads: usize,
     /// Size of a head.
     pub head_dim: usize,
@@ -44,7 +46,8 @@ impl AttentionShape {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    /// How many of prefix and keys query `r` of a sequence sees, those that a mask hides from it counted.
+    /// How many of prefix and keys query `r` of a sequence sees, those that a mask hides from it
+    /// counted.
     pub fn seen(&self, r: usize) -> usize {
         match &self.visible {
             Visible::All | Visible::Masked(_) => self.prefix + self.keys,
@@ -63,8 +66,8 @@ impl AttentionShape {
         }
     }
 
-    /// Whether each sequence has one query that sees its own few keys, all or some: such attentions are done sequence by
-    /// sequence, without tiles of queries.
+    /// Whether each sequence has one query that sees its own few keys, all or some: such attentions
+    /// are done sequence by sequence, without tiles of queries.
     pub(crate) fn is_window(&self) -> bool {
         let causal = matches!(self.visible, Visible::Causal(_));
         self.queries == 1 && self.prefix == 0 && !causal
@@ -80,7 +83,8 @@ pub struct AttentionInputs<'a, M> {
     pub k: &'a M,
     /// As k.
     pub v: &'a M,
-    /// Keys and values that every sequence sees before its own: at least `shape.prefix` rows of `kv_heads * d`.
+    /// Keys and values that every sequence sees before its own: at least `shape.prefix` rows of
+    /// `kv_heads * d`.
     pub prefix: Option<(&'a M, &'a M)>,
 }
 
@@ -107,9 +111,10 @@ pub struct AttentionSaved<'a, M, S> {
 pub trait Attention: Memory {
     /// Scaled dot-product attention; the shapes and what each query sees are in [`AttentionShape`].
     ///
-    /// q `[batch * queries, heads * d]`; k, v `[batch * keys, kv_heads * d]`; `prefix` holds keys and values
-    /// (at least `shape.prefix` rows of `kv_heads * d`) that every sequence sees before its own. Returns the output, of
-    /// q's shape, and per row and head the log-sum-exp of the scores `[batch * queries, heads]`.
+    /// q `[batch * queries, heads * d]`; k, v `[batch * keys, kv_heads * d]`; `prefix` holds keys
+    /// and values (at least `shape.prefix` rows of `kv_heads * d`) that every sequence sees before
+    /// its own. Returns the output, of q's shape, and per row and head the log-sum-exp of the
+    /// scores `[batch * queries, heads]`.
     ///
     /// # Errors
     /// Operands of other sizes, a query without a key, a place or a mask that does not fit.
@@ -132,7 +137,8 @@ pub trait Attention: Memory {
         inputs: AttentionInputs<Self::Matrix>,
     ) -> Result<(Self::Matrix, Self::Statistics)>;
 
-    /// Gradients with respect to q, k and v; the prefix is constant. `out` and `lse` are what `attention` returned.
+    /// Gradients with respect to q, k and v; the prefix is constant. `out` and `lse` are what
+    /// `attention` returned.
     ///
     /// # Errors
     /// As [`Attention::attention`].
@@ -218,7 +224,8 @@ fn check(
     }
 }
 
-/// One query per sequence, a whole number of rows of the mask that go into the batch, and a key in each.
+/// One query per sequence, a whole number of rows of the mask that go into the batch, and a key in
+/// each.
 fn mask(s: &AttentionShape, seen: &[bool]) -> Result<()> {
     let whole = s.keys > 0 && !seen.is_empty() && seen.len().is_multiple_of(s.keys);
     let repeats = whole && s.batch.is_multiple_of(seen.len() / s.keys);

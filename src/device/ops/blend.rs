@@ -59,11 +59,13 @@ pub trait Blending: Memory {
     /// Gradients on the device.
     type Gradients: Gradients;
 
-    /// Prepares the views of two pictures for blending: at least one, all of one size, each with its own place in the
-    /// picture. Rows and columns beyond the last whole patch of `patch` are not seen.
+    /// Prepares the views of two pictures for blending: at least one, all of one size, each with
+    /// its own place in the picture. Rows and columns beyond the last whole patch of `patch` are
+    /// not seen.
     ///
     /// # Errors
-    /// No views, views of different sizes, pixels that are not as many, a patch that does not fit, a mask without cells.
+    /// No views, views of different sizes, pixels that are not as many, a patch that does not fit,
+    /// a mask without cells.
     fn pictures(
         &self,
         views: &[ViewPair],
@@ -85,7 +87,8 @@ pub trait Blending: Memory {
     /// Copies masks and blends to the device.
     ///
     /// # Errors
-    /// Masks of another size than the pictures were prepared for, blends of masks that are not there.
+    /// Masks of another size than the pictures were prepared for, blends of masks that are not
+    /// there.
     fn stage(
         &self,
         pictures: &Self::Pictures,
@@ -124,11 +127,12 @@ pub trait Blending: Memory {
     /// Computes [`Blending::restage`].
     fn restage_impl(&self, batch: &mut Self::Batch, masks: Masks, blends: &[Blend]) -> Result<()>;
 
-    /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows ordered blend, view, patch,
-    /// columns ordered channel, row, column.
+    /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows
+    /// ordered blend, view, patch, columns ordered channel, row, column.
     ///
-    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)` (deletion) or
-    /// `b * w + x * (1 - w)` (insertion), plus noise, which differs from view to view.
+    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)`
+    /// (deletion) or `b * w + x * (1 - w)` (insertion), plus noise, which differs from view to
+    /// view.
     ///
     /// # Errors
     /// A batch of masks of another size.
@@ -139,14 +143,15 @@ pub trait Blending: Memory {
     /// Computes [`Blending::blend`].
     fn blend_impl(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix>;
 
-    /// Gradients of `masks` masks, zero. They serve all pictures that were prepared for masks of the same size.
+    /// Gradients of `masks` masks, zero. They serve all pictures that were prepared for masks of
+    /// the same size.
     fn gradients(&self, pictures: &Self::Pictures, masks: usize) -> Result<Self::Gradients>;
     /// Sets gradients to zero.
     fn clear(&self, gradients: &mut Self::Gradients) -> Result<()>;
 
-    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches in all views. Each blend is
-    /// summed on its own, view by view, and the sums are added in the order of the blends, so how a batch was cut does not
-    /// show.
+    /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches in all
+    /// views. Each blend is summed on its own, view by view, and the sums are added in the order of
+    /// the blends, so how a batch was cut does not show.
     ///
     /// # Errors
     /// Operands of other sizes.
@@ -194,8 +199,8 @@ fn check_batch(
     expect(found == expected, operation, cells, || found.to_string())
 }
 
-/// Views of one size, which is returned as rows and columns of pixels; two pictures of that size for each, and patches that
-/// tile it.
+/// Views of one size, which is returned as rows and columns of pixels; two pictures of that size
+/// for each, and patches that tile it.
 fn check_pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<Size> {
     let size = |pair: &ViewPair| (pair.view.height, pair.view.width);
     let (height, width) = views.first().map_or((0, 0), size);
@@ -223,7 +228,8 @@ fn check_pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<
     Ok((height, width))
 }
 
-/// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row, column.
+/// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row,
+/// column.
 pub(crate) fn patch_order(
     (height, width): Size,
     patch: usize,

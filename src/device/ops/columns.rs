@@ -28,7 +28,8 @@ pub trait Columns: Memory {
     /// Computes [`Columns::add`].
     fn add_impl(&self, a: &Self::Matrix, b: &Self::Matrix) -> Result<Self::Matrix>;
 
-    /// `y = x * gain + onto`: x, onto and y `[n, c]`, gain `[1, c]`. Without `onto` it is its own vjp.
+    /// `y = x * gain + onto`: x, onto and y `[n, c]`, gain `[1, c]`. Without `onto` it is its own
+    /// vjp.
     ///
     /// # Errors
     /// Operands of other sizes.
@@ -50,7 +51,8 @@ pub trait Columns: Memory {
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// Joins matrices of as many rows side by side, at least one. The vjp by each part is [`Columns::take_columns`].
+    /// Joins matrices of as many rows side by side, at least one. The vjp by each part is
+    /// [`Columns::take_columns`].
     ///
     /// # Errors
     /// No matrices, or of different numbers of rows.

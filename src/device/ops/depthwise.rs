@@ -4,7 +4,8 @@ use super::{Matrix, Memory, Size, same_shape_if};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// The shape of a depthwise convolution, of stride 1 and with as many zeros around the grid as keep its size.
+/// The shape of a depthwise convolution, of stride 1 and with as many zeros around the grid as keep
+/// its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DepthwiseShape {
     /// Rows of the grid.
@@ -17,8 +18,9 @@ pub struct DepthwiseShape {
 
 /// Convolution of every channel with a kernel of its own.
 pub trait Depthwise: Memory {
-    /// Convolves every channel with its own kernel and adds its bias: x and y `[batch * height * width, c]`, grid by grid and
-    /// row by row, kernel `[size * size, c]`, bias `[1, c]`. Outside the grid x is zero.
+    /// Convolves every channel with its own kernel and adds its bias: x and y `[batch * height *
+    /// width, c]`, grid by grid and row by row, kernel `[size * size, c]`, bias `[1, c]`. Outside
+    /// the grid x is zero.
     ///
     /// # Errors
     /// Operands of other sizes, a kernel of an even size.

@@ -6,7 +6,8 @@ use crate::device::{Activation, Result};
 
 /// Linear layers. What a device fuses with them has a plain composition as its default.
 pub trait Gemm: Activations + Rows {
-    /// `y = x W^T + bias + residual`. x `[n, in]`, W `[out, in]`, bias `[1, out]`, residual and y `[n, out]`.
+    /// `y = x W^T + bias + residual`. x `[n, in]`, W `[out, in]`, bias `[1, out]`, residual and y
+    /// `[n, out]`.
     ///
     /// # Errors
     /// Operands of other sizes.

@@ -23,24 +23,29 @@ pub trait Memory: Send + Sync + 'static {
     type Host: Real;
     /// A row-major matrix of activations on the device.
     type Matrix: Matrix;
-    /// Numbers that a forward pass leaves for its vjp, in f32 or better whatever the activations are.
+    /// Numbers that a forward pass leaves for its vjp, in f32 or better whatever the activations
+    /// are.
     type Statistics: Matrix;
     /// A frozen weight matrix `[out, in]`, in the checkpoint's own dtype.
     type Weight: Matrix;
 
     /// Bytes of one activation element.
     fn element_bytes(&self) -> usize;
-    /// Bytes that operations need beside their inputs and outputs, for matrices of up to `rows x columns`.
+    /// Bytes that operations need beside their inputs and outputs, for matrices of up to `rows x
+    /// columns`.
     fn scratch_bytes(&self, rows: usize, columns: usize) -> usize;
-    /// A budget for activations that suits the device, in bytes, once a model's weights are where they belong.
+    /// A budget for activations that suits the device, in bytes, once a model's weights are where
+    /// they belong.
     fn memory_budget(&self) -> usize;
-    /// Memory of matrices no longer in use is kept for the next ones, but given back before `bytes` are exceeded.
+    /// Memory of matrices no longer in use is kept for the next ones, but given back before `bytes`
+    /// are exceeded.
     fn limit_memory(&self, bytes: usize);
 
     /// Copies values to the device; `values` holds `rows * columns` of them.
     ///
     /// # Errors
-    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when it holds more or fewer; what the device reports.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when it holds more or fewer; what
+    /// the device reports.
     fn upload(&self, rows: usize, columns: usize, values: &[Self::Host]) -> Result<Self::Matrix> {
         let fits = rows.checked_mul(columns) == Some(values.len());
         let expected = || format!("{rows} x {columns} values");
@@ -65,10 +70,12 @@ pub trait Memory: Send + Sync + 'static {
     /// Whether every element is finite.
     fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
 
-    /// Makes a weight matrix of a tensor whose first dimension is the output; the other dimensions are flattened.
+    /// Makes a weight matrix of a tensor whose first dimension is the output; the other dimensions
+    /// are flattened.
     ///
     /// # Errors
-    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when the tensor has not as many bytes as its shape says.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when the tensor has not as many
+    /// bytes as its shape says.
     fn weight(&self, tensor: &Tensor) -> Result<Self::Weight> {
         let (out, inside) = weight_size(tensor)?;
         self.weight_impl(tensor, out, inside)
@@ -81,7 +88,8 @@ pub trait Memory: Send + Sync + 'static {
     }
 }
 
-/// Rows and columns of a weight: a tensor whose first dimension is the output, with all of its bytes.
+/// Rows and columns of a weight: a tensor whose first dimension is the output, with all of its
+/// bytes.
 fn weight_size(tensor: &Tensor) -> Result<Size> {
     let bytes = tensor
         .shape

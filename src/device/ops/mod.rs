@@ -1,15 +1,18 @@
-//! The operations that a model is made of: one trait per operation family, with shapes, contracts and checks.
+//! The operations that a model is made of: one trait per operation family, with shapes, contracts
+//! and checks.
 //!
-//! An operation is as large as what gets fused on a GPU and no larger. Weights are frozen: every operation has a `vjp`
-//! (vector-Jacobian product) with respect to its activations, none with respect to its weights.
+//! An operation is as large as what gets fused on a GPU and no larger. Weights are frozen: every
+//! operation has a `vjp` (vector-Jacobian product) with respect to its activations, none with
+//! respect to its weights.
 //!
-//! Conventions: an activation is a row-major matrix. A batch of B sequences of n rows is one matrix of B * n rows,
-//! sequence by sequence. `dy` is the gradient with respect to `y`. An `onto` argument is added to the result, which
-//! saves the sum of two branches its own pass.
+//! Conventions: an activation is a row-major matrix. A batch of B sequences of n rows is one matrix
+//! of B * n rows, sequence by sequence. `dy` is the gradient with respect to `y`. An `onto`
+//! argument is added to the result, which saves the sum of two branches its own pass.
 //!
-//! Each operation is a provided method that checks its operands, and calls the required method whose name ends in `_impl`
-//! and which computes. A device implements the latter alone; everything else calls the former. Sizes that do not fit are
-//! [`DeviceError::Shape`], indices outside their tables [`DeviceError::Index`](super::DeviceError::Index).
+//! Each operation is a provided method that checks its operands, and calls the required method
+//! whose name ends in `_impl` and which computes. A device implements the latter alone; everything
+//! else calls the former. Sizes that do not fit are [`DeviceError::Shape`], indices outside their
+//! tables [`DeviceError::Index`](super::DeviceError::Index).
 
 mod activation;
 mod attention;

@@ -5,8 +5,9 @@ use crate::device::Result;
 
 /// Layer normalisation and root-mean-square normalisation.
 pub trait Norm: Memory {
-    /// Layer normalisation over columns: `(x - mean) / sqrt(var + eps) * gain + bias`; gain and bias `[1, columns]`. Returns y
-    /// and per row the mean and the reciprocal standard deviation `[n, 2]`.
+    /// Layer normalisation over columns: `(x - mean) / sqrt(var + eps) * gain + bias`; gain and
+    /// bias `[1, columns]`. Returns y and per row the mean and the reciprocal standard deviation
+    /// `[n, 2]`.
     ///
     /// # Errors
     /// Operands of other sizes.
@@ -58,8 +59,8 @@ pub trait Norm: Memory {
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// Root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`; gain `[1, columns]`. Returns y and per
-    /// row the reciprocal root mean square `[n, 1]`.
+    /// Root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`; gain `[1,
+    /// columns]`. Returns y and per row the reciprocal root mean square `[n, 1]`.
     ///
     /// # Errors
     /// Operands of other sizes.

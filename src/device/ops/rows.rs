@@ -35,8 +35,8 @@ pub trait Rows: Memory {
     fn write_rows_impl(&self, target: &mut Self::Matrix, at: usize, x: &Self::Matrix)
     -> Result<()>;
 
-    /// Per sequence, `y = map x + constant`: x `[batch * map.inputs, c]`, constant `[map.outputs, c]` the same for every
-    /// sequence, y `[batch * map.outputs, c]`.
+    /// Per sequence, `y = map x + constant`: x `[batch * map.inputs, c]`, constant `[map.outputs,
+    /// c]` the same for every sequence, y `[batch * map.outputs, c]`.
     ///
     /// # Errors
     /// Operands of other sizes.
@@ -84,8 +84,9 @@ pub trait Rows: Memory {
         batch: usize,
     ) -> Result<Self::Matrix>;
 
-    /// Rotary position embedding in place: in each head of size d, pair (i, i + d/2) is rotated by `position * frequency[i]`.
-    /// Row r of x stands at `positions[r % positions.len()]`. `inverse` rotates back, which is the vjp.
+    /// Rotary position embedding in place: in each head of size d, pair (i, i + d/2) is rotated by
+    /// `position * frequency[i]`. Row r of x stands at `positions[r % positions.len()]`. `inverse`
+    /// rotates back, which is the vjp.
     ///
     /// # Errors
     /// Heads that do not divide the columns, another number of frequencies, no position.
@@ -141,7 +142,8 @@ pub(super) fn check_rope(
     expect(heads && positions_fit, "rope", expected, found)
 }
 
-/// A fixed sparse matrix over the rows of a sequence: dropping, placing, pooling or reordering rows.
+/// A fixed sparse matrix over the rows of a sequence: dropping, placing, pooling or reordering
+/// rows.
 #[derive(Clone, Debug)]
 pub struct RowMap {
     inputs: usize,
@@ -155,7 +157,8 @@ impl RowMap {
     /// From the terms of each output row: `(input row, weight)`.
     ///
     /// # Panics
-    /// When an input row is not below `inputs`: maps are made by model code, never from a user's data.
+    /// When an input row is not below `inputs`: maps are made by model code, never from a user's
+    /// data.
     pub(crate) fn new(inputs: usize, forward: Vec<Vec<(usize, f64)>>) -> RowMap {
         let mut backward = vec![Vec::new(); inputs];
         for (o, terms) in forward.iter().enumerate() {

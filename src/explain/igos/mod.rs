@@ -89,7 +89,8 @@ impl Attribution for Igos<'_> {
                 passes: vec![gradients],
                 open_ended: false,
             },
-            // One step of each search at least. Under noise the loss where it starts is computed again without.
+            // One step of each search at least. Under noise the loss where it starts is computed
+            // again without.
             OptimizerKind::LineSearch => {
                 let start = usize::from(self.settings.noise > 0.0);
                 Schedule {

@@ -2,8 +2,8 @@
 
 use crate::explain::Mask;
 
-/// Nesterov's accelerated gradient for one mask: `c_i = M - lr * gradient`, `M = clamp(c_i + i / (i + momentum) *
-/// (c_i - c_(i-1)), 0, 1)`, with `c_(-1) = 0`.
+/// Nesterov's accelerated gradient for one mask: `c_i = M - lr * gradient`, `M = clamp(c_i + i /
+/// (i + momentum) * (c_i - c_(i-1)), 0, 1)`, with `c_(-1) = 0`.
 pub(in crate::explain) struct Nesterov {
     lr: f64,
     momentum: f64,
@@ -44,7 +44,8 @@ const DECREASE: f64 = 1e-4;
 /// The step below which the search ends.
 const SMALLEST: f64 = 1e-5;
 
-/// Backtracking line search over all masks at once. `loss` is without noise; `start` is the loss at `masks`.
+/// Backtracking line search over all masks at once. `loss` is without noise; `start` is the loss at
+/// `masks`.
 pub(in crate::explain) fn line_search<E>(
     masks: &[Mask],
     gradients: &[Vec<f64>],

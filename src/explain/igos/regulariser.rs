@@ -14,7 +14,8 @@ pub struct Regulariser {
     resampling: Option<Resampling>,
     /// Weight of the step from row i to i + 1, `(h - 1) x w`: channels averaged before the square.
     down: Vec<f64>,
-    /// Weight of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the exponential.
+    /// Weight of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the
+    /// exponential.
     across: Vec<f64>,
     /// Weight of the mean distance from 1.
     l1: f64,
@@ -67,7 +68,8 @@ impl Regulariser {
         })
     }
 
-    /// The same for a view that samples what is made of a mask, as [`crate::lvlm::Session::resampling`] says.
+    /// The same for a view that samples what is made of a mask, as
+    /// [`crate::lvlm::Session::resampling`] says.
     #[must_use]
     pub fn behind(self, resampling: Option<&Resampling>) -> Regulariser {
         Regulariser {
@@ -76,7 +78,8 @@ impl Regulariser {
         }
     }
 
-    /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration i.
+    /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration
+    /// i.
     pub fn value_and_gradient(&self, mask: &Mask, iteration: usize) -> (f64, Vec<f64>) {
         let m = mask.values();
         let cells = m.len() as f64;
@@ -93,8 +96,8 @@ impl Regulariser {
         (value, gradient)
     }
 
-    /// BTV: half of the total variation of the mask, and of the mask as the view samples it, weighted by the picture's
-    /// own edges; and its gradient.
+    /// BTV: half of the total variation of the mask, and of the mask as the view samples it,
+    /// weighted by the picture's own edges; and its gradient.
     pub fn bilateral_total_variation(&self, mask: &Mask) -> (f64, Vec<f64>) {
         let size = mask.size();
         let mut gradient = vec![0.0; size * size];
@@ -130,8 +133,8 @@ impl Regulariser {
     }
 }
 
-/// `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, its gradient added to `gradient`. A mean over
-/// nothing is 0.
+/// `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, its gradient added to
+/// `gradient`. A mean over nothing is 0.
 fn variation(
     u: &[f64],
     h: usize,

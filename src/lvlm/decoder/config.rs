@@ -33,7 +33,8 @@ pub struct DecoderConfig {
     pub rope_scaling: RopeScaling,
     /// Longest context, in tokens.
     pub max_positions: usize,
-    /// Rows that a row of some layer sees at most, itself among them, where that is less than all. Longer sequences are refused.
+    /// Rows that a row of some layer sees at most, itself among them, where that is less than all.
+    /// Longer sequences are refused.
     pub window: Option<usize>,
     /// Rows of the embedding and of the vocabulary projection.
     pub vocab: usize,
@@ -50,7 +51,8 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// Reads the fields of a decoder of this kind. `tied` is another section's word on tied embeddings, where it has one.
+    /// Reads the fields of a decoder of this kind. `tied` is another section's word on tied
+    /// embeddings, where it has one.
     ///
     /// # Errors
     /// [`CheckpointError::Config`] naming the field, its value and what it may be.
@@ -117,8 +119,8 @@ impl DecoderConfig {
         })
     }
 
-    /// A config that ties the vocabulary projection to the embedding is overruled by a file that holds a different
-    /// projection, as in transformers 5.
+    /// A config that ties the vocabulary projection to the embedding is overruled by a file that
+    /// holds a different projection, as in transformers 5.
     pub(in crate::lvlm) fn untie(&mut self, tensors: &Tensors, names: &DecoderNames) {
         let embedding = tensors.get(&names.embedding());
         let head = tensors.get(&names.head);
@@ -129,7 +131,8 @@ impl DecoderConfig {
         }
     }
 
-    /// Tensors that no layer here uses: each layer's table of rotary frequencies, which transformers stored before 4.31.
+    /// Tensors that no layer here uses: each layer's table of rotary frequencies, which
+    /// transformers stored before 4.31.
     pub(in crate::lvlm) fn never_used(&self, names: &DecoderNames) -> Vec<String> {
         let table = |layer| {
             format!(
@@ -187,8 +190,8 @@ fn head_dim(
     Ok(head_dim)
 }
 
-/// The sliding window of the layers whose attention is cut to one, as the config classes of transformers 5 and their models have
-/// it.
+/// The sliding window of the layers whose attention is cut to one, as the config classes of
+/// transformers 5 and their models have it.
 fn window(
     fields: &Fields,
     window: Window,
@@ -249,7 +252,8 @@ fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, Checkpoin
     }
 }
 
-/// The gate's activation. Gemma has a second field for it, since `gelu` in the first means the approximation.
+/// The gate's activation. Gemma has a second field for it, since `gelu` in the first means the
+/// approximation.
 fn gate(fields: &Fields, kind: &Kind) -> Result<Activation, CheckpointError> {
     let default = kind.defaults.activation;
     if default != Activation::GeluTanh {

@@ -1,4 +1,5 @@
-//! The differences between the decoders in use, each after the class of `transformers` of that name.
+//! The differences between the decoders in use, each after the class of `transformers` of that
+//! name.
 
 use crate::checkpoint::Activation;
 
@@ -17,7 +18,8 @@ pub struct Kind {
     pub fused: bool,
     /// Whether norms multiply by 1 + their weight.
     pub norm_offset: bool,
-    /// Whether every row that enters, the picture's too, is multiplied by the square root of the width.
+    /// Whether every row that enters, the picture's too, is multiplied by the square root of the
+    /// width.
     pub scaled_embeddings: bool,
     /// Whether attention is cut to `sliding_window` rows.
     pub window: Window,
@@ -66,7 +68,8 @@ pub enum Biases {
 pub enum Window {
     /// Where the config gives a number. The value is the default of the config class.
     Given(Option<usize>),
-    /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that `layer_types` names.
+    /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that
+    /// `layer_types` names.
     Used,
 }
 
@@ -139,7 +142,8 @@ const PHI3: Kind = Kind {
     ..LLAMA
 };
 
-/// Gemma's config.json says `gelu` or nothing and means the approximation by the hyperbolic tangent, as the original code does.
+/// Gemma's config.json says `gelu` or nothing and means the approximation by the hyperbolic
+/// tangent, as the original code does.
 const GEMMA: Kind = Kind {
     model_type: "gemma",
     name: "Gemma",

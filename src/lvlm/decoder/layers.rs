@@ -1,4 +1,5 @@
-//! A decoder's layers: a prefix computed once, a batch of sequences after it, and log-probabilities at chosen places.
+//! A decoder's layers: a prefix computed once, a batch of sequences after it, and log-probabilities
+//! at chosen places.
 
 use super::config::{DecoderConfig, DecoderNames};
 use crate::checkpoint::RopeScaling;
@@ -183,8 +184,9 @@ impl<D: Device> Decoder<D> {
         Ok(cache)
     }
 
-    /// Runs one sequence of rows x after the cache and adds its keys and values to it. Returns the last block's output.
-    /// With `check`, the first block whose output is not finite is an error that names it.
+    /// Runs one sequence of rows x after the cache and adds its keys and values to it. Returns the
+    /// last block's output. With `check`, the first block whose output is not finite is an error
+    /// that names it.
     pub fn extend<B: BlockHook<D>>(
         &self,
         device: &D,
@@ -239,7 +241,8 @@ impl<D: Device> Decoder<D> {
         }
     }
 
-    /// Computes the log-probabilities of `targets`, one per wanted row, sequence by sequence. x `[batch * length, hidden]`.
+    /// Computes the log-probabilities of `targets`, one per wanted row, sequence by sequence. x
+    /// `[batch * length, hidden]`.
     pub fn forward<B: BlockHook<D>>(
         &self,
         device: &D,
@@ -268,7 +271,8 @@ impl<D: Device> Decoder<D> {
         ))
     }
 
-    /// Gradient of x for `sum of weights * log-probability`, and the gradients of what `hook` reads.
+    /// Gradient of x for `sum of weights * log-probability`, and the gradients of what `hook`
+    /// reads.
     pub fn vjp<B: BlockHook<D>>(
         &self,
         device: &D,
@@ -293,10 +297,12 @@ impl<D: Device> Decoder<D> {
     }
 }
 
-/// Returns the rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config says.
+/// Returns the rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config
+/// says.
 ///
-/// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the trained context over
-/// `low_freq_factor` are stretched by `factor`, those shorter than it over `high_freq_factor` are kept.
+/// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the
+/// trained context over `low_freq_factor` are stretched by `factor`, those shorter than it over
+/// `high_freq_factor` are kept.
 fn frequencies(config: &DecoderConfig) -> Vec<f64> {
     let d = config.head_dim as f64;
     (0..config.head_dim / 2)

@@ -35,8 +35,9 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
-    /// Infers the config from the tensors that begin with `prefix`, with the values of OpenAI's models for the rest. Returns `None`
-    /// where they are not a whole encoder, or not one with heads of that width.
+    /// Infers the config from the tensors that begin with `prefix`, with the values of OpenAI's
+    /// models for the rest. Returns `None` where they are not a whole encoder, or not one with
+    /// heads of that width.
     pub(in crate::lvlm) fn of_tensors(tensors: &Tensors, prefix: &str) -> Option<Self> {
         let shape = |name: &str| Some(&*tensors.get(&format!("{prefix}{name}"))?.shape);
         let first = |layer: usize| shape(&format!("encoder.layers.{layer}.mlp.fc1.weight"));
@@ -72,8 +73,9 @@ impl ClipConfig {
         (self.image_size / self.patch_size).pow(2)
     }
 
-    /// Reads the fields of a vision config. Where the section is left out, it is ViT-L/14 at 336 pixels, as LLaVA's own
-    /// config class has it; where a field is, it is `CLIPVisionConfig`'s default, that of ViT-B/32.
+    /// Reads the fields of a vision config. Where the section is left out, it is ViT-L/14 at 336
+    /// pixels, as LLaVA's own config class has it; where a field is, it is `CLIPVisionConfig`'s
+    /// default, that of ViT-B/32.
     ///
     /// # Errors
     /// [`CheckpointError::Config`].

@@ -1,4 +1,5 @@
-//! ConvNeXt, the trunk of OpenCLIP's encoders (Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545), by the names of timm.
+//! ConvNeXt, the trunk of OpenCLIP's encoders (Liu et al., "A ConvNet for the 2020s", arXiv
+//! 2201.03545), by the names of timm.
 
 #[cfg(test)]
 mod tests;
@@ -123,8 +124,8 @@ struct StageSaved<D: Device> {
 }
 
 impl<D: Device> Convnext<D> {
-    /// Loads the trunk whose tensors begin with `prefix`, for views of `pixels` each way, a multiple of
-    /// [`ConvnextSizes::step`].
+    /// Loads the trunk whose tensors begin with `prefix`, for views of `pixels` each way, a
+    /// multiple of [`ConvnextSizes::step`].
     pub fn load(
         loader: &Loader<D>,
         sizes: &ConvnextSizes,

@@ -37,7 +37,8 @@ impl Dinov2Config {
         let gated = top.flag("use_swiglu_ffn", false)?;
         let wide = hidden.saturating_mul(ratio);
         let config = Self {
-            // Two thirds, as a gated perceptron has three matrices, rounded up to a multiple of eight.
+            // Two thirds, as a gated perceptron has three matrices, rounded up to a multiple of
+            // eight.
             intermediate: if gated {
                 (wide / 3 * 2 + wide % 3 * 2 / 3).div_ceil(8) * 8
             } else {

@@ -1,4 +1,5 @@
-//! The index of an encoder's hidden state in a config: 0 is before the first layer, negative ones count from the end.
+//! The index of an encoder's hidden state in a config: 0 is before the first layer, negative ones
+//! count from the end.
 
 use crate::checkpoint::{CheckpointError, Fields};
 
@@ -20,7 +21,8 @@ pub(in crate::lvlm) fn hidden_state_index(
         .ok_or_else(|| fields.error(name, value, expected))
 }
 
-/// Returns how many of an encoder's `layers` run to compute the hidden state of that index, which is from the field `name`.
+/// Returns how many of an encoder's `layers` run to compute the hidden state of that index, which
+/// is from the field `name`.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for an index out of range.

@@ -18,7 +18,8 @@ const KINDS: [&str; 4] = ["clip", "clip_vision_model", "siglip", "siglip_vision_
 const KINDS_TEXT: &str = "clip, clip_vision_model, siglip, siglip_vision_model";
 
 impl VitConfig {
-    /// Reads the config of a checkpoint that is a CLIP or SigLIP model, or its vision transformer alone.
+    /// Reads the config of a checkpoint that is a CLIP or SigLIP model, or its vision transformer
+    /// alone.
     ///
     /// # Errors
     /// [`CheckpointError::UnsupportedArchitecture`], [`CheckpointError::Config`].

@@ -1,10 +1,12 @@
 //! Position embeddings for another number of patches than a checkpoint has.
 
-/// Added to the new number before it is divided by the old, as the original DINOv2 does against rounding.
+/// Added to the new number before it is divided by the old, as the original DINOv2 does against
+/// rounding.
 const OFFSET: f64 = 0.1;
 
-/// A grid of `from x from` positions of `width` values, row by row, made `to x to`: bicubic (a = -0.75) without antialiasing, as
-/// `torch.nn.functional.interpolate` does with a scale factor of `(to + 0.1) / from`. As it is where the sizes are the same.
+/// A grid of `from x from` positions of `width` values, row by row, made `to x to`: bicubic (a =
+/// -0.75) without antialiasing, as `torch.nn.functional.interpolate` does with a scale factor of
+/// `(to + 0.1) / from`. As it is where the sizes are the same.
 pub(super) fn resized(grid: &[f32], width: usize, from: usize, to: usize) -> Vec<f32> {
     if from == to {
         return grid.to_vec();
@@ -27,7 +29,8 @@ pub(super) fn resized(grid: &[f32], width: usize, from: usize, to: usize) -> Vec
     out
 }
 
-/// The four positions that number `i` of the new line is made of, and their weights. Beyond an end there is the end.
+/// The four positions that number `i` of the new line is made of, and their weights. Beyond an end
+/// there is the end.
 fn taps(i: usize, from: usize, to: usize) -> [(usize, f64); 4] {
     let scale = (to as f64 + OFFSET) / from as f64;
     let at = (i as f64 + 0.5) / scale - 0.5;
@@ -53,7 +56,8 @@ fn cubic(t: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// By hand, from Keys' formula: half-way between two positions they weigh 19/32 each, and those beyond -3/32.
+    /// By hand, from Keys' formula: half-way between two positions they weigh 19/32 each, and those
+    /// beyond -3/32.
     #[test]
     fn kernel() {
         let found = [0.0, 0.5, 1.0, 1.5, 2.0].map(cubic);

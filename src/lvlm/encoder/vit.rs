@@ -1,4 +1,5 @@
-//! The vision transformer of CLIP, SigLIP and DINOv2: patches and positions, blocks, and the selected tokens.
+//! The vision transformer of CLIP, SigLIP and DINOv2: patches and positions, blocks, and the
+//! selected tokens.
 
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
@@ -19,7 +20,8 @@ pub(in crate::lvlm) struct VitSizes {
     pub heads: usize,
     /// Patches of one view each way.
     pub across: usize,
-    /// Patches each way that the checkpoint has positions of; they are resized where a view has others.
+    /// Patches each way that the checkpoint has positions of; they are resized where a view has
+    /// others.
     pub positions: usize,
     /// Side of a patch in pixels.
     pub patch: usize,
@@ -200,7 +202,8 @@ impl<D: Device> Vit<D> {
     }
 }
 
-/// Returns the constant that is added to the patches: the class token, and every token's position, `[tokens, hidden]`.
+/// Returns the constant that is added to the patches: the class token, and every token's position,
+/// `[tokens, hidden]`.
 fn constant<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Vec<f32>> {
     let (hidden, names) = (sizes.hidden, sizes.names);
     let first = usize::from(names.class.is_some());

@@ -22,7 +22,8 @@ static DEMO: [(&str, &[u8]); 7] = [
     file!("generation_config.json"),
 ];
 
-/// Returns the files of the built-in demo model, a LLaVA of two million parameters that answers questions about drawn shapes.
+/// Returns the files of the built-in demo model, a LLaVA of two million parameters that answers
+/// questions about drawn shapes.
 pub(super) fn demo_files() -> Files {
     Files::embedded("built-in demo model", &DEMO)
 }

@@ -1,4 +1,5 @@
-//! Costs of an explanation on a GPU, before it is run: the model's own passes on the device that only counts.
+//! Costs of an explanation on a GPU, before it is run: the model's own passes on the device that
+//! only counts.
 //!
 //! [`crate::device::meta`] defines what counts as operations and bytes.
 
@@ -65,10 +66,12 @@ impl Blueprint<'_> {
         visit(&self.checkpoint.config, PromptLengths(*self, question))?
     }
 
-    /// Makes an estimator for these lengths and masks of `mask_size` cells a side, on devices of a kind.
+    /// Makes an estimator for these lengths and masks of `mask_size` cells a side, on devices of a
+    /// kind.
     ///
     /// # Errors
-    /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading reports.
+    /// [`LvlmError::TooLong`] when prompt and answer do not fit the model's context; what loading
+    /// reports.
     pub fn estimator(
         &self,
         lengths: Lengths,
@@ -191,7 +194,8 @@ impl Visitor for Make<'_> {
 pub trait Estimator {
     /// Returns the kind of device that costs are counted for.
     fn profile(&self) -> DeviceProfile;
-    /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that is loaded twice once.
+    /// Returns the bytes of the weights that are loaded, each as one number of two bytes, one that
+    /// is loaded twice once.
     fn weights(&self) -> Parts<usize>;
     /// Returns the rows of the decoder that the picture takes.
     fn image_tokens(&self) -> usize;
@@ -202,7 +206,8 @@ pub trait Estimator {
     /// # Errors
     /// [`LvlmError::Token`] for tokens that the answer lacks.
     fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes>;
-    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved the gradient of the masks.
+    /// Counts one batch: the scores of `tokens` for `blends` blends, and unless nothing is saved
+    /// the gradient of the masks.
     ///
     /// # Errors
     /// [`LvlmError::Token`] for tokens that the answer lacks.
@@ -233,8 +238,8 @@ pub trait Estimator {
     /// [`LvlmError::Token`] for a token that the answer lacks.
     fn read_token(&self, index: usize) -> Result<Parts<Tally>>;
 
-    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text rows, and what operations need for
-    /// themselves.
+    /// Returns the bytes of activations that do not depend on the batch: pictures, prefix, text
+    /// rows, and what operations need for themselves.
     ///
     /// # Errors
     /// [`LvlmError::Token`] for tokens that the answer lacks.
@@ -255,7 +260,8 @@ pub trait Estimator {
         })
     }
 
-    /// Plans how `blends` blends are cut, with a gradient or without, for scores of `tokens` within `budget` bytes.
+    /// Plans how `blends` blends are cut, with a gradient or without, for scores of `tokens` within
+    /// `budget` bytes.
     ///
     /// # Errors
     /// [`LvlmError::Memory`].

@@ -192,7 +192,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((values, saved))
     }
 
-    /// Runs forward and back to the patches: log-probabilities, and the gradient of `sum of weight * score`.
+    /// Runs forward and back to the patches: log-probabilities, and the gradient of `sum of
+    /// weight * score`.
     pub fn forward_and_vjp(
         &self,
         device: &D,
@@ -227,8 +228,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok((values, d_patches))
     }
 
-    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums is that of blends however they
-    /// are cut into batches.
+    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums
+    /// is that of blends however they are cut into batches.
     pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
         let gradients = |pictures| Ok(device.gradients(pictures, masks)?);
         self.pictures.iter().map(gradients).collect()
@@ -275,7 +276,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         }
     }
 
-    /// Finds the layer whose output was not finite: runs the pictures again, and checks every layer's output.
+    /// Finds the layer whose output was not finite: runs the pictures again, and checks every
+    /// layer's output.
     pub fn diagnose(&self, device: &D, answer: &[u32], batch: &[D::Batch]) -> LvlmError {
         let trace = || -> Result<()> {
             let patches = self.blend(device, batch)?;
@@ -300,7 +302,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         trace().err().unwrap_or_else(head)
     }
 
-    /// Generates the greedy answer to the pictures of a batch of one blend, without the token that ends it.
+    /// Generates the greedy answer to the pictures of a batch of one blend, without the token that
+    /// ends it.
     pub fn generate(
         &self,
         device: &D,
@@ -341,8 +344,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         Ok(answer)
     }
 
-    /// Runs the picture and the text after it through the decoder. Returns the last layer's output, and all keys and values with
-    /// room for `more` rows.
+    /// Runs the picture and the text after it through the decoder. Returns the last layer's output,
+    /// and all keys and values with room for `more` rows.
     pub fn read_prompt(
         &self,
         device: &D,

@@ -23,8 +23,8 @@ const TEXTS: [&str; 12] = [
     "open_clip_config.json",
 ];
 
-/// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end. Training changes nearly
-/// every weight.
+/// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end.
+/// Training changes nearly every weight.
 const SAMPLE: usize = 64;
 
 /// Returns the digest of a model and of its encoders that have checkpoints of their own.

@@ -30,7 +30,8 @@ impl OpenOptions {
     }
 }
 
-/// Fits a family to a checkpoint: finds its encoders, reads the names of its tensors, and applies the options.
+/// Fits a family to a checkpoint: finds its encoders, reads the names of its tensors, and applies
+/// the options.
 pub(super) fn fit<F: Family>(
     family: &mut F,
     files: &Files,

@@ -34,7 +34,8 @@ pub struct Inspection {
     pub dtypes: BTreeMap<String, usize>,
     /// Vision encoder, projector, decoder.
     pub parts: Vec<ModelPart>,
-    /// Visual tokens that one picture becomes: a number where it is the same for all, else those of a picture of 640 x 480.
+    /// Visual tokens that one picture becomes: a number where it is the same for all, else those of
+    /// a picture of 640 x 480.
     pub image_tokens: Option<usize>,
     /// The source of the chat template.
     pub chat_template: Option<String>,
@@ -44,11 +45,13 @@ pub struct Inspection {
     pub weight_files: Vec<String>,
     /// All files of the folder.
     pub files: Vec<String>,
-    /// Tensors that the architecture needs and the files lack, with the shapes that the config says.
+    /// Tensors that the architecture needs and the files lack, with the shapes that the config
+    /// says.
     pub missing: Vec<NamedShape>,
     /// Tensors whose shape contradicts the config.
     pub contradicting: Vec<Contradiction>,
-    /// Tensors of the architecture that are never used, such as encoder layers after the selected one.
+    /// Tensors of the architecture that are never used, such as encoder layers after the selected
+    /// one.
     pub unused: Vec<NamedShape>,
     /// Tensors that are no part of the architecture.
     pub unexpected: Vec<NamedShape>,
@@ -67,7 +70,8 @@ pub struct ModelPart {
     pub parameters: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// The checkpoint that holds them, where that is not the model's own: then they are not among the model's parameters.
+    /// The checkpoint that holds them, where that is not the model's own: then they are not among
+    /// the model's parameters.
     pub checkpoint: Option<String>,
 }
 
@@ -94,8 +98,8 @@ pub struct Contradiction {
 /// Inspects the checkpoint in a folder, or by its name in Hugging Face's cache.
 ///
 /// # Errors
-/// Only what prevents a description: no folder, a config or weight files that cannot be read, an unsupported
-/// architecture. What is missing or wrong beyond that is listed in the result.
+/// Only what prevents a description: no folder, a config or weight files that cannot be read, an
+/// unsupported architecture. What is missing or wrong beyond that is listed in the result.
 pub fn inspect(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Inspection> {
     inspect_files(&open::files(path.as_ref())?, options)
 }

@@ -12,7 +12,8 @@ use crate::lvlm::family::traits::{EncoderViews, Family};
 use crate::lvlm::plan::ActivationSizes;
 use crate::nn::Checkpointing;
 
-/// Makes an evaluator without numbers: `before` tokens of text before the picture, `after` after it.
+/// Makes an evaluator without numbers: `before` tokens of text before the picture, `after` after
+/// it.
 pub(super) fn meta_evaluator<F: Family>(
     meta: &Meta,
     layers: Arc<Layers<F, Meta>>,
@@ -43,7 +44,8 @@ pub(super) fn meta_evaluator<F: Family>(
     })
 }
 
-/// Measures the sizes for scores of the answer's tokens `tokens`, on a device whose operations want `scratch` bytes.
+/// Measures the sizes for scores of the answer's tokens `tokens`, on a device whose operations want
+/// `scratch` bytes.
 pub(super) fn sizes<F: Family>(
     meta: &Meta,
     evaluator: &Evaluator<F, Meta>,
@@ -88,7 +90,8 @@ pub(super) fn meta_layout<F: Family>(
     evaluator.layout(meta, &vec![0; last + 1], tokens)
 }
 
-/// Measures one batch: two masks, scores of the layout's tokens, and unless nothing is saved the gradient of the masks.
+/// Measures one batch: two masks, scores of the layout's tokens, and unless nothing is saved the
+/// gradient of the masks.
 pub(super) fn measured<F: Family>(
     meta: &Meta,
     evaluator: &Evaluator<F, Meta>,

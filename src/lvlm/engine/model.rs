@@ -38,7 +38,8 @@ impl<F: Family, D: Device> Model<F, D> {
     /// Prepares every layer that is needed; weights stay where they are mapped.
     ///
     /// # Errors
-    /// A tensor that is missing or has another shape than the config says; an image processor that does not fit the encoder.
+    /// A tensor that is missing or has another shape than the config says; an image processor that
+    /// does not fit the encoder.
     pub fn load(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<F, D>> {
         fit(
             &mut family,
@@ -69,8 +70,8 @@ impl<F: Family, D: Device> Model<F, D> {
         })
     }
 
-    /// Returns the views that the encoders take of a picture of that size, and the part of the picture that a mask covers where
-    /// that is not the whole.
+    /// Returns the views that the encoders take of a picture of that size, and the part of the
+    /// picture that a mask covers where that is not the whole.
     fn encoder_views(
         &self,
         width: u32,

@@ -16,12 +16,12 @@ use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::Listed;
 use crate::lvlm::model::Lvlm;
 
-/// Opens the checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging Face's cache; that of the
-/// built-in demo model without one.
+/// Opens the checkpoint in a folder or, by its name such as `llava-hf/llava-1.5-7b-hf`, in Hugging
+/// Face's cache; that of the built-in demo model without one.
 ///
 /// # Errors
-/// The first fault found: of the folder, the config (an unsupported architecture before anything that is missing), the
-/// weights, the tokenizer, the chat template, the image processor's config.
+/// The first fault found: of the folder, the config (an unsupported architecture before anything
+/// that is missing), the weights, the tokenizer, the chat template, the image processor's config.
 pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpoint> {
     match model {
         Some(model) => open_files(files(model)?, options),
@@ -29,7 +29,8 @@ pub fn checkpoint(model: Option<&Path>, options: &OpenOptions) -> Result<Checkpo
     }
 }
 
-/// Opens the built-in demo model: a LLaVA of two million parameters that answers questions about drawn shapes.
+/// Opens the built-in demo model: a LLaVA of two million parameters that answers questions about
+/// drawn shapes.
 ///
 /// # Errors
 /// When the embedded files are damaged.
@@ -48,8 +49,8 @@ pub(super) fn files(model: &Path) -> Result<Files> {
     Ok(Files::folder(model)?)
 }
 
-/// Opens the checkpoint that `files` are, and checks it as far as that is possible without computing: every tensor that the model
-/// needs is there with the shape that the config says.
+/// Opens the checkpoint that `files` are, and checks it as far as that is possible without
+/// computing: every tensor that the model needs is there with the shape that the config says.
 ///
 /// # Errors
 /// As [`checkpoint`].
@@ -72,7 +73,8 @@ pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm
 /// Opens and loads the model in a checkpoint folder, or the built-in demo model without one.
 ///
 /// # Errors
-/// Everything that can be wrong with a checkpoint; see [`CheckpointError`](crate::checkpoint::CheckpointError).
+/// Everything that can be wrong with a checkpoint; see
+/// [`CheckpointError`](crate::checkpoint::CheckpointError).
 pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
     load(checkpoint(model, &OpenOptions::default())?, device)
 }

@@ -14,8 +14,8 @@ pub(super) struct Resampled<'a> {
 }
 
 impl Resampled<'_> {
-    /// Resamples masks: cells per side, and squares. Masks of another size are passed on as they are, since the session inside
-    /// reports what is wrong with them.
+    /// Resamples masks: cells per side, and squares. Masks of another size are passed on as they
+    /// are, since the session inside reports what is wrong with them.
     fn resampled(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
         let size = self.resampling.size();
         let fits = |mask: &Vec<f64>| mask.len() == size * size;

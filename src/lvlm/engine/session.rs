@@ -107,14 +107,16 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
     }
 
-    /// Returns one weight per row of the score: each blend's, scaled for the device, for every token.
+    /// Returns one weight per row of the score: each blend's, scaled for the device, for every
+    /// token.
     fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
         let scale = self.device.gradient_scale();
         let each = weights.iter().map(|w| w * scale);
         each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
     }
 
-    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the device prefers one shape.
+    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the
+    /// device prefers one shape.
     fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
         let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
         if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
@@ -125,7 +127,8 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         (blends, weights)
     }
 
-    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights in them.
+    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights
+    /// in them.
     fn prepared<'p>(
         &self,
         all: &'p mut HashMap<BatchShape, PreparedBatch<D>>,
@@ -407,7 +410,8 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
     }
 }
 
-/// Puts the values of a view's patches into `3 x height x width`. Rows and columns that no patch covers are zero.
+/// Puts the values of a view's patches into `3 x height x width`. Rows and columns that no patch
+/// covers are zero.
 fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
     let (h, w) = (view.height, view.width);
     let mut pixels = vec![0.0; 3 * h * w];

@@ -1,4 +1,5 @@
-//! Refuses checkpoints of kinds that are not supported, with messages that name the kind instead of a missing tensor.
+//! Refuses checkpoints of kinds that are not supported, with messages that name the kind instead of
+//! a missing tensor.
 
 use serde_json::Value;
 
@@ -17,8 +18,8 @@ const EXPERTS: [&str; 6] = [
     "moe_intermediate_size",
     "moe",
 ];
-/// Suffixes of the names of tensors that hold quantised weights or their scales: GPTQ's and AWQ's, bitsandbytes', FP8's, and
-/// compressed-tensors'.
+/// Suffixes of the names of tensors that hold quantised weights or their scales: GPTQ's and AWQ's,
+/// bitsandbytes', FP8's, and compressed-tensors'.
 const QUANTISED: [&str; 10] = [
     ".qweight",
     ".qzeros",

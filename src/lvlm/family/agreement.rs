@@ -1,5 +1,5 @@
-//! Fields that a processor's files and config.json share. transformers' processor counts a picture's tokens by its own fields and
-//! the model by config.json's; where they differ, it fails.
+//! Fields that a processor's files and config.json share. transformers' processor counts a
+//! picture's tokens by its own fields and the model by config.json's; where they differ, it fails.
 
 use serde_json::Value;
 
@@ -12,8 +12,9 @@ const PATCH: &str = "patch_size";
 const MORE: &str = "num_additional_image_tokens";
 const SELECT: &str = "vision_feature_select_strategy";
 
-/// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens than the model: for an
-/// encoder of `pixels` each way and patches of `patch`, with the positions of `select`. Fields that are left out agree.
+/// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens
+/// than the model: for an encoder of `pixels` each way and patches of `patch`, with the positions
+/// of `select`. Fields that are left out agree.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -61,8 +62,9 @@ fn agree_on_strategy(top: &Fields, found: Option<&str>, select: Select) -> ReadR
     }
 }
 
-/// Fails where the fields of `LlavaOnevisionProcessor` make other numbers of tokens than the model: for `tokens` of the encoder for
-/// one view, and rows that are made fewer above the tokens of `most_views` views.
+/// Fails where the fields of `LlavaOnevisionProcessor` make other numbers of tokens than the model:
+/// for `tokens` of the encoder for one view, and rows that are made fewer above the tokens of
+/// `most_views` views.
 ///
 /// # Errors
 /// As [`agree_on_patches`].

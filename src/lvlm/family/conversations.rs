@@ -1,5 +1,6 @@
-//! The conversations of the original programs: one turn with a picture, up to where the answer begins. A newline at the end of a
-//! template is written as an expression: as text, the template engine drops it.
+//! The conversations of the original programs: one turn with a picture, up to where the answer
+//! begins. A newline at the end of a template is written as an expression: as text, the template
+//! engine drops it.
 
 use crate::checkpoint::{DefaultTemplate, Tokenizer};
 use crate::lvlm::decoder::Kind;
@@ -46,8 +47,8 @@ const MISTRAL_INSTRUCT: DefaultTemplate = DefaultTemplate {
     name: "mistral_instruct",
     text: concat!("[INST] ", turn!(), " [/INST]"),
 };
-/// The one of LLaVAs on Llama 3. The begin marker stands twice: the original program has one from Llama 3's own template, which
-/// also trims the text, and the tokenizer puts another before it.
+/// The one of LLaVAs on Llama 3. The begin marker stands twice: the original program has one from
+/// Llama 3's own template, which also trims the text, and the tokenizer puts another before it.
 const LLAVA_LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "llava_llama_3",
     text: "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \

@@ -7,7 +7,8 @@ use crate::lvlm::error::ReadResult;
 /// Reads the id of the image token, under either of its names.
 ///
 /// # Errors
-/// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config); so for every function here.
+/// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config); so for every function
+/// here.
 pub(in crate::lvlm) fn image_token(top: &Fields, default: u32) -> ReadResult<u32> {
     let mut ids = Vec::new();
     for name in ["image_token_index", "image_token_id"] {
@@ -28,7 +29,8 @@ pub(in crate::lvlm) fn image_token(top: &Fields, default: u32) -> ReadResult<u32
     }
 }
 
-/// Returns how many of an encoder's `layers` run to compute the hidden state that `vision_feature_layer` names.
+/// Returns how many of an encoder's `layers` run to compute the hidden state that
+/// `vision_feature_layer` names.
 pub(in crate::lvlm) fn feature_layers(
     top: &Fields,
     default: i64,
@@ -49,7 +51,8 @@ pub(in crate::lvlm) fn select(top: &Fields, default: Select) -> ReadResult<Selec
     }
 }
 
-/// Reads the image processor's class where its own file names none: config.json's, else the family's.
+/// Reads the image processor's class where its own file names none: config.json's, else the
+/// family's.
 ///
 /// # Errors
 /// A name that is no text.
@@ -60,7 +63,8 @@ pub(in crate::lvlm) fn processor_class(top: &Fields, family: &str) -> ReadResult
         .to_string())
 }
 
-/// Parses N of `anyres_max_N`: the large picture's rows are made fewer where they are many more than those of N views.
+/// Parses N of `anyres_max_N`: the large picture's rows are made fewer where they are many more
+/// than those of N views.
 pub(in crate::lvlm) fn anyres_max(text: &str) -> Option<usize> {
     let number: usize = text.strip_prefix("anyres_max_")?.parse().ok()?;
     (1..=1024).contains(&number).then_some(number)

@@ -69,8 +69,8 @@ impl HfNames {
         ]
     }
 
-    /// Finds the spelling of each part. A part of which there is no tensor at all gets transformers 4's, so that what is
-    /// missing has a name.
+    /// Finds the spelling of each part. A part of which there is no tensor at all gets transformers
+    /// 4's, so that what is missing has a name.
     ///
     /// # Errors
     /// [`CheckpointError::AmbiguousNames`] when a part is stored under two spellings.

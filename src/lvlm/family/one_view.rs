@@ -20,7 +20,8 @@ pub(in crate::lvlm) struct OneView {
 }
 
 impl OneView {
-    /// Makes the processing for an encoder that takes `pixels` each way, with these selected features.
+    /// Makes the processing for an encoder that takes `pixels` each way, with these selected
+    /// features.
     pub fn new(
         processor: Processor,
         pixels: usize,

@@ -1,5 +1,6 @@
-//! The rows of a picture in tiles: the tokens of the whole picture, then those of the tiles as one large picture without its
-//! padding, a newline after every row. After `pack_image_features` of `transformers`' LLaVA-NeXT and LLaVA-OneVision.
+//! The rows of a picture in tiles: the tokens of the whole picture, then those of the tiles as one
+//! large picture without its padding, a newline after every row. After `pack_image_features` of
+//! `transformers`' LLaVA-NeXT and LLaVA-OneVision.
 
 use crate::device::RowMap;
 use crate::lvlm::bilinear::{crossed, taps};
@@ -28,7 +29,8 @@ pub(in crate::lvlm) enum Unpadding {
     Cut,
 }
 
-/// The rows that come of it. Input rows are the tokens of the whole picture, then those of the tiles, view by view.
+/// The rows that come of it. Input rows are the tokens of the whole picture, then those of the
+/// tiles, view by view.
 #[derive(Clone, Debug)]
 pub(in crate::lvlm) struct Packed {
     /// Tokens that are used at all, in their order.
@@ -112,7 +114,8 @@ impl Packing {
         down.iter().map(line).collect()
     }
 
-    /// Returns the first row and the number of rows, the first column and number of columns without the padding: `unpad_image`.
+    /// Returns the first row and the number of rows, the first column and number of columns without
+    /// the padding: `unpad_image`.
     fn unpadded(&self, rows: usize, columns: usize) -> ((usize, usize), (usize, usize)) {
         let (width, height) = (f64::from(self.picture.0), f64::from(self.picture.1));
         let (r, c) = (rows as f64, columns as f64);

@@ -1,5 +1,5 @@
-//! The shared parts of LLaVA-NeXT and LLaVA-OneVision: one encoder for the whole picture and its tiles, a two-layer projector, and
-//! rows that join by [`super::packing`].
+//! The shared parts of LLaVA-NeXT and LLaVA-OneVision: one encoder for the whole picture and its
+//! tiles, a two-layer projector, and rows that join by [`super::packing`].
 
 use std::sync::Arc;
 

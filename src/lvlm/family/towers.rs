@@ -15,7 +15,8 @@ pub(in crate::lvlm) struct TowerName {
     pub optional: bool,
     /// Names of its weight file, the likeliest first; those of a model's own when empty.
     pub weights: &'static [&'static str],
-    /// Whether the model's own checkpoint holds its tensors: then a folder needs to have its config alone.
+    /// Whether the model's own checkpoint holds its tensors: then a folder needs to have its config
+    /// alone.
     pub config_only: bool,
 }
 
@@ -26,11 +27,12 @@ pub(in crate::lvlm) struct Tower {
     pub tensors: Tensors,
 }
 
-/// Finds an encoder: as a path, beside the model's folder and beside each folder above it, in each of `folders`, in Hugging Face's
-/// cache. Returns `None` where an optional one is in none of these.
+/// Finds an encoder: as a path, beside the model's folder and beside each folder above it, in each
+/// of `folders`, in Hugging Face's cache. Returns `None` where an optional one is in none of these.
 ///
 /// # Errors
-/// [`CheckpointError::MissingEncoder`] with every place that was searched; what opening its files reports.
+/// [`CheckpointError::MissingEncoder`] with every place that was searched; what opening its files
+/// reports.
 pub(in crate::lvlm) fn find(
     name: &TowerName,
     model: &Files,

@@ -1,4 +1,5 @@
-//! The traits of a model family: the views that it takes of a picture, how their tokens join, and a decoder.
+//! The traits of a model family: the views that it takes of a picture, how their tokens join, and a
+//! decoder.
 
 use std::sync::Arc;
 
@@ -38,8 +39,9 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn towers(&self, _: &Tensors) -> Vec<TowerName> {
         Vec::new()
     }
-    /// Takes from the tensors what the config does not say: how they are called, whether the projection is tied. `towers` are
-    /// those of [`Family::towers`], `None` where an optional one is nowhere; without any, names are listed only.
+    /// Takes from the tensors what the config does not say: how they are called, whether the
+    /// projection is tied. `towers` are those of [`Family::towers`], `None` where an optional one
+    /// is nowhere; without any, names are listed only.
     ///
     /// # Errors
     /// Ambiguous names of tensors, errors of an encoder's config.
@@ -58,8 +60,8 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
     /// Returns the token that marks the picture's place in a prompt.
     fn image_token(&self) -> ImageToken;
-    /// Returns the config's field of the first of the picture's rows in the decoder, and its value; `None` where layers do not
-    /// depend on it.
+    /// Returns the config's field of the first of the picture's rows in the decoder, and its value;
+    /// `None` where layers do not depend on it.
     fn image_position(&self) -> Option<(&'static str, usize)> {
         None
     }
@@ -86,10 +88,12 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn outside(&self) -> Vec<Outside<'_>> {
         Vec::new()
     }
-    /// Returns the family with every layer that a checkpoint may hold, used or not, so that its tensors are known.
+    /// Returns the family with every layer that a checkpoint may hold, used or not, so that its
+    /// tensors are known.
     #[must_use]
     fn whole(&self) -> Self;
-    /// Names the tensors of the architecture that no layer here ever uses, beside those of [`Family::whole`].
+    /// Names the tensors of the architecture that no layer here ever uses, beside those of
+    /// [`Family::whole`].
     fn never_used(&self) -> Vec<String>;
 }
 
@@ -123,19 +127,20 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// The layout of the tokens of a picture of one size.
     type TokenLayout: Send + Sync;
 
-    /// Returns the views that the encoders take of a picture of that size. The first view of the first encoder is the whole
-    /// picture.
+    /// Returns the views that the encoders take of a picture of that size. The first view of the
+    /// first encoder is the whole picture.
     ///
     /// # Errors
     /// A picture that cannot be processed.
     fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>>;
-    /// Returns the pixels, by encoder and view: `3 x height x width`, channel by channel, normalised.
+    /// Returns the pixels, by encoder and view: `3 x height x width`, channel by channel,
+    /// normalised.
     ///
     /// # Errors
     /// A picture that cannot be processed.
     fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>>;
-    /// Returns the rows and columns of tiles that a picture of that size is cut into, used or not; 1 and 1 where the family makes
-    /// none, or as many each way for every picture.
+    /// Returns the rows and columns of tiles that a picture of that size is cut into, used or not;
+    /// 1 and 1 where the family makes none, or as many each way for every picture.
     ///
     /// # Errors
     /// A picture that cannot be processed.
@@ -158,8 +163,9 @@ pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     /// The hook through which the decoder reads the picture beside the image rows.
     type Context: BlockHook<D>;
 
-    /// Maps the patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows `[blends * rows, hidden]`. With
-    /// `check`, the first layer whose output is not finite is an error that names it.
+    /// Maps the patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows
+    /// `[blends * rows, hidden]`. With `check`, the first layer whose output is not finite is an
+    /// error that names it.
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.

@@ -1,5 +1,5 @@
-//! The encoder that `mm_vision_tower` names in the original layouts: in a checkpoint of its own, or with its tensors in
-//! the model's.
+//! The encoder that `mm_vision_tower` names in the original layouts: in a checkpoint of its own, or
+//! with its tensors in the model's.
 
 use serde_json::json;
 
@@ -59,7 +59,8 @@ impl VitTower {
         TowerName {
             field: FIELD.into(),
             names: vec![encoder.to_string()],
-            // Its config and its processor's are there; without them, its tensors must say what it is.
+            // Its config and its processor's are there; without them, its tensors must say what it
+            // is.
             optional: of_tensors(tensors).is_some(),
             weights: &[],
             config_only: holds(tensors, INSIDE),
@@ -76,8 +77,9 @@ impl VitTower {
         }
     }
 
-    /// Reads the encoder called `encoder` from its own checkpoint or from the tensors of a model of that config; `index` is the
-    /// selected hidden state. Returns `None` where neither says what it is.
+    /// Reads the encoder called `encoder` from its own checkpoint or from the tensors of a model of
+    /// that config; `index` is the selected hidden state. Returns `None` where neither says what it
+    /// is.
     ///
     /// # Errors
     /// Errors of the encoder's config, and of the index.
@@ -100,7 +102,8 @@ impl VitTower {
                 layers: hidden_state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
                 select: Select::Default,
             },
-            // The original programs drop its last layer and take what is then the last, whatever the config says.
+            // The original programs drop its last layer and take what is then the last, whatever
+            // the config says.
             VitConfig::Siglip(siglip) => FeatureSelect {
                 layers: siglip.layers - 1,
                 select: Select::Full,
@@ -164,8 +167,8 @@ impl VitTower {
     }
 }
 
-/// Infers the config of an encoder inside from its tensors and from the defaults of its class: CLIP, or the one SigLIP whose sizes
-/// are the original defaults.
+/// Infers the config of an encoder inside from its tensors and from the defaults of its class:
+/// CLIP, or the one SigLIP whose sizes are the original defaults.
 fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     let siglip = SO400M;
     let positions = tensors.get(&format!("{INSIDE}embeddings.position_embedding.weight"))?;
@@ -175,8 +178,9 @@ fn of_tensors(tensors: &Tensors) -> Option<VitConfig> {
     ClipConfig::of_tensors(tensors, INSIDE).map(VitConfig::Clip)
 }
 
-/// Returns the image processor with the defaults of its class for the encoder's size: for CLIP where its own checkpoint is missing,
-/// for SigLIP always, since the original programs do not read its file.
+/// Returns the image processor with the defaults of its class for the encoder's size: for CLIP
+/// where its own checkpoint is missing, for SigLIP always, since the original programs do not read
+/// its file.
 fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
     let pixels = vit.image_size();
     let square = json!({ "height": pixels, "width": pixels });

@@ -1,4 +1,5 @@
-//! Cambrian-1: what its config may say, where its encoders are, and what is known of a checkpoint without running it.
+//! Cambrian-1: what its config may say, where its encoders are, and what is known of a checkpoint
+//! without running it.
 
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,8 @@ fn a_missing_encoder_is_named_with_where_it_is_published() {
     }
 }
 
-/// The layers inside the decoder read rows that the config gives; another prompt would shift them silently.
+/// The layers inside the decoder read rows that the config gives; another prompt would shift them
+/// silently.
 #[test]
 fn a_picture_elsewhere_in_the_prompt_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,8 +149,8 @@ fn a_picture_elsewhere_in_the_prompt_is_refused() {
 fn inspection() {
     for (model, tokens, unused) in [
         ("tiny-cambrian", 40, 0),
-        // int(480 (4 / 640)) = 3 of 4 lines are the picture's, and half a line above is none. The second aggregator is after the
-        // last layer, where nothing reads what it changes.
+        // int(480 (4 / 640)) = 3 of 4 lines are the picture's, and half a line above is none. The
+        // second aggregator is after the last layer, where nothing reads what it changes.
         ("tiny-cambrian-phi3", 20, 36),
     ] {
         let found = inspect(models().join(model), &options()).unwrap();

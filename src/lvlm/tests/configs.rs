@@ -405,7 +405,8 @@ fn other_architectures_are_named() {
     }
 }
 
-/// The original layout is told from Hugging Face's by its encoder's name, and fields that it lacks are named.
+/// The original layout is told from Hugging Face's by its encoder's name, and fields that it lacks
+/// are named.
 #[test]
 fn the_original_layout() {
     let base = json!({

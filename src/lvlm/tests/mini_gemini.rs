@@ -1,4 +1,5 @@
-//! Mini-Gemini: what its config may say, where its encoders are, and what is known of a checkpoint without running it.
+//! Mini-Gemini: what its config may say, where its encoders are, and what is known of a checkpoint
+//! without running it.
 
 use serde_json::{Value, json};
 
@@ -130,7 +131,8 @@ fn a_missing_encoder_is_named() {
     }
 }
 
-/// Both encoders inside, and neither folder: sizes are those of the tensors, the rest is as OpenAI's CLIP has it.
+/// Both encoders inside, and neither folder: sizes are those of the tensors, the rest is as
+/// OpenAI's CLIP has it.
 #[test]
 fn encoders_inside_need_no_folders() {
     let clip = |part: &str| format!("model.vision_tower.vision_tower.vision_model.{part}");

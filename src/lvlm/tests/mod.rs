@@ -1,5 +1,5 @@
-//! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers` says of some
-//! (`tests/data/checkpoint`).
+//! Tests of configs, names and whole checkpoints, on small made-up ones and on what `transformers`
+//! says of some (`tests/data/checkpoint`).
 
 mod cambrian;
 mod configs;

@@ -74,7 +74,8 @@ fn every_spelling_of_names() {
     ));
 }
 
-/// The tensors that transformers saves are those that are expected, apart from those that are never used.
+/// The tensors that transformers saves are those that are expected, apart from those that are never
+/// used.
 #[test]
 fn tensors_are_those_of_transformers() {
     for model in recorded("tensors.json").as_array().unwrap() {

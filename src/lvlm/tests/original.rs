@@ -1,4 +1,5 @@
-//! The LLaVAs in the original layout: the fields of the config, the places of the encoder, and the prompts.
+//! The LLaVAs in the original layout: the fields of the config, the places of the encoder, and the
+//! prompts.
 
 use serde_json::{Value, json};
 
@@ -264,7 +265,8 @@ fn conversations() {
 /// An encoder is counted where it is: one outside by its own tensors, as the sizes say.
 #[test]
 fn inspection_counts_the_encoder() {
-    // Of 48 wide, 112 inside, 4 layers, 16 patches of 14 pixels and a class token: norms before and after, no biases of patches.
+    // Of 48 wide, 112 inside, 4 layers, 16 patches of 14 pixels and a class token: norms before and
+    // after, no biases of patches.
     let layer = 4 * (48 * 48 + 48) + 2 * 48 * 112 + 48 + 112 + 4 * 48;
     let clip = 48 * 3 * 14 * 14 + 48 + 17 * 48 + 4 * layer + 4 * 48;
     for model in ["tiny-llava-llama", "tiny-next-authors-mistral"] {

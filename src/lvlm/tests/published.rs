@@ -1,4 +1,5 @@
-//! Published models: their config against the names and shapes of their tensors, recorded in `tests/data/published`.
+//! Published models: their config against the names and shapes of their tensors, recorded in
+//! `tests/data/published`.
 
 use std::path::Path;
 

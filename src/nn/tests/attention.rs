@@ -1,4 +1,5 @@
-//! Self-attention: causal or not, with grouped queries, a prefix, rotary positions and a choice of rows.
+//! Self-attention: causal or not, with grouped queries, a prefix, rotary positions and a choice of
+//! rows.
 
 use super::{Sizes, attention, on, prefix, sequence};
 use crate::device::cpu::tests::support::{Random, assert_same, assert_vjp, device, values};

@@ -1,4 +1,5 @@
-//! BMP, by the `image` crate. Of 16-bit pixels that crate rounds what it scales to eight bits, and Pillow cuts it off.
+//! BMP, by the `image` crate. Of 16-bit pixels that crate rounds what it scales to eight bits, and
+//! Pillow cuts it off.
 
 use image::ImageFormat;
 
@@ -19,7 +20,8 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     Ok(decoded)
 }
 
-/// The largest stored values of red, green and blue, where a pixel has 16 bits in one of the two usual ways.
+/// The largest stored values of red, green and blue, where a pixel has 16 bits in one of the two
+/// usual ways.
 fn levels(file: &[u8]) -> Option<[u32; 3]> {
     let number = |at: usize| {
         file.get(at..)?

@@ -1,5 +1,5 @@
-//! GIF. Its frame is placed on the canvas as Pillow does: around it is the transparent colour where there is one, and else the
-//! first; a frame that reaches beyond the canvas makes it larger.
+//! GIF. Its frame is placed on the canvas as Pillow does: around it is the transparent colour where
+//! there is one, and else the first; a frame that reaches beyond the canvas makes it larger.
 
 use std::borrow::Cow;
 
@@ -54,7 +54,8 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// The file with a table of greys where it has none for all frames: indices without a table are greys.
+/// The file with a table of greys where it has none for all frames: indices without a table are
+/// greys.
 fn with_table(file: &[u8]) -> Cow<'_, [u8]> {
     match file.get(FLAGS) {
         Some(flags) if flags & HAS_TABLE == 0 && file.len() >= AFTER_SCREEN => {

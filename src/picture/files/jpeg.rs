@@ -1,8 +1,9 @@
-//! JPEG, decoded by libjpeg-turbo's code: its inverse transform, its smooth upsampling and its colours are what Pillow has, and other
-//! decoders' differ from them in one sample of five.
+//! JPEG, decoded by libjpeg-turbo's code: its inverse transform, its smooth upsampling and its
+//! colours are what Pillow has, and other decoders' differ from them in one sample of five.
 //!
-//! The library is given the whole file at once through a source that has no more to give: where data are missing it stops, and the
-//! file is refused, as by Pillow. Damage inside of the data is a warning to the library, and to Pillow, and passes.
+//! The library is given the whole file at once through a source that has no more to give: where
+//! data are missing it stops, and the file is refused, as by Pillow. Damage inside of the data is a
+//! warning to the library, and to Pillow, and passes.
 
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_long};
@@ -20,7 +21,8 @@ use super::orientation::orientation;
 use super::{Decoded, Source, cmyk_to_rgb};
 use crate::picture::PictureError;
 
-/// The most passes over a progressive picture. Encoders make 10 and optimisers 20; a small file may ask for thousands.
+/// The most passes over a progressive picture. Encoders make 10 and optimisers 20; a small file may
+/// ask for thousands.
 const MAX_SCANS: c_int = 200;
 
 /// What `jpeg_read_header` says of a picture's header, and of tables without a picture.
@@ -39,7 +41,8 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// The EXIF block, in as many segments as it comes in, and the last XMP packet, of those before the first scan.
+/// The EXIF block, in as many segments as it comes in, and the last XMP packet, of those before the
+/// first scan.
 fn metadata(bytes: &[u8]) -> (Option<Vec<u8>>, Option<&[u8]>) {
     const EXIF: &[u8] = b"Exif\0\0";
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -75,7 +78,8 @@ fn metadata(bytes: &[u8]) -> (Option<Vec<u8>>, Option<&[u8]>) {
 
 /// Columns, rows and RGB bytes.
 fn pixels(source: &Source) -> Result<(u32, u32, Vec<u8>), PictureError> {
-    // SAFETY: zeros are a value of each of these C structures; the library sets what it needs before it reads it.
+    // SAFETY: zeros are a value of each of these C structures; the library sets what it needs
+    // before it reads it.
     let (mut errors, mut progress, mut decoder): (
         jpeg_error_mgr,
         jpeg_progress_mgr,
@@ -104,7 +108,8 @@ fn pixels(source: &Source) -> Result<(u32, u32, Vec<u8>), PictureError> {
         decoder.common.progress = &mut progress;
         decompress(&mut decoder, source)
     }));
-    // SAFETY: the decoder was created, or its zeros say that it was not, and then this does nothing.
+    // SAFETY: the decoder was created, or its zeros say that it was not, and then this does
+    // nothing.
     unsafe { jpeg_destroy_decompress(&mut decoder) };
     result.unwrap_or_else(|payload| Err(source.failed(reason(payload))))
 }
@@ -123,7 +128,8 @@ fn decompress(
     source: &Source,
 ) -> Result<(u32, u32, Vec<u8>), PictureError> {
     let cut = || source.failed("the JPEG data end before the picture does");
-    // SAFETY: here and below the decoder is created, has a source, and the calls come in the order that the library asks for.
+    // SAFETY: here and below the decoder is created, has a source, and the calls come in the order
+    // that the library asks for.
     let mut header = JPEG_HEADER_TABLES_ONLY;
     while header == JPEG_HEADER_TABLES_ONLY {
         header = unsafe { jpeg_read_header(decoder, 0) };
@@ -181,8 +187,8 @@ unsafe extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
     type Format = unsafe extern "C-unwind" fn(*mut jpeg_common_struct, *mut c_char);
     // The library's JMSG_LENGTH_MAX.
     let mut text = [0_u8; 200];
-    // SAFETY: the error manager is the one that was set, and its function writes at most that many bytes, a zero at the end. The
-    // crate's type of it promises to write nothing.
+    // SAFETY: the error manager is the one that was set, and its function writes at most that many
+    // bytes, a zero at the end. The crate's type of it promises to write nothing.
     unsafe {
         if let Some(format) = (*decoder.err).format_message {
             let format: Format = mem::transmute::<*const (), Format>(format as *const ());
@@ -206,7 +212,8 @@ unsafe extern "C-unwind" fn no_more(_: &mut jpeg_decompress_struct) -> boolean {
 }
 
 unsafe extern "C-unwind" fn skip(decoder: &mut jpeg_decompress_struct, bytes: c_long) {
-    // SAFETY: the source is the one that was set, whose pointer has `bytes_in_buffer` bytes behind it.
+    // SAFETY: the source is the one that was set, whose pointer has `bytes_in_buffer` bytes behind
+    // it.
     unsafe {
         let input = &mut *decoder.src;
         let bytes = usize::try_from(bytes)

@@ -1,11 +1,13 @@
-//! How a picture is turned: the EXIF tag, or else the one in an XMP packet, as Pillow's `ImageOps.exif_transpose` looks for them.
+//! How a picture is turned: the EXIF tag, or else the one in an XMP packet, as Pillow's
+//! `ImageOps.exif_transpose` looks for them.
 
 /// The TIFF tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
 /// The TIFF tag of an XMP packet.
 pub(super) const XMP: u16 = 700;
 
-/// The orientation that an EXIF block says; where it has none, that of an XMP packet; 1, upright, where neither has.
+/// The orientation that an EXIF block says; where it has none, that of an XMP packet; 1, upright,
+/// where neither has.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u64 {
     let tag = exif.and_then(|block| field(after_mark(block), ORIENTATION));
     match tag {
@@ -72,8 +74,8 @@ fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     }
 }
 
-/// The last field with that tag in the first directory of a TIFF file or of an EXIF block, which has the form of one. Fields behind
-/// damage are not found.
+/// The last field with that tag in the first directory of a TIFF file or of an EXIF block, which
+/// has the form of one. Fields behind damage are not found.
 pub(super) fn field(file: &[u8], wanted: u16) -> Option<Field<'_>> {
     let big_endian = match file.get(..2)? {
         b"MM" => true,
@@ -151,7 +153,8 @@ mod tests {
         for end in 0..block.len() - 4 {
             assert_eq!(orientation(Some(&block[..end]), None), 1, "{end} bytes");
         }
-        // A directory that begins at the end of what can be addressed, and one that says it has 65535 fields.
+        // A directory that begins at the end of what can be addressed, and one that says it has
+        // 65535 fields.
         assert_eq!(orientation(Some(b"II*\0\xff\xff\xff\xff"), None), 1);
         let mut many = block.to_vec();
         many[14..16].fill(0xFF);

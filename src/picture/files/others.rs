@@ -30,7 +30,8 @@ pub(super) fn decode(source: &Source, format: ImageFormat) -> Result<Decoded, Pi
     })
 }
 
-/// The bytes of a decoded picture as Pillow has them: of 16-bit colours the high byte, 16-bit greys and numbers cut at 255.
+/// The bytes of a decoded picture as Pillow has them: of 16-bit colours the high byte, 16-bit greys
+/// and numbers cut at 255.
 fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
     let high = |value: u16| (value >> 8) as u8;
     let cut = |value: u16| value.min(255) as u8;

@@ -1,5 +1,5 @@
-//! PNG. The `png` crate unpacks the pixels; which chunks count, and which of their checksums, is told here, as Pillow has it: every
-//! checksum before the first IDAT, and none from there on.
+//! PNG. The `png` crate unpacks the pixels; which chunks count, and which of their checksums, is
+//! told here, as Pillow has it: every checksum before the first IDAT, and none from there on.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
@@ -59,7 +59,8 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Appends a row's pixels. Of 16-bit samples the high byte is kept, but grey ones are cut at 255.
+    /// Appends a row's pixels. Of 16-bit samples the high byte is kept, but grey ones are cut at
+    /// 255.
     fn unpack(&self, line: &[u8], width: usize, out: &mut Vec<u8>) {
         let bytes = usize::from(self.depth / 8).max(1);
         let every = |samples: usize| line.chunks_exact(samples * bytes);
@@ -137,7 +138,8 @@ impl<'a> Chunks<'a> {
             xmp: None,
         };
         let mut rest = &source.bytes[SIGNATURE.len().min(source.bytes.len())..];
-        // Pillow reads the chunks before the pixels strictly, the pixels, and what follows them as long as it makes sense.
+        // Pillow reads the chunks before the pixels strictly, the pixels, and what follows them as
+        // long as it makes sense.
         let mut after = false;
         while let Some((length, kind, body, checksum)) = next(&mut rest) {
             if kind == *b"IEND" || (!kind.is_ascii() && after) {
@@ -278,7 +280,8 @@ fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// The text of an iTXt chunk after its key: a flag and a method of packing, a language, the key translated, the text.
+/// The text of an iTXt chunk after its key: a flag and a method of packing, a language, the key
+/// translated, the text.
 fn international(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (&[packed, method], rest) = value.split_first_chunk::<2>()?;
     let (_, rest) = split_at_zero(rest)?;

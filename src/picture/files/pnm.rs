@@ -1,5 +1,6 @@
-//! PBM, PGM and PPM, raw and plain. Samples of another depth than eight bits are scaled and rounded as Pillow does it: colours to
-//! 255, greys beyond 255 to 65535, of which what is above 255 is white.
+//! PBM, PGM and PPM, raw and plain. Samples of another depth than eight bits are scaled and rounded
+//! as Pillow does it: colours to 255, greys beyond 255 to 65535, of which what is above 255 is
+//! white.
 
 use super::{Decoded, Source};
 use crate::picture::PictureError;
@@ -107,7 +108,8 @@ impl Scale {
     }
 }
 
-/// The samples of a picture, which come in one of four ways; `None` where they end too early or are beyond the maximum.
+/// The samples of a picture, which come in one of four ways; `None` where they end too early or are
+/// beyond the maximum.
 struct Samples {
     count: usize,
     scale: Scale,

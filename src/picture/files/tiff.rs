@@ -1,5 +1,5 @@
-//! TIFF, by the `image` crate; what that crate does not read, or rounds otherwise than Pillow, by the `tiff` crate below it: palettes,
-//! inks, and greys of 32 bits.
+//! TIFF, by the `image` crate; what that crate does not read, or rounds otherwise than Pillow, by
+//! the `tiff` crate below it: palettes, inks, and greys of 32 bits.
 
 use std::io::Cursor;
 

@@ -72,7 +72,8 @@ pub struct Detail {
     pub curves: Option<CurveLines>,
     /// Why the scores are undefined.
     pub undefined: Option<String>,
-    /// Where the answer is to be found: left, top, right, bottom, in pixels of the picture before it was made small.
+    /// Where the answer is to be found: left, top, right, bottom, in pixels of the picture before
+    /// it was made small.
     pub boxes: Vec<[f64; 4]>,
     /// The options' texts, in the order of their letters.
     pub choices: Vec<String>,
@@ -80,7 +81,8 @@ pub struct Detail {
     pub chosen: Option<char>,
     /// The letter of the right one.
     pub letter: Option<char>,
-    /// The seed that it was explained with, in decimal: a browser's numbers do not hold all of them.
+    /// The seed that it was explained with, in decimal: a browser's numbers do not hold all of
+    /// them.
     pub seed: String,
     /// Pictures sent through the model.
     pub evaluations: Option<usize>,

@@ -12,8 +12,9 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Data as JSON that can stand in a `<script>` element: without `<`, no text in it ends the element or begins a comment. In JSON
-/// that character occurs in strings alone, where the escape means the same.
+/// Data as JSON that can stand in a `<script>` element: without `<`, no text in it ends the element
+/// or begins a comment. In JSON that character occurs in strings alone, where the escape means the
+/// same.
 ///
 /// # Errors
 /// [`ReportError::Page`] for data that are not JSON's.

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::embed::base64;
 use crate::report::{Result, saliency_grey};
 
-/// Cells a side beyond which a map is made smaller: a picture on the page has two or three pixels to a cell then.
+/// Cells a side beyond which a map is made smaller: a picture on the page has two or three pixels
+/// to a cell then.
 const MOST: u32 = 128;
 
 /// A map: a byte for each cell, row by row, 255 where the answer needs the picture most.
@@ -19,7 +20,8 @@ pub struct MapCells {
 }
 
 impl MapCells {
-    /// Of a saliency map of `size x size` values, row by row, clamped to 0..1. One of more than 128 cells a side is averaged.
+    /// Of a saliency map of `size x size` values, row by row, clamped to 0..1. One of more than 128
+    /// cells a side is averaged.
     ///
     /// # Errors
     /// As [`saliency_grey`].

@@ -12,10 +12,12 @@ pub const THUMBNAIL: u32 = 320;
 /// JPEG's quality, 1 to 100.
 const QUALITY: u8 = 75;
 
-/// A picture (RGB, row by row, `width * height * 3` bytes) at a size of at most [`THUMBNAIL`], as the `data:` address of a JPEG.
+/// A picture (RGB, row by row, `width * height * 3` bytes) at a size of at most [`THUMBNAIL`], as
+/// the `data:` address of a JPEG.
 ///
 /// # Errors
-/// [`ReportError::Size`] for a picture without pixels, [`ReportError::Length`] for another number of bytes.
+/// [`ReportError::Size`] for a picture without pixels, [`ReportError::Length`] for another number
+/// of bytes.
 pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
     let what = "picture";
     let (expected, found) = (pixels(width, height, 3)?, rgb.len());

@@ -27,7 +27,8 @@ const SCRIPTS: [&str; 6] = [
 /// Writes a page and the details of its samples, as many as it has entries and in their order.
 ///
 /// # Errors
-/// What `details` yields; [`ReportError::Page`] for what cannot be written, [`ReportError::Length`] for another number of details.
+/// What `details` yields; [`ReportError::Page`] for what cannot be written, [`ReportError::Length`]
+/// for another number of details.
 pub fn write_page<E: From<ReportError>>(
     out: &mut dyn Write,
     page: &Page,

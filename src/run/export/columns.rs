@@ -221,7 +221,8 @@ fn scalars<T: DataType>(
     Ok(())
 }
 
-/// Definition levels: 0 no list, 1 a list without elements, 2 an element. Repetition levels: 0 begins a cell, 1 goes on with it.
+/// Definition levels: 0 no list, 1 a list without elements, 2 an element. Repetition levels: 0
+/// begins a cell, 1 goes on with it.
 fn lists<T: DataType>(
     writer: &mut SerializedColumnWriter,
     cells: impl Iterator<Item = Option<Vec<T::T>>>,

@@ -78,8 +78,9 @@ pub struct Exported {
     pub tokens: usize,
 }
 
-/// Writes `samples.parquet` and `tokens.parquet` into `folder`, made where it does not exist. Both appear whole, or neither is
-/// written; those of another export that are there go before, and `samples.parquet` appears last. Their metadata hold the run's manifest under `foveate.run`.
+/// Writes `samples.parquet` and `tokens.parquet` into `folder`, made where it does not exist. Both
+/// appear whole, or neither is written; those of another export that are there go before, and
+/// `samples.parquet` appears last. Their metadata hold the run's manifest under `foveate.run`.
 ///
 /// # Errors
 /// A run that cannot be read, a folder that cannot be written to.

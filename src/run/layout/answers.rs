@@ -1,5 +1,6 @@
-//! How the right answers of a table are written: as words, or as an option's text, letter or index. One row may leave it open, since
-//! `1` is a text and an index; so all rows are asked, and all are read in the same way.
+//! How the right answers of a table are written: as words, or as an option's text, letter or index.
+//! One row may leave it open, since `1` is a text and an index; so all rows are asked, and all are
+//! read in the same way.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

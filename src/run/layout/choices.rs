@@ -17,8 +17,9 @@ pub fn as_letter(text: &str) -> Option<char> {
     matches!(chars.as_str(), "" | ")" | "." | ":").then(|| first.to_ascii_uppercase())
 }
 
-/// Cuts `text` at its option marks, such as `(a)` or `A:`, which must come in the order of the alphabet: what stands before the
-/// first, and the options' texts. `mark` writes the mark of a letter. No options where there is no first mark.
+/// Cuts `text` at its option marks, such as `(a)` or `A:`, which must come in the order of the
+/// alphabet: what stands before the first, and the options' texts. `mark` writes the mark of a
+/// letter. No options where there is no first mark.
 pub fn split(text: &str, marks: &[fn(char) -> String]) -> (String, Vec<String>) {
     for mark in marks {
         let mut places = Vec::new();
@@ -71,7 +72,8 @@ pub fn stop(letter: char) -> String {
     format!("{letter}. ")
 }
 
-/// The question with its options below it, and what to answer with, in the words of LLaVA's own evaluation.
+/// The question with its options below it, and what to answer with, in the words of LLaVA's own
+/// evaluation.
 pub fn with_options(question: &str, choices: &[String]) -> String {
     let mut lines = vec![question.to_string()];
     for (place, text) in choices.iter().enumerate() {
@@ -84,7 +86,8 @@ pub fn with_options(question: &str, choices: &[String]) -> String {
 /// What evaluations of LLaVA and after it end a question with options with.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
-/// The right answer from what the data say: an option's text or its letter, and neither where it is none of the options.
+/// The right answer from what the data say: an option's text or its letter, and neither where it is
+/// none of the options.
 pub fn right(answer: &str, choices: &[String]) -> Right {
     let place = by_text(answer, choices).or_else(|| by_letter(answer, choices));
     match place {

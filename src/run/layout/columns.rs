@@ -22,7 +22,8 @@ pub struct Columns {
     pub question: Option<String>,
     /// The right answer; else `answer`.
     pub right: Option<String>,
-    /// The options: a list in JSON or Python, or marked text; else `choices`, `options`, or columns `A`, `B` and so on.
+    /// The options: a list in JSON or Python, or marked text; else `choices`, `options`, or columns
+    /// `A`, `B` and so on.
     pub choices: Option<String>,
     /// One box or several, as a JSON array; else `boxes`, `box`, `bbox`.
     pub boxes: Option<String>,
@@ -203,7 +204,8 @@ pub(super) fn options(row: &Row, column: &str) -> Result<Option<Vec<String>>, St
     })
 }
 
-/// Options with their letters, in order: `{"A": "one", "B": "two"}`, or `{"label": ["A", "B"], "text": ["one", "two"]}`.
+/// Options with their letters, in order: `{"A": "one", "B": "two"}`, or `{"label": ["A", "B"],
+/// "text": ["one", "two"]}`.
 fn labelled(members: &Map<String, Value>) -> Option<Vec<String>> {
     let in_order = |labels: &mut dyn Iterator<Item = &str>| {
         let mut places = labels.enumerate();
@@ -299,7 +301,8 @@ fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
 /// The shortest text that is taken for base64: names of files are shorter, pictures longer.
 const SHORTEST_BASE64: usize = 256;
 
-/// A picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`, or a list of one of all that.
+/// A picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`, or a
+/// list of one of all that.
 pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRow> {
     if let Some(bytes) = row.bytes(column) {
         let named = row.cells.get(column).and_then(Value::as_str);

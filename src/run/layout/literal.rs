@@ -1,6 +1,8 @@
-//! Lists as Python writes them: `['a', "it's"]`, `('a', 'b')`, and as NumPy does, `['a' 'b']`, `array(['a', 'b'], dtype=object)`.
+//! Lists as Python writes them: `['a', "it's"]`, `('a', 'b')`, and as NumPy does, `['a' 'b']`,
+//! `array(['a', 'b'], dtype=object)`.
 
-/// The texts and numbers of a list; `None` for what is no list of them, one that NumPy cut short with `...` among them.
+/// The texts and numbers of a list; `None` for what is no list of them, one that NumPy cut short
+/// with `...` among them.
 pub fn list(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     let inner = text.strip_prefix("array(");

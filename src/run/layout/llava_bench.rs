@@ -1,5 +1,6 @@
-//! LLaVA-Bench: `question_id`, `image`, `text`, `category`, in JSON lines as published, with GPT-4's reference answers in a file
-//! beside them; or `question` and `gpt_answer` in Parquet, as it is also spread. There are no options.
+//! LLaVA-Bench: `question_id`, `image`, `text`, `category`, in JSON lines as published, with
+//! GPT-4's reference answers in a file beside them; or `question` and `gpt_answer` in Parquet, as
+//! it is also spread. There are no options.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ pub(super) fn sample(row: &Row, index: usize, references: &HashMap<String, Strin
         None => required(row, "question")?,
     };
     let picture = match picture(row, "image", &id)? {
-        // In the wild: a folder `images`. Of COCO: pictures of its validation set of 2014, with or without the set's name.
+        // In the wild: a folder `images`. Of COCO: pictures of its validation set of 2014, with or
+        // without the set's name.
         Source::File(names) => {
             let of = |name: String| {
                 let places = ["images/", "COCO_val2014_", "val2014/COCO_val2014_"];

@@ -44,7 +44,8 @@ pub struct Reading {
     pub ask: Ask,
     /// A table's columns.
     pub columns: Columns,
-    /// How a table's right answers are written, found from all of them where the columns do not say.
+    /// How a table's right answers are written, found from all of them where the columns do not
+    /// say.
     pub answers: AnswerFormat,
     /// Reference answers that are not in the data themselves, by sample.
     pub references: HashMap<String, String>,

@@ -1,4 +1,5 @@
-//! Whatever a process leaves behind when it dies, the records that are whole are kept and the rest is cut off.
+//! Whatever a process leaves behind when it dies, the records that are whole are kept and the rest
+//! is cut off.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -95,7 +96,8 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_bytes() {
         let cut = folder.path().join(format!("cut{round}"));
         std::fs::create_dir(&cut).unwrap();
         std::fs::copy(whole.join(MANIFEST), cut.join(MANIFEST)).unwrap();
-        // The order of writing: a record's mask before the record. So records end anywhere, masks at most one further on.
+        // The order of writing: a record's mask before the record. So records end anywhere, masks
+        // at most one further on.
         let end = rng.random_range(0..=records.len());
         let lines = records[..end].iter().filter(|&&b| b == b'\n').count();
         let least = lines.div_ceil(3) * 4 * SIZE * SIZE;
@@ -211,7 +213,8 @@ fn records_and_masks_read_as_they_were_written() {
     assert!(error.contains("CRC-32"), "{error}");
 }
 
-/// Every change of a record that a reader could fall for, whole lines as they are: refused by what goes on and by what reads.
+/// Every change of a record that a reader could fall for, whole lines as they are: refused by what
+/// goes on and by what reads.
 #[test]
 fn records_that_were_changed_are_refused_by_all() {
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,8 @@ const MOST_COLUMNS: usize = 10_000;
 type Reader = csv::Reader<std::io::BufReader<std::fs::File>>;
 
 fn reader(path: &Path, delimiter: u8) -> Result<Reader> {
-    // Records of another length are taken as they come, so that one of them does not hide the rest; they are refused below.
+    // Records of another length are taken as they come, so that one of them does not hide the rest;
+    // they are refused below.
     let mut builder = ReaderBuilder::new();
     builder.delimiter(delimiter).flexible(true);
     Ok(builder.from_reader(open(path)?))
@@ -39,8 +40,9 @@ pub fn survey(path: &Path, delimiter: u8) -> Result<(Vec<String>, usize)> {
     Ok((columns, rows))
 }
 
-/// Whether every quoted field that goes on behind its line ends as one does, with a quote before a delimiter or the end of a line, and
-/// no row is too long. A quote that nobody closed takes the rows below into its field, up to the next quote or to the end of the file.
+/// Whether every quoted field that goes on behind its line ends as one does, with a quote before a
+/// delimiter or the end of a line, and no row is too long. A quote that nobody closed takes the
+/// rows below into its field, up to the next quote or to the end of the file.
 fn check(path: &Path, delimiter: u8) -> Result<()> {
     enum At {
         Start,

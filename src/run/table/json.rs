@@ -18,7 +18,8 @@ pub fn is_array(path: &Path) -> Result<bool> {
     Ok(next == Some(b'['))
 }
 
-/// The columns that any row has, and the number of rows: lines that are not blank, or the elements of an array.
+/// The columns that any row has, and the number of rows: lines that are not blank, or the elements
+/// of an array.
 pub fn survey(path: &Path, array: bool) -> Result<(Vec<String>, usize)> {
     let (mut columns, mut rows) = (Map::new(), 0);
     let mut texts = Texts::open(path, array)?;

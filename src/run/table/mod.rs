@@ -1,4 +1,5 @@
-//! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. What the columns mean is not known here.
+//! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. What the columns mean is not known
+//! here.
 
 mod delimited;
 mod json;
@@ -24,7 +25,8 @@ const LONGEST_ROW: u64 = 64 << 20;
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Cells by column. A picture with bytes of its own has its file's name here, where there is one.
+    /// Cells by column. A picture with bytes of its own has its file's name here, where there is
+    /// one.
     pub cells: Map<String, Value>,
     /// Cells that are bytes.
     pub bytes: Vec<(String, Vec<u8>)>,
@@ -66,8 +68,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens a file, whose format its name's end says: .jsonl and .ndjson, .json, .csv, .tsv, .parquet. Reads it through once,
-    /// to count its rows.
+    /// Opens a file, whose format its name's end says: .jsonl and .ndjson, .json, .csv, .tsv,
+    /// .parquet. Reads it through once, to count its rows.
     ///
     /// # Errors
     /// A file that cannot be read, or is of no such format.
@@ -135,7 +137,8 @@ impl Table {
 }
 
 impl Row {
-    /// A cell as text: numbers as they are written, bytes that are UTF-8; `None` where there is no such cell or nothing in it.
+    /// A cell as text: numbers as they are written, bytes that are UTF-8; `None` where there is no
+    /// such cell or nothing in it.
     pub fn text(&self, column: &str) -> Option<String> {
         match self.cells.get(column) {
             Some(Value::String(text)) => Some(text.clone()),

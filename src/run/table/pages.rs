@@ -1,5 +1,6 @@
-//! What a Parquet file says of itself, checked before its library allocates what the file asks for: the depth of the schema, and the
-//! sizes and counts in the headers of all pages, against the bytes that are there. Thrift's compact protocol, as far as that needs.
+//! What a Parquet file says of itself, checked before its library allocates what the file asks for:
+//! the depth of the schema, and the sizes and counts in the headers of all pages, against the bytes
+//! that are there. Thrift's compact protocol, as far as that needs.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,7 +12,8 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 const DEEPEST: usize = 64;
 /// The most bytes of the metadata at a file's end.
 const LONGEST_FOOTER: u64 = 256 << 20;
-/// The most bytes of a page, decompressed. Writers aim at one MiB; a page of pictures has a few of them.
+/// The most bytes of a page, decompressed. Writers aim at one MiB; a page of pictures has a few of
+/// them.
 const LARGEST_PAGE: u64 = 1 << 30;
 /// The most values of a list's column in a row group: all of them may be of one row.
 const MOST_ELEMENTS: u64 = 1 << 26;
@@ -160,8 +162,8 @@ fn check_chunk(
     Ok(())
 }
 
-/// The most bytes that so many can be decompressed to. Snappy has at most 64 bytes for 3, LZ4 255 for 1, deflate 1032 for 1, and
-/// Zstandard a block of 128 KiB for 4.
+/// The most bytes that so many can be decompressed to. Snappy has at most 64 bytes for 3, LZ4 255
+/// for 1, deflate 1032 for 1, and Zstandard a block of 128 KiB for 4.
 fn largest(compressed: u64, compression: Compression) -> u64 {
     let ratio = match compression {
         Compression::UNCOMPRESSED => return u64::MAX,
@@ -359,7 +361,8 @@ mod tests {
         [vec![more << 4 | I32], varint(zigzag)].concat()
     }
 
-    /// A file whose schema is the root and a chain of `depth` columns, of which `claimed` are said to be there.
+    /// A file whose schema is the root and a chain of `depth` columns, of which `claimed` are said
+    /// to be there.
     fn chain(depth: usize, claimed: u64) -> File {
         let element = |children: i64| [vec![0x48, 1, b'x'], number(1, children), vec![0]].concat();
         let mut footer = number(1, 1);
@@ -392,7 +395,8 @@ mod tests {
     #[test]
     fn a_header_says_what_is_allocated_for_its_page() {
         const MOST: i64 = i32::MAX as i64;
-        // Uncompressed, compressed, a CRC; a dictionary's count and encoding, and one that is sorted.
+        // Uncompressed, compressed, a CRC; a dictionary's count and encoding, and one that is
+        // sorted.
         let dictionary = [number(1, 1_000_000), number(1, 0), vec![0x11, 0]].concat();
         let header = [
             number(1, 2),

@@ -48,7 +48,8 @@ pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
     Ok((columns, usize::try_from(metadata.num_rows()).unwrap_or(0)))
 }
 
-/// The rows with their columns of these names, or all. Row groups of which none is wanted are not read.
+/// The rows with their columns of these names, or all. Row groups of which none is wanted are not
+/// read.
 pub fn read(path: &Path, wanted: Wanted, columns: Option<&[&str]>) -> Result<Rows> {
     let reader = reader(path)?;
     let schema = reader.metadata().file_metadata().schema();
@@ -80,7 +81,8 @@ struct Groups {
     /// The row group that is read next, and its first row.
     next: usize,
     first: usize,
-    /// The rows of the group that is read now, and their numbers. The rows of one that cannot be read further are `broken`.
+    /// The rows of the group that is read now, and their numbers. The rows of one that cannot be
+    /// read further are `broken`.
     rows: Option<ReaderIter>,
     broken: String,
     numbers: Range<usize>,

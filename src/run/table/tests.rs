@@ -313,8 +313,8 @@ fn a_row_without_an_end_is_refused() {
     }
 }
 
-/// Bytes changed at random, anywhere in a file: it is refused, or every row is there, read or with what is wrong with it. Nothing
-/// panics, and nothing is allocated that the file does not have.
+/// Bytes changed at random, anywhere in a file: it is refused, or every row is there, read or with
+/// what is wrong with it. Nothing panics, and nothing is allocated that the file does not have.
 #[test]
 fn a_corrupt_parquet_file_or_row_is_an_error() {
     use rand::rngs::StdRng;

@@ -1,4 +1,5 @@
-//! What is aimed at on one H100: shares of the rates that the same card was measured at in the same run, and seconds.
+//! What is aimed at on one H100: shares of the rates that the same card was measured at in the same
+//! run, and seconds.
 
 /// Of the matrix rate: the products of `kernels/gemm.cu`.
 pub const OWN_PRODUCTS: f64 = 0.5;
@@ -10,9 +11,11 @@ pub const ATTENTION: f64 = 0.45;
 pub const ATTENTION_VJP: f64 = 0.35;
 /// Of the copy bandwidth: blends, norms and activations.
 pub const COPIES: f64 = 0.8;
-/// Of the copy bandwidth: depthwise convolutions, whose 49 products per value take nearly as long as the value's bytes.
+/// Of the copy bandwidth: depthwise convolutions, whose 49 products per value take nearly as long
+/// as the value's bytes.
 pub const DEPTHWISE: f64 = 0.5;
-/// Of the copy bandwidth: attention over windows, whose keys are read twice where a head has many columns.
+/// Of the copy bandwidth: attention over windows, whose keys are read twice where a head has many
+/// columns.
 pub const WINDOW: f64 = 0.6;
 /// Seconds of a whole attribution with LLaVA-1.5-7B.
 pub const ATTRIBUTION: f64 = 6.0;

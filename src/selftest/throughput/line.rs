@@ -51,7 +51,8 @@ pub enum Found {
         seconds: f64,
         /// Operations or bytes per second, by the limit.
         rate: Option<f64>,
-        /// The rate's share of the one measured on the same card. Operands that the cache holds can make it more than 1.
+        /// The rate's share of the one measured on the same card. Operands that the cache holds can
+        /// make it more than 1.
         share: Option<f64>,
         /// Of whole models: evaluations per second.
         evaluations_per_second: Option<f64>,
@@ -144,7 +145,8 @@ impl Line {
     }
 }
 
-/// How often something is repeated: so many times, and so often each time that all take so long together.
+/// How often something is repeated: so many times, and so often each time that all take so long
+/// together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repetitions {
     times: usize,
@@ -155,7 +157,8 @@ pub(super) struct Repetitions {
 const MOST: f64 = 10_000.0;
 
 impl Repetitions {
-    /// On a GPU long enough for a steady number; on an emulator, whose times mean nothing, as short as can be.
+    /// On a GPU long enough for a steady number; on an emulator, whose times mean nothing, as short
+    /// as can be.
     pub fn of(extent: Extent) -> Repetitions {
         match extent {
             Extent::Small => Repetitions {
@@ -169,7 +172,8 @@ impl Repetitions {
         }
     }
 
-    /// The median seconds of one run, where `time` gives the time of so many; a first run is not counted.
+    /// The median seconds of one run, where `time` gives the time of so many; a first run is not
+    /// counted.
     pub fn seconds<E>(
         self,
         mut time: impl FnMut(u64) -> std::result::Result<Duration, E>,

@@ -1,5 +1,5 @@
-//! Log-probabilities of key tokens over the whole vocabulary, and all logits of one row. So few rows leave the vocabulary
-//! projection's weights to be read: that is their limit.
+//! Log-probabilities of key tokens over the whole vocabulary, and all logits of one row. So few
+//! rows leave the vocabulary projection's weights to be read: that is their limit.
 
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};

@@ -1,7 +1,9 @@
-//! How fast a device is, operation by operation and as a whole, beside what the same card does at most in the same run.
+//! How fast a device is, operation by operation and as a whole, beside what the same card does at
+//! most in the same run.
 //!
-//! One table of workloads serves [`measure`] and the benches. Operations and bytes are counted as by [`crate::lvlm::Estimator`]:
-//! every operand once per operation, whatever the cache holds; the pictures of a blend once per blend.
+//! One table of workloads serves [`measure`] and the benches. Operations and bytes are counted as
+//! by [`crate::lvlm::Estimator`]: every operand once per operation, whatever the cache holds; the
+//! pictures of a blend once per blend.
 
 mod activation;
 mod attention;
@@ -95,9 +97,9 @@ pub struct Measured {
     pub whole: Vec<Line>,
 }
 
-/// Measures every workload of a model's shapes on the device that `native` opens, products and the whole model with random weights on
-/// the one that `chosen` opens, where products have several ways. A device keeps its memory for reuse until it is dropped, so that
-/// each part opens its own.
+/// Measures every workload of a model's shapes on the device that `native` opens, products and the
+/// whole model with random weights on the one that `chosen` opens, where products have several
+/// ways. A device keeps its memory for reuse until it is dropped, so that each part opens its own.
 ///
 /// # Errors
 /// What the device and the model report, but for memory that does not suffice: that is a line.

@@ -1,4 +1,5 @@
-//! Models of random weights, at the sizes of real ones: LLaVA-1.5's architecture, the demo model's tokens and prompt.
+//! Models of random weights, at the sizes of real ones: LLaVA-1.5's architecture, the demo model's
+//! tokens and prompt.
 
 use serde_json::{Value, json};
 
@@ -10,8 +11,8 @@ use crate::lvlm::{LvlmError, demo_checkpoint, expected_tensors};
 /// Longer than any prompt and answer here, in tokens.
 const CONTEXT: usize = 4096;
 
-/// Numbers for all weights of a model of these shapes, and for its workloads'. Their spread keeps sums over the decoder's columns
-/// near 1, so that nothing grows out of range.
+/// Numbers for all weights of a model of these shapes, and for its workloads'. Their spread keeps
+/// sums over the decoder's columns near 1, so that nothing grows out of range.
 ///
 /// # Errors
 /// None in a program that was built whole.
@@ -25,10 +26,12 @@ pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, LvlmError> {
     Ok(Pool::new(elements.max().unwrap_or(0), count, largest, seed))
 }
 
-/// A checkpoint of these shapes whose weights are pieces of a pool that [`pool`] made for them; norms have gains near 1.
+/// A checkpoint of these shapes whose weights are pieces of a pool that [`pool`] made for them;
+/// norms have gains near 1.
 ///
 /// # Errors
-/// [`MissingTensor`](crate::checkpoint::CheckpointError::MissingTensor) where the pool was made for smaller shapes.
+/// [`MissingTensor`](crate::checkpoint::CheckpointError::MissingTensor) where the pool was made for
+/// smaller shapes.
 pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, LvlmError> {
     let demo = demo_checkpoint()?;
     let config = config(shapes, &demo)?;
@@ -178,7 +181,8 @@ mod tests {
         ));
     }
 
-    /// As the published checkpoint: 7.06 billion parameters, without the encoder's last layer and its last norm.
+    /// As the published checkpoint: 7.06 billion parameters, without the encoder's last layer and
+    /// its last norm.
     #[test]
     fn the_sizes_of_llava_1_5_are_its_own() {
         let demo = demo_checkpoint().unwrap();

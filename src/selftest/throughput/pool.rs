@@ -11,7 +11,8 @@ use crate::checkpoint::{Bytes, Dtype, Tensor};
 
 /// Numbers that one generator makes.
 const PIECE: usize = 1 << 16;
-/// How far apart the starts of two tensors lie, in numbers. A prime: no row of one begins where a row of another does.
+/// How far apart the starts of two tensors lie, in numbers. A prime: no row of one begins where a
+/// row of another does.
 const STRIDE: usize = 4099;
 
 /// Random numbers, evenly spread over `-largest .. largest`, as bf16.
@@ -21,7 +22,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Enough for `tensors` tensors of up to `elements` numbers each. The same seed gives the same numbers.
+    /// Enough for `tensors` tensors of up to `elements` numbers each. The same seed gives the same
+    /// numbers.
     pub fn new(elements: usize, tensors: usize, largest: f32, seed: u64) -> Pool {
         let count = elements + tensors * STRIDE;
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0u8, 2 * count).collect();
@@ -41,8 +43,8 @@ impl Pool {
         }
     }
 
-    /// Tensor `index` of those that the pool was made for: bf16 numbers from a place of its own on. `None` where the pool does not
-    /// reach that far.
+    /// Tensor `index` of those that the pool was made for: bf16 numbers from a place of its own on.
+    /// `None` where the pool does not reach that far.
     pub fn tensor(&self, name: &str, shape: &[usize], index: usize) -> Option<Tensor> {
         Tensor::piece(name, Dtype::Bf16, shape, &self.numbers, 2 * index * STRIDE)
     }
@@ -64,7 +66,8 @@ mod tests {
         let mean = first.iter().sum::<f32>() / first.len() as f32;
         let square = first.iter().map(|v| v * v).sum::<f32>() / first.len() as f32;
         assert!(first.iter().all(|v| v.abs() <= 0.5));
-        // An even spread has the variance largest^2 / 3; the means of 200,000 numbers are this close in all but one of 10^6 pools.
+        // An even spread has the variance largest^2 / 3; the means of 200,000 numbers are this
+        // close in all but one of 10^6 pools.
         assert!(mean.abs() < 3.5e-3, "{mean}");
         assert!((square - 0.25 / 3.0).abs() < 1e-3, "{square}");
 

@@ -44,7 +44,8 @@ impl Rates {
     }
 }
 
-/// Measures a card, and checks that its products are right. `library`: the same card with products through cuBLASLt.
+/// Measures a card, and checks that its products are right. `library`: the same card with products
+/// through cuBLASLt.
 ///
 /// # Errors
 /// What the device reports.
@@ -109,7 +110,8 @@ fn registers(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<
     Ok((operations / seconds, Check::holds(name, right)))
 }
 
-/// Both operands of whole numbers from -7 to 7, `[SIDE, DEPTH]`: in 4096 steps no sum exceeds 4096 * 16 * 49, which is below 2^22.
+/// Both operands of whole numbers from -7 to 7, `[SIDE, DEPTH]`: in 4096 steps no sum exceeds
+/// 4096 * 16 * 49, which is below 2^22.
 fn whole_numbers() -> (Vec<f32>, Vec<f32>) {
     let count = Products::SIDE * Products::DEPTH;
     let numbers: Vec<f32> = values(2 * count)

@@ -1,4 +1,5 @@
-//! The second half of an encoder's block for one blend, done operation by operation and replayed: what launches cost.
+//! The second half of an encoder's block for one blend, done operation by operation and replayed:
+//! what launches cost.
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};

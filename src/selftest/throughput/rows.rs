@@ -1,4 +1,5 @@
-//! Rows: embeddings, a cache, placing image tokens among text tokens, rotary positions, and the check for finite values.
+//! Rows: embeddings, a cache, placing image tokens among text tokens, rotary positions, and the
+//! check for finite values.
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};

@@ -122,7 +122,8 @@ pub static LLAVA_1_5_7B: Shapes = Shapes {
     tied: false,
 };
 
-/// LLaVA-OneVision-0.5B with one view: SigLIP-so400m/14, whose patches cover 378 of its 384 pixels, and Qwen2-0.5B.
+/// LLaVA-OneVision-0.5B with one view: SigLIP-so400m/14, whose patches cover 378 of its 384 pixels,
+/// and Qwen2-0.5B.
 pub static LLAVA_ONEVISION_0_5B: Shapes = Shapes {
     name: "LLaVA-OneVision-0.5B",
     whole: "LLaVA-1.5 of LLaVA-OneVision-0.5B's sizes, random weights",
@@ -241,7 +242,8 @@ impl Shapes {
         self.side / 4
     }
 
-    /// Every patch as a query over a window of 19 keys, in the encoder's heads, as Cambrian-1 has it.
+    /// Every patch as a query over a window of 19 keys, in the encoder's heads, as Cambrian-1 has
+    /// it.
     pub fn window(&self) -> AttentionShape {
         AttentionShape {
             batch: self.batch * self.patches(),
@@ -251,8 +253,8 @@ impl Shapes {
         }
     }
 
-    /// The attentions of a model, by name: the encoder's, the decoder's, its last layer's, for the rows before key tokens only, and
-    /// one generated token's, behind the whole sequence.
+    /// The attentions of a model, by name: the encoder's, the decoder's, its last layer's, for the
+    /// rows before key tokens only, and one generated token's, behind the whole sequence.
     pub fn attentions(&self) -> [(&'static str, AttentionShape); 4] {
         let (decoder, rows) = (&self.decoder, self.decoder.rows);
         let causal = |places| decoder.attention(self.batch, self.prefix, Visible::Causal(places));

@@ -29,8 +29,8 @@ const KEYS: [usize; 4] = [28, 29, 30, 31];
 /// The picture's width and height.
 const SIZE: (u32, u32) = (640, 480);
 
-/// Measures a model of these shapes: an attribution twice, then evaluations forward and with gradients. What the device has no
-/// memory for is a line that says so.
+/// Measures a model of these shapes: an attribution twice, then evaluations forward and with
+/// gradients. What the device has no memory for is a line that says so.
 ///
 /// # Errors
 /// What else the model and the device report.
@@ -77,7 +77,8 @@ pub(super) fn lines<D: Timed>(
     Ok(lines)
 }
 
-/// The default settings, within the memory that there is; on an emulator, which has no time, small ones.
+/// The default settings, within the memory that there is; on an emulator, which has no time, small
+/// ones.
 fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     let defaults = Settings {
         max_new_tokens: ANSWER,
@@ -221,7 +222,8 @@ impl Whole<'_> {
             }
             Ok(())
         };
-        // Once operation by operation; the second time is recorded, and the timing's own first does not count either.
+        // Once operation by operation; the second time is recorded, and the timing's own first does
+        // not count either.
         run(&*session)?;
         let seconds = Repetitions::of(self.extent).seconds(|count| {
             let start = Instant::now();

@@ -139,8 +139,9 @@ impl<'d> Prepared<'d> {
         }))
     }
 
-    /// How long `count` runs take, one after the other. A device that works in the background gets them all before they are waited
-    /// for, as it gets the operations of a model: launches are hidden where the work is longer.
+    /// How long `count` runs take, one after the other. A device that works in the background gets
+    /// them all before they are waited for, as it gets the operations of a model: launches are
+    /// hidden where the work is longer.
     ///
     /// # Errors
     /// What the device reports.
@@ -149,7 +150,8 @@ impl<'d> Prepared<'d> {
     }
 }
 
-/// Rows that are different from each other; further ones repeat them. A prime: no tile of a product holds whole repetitions.
+/// Rows that are different from each other; further ones repeat them. A prime: no tile of a product
+/// holds whole repetitions.
 const ROWS: usize = 61;
 
 /// Where workloads run, and what their operands are made from.
@@ -169,8 +171,8 @@ impl<D> Clone for Operands<'_, D> {
 impl<D> Copy for Operands<'_, D> {}
 
 impl<D: Timed> Operands<'_, D> {
-    /// A matrix of values without structure in -1 to 1. A few rows are uploaded and repeated on the device: hundreds of megabytes
-    /// would take longer than what they are for.
+    /// A matrix of values without structure in -1 to 1. A few rows are uploaded and repeated on the
+    /// device: hundreds of megabytes would take longer than what they are for.
     pub(super) fn matrix(&self, rows: usize, columns: usize) -> Result<D::Matrix> {
         let few = rows.min(ROWS);
         let uploaded = self.device.upload(few, columns, &values(few * columns))?;
@@ -183,7 +185,8 @@ impl<D: Timed> Operands<'_, D> {
 
     /// A weight `[out, inside]`.
     pub(super) fn weight(&self, out: usize, inside: usize) -> Result<D::Weight> {
-        // Two of as many numbers do not lie at the same place, which would make them one, as tied weights are.
+        // Two of as many numbers do not lie at the same place, which would make them one, as tied
+        // weights are.
         let index = usize::from(out > inside);
         let shape = [out, inside];
         let tensor = self.pool.tensor("weight", &shape, index);

@@ -92,11 +92,13 @@ impl Staging {
         file.sync_all()
     }
 
-    /// Puts all the files that were written into the folder, `record` last. What is there of `names`, which are those of every file
-    /// that such a set can have, is taken out before, the record first.
+    /// Puts all the files that were written into the folder, `record` last. What is there of
+    /// `names`, which are those of every file that such a set can have, is taken out before, the
+    /// record first.
     ///
     /// # Errors
-    /// A file of that name that is no regular one; what the file system reports. All is as it was before then.
+    /// A file of that name that is no regular one; what the file system reports. All is as it was
+    /// before then.
     pub fn place(self, record: &str, names: &[&str]) -> io::Result<()> {
         for name in names {
             replaceable(&self.folder.join(name))?;
@@ -187,8 +189,8 @@ fn files(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Ends what a process that died began in the temporary folder `left`, inside `folder`, and takes it away. Nothing is done where a
-/// process holds it. The folder must be locked.
+/// Ends what a process that died began in the temporary folder `left`, inside `folder`, and takes
+/// it away. Nothing is done where a process holds it. The folder must be locked.
 pub(super) fn recover(left: &Path, folder: &Path) {
     let lock = left.join(LOCK);
     if !lock.exists() {
@@ -291,7 +293,8 @@ mod tests {
         assert_eq!(names(folder.path()), 5);
     }
 
-    /// A process that dies between any two steps leaves no mixture, and the next one to write there finds a whole set.
+    /// A process that dies between any two steps leaves no mixture, and the next one to write there
+    /// finds a whole set.
     #[test]
     fn death_at_any_step_leaves_no_mixture() {
         let (mut died, mut sets) = (0, Vec::new());

@@ -3,7 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The include folder of the first toolkit among `CUDA_HOME`, `CUDA_PATH`, `NVCC`, nvcc on `PATH` and `/usr/local/cuda`.
+/// The include folder of the first toolkit among `CUDA_HOME`, `CUDA_PATH`, `NVCC`, nvcc on `PATH`
+/// and `/usr/local/cuda`.
 pub fn find() -> Result<PathBuf, String> {
     for name in ["CUDA_HOME", "CUDA_PATH", "NVCC", "PATH"] {
         println!("cargo::rerun-if-env-changed={name}");

@@ -1,4 +1,5 @@
-//! Compiles `kernels/*.cu` and the planted bugs for the host, with a check at every access, and the runtime that runs them.
+//! Compiles `kernels/*.cu` and the planted bugs for the host, with a check at every access, and the
+//! runtime that runs them.
 
 mod headers;
 mod scan;
@@ -17,8 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for watched in ["build", "cpp", "tests/planted", "../../kernels"] {
         println!("cargo::rerun-if-changed={watched}");
     }
-    // cudarc opens `libcuda.so` by name: the loader then finds this library where a test has opened it by path. Fibers and the
-    // pool's threads are never torn down, so the library must stay.
+    // cudarc opens `libcuda.so` by name: the loader then finds this library where a test has opened
+    // it by path. Fibers and the pool's threads are never torn down, so the library must stay.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 
@@ -100,7 +101,8 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// What every C++ file is compiled with: optimised whatever the profile, since whole models run on it.
+    /// What every C++ file is compiled with: optimised whatever the profile, since whole models run
+    /// on it.
     fn base(&self) -> cc::Build {
         let mut build = cc::Build::new();
         build
@@ -126,7 +128,8 @@ impl Compiler {
         build
     }
 
-    /// The kernels that a file defines, macro-made ones too: preprocesses it with `__global__` as a marker.
+    /// The kernels that a file defines, macro-made ones too: preprocesses it with `__global__` as a
+    /// marker.
     fn kernels_of(
         &self,
         source: &Path,

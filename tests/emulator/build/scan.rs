@@ -1,4 +1,5 @@
-//! Finds the kernels in preprocessed CUDA source, and writes the file that compiles and registers them.
+//! Finds the kernels in preprocessed CUDA source, and writes the file that compiles and registers
+//! them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +15,8 @@ pub struct Kernel {
 const KERNEL: &str = "emulated_kernel_marker";
 const BOUNDS: &str = "emulated_bounds_marker";
 
-/// The kernels of a text in which `__global__` and `__launch_bounds__` have become markers, each once.
+/// The kernels of a text in which `__global__` and `__launch_bounds__` have become markers, each
+/// once.
 pub fn kernels(text: &str) -> Vec<Kernel> {
     let mut found: Vec<Kernel> = Vec::new();
     for definition in text.split(KERNEL).skip(1) {
@@ -62,7 +64,8 @@ fn parenthesised(text: &str) -> (&str, &str) {
     ("", text)
 }
 
-/// The source in a namespace of its own, so that files may define the same helpers, with each kernel registered.
+/// The source in a namespace of its own, so that files may define the same helpers, with each
+/// kernel registered.
 pub fn translation_unit(source: &Path, kernels: &[Kernel]) -> String {
     let mut text = format!(
         "#include \"emulated_cuda.h\"\nnamespace {{\n#include \"{}\"\n",

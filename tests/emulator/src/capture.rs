@@ -152,7 +152,8 @@ driver_calls! {
         let capture = driver.stream(stream)?.capture.as_ref();
         status.put(capture.map_or(STATUS_NONE, Capture::status))
     }
-    /// As cuStreamIsCapturing, with the capture's number; the graph in the making and its dependencies are not shown.
+    /// As cuStreamIsCapturing, with the capture's number; the graph in the making and its
+    /// dependencies are not shown.
     Context fn cuStreamGetCaptureInfo_v2(
         driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>, dependencies: Out<usize>, count: Out<usize>,
     ) {

@@ -28,7 +28,8 @@ impl Driver {
 driver_calls! {
     /// The device's context.
     Init fn cuDevicePrimaryCtxRetain(driver, context: Out<usize>, device: c_int) { context.put(driver.context_of(device)?) }
-    /// Gives it back. What was made in it stays, as does an error that made it unusable: a process does not recover from those.
+    /// Gives it back. What was made in it stays, as does an error that made it unusable: a process
+    /// does not recover from those.
     Init fn cuDevicePrimaryCtxRelease_v2(driver, device: c_int) { driver.context_of(device).map(drop) }
     /// Whether it is in use.
     Init fn cuDevicePrimaryCtxGetState(driver, device: c_int, flags: Out<c_uint>, active: Out<c_int>) {

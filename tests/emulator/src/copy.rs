@@ -1,5 +1,6 @@
-//! Copies and fills. A copy from or to pinned memory happens when the queue runs, so that using the host's side without waiting
-//! shows; ordinary host memory is read and written before the call returns, as the driver does through its staging buffers.
+//! Copies and fills. A copy from or to pinned memory happens when the queue runs, so that using the
+//! host's side without waiting shows; ordinary host memory is read and written before the call
+//! returns, as the driver does through its staging buffers.
 
 use crate::calls::driver_calls;
 use crate::counters::Direction;
@@ -45,7 +46,8 @@ impl Copy {
 
     /// Does it.
     pub fn run(&self) {
-        // SAFETY: valid, and the caller of the driver vouches for its host side, as with the real one.
+        // SAFETY: valid, and the caller of the driver vouches for its host side, as with the real
+        // one.
         unsafe { std::ptr::copy(self.from as *const u8, self.to as *mut u8, self.bytes) };
     }
 }

@@ -1,4 +1,5 @@
-//! Counts of calls, copied bytes and kernel runs, failures to order, and the functions by which tests use them.
+//! Counts of calls, copied bytes and kernel runs, failures to order, and the functions by which
+//! tests use them.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -108,7 +109,8 @@ pub unsafe extern "C" fn foveate_emulator_calls(name: *const c_char) -> u64 {
     }
 }
 
-/// Bytes copied since the last reset: 0 host to device, 1 device to host, 2 device to device; those of graphs at each replay.
+/// Bytes copied since the last reset: 0 host to device, 1 device to host, 2 device to device; those
+/// of graphs at each replay.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_bytes(direction: u32) -> u64 {
     lock()
@@ -119,7 +121,8 @@ pub extern "C" fn foveate_emulator_bytes(direction: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// Finished runs of a kernel (a C string; null for all kernels) since the last reset, launched or in graphs.
+/// Finished runs of a kernel (a C string; null for all kernels) since the last reset, launched or
+/// in graphs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn foveate_emulator_runs(kernel: *const c_char) -> u64 {
     let driver = lock();
@@ -135,14 +138,16 @@ pub extern "C" fn foveate_emulator_allocated() -> u64 {
     lock().memory.allocated()
 }
 
-/// The last kernel fault since the last reset, as printed; empty for none. Valid until the next fault or reset.
+/// The last kernel fault since the last reset, as printed; empty for none. Valid until the next
+/// fault or reset.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_last_fault() -> *const c_char {
     lock().last_fault.as_ptr()
 }
 
-/// Sets a setting (its environment name without `FOVEATE_EMULATOR_`) before the environment; takes effect at the next reset. Both
-/// are C strings; a null value gives way to the environment again. 0 on success, 1 for a name that is no setting.
+/// Sets a setting (its environment name without `FOVEATE_EMULATOR_`) before the environment; takes
+/// effect at the next reset. Both are C strings; a null value gives way to the environment again. 0
+/// on success, 1 for a name that is no setting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn foveate_emulator_set(name: *const c_char, value: *const c_char) -> u32 {
     let Some(name) = text(name).filter(|name| NAMES.contains(&name.as_str())) else {
@@ -156,7 +161,8 @@ pub unsafe extern "C" fn foveate_emulator_set(name: *const c_char, value: *const
     0
 }
 
-/// Counts, ordered failures, a sticky error and the schedules start afresh; work not yet run is dropped; settings are read again.
+/// Counts, ordered failures, a sticky error and the schedules start afresh; work not yet run is
+/// dropped; settings are read again.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_reset() {
     lock().reset();

@@ -1,5 +1,5 @@
-//! The functions of cuBLASLt that foveate calls: dense column-major products in bf16 or f16 with f32 sums. Like launches, products
-//! wait in their stream and are recorded by captures.
+//! The functions of cuBLASLt that foveate calls: dense column-major products in bf16 or f16 with
+//! f32 sums. Like launches, products wait in their stream and are recorded by captures.
 
 mod product;
 
@@ -254,7 +254,8 @@ library_calls! {
         }
         count.put(written as c_int)
     }
-    /// What an algorithm needs for a product: workspace and waves, as the library's header says, not the algorithm or its status.
+    /// What an algorithm needs for a product: workspace and waves, as the library's header says,
+    /// not the algorithm or its status.
     fn cublasLtMatmulAlgoCheck(
         driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, algorithm: *const [u64; 8], found: *mut Found,
     ) {

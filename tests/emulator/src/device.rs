@@ -48,7 +48,8 @@ const CARDS: [Card; 8] = [
 ];
 
 impl Driver {
-    /// The newest card that is no newer than the capability set, with as many multiprocessors as are set.
+    /// The newest card that is no newer than the capability set, with as many multiprocessors as
+    /// are set.
     fn card(&self) -> Card {
         let card = CARDS
             .iter()

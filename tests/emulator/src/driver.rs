@@ -14,7 +14,8 @@ use crate::settings::Settings;
 use crate::status::{Outcome, Status};
 use crate::stream::{Operation, Stream};
 
-/// Everything that the driver knows. Handles are numbers; contexts are numbered from [`CONTEXT`] by device.
+/// Everything that the driver knows. Handles are numbers; contexts are numbered from [`CONTEXT`] by
+/// device.
 pub struct Driver {
     pub given: BTreeMap<String, String>,
     pub settings: Settings,
@@ -80,7 +81,8 @@ pub fn lock() -> MutexGuard<'static, Driver> {
     DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a driver function: counts the call, fails it if the settings say so, checks what it needs. Gives the CUresult.
+/// Runs a driver function: counts the call, fails it if the settings say so, checks what it needs.
+/// Gives the CUresult.
 pub fn enter(name: &'static str, needs: Needs, body: impl FnOnce(&mut Driver) -> Outcome) -> u32 {
     let mut driver = lock();
     if driver.settings.trace {
@@ -121,7 +123,8 @@ impl Driver {
         self.last_handle
     }
 
-    /// Counts, failures, the sticky error and the schedules start afresh, with the settings as they are now.
+    /// Counts, failures, the sticky error and the schedules start afresh, with the settings as they
+    /// are now.
     pub fn reset(&mut self) {
         self.settings = Settings::read(&self.given);
         self.counters = Counters::new(&self.settings);

@@ -41,14 +41,16 @@ impl Driver {
         if self.event(event)?.captured {
             return Err(Status::CAPTURED_EVENT);
         }
-        // An event that was never recorded, or whose record is done, is complete: there is nothing to wait for.
+        // An event that was never recorded, or whose record is done, is complete: there is nothing
+        // to wait for.
         if self.event(event)?.pending == 0 {
             return Ok(());
         }
         self.flush()
     }
 
-    /// The one queue keeps the order, so that waiting needs no work; but a capture must not reach outside itself.
+    /// The one queue keeps the order, so that waiting needs no work; but a capture must not reach
+    /// outside itself.
     fn stream_waits(&mut self, stream: usize, event: usize) -> Outcome {
         let captured = self.event(event)?.captured;
         let recorded = self.event(event)?.pending > 0 || self.event(event)?.time.is_some();

@@ -24,12 +24,14 @@ pub fn report(kernel: &str, fault: &Fault) -> CString {
     let line = format!(
         "kernel {kernel}, block ({bx}, {by}, {bz}), thread ({tx}, {ty}, {tz}): {what}{place}"
     );
-    // One write, so that lines of several processes stay whole; a closed standard error is no reason to fail.
+    // One write, so that lines of several processes stay whole; a closed standard error is no
+    // reason to fail.
     let _ = io::stderr().write_all(format!("foveate-emulator: {line}\n").as_bytes());
     CString::new(line).unwrap_or_default()
 }
 
-/// The source line before `pc`, and those that it was inlined into, from the innermost; the address if there is no line.
+/// The source line before `pc`, and those that it was inlined into, from the innermost; the address
+/// if there is no line.
 fn place(pc: *const c_void) -> String {
     let mut lines: Vec<String> = Vec::new();
     backtrace::resolve(

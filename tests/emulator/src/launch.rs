@@ -107,7 +107,8 @@ impl Driver {
             pc: std::ptr::null(),
             what: [0; 512],
         };
-        // SAFETY: the lock is held, so that this is the only launch, and the arguments are as the kernel's type says.
+        // SAFETY: the lock is held, so that this is the only launch, and the arguments are as the
+        // kernel's type says.
         let code = unsafe { emulated_run(&launch, &options, &mut found) };
         if code == 0 {
             self.counters.ran(prepared.kernel.name());
@@ -119,7 +120,8 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Puts a launch into a stream; what the kernel does wrong is known at the next synchronisation.
+    /// Puts a launch into a stream; what the kernel does wrong is known at the next
+    /// synchronisation.
     Context fn cuLaunchKernel(
         driver, function: usize, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint, block_z: c_uint,
         dynamic_bytes: c_uint, stream: usize, arguments: *mut *mut c_void, extra: *mut *mut c_void,

@@ -1,6 +1,8 @@
-//! A CUDA driver without a GPU: the functions of `libcuda` that foveate calls, running foveate's own kernels on the host.
+//! A CUDA driver without a GPU: the functions of `libcuda` that foveate calls, running foveate's
+//! own kernels on the host.
 //!
-//! See the crate's README for what is emulated, the settings and the functions that tests read counts with.
+//! See the crate's README for what is emulated, the settings and the functions that tests read
+//! counts with.
 
 mod calls;
 mod capture;

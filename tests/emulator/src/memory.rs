@@ -149,7 +149,8 @@ driver_calls! {
         if fresh.is_null() {
             return Err(Status::OUT_OF_MEMORY);
         }
-        // SAFETY: just allocated with this size; filled so that reading it before a copy has come shows.
+        // SAFETY: just allocated with this size; filled so that reading it before a copy has come
+        // shows.
         unsafe { ptr::write_bytes(fresh, 0xFF, bytes) };
         driver.memory.pinned.insert(fresh as usize, bytes);
         pointer.put(fresh as usize)

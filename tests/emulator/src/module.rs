@@ -1,4 +1,5 @@
-//! Modules and functions. An image is only looked at from outside: the kernels are those compiled into this library.
+//! Modules and functions. An image is only looked at from outside: the kernels are those compiled
+//! into this library.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 

@@ -1,4 +1,5 @@
-//! The C++ side: device memory and the running of kernels. `cpp/runtime/worker.h` declares the same structures.
+//! The C++ side: device memory and the running of kernels. `cpp/runtime/worker.h` declares the same
+//! structures.
 
 use std::ffi::{CStr, c_char, c_void};
 

@@ -42,12 +42,14 @@ pub struct Settings {
     pub failures: Vec<Failure>,
     /// Whether to print each call.
     pub trace: bool,
-    /// Whether work runs at once instead of at the next synchronisation (CUDA_LAUNCH_BLOCKING, as for the real driver).
+    /// Whether work runs at once instead of at the next synchronisation (CUDA_LAUNCH_BLOCKING, as
+    /// for the real driver).
     pub blocking: bool,
 }
 
 impl Settings {
-    /// Reads every setting; `given` goes before the environment. A value that makes no sense is reported and its default taken.
+    /// Reads every setting; `given` goes before the environment. A value that makes no sense is
+    /// reported and its default taken.
     pub fn read(given: &BTreeMap<String, String>) -> Self {
         let text = |name: &str| {
             given

@@ -1,5 +1,6 @@
-//! Streams. Work waits in one queue, in the order of submission, until something synchronises: a missing synchronisation on the
-//! host then shows, as do pinned buffers used again too early. Ordering between streams that a program forgets does not show.
+//! Streams. Work waits in one queue, in the order of submission, until something synchronises: a
+//! missing synchronisation on the host then shows, as do pinned buffers used again too early.
+//! Ordering between streams that a program forgets does not show.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint, c_void};

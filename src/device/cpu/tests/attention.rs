@@ -126,7 +126,8 @@ fn chosen(
     }
 }
 
-/// One query per sequence; sequences take turns in `period` rows of a mask, of which each sees some keys.
+/// One query per sequence; sequences take turns in `period` rows of a mask, of which each sees some
+/// keys.
 fn masked(
     (batch, period): (usize, usize),
     keys: usize,

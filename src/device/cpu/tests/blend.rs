@@ -177,7 +177,8 @@ fn view(height: usize, width: usize, resized: (usize, usize), offset: (isize, is
     }
 }
 
-/// Views (whole, cropped, padded, cropped one way and padded the other; several, as tiles), patch sizes and mask sizes.
+/// Views (whole, cropped, padded, cropped one way and padded the other; several, as tiles), patch
+/// sizes and mask sizes.
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     // The whole picture and four tiles of it, padded above and below; then a crop beside padding.
     let tile = |y: isize, x| view(4, 4, (6, 8), (y - 1, x));

@@ -7,7 +7,8 @@ use crate::device::cpu::{Cpu, CpuMatrix, CpuReal};
 use crate::device::prelude::*;
 use crate::device::{AttentionShape, Visible};
 
-/// Runs `whole` on all rows of `x` with one and three threads, and on every `part` rows alone; all must agree.
+/// Runs `whole` on all rows of `x` with one and three threads, and on every `part` rows alone; all
+/// must agree.
 fn check<T: CpuReal>(
     what: &str,
     x: &[f64],

@@ -1,6 +1,7 @@
 //! The operations stated plainly, one scalar after the other, in either precision.
 //!
-//! Functions are those of the standard library in `f64`, rounded; nothing here is shared with the device's own code.
+//! Functions are those of the standard library in `f64`, rounded; nothing here is shared with the
+//! device's own code.
 
 use crate::checkpoint::Activation;
 use crate::device::{AttentionShape, Real, Visible};
@@ -186,7 +187,8 @@ impl Attention {
     }
 }
 
-/// A depthwise convolution: y by its definition, channel by channel, on grids of `height x width` places and `size x size` taps.
+/// A depthwise convolution: y by its definition, channel by channel, on grids of `height x width`
+/// places and `size x size` taps.
 pub(super) fn depthwise<T: Real>(
     x: &[f64],
     kernel: &[f64],

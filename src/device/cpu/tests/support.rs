@@ -1,4 +1,5 @@
-//! What the tests of devices and layers share: seeded numbers, tensors of any dtype, and the comparisons.
+//! What the tests of devices and layers share: seeded numbers, tensors of any dtype, and the
+//! comparisons.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -31,12 +32,14 @@ impl Random {
         f64::from(self.0.random_range(low..high))
     }
 
-    /// `n` numbers in -1.5 .. 1.5 that `f32` represents, so that both working precisions start from the same.
+    /// `n` numbers in -1.5 .. 1.5 that `f32` represents, so that both working precisions start from
+    /// the same.
     pub fn values(&mut self, n: usize) -> Vec<f64> {
         (0..n).map(|_| self.between(-1.5, 1.5)).collect()
     }
 
-    /// A weight `[out, in]` and the values that its dtype made of it. With `odd`, its bytes lie at an odd address.
+    /// A weight `[out, in]` and the values that its dtype made of it. With `odd`, its bytes lie at
+    /// an odd address.
     pub fn tensor(
         &mut self,
         dtype: Dtype,
@@ -198,8 +201,8 @@ pub(crate) fn assert_bits(what: &str, a: &[f64], b: &[f64]) {
     );
 }
 
-/// Asserts that an f32 result is at most `factor` times as far from the f64 reference as the plain f32 computation is,
-/// with a floor of four units in the last place of the largest value.
+/// Asserts that an f32 result is at most `factor` times as far from the f64 reference as the plain
+/// f32 computation is, with a floor of four units in the last place of the largest value.
 pub(crate) fn assert_calibrated(
     what: &str,
     out: &[f64],
@@ -226,8 +229,8 @@ pub(crate) const VJP: f64 = 3.0;
 /// Inputs of at most this many elements are checked element by element.
 const SMALL: usize = 220;
 
-/// Asserts that `dx` is the vjp of `f` at `x` for the output gradient `dy`: by central differences in every element of a
-/// small `x`, and in two random paths.
+/// Asserts that `dx` is the vjp of `f` at `x` for the output gradient `dy`: by central differences
+/// in every element of a small `x`, and in two random paths.
 pub(crate) fn assert_vjp(
     what: &str,
     random: &mut Random,
@@ -263,7 +266,8 @@ pub(crate) fn assert_vjp(
     }
 }
 
-/// d/dt of `<dy, f(x + t v)>` at 0 by the five-point central difference, whose error is of order h^4.
+/// d/dt of `<dy, f(x + t v)>` at 0 by the five-point central difference, whose error is of order
+/// h^4.
 fn slope(f: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64], dy: &[f64]) -> f64 {
     let h = 1e-3;
     let at = |t: f64| f(&x.iter().zip(v).map(|(x, v)| x + t * v).collect::<Vec<_>>());

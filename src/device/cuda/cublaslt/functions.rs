@@ -1,7 +1,8 @@
 //! The functions of NVIDIA's cuBLASLt, looked up in its library when the program runs.
 //!
-//! cudarc has them too, but knows the names of the library up to CUDA 12 and ends the program when a function is missing. Types and
-//! numbers are cudarc's; statuses are plain numbers, since a newer library may return ones that no header here has.
+//! cudarc has them too, but knows the names of the library up to CUDA 12 and ends the program when
+//! a function is missing. Types and numbers are cudarc's; statuses are plain numbers, since a newer
+//! library may return ones that no header here has.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -83,13 +84,15 @@ functions! {
     set_preference = "cublasLtMatmulPreferenceSetAttribute" (Object, u32, *const c_void, usize) -> u32;
     /// Gives it back.
     destroy_preference = "cublasLtMatmulPreferenceDestroy" (Object) -> u32;
-    /// Handle, product, matrices A to D, preference, how many algorithms are wanted, room for them, how many there are.
+    /// Handle, product, matrices A to D, preference, how many algorithms are wanted, room for them,
+    /// how many there are.
     suggest = "cublasLtMatmulAlgoGetHeuristic"
         (Object, Object, Object, Object, Object, Object, Object, c_int, *mut Found, *mut c_int) -> u32;
     /// Handle, product, matrices A to D, an algorithm, what it needs.
     check = "cublasLtMatmulAlgoCheck"
         (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found) -> u32;
-    /// D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm, workspace and its bytes, stream.
+    /// D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm, workspace and
+    /// its bytes, stream.
     multiply = "cublasLtMatmul"
         (Object, Object, *const c_void, u64, Object, u64, Object, *const c_void, u64, Object, u64, Object,
          *const cublasLtMatmulAlgo_t, u64, usize, Object) -> u32;

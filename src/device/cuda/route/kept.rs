@@ -1,8 +1,9 @@
-//! Choices between runs: one small file per shape in the user's cache folder. Without them a second run could choose otherwise, and
-//! its bits would be others.
+//! Choices between runs: one small file per shape in the user's cache folder. Without them a second
+//! run could choose otherwise, and its bits would be others.
 //!
-//! A file appears whole, and the first one stands: runs that start together agree. Choices hold for one kind of GPU, one version of
-//! cuBLASLt and of foveate, and one storage type. What cannot be written holds for all devices of this process.
+//! A file appears whole, and the first one stands: runs that start together agree. Choices hold for
+//! one kind of GPU, one version of cuBLASLt and of foveate, and one storage type. What cannot be
+//! written holds for all devices of this process.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -60,7 +61,8 @@ fn unwritten() -> MutexGuard<'static, HashMap<PathBuf, Choice>> {
 }
 
 impl Kept {
-    /// Those of a device. Where the system has no cache folder for the user, nothing can be written.
+    /// Those of a device. Where the system has no cache folder for the user, nothing can be
+    /// written.
     pub fn of(device: &Cuda) -> Option<Kept> {
         let name = device.gpu.context.name().ok()?;
         let version = cublaslt::version().ok()?;

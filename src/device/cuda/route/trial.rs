@@ -1,4 +1,5 @@
-//! Both ways of a product, tried on operands of our own: time, and whether the library's rows stand for themselves.
+//! Both ways of a product, tried on operands of our own: time, and whether the library's rows stand
+//! for themselves.
 
 use cudarc::driver::{CudaSlice, DevicePtr, sys};
 
@@ -33,8 +34,8 @@ struct Operands {
 }
 
 impl Cuda {
-    /// The faster way for a shape; `None` when there is no memory to try. `arguments` tell which operands there are; the weight, the
-    /// bias and the rotary table are used.
+    /// The faster way for a shape; `None` when there is no memory to try. `arguments` tell which
+    /// operands there are; the weight, the bias and the rotary table are used.
     pub(super) fn try_both(
         &self,
         library: &CublasLt,
@@ -76,8 +77,8 @@ impl Cuda {
         Ok(Some(faster(native, &timed)))
     }
 
-    /// Operands of `m` rows for those that there are, filled with the weight's values over and over. They lie like buffers of their
-    /// own: an algorithm may want no less.
+    /// Operands of `m` rows for those that there are, filled with the weight's values over and
+    /// over. They lie like buffers of their own: an algorithm may want no less.
     fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Operands> {
         let place = |columns: usize| (m * columns * 2).next_multiple_of(GRAIN);
         let (of_a, of_y) = (place(shape.k), place(shape.n));

@@ -1,4 +1,5 @@
-//! The trunk's gradient against differences with every kind of checkpointing, and the tensors that it needs.
+//! The trunk's gradient against differences with every kind of checkpointing, and the tensors that
+//! it needs.
 
 use std::cell::RefCell;
 

@@ -135,7 +135,8 @@ fn blends(count: usize) -> Vec<Blend> {
 fn batches_cost_what_is_counted() {
     for name in MODELS {
         let counted = counted(name);
-        // A question of about a hundred tokens: causal attention has several tiles, and ragged ones.
+        // A question of about a hundred tokens: causal attention has several tiles, and ragged
+        // ones.
         for question in [
             "What is it?",
             &"What is in the picture, and where is it? ".repeat(6),
@@ -253,7 +254,8 @@ fn weights_are_those_that_are_loaded() {
     }
 }
 
-/// Keeping everything takes more than keeping inputs, that more than keeping nothing; a batch's bytes are the sum of its blends'.
+/// Keeping everything takes more than keeping inputs, that more than keeping nothing; a batch's
+/// bytes are the sum of its blends'.
 #[test]
 fn memory_follows_what_is_kept() {
     let counted = counted("tiny-llava");
@@ -274,9 +276,10 @@ fn memory_follows_what_is_kept() {
     ]
     .map(each);
     assert!(saved.is_sorted_by(|a, b| a < b), "{saved:?}");
-    // A picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64 columns for 16 + 10 + 3 rows, of
-    // which the last makes 2. All that the layers save: input, mid, q k v and their mixture, the perceptron's inside once or twice,
-    // in 2 bytes; statistics in 4.
+    // A picture of 16 patches in 17 rows of 48 columns, 3 of 4 layers used; 3 decoder layers of 64
+    // columns for 16 + 10 + 3 rows, of which the last makes 2. All that the layers save: input,
+    // mid, q k v and their mixture, the perceptron's inside once or twice, in 2 bytes; statistics
+    // in 4.
     let rows = 29;
     let vision = 3 * 17 * (2 * (2 * 48 + 4 * 48 + 112) + 4 * (4 + 3));
     let text = 2 * rows * (2 * (2 * 64 + 4 * 64 + 2 * 136) + 4 * (2 + 4));
@@ -331,7 +334,8 @@ fn a_known_model_costs_two_operations_per_weight_and_row() {
     // Rows after the prefix; weights of a layer's attention and perceptron.
     let (rows, layer) = (576.0 + 35.0, 4.0 * 4096.0 * 4096.0 + 3.0 * 4096.0 * 11008.0);
     let leading = 2.0 * rows * 32.0 * layer;
-    // Attention adds a few per cent, and the last layer saves a thirty-second of most of its products.
+    // Attention adds a few per cent, and the last layer saves a thirty-second of most of its
+    // products.
     let ratio = cost.decoder.operations / leading;
     assert!((0.97..1.05).contains(&ratio), "{ratio}");
 }

@@ -1,5 +1,5 @@
-//! The spatial vision aggregator of Cambrian-1 (Tong et al., arXiv 2406.16860, section 3.2): each query attends to its own window
-//! of every encoder's features, and what it finds is added to it.
+//! The spatial vision aggregator of Cambrian-1 (Tong et al., arXiv 2406.16860, section 3.2): each
+//! query attends to its own window of every encoder's features, and what it finds is added to it.
 
 use std::sync::Arc;
 
@@ -43,7 +43,8 @@ impl<D: Device> Default for FeatureGradients<D> {
 pub(in crate::lvlm) struct Aggregator<D: Device> {
     /// `[h, h]`, of the context.
     context: Linear<D>,
-    /// The query and the context side by side through one layer: that layer's share of each, `[h, c]` and `[h, h]`.
+    /// The query and the context side by side through one layer: that layer's share of each, `[h,
+    /// c]` and `[h, h]`.
     from_query: Linear<D>,
     from_context: Linear<D>,
     query_norm: Norm<D>,
@@ -113,8 +114,8 @@ impl<D: Device> Source<D> {
 }
 
 impl<D: Device> Aggregator<D> {
-    /// Loads the layer whose tensors begin with `prefix`, for queries of `columns`, features of `width`, and windows of `keys`
-    /// keys.
+    /// Loads the layer whose tensors begin with `prefix`, for queries of `columns`, features of
+    /// `width`, and windows of `keys` keys.
     pub fn load(
         loader: &Loader<D>,
         prefix: &str,
@@ -172,7 +173,8 @@ impl<D: Device> Aggregator<D> {
         }
     }
 
-    /// Joins the windows of several encoders to `[queries * keys, h]`, with the keys of a query one after the other.
+    /// Joins the windows of several encoders to `[queries * keys, h]`, with the keys of a query one
+    /// after the other.
     fn join(
         &self,
         device: &D,
@@ -252,7 +254,8 @@ impl<D: Device> Aggregator<D> {
         Ok((y, saved))
     }
 
-    /// Returns dx plus `onto`, without the gradient of what was added to y; those of the features are added to `gradients`.
+    /// Returns dx plus `onto`, without the gradient of what was added to y; those of the features
+    /// are added to `gradients`.
     pub fn vjp(
         &self,
         device: &D,

@@ -1,4 +1,5 @@
-//! The encoders that Cambrian-1's config names: where each is published, and what its own checkpoint says of it.
+//! The encoders that Cambrian-1's config names: where each is published, and what its own
+//! checkpoint says of it.
 
 use serde_json::Value;
 
@@ -113,7 +114,8 @@ fn pixels(name: &str) -> Option<usize> {
 }
 
 impl Named {
-    /// Returns its names for the search: the config's, the repository that it is published in, and a folder of its kind's name.
+    /// Returns its names for the search: the config's, the repository that it is published in, and
+    /// a folder of its kind's name.
     pub fn tower(&self) -> TowerName {
         let own = self.name.split("-res").next().unwrap_or_default();
         let (published, kind) = match self.kind {
@@ -150,7 +152,8 @@ impl Named {
         }
     }
 
-    /// Reads its checkpoint; `hidden_state` is the selected hidden state of a CLIP, from the model's config `top`.
+    /// Reads its checkpoint; `hidden_state` is the selected hidden state of a CLIP, from the
+    /// model's config `top`.
     ///
     /// # Errors
     /// Errors of the encoder's config, and of the model's fields about it.

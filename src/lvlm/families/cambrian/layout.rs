@@ -1,5 +1,5 @@
-//! The token layout of Cambrian-1: the queries that are not padding, the window of each in the encoders' grids, and the decoder's
-//! rows.
+//! The token layout of Cambrian-1: the queries that are not padding, the window of each in the
+//! encoders' grids, and the decoder's rows.
 
 use crate::device::{RowMap, Visible};
 use crate::lvlm::error::{LvlmError, Result};
@@ -26,8 +26,8 @@ pub(in crate::lvlm) struct CambrianLayout {
 }
 
 impl CambrianLayout {
-    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the encoders' tokens each way,
-    /// multiples of that.
+    /// Makes the maps for a picture of that width and height in pixels, `queries` each way, and the
+    /// encoders' tokens each way, multiples of that.
     ///
     /// # Errors
     /// [`LvlmError::TooThin`] for a picture all of whose queries are padding.
@@ -96,7 +96,8 @@ impl CambrianLayout {
     }
 }
 
-/// Returns the rows above (and below) and columns left (and right) of a grid of `side x side` that the square's padding covers.
+/// Returns the rows above (and below) and columns left (and right) of a grid of `side x side` that
+/// the square's padding covers.
 fn padding(width: u32, height: u32, side: usize) -> (usize, usize) {
     let (width, height, length) = (f64::from(width), f64::from(height), side as f64);
     // In this order of operations, whose rounding decides.
@@ -134,7 +135,8 @@ fn seen(windows: &Windows, side: usize, (top, left): (usize, usize)) -> Vec<Vec<
 mod tests {
     use super::*;
 
-    /// By hand: 30 x 20 on 6 x 6 queries leaves 4 lines, on 12 x 12 keys 8 rows, on 18 x 18 keys 12 rows; nothing is hidden.
+    /// By hand: 30 x 20 on 6 x 6 queries leaves 4 lines, on 12 x 12 keys 8 rows, on 18 x 18 keys 12
+    /// rows; nothing is hidden.
     #[test]
     fn whole_windows_of_padding_are_left_out() {
         let a = CambrianLayout::of((30, 20), 6, &[6, 12, 18]).unwrap();
@@ -150,8 +152,9 @@ mod tests {
         assert_eq!(picked.forward()[6], [(7, 1.0)]);
     }
 
-    /// 20 x 26: on 4 x 4 queries int(20 * 4 / 26) = 3 columns are the picture's, so (4 - 3) / 2 = 0 are left out; on 8 x 8 keys
-    /// int(6.15) = 6, so one column on each side is hidden from the outer windows.
+    /// 20 x 26: on 4 x 4 queries int(20 * 4 / 26) = 3 columns are the picture's, so (4 - 3) / 2 = 0
+    /// are left out; on 8 x 8 keys int(6.15) = 6, so one column on each side is hidden from the
+    /// outer windows.
     #[test]
     fn padding_inside_a_window_is_hidden() {
         let a = CambrianLayout::of((20, 26), 4, &[4, 8]).unwrap();

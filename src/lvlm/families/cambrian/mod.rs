@@ -1,5 +1,6 @@
-//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and ConvNeXt, whose grids of features
-//! are aggregated by queries before the decoder and between its layers; Phi-3, Llama-3, Vicuna or Yi.
+//! Cambrian-1 (Tong et al., arXiv 2406.16860) in the original layout: SigLIP, CLIP, DINOv2 and
+//! ConvNeXt, whose grids of features are aggregated by queries before the decoder and between its
+//! layers; Phi-3, Llama-3, Vicuna or Yi.
 
 mod aggregator;
 mod branch;

@@ -1,4 +1,5 @@
-//! The image processing of Cambrian-1: every encoder takes the whole picture, in the middle of a square of a colour of its own.
+//! The image processing of Cambrian-1: every encoder takes the whole picture, in the middle of a
+//! square of a colour of its own.
 
 use super::layout::CambrianLayout;
 use crate::lvlm::error::Result;

@@ -1,4 +1,5 @@
-//! The vision sampler between the decoder's layers: the picture's rows attend to the encoders' features again.
+//! The vision sampler between the decoder's layers: the picture's rows attend to the encoders'
+//! features again.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ pub(in crate::lvlm) struct Steps {
 }
 
 impl Steps {
-    /// Returns the number of the aggregator after layer `i`. There is none after the last: nothing reads the picture's rows there.
+    /// Returns the number of the aggregator after layer `i`. There is none after the last: nothing
+    /// reads the picture's rows there.
     pub fn after(&self, i: usize) -> Option<usize> {
         let steps = i.checked_sub(self.start)?;
         let number = steps / self.stride;

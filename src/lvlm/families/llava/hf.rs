@@ -1,5 +1,5 @@
-//! LLaVA-1.5 in Hugging Face's layout (`LlavaForConditionalGeneration`): one CLIP encoder at one resolution, a two-layer
-//! projector, a Llama decoder.
+//! LLaVA-1.5 in Hugging Face's layout (`LlavaForConditionalGeneration`): one CLIP encoder at one
+//! resolution, a two-layer projector, a Llama decoder.
 
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,

@@ -1,5 +1,6 @@
-//! LLaVA-NeXT and LLaVA-OneVision in Hugging Face's layout: one encoder on the picture and its tiles, a two-layer projector, rows
-//! without padding, a newline after each, and a decoder. The differences between the two are a [`Variant`].
+//! LLaVA-NeXT and LLaVA-OneVision in Hugging Face's layout: one encoder on the picture and its
+//! tiles, a two-layer projector, rows without padding, a newline after each, and a decoder. The
+//! differences between the two are a [`Variant`].
 
 use std::marker::PhantomData;
 

@@ -1,5 +1,6 @@
-//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in the original layout: CLIP or SigLIP on the picture and its tiles, rows
-//! without padding, a newline after each, and a Llama, Mistral or Qwen2 decoder.
+//! LLaVA-NeXT (LLaVA-1.6) and LLaVA-OneVision in the original layout: CLIP or SigLIP on the picture
+//! and its tiles, rows without padding, a newline after each, and a Llama, Mistral or Qwen2
+//! decoder.
 
 use super::original::{IMAGE, Original, original_decoder};
 use crate::checkpoint::{

@@ -1,5 +1,5 @@
-//! LLaVA-NeXT (LLaVA-1.6) in Hugging Face's layout (`LlavaNextForConditionalGeneration`): CLIP, and a Llama (Vicuna), Mistral or
-//! Qwen2 decoder.
+//! LLaVA-NeXT (LLaVA-1.6) in Hugging Face's layout (`LlavaNextForConditionalGeneration`): CLIP, and
+//! a Llama (Vicuna), Mistral or Qwen2 decoder.
 
 use super::hf_tiled::{HfTiled, Variant};
 use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile, VICUNA};

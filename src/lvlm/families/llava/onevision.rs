@@ -1,5 +1,5 @@
-//! LLaVA-OneVision in Hugging Face's layout (`LlavaOnevisionForConditionalGeneration`): SigLIP, rows made fewer where they are too
-//! many, and a Qwen2 decoder.
+//! LLaVA-OneVision in Hugging Face's layout (`LlavaOnevisionForConditionalGeneration`): SigLIP,
+//! rows made fewer where they are too many, and a Qwen2 decoder.
 
 use super::hf_tiled::{HfTiled, Variant};
 use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile};

@@ -1,6 +1,7 @@
-//! The shared parts of the LLaVAs in the original layout (`LlavaLlamaForCausalLM`, `LlavaMistralForCausalLM`,
-//! `LlavaQwenForCausalLM`): the decoder's config with `mm_*` fields beside it, the encoder that `mm_vision_tower` names, and the
-//! projector under `model.mm_projector`.
+//! The shared parts of the LLaVAs in the original layout (`LlavaLlamaForCausalLM`,
+//! `LlavaMistralForCausalLM`, `LlavaQwenForCausalLM`): the decoder's config with `mm_*` fields
+//! beside it, the encoder that `mm_vision_tower` names, and the projector under
+//! `model.mm_projector`.
 
 use serde_json::{Value, json};
 
@@ -35,12 +36,14 @@ pub(in crate::lvlm) struct Original {
     found: Option<VitTower>,
 }
 
-/// Returns the decoder's `model_type` in a config of the original layout; `None` for any other config.
+/// Returns the decoder's `model_type` in a config of the original layout; `None` for any other
+/// config.
 ///
 /// # Errors
 /// A field of the wrong type.
 pub(in crate::lvlm) fn original_decoder(top: &Fields) -> ReadResult<Option<&'static str>> {
-    // Many files say "llava" whatever the decoder is; Hugging Face's own llava has a section for its encoder.
+    // Many files say "llava" whatever the decoder is; Hugging Face's own llava has a section for
+    // its encoder.
     let tower = top.value(FIELD).is_some();
     let whole = top.value("vision_config").is_some();
     let class = top.value("architectures").and_then(|list| list.get(0));
@@ -92,7 +95,8 @@ impl Original {
     /// Returns the encoder.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingEncoder`](crate::checkpoint::CheckpointError::MissingEncoder) before there is one.
+    /// [`CheckpointError::MissingEncoder`](crate::checkpoint::CheckpointError::MissingEncoder)
+    /// before there is one.
     pub fn tower(&self) -> Result<&VitTower> {
         let missing = || VitTower::missing(&self.config, &self.encoder);
         Ok(self.found.as_ref().ok_or_else(missing)?)
@@ -116,7 +120,8 @@ impl Original {
         Ok(())
     }
 
-    /// Returns the conversation of the original program, which does not read the checkpoint's own template.
+    /// Returns the conversation of the original program, which does not read the checkpoint's own
+    /// template.
     pub fn template(&self, tokenizer: &Tokenizer) -> Template {
         Template::Fixed(conversation(&self.text.kind, tokenizer))
     }

@@ -1,4 +1,5 @@
-//! Sizes of Mini-Gemini's views, and which of ConvNeXt's positions lie under which of CLIP's patches.
+//! Sizes of Mini-Gemini's views, and which of ConvNeXt's positions lie under which of CLIP's
+//! patches.
 
 use crate::device::RowMap;
 use crate::lvlm::bilinear::{crossed, taps};
@@ -13,7 +14,8 @@ pub(in crate::lvlm) struct ViewSizes {
     pub small: usize,
     /// Side of CLIP's patches.
     pub patch: usize,
-    /// Tiles each way; with more than one, the whole picture is a view of CLIP's beside them, the first.
+    /// Tiles each way; with more than one, the whole picture is a view of CLIP's beside them, the
+    /// first.
     pub grid: usize,
 }
 
@@ -35,7 +37,8 @@ impl ViewSizes {
 /// Maps from ConvNeXt's positions to those under each of CLIP's patches.
 #[derive(Clone, Debug)]
 pub(in crate::lvlm) struct Blocks {
-    /// Per stage, from its positions to those under the patches: view by view, patch by patch, row by row.
+    /// Per stage, from its positions to those under the patches: view by view, patch by patch, row
+    /// by row.
     pub stages: Vec<RowMap>,
     /// Positions under a patch.
     pub keys: usize,
@@ -48,8 +51,8 @@ pub(in crate::lvlm) const STAGES: usize = 4;
 type Terms = Vec<(usize, f64)>;
 
 impl Blocks {
-    /// Makes the blocks of these views. Every stage is first made as large as the first; for the whole picture beside tiles, that
-    /// is then made as much smaller as there are tiles.
+    /// Makes the blocks of these views. Every stage is first made as large as the first; for the
+    /// whole picture beside tiles, that is then made as much smaller as there are tiles.
     pub fn of(views: &ViewSizes) -> Blocks {
         let (side, across, grid) = (views.large / STEM, views.across(), views.grid);
         let tile = side / grid;

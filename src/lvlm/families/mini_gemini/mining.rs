@@ -1,10 +1,11 @@
-//! Patch information mining (Li et al., "Mini-Gemini", arXiv 2403.18814): each of CLIP's patches attends to ConvNeXt's positions
-//! under it, with one head, and what it finds is added to it.
+//! Patch information mining (Li et al., "Mini-Gemini", arXiv 2403.18814): each of CLIP's patches
+//! attends to ConvNeXt's positions under it, with one head, and what it finds is added to it.
 //!
-//! With one query per block of positions, keys and values need not be made: a score is `q . Wk z = (Wk^T q) . z`, and a mixture
-//! of values is Wv times a mixture of z. So queries go to the width of the positions and back, not positions to that of queries.
-//! Both norms of the positions z are one norm without gain and bias; their gains scale the query and the mixture, the key norm's
-//! bias adds the same to all scores of a query, and the value norm's bias is part of the last layer's.
+//! With one query per block of positions, keys and values need not be made: a score is `q . Wk z =
+//! (Wk^T q) . z`, and a mixture of values is Wv times a mixture of z. So queries go to the width of
+//! the positions and back, not positions to that of queries. Both norms of the positions z are one
+//! norm without gain and bias; their gains scale the query and the mixture, the key norm's bias
+//! adds the same to all scores of a query, and the value norm's bias is part of the last layer's.
 
 use super::blocks::Blocks;
 use crate::device::{AttentionShape, Device, Matrix, Visible};
@@ -22,7 +23,8 @@ pub(super) struct Mining<D: Device> {
     query: Linear<D>,
     /// `[c, a]`, a the positions' width; from queries to positions it is its vjp.
     key: D::Weight,
-    /// `[1, a]`: the gain of the key's norm, times `sqrt(a / c)`, since attention divides by the root of its head's size.
+    /// `[1, a]`: the gain of the key's norm, times `sqrt(a / c)`, since attention divides by the
+    /// root of its head's size.
     key_gain: D::Matrix,
     /// `[1, a]`.
     value_gain: D::Matrix,
@@ -101,8 +103,8 @@ impl<D: Device> Mining<D> {
         }
     }
 
-    /// Returns `x` plus the mixture that its patches find: x `[patches, c]`, `stages` ConvNeXt's features,
-    /// `[batch * side^2, width]`.
+    /// Returns `x` plus the mixture that its patches find: x `[patches, c]`, `stages` ConvNeXt's
+    /// features, `[batch * side^2, width]`.
     pub fn forward(
         &self,
         device: &D,

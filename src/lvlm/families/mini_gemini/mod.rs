@@ -1,5 +1,6 @@
-//! Mini-Gemini (Li et al., arXiv 2403.18814) in the original layout: CLIP beside a ConvNeXt that sees more pixels and is mined by
-//! CLIP's patches; Llama, Vicuna, Yi or Gemma. The HD models cut what CLIP sees into tiles.
+//! Mini-Gemini (Li et al., arXiv 2403.18814) in the original layout: CLIP beside a ConvNeXt that
+//! sees more pixels and is mined by CLIP's patches; Llama, Vicuna, Yi or Gemma. The HD models cut
+//! what CLIP sees into tiles.
 
 mod blocks;
 mod mining;
@@ -37,7 +38,8 @@ const SECOND_FIELD: &str = "mm_vision_tower_aux";
 const CONVNEXT_INSIDE: &str = "model.vision_tower_aux.vision_";
 /// Its name among the model's parts.
 const SECOND: &str = "second encoder";
-/// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the others'.
+/// Channels of the first stage of ConvNeXt-XXLarge, whose norms add more to the variance than the
+/// others'.
 const XXLARGE: usize = 384;
 const MODELS: &str = "mgm, mgm_gemma (Mini-Gemini on Llama, Vicuna, Yi and Gemma)";
 /// The most tiles each way.
@@ -66,7 +68,8 @@ pub(in crate::lvlm) struct MiniGemini {
 struct Encoders {
     clip: VitTower,
     convnext: ConvnextSizes,
-    /// The second's tensors, where the model's own checkpoint does not hold them, and the beginning of their names.
+    /// The second's tensors, where the model's own checkpoint does not hold them, and the beginning
+    /// of their names.
     own: Option<Tensors>,
     prefix: &'static str,
 }
@@ -216,7 +219,8 @@ impl Family for MiniGemini {
         Ok(())
     }
 
-    /// LVLM_Interpretation gives the model no picture of high resolution, and one view of the other, even with a grid.
+    /// LVLM_Interpretation gives the model no picture of high resolution, and one view of the
+    /// other, even with a grid.
     fn follow(&mut self, _: Compat) -> Result<()> {
         self.alone = true;
         Ok(())

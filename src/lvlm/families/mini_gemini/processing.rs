@@ -1,5 +1,5 @@
-//! The image processing of Mini-Gemini: the picture at ConvNeXt's resolution, and CLIP's views, which are made of that; or,
-//! without ConvNeXt, the picture as CLIP's own processor makes it.
+//! The image processing of Mini-Gemini: the picture at ConvNeXt's resolution, and CLIP's views,
+//! which are made of that; or, without ConvNeXt, the picture as CLIP's own processor makes it.
 
 use super::blocks::{Blocks, ViewSizes};
 use crate::blend::View;
@@ -57,7 +57,8 @@ pub(in crate::lvlm) struct BothProcessing {
 }
 
 impl BothProcessing {
-    /// Returns a view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view made `to` pixels each way.
+    /// Returns a view of `small` pixels each way from pixel (row, column) on of ConvNeXt's view
+    /// made `to` pixels each way.
     fn shrunk(&self, large: &View, to: usize, (row, column): (usize, usize)) -> View {
         let (from, unit) = (self.views.large, large.unit * self.views.large);
         let offset = |of: isize, start: usize| of * to as isize + (start * unit) as isize;
@@ -127,8 +128,8 @@ impl ImageProcessing for BothProcessing {
     }
 }
 
-/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate` with `align_corners=False` and
-/// without antialiasing.
+/// Resizes a square of `from` pixels to `to` pixels each way, as `torch.nn.functional.interpolate`
+/// with `align_corners=False` and without antialiasing.
 fn shrink(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
     let taps = taps(from, to);
     let mut out = Vec::with_capacity(3 * to * to);

@@ -1,5 +1,5 @@
-//! Mini-Gemini's layers before the decoder: CLIP on one or several views, ConvNeXt on a large one, mining between them, a
-//! projector.
+//! Mini-Gemini's layers before the decoder: CLIP on one or several views, ConvNeXt on a large one,
+//! mining between them, a projector.
 
 use std::sync::Arc;
 

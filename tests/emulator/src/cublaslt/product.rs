@@ -20,8 +20,8 @@ pub struct Algorithm {
     pub workspace: usize,
 }
 
-/// What is suggested, in this order. The first two must not be used where a row's bits may not depend on the number of rows: the
-/// first says so itself, the second shows it only in its results.
+/// What is suggested, in this order. The first two must not be used where a row's bits may not
+/// depend on the number of rows: the first says so itself, the second shows it only in its results.
 pub const ALGORITHMS: [Algorithm; 3] = [
     Algorithm {
         number: 1,
@@ -43,7 +43,8 @@ pub const ALGORITHMS: [Algorithm; 3] = [
     },
 ];
 
-/// What addresses must be multiples of: what suggested algorithms may count on, unless the preference says otherwise.
+/// What addresses must be multiples of: what suggested algorithms may count on, unless the
+/// preference says otherwise.
 const ALIGNMENT: usize = 256;
 
 /// Marks an algorithm as the emulator's.

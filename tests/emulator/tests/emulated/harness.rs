@@ -1,4 +1,5 @@
-//! What the tests share: the library, opened by path before cudarc looks for a driver, and launches through cudarc.
+//! What the tests share: the library, opened by path before cudarc looks for a driver, and launches
+//! through cudarc.
 
 use std::env;
 use std::error::Error;
@@ -30,7 +31,8 @@ impl Emulator {
     pub fn start(settings: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let program = env::current_exe()?;
-        // Beside the test: `cargo test` renews this copy, not the one above it, which is `cargo build`'s.
+        // Beside the test: `cargo test` renews this copy, not the one above it, which is `cargo
+        // build`'s.
         let path = program.with_file_name("libfoveate_emulator.so");
         // SAFETY: its initialisers only register kernels.
         let library = unsafe { Library::new(&path) }

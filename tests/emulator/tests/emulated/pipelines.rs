@@ -1,4 +1,5 @@
-//! Planted bugs of asynchronous copies: a pipelined product on tensor cores, as it should be and with what is easily forgotten.
+//! Planted bugs of asynchronous copies: a pipelined product on tensor cores, as it should be and
+//! with what is easily forgotten.
 
 use std::error::Error;
 

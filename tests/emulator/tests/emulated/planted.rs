@@ -1,11 +1,13 @@
-//! The checker still bites: planted bugs are found, and their correct twins pass, under many schedules.
+//! The checker still bites: planted bugs are found, and their correct twins pass, under many
+//! schedules.
 
 use std::error::Error;
 
 use crate::harness::{Device, Emulator, Outcome, SEEDS, fails, shape};
 use cudarc::driver::{PushKernelArg, sys::CUresult};
 
-/// Runs `kernel` on fresh data: `inputs` ints 0, 1, ... if any, and `outputs` ints of 0; gives the outputs.
+/// Runs `kernel` on fresh data: `inputs` ints 0, 1, ... if any, and `outputs` ints of 0; gives the
+/// outputs.
 fn integers(
     device: &Device,
     kernel: &str,
@@ -27,7 +29,8 @@ fn integers(
     device.download(&y)
 }
 
-/// The correct kernel gives `expected` under every seed and order; the one of `_bug` fails with `code` and a fault that says `why`.
+/// The correct kernel gives `expected` under every seed and order; the one of `_bug` fails with
+/// `code` and a fault that says `why`.
 fn twins(
     kernel: &str,
     threads: u32,

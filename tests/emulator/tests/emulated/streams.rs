@@ -25,14 +25,16 @@ fn emulated_work_waits_for_a_synchronisation() -> Outcome {
     // SAFETY: filled by the copy.
     let mut x = unsafe { device.stream.alloc::<f32>(8) }?;
     device.stream.memcpy_htod(&pinned, &mut x)?;
-    // SAFETY: eight pinned floats, which the copy has not yet read: a program's mistake, which must show.
+    // SAFETY: eight pinned floats, which the copy has not yet read: a program's mistake, which must
+    // show.
     unsafe { raw.write(5.0) };
     device.stream.synchronize()?;
     assert_eq!(
         device.download(&x)?,
         [5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     );
-    // SAFETY: as above; the read back into pinned memory has not happened before the synchronisation.
+    // SAFETY: as above; the read back into pinned memory has not happened before the
+    // synchronisation.
     unsafe {
         raw.write(9.0);
         let pointer = cudarc::driver::DevicePtr::device_ptr(&x, &device.stream).0;

@@ -1,4 +1,5 @@
-//! Which algorithms of cuBLASLt are used. A test of its own process, for it says in the environment where the library is.
+//! Which algorithms of cuBLASLt are used. A test of its own process, for it says in the environment
+//! where the library is.
 
 #[path = "../shipped/emulator.rs"]
 mod emulator;
@@ -45,7 +46,8 @@ fn layer(device: &Cuda, rows: usize) -> Result<[Vec<f32>; 2]> {
 
 #[test]
 fn emulated_products_take_the_algorithm_whose_rows_stand_alone() {
-    // SAFETY: this is the only test of its process: no other thread reads or writes the environment.
+    // SAFETY: this is the only test of its process: no other thread reads or writes the
+    // environment.
     unsafe { env::set_var("FOVEATE_CUBLASLT", library()) };
     let emulator = Emulator::load();
     for storage in [Storage::F16, Storage::Bf16] {

@@ -88,7 +88,8 @@ fn emulated_explanation_through_cublaslt_agrees_with_the_kernels() {
     let (native, library) = (record(&run, "native"), record(&run, "cublaslt"));
     assert!(choices(&native).is_empty());
     let lines = choices(&library);
-    // The picture's patches are 588 values long, which is no multiple of 8; the vocabulary stays with the kernels.
+    // The picture's patches are 588 values long, which is no multiple of 8; the vocabulary stays
+    // with the kernels.
     for (line, way) in [
         ("gemm nt 48 x 588 plain: ", "native"),
         ("gemm nt 400 x 64 f32: ", "native"),
@@ -127,7 +128,8 @@ fn emulated_choices_are_kept_between_runs() {
     succeeded(&explain(&run, "auto", "twice", &[]));
     assert_eq!(choices(&record(&run, "twice")), lines);
     assert_eq!(mask(&run, "once"), mask(&run, "twice"));
-    // What cannot be read, and an algorithm that the library does not take, is measured anew and written over.
+    // What cannot be read, and an algorithm that the library does not take, is measured anew and
+    // written over.
     let unknown = json!({
         "algorithm": vec![0; 8],
         "native_microseconds": 0.0,

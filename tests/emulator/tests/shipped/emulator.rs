@@ -12,7 +12,8 @@ pub fn library() -> PathBuf {
     test.with_file_name("libfoveate_emulator.so")
 }
 
-/// The emulator, loaded where the driver will be looked for, and its counters, which are the process's: one test at a time has them.
+/// The emulator, loaded where the driver will be looked for, and its counters, which are the
+/// process's: one test at a time has them.
 pub struct Emulator(
     Library,
     #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>,

@@ -59,7 +59,8 @@ fn bytes(run: &Run, out: &str) -> Vec<u8> {
     std::fs::read(Path::new(&run.path(out)).join("mask.npy")).unwrap()
 }
 
-/// The answer and the key tokens are the CPU's, the scores are within 0.03 of it, and two runs have the same bits.
+/// The answer and the key tokens are the CPU's, the scores are within 0.03 of it, and two runs have
+/// the same bits.
 fn agrees(case: Case, dtype: &str) {
     let run = Run::new();
     let cpu = explain(&run, case, "cpu", &["--noise", "0"], "cpu");
@@ -130,8 +131,8 @@ fn emulated_tiny_llava_gqa() {
     );
 }
 
-/// A given answer and keys: log-probabilities and the objective are the CPU's within what f16 does to these models, and two runs
-/// have the same bits.
+/// A given answer and keys: log-probabilities and the objective are the CPU's within what f16 does
+/// to these models, and two runs have the same bits.
 fn scores_agree(model: &str, picture: &str) {
     let run = Run::new();
     let case = (Some(model), picture, "What color is the circle?");
@@ -190,7 +191,8 @@ fn emulated_llava_in_its_authors_layout() {
     scores_agree(model, "tests/oracle/images/cat.png");
 }
 
-/// Two masks, whose paths sample a product or one of them, in batches that hold the one or the other.
+/// Two masks, whose paths sample a product or one of them, in batches that hold the one or the
+/// other.
 #[test]
 fn emulated_igos_plus_plus_in_small_batches() {
     let model = "tests/oracle/models/tiny-llava";

@@ -82,7 +82,8 @@ fn emulated_no_memory_for_a_graph() {
     assert_eq!(with_graphs, without);
 }
 
-/// Memory that is refused twice in a row, at any place: the second try is the one after unused buffers were given back.
+/// Memory that is refused twice in a row, at any place: the second try is the one after unused
+/// buffers were given back.
 #[test]
 fn emulated_out_of_memory_at_any_allocation() {
     for call in [1, 2, 60, 110, 150] {

@@ -1,4 +1,5 @@
-//! Every kernel against the CPU device, in three schedules, with races and bounds checked; and the recorded cases whole.
+//! Every kernel against the CPU device, in three schedules, with races and bounds checked; and the
+//! recorded cases whole.
 
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::selftest::{Extent, FAMILIES, family};
@@ -99,7 +100,8 @@ fn emulated_logprob() {
     in_three_schedules("logprob");
 }
 
-/// The answer, key tokens, gradients, scores, two runs, graphs on and off, a cut batch, and recomputed activations; see `src/selftest/recorded.rs`.
+/// The answer, key tokens, gradients, scores, two runs, graphs on and off, a cut batch, and
+/// recomputed activations; see `src/selftest/recorded.rs`.
 fn recorded(case: &str) {
     let run = Run::new();
     let printed = succeeded(&run.foveate(&["selftest", "--only", case], &[]));

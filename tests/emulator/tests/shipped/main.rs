@@ -1,4 +1,5 @@
-//! The foveate program as it ships, on the emulated driver. Nothing in the program knows that there is no GPU.
+//! The foveate program as it ships, on the emulated driver. Nothing in the program knows that there
+//! is no GPU.
 
 mod cublaslt;
 mod devices;

@@ -60,7 +60,8 @@ impl Run {
         self.0.path().join(name)
     }
 
-    /// Runs the program on the emulator with settings of the emulator; CUBLASLT is the path of cuBLASLt's library.
+    /// Runs the program on the emulator with settings of the emulator; CUBLASLT is the path of
+    /// cuBLASLt's library.
     pub fn foveate(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let mut command = Command::new(program());
         command

@@ -1,5 +1,5 @@
-//! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only masks, gradients and
-//! log-probabilities copied.
+//! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only
+//! masks, gradients and log-probabilities copied.
 
 use foveate::blend::{Blend, Masks, Sampling};
 use foveate::device::Direction;

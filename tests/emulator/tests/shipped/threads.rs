@@ -18,8 +18,8 @@ type Rounds = Vec<(Vec<Vec<f64>>, Vec<Vec<f64>>)>;
 const ROUNDS: usize = 4;
 const SIZE: usize = 4;
 
-/// A session on a picture: gradients and log-probabilities, recorded in the second round and replayed from the third on. All that
-/// take part begin each round together.
+/// A session on a picture: gradients and log-probabilities, recorded in the second round and
+/// replayed from the third on. All that take part begin each round together.
 fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -> Rounds {
     let picture = Picture::open(&root().join("tests/oracle/images").join(picture)).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);

@@ -1,4 +1,5 @@
-//! What `selftest` prints and writes of speed. Times on the emulator mean nothing: that everything is there does.
+//! What `selftest` prints and writes of speed. Times on the emulator mean nothing: that everything
+//! is there does.
 
 use foveate::selftest::throughput::FAMILIES;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! A CPU device that counts its operations, from the operands themselves, with a GPU's sizes of elements.
+//! A CPU device that counts its operations, from the operands themselves, with a GPU's sizes of
+//! elements.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -73,8 +74,8 @@ impl Counting {
         self.elements(weight.out * weight.inside);
     }
 
-    /// Multiplies `times` products of a head's size per pair of query and key that share a tile of which anything is seen,
-    /// the prefix's keys left out without `prefix`.
+    /// Multiplies `times` products of a head's size per pair of query and key that share a tile of
+    /// which anything is seen, the prefix's keys left out without `prefix`.
     fn pairs(&self, shape: &AttentionShape, prefix: bool, times: usize) {
         let mut pairs = 0;
         for r in 0..shape.queries {
@@ -565,7 +566,8 @@ impl LogProb for Counting {
         let dx = self
             .on
             .log_probability_vjp(logits, &head.on, targets, weights)?;
-        // The logits once more, from x; then their gradient, written and read, and the product back.
+        // The logits once more, from x; then their gradient, written and read, and the product
+        // back.
         self.product(dx.rows(), head, "vocabulary");
         self.product(dx.rows(), head, "vocabulary");
         self.moved(&[&dx, &dx]);
