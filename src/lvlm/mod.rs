@@ -22,6 +22,7 @@ mod llava_llama;
 mod load;
 mod mini_gemini;
 mod model;
+mod model_device;
 mod names;
 mod next;
 mod onevision;
@@ -54,6 +55,7 @@ pub use encoder::{ClipConfig, Select, SiglipConfig};
 pub use error::LvlmError;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use inspect::{Contradiction, Inspection, NamedShape, Part, inspect, inspect_files};
+pub use model_device::ModelDevice;
 #[cfg(any(test, feature = "cli"))]
 pub(crate) use open::expected_tensors;
 pub use open::{OpenOptions, checkpoint, load, open, open_files};

@@ -8,6 +8,7 @@ use super::family::Family;
 use super::layers::Layers;
 use super::load::{Listed, Loader};
 use super::model::Model;
+use super::model_device::ModelDevice;
 use super::registry::{Visitor, visit};
 use super::{Lvlm, Result, refused, towers};
 use crate::checkpoint::{
@@ -76,7 +77,12 @@ pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
 ///
 /// # Errors
 /// A tensor that is missing or has another shape than the config says; what the device reports.
-pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+pub fn load<D: ModelDevice>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+    device.load_model(checkpoint)
+}
+
+/// [`load`], compiled for `D` where it is called.
+pub(super) fn instantiate<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
     let config = checkpoint.config.clone();
     visit(&config, Load(checkpoint, device))?
 }
@@ -85,7 +91,7 @@ pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm
 ///
 /// # Errors
 /// Everything that can be wrong with a checkpoint; see [`CheckpointError`](crate::checkpoint::CheckpointError).
-pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
+pub fn open<D: ModelDevice>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
     load(checkpoint(model, &OpenOptions::default())?, device)
 }
 

@@ -11,9 +11,10 @@ use super::{Blueprint, Estimator, Lengths};
 use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::cpu::Cpu;
 use crate::device::{Blend, Direction, Masks, Noise, Sampling};
+use crate::lvlm::open::instantiate;
 use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
-    demo_checkpoint, expected_tensors, go_on, load,
+    demo_checkpoint, expected_tensors, go_on,
 };
 use crate::nn::Keep;
 use crate::picture::Picture;
@@ -38,7 +39,7 @@ fn counted(name: &str) -> Counted {
         on,
         counts: Arc::clone(&counts),
     };
-    let model = load(checkpoint.clone(), device).unwrap();
+    let model = instantiate(checkpoint.clone(), device).unwrap();
     Counted {
         model,
         checkpoint,
