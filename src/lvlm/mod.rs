@@ -27,8 +27,8 @@ pub use encoder::{ClipConfig, Select, SiglipConfig};
 #[cfg(any(test, feature = "cli"))]
 pub(crate) use engine::expected_tensors;
 pub use engine::{
-    Blueprint, Contradiction, Estimator, Inspection, Lengths, ModelPart, NamedShape, OpenOptions,
-    checkpoint, demo_checkpoint, inspect, inspect_files, load, open, open_files,
+    Blueprint, Contradiction, Estimator, Inspection, Lengths, ModelDevice, ModelPart, NamedShape,
+    OpenOptions, checkpoint, demo_checkpoint, inspect, inspect_files, load, open, open_files,
 };
 pub use error::{LvlmError, Result};
 pub use model::{Lvlm, PicturePair, Prompt};

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::numbers::{Check, distance};
 use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::{Checkpoint, Files};
-use crate::device::prelude::*;
 use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
-use crate::lvlm::{Lvlm, LvlmError, OpenOptions, Session, SessionOptions, go_on, load, open_files};
+use crate::lvlm::{
+    Lvlm, LvlmError, ModelDevice, OpenOptions, Session, SessionOptions, go_on, load, open_files,
+};
 use crate::picture::{Baseline, Picture};
 
 /// Tolerated in a gradient, as a share of its largest.
@@ -233,7 +234,7 @@ pub enum Part {
 ///
 /// # Errors
 /// What the model and the device report.
-pub fn recorded<D: Device>(
+pub fn recorded<D: ModelDevice>(
     case: &'static Recorded,
     device: D,
     at_once: Option<usize>,

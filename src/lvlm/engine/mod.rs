@@ -9,6 +9,7 @@ pub(super) mod inspect;
 pub(super) mod layers;
 mod measure;
 mod model;
+mod model_device;
 mod open;
 mod resampled;
 mod session;
@@ -16,6 +17,7 @@ mod session;
 pub use estimate::{Blueprint, Estimator, Lengths};
 pub use fit::OpenOptions;
 pub use inspect::{Contradiction, Inspection, ModelPart, NamedShape, inspect, inspect_files};
+pub use model_device::ModelDevice;
 #[cfg(any(test, feature = "cli"))]
 pub(crate) use open::expected_tensors;
 pub use open::{checkpoint, demo_checkpoint, load, open, open_files};

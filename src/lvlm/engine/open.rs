@@ -5,6 +5,7 @@ use std::path::Path;
 use super::demo::demo_files;
 use super::fit::{OpenOptions, complete, fit, listed};
 use super::model::Model;
+use super::model_device::ModelDevice;
 use crate::checkpoint::{
     ChatTemplate, Checkpoint, Config, Files, ImageToken, ProcessorFile, Tensors, Tokenizer, cache,
 };
@@ -65,7 +66,12 @@ pub fn open_files(files: Files, options: &OpenOptions) -> Result<Checkpoint> {
 ///
 /// # Errors
 /// A tensor that is missing or has another shape than the config says; what the device reports.
-pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+pub fn load<D: ModelDevice>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
+    device.load_model(checkpoint)
+}
+
+/// As [`load`], compiled for `D` where it is called.
+pub(super) fn instantiate<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm>> {
     let config = checkpoint.config.clone();
     visit(&config, Load(checkpoint, device))?
 }
@@ -75,7 +81,7 @@ pub fn load<D: Device>(checkpoint: Checkpoint, device: D) -> Result<Box<dyn Lvlm
 /// # Errors
 /// Everything that can be wrong with a checkpoint; see
 /// [`CheckpointError`](crate::checkpoint::CheckpointError).
-pub fn open<D: Device>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
+pub fn open<D: ModelDevice>(model: Option<&Path>, device: D) -> Result<Box<dyn Lvlm>> {
     load(checkpoint(model, &OpenOptions::default())?, device)
 }
 

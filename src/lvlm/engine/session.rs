@@ -38,7 +38,7 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
 
 /// State that evaluations of one answer share.
 pub(super) struct Workspace<D: Device> {
-    prepared: HashMap<BatchShape, PreparedBatch<D>>,
+    prepared: HashMap<BatchKey, PreparedBatch<D>>,
     /// By number of masks.
     gradients: HashMap<usize, Vec<D::Gradients>>,
     /// By the tokens that are scored.
@@ -57,21 +57,21 @@ impl<D: Device> Default for Workspace<D> {
 
 /// The key of a batch: two batches with the same key do the same operations.
 #[derive(PartialEq, Eq, Hash)]
-struct BatchShape {
+struct BatchKey {
     tokens: Vec<usize>,
     blends: usize,
     masks: usize,
     checkpointing: Checkpointing,
 }
 
-impl BatchShape {
+impl BatchKey {
     fn new(
         tokens: &[usize],
         blends: usize,
         masks: Masks,
         checkpointing: Checkpointing,
-    ) -> BatchShape {
-        BatchShape {
+    ) -> BatchKey {
+        BatchKey {
             tokens: tokens.to_vec(),
             blends,
             masks: masks.values.len(),
@@ -131,8 +131,8 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
     /// in them.
     fn prepared<'p>(
         &self,
-        all: &'p mut HashMap<BatchShape, PreparedBatch<D>>,
-        shape: BatchShape,
+        all: &'p mut HashMap<BatchKey, PreparedBatch<D>>,
+        shape: BatchKey,
         bytes: usize,
         masks: Masks,
         blends: &[Blend],
@@ -273,7 +273,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
         for chunk in blends.chunks(plan.batch) {
             let (blends, _) = self.filled(chunk, &[], plan.batch);
             let (count, blends) = (blends.len(), &blends[..]);
-            let shape = BatchShape::new(tokens, count, masks, Checkpointing::Nothing);
+            let shape = BatchKey::new(tokens, count, masks, Checkpointing::Nothing);
             let prepared =
                 self.prepared(&mut work.prepared, shape, plan.bytes, masks, blends, &[])?;
             let PreparedBatch {
@@ -333,7 +333,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
         for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
             let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
-            let shape = BatchShape::new(tokens, count, masks, plan.checkpointing);
+            let shape = BatchKey::new(tokens, count, masks, plan.checkpointing);
             let prepared = self.prepared(all, shape, plan.bytes, masks, blends, weights)?;
             let PreparedBatch {
                 layout,

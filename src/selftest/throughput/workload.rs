@@ -8,12 +8,11 @@ use serde::Serialize;
 use super::pool::Pool;
 use crate::device::cpu::Cpu;
 use crate::device::cuda::Cuda;
-use crate::device::prelude::*;
 use crate::device::{Result, RowMap};
-use crate::lvlm::Tally;
+use crate::lvlm::{ModelDevice, Tally};
 
 /// A device whose submitted work can be waited for.
-pub trait Timed: Device<Host = f32> {
+pub trait Timed: ModelDevice<Host = f32> {
     /// Returns when all submitted work is done.
     ///
     /// # Errors

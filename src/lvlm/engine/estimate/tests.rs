@@ -12,9 +12,10 @@ use crate::blend::{Blend, Masks, Noise, Path as BlendPath, Sampling};
 use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::DeviceProfile;
 use crate::device::cpu::Cpu;
+use crate::lvlm::engine::open::instantiate;
 use crate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Parts, Prompt, Session, SessionOptions, Tally, checkpoint,
-    demo_checkpoint, expected_tensors, go_on, load,
+    demo_checkpoint, expected_tensors, go_on,
 };
 use crate::nn::Checkpointing;
 use crate::picture::Picture;
@@ -39,7 +40,7 @@ fn counted(name: &str) -> Counted {
         on,
         counts: Arc::clone(&counts),
     };
-    let model = load(checkpoint.clone(), device).unwrap();
+    let model = instantiate(checkpoint.clone(), device).unwrap();
     Counted {
         model,
         checkpoint,
