@@ -1,4 +1,4 @@
-//! A data set: a table and what its columns mean.
+//! A data set: a table with the meaning of its columns.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use super::layout::{AnswerFormat, Ask, Columns, Layout, Reading, references, ref
 use super::table::{Table, fingerprint};
 use super::{BadRow, DataIdentity, ImageFolder, Picked, Result, RunError, Sample, Shard};
 
-/// The most bytes of all texts of a sample, which its record has too.
+/// The largest size of all texts of a sample together, in bytes; its record holds them too.
 const LONGEST_TEXTS: usize = 4 << 20;
-/// The most bytes of a file of reference answers.
+/// The largest size of a file of reference answers, in bytes.
 const LONGEST_REFERENCES: u64 = 256 << 20;
 
-/// How a data set is read.
+/// Options for reading a data set.
 #[derive(Clone, Debug, Default)]
 pub struct DataOptions {
-    /// Its layout; found from its columns where it is not given.
+    /// The layout; detected from the columns if `None`.
     pub layout: Option<Layout>,
     /// How questions that have options are asked.
     pub ask: Ask,
@@ -34,15 +34,16 @@ pub struct Data {
     table: Table,
     layout: Layout,
     reading: Reading,
-    /// Of the data, and of reference answers that are in a file of their own.
+    /// Digest of the data, and of reference answers in a separate file.
     fingerprint: String,
 }
 
 impl Data {
-    /// Opens a data file. Its pictures lie below `images`, or beside it where that is not given.
+    /// Opens a data file. Its pictures are in `images`, or beside the file if that is `None`.
     ///
     /// # Errors
-    /// A file that cannot be read, is of no known format, has no rows, or lacks a column.
+    /// Returns an error if the file cannot be read, has an unknown format, has no rows, or lacks a
+    /// column.
     pub fn open(path: &Path, images: Option<&Path>, options: DataOptions) -> Result<Data> {
         let table = Table::open(path)?;
         let layout = options
@@ -82,27 +83,27 @@ impl Data {
         Ok(data)
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.table.rows
     }
 
-    /// Whether there are no rows; [`Data::open`] refuses such data.
+    /// Returns whether there are no rows; [`Data::open`] refuses such data.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The folder of the pictures.
+    /// Returns the folder of the pictures.
     pub fn images(&self) -> &ImageFolder {
         &self.images
     }
 
-    /// What was found from all rows and is worth a word: that right answers are indices.
+    /// Returns a note for the user about how the data are read: that right answers are indices.
     pub fn note(&self) -> Option<String> {
         let from = match self.reading.answers {
             AnswerFormat::Index => 0,
@@ -114,7 +115,7 @@ impl Data {
         })
     }
 
-    /// What tells these data from others.
+    /// Returns the values that identify these data.
     pub fn identity(&self) -> DataIdentity {
         let name = self.path.file_name().unwrap_or_default();
         DataIdentity {
@@ -127,17 +128,17 @@ impl Data {
         }
     }
 
-    /// A shard's samples from its sample number `from` on, read as they are asked for.
+    /// Returns a shard's samples from its sample number `from` on, read lazily.
     ///
     /// # Errors
-    /// A file that cannot be read. So does the iterator; what is wrong with one row is in
-    /// [`Picked`].
+    /// Returns an error if the file cannot be read; so does the iterator. Errors in a single row
+    /// are in [`Picked`].
     pub fn samples(
         &self,
         shard: Shard,
         from: usize,
     ) -> Result<impl Iterator<Item = Result<Picked>>> {
-        // Beyond the largest number there is no sample.
+        // No sample lies beyond the largest number.
         let first = shard.sample(from);
         let wanted = move |index| first.is_some_and(|first| index >= first) && shard.has(index);
         let rows = self.table.read(Arc::new(wanted))?;
@@ -153,7 +154,7 @@ impl Data {
     }
 }
 
-/// Fails for a sample with more text than a record should have.
+/// Returns an error for a sample with more text than a record should hold.
 fn short(sample: Sample) -> std::result::Result<Sample, BadRow> {
     let right = sample.right.iter();
     let right = right.flat_map(|right| right.text.iter().chain(&right.others));

@@ -1,45 +1,45 @@
-//! What can go wrong with a run as a whole. What goes wrong with one sample is a
-//! [`Failure`](super::Failure) in its record.
+//! Errors of a run as a whole. An error of a single sample is a [`Failure`](super::Failure) in its
+//! record.
 
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
 
-/// Errors of runs.
+/// An error of a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The method, the model or the device is at fault, not a sample.
+    /// The method, the model or the device fails, independent of the sample.
     #[error(transparent)]
     Explain(#[from] ExplainError),
-    /// A file that could not be read or written.
+    /// A file cannot be read or written.
     #[error("{path}: could not be {action}: {reason}")]
     Io {
         /// The file.
         path: String,
-        /// What was being done, as a participle: `read`, `written`.
+        /// The action, as a participle: `read`, `written`.
         action: &'static str,
-        /// The system's reason.
+        /// The reason that the system gives.
         reason: String,
     },
-    /// A folder that cannot be made, or written to.
+    /// A folder cannot be created or written to.
     #[error("{path}: expected a folder to write to: {reason}")]
     Folder {
         /// The folder.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A file that is not what it should be.
+    /// A file does not have the expected content.
     #[error("{path}: expected {expected}, found {found}")]
     Data {
         /// The file.
         path: String,
-        /// What it should have.
+        /// The expected content.
         expected: String,
-        /// What it has.
+        /// The content found.
         found: String,
     },
-    /// A folder whose run is another one than that asked for.
+    /// A folder holds a different run from the requested one.
     #[error("{path}: expected the run that is recorded there, found other settings:\n{}", .differences.join("\n"))]
     Different {
         /// The folder.
@@ -47,7 +47,7 @@ pub enum RunError {
         /// Every field that differs, with both values.
         differences: Vec<String>,
     },
-    /// A folder that another process writes to.
+    /// Another process writes to the folder.
     #[error(
         "{path}: another process writes to this run; wait for it, choose another folder, or take another shard (--shard I/N)"
     )]
@@ -55,42 +55,42 @@ pub enum RunError {
         /// The folder.
         path: String,
     },
-    /// A run's file that is not as it was written.
+    /// A file of a run differs from what was written.
     #[error("{path}: line {line}: expected a whole record: {reason}")]
     Record {
         /// The file.
         path: String,
-        /// The line, from 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A run's masks that are not as they were written.
+    /// The masks of a run differ from what was written.
     #[error("{path}: expected {expected}, found {found}")]
     Masks {
         /// The file.
         path: String,
-        /// What should be there.
+        /// The expected content.
         expected: String,
-        /// What is.
+        /// The content found.
         found: String,
     },
-    /// A shard that cannot be.
+    /// A shard is invalid.
     #[error("{place}: expected {expected}, found {found}")]
     Shard {
-        /// The option or the variables of the environment.
+        /// The option or the environment variables.
         place: String,
-        /// What it should say.
+        /// The expected value.
         expected: String,
-        /// What it says.
+        /// The value found.
         found: String,
     },
-    /// Shards that do not make a whole.
+    /// Shards cannot be merged into a whole run.
     #[error("{path}: cannot be merged: {reason}")]
     Merge {
-        /// The shard, or the folder that was to be written.
+        /// The shard, or the output folder.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -102,12 +102,12 @@ impl From<LvlmError> for RunError {
 }
 
 impl RunError {
-    /// A file that cannot be read, for `map_err`.
+    /// Returns a function that makes the error of a file that cannot be read, for `map_err`.
     pub(crate) fn reading<E: ToString>(path: &std::path::Path) -> impl Fn(E) -> RunError {
         Self::io(path, "read")
     }
 
-    /// A file that cannot be written, for `map_err`.
+    /// Returns a function that makes the error of a file that cannot be written, for `map_err`.
     pub(crate) fn writing<E: ToString>(path: &std::path::Path) -> impl Fn(E) -> RunError {
         Self::io(path, "written")
     }

@@ -1,4 +1,4 @@
-//! Files and folders of a run: what may be written to, and text of bounded length.
+//! Files and folders of a run: checks before writing, and reads of bounded length.
 
 use std::io::{self, BufRead, Error, ErrorKind, Read};
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 use super::{Result, RunError};
 use crate::system::regular::{kind, open_regular};
 
-/// The most bytes of one line of records or data, and of one cell of data: pictures in base64 are
-/// long.
+/// The largest size of one line of records or data, and of one cell of data, in bytes: pictures in
+/// base64 are long.
 pub(super) const LONGEST_LINE: u64 = 256 << 20;
 
-/// Fails where something is in a run's folder that writing must not follow or replace: all but a
-/// regular file.
+/// Returns an error if `path` exists and is not a regular file: writing must neither follow nor
+/// replace it.
 ///
 /// # Errors
-/// [`RunError::Data`].
+/// Returns [`RunError::Data`] in that case.
 pub(super) fn expect_own(path: &Path) -> Result<()> {
     let found = path.symlink_metadata().ok().and_then(|meta| kind(&meta));
     match found {
@@ -27,11 +27,11 @@ pub(super) fn expect_own(path: &Path) -> Result<()> {
     }
 }
 
-/// Fails where something in a run's folder has the name of a folder that is to be written to, and
-/// is none: a symbolic link to one.
+/// Returns an error if `path` exists and is not itself a folder, for example a symbolic link to
+/// one.
 ///
 /// # Errors
-/// [`RunError::Folder`].
+/// Returns [`RunError::Folder`] in that case.
 pub(super) fn expect_own_folder(path: &Path) -> Result<()> {
     match path.symlink_metadata().ok().and_then(|meta| kind(&meta)) {
         Some(found) if found != "a folder" => Err(RunError::Folder {
@@ -42,10 +42,10 @@ pub(super) fn expect_own_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a folder to write to where it does not exist.
+/// Creates a folder to write to if it does not exist.
 ///
 /// # Errors
-/// [`RunError::Folder`].
+/// Returns [`RunError::Folder`] if it cannot be created.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|error| RunError::Folder {
         path: path.display().to_string(),
@@ -56,10 +56,10 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// Reads a regular file of text that is at most `limit` bytes long.
+/// Reads a regular text file of at most `limit` bytes.
 ///
 /// # Errors
-/// A file that cannot be read, is longer, or is not UTF-8.
+/// Returns an error if the file cannot be read, is longer, or is not UTF-8.
 pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
     open_regular(path)?
@@ -71,11 +71,11 @@ pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Appends a line with its end to `line`, as [`BufRead::read_until`]; none is longer than
-/// [`LONGEST_LINE`].
+/// Appends the next line, with its line end, to `line`, as [`BufRead::read_until`] does; at most
+/// [`LONGEST_LINE`] bytes.
 ///
 /// # Errors
-/// A file that cannot be read, a line that is longer.
+/// Returns an error if the file cannot be read or the line is longer.
 pub(super) fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     let read = file.take(LONGEST_LINE + 1).read_until(b'\n', line)?;
     if read as u64 > LONGEST_LINE {
@@ -84,7 +84,7 @@ pub(super) fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Resu
     Ok(read)
 }
 
-/// The error for what is longer than a limit.
+/// Returns the error for input longer than a limit.
 pub(super) fn too_long(what: &str, limit: u64) -> Error {
     let message = format!(
         "expected a {what} of at most {} MiB, found a longer one",

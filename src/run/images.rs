@@ -1,4 +1,4 @@
-//! The folder of pictures, out of which the names in the data do not lead.
+//! The folder of pictures. Names in the data cannot lead out of it.
 
 use std::io::Error;
 use std::path::{Component, Path, PathBuf};
@@ -13,8 +13,8 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// The folder `path`. Names that lead out of it, by `..`, as absolute paths or through symbolic
-    /// links, are followed only where `anywhere` says so.
+    /// Creates the folder at `path`. Names that lead out of it, by `..`, as absolute paths or
+    /// through symbolic links, are followed only if `anywhere` is true.
     pub fn new(path: &Path, anywhere: bool) -> ImageFolder {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -27,12 +27,12 @@ impl ImageFolder {
         }
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether there is a file of this name.
+    /// Checks whether a file of this name exists.
     pub(super) fn has(&self, name: &str) -> bool {
         (self.anywhere || is_below(name)) && self.path.join(name).is_file()
     }
@@ -40,8 +40,8 @@ impl ImageFolder {
     /// Decodes the picture of this name within limits.
     ///
     /// # Errors
-    /// [`PictureError::Open`] for a file that is not there, not a regular one, or out of the
-    /// folder; otherwise as [`Picture::open`].
+    /// Returns [`PictureError::Open`] if the file does not exist, is not a regular file, or lies
+    /// outside the folder; otherwise as [`Picture::open`].
     pub fn open(&self, name: &str, limits: &Limits) -> Result<Picture, PictureError> {
         let path = self.path.join(name);
         let failed = |source| PictureError::Open {
@@ -69,14 +69,14 @@ impl ImageFolder {
     }
 }
 
-/// Whether a name by itself stays below its folder.
+/// Checks whether a name alone stays below its folder.
 fn is_below(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// The folder that the files of a snapshot in Hugging Face's cache are links into:
-/// `REPOSITORY/blobs` for all that is in `REPOSITORY/snapshots/REVISION`.
+/// Returns the folder that the links of a snapshot in Hugging Face's cache point into:
+/// `REPOSITORY/blobs` for everything in `REPOSITORY/snapshots/REVISION`.
 fn blobs(folder: &Path) -> Option<PathBuf> {
     let parts = folder.ancestors();
     let snapshots = parts
@@ -142,7 +142,7 @@ mod tests {
                     "{name}"
                 );
             }
-            // Nothing is said of what is there.
+            // The error does not reveal whether the file exists.
             assert!(!closed.has("../x.pgm") && !closed.has(&absolute));
             let missing = closed
                 .open("../none.pgm", &Limits::default())

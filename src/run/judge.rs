@@ -1,31 +1,31 @@
-//! Whether an answer is the right one, by its letter or its words. A rule for counting, no
-//! understanding.
+//! Checks whether an answer is right, by its letter or its words. The rule is for counting and does
+//! not try to understand the answer.
 
 use serde::{Deserialize, Serialize};
 
 use super::Right;
 use super::layout::{Ask, letter};
 
-/// The most words that a right answer without options may have to be looked for in an answer.
+/// The largest number of words of a right answer without options that is searched for in an answer.
 const SHORT: usize = 6;
 
-/// What an answer is taken for.
+/// The judgement of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The option that it names, by letter or by words.
+    /// The option that the answer names, by letter or by words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<char>,
-    /// Whether it is the right one. An answer that names no option is not.
+    /// Whether the answer is right. An answer that names no option is not.
     pub correct: bool,
 }
 
-/// Judges an answer to a question with these options; `None` where there is no right answer, none
-/// short enough to be looked for, or one of which it cannot be told which option it is.
+/// Judges an answer to a question with these options. Returns `None` if there is no right answer,
+/// none short enough to search for, or if it is unclear which option is right.
 ///
-/// With options, the one that the answer names must be the right one: by its letter (only where the
-/// options were asked with), else by being the only one whose words the answer has. Without
-/// options, the answer must have the right answer's words in a row. Words are compared in lower
-/// case; numbers up to twenty may be written either way.
+/// With options, the option that the answer names must be the right one: by its letter (only if the
+/// question was asked with the options), otherwise by being the only one whose words the answer
+/// contains. Without options, the answer must contain the words of the right answer in a row. Words
+/// are compared in lower case; numbers up to twenty may be written either way.
 pub fn judge(
     answer: &str,
     choices: &[String],
@@ -63,8 +63,9 @@ fn plain(answer: &str, right: &Right) -> Option<Judgement> {
     })
 }
 
-/// The option whose text the answer is (`whole`), or the only one whose text it has. An option
-/// whose words are part of another one's that the answer has too does not count.
+/// Returns the option whose text is the whole answer (`whole`), or the only one whose text the
+/// answer contains. An option is not counted if its words are part of another option's words that
+/// the answer also contains.
 fn by_text(answer: &str, choices: &[String], whole: bool) -> Option<char> {
     let answer = words(answer);
     let texts: Vec<Vec<String>> = choices.iter().map(|c| words(c)).collect();
@@ -89,8 +90,8 @@ fn by_text(answer: &str, choices: &[String], whole: bool) -> Option<char> {
     }
 }
 
-/// The letter that an answer begins with, has in brackets, or ends with: `B`, `B. Two`, `It is
-/// (b)`, `The answer is B.`
+/// Returns the letter that an answer begins with, has in brackets, or ends with: `B`, `B. Two`, `It
+/// is (b)`, `The answer is B.`
 fn by_letter(answer: &str, choices: usize) -> Option<char> {
     let most = if choices == 0 { 26 } else { choices };
     let valid = |c: char| {
@@ -123,12 +124,12 @@ fn by_letter(answer: &str, choices: usize) -> Option<char> {
     }
 }
 
-/// Whether `part` stands in `words` in a row.
+/// Checks whether `words` contains `part` as consecutive words.
 fn within(words: &[String], part: &[String]) -> bool {
     !part.is_empty() && words.windows(part.len()).any(|w| w == part)
 }
 
-/// Words in lower case, numbers in digits.
+/// Splits text into words in lower case, with numbers as digits.
 fn words(text: &str) -> Vec<String> {
     const NUMBERS: [&str; 21] = [
         "zero",
@@ -205,7 +206,7 @@ mod tests {
             assert_eq!(judged.chosen, chosen, "{answer:?}");
             assert_eq!(judged.correct, chosen == Some('B'), "{answer:?}");
         }
-        // Nobody was told the letters of an open question.
+        // An open question was asked without letters.
         assert_eq!(judge("(B)", Ask::Open).chosen, None);
         assert!(judge("I see two.", Ask::Open).correct);
     }

@@ -1,26 +1,26 @@
-//! Which shard a job's environment asks for.
+//! The shard that a job's environment asks for.
 //!
-//! A process takes a part of the data only where its launcher says both which part and of how many,
-//! and says so: what cannot be told is refused by the names of the variables and of the option that
-//! settles it.
+//! A process takes a part of the data only if its launcher gives both the part's index and the
+//! number of parts, and the process reports it. An ambiguous environment is an error that names the
+//! variables and the option that resolves it.
 
 use super::{Result, RunError, Shard};
 
-/// The variables of an environment, as data.
+/// Looks up environment variables.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The shard of a process.
+/// The shard assigned to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// The shard.
     pub shard: Shard,
-    /// The variables that say so; `None` where nothing in the environment does.
+    /// The variables that determine it; `None` if nothing in the environment does.
     pub reason: Option<String>,
-    /// What the environment seems to say and does not.
+    /// A note about variables that suggest a shard but do not determine one.
     pub note: Option<String>,
 }
 
-/// The ranks of launchers, the finest first: an index, a count, and what sets them.
+/// The rank variables of launchers, the finest first: an index, a count, and who sets them.
 const RANKS: [(&str, &str); 5] = [
     // torchrun, accelerate, deepspeed.
     ("RANK", "WORLD_SIZE"),
@@ -28,39 +28,40 @@ const RANKS: [(&str, &str); 5] = [
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),
-    // srun. SLURM_NTASKS is no such count: the body of a batch script, which runs once, has it too.
+    // srun. SLURM_NTASKS is not such a count: the body of a batch script, which runs once, has it
+    // too.
     STEP,
 ];
 const STEP: (&str, &str) = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS");
 const ELEMENT: &str = "SLURM_ARRAY_TASK_ID";
 const COMPLETION: &str = "JOB_COMPLETION_INDEX";
-/// What settles everything.
+/// The option that resolves every ambiguity.
 const OPTION: &str = "--shard I/N, or --shard 0/1 for all of the data";
 
-/// A part, and the variables that say so.
+/// A part, and the variables that determine it.
 struct Part {
     shard: Shard,
     reason: String,
 }
 
 impl Assignment {
-    /// The shard that a job's environment asks for: an element of a Slurm array, a rank of torchrun
-    /// or MPI, a task of a Slurm step, or an index of a Kubernetes Indexed Job. Ranks within an
-    /// element of an array each take a part of the element's. `shards` is the number of shards
-    /// where that is given; it must be for Kubernetes, which does not say it, and for an array that
-    /// has gaps or of which only some elements are submitted again. All of the data where nothing
-    /// says otherwise.
+    /// Returns the shard that a job's environment asks for: an element of a Slurm array, a rank of
+    /// torchrun or MPI, a task of a Slurm step, or an index of a Kubernetes Indexed Job. Ranks
+    /// within an element of an array each take a part of the element's. `shards` is the number of
+    /// shards, if given; it is required for Kubernetes, which does not provide it, and for an array
+    /// that has gaps or of which only some elements are submitted again. Returns all of the data if
+    /// the environment asks for no part.
     ///
     /// # Errors
-    /// [`RunError::Shard`] for variables that contradict each other, leave open which part is
-    /// meant, or are no numbers.
+    /// Returns [`RunError::Shard`] if variables contradict each other, do not determine the part,
+    /// or are not numbers.
     pub fn of(environment: Environment, shards: Option<usize>) -> Result<Assignment> {
         let ranks = ranks(environment)?;
         let completion = number(environment, COMPLETION)?;
         let part = match (number(environment, ELEMENT)?, completion, ranks) {
             (Some(id), _, ranks) => Some(element(environment, id, ranks, shards)?),
-            // The ranks of one index of several, or of all of them: only the number of shards can
-            // say.
+            // These may be the ranks of one index of several, or of all of them: only the number of
+            // shards can tell.
             (None, Some(index), Some(ranks)) if shards != Some(ranks.shard.count()) => {
                 return Err(refused(
                     COMPLETION,
@@ -94,7 +95,7 @@ impl Assignment {
     }
 }
 
-/// The process's place among the ranks of the finest launcher that started several.
+/// Returns the process's rank in the finest launcher that started several processes.
 fn ranks(environment: Environment) -> Result<Option<Part>> {
     let mut found: Option<Part> = None;
     let mut alone = None;
@@ -145,8 +146,8 @@ fn ranks(environment: Environment) -> Result<Option<Part>> {
     }
 }
 
-/// Whether the ranks `finer` can be those of processes that were started as `coarser`. torchrun's
-/// are numbered through only where it knows of the other machines.
+/// Checks whether the ranks `finer` can belong to processes that were started as `coarser`.
+/// torchrun numbers its ranks across machines only if it knows of the other machines.
 fn within(environment: Environment, finer: &Part, coarser: &Part) -> Result<bool> {
     let (many, few) = (finer.shard.count(), coarser.shard.count());
     if !finer.reason.starts_with("RANK=") {
@@ -159,7 +160,7 @@ fn within(environment: Environment, finer: &Part, coarser: &Part) -> Result<bool
     Ok(many.is_multiple_of(few) && local != Some(many))
 }
 
-/// An element of a Slurm array, or a rank's part of it.
+/// Returns the shard of an element of a Slurm array, or of a rank within it.
 fn element(
     environment: Environment,
     id: usize,
@@ -203,8 +204,8 @@ fn element(
     Ok(Part { shard, reason })
 }
 
-/// An element of a Slurm array that runs whole: elements are MIN, MIN + STEP, and so on up to MAX,
-/// COUNT of them.
+/// Returns the shard of an element of a Slurm array that runs as a whole: elements are MIN, MIN +
+/// STEP, and so on up to MAX, COUNT of them.
 fn array_element(environment: Environment, id: usize) -> Result<Shard> {
     let count = number(environment, "SLURM_ARRAY_TASK_COUNT")?;
     let least = number(environment, "SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
@@ -223,7 +224,7 @@ fn array_element(environment: Environment, id: usize) -> Result<Shard> {
         let above = id.checked_sub(least)?;
         (above.is_multiple_of(step) && above / step < count).then_some(above / step)
     };
-    // That the last element is number COUNT - 1 says that there are no gaps.
+    // There are no gaps if the last element is number COUNT - 1.
     let whole = most.is_none_or(|most| place(most) == Some(count.wrapping_sub(1)));
     match place(id) {
         Some(index) if whole => Shard::new(index, count),
@@ -233,7 +234,7 @@ fn array_element(environment: Environment, id: usize) -> Result<Shard> {
     }
 }
 
-/// An index of a Kubernetes Indexed Job.
+/// Returns the part of an index of a Kubernetes Indexed Job.
 fn indexed(index: usize, shards: Option<usize>) -> Result<Part> {
     let Some(count) = shards else {
         return Err(refused(
@@ -255,11 +256,11 @@ fn indexed(index: usize, shards: Option<usize>) -> Result<Part> {
     })
 }
 
-/// What to say of a Slurm job of several tasks that this process is none of.
+/// Returns a note about a Slurm job of several tasks if this process is none of them.
 ///
 /// # Errors
-/// [`RunError::Shard`] for a task that is not the first, which `srun` must have started, without
-/// their number.
+/// Returns [`RunError::Shard`] for a task that is not the first, which `srun` must have started, if
+/// the number of tasks is not set.
 fn batch_body(environment: Environment) -> Result<Option<String>> {
     let (task, tasks) = (
         number(environment, STEP.0)?,
@@ -351,7 +352,7 @@ mod tests {
         // A launcher's ranks are finer than the tasks that started it.
         let ranks = [("RANK", "6"), ("WORLD_SIZE", "8")];
         is(&[ranks.as_slice(), &TASKS].concat(), None, 6, 8);
-        // Those within an element of an array are of that element.
+        // Ranks within an element of an array divide that element.
         is(&[ranks.as_slice(), &array].concat(), None, 22, 32);
         is(&[("JOB_COMPLETION_INDEX", "3")], Some(10), 3, 10);
         is(
@@ -383,7 +384,7 @@ mod tests {
                 2,
                 3,
             );
-            // One process by mpirun is no part of anything.
+            // A single process started by mpirun takes no part.
             assert_eq!(is(&[(index, "0"), (count, "1")], None, 0, 1).reason, None);
             let alone = of(&[(index, "1")], None).unwrap_err().to_string();
             assert!(
@@ -391,7 +392,7 @@ mod tests {
                 "{alone}"
             );
         }
-        // srun --mpi=pmi2 says the same twice.
+        // srun --mpi=pmi2 sets both kinds of variables.
         is(
             &[&[("PMI_RANK", "1"), ("PMI_SIZE", "2")], &TASKS[..]].concat(),
             None,
@@ -413,7 +414,7 @@ mod tests {
         let found = is(&body, None, 0, 1);
         assert_eq!(found.reason, None);
         assert!(found.note.unwrap().contains("SLURM_NTASKS=5"));
-        // As an element of an array, which takes its part whole.
+        // As an element of an array, it takes the element's whole part.
         let array = [
             ("SLURM_ARRAY_TASK_ID", "1"),
             ("SLURM_ARRAY_TASK_COUNT", "3"),
@@ -434,7 +435,8 @@ mod tests {
         );
     }
 
-    /// Slurm gives least, most and count of an array, from which 1,3,7 cannot be told.
+    /// Slurm gives the least and the greatest index and the count of an array, which do not
+    /// determine 1,3,7.
     #[test]
     fn arrays_with_gaps_are_refused_in_every_element() {
         for (ids, step) in [
@@ -482,7 +484,7 @@ mod tests {
             (&[("RANK", "0"), ("WORLD_SIZE", "0")], None, "WORLD_SIZE"),
             (&[("RANK", "0"), ("WORLD_SIZE", "2")], Some(3), "RANK"),
             (&[("RANK", "0")], None, "WORLD_SIZE beside it"),
-            // Two tasks that each started ranks of their own, from 0.
+            // Two tasks that each started their own ranks, from 0.
             (
                 &[
                     ("RANK", "0"),

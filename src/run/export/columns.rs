@@ -1,4 +1,4 @@
-//! Rows to columns to Parquet.
+//! Writing rows as Parquet columns.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,48 +15,48 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::run::{Result, RunError};
 
-/// What a column holds. Every cell may be empty.
+/// The type of a column's values. Every cell may be null.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// i64
+    /// `i64`
     Integer,
-    /// u64
+    /// `u64`
     Unsigned,
-    /// f64
+    /// `f64`
     Number,
-    /// A truth value
+    /// `bool`
     Truth,
-    /// UTF-8
+    /// UTF-8 text
     Text,
-    /// A list of f64
+    /// A list of `f64`
     Numbers,
-    /// A list of f32
+    /// A list of `f32`
     Singles,
     /// A list of UTF-8
     Texts,
 }
 
-/// One cell.
+/// The value of one cell.
 #[derive(Clone, Debug)]
 pub enum Cell {
-    /// Of [`Kind::Integer`], and the bits of [`Kind::Unsigned`]
+    /// A value of [`Kind::Integer`], or the bits of a [`Kind::Unsigned`] value
     Integer(Option<i64>),
-    /// Of [`Kind::Number`]
+    /// A value of [`Kind::Number`]
     Number(Option<f64>),
-    /// Of [`Kind::Truth`]
+    /// A value of [`Kind::Truth`]
     Truth(Option<bool>),
-    /// Of [`Kind::Text`]
+    /// A value of [`Kind::Text`]
     Text(Option<String>),
-    /// Of [`Kind::Numbers`]
+    /// A value of [`Kind::Numbers`]
     Numbers(Option<Vec<f64>>),
-    /// Of [`Kind::Singles`]
+    /// A value of [`Kind::Singles`]
     Singles(Option<Vec<f32>>),
-    /// Of [`Kind::Texts`]
+    /// A value of [`Kind::Texts`]
     Texts(Option<Vec<String>>),
 }
 
 impl Kind {
-    /// The column in Parquet's own notation.
+    /// Returns the column's declaration in Parquet's schema language.
     fn declare(self, name: &str) -> String {
         let list = |element| {
             format!(
@@ -76,16 +76,16 @@ impl Kind {
     }
 }
 
-/// A Parquet file that is being written.
+/// Writes a Parquet file.
 pub struct Writer {
-    /// Where it will be, for messages.
+    /// The final path, for messages.
     path: PathBuf,
     file: SerializedFileWriter<File>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Writer {
-    /// Begins the file `name` in the folder `within`, which is to be in `folder` in the end.
+    /// Creates the file `name` in the folder `within`; its final folder is `folder`.
     pub fn new(
         folder: &Path,
         within: &Path,
@@ -111,13 +111,13 @@ impl Writer {
         })
     }
 
-    /// Adds a row, which is held until [`Writer::flush`].
+    /// Adds a row to the buffer; [`Writer::flush`] writes it.
     pub fn row(&mut self, cells: Vec<Cell>) -> Result<()> {
         self.rows.push(cells);
         Ok(())
     }
 
-    /// Writes the rows that are held, as one row group.
+    /// Writes the buffered rows as one row group.
     pub fn flush(&mut self) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -136,7 +136,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows and closes the file.
     pub fn finish(mut self) -> Result<()> {
         self.flush()?;
         let finished = self.file.finish();
@@ -221,8 +221,8 @@ fn scalars<T: DataType>(
     Ok(())
 }
 
-/// Definition levels: 0 no list, 1 a list without elements, 2 an element. Repetition levels: 0
-/// begins a cell, 1 goes on with it.
+/// Writes a column of lists. Definition levels: 0 null, 1 an empty list, 2 an element. Repetition
+/// levels: 0 starts a cell, 1 continues it.
 fn lists<T: DataType>(
     writer: &mut SerializedColumnWriter,
     cells: impl Iterator<Item = Option<Vec<T::T>>>,

@@ -1,4 +1,4 @@
-//! A run as two Parquet files: a row per sample, and a row per token.
+//! Export of a run to two Parquet files: one row per sample, and one row per token.
 
 mod columns;
 #[cfg(test)]
@@ -12,11 +12,11 @@ use super::{Explained, Record, Result, Run, RunError};
 use crate::explain::{AnswerToken, Curves, Iteration, Mask};
 use crate::system::whole::Staging;
 
-/// The files' names.
+/// Name of the file of samples.
 pub(super) const SAMPLES: &str = "samples.parquet";
 pub(super) const TOKENS: &str = "tokens.parquet";
 
-/// Rows that are written at a time: so many are held in memory.
+/// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
 const SAMPLE_COLUMNS: [(&str, Kind); 35] = [
@@ -69,21 +69,22 @@ const TOKEN_COLUMNS: [(&str, Kind); 9] = [
     ("key", Kind::Truth),
 ];
 
-/// How many rows were written.
+/// The numbers of exported rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// Of `samples.parquet`.
+    /// Rows of `samples.parquet`.
     pub samples: usize,
-    /// Of `tokens.parquet`.
+    /// Rows of `tokens.parquet`.
     pub tokens: usize,
 }
 
-/// Writes `samples.parquet` and `tokens.parquet` into `folder`, made where it does not exist. Both
-/// appear whole, or neither is written; those of another export that are there go before, and
-/// `samples.parquet` appears last. Their metadata hold the run's manifest under `foveate.run`.
+/// Writes `samples.parquet` and `tokens.parquet` into `folder`, which is created if it does not
+/// exist. Both appear complete, or neither is written; files of an earlier export are removed
+/// first, and `samples.parquet` appears last. Their metadata hold the run's manifest under
+/// `foveate.run`.
 ///
 /// # Errors
-/// A run that cannot be read, a folder that cannot be written to.
+/// Returns an error if the run cannot be read or the folder cannot be written to.
 pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
     std::fs::create_dir_all(folder).map_err(RunError::writing(folder))?;
     let manifest = serde_json::to_string(run.manifest()).map_err(RunError::writing(folder))?;
@@ -143,7 +144,7 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         letter(right.and_then(|r| r.letter)),
         text(right.and_then(|r| r.unclear.as_deref())),
         Cell::Numbers((!record.boxes.is_empty()).then(|| record.boxes.concat())),
-        // The bits of an unsigned number, as the format has it.
+        // The bits of an unsigned number, as Parquet stores it.
         Cell::Integer(Some(record.seed as i64)),
         text(explained.map(|e| e.prompt.as_str())),
         text(explained.map(|e| e.answer.text.as_str())),

@@ -1,10 +1,10 @@
-//! Parquet files for tests of reading.
+//! Parquet files for tests of readers.
 
 use std::path::{Path, PathBuf};
 
 use super::columns::{Cell, Kind, Writer};
 
-/// A file of columns of text, `""` for nothing, in row groups of two rows.
+/// Writes a file of text columns, `""` for null, in row groups of two rows.
 pub fn parquet_of(folder: &Path, name: &str, columns: &[(&str, &[&str])]) -> PathBuf {
     let kinds: Vec<(&str, Kind)> = columns
         .iter()

@@ -1,6 +1,6 @@
-//! How the right answers of a table are written: as words, or as an option's text, letter or index.
-//! One row may leave it open, since `1` is a text and an index; so all rows are asked, and all are
-//! read in the same way.
+//! The notation of the right answers of a table: words, or an option's text, letter or index. A
+//! single row can be ambiguous, since `1` is both a text and an index; so the format is decided
+//! from all rows, and all rows are read in the same way.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use super::literal;
 use crate::run::Right;
 use crate::run::table::Row;
 
-/// How right answers are written.
+/// The format of right answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnswerFormat {
-    /// Found from all rows.
+    /// Detected from all rows.
     #[default]
     Auto,
     /// An option's text, or words.
@@ -33,17 +33,17 @@ impl AnswerFormat {
     }
 }
 
-/// A right answer as a cell has it.
+/// A right answer as written in its cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Written {
-    /// Its text, or those of a list of answers of which each is right.
+    /// Its text, or the texts of a list of answers, each of which is right.
     texts: Vec<String>,
-    /// Whether it is an integer by its type, not text that looks like one.
+    /// Whether its type is integer, rather than text that looks like one.
     integer: bool,
 }
 
 impl Written {
-    /// A cell's; `None` where there is nothing in it.
+    /// Reads a cell; returns `None` if it is empty.
     pub fn of(row: &Row, column: &str) -> Option<Written> {
         let value = row.cells.get(column);
         let texts = match value {
@@ -74,14 +74,14 @@ impl Written {
     }
 }
 
-/// Decides how a column's answers are written.
+/// Determines the format of a column's answers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Survey {
-    /// Rows with an answer and options.
+    /// Number of rows with an answer and options.
     rows: usize,
-    /// Those whose answer is an integer by its type, and whose options are not.
+    /// Rows whose answer has an integer type, and whose options do not.
     integers: usize,
-    /// Those whose answer can be read as each.
+    /// Rows whose answer can be read as an option's text; likewise for the fields below.
     text: usize,
     letter: usize,
     either: usize,
@@ -93,7 +93,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Takes a row's answer. `numbers` is whether its options are numbers by their type.
+    /// Counts a row's answer. `numbers` says whether its options are numbers by their type.
     pub fn add(&mut self, written: &Written, choices: &[String], numbers: bool) {
         let answer = written.one().unwrap_or_default();
         if choices.is_empty() {
@@ -115,7 +115,7 @@ impl Survey {
         self.number += has(place.and_then(|p| p.checked_sub(1)));
     }
 
-    /// How they are written; words and letters may be mixed where it stays [`AnswerFormat::Auto`].
+    /// Returns the format; words and letters may be mixed if it stays [`AnswerFormat::Auto`].
     pub fn format(&self) -> AnswerFormat {
         let indices = [
             (AnswerFormat::Index, self.index),
@@ -147,7 +147,7 @@ impl Survey {
     }
 }
 
-/// A whole number, however it is written: 3, 3.0.
+/// Parses an index in any notation: 3, 3.0.
 fn index(text: &str) -> Option<usize> {
     let whole = match text.trim().split_once('.') {
         Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
@@ -160,7 +160,7 @@ fn index(text: &str) -> Option<usize> {
         .then(|| whole.parse().ok())?
 }
 
-/// The right answer as it was written; `asked` is whether the options' letters were asked for.
+/// Reads a right answer; `asked` says whether the question was asked with its options.
 pub(super) fn read(
     written: &Written,
     choices: &[String],
@@ -209,12 +209,12 @@ pub(super) fn read(
     }
 }
 
-/// The right answer to a question without options.
+/// Reads the right answer to a question without options.
 fn open(texts: &[String], format: AnswerFormat, asked: bool) -> Right {
     let first = texts.first().map_or("", |text| text.trim());
     let named = as_letter(first).filter(|_| texts.len() == 1);
     match (format, named) {
-        // The question has its options in it.
+        // The question text includes the options.
         (AnswerFormat::Letter, Some(named)) if asked && letter(0) <= Some(named) => Right {
             letter: Some(named),
             ..Right::default()
@@ -270,7 +270,7 @@ mod tests {
             (&[(json!(0), COLOURS), (json!(1), NUMBERS)][..], Index),
             (&[(json!(2.0), COLOURS)], Index),
             (&[(json!(3), COLOURS), (json!(1), COLOURS)], Number),
-            // Text that looks like a number is an option's text where it is one in every row.
+            // Text that looks like a number is an option's text if it is one in every row.
             (&[(json!("0"), COLOURS), (json!("1"), NUMBERS)], Index),
             (&[(json!("2"), NUMBERS), (json!("1"), NUMBERS)], Text),
             (&[(json!("blue"), COLOURS)], Text),
@@ -287,7 +287,7 @@ mod tests {
         ] {
             assert_eq!(format(rows), expected, "{rows:?}");
         }
-        // An integer among options that are integers too is one of them.
+        // An integer among options that are also integers is an option's text.
         let mut survey = Survey::default();
         survey.add(&written(&json!(2)), &texts(NUMBERS), true);
         assert_eq!(survey.format(), Text);

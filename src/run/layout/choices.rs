@@ -1,14 +1,15 @@
-//! Options of a question: taken from text, put into a question, and the right one among them.
+//! Options of a question: parsing them from text, adding them to a question, and finding the right
+//! one.
 
 use crate::run::Right;
 
-/// The letter of option `place`, from 0.
+/// Returns the letter of option `place`, from 0.
 pub fn letter(place: usize) -> Option<char> {
     let place = u32::try_from(place).ok().filter(|&p| p < 26)?;
     char::from_u32('A' as u32 + place)
 }
 
-/// A letter alone, in brackets or before a stop: `A`, `(a)`, `A.`, `a)`, `A:`.
+/// Parses a single letter, in brackets or before a stop: `A`, `(a)`, `A.`, `a)`, `A:`.
 pub fn as_letter(text: &str) -> Option<char> {
     let text = text.trim();
     let inner = text.strip_prefix('(').unwrap_or(text);
@@ -17,9 +18,9 @@ pub fn as_letter(text: &str) -> Option<char> {
     matches!(chars.as_str(), "" | ")" | "." | ":").then(|| first.to_ascii_uppercase())
 }
 
-/// Cuts `text` at its option marks, such as `(a)` or `A:`, which must come in the order of the
-/// alphabet: what stands before the first, and the options' texts. `mark` writes the mark of a
-/// letter. No options where there is no first mark.
+/// Splits `text` at its option marks, such as `(a)` or `A:`, which must come in alphabetical order.
+/// Returns the text before the first mark, and the options' texts; no options if there is no first
+/// mark. `mark` writes the mark of a letter.
 pub fn split(text: &str, marks: &[fn(char) -> String]) -> (String, Vec<String>) {
     for mark in marks {
         let mut places = Vec::new();
@@ -46,34 +47,34 @@ pub fn split(text: &str, marks: &[fn(char) -> String]) -> (String, Vec<String>) 
     (text.trim().to_string(), Vec::new())
 }
 
-/// Where `mark` first stands from `from` on, at the start of the text or behind white space.
+/// Finds `mark` at or after `from`, at the start of the text or after white space.
 fn find(text: &str, mark: &str, from: usize) -> Option<usize> {
     let mut all = text[from..].match_indices(mark).map(|(at, _)| from + at);
     all.find(|&at| at == 0 || text[..at].ends_with(char::is_whitespace))
 }
 
-/// `A: `
+/// Writes the mark `A: `.
 pub fn colon(letter: char) -> String {
     format!("{letter}: ")
 }
 
-/// `(a) `
+/// Writes the mark `(a) `.
 pub fn small_brackets(letter: char) -> String {
     format!("({}) ", letter.to_ascii_lowercase())
 }
 
-/// `(A) `
+/// Writes the mark `(A) `.
 pub fn brackets(letter: char) -> String {
     format!("({letter}) ")
 }
 
-/// `A. `
+/// Writes the mark `A. `.
 pub fn stop(letter: char) -> String {
     format!("{letter}. ")
 }
 
-/// The question with its options below it, and what to answer with, in the words of LLaVA's own
-/// evaluation.
+/// Returns the question followed by its options and the instruction to answer with a letter, in the
+/// words of LLaVA's own evaluation.
 pub fn with_options(question: &str, choices: &[String]) -> String {
     let mut lines = vec![question.to_string()];
     for (place, text) in choices.iter().enumerate() {
@@ -83,11 +84,11 @@ pub fn with_options(question: &str, choices: &[String]) -> String {
     lines.join("\n")
 }
 
-/// What evaluations of LLaVA and after it end a question with options with.
+/// The instruction at the end of a question with options, in evaluations of LLaVA and later ones.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
-/// The right answer from what the data say: an option's text or its letter, and neither where it is
-/// none of the options.
+/// Returns the right answer from an option's text or its letter; neither is set if it matches no
+/// option.
 pub fn right(answer: &str, choices: &[String]) -> Right {
     let place = by_text(answer, choices).or_else(|| by_letter(answer, choices));
     match place {
@@ -103,7 +104,7 @@ pub fn right(answer: &str, choices: &[String]) -> Right {
     }
 }
 
-/// The option with this text; where there is none, the only one that differs in case alone.
+/// Returns the option with this text; otherwise the only one that differs in case alone.
 pub fn by_text(answer: &str, choices: &[String]) -> Option<usize> {
     let answer = answer.trim();
     let same = choices.iter().position(|c| c.trim() == answer);
@@ -117,7 +118,7 @@ pub fn by_text(answer: &str, choices: &[String]) -> Option<usize> {
     })
 }
 
-/// The option with this letter, or letter and text: `B`, `(b)`, `B. blue`.
+/// Returns the option with this letter, or letter and text: `B`, `(b)`, `B. blue`.
 pub fn by_letter(answer: &str, choices: &[String]) -> Option<usize> {
     let answer = answer.trim();
     let place = |named: char| (0..choices.len()).find(|&p| letter(p) == Some(named));
@@ -129,7 +130,7 @@ pub fn by_letter(answer: &str, choices: &[String]) -> Option<usize> {
     (by_text(text, &choices[place..=place]) == Some(0)).then_some(place)
 }
 
-/// An option that is right.
+/// Returns the right answer that is option `place`.
 pub fn clear(place: usize, choices: &[String]) -> Right {
     Right {
         text: Some(choices[place].clone()),
@@ -138,7 +139,7 @@ pub fn clear(place: usize, choices: &[String]) -> Right {
     }
 }
 
-/// A right answer of which it cannot be told which option it is, and why.
+/// Returns a right answer whose option is unclear, with the reason.
 pub fn unclear(answer: &str, why: &str) -> Right {
     Right {
         text: Some(answer.trim().to_string()),

@@ -1,4 +1,4 @@
-//! Any table, with columns named by options or by custom.
+//! A general table, with columns named by options or by convention.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use super::{Ask, Made, literal, plain, required};
 use crate::run::table::{Row, Table};
 use crate::run::{BadRow, Rectangle, Source};
 
-/// The names of a table's columns; `None` stands for the usual one, where the table has it.
+/// The names of a table's columns; `None` means the default name, if the table has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// What a sample is called; else `id`, `index`, or the row's number.
+    /// The name of a sample; default `id`, `index`, or the row's number.
     pub id: Option<String>,
-    /// The picture: a path, bytes, or base64; else `image`.
+    /// The picture: a path, bytes, or base64; default `image`.
     pub image: Option<String>,
-    /// The question; else `question`.
+    /// The question; default `question`.
     pub question: Option<String>,
-    /// The right answer; else `answer`.
+    /// The right answer; default `answer`.
     pub right: Option<String>,
-    /// The options: a list in JSON or Python, or marked text; else `choices`, `options`, or columns
-    /// `A`, `B` and so on.
+    /// The options: a list in JSON or Python, or marked text; default `choices`, `options`, or
+    /// columns `A`, `B` and so on.
     pub choices: Option<String>,
-    /// One box or several, as a JSON array; else `boxes`, `box`, `bbox`.
+    /// One box or several, as a JSON array; default `boxes`, `box`, `bbox`.
     pub boxes: Option<String>,
-    /// The kind of question; else `category`.
+    /// The category of the question; default `category`.
     pub category: Option<String>,
-    /// An answer to explain instead of the model's own; none unless named.
+    /// An answer to explain instead of the model's own; no default.
     pub explain: Option<String>,
-    /// What a box's numbers are.
+    /// The meaning of a box's numbers.
     pub box_format: BoxFormat,
-    /// How right answers are written.
+    /// The format of right answers.
     #[serde(default, skip_serializing_if = "AnswerFormat::is_auto")]
     pub answers: AnswerFormat,
 }
 
-/// What a box's four numbers are, in pixels.
+/// The meaning of a box's four numbers, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxFormat {
@@ -50,7 +50,7 @@ pub enum BoxFormat {
 }
 
 impl Columns {
-    /// Columns without which there is no sample, and those that were named.
+    /// Returns the columns that every sample requires, and those that were named.
     pub(super) fn required(&self) -> Vec<String> {
         let needed = [(&self.image, "image"), (&self.question, "question")];
         let needed = needed.map(|(named, usual)| named.clone().unwrap_or(usual.into()));
@@ -81,7 +81,7 @@ impl Columns {
         let written = Written::of(row, self.right_column());
         match choices {
             Ok(choices) => sample.choices = choices,
-            // What was asked for cannot be asked.
+            // The options were requested but cannot be read.
             Err(message) if self.choices.is_some() || ask == Ask::Choice => {
                 return Err(BadRow::new(message));
             }
@@ -116,7 +116,7 @@ impl Columns {
         }
     }
 
-    /// A row's options; none where it has none.
+    /// Returns a row's options; empty if it has none.
     fn choices(&self, row: &Row) -> Result<Vec<String>, String> {
         for column in self.choices_columns() {
             if let Some(choices) = options(row, column)? {
@@ -129,10 +129,10 @@ impl Columns {
         })
     }
 
-    /// How the right answers of a table are written.
+    /// Detects the format of the right answers of a table.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn answers_of(&self, table: &Table) -> crate::run::Result<AnswerFormat> {
         let right = self.right_column();
         if !self.answers.is_auto() || !table.columns.iter().any(|column| column == right) {
@@ -144,7 +144,7 @@ impl Columns {
         columns.extend(letters.iter().map(String::as_str));
         let mut survey = Survey::default();
         for row in table.read_columns(Arc::new(|_| true), Some(&columns))? {
-            // What is wrong with a row is said when it is its turn.
+            // Errors of a row are reported when the row is used.
             let (_, Ok(row)) = row? else { continue };
             if let (Some(written), Ok(choices)) = (Written::of(&row, right), self.choices(&row)) {
                 let numbers = |column: &&str| match row.cells.get(*column) {
@@ -172,10 +172,10 @@ impl Columns {
     }
 }
 
-/// The options in a cell; `None` where there is nothing in it.
+/// Returns the options in a cell; `None` if it is empty.
 ///
 /// # Errors
-/// What is there that is none.
+/// Returns a message if the cell holds something else.
 pub(super) fn options(row: &Row, column: &str) -> Result<Option<Vec<String>>, String> {
     let read = match row.cells.get(column) {
         Some(Value::Array(items)) => texts(items),
@@ -204,8 +204,8 @@ pub(super) fn options(row: &Row, column: &str) -> Result<Option<Vec<String>>, St
     })
 }
 
-/// Options with their letters, in order: `{"A": "one", "B": "two"}`, or `{"label": ["A", "B"],
-/// "text": ["one", "two"]}`.
+/// Reads options with their letters, in order: `{"A": "one", "B": "two"}`, or `{"label": ["A",
+/// "B"], "text": ["one", "two"]}`.
 fn labelled(members: &Map<String, Value>) -> Option<Vec<String>> {
     let in_order = |labels: &mut dyn Iterator<Item = &str>| {
         let mut places = labels.enumerate();
@@ -221,7 +221,7 @@ fn labelled(members: &Map<String, Value>) -> Option<Vec<String>> {
     in_order(&mut members.keys().map(String::as_str)).then(|| texts(&values))?
 }
 
-/// A cell as messages show it.
+/// Formats a cell for messages.
 fn shown(row: &Row, column: &str) -> String {
     const LONGEST: usize = 200;
     let value = row.cells.get(column).filter(|value| !value.is_string());
@@ -233,7 +233,7 @@ fn shown(row: &Row, column: &str) -> String {
     }
 }
 
-/// The boxes in a cell that has something in it, as left, top, right, bottom.
+/// Reads the boxes in a non-empty cell, as left, top, right, bottom.
 pub(super) fn boxes_of(
     row: &Row,
     column: &str,
@@ -268,13 +268,13 @@ pub(super) fn boxes_of(
     }
 }
 
-/// The texts of columns `A`, `B` and so on, as far as there are some.
+/// Returns the texts of columns `A`, `B` and so on, up to the first empty one.
 pub(super) fn lettered(row: &Row) -> Vec<String> {
     let texts = (0..).map_while(|place| row.text(&letter(place)?.to_string()));
     texts.collect()
 }
 
-/// An array of texts or numbers.
+/// Reads an array of texts or numbers.
 pub(super) fn texts(items: &[Value]) -> Option<Vec<String>> {
     let text = |item: &Value| match item {
         Value::String(text) => Some(text.clone()),
@@ -285,7 +285,7 @@ pub(super) fn texts(items: &[Value]) -> Option<Vec<String>> {
     items.iter().map(text).collect()
 }
 
-/// One box, or an array of boxes.
+/// Reads one box, or an array of boxes.
 fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
     let items = value.as_array()?;
     let four = |value: &Value| -> Option<Rectangle> {
@@ -298,11 +298,11 @@ fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
     }
 }
 
-/// The shortest text that is taken for base64: names of files are shorter, pictures longer.
+/// The shortest text that is read as base64: file names are shorter, pictures longer.
 const SHORTEST_BASE64: usize = 256;
 
-/// A picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`, or a
-/// list of one of all that.
+/// Reads a picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`,
+/// or a list of one of these.
 pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRow> {
     if let Some(bytes) = row.bytes(column) {
         let named = row.cells.get(column).and_then(Value::as_str);
@@ -324,7 +324,7 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
             _ => return Err(several(items.len())),
         },
         Some(object @ Value::Object(_)) => path(object),
-        // As JSON and CSV files have a list that was written as text.
+        // A list that JSON and CSV files store as text.
         _ => match row.text(column) {
             Some(text) if text.trim_start().starts_with('[') => match literal::list(&text) {
                 Some(names) if names.len() == 1 => names.into_iter().next(),
@@ -355,7 +355,7 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
     }
 }
 
-/// A picture's path, or its bytes in base64, as JSON has them.
+/// Reads a picture's path, or its bytes in base64, from JSON.
 fn path(value: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().map(str::to_string);
     match value {

@@ -1,6 +1,6 @@
 //! CV-Bench: `idx`, `type`, `task`, `image`, `question`, `choices`, `answer` as `(C)`, `prompt`
-//! with the options in it, `filename` below the folder `img`, and boxes as left, top, right, bottom
-//! where the source has them.
+//! including the options, `filename` below the folder `img`, and boxes as left, top, right, bottom
+//! if the source has them.
 
 use super::choices::{INSTRUCTION, right};
 use super::columns::{BoxFormat, boxes_of, options, picture};

@@ -1,8 +1,8 @@
-//! Lists as Python writes them: `['a', "it's"]`, `('a', 'b')`, and as NumPy does, `['a' 'b']`,
+//! Lists as Python writes them: `['a', "it's"]`, `('a', 'b')`, and as NumPy does: `['a' 'b']`,
 //! `array(['a', 'b'], dtype=object)`.
 
-/// The texts and numbers of a list; `None` for what is no list of them, one that NumPy cut short
-/// with `...` among them.
+/// Parses a list of texts and numbers; returns `None` for anything else, including a list that
+/// NumPy shortened with `...`.
 pub fn list(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     let inner = text.strip_prefix("array(");
@@ -26,7 +26,7 @@ pub fn list(text: &str) -> Option<Vec<String>> {
         if let Some(behind) = rest.strip_prefix(',') {
             (rest, commas) = (behind, true);
         } else if !rest.starts_with(end) {
-            // Behind an item without a comma NumPy has a space.
+            // NumPy separates items by spaces without commas.
             spaces = true;
         }
     }
@@ -34,11 +34,11 @@ pub fn list(text: &str) -> Option<Vec<String>> {
         rest = rest.split_once(')').map(|(_, behind)| behind)?;
     }
     let one = !(commas && spaces) && rest.is_empty();
-    // A value in brackets is a tuple by its comma alone.
+    // A value in brackets is a tuple only with a comma.
     (one && (end == ']' || commas)).then_some(items)
 }
 
-/// A text or a number, and what is behind it.
+/// Parses a text or a number; returns it with the rest of the input.
 fn item(text: &str) -> Option<(String, &str)> {
     if let Some(inner) = text.strip_prefix("np.str_(") {
         let (item, behind) = item(inner)?;
@@ -57,7 +57,7 @@ fn item(text: &str) -> Option<(String, &str)> {
     (is_number || matches!(word, "True" | "False")).then(|| (word.to_string(), behind))
 }
 
-/// A text up to its closing quote.
+/// Parses a text up to its closing quote.
 fn string(text: &str, quote: char, raw: bool) -> Option<(String, &str)> {
     let mut found = String::new();
     let mut rest = text;
@@ -97,9 +97,9 @@ fn string(text: &str, quote: char, raw: bool) -> Option<(String, &str)> {
                     .take_while(|b| (b'0'..b'8').contains(b));
                 number(rest, digits.count(), 8)?
             }
-            // By name, which would need all of Unicode's.
+            // A character by name would need the table of all Unicode names.
             'N' => return None,
-            // As Python has it.
+            // As in Python.
             _ => {
                 found.push('\\');
                 (Some(escaped), behind)
@@ -119,7 +119,8 @@ fn number(text: &str, digits: usize, radix: u32) -> Option<(Option<char>, &str)>
 mod tests {
     use super::*;
 
-    /// What `str` gives for these lists in Python 3, and `str` and `repr` of arrays in NumPy 2.
+    /// The outputs of `str` for these lists in Python 3, and of `str` and `repr` for arrays in
+    /// NumPy 2.
     #[test]
     fn lists_of_python_and_numpy_are_read() {
         for (text, expected) in [

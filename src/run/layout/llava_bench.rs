@@ -1,6 +1,6 @@
 //! LLaVA-Bench: `question_id`, `image`, `text`, `category`, in JSON lines as published, with
 //! GPT-4's reference answers in a file beside them; or `question` and `gpt_answer` in Parquet, as
-//! it is also spread. There are no options.
+//! in other copies. There are no options.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use super::{Made, plain, required};
 use crate::run::table::Row;
 use crate::run::{Right, Source};
 
-/// Reference answers, in the wild and of COCO.
+/// Names of the files of reference answers: in the wild, and COCO.
 const REFERENCES: [&str; 2] = ["answers_gpt4.jsonl", "qa90_gpt4_answer.jsonl"];
 
-/// The file of reference answers beside a file of questions.
+/// Returns the file of reference answers beside a file of questions.
 pub fn references_beside(questions: &Path) -> Option<PathBuf> {
     let files = REFERENCES.map(|name| questions.with_file_name(name));
     files.into_iter().find(|path| path.is_file())
 }
 
-/// Reference answers by question.
+/// Reads reference answers by question.
 pub fn references(lines: &str) -> HashMap<String, String> {
     let answer = |line: &str| {
         let value: Value = serde_json::from_str(line).ok()?;
@@ -39,7 +39,7 @@ pub(super) fn sample(row: &Row, index: usize, references: &HashMap<String, Strin
         None => required(row, "question")?,
     };
     let picture = match picture(row, "image", &id)? {
-        // In the wild: a folder `images`. Of COCO: pictures of its validation set of 2014, with or
+        // In the wild: a folder `images`. COCO: pictures of the 2014 validation set, with or
         // without the set's name.
         Source::File(names) => {
             let of = |name: String| {

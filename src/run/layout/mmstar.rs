@@ -1,6 +1,6 @@
-//! MMStar: `index`, `question` with the options in it, `image` as bytes or base64, `answer` as a
+//! MMStar: `index`, `question` including the options, `image` as bytes or base64, `answer` as a
 //! letter, `category`, `l2_category`. The options follow the question as `Options: A: ..., B: ...`,
-//! in a few rows in other ways, and in some copies of the data in columns `A`, `B` and so on.
+//! in a few rows in other notations, and in some copies of the data in columns `A`, `B` and so on.
 
 use super::choices::{INSTRUCTION, as_letter, brackets, colon, right, split, stop, with_options};
 use super::columns::{lettered, picture};

@@ -1,6 +1,6 @@
-//! MMVP: `Questions.csv` with `lndex,Question,Options,Correct Answer` (an l, as it was published,
-//! or an I), options as `(a) Open (b) Closed`, the right one as `(a)`; row n, from 1, is about
-//! `MMVP Images/n.jpg`.
+//! MMVP: `Questions.csv` with `lndex,Question,Options,Correct Answer` (with an l, as published, or
+//! an I), options as `(a) Open (b) Closed`, the right one as `(a)`; row n, from 1, is about `MMVP
+//! Images/n.jpg`.
 
 use super::choices::{brackets, right, small_brackets, split};
 use super::{Ask, Made, plain, required};

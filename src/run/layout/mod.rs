@@ -1,4 +1,4 @@
-//! What the columns of a data set mean: any table, or a benchmark as it was published.
+//! The meaning of a data set's columns: a general table, or a benchmark as published.
 
 mod answers;
 mod choices;
@@ -23,7 +23,7 @@ pub use choices::letter;
 pub use columns::{BoxFormat, Columns};
 pub use llava_bench::{references, references_beside};
 
-/// What a row becomes.
+/// The result of reading a row.
 type Made = Result<Sample, BadRow>;
 
 /// How questions that have options are asked.
@@ -37,25 +37,25 @@ pub enum Ask {
     Choice,
 }
 
-/// What a row is read with.
+/// The settings for reading a row.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// How questions that have options are asked.
     pub ask: Ask,
-    /// A table's columns.
+    /// The columns of a table.
     pub columns: Columns,
-    /// How a table's right answers are written, found from all of them where the columns do not
-    /// say.
+    /// The format of a table's right answers, detected from all rows if the columns do not
+    /// determine it.
     pub answers: AnswerFormat,
-    /// Reference answers that are not in the data themselves, by sample.
+    /// Reference answers from a separate file, by sample.
     pub references: HashMap<String, String>,
 }
 
-/// How a data set is laid out.
+/// The layout of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// Any table, whose columns are named by options.
+    /// A general table, whose columns are named by options.
     Table,
     /// MMVP: `Questions.csv` and a folder of pictures (arXiv 2401.06209).
     Mmvp,
@@ -63,15 +63,15 @@ pub enum Layout {
     CvBench,
     /// MMStar, in Parquet or TSV (arXiv 2403.20330).
     Mmstar,
-    /// LLaVA-Bench, in the wild or of COCO, in JSON lines (arXiv 2304.08485).
+    /// LLaVA-Bench, in the wild or COCO, in JSON lines (arXiv 2304.08485).
     LlavaBench,
 }
 
 impl Layout {
-    /// The layout of a file with these columns.
+    /// Detects the layout of a file with these columns.
     pub fn detect(columns: &[String]) -> Layout {
         let has = |names: &[&str]| names.iter().all(|n| columns.iter().any(|c| c == n));
-        // The published file calls its first column `lndex`, with an l.
+        // The published file names its first column `lndex`, with an l.
         if has(&["Question", "Options", "Correct Answer"]) {
             Layout::Mmvp
         } else if has(&["idx", "task", "choices", "prompt", "source_dataset"]) {
@@ -87,7 +87,7 @@ impl Layout {
         }
     }
 
-    /// Columns without which there is no sample.
+    /// Returns the columns that every sample requires.
     pub fn required(self, columns: &Columns) -> Vec<String> {
         let fixed = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
         match self {
@@ -99,10 +99,11 @@ impl Layout {
         }
     }
 
-    /// How a file's right answers are written, where its columns leave that open.
+    /// Returns the format of a file's right answers, detecting it if the columns do not determine
+    /// it.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn answers(self, table: &Table, columns: &Columns) -> super::Result<AnswerFormat> {
         match self {
             Layout::Table => columns.answers_of(table),
@@ -110,10 +111,10 @@ impl Layout {
         }
     }
 
-    /// The sample of a row.
+    /// Makes the sample of a row.
     ///
     /// # Errors
-    /// A row without a question or a picture.
+    /// Returns an error if the row has no question or no picture.
     pub fn sample(self, row: &Row, index: usize, reading: &Reading) -> Made {
         let Reading {
             ask,
@@ -144,7 +145,7 @@ impl std::fmt::Display for Layout {
     }
 }
 
-/// A sample of which no more is known than question and picture.
+/// Returns a sample with only a question and a picture.
 fn plain(index: usize, id: String, question: String, picture: Source) -> Sample {
     Sample {
         index,
@@ -159,7 +160,7 @@ fn plain(index: usize, id: String, question: String, picture: Source) -> Sample 
     }
 }
 
-/// A cell's text.
+/// Returns a cell's text.
 fn required(row: &Row, column: &str) -> Result<String, BadRow> {
     row.text(column)
         .ok_or_else(|| BadRow::new(format!("column {column:?}: expected text, found nothing")))

@@ -1,4 +1,4 @@
-//! Rows as the benchmarks have them, made up here, become the samples that they should.
+//! Rows in the benchmarks' formats, made up here, and the samples expected from them.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ fn mmvp() {
         "Correct Answer": "(b)",
     }));
     assert_eq!(Layout::detect(&names(&row)), Layout::Mmvp);
-    // With an l, as the file was published.
+    // With an l, as in the published file.
     let published = ["lndex", "Question", "Options", "Correct Answer"].map(String::from);
     assert_eq!(Layout::detect(&published), Layout::Mmvp);
     let mut with_an_l = row.clone();
@@ -168,7 +168,7 @@ fn mmstar() {
         (open.question.as_str(), open.right),
         ("Which?", right("three", 'C'))
     );
-    // Options that are in the picture alone.
+    // Options that are only in the picture.
     let (open, choice) = sample("Which of the drawn answers is right?", json!({}));
     assert_eq!(open.question, "Which of the drawn answers is right?");
     assert_eq!(open.right.as_ref().unwrap().letter, Some('C'));
@@ -432,7 +432,7 @@ fn options_come_in_many_forms() {
     }
 }
 
-/// Options that cannot be read leave an open question as it is, and its right answer unclear.
+/// Options that cannot be read leave an open question unchanged, and its right answer unclear.
 #[test]
 fn what_cannot_be_read_is_not_judged() {
     let cells = json!({"image": "a.png", "question": "?", "answer": "B", "options": "one; two"});
@@ -477,7 +477,7 @@ fn a_list_of_one_picture_is_a_picture() {
         let expected = Source::File(vec!["a.png".into()]);
         assert_eq!(picture(form.clone()), Ok(expected), "{form}");
     }
-    // No list, but a name.
+    // A file name that looks like a list.
     let bracket = Source::File(vec!["[1] a.png".into()]);
     assert_eq!(picture(json!("[1] a.png")), Ok(bracket));
     for (form, word) in [
@@ -536,7 +536,7 @@ fn boxes_that_cannot_be_are_the_samples_error() {
         (json!([3, 2, 1, 4]), Xyxy),
         (json!([1, 4, 3, 2]), Xyxy),
         (json!([[1, 2, 3, 4], [1, 2, 3]]), Xyxy),
-        // What Parquet has as NaN.
+        // NaN in Parquet.
         (json!([1, 2, null, 4]), Xyxy),
     ] {
         let message = boxes(value.clone(), format).unwrap_err();
