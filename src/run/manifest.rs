@@ -1,4 +1,5 @@
-//! `run.json`: what a run's records depend on. Two runs with the same one are the same run.
+//! `run.json`: everything that a run's records depend on. Two runs with equal manifests are the
+//! same run.
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -7,29 +8,29 @@ use super::{Ask, Columns, Layout, Shard};
 use crate::explain::Settings;
 use crate::lvlm::{Lvlm, LvlmError};
 
-/// What a run is. One that is read has a shard and settings that can be.
+/// The manifest of a run. One that was read has a valid shard and valid settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Manifest {
-    /// The version of the folder's format.
+    /// The version of the folder format.
     pub format: u32,
     /// The version of foveate.
     pub version: String,
     /// The model.
     pub model: ModelIdentity,
-    /// What it runs on.
+    /// The device.
     pub device: DeviceIdentity,
-    /// The method's settings. The memory budget is not kept, since no result depends on it; each
+    /// The method's settings. The memory budget is not stored, since no result depends on it; each
     /// sample's seed is the sum of the seed here and the sample's index.
     #[serde(serialize_with = "without_budget")]
     pub settings: Settings,
     /// The data.
     pub data: DataIdentity,
-    /// Which part of them.
+    /// The shard of the data.
     pub shard: Shard,
 }
 
-/// A manifest as it is written, of which anything may have been made.
+/// A manifest as read, not yet validated.
 #[derive(Deserialize)]
 struct Unchecked {
     format: u32,
@@ -62,52 +63,52 @@ impl TryFrom<Unchecked> for Manifest {
     }
 }
 
-/// What tells a model from others.
+/// The values that identify a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// The last part of its folder's name, or the repository's in Hugging Face's cache.
+    /// The last part of its folder's name, or of the repository's name in Hugging Face's cache.
     pub name: String,
-    /// Its family.
+    /// Its model family.
     pub family: String,
-    /// As [`Lvlm::fingerprint`].
+    /// The value of [`Lvlm::fingerprint`].
     pub fingerprint: String,
 }
 
-/// What a model runs on.
+/// The device that a model runs on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceIdentity {
     /// The kind of device: `cpu`, or a GPU's name.
     pub name: String,
-    /// How it stores activations.
+    /// The type in which activations are stored.
     pub dtype: String,
-    /// How matrix products are made, on a GPU.
+    /// The implementation of matrix products, on a GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gemm: Option<String>,
 }
 
-/// What tells data from others.
+/// The values that identify a data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataIdentity {
     /// The file's name, without its folder.
     pub file: String,
-    /// The first half of the file's SHA-256, in hexadecimal; behind a plus that of reference
-    /// answers in a file of their own.
+    /// The first half of the file's SHA-256, in hexadecimal, followed by a plus sign and that of
+    /// the file of reference answers, if any.
     pub fingerprint: String,
-    /// Rows.
+    /// Number of rows.
     pub samples: usize,
-    /// What the columns mean.
+    /// The layout of the columns.
     pub layout: Layout,
     /// How questions that have options are asked.
     pub ask: Ask,
-    /// The columns' names, where options gave them.
+    /// The column names given by options.
     pub columns: Columns,
 }
 
-/// The format that is written here.
+/// The format version that this code writes.
 pub(super) const FORMAT: u32 = 1;
 
 impl Manifest {
-    /// Of a run by this version of foveate.
+    /// Creates the manifest of a run by this version of foveate.
     pub fn new(
         model: ModelIdentity,
         device: DeviceIdentity,
@@ -126,12 +127,13 @@ impl Manifest {
         }
     }
 
-    /// Samples that a finished run has records of.
+    /// Returns the number of samples with records in a finished run.
     pub fn samples(&self) -> usize {
         self.shard.len(self.data.samples)
     }
 
-    /// The fields in which `recorded` is another run than this one, a line each with both values.
+    /// Returns the fields in which `recorded` differs from this run, one line each with both
+    /// values.
     pub fn differences(&self, recorded: &Manifest) -> Vec<String> {
         let mut lines = Vec::new();
         let now = serde_json::to_value(self).unwrap_or_default();
@@ -142,10 +144,10 @@ impl Manifest {
 }
 
 impl ModelIdentity {
-    /// Of an open model.
+    /// Returns the identity of a loaded model.
     ///
     /// # Errors
-    /// As [`Lvlm::fingerprint`].
+    /// Returns the errors of [`Lvlm::fingerprint`].
     pub fn of(model: &dyn Lvlm) -> Result<ModelIdentity, LvlmError> {
         Ok(ModelIdentity {
             name: short_name(&model.name()),
@@ -155,7 +157,7 @@ impl ModelIdentity {
     }
 }
 
-/// The last part of a path; of a snapshot in Hugging Face's cache, the repository's name.
+/// Returns the last part of a path; for a snapshot in Hugging Face's cache, the repository's name.
 fn short_name(path: &str) -> String {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|p| !p.is_empty()).collect();
     match parts.as_slice() {
@@ -171,7 +173,7 @@ fn short_name(path: &str) -> String {
 fn without_budget<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
     let mut value = serde_json::to_value(settings).map_err(serde::ser::Error::custom)?;
     if let Some(fields) = value.as_object_mut() {
-        // Not a field of the run; the order of the others stays.
+        // Not a field of the run. Removal keeps the order of the others.
         fields.shift_remove("memory_budget");
     }
     value.serialize(serializer)

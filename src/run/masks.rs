@@ -1,4 +1,4 @@
-//! Masks in few large files, one after the other.
+//! Storage of masks, consecutively in a few large files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
@@ -11,18 +11,17 @@ use crate::explain::Mask;
 use crate::system::regular::{open_no_follow, open_regular};
 use crate::system::whole::sync_folder;
 
-/// A file has as many masks as fit into this.
+/// The largest size of a file of masks, in bytes.
 const FILE_BYTES: u64 = 1 << 30;
 
-/// Where masks of `size * size` cells lie: each has one place, which its number among the masks
-/// gives.
+/// The places of masks of `size * size` cells. A mask's number determines its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     pub size: usize,
 }
 
 impl Places {
-    /// Bytes of a mask.
+    /// Returns the size of a mask in bytes.
     pub fn bytes(self) -> u64 {
         4 * (self.size * self.size) as u64
     }
@@ -31,7 +30,7 @@ impl Places {
         (FILE_BYTES / self.bytes()).max(1)
     }
 
-    /// The file of mask number `number`, from 0, and its first byte there.
+    /// Returns the file of mask number `number`, from 0, and its byte offset there.
     pub fn of(self, number: u64) -> (String, u64) {
         (
             name(number / self.per_file()),
@@ -40,20 +39,20 @@ impl Places {
     }
 }
 
-/// The files of masks.
+/// Appends masks to their files.
 #[derive(Debug)]
 pub(super) struct Masks {
     folder: PathBuf,
     places: Places,
-    /// Masks written so far.
+    /// Number of masks written so far.
     count: u64,
-    /// The file that the next one goes to, once there is one.
+    /// The current file and its number; `None` before the first mask.
     file: Option<(u64, File)>,
 }
 
 impl Masks {
-    /// Opens the files behind `count` masks of `size * size` cells, and cuts off what is behind
-    /// them.
+    /// Opens the files to append after `count` masks of `size * size` cells, and truncates anything
+    /// after them.
     pub fn open(folder: &Path, size: usize, count: u64) -> Result<Masks> {
         let places = Places { size };
         let masks = Masks {
@@ -98,7 +97,7 @@ impl Masks {
         self.append_bytes(&bytes, mask.extent())
     }
 
-    /// Appends a mask of these bytes that covers that part of the picture.
+    /// Appends a mask of these bytes; `extent` is the part of the picture that it covers.
     pub fn append_bytes(&mut self, bytes: &[u8], extent: Option<Extent>) -> Result<MaskPlace> {
         let number = self.count / self.places.per_file();
         let (file, offset) = self.places.of(self.count);
@@ -123,7 +122,7 @@ impl Masks {
         Ok(place)
     }
 
-    /// Returns when all that was appended is on the disk.
+    /// Waits until everything appended is on the disk.
     pub fn sync(&self) -> Result<()> {
         match &self.file {
             Some((number, file)) => file
@@ -134,7 +133,7 @@ impl Masks {
     }
 }
 
-/// Reads a run's masks in their order and compares them with what its records say of them.
+/// Reads a run's masks in order and compares them with its records.
 #[derive(Debug)]
 pub(super) struct MaskCheck {
     folder: PathBuf,
@@ -143,7 +142,7 @@ pub(super) struct MaskCheck {
 }
 
 impl MaskCheck {
-    /// Of the masks in `folder`.
+    /// Creates a check of the masks in `folder`.
     pub fn new(folder: &Path, places: Places) -> MaskCheck {
         MaskCheck {
             folder: folder.to_path_buf(),
@@ -155,7 +154,8 @@ impl MaskCheck {
     /// Compares the next mask, whose place is known to be right.
     ///
     /// # Errors
-    /// [`RunError::Masks`] for a mask that is not as it was written, a file that cannot be read.
+    /// Returns [`RunError::Masks`] if the mask differs from what was written, or an error if a file
+    /// cannot be read.
     pub fn next(&mut self, place: &MaskPlace) -> Result<()> {
         let path = self.folder.join(&place.file);
         if self
@@ -180,7 +180,7 @@ impl MaskCheck {
     }
 }
 
-/// Whether `bytes` are those that were written to a mask's place.
+/// Checks that `bytes` are those that were written to a mask's place.
 pub(super) fn intact(path: &Path, place: &MaskPlace, bytes: &[u8]) -> Result<()> {
     let found = crc32fast::hash(bytes);
     if found == place.crc32 {

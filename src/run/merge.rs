@@ -1,4 +1,4 @@
-//! Shards joined into one run.
+//! Merging shards into one run.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -11,17 +11,17 @@ use super::{Manifest, Records, Result, Run, RunError, Shard};
 use crate::system::regular::open_regular;
 use crate::system::whole::{Staging, parent, sync_folder};
 
-/// Missing shards that are named.
+/// The largest number of missing shards that a message names.
 const NAMED: usize = 20;
 
-/// Joins the shards of a run, all of which must be finished, into the folder `out`, whose records,
-/// masks and `run.json` are those, byte by byte, that one process would have written. A folder
-/// among `folders` that is no run itself stands for the shards in it. `out` appears whole or not at
-/// all.
+/// Merges the shards of a run, all of which must be finished, into the folder `out`. Its records,
+/// masks and `run.json` are, byte by byte, those that a single process would have written. A folder
+/// among `folders` that is not itself a run stands for the shards in it. `out` appears complete or
+/// not at all.
 ///
 /// # Errors
-/// Shards of different runs, a shard that is missing, doubled or not finished, an `out` that has
-/// something in it.
+/// Returns an error if the shards are of different runs, if one is missing, duplicated or not
+/// finished, or if `out` is not empty.
 pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
     let refused = |path: &Path, reason: String| RunError::Merge {
         path: path.display().to_string(),
@@ -44,7 +44,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Every shard that the folders are or hold.
+/// Opens every shard that the folders are or contain.
 fn open(folders: &[PathBuf]) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for folder in folders {
@@ -60,7 +60,7 @@ fn open(folders: &[PathBuf]) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// The manifest of the whole that these shards, in order, make.
+/// Returns the manifest of the whole run that these shards, in order, form.
 fn whole(shards: &[Run]) -> Result<Manifest> {
     let refused = |run: &Run, reason: String| RunError::Merge {
         path: run.folder().display().to_string(),
@@ -103,7 +103,7 @@ fn whole(shards: &[Run]) -> Result<Manifest> {
             ));
         }
     }
-    // Sorted, each once: the first that is not in its place shows a gap.
+    // Indices are sorted and distinct: the first that differs from its position shows a gap.
     let indices = shards.iter().map(|run| run.manifest().shard.index());
     let mut missing = Vec::new();
     let mut next = 0;
@@ -129,7 +129,7 @@ fn whole(shards: &[Run]) -> Result<Manifest> {
     Ok(whole(first))
 }
 
-/// Writes the whole run; every file is on the disk in the end.
+/// Writes the whole run and waits until every file is on the disk.
 fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
     let mut readers: Vec<Records> = shards.iter().map(Run::records).collect::<Result<_>>()?;
     let mut masks = Masks::open(folder, manifest.settings.mask_size, 0)?;
@@ -183,14 +183,14 @@ fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
     write_manifest(folder, manifest)
 }
 
-/// A record as its line.
+/// Serialises a record as its line.
 fn line(record: &super::Record) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// One shard's timings after the other's.
+/// Concatenates the timings of the shards.
 fn join_timings(shards: &[Run], path: &Path) -> Result<()> {
     let mut joined = File::create(path).map_err(RunError::writing(path))?;
     for run in shards {

@@ -52,5 +52,5 @@ pub use shard::Shard;
 pub use store::{Store, Timing, Unjudged};
 pub use work::{Job, Summary, Watch, work};
 
-/// Result of the floor's operations.
+/// Result of the operations of this module.
 pub type Result<T> = std::result::Result<T, RunError>;

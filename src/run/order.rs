@@ -1,21 +1,22 @@
-//! What a run's records must be, one after the other.
+//! The order of a run's records.
 
 use super::masks::Places;
 use super::{Manifest, Record};
 
-/// What the next record must be: of the next sample of the shard, its mask behind the last one's.
+/// Checks the order of records: each must be of the shard's next sample, its mask after the last
+/// one.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     manifest: Manifest,
     places: Places,
-    /// Records so far.
+    /// Number of records so far.
     pub records: usize,
-    /// Masks so far.
+    /// Number of masks so far.
     pub masks: u64,
 }
 
 impl Order {
-    /// Of a run's first record.
+    /// Creates the check, before a run's first record.
     pub fn new(manifest: &Manifest) -> Order {
         Order {
             places: Places {
@@ -27,7 +28,7 @@ impl Order {
         }
     }
 
-    /// Takes the next record, or says in what it is none.
+    /// Accepts the next record, or returns the reason why it is not the next.
     pub fn take(&mut self, record: &Record) -> Result<(), String> {
         let samples = self.manifest.samples();
         let expected = self.manifest.shard.sample(self.records);

@@ -1,4 +1,4 @@
-//! The reading side of a run's folder.
+//! Reading a run's folder.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use super::{Manifest, Record, Result, RunError};
 use crate::explain::Mask;
 use crate::system::regular::open_regular;
 
-/// A run's folder, finished or not, read only.
+/// A run's folder, finished or not, opened for reading.
 #[derive(Clone, Debug)]
 pub struct Run {
     folder: PathBuf,
@@ -20,10 +20,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens the folder of a run, of one shard, or of shards merged.
+    /// Opens the folder of a run, of one shard, or of merged shards.
     ///
     /// # Errors
-    /// A folder that is no run's, or one of another format.
+    /// Returns an error if the folder is not that of a run, or has another format version.
     pub fn open(folder: &Path) -> Result<Run> {
         Ok(Run {
             folder: folder.to_path_buf(),
@@ -31,22 +31,23 @@ impl Run {
         })
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What the run is: model, device, settings, data, shard.
+    /// Returns the run's manifest: model, device, settings, data, shard.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The records in the order of the data, read as they are asked for. A line that is being
-    /// written, the last, is left out.
+    /// Returns the records in the order of the data, read lazily. An incomplete last line, which is
+    /// still being written, is left out.
     ///
     /// # Errors
-    /// A file that cannot be read. So does the iterator; and [`RunError::Record`] for a record that
-    /// is not the next of the run's samples, or whose mask is not behind the last one.
+    /// Returns an error if the file cannot be read. The iterator does too, and returns
+    /// [`RunError::Record`] for a record that is not of the run's next sample, or whose mask does
+    /// not follow the last one.
     pub fn records(&self) -> Result<Records> {
         let path = self.folder.join(RECORDS);
         let file = open_regular(&path).map_err(RunError::reading(&path))?;
@@ -59,10 +60,10 @@ impl Run {
         })
     }
 
-    /// A record's mask; `None` where it has none.
+    /// Returns a record's mask; `None` if it has none.
     ///
     /// # Errors
-    /// [`RunError::Masks`] for a mask that is not as it was written.
+    /// Returns [`RunError::Masks`] if the mask differs from what was written.
     pub fn mask(&self, record: &Record) -> Result<Option<Mask>> {
         let Some(bytes) = self.mask_bytes(record)? else {
             return Ok(None);
@@ -86,10 +87,10 @@ impl Run {
         Ok(Some(mask.covering(extent)))
     }
 
-    /// A record's mask as it lies in its file: `size * size` little-endian f32, row by row.
+    /// Returns the bytes of a record's mask as stored: `size * size` little-endian f32, row by row.
     ///
     /// # Errors
-    /// As [`Run::mask`].
+    /// Returns the errors of [`Run::mask`].
     pub fn mask_bytes(&self, record: &Record) -> Result<Option<Vec<u8>>> {
         let Some(place) = &record.mask else {
             return Ok(None);
@@ -117,7 +118,7 @@ impl Run {
     }
 }
 
-/// Records of a run, one after the other.
+/// An iterator over the records of a run.
 #[derive(Debug)]
 pub struct Records {
     lines: BufReader<File>,
@@ -150,7 +151,7 @@ impl Iterator for Records {
 }
 
 impl Records {
-    /// The bytes of the record that was given last, its line end included.
+    /// Returns the bytes of the last record returned, including its line end.
     pub(super) fn line(&self) -> &[u8] {
         &self.line
     }

@@ -1,4 +1,4 @@
-//! What is kept of a sample: one line of `records.jsonl`.
+//! The record of a sample: one line of `records.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,18 +9,18 @@ use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 
-/// A sample's record. It has either `explanation` or `error`.
+/// A sample's record. It has either an `explanation` or an `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The sample's row in the data, from 0.
     pub index: usize,
-    /// What the data call it.
+    /// The sample's name in the data.
     pub id: String,
     /// The question as it was asked.
     pub question: String,
     /// Its picture.
     pub image: RecordImage,
-    /// The kind of question.
+    /// The category of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// The options' texts, in the order of their letters.
@@ -29,7 +29,7 @@ pub struct Record {
     /// The right answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right: Option<Right>,
-    /// Where in the picture the answer is to be found, in pixels.
+    /// The regions of the picture that show the answer, in pixels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<Rectangle>,
     /// The seed that this sample was explained with.
@@ -37,13 +37,13 @@ pub struct Record {
     /// The explanation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explained>,
-    /// Whether the answer is the right one, where that can be judged.
+    /// The judgement of the answer, if it can be judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
     /// Why there is no explanation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// Where the mask is; answers that do not depend on the picture have none.
+    /// The place of the mask; answers that do not depend on the picture have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<MaskPlace>,
 }
@@ -51,12 +51,12 @@ pub struct Record {
 /// A record's picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordImage {
-    /// Its file below the folder of pictures, or what stands for a picture that is in the data.
+    /// Its file below the folder of pictures, or a name for a picture that is inside the data.
     pub path: String,
-    /// Columns, where it could be decoded.
+    /// Width in pixels, if it could be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Rows, where it could be decoded.
+    /// Height in pixels, if it could be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
 }
@@ -68,16 +68,16 @@ pub struct Explained {
     pub prompt: String,
     /// The answer.
     pub answer: Answer,
-    /// The greedy answer to the baseline picture, where that was asked for.
+    /// The greedy answer to the baseline picture, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_answer: Option<String>,
-    /// Whether any token is key.
+    /// Whether any token is a key token.
     pub image_dependent: bool,
-    /// The objective before every update.
+    /// The objective before each update.
     pub iterations: Vec<Iteration>,
-    /// Deletion and insertion.
+    /// The deletion and insertion curves.
     pub curves: Option<Curves>,
-    /// Pictures sent through the model.
+    /// Number of pictures evaluated by the model.
     pub evaluations: usize,
 }
 
@@ -90,23 +90,23 @@ pub struct Answer {
     pub tokens: Vec<AnswerToken>,
 }
 
-/// Where a mask is.
+/// The place of a mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskPlace {
     /// The file's name in the run's folder.
     pub file: String,
-    /// Its first byte there.
+    /// Its byte offset in the file.
     pub offset: u64,
-    /// Cells per side: `size * size` little-endian f32 follow, row by row; 1 keeps the picture.
+    /// Cells per side: `size * size` little-endian f32, row by row; 1 keeps the picture.
     pub size: usize,
     /// CRC-32 (ISO 3309) of those bytes.
     pub crc32: u32,
-    /// The part of the picture's plane that it covers, where that is not the picture.
+    /// The part of the picture's plane that it covers, if not the whole picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extent: Option<Extent>,
 }
 
-/// Why a sample has no explanation.
+/// The reason why a sample has no explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of reason.
@@ -115,7 +115,7 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Kinds of reasons for a sample to fail.
+/// The cause of a sample's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -123,16 +123,15 @@ pub enum Cause {
     Data,
     /// The picture is missing, does not decode, or cannot be processed.
     Picture,
-    /// The question is empty, or the chat template refuses it.
+    /// The question is empty, or the chat template rejects it.
     Question,
     /// Question and answer are longer than the model's context.
     Length,
-    /// The model ended its answer at once, or an answer that was given has tokens that the model
-    /// lacks.
+    /// The model ended its answer at once, or a given answer has tokens that the model lacks.
     Answer,
-    /// The sample needs more memory than there is.
+    /// The sample needs more memory than is available.
     Memory,
-    /// The model's output or gradient has infinities or NaN.
+    /// The model's output or gradient contains infinities or NaN.
     NotFinite,
 }
 
@@ -168,7 +167,7 @@ impl From<&Explanation> for Explained {
 }
 
 impl Record {
-    /// A record of a sample that nothing is known about yet; `path` is what its picture is called.
+    /// Creates the record of a sample before any result; `path` is the name of its picture.
     pub(super) fn of(sample: &Sample, path: String, seed: u64) -> Record {
         Record {
             index: sample.index,
@@ -191,7 +190,7 @@ impl Record {
         }
     }
 
-    /// A record of a row that makes no sample.
+    /// Creates the record of a row that is not a valid sample.
     pub(super) fn of_bad_row(index: usize, seed: u64) -> Record {
         let nothing = Sample {
             index,
@@ -209,11 +208,11 @@ impl Record {
 }
 
 impl Failure {
-    /// What `error` says about the sample; the error itself where it is not the sample's fault, so
-    /// that no further sample would fare better.
+    /// Returns the failure of a sample that `error` describes.
     ///
     /// # Errors
-    /// A device that fails, a setting outside its range.
+    /// Returns the error itself if it is independent of the sample, so that further samples would
+    /// fail too: the device fails, or a setting is out of range.
     pub fn of(error: ExplainError) -> Result<Failure, ExplainError> {
         let cause = match &error {
             ExplainError::NoAnswer | ExplainError::Key { .. } => Cause::Answer,

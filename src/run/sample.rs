@@ -1,4 +1,4 @@
-//! One question about one picture, as a data set has it.
+//! One question about one picture, from a data set.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,19 +13,19 @@ pub type Rectangle = [f64; 4];
 pub struct Sample {
     /// Its row in the data, from 0.
     pub index: usize,
-    /// What the data call it.
+    /// Its name in the data.
     pub id: String,
-    /// The question as it is asked, options and instructions included.
+    /// The question as asked, including options and instructions.
     pub question: String,
     /// Its picture.
     pub picture: Source,
-    /// The options' texts, in the order of their letters; empty where there are none.
+    /// The options' texts, in the order of their letters; empty if there are none.
     pub choices: Vec<String>,
-    /// The right answer, where there is one.
+    /// The right answer, if any.
     pub right: Option<Right>,
-    /// Where in the picture the answer is to be found, where the data say.
+    /// The regions of the picture that show the answer, if given.
     pub boxes: Vec<Rectangle>,
-    /// The kind of question, where the data say.
+    /// The category of the question, if given.
     pub category: Option<String>,
     /// An answer to explain instead of the model's own.
     pub answer: Option<String>,
@@ -37,37 +37,37 @@ pub struct Right {
     /// Its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The letter of the option that it is, a capital.
+    /// The option's letter, in upper case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub letter: Option<char>,
-    /// Texts that are right too.
+    /// Other texts that are also right.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
-    /// How the data say it, where that is neither text nor letter.
+    /// The notation in the data, if it is neither text nor letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Why it cannot be told which option it is: no answer is judged then.
+    /// The reason why it is unclear which option is right; answers are not judged in that case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unclear: Option<String>,
 }
 
-/// Where a picture is.
+/// The source of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file: its names below the folder of pictures, the likeliest first.
+    /// A file: its possible names below the folder of pictures, the most likely first.
     File(Vec<String>),
-    /// In the data themselves; the name stands for it in messages.
+    /// Bytes in the data themselves, with a name for messages.
     Bytes(String, Vec<u8>),
 }
 
-/// A row that makes no sample.
+/// A row that is not a valid sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
-    /// What is wrong.
+    /// The reason.
     pub message: String,
 }
 
-/// A row of the data: a sample, or what is wrong with it.
+/// A row of the data: a sample, or the error in it.
 #[derive(Clone, Debug)]
 pub struct Picked {
     /// Its row in the data, from 0.
@@ -77,8 +77,8 @@ pub struct Picked {
 }
 
 impl Source {
-    /// What to call the picture: the name of the file that is there, below `folder`, or else the
-    /// likeliest.
+    /// Returns the name of the picture: of the file that exists below `folder`, otherwise the most
+    /// likely one.
     pub fn name(&self, folder: &ImageFolder) -> String {
         match self {
             Source::File(names) => {
@@ -89,10 +89,10 @@ impl Source {
         }
     }
 
-    /// Decodes it within limits.
+    /// Decodes the picture within limits.
     ///
     /// # Errors
-    /// As [`ImageFolder::open`].
+    /// Returns the errors of [`ImageFolder::open`].
     pub fn picture(&self, folder: &ImageFolder, limits: &Limits) -> Result<Picture, PictureError> {
         match self {
             Source::File(_) => folder.open(&self.name(folder), limits),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::files::expect_own_folder;
 use super::{Result, RunError};
 
-/// A part of the data: the samples whose index leaves the rest `index` when divided by `count`. The
-/// index is below the count.
+/// A part of the data: the samples whose index has the remainder `index` when divided by `count`.
+/// The index is below the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Numbers")]
 pub struct Shard {
@@ -16,7 +16,7 @@ pub struct Shard {
     count: usize,
 }
 
-/// A shard's numbers as they are written, which may be of none.
+/// A shard's numbers as read, not yet validated.
 #[derive(Deserialize)]
 struct Numbers {
     index: usize,
@@ -35,10 +35,10 @@ impl Shard {
     /// All of the data.
     pub const WHOLE: Shard = Shard { index: 0, count: 1 };
 
-    /// Part `index`, from 0, of `count` parts.
+    /// Creates part `index`, from 0, of `count` parts.
     ///
     /// # Errors
-    /// [`RunError::Shard`] for an index that is not below the count.
+    /// Returns [`RunError::Shard`] if the index is not below the count.
     pub fn new(index: usize, count: usize) -> Result<Shard> {
         if index < count {
             Ok(Shard { index, count })
@@ -51,22 +51,22 @@ impl Shard {
         }
     }
 
-    /// Which part, from 0.
+    /// Returns the index of the part, from 0.
     pub fn index(self) -> usize {
         self.index
     }
 
-    /// How many parts there are, at least 1.
+    /// Returns the number of parts, at least 1.
     pub fn count(self) -> usize {
         self.count
     }
 
-    /// Whether it has the sample.
+    /// Checks whether the shard contains the sample.
     pub fn has(self, sample: usize) -> bool {
         sample % self.count == self.index
     }
 
-    /// How many samples it has of `samples`.
+    /// Returns how many of `samples` samples the shard contains.
     pub fn len(self, samples: usize) -> usize {
         match samples.checked_sub(self.index + 1) {
             Some(behind) => behind / self.count + 1,
@@ -74,16 +74,16 @@ impl Shard {
         }
     }
 
-    /// The index in the data of its sample number `place`, from 0; `None` for one that no data can
-    /// have.
+    /// Returns the index in the data of the shard's sample number `place`, from 0; `None` if it
+    /// exceeds `usize`.
     pub fn sample(self, place: usize) -> Option<usize> {
         place.checked_mul(self.count)?.checked_add(self.index)
     }
 
-    /// The part `inner` of this part.
+    /// Returns the part `inner` of this part.
     ///
     /// # Errors
-    /// [`RunError::Shard`] for more parts than can be counted.
+    /// Returns [`RunError::Shard`] if the number of parts exceeds `usize`.
     pub(super) fn part(self, inner: Shard) -> Result<Shard> {
         let numbers = || {
             let count = self.count.checked_mul(inner.count)?;
@@ -99,17 +99,17 @@ impl Shard {
         })
     }
 
-    /// The folder of its records below the run's: none for all of the data.
+    /// Returns the name of its folder below the run's; `None` for all of the data.
     pub fn folder(self) -> Option<String> {
         let width = (self.count - 1).to_string().len();
         (self.count > 1).then(|| format!("shard-{:0width$}-of-{}", self.index, self.count))
     }
 
-    /// The folder of its records, given the run's.
+    /// Returns the folder of its records, given the run's.
     ///
     /// # Errors
-    /// [`RunError::Shard`] where the run's folder has shards of another number,
-    /// [`RunError::Folder`] where something else has the folder's name.
+    /// Returns [`RunError::Shard`] if the run's folder has shards of another count, and
+    /// [`RunError::Folder`] if something else has the folder's name.
     pub fn folder_in(self, run: &Path) -> Result<PathBuf> {
         let others = shards_in(run).into_iter().find(|s| s.count != self.count);
         match (self.folder(), others) {
@@ -127,7 +127,7 @@ impl Shard {
         }
     }
 
-    /// The shard whose folder is called `name`.
+    /// Returns the shard whose folder is called `name`.
     pub fn of_folder(name: &str) -> Option<Shard> {
         let (index, count) = name.strip_prefix("shard-")?.split_once("-of-")?;
         let shard = Shard::new(index.parse().ok()?, count.parse().ok()?).ok()?;
@@ -144,7 +144,7 @@ impl std::fmt::Display for Shard {
 impl std::str::FromStr for Shard {
     type Err = String;
 
-    /// `I/N`, I from 0.
+    /// Parses `I/N`, I from 0.
     fn from_str(text: &str) -> std::result::Result<Shard, String> {
         let numbers = text
             .split_once('/')
@@ -156,7 +156,7 @@ impl std::str::FromStr for Shard {
     }
 }
 
-/// The shards that have folders in a run's, in order.
+/// Returns the shards that have folders below a run's, in order.
 pub(super) fn shards_in(run: &Path) -> Vec<Shard> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let shard = |entry: std::fs::DirEntry| Shard::of_folder(entry.file_name().to_str()?);
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(shard.folder().as_deref(), Some("shard-03-of-12"));
         assert_eq!(Shard::of_folder("shard-03-of-12"), Some(shard));
         assert_eq!(Shard::of_folder("shard-12-of-12"), None);
-        // Another way to write the number is another folder.
+        // Another notation of the number is another folder.
         assert_eq!(Shard::of_folder("shard-3-of-12"), None);
         assert_eq!("3/12".parse(), Ok(shard));
         assert!("12/12".parse::<Shard>().is_err() && "1".parse::<Shard>().is_err());

@@ -1,8 +1,8 @@
-//! The writing side of a run's folder.
+//! Writing a run's folder.
 //!
 //! A sample's mask is on the disk before its record is, and its record is one line: whenever the
-//! process or the machine dies, what is left is a whole number of records, whose masks are there,
-//! and perhaps the beginnings of one more, which are cut off when the run is taken up again.
+//! process or the machine stops, a whole number of records with their masks is left, and possibly
+//! an incomplete one, which is truncated when the run is resumed.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,31 +19,31 @@ use crate::explain::{Mask, Stage};
 use crate::system::regular::{open_no_follow, open_regular};
 use crate::system::whole::{sync_folder, write_whole};
 
-/// What the run is.
+/// Name of the manifest.
 pub(super) const MANIFEST: &str = "run.json";
-/// One record a line.
+/// Name of the file of records, one per line.
 pub(super) const RECORDS: &str = "records.jsonl";
-/// How long samples took, one a line.
+/// Name of the file of the samples' timings, one per line.
 pub(super) const TIMINGS: &str = "timings.jsonl";
-/// Held by the process that writes.
+/// Name of the lock file, held by the process that writes.
 const LOCK: &str = "lock";
-/// The most bytes of a manifest.
+/// The largest size of a manifest in bytes.
 const LONGEST_MANIFEST: u64 = 16 << 20;
 
-/// How long a sample took. Not part of what is the same for the same run.
+/// The time that a sample took. It differs between equal runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timing {
-    /// The sample.
+    /// The sample's index.
     pub index: usize,
-    /// Seconds that decoding, resizing and blur took, while the device did something else.
+    /// Seconds of decoding, resizing and blurring, while the device did other work.
     pub load: f64,
-    /// Seconds that the device waited for it.
+    /// Seconds that the device waited for the sample.
     pub wait: f64,
     /// Seconds of each stage.
     pub seconds: Vec<(Stage, f64)>,
 }
 
-/// A run's folder, to be written to by one process.
+/// A run's folder, opened for writing by one process.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -57,12 +57,12 @@ pub struct Store {
     _lock: File,
 }
 
-/// Records whose right answer cannot be told, so that no answer is judged.
+/// Records with an unclear right answer, so that no answer is judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unjudged {
-    /// How many there are.
+    /// Their number.
     pub count: usize,
-    /// The index of the first, and why.
+    /// The index of the first one, and the reason.
     pub first: Option<(usize, String)>,
 }
 
@@ -77,12 +77,12 @@ impl Unjudged {
 }
 
 impl Store {
-    /// Opens the folder of a run, made where it does not exist, and cuts off what a run that died
-    /// left unfinished.
+    /// Opens the folder of a run, which is created if it does not exist, and truncates what an
+    /// interrupted run left unfinished.
     ///
     /// # Errors
-    /// [`RunError::Folder`], [`RunError::Locked`], [`RunError::Different`], files that are not as
-    /// they were written, or are no regular files.
+    /// Returns [`RunError::Folder`], [`RunError::Locked`] or [`RunError::Different`], or an error
+    /// if a file differs from what was written or is not a regular file.
     pub fn open(folder: &Path, manifest: &Manifest) -> Result<Store> {
         make_folder(folder)?;
         for name in [LOCK, MANIFEST, RECORDS, TIMINGS] {
@@ -119,35 +119,35 @@ impl Store {
         Ok(store)
     }
 
-    /// Records that there are.
+    /// Returns the number of records.
     pub fn done(&self) -> usize {
         self.done
     }
 
-    /// How many of them are of failed samples, by cause.
+    /// Returns the number of records of failed samples, by cause.
     pub fn failures(&self) -> &BTreeMap<Cause, usize> {
         &self.failures
     }
 
-    /// The records whose right answer cannot be told.
+    /// Returns the records with an unclear right answer.
     pub fn unjudged(&self) -> &Unjudged {
         &self.unjudged
     }
 
-    /// Whether other processes are kept off; some network file systems cannot.
+    /// Returns whether other processes are locked out; some network file systems cannot do so.
     pub fn is_locked(&self) -> bool {
         self.locked
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Appends a record, whose `mask` is set here. When this returns, both are on the disk.
+    /// Appends a record after setting its `mask`. When this returns, both are on the disk.
     ///
     /// # Errors
-    /// A file that cannot be written, a full disk among the reasons.
+    /// Returns an error if a file cannot be written, for example because the disk is full.
     pub fn append(&mut self, mut record: Record, mask: Option<&Mask>) -> Result<()> {
         if let Some(mask) = mask {
             record.mask = Some(self.masks.append(mask)?);
@@ -168,18 +168,18 @@ impl Store {
         Ok(())
     }
 
-    /// Appends how long a sample took, without waiting for the disk.
+    /// Appends the time that a sample took, without waiting for the disk.
     ///
     /// # Errors
-    /// As [`Store::append`].
+    /// Returns the errors of [`Store::append`].
     pub fn time(&mut self, timing: &Timing) -> Result<()> {
         self.note(timing)
     }
 
-    /// Appends a line about this process, likewise.
+    /// Appends a line about this process, without waiting for the disk.
     ///
     /// # Errors
-    /// As [`Store::append`].
+    /// Returns the errors of [`Store::append`].
     pub fn note(&mut self, line: &impl Serialize) -> Result<()> {
         let path = self.folder.join(TIMINGS);
         let mut line = serde_json::to_vec(line).map_err(RunError::writing(&path))?;
@@ -190,7 +190,7 @@ impl Store {
     }
 }
 
-/// Takes the lock; the second value is whether the file system has locks at all.
+/// Takes the lock; the second value says whether the file system supports locks.
 fn lock(folder: &Path) -> Result<(File, bool)> {
     let path = folder.join(LOCK);
     let mut options = OpenOptions::new();
@@ -208,7 +208,7 @@ fn lock(folder: &Path) -> Result<(File, bool)> {
     }
 }
 
-/// Records without a manifest are no run of ours.
+/// Returns an error if there are records without a manifest: the folder is not that of a run.
 fn refuse_strangers(folder: &Path) -> Result<()> {
     let path = folder.join(RECORDS);
     match path.metadata() {
@@ -224,7 +224,7 @@ fn refuse_strangers(folder: &Path) -> Result<()> {
 /// Reads a folder's manifest.
 ///
 /// # Errors
-/// A folder that is no run's, or one of another format.
+/// Returns an error if the folder is not that of a run, or has another format version.
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
     let text = read_text(&path, LONGEST_MANIFEST).map_err(RunError::reading(&path))?;
@@ -235,7 +235,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     })
 }
 
-/// Writes a folder's manifest whole.
+/// Writes a folder's manifest atomically.
 pub(super) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
     let path = folder.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).map_err(RunError::writing(&path))?;
@@ -243,7 +243,7 @@ pub(super) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
     sync_folder(folder).map_err(RunError::writing(folder))
 }
 
-/// What was found in a folder.
+/// The state found in a folder.
 struct Recovered {
     records: usize,
     masks: u64,
@@ -251,7 +251,7 @@ struct Recovered {
     unjudged: Unjudged,
 }
 
-/// Reads the records and their masks and cuts off an unfinished last line.
+/// Reads the records and their masks, and truncates an unfinished last line.
 fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
     let path = folder.join(RECORDS);
     let mut recovered = Recovered {
@@ -287,7 +287,7 @@ fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
         };
         let record = match whole(&line) {
             Ok(record) => record,
-            // The line that was being written.
+            // An incomplete last line.
             Err(error) if end + read == length && !error.is_data() => break,
             Err(error) => return Err(wrong(error.to_string())),
         };
@@ -310,16 +310,16 @@ fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
     Ok(recovered)
 }
 
-/// The record of a line; an error of data is one of JSON that is whole.
+/// Parses the record of a line; a data error means that the JSON itself is complete.
 fn whole(line: &[u8]) -> serde_json::Result<Record> {
     match line.strip_suffix(b"\n") {
         Some(line) => serde_json::from_slice(line),
-        // Whatever it holds, it was not written to its end.
+        // A line without an end was not written completely, whatever it holds.
         None => serde_json::from_slice(b"{"),
     }
 }
 
-/// Opens a file to append to; a line that a process that died left without an end is cut off.
+/// Opens a file for appending; a last line without an end is truncated.
 fn append(path: &Path) -> Result<File> {
     let open = || {
         let file = open_no_follow(path, OpenOptions::new().create(true).append(true))?;
@@ -333,7 +333,7 @@ fn append(path: &Path) -> Result<File> {
     open().map_err(RunError::writing(path))
 }
 
-/// The length of a file up to its last line end.
+/// Returns the length of a file up to its last line end.
 fn whole_lines(path: &Path, length: u64) -> std::io::Result<u64> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = open_regular(path)?;

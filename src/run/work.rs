@@ -1,5 +1,5 @@
-//! The work of a run: one thread reads samples ahead, this one keeps the device busy, a third
-//! writes what is finished.
+//! The work of a run: one thread reads samples ahead, the calling thread keeps the device busy, and
+//! a third writes finished records.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,40 +16,40 @@ use crate::explain::{
 use crate::lvlm::Lvlm;
 use crate::picture::Limits;
 
-/// Samples that are read ahead, and finished ones that wait to be written. Two, so that one slow
-/// picture or one slow write does not keep the device waiting.
+/// Number of samples that are read ahead, and of finished ones that wait to be written. Two, so
+/// that one slow picture or one slow write does not keep the device waiting.
 const AHEAD: usize = 2;
 
-/// What is to be done.
+/// The inputs of a run.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The model.
     pub model: &'a dyn Lvlm,
     /// The data.
     pub data: &'a Data,
-    /// What the run is; its settings are the method's.
+    /// The run's manifest; its settings are the method's.
     pub manifest: &'a Manifest,
-    /// The most bytes that activations may take.
+    /// The largest size of activations in bytes.
     pub memory_budget: usize,
-    /// How large pictures may be.
+    /// The limits on the size of pictures.
     pub limits: Limits,
-    /// The run stops when more samples than this have failed, those that are recorded included.
+    /// The run stops when more samples than this have failed, including those recorded earlier.
     pub max_failures: Option<usize>,
 }
 
-/// Hears how far a run is, and can stop it.
+/// Receives a run's progress, and can stop it.
 pub trait Watch {
-    /// `done` of `total` samples are recorded, `failed` of them with an error.
+    /// Reports that `done` of `total` samples are recorded, `failed` of them with an error.
     fn at(&mut self, done: usize, total: usize, failed: usize);
-    /// Whether to stop. It is asked before every sample and, as [`Progress::cancelled`] is, in its
-    /// midst. The sample that is in work is given up then and has no record; those before it have
+    /// Returns whether to stop. It is called before every sample and, like [`Progress::cancelled`],
+    /// during it. The current sample is then abandoned and has no record; earlier samples have
     /// theirs. By default nothing stops a run.
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// A run's watch inside one of its samples.
+/// Adapts a run's watch to the progress of one sample.
 struct Within<'a>(&'a dyn Watch);
 
 impl Progress for Within<'_> {
@@ -60,48 +60,48 @@ impl Progress for Within<'_> {
     }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Samples that have a record.
+    /// Number of samples with a record.
     pub done: usize,
-    /// Samples of the shard.
+    /// Number of samples of the shard.
     pub total: usize,
-    /// Samples that this process explained, failed ones included.
+    /// Number of samples that this process explained, including failed ones.
     pub worked: usize,
-    /// Failed samples by cause, those recorded earlier included.
+    /// Number of failed samples by cause, including those recorded earlier.
     pub failures: BTreeMap<Cause, usize>,
-    /// Samples whose right answer cannot be told, likewise.
+    /// Samples with an unclear right answer, including those recorded earlier.
     pub unjudged: Unjudged,
 }
 
 impl Summary {
-    /// Failed samples.
+    /// Returns the number of failed samples.
     pub fn failed(&self) -> usize {
         self.failures.values().sum()
     }
 }
 
-/// A sample, read ahead.
+/// A sample that was read ahead.
 struct Loaded {
     record: Record,
     ready: std::result::Result<Prepared, Failure>,
     seconds: f64,
 }
 
-/// A sample, done.
+/// A finished sample.
 struct Finished {
     record: Record,
     mask: Option<Mask>,
     timing: Timing,
 }
 
-/// Explains every sample that the store has no record of, in the order of the data.
+/// Explains every sample that has no record in the store, in the order of the data.
 ///
 /// # Errors
-/// What is no sample's fault: a device that fails, data or a folder that can no longer be read or
-/// written. All that was finished before is recorded then, as it is where `watch` stops the run,
-/// which is no error.
+/// Returns an error that is independent of any sample: the device fails, or data or a folder can no
+/// longer be read or written. Everything finished before is recorded, also if `watch` stops the
+/// run, which is not an error.
 pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summary> {
     let mut summary = Summary {
         done: store.done(),
@@ -122,7 +122,7 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
         let (finished, receiver) = sync_channel(AHEAD);
         let writer = scope.spawn(move || write(store, receiver));
         let worked = explain_all(job, loaded, finished, &mut summary, watch);
-        // What went wrong with the disk is why the others ended.
+        // An error of the disk is the reason why the other threads ended.
         joined(writer.join(), folder.display())??;
         worked?;
         joined(loader.join(), job.data.path().display())?;
@@ -137,7 +137,7 @@ pub fn work(job: &Job, store: &mut Store, watch: &mut dyn Watch) -> Result<Summa
     })
 }
 
-/// A thread's result. That it ended by a panic, as a decoder's might, is an error of the run.
+/// Returns a thread's result. A panic, for example in a decoder, is an error of the run.
 fn joined<T>(result: std::thread::Result<T>, path: std::path::Display) -> Result<T> {
     result.map_err(|_| RunError::Data {
         path: path.to_string(),
@@ -150,7 +150,7 @@ fn enough(job: &Job, summary: &Summary) -> bool {
     job.max_failures.is_some_and(|most| summary.failed() > most)
 }
 
-/// Keeps the device busy. Ends when there are no more samples, or when nobody takes finished ones.
+/// Keeps the device busy. Ends when there are no more samples, or when the writer has ended.
 fn explain_all(
     job: &Job,
     loaded: Receiver<Result<Loaded>>,
@@ -182,7 +182,7 @@ fn explain_all(
     Ok(())
 }
 
-/// A sample's result; none where the watch stops the run.
+/// Returns a sample's result; `None` if the watch stops the run.
 fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Option<Finished>> {
     let mut record = loaded.record;
     let explained = match loaded.ready {
@@ -226,7 +226,7 @@ fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Opt
     }))
 }
 
-/// Numbers that are not finite cannot be recorded.
+/// Returns a failure if a number is not finite and so cannot be recorded.
 fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure> {
     let parts = explanation.iterations.iter();
     let parts = parts.flat_map(|i| [i.deletion, i.insertion, i.regulariser]);
@@ -244,8 +244,8 @@ fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure>
     }
 }
 
-/// A record is written only where it can be read again: JSON has no number for infinity and NaN,
-/// wherever in it they are.
+/// Returns a failure if a record could not be read again: JSON has no notation for infinity and
+/// NaN, in any field.
 fn readable(record: &Record) -> std::result::Result<(), Failure> {
     let read = serde_json::to_vec(record).and_then(|line| serde_json::from_slice::<Record>(&line));
     match read {
@@ -259,7 +259,7 @@ fn readable(record: &Record) -> std::result::Result<(), Failure> {
     })
 }
 
-/// Reads samples ahead until nobody takes them.
+/// Reads samples ahead until the receiver closes.
 fn load(job: &Job, from: usize, loaded: &SyncSender<Result<Loaded>>) {
     let samples = match job.data.samples(job.manifest.shard, from) {
         Ok(samples) => samples,
@@ -310,7 +310,7 @@ fn load_one(job: &Job, picked: Picked) -> Result<Loaded> {
     })
 }
 
-/// Everything that can be made of a sample without the device.
+/// Prepares a sample as far as possible without the device.
 fn ready(
     job: &Job,
     sample: &Sample,
@@ -341,7 +341,7 @@ fn ready(
     }
 }
 
-/// Writes what is finished, in the order in which it comes.
+/// Writes finished samples in the order in which they arrive.
 fn write(store: &mut Store, finished: Receiver<Finished>) -> Result<()> {
     for done in finished {
         store.append(done.record, done.mask.as_ref())?;

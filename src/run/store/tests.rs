@@ -1,5 +1,5 @@
-//! Whatever a process leaves behind when it dies, the records that are whole are kept and the rest
-//! is cut off.
+//! Whatever a process leaves behind when it stops, the complete records are kept and the rest is
+//! truncated.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -82,7 +82,7 @@ fn file(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
 }
 
-/// Places that have one of every three residues: 0 has a mask, 1 an error, 2 neither.
+/// Places with each of three residues: 0 has a mask, 1 an error, 2 neither.
 #[test]
 fn a_run_cut_off_anywhere_goes_on_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,8 +96,8 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_bytes() {
         let cut = folder.path().join(format!("cut{round}"));
         std::fs::create_dir(&cut).unwrap();
         std::fs::copy(whole.join(MANIFEST), cut.join(MANIFEST)).unwrap();
-        // The order of writing: a record's mask before the record. So records end anywhere, masks
-        // at most one further on.
+        // The order of writing: a record's mask before the record. So records may end anywhere,
+        // masks at most one later.
         let end = rng.random_range(0..=records.len());
         let lines = records[..end].iter().filter(|&&b| b == b'\n').count();
         let least = lines.div_ceil(3) * 4 * SIZE * SIZE;
@@ -123,7 +123,7 @@ fn a_last_line_of_another_content_is_cut_off_too() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 0..4);
     let records = file(folder.path(), RECORDS);
-    // As a file system may leave it after a power cut.
+    // A state that a file system may leave after a power failure.
     std::fs::write(
         folder.path().join(RECORDS),
         [&records[..], &[0; 100], b"\n"].concat(),
@@ -213,8 +213,8 @@ fn records_and_masks_read_as_they_were_written() {
     assert!(error.contains("CRC-32"), "{error}");
 }
 
-/// Every change of a record that a reader could fall for, whole lines as they are: refused by what
-/// goes on and by what reads.
+/// Every change of a record that a reader could miss, in complete lines, is refused both when
+/// resuming and when reading.
 #[test]
 fn records_that_were_changed_are_refused_by_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -320,7 +320,7 @@ fn links_and_pipes_in_a_folder_are_not_written_to() {
             } else {
                 "a symbolic link"
             };
-            // A mask that is read is looked for first.
+            // A mask that is read is looked up first.
             let missing = kind == "dangling" && name.starts_with("masks");
             assert!(error.contains(word) || missing, "{name} {kind}: {error}");
             if kind == "link" {

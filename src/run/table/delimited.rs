@@ -1,4 +1,4 @@
-//! CSV and TSV, quoted as RFC 4180 says; the first line names the columns.
+//! CSV and TSV, quoted according to RFC 4180; the first line names the columns.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -11,20 +11,20 @@ use super::{LONGEST_ROW, Row, Rows, Wanted, distinct, open};
 use crate::run::files::too_long;
 use crate::run::{BadRow, Result, RunError};
 
-/// The most columns.
+/// The largest number of columns.
 const MOST_COLUMNS: usize = 10_000;
 
 type Reader = csv::Reader<std::io::BufReader<std::fs::File>>;
 
 fn reader(path: &Path, delimiter: u8) -> Result<Reader> {
-    // Records of another length are taken as they come, so that one of them does not hide the rest;
-    // they are refused below.
+    // Records of another length are read, so that one of them does not hide the rest; they are
+    // refused below.
     let mut builder = ReaderBuilder::new();
     builder.delimiter(delimiter).flexible(true);
     Ok(builder.from_reader(open(path)?))
 }
 
-/// Columns, and the number of records.
+/// Returns the columns, and the number of records.
 pub fn survey(path: &Path, delimiter: u8) -> Result<(Vec<String>, usize)> {
     check(path, delimiter)?;
     let mut reader = reader(path, delimiter)?;
@@ -40,16 +40,16 @@ pub fn survey(path: &Path, delimiter: u8) -> Result<(Vec<String>, usize)> {
     Ok((columns, rows))
 }
 
-/// Whether every quoted field that goes on behind its line ends as one does, with a quote before a
-/// delimiter or the end of a line, and no row is too long. A quote that nobody closed takes the
-/// rows below into its field, up to the next quote or to the end of the file.
+/// Checks that every quoted field that continues beyond its line ends properly, with a quote before
+/// a delimiter or a line end, and that no row is too long. An unclosed quote takes the rows below
+/// into its field, up to the next quote or the end of the file.
 fn check(path: &Path, delimiter: u8) -> Result<()> {
     enum At {
         Start,
         Plain,
-        /// Within quotes that began in a line.
+        /// Inside quotes that began on this line.
         Quoted(usize),
-        /// Behind a quote within them: their end, or the first half of a quote that is meant.
+        /// After a quote inside quotes: their end, or the first half of an escaped quote.
         Quote(usize),
     }
     let mut file = open(path)?;
@@ -68,7 +68,7 @@ fn check(path: &Path, delimiter: u8) -> Result<()> {
         }
         for &byte in bytes {
             let ends = matches!(byte, b'\r' | b'\n');
-            // A return and a line feed end one line.
+            // A carriage return and a line feed together end one line.
             line += usize::from(ends && !(byte == b'\n' && after_return));
             after_return = byte == b'\r';
             at = match at {
@@ -118,7 +118,7 @@ fn columns(reader: &mut Reader, path: &Path) -> Result<Vec<String>> {
     Ok(header.iter().map(|name| name.trim().to_string()).collect())
 }
 
-/// The records.
+/// Reads the records.
 pub fn read(path: &Path, delimiter: u8, wanted: Wanted) -> Result<Rows> {
     let mut reader = reader(path, delimiter)?;
     let columns = columns(&mut reader, path)?;

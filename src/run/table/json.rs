@@ -1,4 +1,4 @@
-//! JSON: one object a line, or an array of objects. Either is read an object at a time.
+//! JSON: one object per line, or an array of objects. Either is read one object at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,14 +11,14 @@ use super::{LONGEST_ROW, Row, Rows, Wanted, open};
 use crate::run::files::too_long;
 use crate::run::{BadRow, Result, RunError};
 
-/// Whether a file is one array; one of lines begins otherwise.
+/// Checks whether a file is one array, rather than lines of objects.
 pub fn is_array(path: &Path) -> Result<bool> {
     let mut file = open(path)?;
     let next = peek(&mut file, &mut 1).map_err(RunError::reading(path))?;
     Ok(next == Some(b'['))
 }
 
-/// The columns that any row has, and the number of rows: lines that are not blank, or the elements
+/// Returns the columns that any row has, and the number of rows: non-blank lines, or the elements
 /// of an array.
 pub fn survey(path: &Path, array: bool) -> Result<(Vec<String>, usize)> {
     let (mut columns, mut rows) = (Map::new(), 0);
@@ -27,18 +27,18 @@ pub fn survey(path: &Path, array: bool) -> Result<(Vec<String>, usize)> {
         rows += 1;
         match serde_json::from_slice::<Names>(&text) {
             Ok(row) => columns.extend(row.0.into_iter().map(|name| (name, Value::Null))),
-            // Behind what is no JSON the next element of an array cannot be found.
+            // After invalid JSON the next element of an array cannot be found.
             Err(error) if array && !error.is_data() => {
                 return Err(texts.wrong(line, reason(&error)));
             }
-            // That what is there is no object is that row's own matter.
+            // An element that is not an object is an error of its row alone.
             Err(_) => {}
         }
     }
     Ok((columns.into_iter().map(|(name, _)| name).collect(), rows))
 }
 
-/// The rows.
+/// Reads the rows.
 pub fn read(path: &Path, array: bool, wanted: Wanted) -> Result<Rows> {
     let mut texts = Texts::open(path, array)?;
     let mut number = 0..;
@@ -74,7 +74,7 @@ fn row(text: &[u8]) -> std::result::Result<Row, String> {
     }
 }
 
-/// What is wrong, without the place within the row.
+/// Returns the reason of an error, without the position within the row.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -92,7 +92,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The names of an object's members, in their order; what they hold is passed over.
+/// The names of an object's members, in order; their values are skipped.
 struct Names(Vec<String>);
 
 impl<'de> Deserialize<'de> for Names {
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
-/// An object's members, each name once.
+/// An object's members, with distinct names.
 struct Cells(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Cells {
@@ -153,7 +153,7 @@ impl<'de> Deserialize<'de> for Cells {
     }
 }
 
-/// The rows of a file as text, with the line that each begins in.
+/// The rows of a file as text, each with the number of its first line.
 struct Texts {
     path: PathBuf,
     file: BufReader<File>,
@@ -195,7 +195,7 @@ impl Texts {
         Ok(next)
     }
 
-    /// The next line that is not blank.
+    /// Returns the next non-blank line.
     fn line(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
         use std::io::Read;
         let mut text = Vec::new();
@@ -213,7 +213,7 @@ impl Texts {
         }
     }
 
-    /// The next element of the array, as far as the comma or the bracket behind it.
+    /// Returns the next element of the array, up to the comma or the bracket after it.
     fn element(&mut self) -> Result<Option<(usize, Vec<u8>)>> {
         let path = self.path.clone();
         let failed = RunError::reading(&path);
@@ -261,7 +261,7 @@ impl Texts {
     }
 }
 
-/// The next byte that is no white space, not taken.
+/// Returns the next byte that is not white space, without consuming it.
 fn peek(file: &mut impl BufRead, line: &mut usize) -> std::io::Result<Option<u8>> {
     loop {
         match file.fill_buf()?.first() {
@@ -274,7 +274,7 @@ fn peek(file: &mut impl BufRead, line: &mut usize) -> std::io::Result<Option<u8>
     }
 }
 
-/// Cells of a row, in order.
+/// Returns the cells of a row, in order.
 pub fn cells(names: &[String], values: impl Iterator<Item = Value>) -> Map<String, Value> {
     names.iter().cloned().zip(values).collect()
 }

@@ -1,4 +1,4 @@
-//! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. What the columns mean is not known
+//! Data files as rows: JSON, JSON lines, CSV, TSV, Parquet. The meaning of the columns is not known
 //! here.
 
 mod delimited;
@@ -19,36 +19,35 @@ use sha2::{Digest, Sha256};
 use super::{BadRow, Result, RunError};
 use crate::system::regular::open_regular;
 
-/// The most bytes of a row of text: one may have a picture in base64.
+/// The largest size of a row of text in bytes: one may contain a picture in base64.
 const LONGEST_ROW: u64 = 64 << 20;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Cells by column. A picture with bytes of its own has its file's name here, where there is
-    /// one.
+    /// Cells by column. For a picture stored as bytes, this holds its file name, if any.
     pub cells: Map<String, Value>,
     /// Cells that are bytes.
     pub bytes: Vec<(String, Vec<u8>)>,
 }
 
-/// A row's number, from 0, and the row or what is wrong with it.
+/// A row's number, from 0, and the row or the error in it.
 pub type Numbered = Result<(usize, std::result::Result<Row, BadRow>)>;
 
-/// Which rows are wanted, by number. The others are passed over without being decoded.
+/// Selects rows by number. The others are skipped without being decoded.
 pub type Wanted = Arc<dyn Fn(usize) -> bool + Send + Sync>;
 
-/// Rows in their order.
+/// Rows in order.
 pub type Rows = Box<dyn Iterator<Item = Numbered>>;
 
-/// How a file has its rows.
+/// The format of a data file.
 #[derive(Clone, Debug)]
 enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Lines,
     /// A JSON array of objects.
     Array,
-    /// Fields with a delimiter between them, the first line their names.
+    /// Fields separated by a delimiter, with their names in the first line.
     Delimited(u8),
     /// Apache Parquet.
     Parquet,
@@ -59,20 +58,20 @@ enum Format {
 pub struct Table {
     path: PathBuf,
     format: Format,
-    /// Columns; of JSON, all that any row has.
+    /// The columns; for JSON, all that occur in any row.
     pub columns: Vec<String>,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
     /// Digest of the file, in hexadecimal.
     pub fingerprint: String,
 }
 
 impl Table {
-    /// Opens a file, whose format its name's end says: .jsonl and .ndjson, .json, .csv, .tsv,
-    /// .parquet. Reads it through once, to count its rows.
+    /// Opens a file, whose extension determines its format: .jsonl and .ndjson, .json, .csv, .tsv,
+    /// .parquet. Reads the whole file to count its rows.
     ///
     /// # Errors
-    /// A file that cannot be read, or is of no such format.
+    /// Returns an error if the file cannot be read, or has none of these formats.
     pub fn open(path: &Path) -> Result<Table> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         let fingerprint = fingerprint(path)?;
@@ -114,18 +113,18 @@ impl Table {
         })
     }
 
-    /// The rows that are wanted, read as they are asked for.
+    /// Returns the wanted rows, read lazily.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn read(&self, wanted: Wanted) -> Result<Rows> {
         self.read_columns(wanted, None)
     }
 
-    /// The same with the columns of these names alone, where a format can pass over the others.
+    /// Returns the wanted rows with only the named columns, if the format can skip the others.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn read_columns(&self, wanted: Wanted, columns: Option<&[&str]>) -> Result<Rows> {
         match &self.format {
             Format::Lines => json::read(&self.path, false, wanted),
@@ -137,8 +136,8 @@ impl Table {
 }
 
 impl Row {
-    /// A cell as text: numbers as they are written, bytes that are UTF-8; `None` where there is no
-    /// such cell or nothing in it.
+    /// Returns a cell as text: numbers as written, or bytes that are UTF-8; `None` if the cell is
+    /// missing or empty.
     pub fn text(&self, column: &str) -> Option<String> {
         match self.cells.get(column) {
             Some(Value::String(text)) => Some(text.clone()),
@@ -152,7 +151,7 @@ impl Row {
         .filter(|text| !text.trim().is_empty())
     }
 
-    /// A cell as it is, or the JSON that a cell of text holds; `None` where there is neither.
+    /// Returns a cell's value, or the JSON in a text cell; `None` if there is neither.
     pub fn json(&self, column: &str) -> Option<Value> {
         match self.cells.get(column) {
             None | Some(Value::Null) => None,
@@ -161,14 +160,14 @@ impl Row {
         }
     }
 
-    /// A cell's bytes.
+    /// Returns a cell's bytes.
     pub fn bytes(&self, column: &str) -> Option<&[u8]> {
         let (_, bytes) = self.bytes.iter().find(|(name, _)| name == column)?;
         Some(bytes)
     }
 }
 
-/// SHA-256 of a file, its first 16 bytes, in hexadecimal.
+/// Returns the first 16 bytes of a file's SHA-256, in hexadecimal.
 pub fn fingerprint(path: &Path) -> Result<String> {
     let mut file = open_regular(path).map_err(RunError::reading(path))?;
     let mut digest = Sha256::new();
@@ -183,7 +182,7 @@ pub fn fingerprint(path: &Path) -> Result<String> {
     Ok(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Opens a file of text behind its byte order mark, where it has one.
+/// Opens a text file after its byte order mark, if any.
 fn open(path: &Path) -> Result<BufReader<File>> {
     let file = open_regular(path).map_err(RunError::reading(path))?;
     let mut file = BufReader::with_capacity(1 << 18, file);
@@ -202,7 +201,7 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     Ok(file)
 }
 
-/// Fails where two columns have the same name; columns without one are nobody's.
+/// Returns an error if two columns have the same name; columns without a name are ignored.
 fn distinct(path: &Path, line: Option<usize>, columns: &[String]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     let doubled = columns

@@ -1,6 +1,6 @@
-//! What a Parquet file says of itself, checked before its library allocates what the file asks for:
-//! the depth of the schema, and the sizes and counts in the headers of all pages, against the bytes
-//! that are there. Thrift's compact protocol, as far as that needs.
+//! Checks of a Parquet file's structure before its library allocates what the file asks for: the
+//! depth of the schema, and the sizes and counts in the headers of all pages, compared with the
+//! bytes in the file. Implements as much of Thrift's compact protocol as that needs.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,19 +10,19 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 /// The deepest nesting of columns.
 const DEEPEST: usize = 64;
-/// The most bytes of the metadata at a file's end.
+/// The largest size of the metadata at a file's end, in bytes.
 const LONGEST_FOOTER: u64 = 256 << 20;
-/// The most bytes of a page, decompressed. Writers aim at one MiB; a page of pictures has a few of
-/// them.
+/// The largest size of a page, decompressed, in bytes. Writers aim at one MiB; a page of pictures
+/// has a few of them.
 const LARGEST_PAGE: u64 = 1 << 30;
-/// The most values of a list's column in a row group: all of them may be of one row.
+/// The largest number of values of a list column in a row group: all of them may be in one row.
 const MOST_ELEMENTS: u64 = 1 << 26;
-/// The most bytes of a page's header, and how many are tried first.
+/// The sizes in bytes that are tried for a page's header; the last is the largest size allowed.
 const LONGEST_HEADER: [u64; 2] = [1 << 12, 1 << 23];
 
 type Checked<T> = std::result::Result<T, String>;
 
-/// Whether the schema in a file's footer is not too deep to be read.
+/// Checks that the schema in a file's footer is not nested too deeply to be read.
 pub fn check_schema(file: &mut File) -> Checked<()> {
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     let tail = bytes_at(file, length.saturating_sub(8), 8)?;
@@ -40,7 +40,7 @@ pub fn check_schema(file: &mut File) -> Checked<()> {
     }
     let bytes = bytes_at(file, length - 8 - footer, footer)?;
     let mut compact = Compact { bytes: &bytes };
-    // Children that are still to come, by level.
+    // Number of children still to come, by level.
     let mut open: Vec<u32> = vec![1];
     let mut deep = false;
     let mut element = |compact: &mut Compact| {
@@ -75,7 +75,7 @@ pub fn check_schema(file: &mut File) -> Checked<()> {
     }
 }
 
-/// Whether every row group has its rows, and every page the size that its header says.
+/// Checks that every row group has its rows, and every page the size in its header.
 pub fn check_pages(file: &mut File, metadata: &ParquetMetaData) -> Checked<()> {
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     let mut rows = 0_u64;
@@ -141,7 +141,7 @@ fn check_chunk(
                 page.uncompressed, page.compressed
             )));
         }
-        // Every value of a dictionary takes at least a byte.
+        // Every value of a dictionary takes at least one byte.
         if page.dictionary > page.uncompressed {
             return Err(wrong(format!(
                 "a dictionary of {} values in {} bytes",
@@ -162,8 +162,8 @@ fn check_chunk(
     Ok(())
 }
 
-/// The most bytes that so many can be decompressed to. Snappy has at most 64 bytes for 3, LZ4 255
-/// for 1, deflate 1032 for 1, and Zstandard a block of 128 KiB for 4.
+/// Returns the largest size that `compressed` bytes can decompress to. Snappy has at most 64 bytes
+/// for 3, LZ4 255 for 1, deflate 1032 for 1, and Zstandard a block of 128 KiB for 4.
 fn largest(compressed: u64, compression: Compression) -> u64 {
     let ratio = match compression {
         Compression::UNCOMPRESSED => return u64::MAX,
@@ -175,18 +175,18 @@ fn largest(compressed: u64, compression: Compression) -> u64 {
     compressed.saturating_add(64).saturating_mul(ratio)
 }
 
-/// What a page's header says.
+/// The contents of a page's header.
 #[derive(Default)]
 struct Page {
     uncompressed: u64,
     compressed: u64,
-    /// Values of a page of data.
+    /// Number of values of a data page.
     values: u64,
-    /// Values of a dictionary.
+    /// Number of values of a dictionary.
     dictionary: u64,
 }
 
-/// The page whose header is at a byte of a file, and the header's length.
+/// Returns the page whose header is at an offset of a file, and the header's length.
 fn header_at(file: &mut File, at: u64, left: u64) -> Checked<(Page, u64)> {
     for most in LONGEST_HEADER {
         let bytes = bytes_at(file, at, left.min(most))?;
@@ -217,7 +217,7 @@ fn page(compact: &mut Compact) -> Option<Page> {
         match (id, kind) {
             (2, I32) => page.uncompressed = u64::try_from(compact.integer()?).ok()?,
             (3, I32) => page.compressed = u64::try_from(compact.integer()?).ok()?,
-            // Data in either version, and a dictionary.
+            // Data pages of either version, and dictionaries.
             (5 | 8, STRUCT) => count(&mut values, compact)?,
             (7, STRUCT) => count(&mut dictionary, compact)?,
             _ => compact.skip(kind, DEEPEST)?,
@@ -244,7 +244,7 @@ const I32: u8 = 5;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// Bytes in Thrift's compact protocol. `None` is what is none.
+/// Reads Thrift's compact protocol. Methods return `None` for invalid input.
 struct Compact<'a> {
     bytes: &'a [u8],
 }
@@ -273,7 +273,7 @@ impl Compact<'_> {
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The length of a list, and its elements' type.
+    /// Reads the length of a list, and the type of its elements.
     fn list(&mut self) -> Option<(u64, u8)> {
         let head = self.byte()?;
         match head >> 4 {
@@ -282,7 +282,8 @@ impl Compact<'_> {
         }
     }
 
-    /// Gives every field of a struct, by its number and type, to `visit`, which takes its value.
+    /// Calls `visit` for each field of a struct, with the field's number and type, to read its
+    /// value.
     fn fields(&mut self, visit: &mut dyn FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
         let mut id = 0_i64;
         loop {
@@ -301,7 +302,7 @@ impl Compact<'_> {
     fn skip(&mut self, kind: u8, deepest: usize) -> Option<()> {
         let deepest = deepest.checked_sub(1)?;
         match kind {
-            // Truth values are in the field's type.
+            // Boolean values are encoded in the field's type.
             1 | 2 => {}
             3 => drop(self.byte()?),
             4..=6 => drop(self.varint()?),
@@ -330,7 +331,7 @@ impl Compact<'_> {
         Some(())
     }
 
-    /// Skips an element of a list or a map, where a truth value takes a byte.
+    /// Skips an element of a list or a map, in which a boolean takes one byte.
     fn element(&mut self, kind: u8, deepest: usize) -> Option<()> {
         match kind {
             1 | 2 => self.byte().map(drop),
@@ -355,14 +356,14 @@ mod tests {
         bytes
     }
 
-    /// A field of an i32, `more` behind the last one.
+    /// Encodes an i32 field whose number is `more` above the last one.
     fn number(more: u8, value: i64) -> Vec<u8> {
         let zigzag = ((value << 1) ^ (value >> 63)) as u64;
         [vec![more << 4 | I32], varint(zigzag)].concat()
     }
 
-    /// A file whose schema is the root and a chain of `depth` columns, of which `claimed` are said
-    /// to be there.
+    /// Writes a file whose schema is the root and a chain of `depth` columns, with a declared count
+    /// of `claimed`.
     fn chain(depth: usize, claimed: u64) -> File {
         let element = |children: i64| [vec![0x48, 1, b'x'], number(1, children), vec![0]].concat();
         let mut footer = number(1, 1);
@@ -395,7 +396,7 @@ mod tests {
     #[test]
     fn a_header_says_what_is_allocated_for_its_page() {
         const MOST: i64 = i32::MAX as i64;
-        // Uncompressed, compressed, a CRC; a dictionary's count and encoding, and one that is
+        // Uncompressed, compressed, a CRC; a dictionary's count and encoding, and whether it is
         // sorted.
         let dictionary = [number(1, 1_000_000), number(1, 0), vec![0x11, 0]].concat();
         let header = [
@@ -422,7 +423,7 @@ mod tests {
                 "{end}"
             );
         }
-        // Data with statistics, which are passed over: texts of a length.
+        // Data with statistics, which are skipped: texts with a length.
         let statistics = [vec![0x18, 3], b"max".to_vec(), vec![0x18, 0, 0]].concat();
         let data = [
             number(1, 9),
@@ -443,7 +444,7 @@ mod tests {
         ]
         .concat();
         assert_eq!(page(&mut Compact { bytes: &header }).unwrap().values, 9);
-        // A size below 0, and a text that is longer than the header.
+        // A negative size, and a text that is longer than the header.
         for header in [[number(2, -1), vec![0]].concat(), vec![0x98, 100, 0]] {
             assert!(page(&mut Compact { bytes: &header }).is_none());
         }

@@ -17,7 +17,7 @@ use crate::run::{BadRow, Result, RunError};
 use crate::system::panics::caught;
 use crate::system::regular::open_regular;
 
-/// Rows that are decoded at a time: pictures are large.
+/// Number of rows decoded at a time: pictures are large.
 const BATCH: usize = 8;
 
 fn reader(path: &Path) -> Result<SerializedFileReader<File>> {
@@ -35,7 +35,8 @@ fn wrong(path: &Path) -> impl Fn(String) -> RunError {
     }
 }
 
-/// Columns, and the number of rows. Sizes and counts in the file are those of what is there.
+/// Returns the columns, and the number of rows. Sizes and counts have been checked against the
+/// file.
 pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
     let reader = reader(path)?;
     let mut file = open_regular(path).map_err(RunError::reading(path))?;
@@ -48,8 +49,7 @@ pub fn survey(path: &Path) -> Result<(Vec<String>, usize)> {
     Ok((columns, usize::try_from(metadata.num_rows()).unwrap_or(0)))
 }
 
-/// The rows with their columns of these names, or all. Row groups of which none is wanted are not
-/// read.
+/// Reads the rows with the named columns, or all. Row groups without a wanted row are not read.
 pub fn read(path: &Path, wanted: Wanted, columns: Option<&[&str]>) -> Result<Rows> {
     let reader = reader(path)?;
     let schema = reader.metadata().file_metadata().schema();
@@ -72,23 +72,23 @@ pub fn read(path: &Path, wanted: Wanted, columns: Option<&[&str]>) -> Result<Row
     }))
 }
 
-/// The rows of a file's row groups.
+/// An iterator over the rows of a file's row groups.
 struct Groups {
     path: PathBuf,
     columns: std::sync::Arc<SchemaDescriptor>,
     reader: SerializedFileReader<File>,
     wanted: Wanted,
-    /// The row group that is read next, and its first row.
+    /// The next row group to read, and its first row.
     next: usize,
     first: usize,
-    /// The rows of the group that is read now, and their numbers. The rows of one that cannot be
-    /// read further are `broken`.
+    /// The rows of the current group, and their numbers. The remaining rows of a group that cannot
+    /// be read further are `broken`.
     rows: Option<ReaderIter>,
     broken: String,
     numbers: Range<usize>,
 }
 
-/// What became of a row: of a library that panics, of a disk that fails.
+/// Why a row could not be read: the library panicked, or the disk failed.
 enum Fault {
     Row(String),
     Disk(String),
@@ -100,7 +100,7 @@ impl From<ParquetError> for Fault {
             ParquetError::External(source) => source.downcast_ref::<std::io::Error>(),
             _ => None,
         };
-        // What a decompressor says is an error of this kind too, but not one of the system's.
+        // A decompressor's error is of this kind too, but is not one of the system's.
         match source.and_then(std::io::Error::raw_os_error) {
             Some(_) => Fault::Disk(error.to_string()),
             None => Fault::Row(error.to_string()),
@@ -130,7 +130,7 @@ impl Iterator for Groups {
                 Some(Err(error)) => match Fault::from(error) {
                     Fault::Disk(reason) => return Some(Err(RunError::reading(&self.path)(reason))),
                     Fault::Row(reason) => {
-                        // Where the next row begins is not known any more.
+                        // The position of the next row is unknown now.
                         self.stop(reason);
                         Err(BadRow::new(self.broken.clone()))
                     }
@@ -150,7 +150,7 @@ impl Iterator for Groups {
 }
 
 impl Groups {
-    /// Goes on to the next row group of which a row is wanted.
+    /// Opens the next row group with a wanted row.
     fn open(&mut self) -> Option<Result<()>> {
         loop {
             if self.next == self.reader.num_row_groups() {
@@ -186,9 +186,9 @@ impl Groups {
         }
     }
 
-    /// Gives up the row group that is read now.
+    /// Abandons the current row group.
     fn stop(&mut self, reason: String) {
-        // What the library left behind may panic when it is dropped, too.
+        // The library's remaining state may also panic when dropped.
         let rows = self.rows.take();
         let _ = caught(move || drop(rows));
         self.broken = format!(
@@ -201,7 +201,7 @@ impl Groups {
 fn row_of(record: Record) -> Row {
     let mut row = Row::default();
     for (name, field) in record.into_columns() {
-        // A list of one picture is a picture.
+        // A list of one picture is read as a picture.
         let field = match field {
             Field::ListInternal(list)
                 if list.elements().len() == 1 && is_bytes(&list.elements()[0]) =>
@@ -212,7 +212,7 @@ fn row_of(record: Record) -> Row {
         };
         match field {
             Field::Bytes(bytes) => row.bytes.push((name, bytes.data().to_vec())),
-            // How the datasets library stores pictures: their bytes, and what the file was called.
+            // The datasets library stores pictures as their bytes and their file name.
             Field::Group(group) if group.get_column_iter().any(|(name, _)| name == "bytes") => {
                 let mut path = Value::Null;
                 for (part, field) in group.into_columns() {
@@ -242,7 +242,7 @@ fn is_bytes(field: &Field) -> bool {
     }
 }
 
-/// A field as JSON. Bytes inside lists and groups are left out.
+/// Converts a field to JSON. Bytes inside lists and groups are left out.
 fn value(field: Field) -> Value {
     match field {
         Field::Bool(v) => json!(v),

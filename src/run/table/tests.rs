@@ -146,7 +146,7 @@ fn files_that_are_no_tables_are_refused() {
             "a\tb\n\"1\t2\n",
             "line 2: expected a quoted field",
         ),
-        // The quote that closes it is that which begins another field.
+        // The closing quote is that which begins another field.
         (
             "next.csv",
             "a,b\n1,\"x\n2,\"y\"\n",
@@ -250,7 +250,7 @@ fn quotes_that_are_meant_are_read() {
             &["two\r\nlines, \"quoted\"", "4"][..],
         ),
         ("a,b\n1,a 5\" disk\n2,\"\"\n", &["a 5\" disk", ""]),
-        // Readers take what follows the quote into the field; it stays in its line.
+        // Readers take the text after the quote into the field; it stays on its line.
         ("a,b\n1,\"x\" y\n2,z\n", &["x y", "z"]),
         ("a,b\r1,x\r2,\"y\"\r", &["x", "y"]),
     ] {
@@ -313,8 +313,8 @@ fn a_row_without_an_end_is_refused() {
     }
 }
 
-/// Bytes changed at random, anywhere in a file: it is refused, or every row is there, read or with
-/// what is wrong with it. Nothing panics, and nothing is allocated that the file does not have.
+/// Changes random bytes anywhere in a file: it is refused, or every row is returned, either read or
+/// with its error. Nothing panics, and no allocation exceeds the file's contents.
 #[test]
 fn a_corrupt_parquet_file_or_row_is_an_error() {
     use rand::rngs::StdRng;
