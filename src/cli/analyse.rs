@@ -1,4 +1,4 @@
-//! `foveate analyse`: what the records of a run say.
+//! `foveate analyse`: statistics over the records of a run.
 
 use std::path::PathBuf;
 

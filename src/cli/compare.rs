@@ -1,4 +1,4 @@
-//! `foveate compare`: what runs of several models on the same data say of each other.
+//! `foveate compare`: a comparison of the runs of several models on the same data.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::analyse::{AnalyseSettings, Comparison, compare};
 use crate::run::Run;
 
 const JSON: &str = "comparison.json";
-/// Samples without a partner that are named one by one; the JSON names all.
+/// The largest number of unpaired samples that the output names; the JSON names all.
 const NAMED: usize = 10;
 
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     ))
 }
 
-/// The runs, in what they differ beside the model, and the samples that have no partner.
+/// Formats the runs, the settings in which they differ, and the unpaired samples.
 fn heading(comparison: &Comparison) -> String {
     let runs = comparison.runs.iter();
     let mut lines: Vec<String> = runs

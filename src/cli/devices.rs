@@ -1,4 +1,4 @@
-//! `foveate devices`: what there is to compute on.
+//! `foveate devices`: the available devices.
 
 use super::error::CliError;
 use super::print;
@@ -23,7 +23,7 @@ pub(super) fn run(_options: &Options) -> Result<(), CliError> {
     print(&lines.join("\n"))
 }
 
-/// One GPU: what it is, and what it can run.
+/// Formats one GPU: its properties, and whether it is supported.
 fn line(gpu: &cuda::GpuInfo) -> String {
     let (major, minor) = gpu.capability;
     let what = match &gpu.unusable {

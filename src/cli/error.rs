@@ -12,7 +12,7 @@ use crate::run::RunError;
 
 use super::signals::Signal;
 
-/// What a command can end with.
+/// An error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub(super) enum CliError {
     Report(#[from] ReportError),
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Samples of a run that failed; the others are done.
+    /// Samples of a run failed; the others are done.
     #[error("{failed} of {done} samples failed: {causes}{}", if *.stopped { "; stopped, since more failed than --max-failures allows" } else { "" })]
     Samples {
         failed: usize,
@@ -39,45 +39,45 @@ pub(super) enum CliError {
         causes: String,
         stopped: bool,
     },
-    /// An output folder that cannot be used.
+    /// An output folder cannot be used.
     #[error("{path}: expected a folder to write to: {reason}")]
     Folder { path: String, reason: String },
-    /// A place where no file can be written.
+    /// A file cannot be written at this path.
     #[error("{path}: expected a file to write: {reason}")]
     File { path: String, reason: String },
-    /// A signal that ended the work before its time.
+    /// A signal ended the work early.
     #[error("stopped by {signal}: {state}")]
     Stopped { signal: Signal, state: String },
-    /// A file that could not be written.
+    /// A file could not be written.
     #[error("{path}: could not be written: {reason}")]
     Write { path: String, reason: String },
-    /// A family of operations that there is none of.
+    /// A family of operations does not exist.
     #[error("--only: expected some of {expected}, found {found}")]
     Family { found: String, expected: String },
-    /// A selftest of no GPU.
+    /// The selftest was not given a GPU.
     #[error("--device: expected a GPU, cuda:N, to compare with the processor")]
     NotAGpu,
-    /// A GPU that does not compute what it should.
+    /// A GPU computes wrong results.
     #[error("selftest: {failed} of {total} checks failed")]
     Selftest { failed: usize, total: usize },
-    /// An option that contradicts the others or the model.
+    /// An option contradicts the others or the model.
     #[error("--{option}: expected {expected}, found {found}")]
     Option {
         option: &'static str,
         expected: String,
         found: String,
     },
-    /// A checkpoint that lacks something, found by inspection.
+    /// A checkpoint is incomplete, according to `inspect`.
     #[error("{path}: the checkpoint is not complete")]
     Incomplete { path: String },
 }
 
 impl CliError {
-    /// 3 when a run ended with some samples failed, 2 when the command line or an input is wrong, 1
-    /// when the work failed, 128 and its number for a signal.
+    /// Returns the exit code: 3 if a run ended with failed samples, 2 if the command line or an
+    /// input is wrong, 1 if the work failed, 128 plus its number for a signal.
     pub fn exit_code(&self) -> u8 {
         match self {
-            // A device that was asked for and is not there.
+            // The requested device is not available.
             CliError::Device(DeviceError::Unavailable { .. }) => 2,
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
             CliError::Analyse(AnalyseError::Report(_)) | CliError::Selftest { .. } => 1,

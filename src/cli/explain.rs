@@ -1,4 +1,4 @@
-//! `foveate explain`: one picture, one question.
+//! `foveate explain`: an explanation of one answer about one picture.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::explain::{Explanation, Request, Settings, explain};
 use crate::picture::Picture;
 use crate::report;
 
-/// Every file that an explanation can have, the record of all first.
+/// Every file that an explanation can have, with the record of the others first.
 const FILES: [&str; 6] = [
     "explanation.json",
     "tokens.png",
@@ -150,7 +150,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     }
 }
 
-/// The folder's files but for the record, in memory.
+/// Returns the contents of the folder's files, without the record.
 fn files(
     picture: &Picture,
     question: &str,
@@ -198,11 +198,11 @@ fn files(
     Ok(files)
 }
 
-/// A square f32 array in NumPy's format, version 1.0: a header of a multiple of 64 bytes, and the
-/// values in little endian.
+/// Returns a square f32 array in NumPy's format, version 1.0: a header whose length is a multiple
+/// of 64 bytes, and the values in little endian.
 fn npy(size: usize, values: &[f64]) -> Vec<u8> {
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({size}, {size}, ), }}");
-    // The magic string and the header's length are 10 bytes of it, a line feed ends it.
+    // The magic string and the header's length take 10 bytes of it, and a line feed ends it.
     let width = (10 + dict.len() + 1).next_multiple_of(64) - 11;
     let header = format!("{dict:width$}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -212,7 +212,7 @@ fn npy(size: usize, values: &[f64]) -> Vec<u8> {
     bytes
 }
 
-/// The result for a person.
+/// Formats the result as text.
 fn summary(options: &Options, settings: &Settings, explanation: &Explanation) -> String {
     let mut lines = vec![format!("answer: {}", explanation.answer.trim())];
     if explanation.image_dependent {

@@ -1,4 +1,4 @@
-//! `foveate export`: a run as Parquet.
+//! `foveate export`: a run as Parquet files.
 
 use std::path::PathBuf;
 

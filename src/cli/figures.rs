@@ -1,4 +1,4 @@
-//! What `analyse` and `compare` share: options, and the figures as a table.
+//! Options and output shared by `analyse` and `compare`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// The settings that the options name; the others as they are by default.
+    /// Returns the settings with the values of the options; the others have their defaults.
     pub fn settings(&self) -> AnalyseSettings {
         AnalyseSettings {
             bootstrap: Bootstrap {
@@ -35,7 +35,7 @@ impl Statistics {
     }
 }
 
-/// A line about the samples.
+/// Formats a line about the samples.
 pub(super) fn samples(counts: &Counts) -> String {
     let failed: usize = counts.failed.values().sum();
     let mut line = format!(
@@ -50,14 +50,14 @@ pub(super) fn samples(counts: &Counts) -> String {
     line
 }
 
-/// Figures, contrasts, and what was left out.
+/// Formats figures, contrasts, and omitted figures.
 pub(super) fn table(figures: &Figures, bootstrap: &Bootstrap) -> String {
     let Bootstrap {
         seed,
         resamples,
         confidence,
     } = *bootstrap;
-    // Without the digits that a product of floating point has too many.
+    // Removes the excess digits of a floating-point product.
     let percent = (confidence * 1e8).round() / 1e6;
     let interval = |interval: Option<[f64; 2]>| match interval {
         Some([low, high]) => format!("[{}, {}]", number(low), number(high)),
@@ -115,7 +115,7 @@ pub(super) fn table(figures: &Figures, bootstrap: &Bootstrap) -> String {
     text
 }
 
-/// Four decimals; what rounds to 0 has no sign.
+/// Formats a number with four decimals; a number that rounds to 0 has no sign.
 fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     if text == "-0.0000" {
@@ -133,7 +133,7 @@ fn p(value: f64) -> String {
     }
 }
 
-/// Rows in columns as wide as their widest cell; those of `right` end at the same place.
+/// Aligns rows in columns as wide as their widest cell; the columns in `right` are right-aligned.
 fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

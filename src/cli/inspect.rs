@@ -1,4 +1,4 @@
-//! `foveate inspect`: what a checkpoint is, or what explanations with it cost.
+//! `foveate inspect`: the contents of a checkpoint, or the cost of explanations with it.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A model on the device that the command line asks for.
+//! Opening a model on the requested device.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use crate::device::cpu::Cpu;
 use crate::device::cuda::{self, Cuda, Storage};
 use crate::lvlm::{self, Lvlm, OpenOptions};
 
-/// A model, ready.
+/// An opened model.
 pub(super) struct Opened {
     pub model: Box<dyn Lvlm>,
-    /// Threads of the processor that compute; on a GPU, none.
+    /// Number of CPU threads that compute; 0 on a GPU.
     pub threads: usize,
-    /// Why `auto` took no GPU.
+    /// The reason why `auto` chose no GPU.
     pub no_gpu: Option<String>,
-    /// That fewer threads compute than were asked for.
+    /// A note if fewer threads compute than requested.
     pub capped: Option<String>,
     /// The kind of device: `cpu`, or a GPU's name.
     pub kind: String,
 }
 
-/// Opens the model in a folder, or the demo model, as `models` say. `place` is this process's
-/// number among those of the machine, which share its GPUs out when `auto` chooses.
+/// Opens the model in a folder, or the demo model, with the options `models`. `place` is this
+/// process's number among those of the machine; `auto` distributes the GPUs by it.
 pub(super) fn open(
     options: &MachineOptions,
     models: &OpenOptions,
@@ -65,15 +65,14 @@ pub(super) fn open(
     })
 }
 
-/// What a GPU is called.
+/// Returns the name of a GPU.
 fn gpu_name(ordinal: usize) -> String {
     let gpus = cuda::gpus().unwrap_or_default();
     let found = gpus.into_iter().find(|gpu| gpu.ordinal == ordinal);
     found.map_or_else(|| format!("cuda:{ordinal}"), |gpu| gpu.name)
 }
 
-/// The first GPU that can be used, or the one at `place` among those, counted round; or why there
-/// is none.
+/// Returns the usable GPU number `place`, modulo their count, or the reason why there is none.
 fn usable_gpu(place: usize) -> Result<usize, String> {
     let gpus = cuda::gpus()?;
     let all: Vec<_> = gpus.iter().filter(|gpu| gpu.unusable.is_none()).collect();
@@ -86,7 +85,7 @@ fn usable_gpu(place: usize) -> Result<usize, String> {
     })
 }
 
-/// How to store activations and weights for a checkpoint of some dtype.
+/// Returns the storage type of activations and weights for a checkpoint of this dtype.
 fn storage(asked: DtypeName, checkpoint: Dtype) -> Storage {
     match (asked, checkpoint) {
         (DtypeName::F16, _) | (DtypeName::Auto, Dtype::F16) => Storage::F16,

@@ -1,4 +1,4 @@
-//! `foveate merge`: the shards of a run joined.
+//! `foveate merge`: the shards of a run as one run.
 
 use std::path::PathBuf;
 

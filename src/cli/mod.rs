@@ -65,9 +65,9 @@ enum Command {
     Inspect(Box<inspect::Options>),
 }
 
-/// Runs the command line of this process. Exit codes: 0 done, 1 the work failed, 2 the command line
-/// or an input is wrong, 3 a run ended with some samples failed, 130 and 143 ended by Ctrl-C and by
-/// SIGTERM.
+/// Runs the command line of this process and returns its exit code: 0 done, 1 the work failed, 2
+/// the command line or an input is wrong, 3 a run ended with some samples failed, 130 and 143 ended
+/// by Ctrl-C and by SIGTERM.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     signals::listen();
@@ -92,16 +92,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a line to standard error, as a terminal may show it. That nobody reads it, or that it
-/// cannot be written, changes nothing.
+/// Prints a line to standard error, with control characters escaped. Ignores write errors.
 fn note(text: &str) {
     use std::io::Write;
     let line = format!("foveate: {}\n", terminal::visible(text));
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Prints to standard output, as a terminal may show it. A reader that stops reading, as `head`
-/// does, is no failure.
+/// Prints to standard output, with control characters escaped. A reader that stops reading, as
+/// `head` does, is not an error.
 fn print(text: &str) -> Result<(), CliError> {
     use std::io::Write;
     let text = terminal::visible(text);

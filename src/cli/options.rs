@@ -1,4 +1,4 @@
-//! The options that choose how an explanation is made, as they stand on the command line.
+//! Command-line options that determine how an explanation is made.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
 use crate::picture::{Baseline, Limits, Picture};
 
-/// Where to compute.
+/// The device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeviceName {
-    /// The first GPU that can be used, or else the processor.
+    /// The first usable GPU, otherwise the processor.
     Auto,
     /// The processor.
     Cpu,
@@ -61,7 +61,7 @@ pub(super) enum GemmName {
 }
 
 impl GemmName {
-    /// As on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             GemmName::Auto => "auto",
@@ -197,7 +197,7 @@ pub(super) struct PictureOptions {
 }
 
 impl PictureOptions {
-    /// As pictures are read within.
+    /// Returns the limits for reading pictures.
     pub fn limits(&self) -> Limits {
         self.max_pixels
             .map_or_else(Limits::default, Limits::of_pixels)
@@ -237,7 +237,7 @@ pub(super) struct EncoderOptions {
 }
 
 impl EncoderOptions {
-    /// As a model is opened with.
+    /// Returns the options for opening a model.
     pub fn options(&self, compat: Option<Compat>) -> OpenOptions {
         OpenOptions {
             encoders: self.encoders.clone(),
@@ -247,7 +247,7 @@ impl EncoderOptions {
 }
 
 impl MachineOptions {
-    /// The memory budget that was asked for, in bytes.
+    /// Returns the requested memory budget in bytes.
     pub fn budget(&self) -> Option<usize> {
         let bytes = self.memory_budget?.as_u64();
         Some(usize::try_from(bytes).unwrap_or(usize::MAX))
@@ -255,7 +255,7 @@ impl MachineOptions {
 }
 
 impl MethodOptions {
-    /// The settings that are asked for, with the memory budget of [`Settings::default`].
+    /// Returns the requested settings, with the memory budget of [`Settings::default`].
     pub fn settings(&self) -> Settings {
         let following = Settings::following(self.compat.map(Compat::from));
         Settings {
@@ -292,7 +292,7 @@ impl MethodOptions {
     }
 }
 
-/// The settings that both groups of options ask for; without a budget, that of
+/// Returns the settings requested by both groups of options; the memory budget defaults to that of
 /// [`Settings::default`].
 pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
     let settings = method.settings();

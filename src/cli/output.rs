@@ -1,4 +1,4 @@
-//! What commands write: folders of files that belong together, and single files.
+//! Output of commands: folders of files that belong together, and single files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::error::CliError;
 use crate::system::whole::{Made, Staging, replaceable, write_whole};
 
-/// Checks that a folder is there, or that one can be made. Commands ask before any work.
+/// Checks that a folder exists or can be created. Commands check this before any work.
 ///
 /// # Errors
-/// [`CliError::Folder`] when something else is there, or above it.
+/// Returns [`CliError::Folder`] if the path or a parent is something else.
 pub(super) fn expect_folder(path: &Path) -> Result<(), CliError> {
     let refused = |reason: String| CliError::Folder {
         path: path.display().to_string(),
@@ -36,11 +36,11 @@ pub(super) fn expect_folder(path: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Checks that a file can be written at a path: none is there, or a regular one, in a folder that
-/// is there.
+/// Checks that a file can be written at a path: its folder exists, and the path is free or a
+/// regular file.
 ///
 /// # Errors
-/// [`CliError::File`].
+/// Returns [`CliError::File`] otherwise.
 pub(super) fn expect_file(path: &Path) -> Result<(), CliError> {
     let refused = |reason: String| CliError::File {
         path: path.display().to_string(),
@@ -58,10 +58,10 @@ pub(super) fn expect_file(path: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Writes one file whole, or not at all.
+/// Writes one file atomically.
 ///
 /// # Errors
-/// [`CliError::Write`].
+/// Returns [`CliError::Write`] if the file cannot be written.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     write_whole(path, bytes).map_err(|error| CliError::Write {
         path: path.display().to_string(),
@@ -69,16 +69,17 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
-/// A folder to write to. What was made for a command that fails is taken away again.
+/// A folder to write to. Folders created for a command that fails are removed.
 pub(super) struct OutputFolder<'a> {
     path: &'a Path,
     names: &'a [&'a str],
     staging: Staging,
-    /// Behind the staging: its folder must be gone before those around it are empty.
+    /// Declared after the staging, whose folder must be removed before the folders around it are
+    /// empty.
     _made: Made,
 }
 
-/// A JSON record that names the files that belong to it by their content.
+/// A JSON record that lists the files that belong to it by their content.
 #[derive(Serialize)]
 struct Vouching<'a, T> {
     #[serde(flatten)]
@@ -86,7 +87,7 @@ struct Vouching<'a, T> {
     files: BTreeMap<&'a str, Content>,
 }
 
-/// What is in a file.
+/// The size and digest of a file.
 #[derive(Serialize)]
 struct Content {
     bytes: usize,
@@ -94,12 +95,12 @@ struct Content {
 }
 
 impl<'a> OutputFolder<'a> {
-    /// Makes the folder where it does not exist and tries whether files can be written there,
-    /// before any work is done. `names` are the files that the command may write, its record first.
+    /// Creates the folder if it does not exist, and checks that files can be written there, before
+    /// any work is done. `names` are the files that the command may write, its record first.
     ///
     /// # Errors
-    /// [`CliError::Folder`] when it cannot be made or written to, or when something that is no
-    /// regular file has one of the names.
+    /// Returns [`CliError::Folder`] if the folder cannot be created or written to, or if one of the
+    /// names belongs to something other than a regular file.
     pub fn prepare(path: &'a Path, names: &'a [&'a str]) -> Result<OutputFolder<'a>, CliError> {
         expect_folder(path)?;
         let failed = |e: std::io::Error| CliError::Folder {
@@ -119,12 +120,11 @@ impl<'a> OutputFolder<'a> {
     }
 
     /// Writes the files and the record, with the files' sizes and SHA-256 under `files`, and then
-    /// puts them all in place of those that are there, as [`crate::system::whole`] says. Returns
-    /// the record's text.
+    /// replaces existing ones, as described in [`crate::system::whole`]. Returns the record's text.
     ///
     /// # Errors
-    /// [`CliError::Write`] when a file cannot be written, a full disk among the reasons; nothing is
-    /// left behind then.
+    /// Returns [`CliError::Write`] if a file cannot be written, for example because the disk is
+    /// full; in that case no file is left behind.
     pub fn write(
         self,
         record: &impl Serialize,

@@ -1,4 +1,4 @@
-//! What explanations with a model cost on a card: counted from sizes, nothing is computed.
+//! The cost of explanations with a model on a card, calculated from sizes without running anything.
 
 mod cards;
 mod phases;
@@ -21,7 +21,7 @@ use cards::Card;
 use phases::{Phase, Work, phases};
 pub(super) use table::table;
 
-/// A prompt of ordinary length, in tokens of text.
+/// Text tokens of a prompt of ordinary length.
 const PROMPT_TOKENS: usize = 40;
 
 /// What is planned for, and on what card.
@@ -92,18 +92,18 @@ fn part(text: &str) -> Result<f64, String> {
     }
 }
 
-/// All that is known before anything runs.
+/// The plan: the cost of one explanation.
 #[derive(Serialize)]
 pub(super) struct Report {
     model: String,
     tokens: Tokens,
     card: Card,
-    /// The part of the card's rates that is reached.
+    /// The fraction of the card's rates that is reached.
     fraction: f64,
     memory: Memory,
-    /// One evaluation within the batch that fits.
+    /// One evaluation in the largest batch that fits.
     evaluation: Evaluation,
-    /// In their order; host work is not counted.
+    /// The phases in order; work on the host is not counted.
     phases: Vec<Phase>,
     total: Total,
 }
@@ -116,19 +116,19 @@ struct Tokens {
     keys: usize,
 }
 
-/// Bytes.
+/// Memory in bytes.
 #[derive(Serialize)]
 struct Memory {
     weights: Parts<usize>,
     weights_total: usize,
-    /// Keys and values of the text before the picture; part of `fixed`.
+    /// Keys and values of the text before the picture; included in `fixed`.
     prefix: usize,
-    /// Activations whatever the batch.
+    /// Activations that do not depend on the batch.
     fixed: usize,
     per_blend: PerBlend,
-    /// What activations may take.
+    /// The memory budget of activations.
     budget: usize,
-    /// What the largest batch and the weights take together.
+    /// The memory of the largest batch and the weights together.
     used: usize,
 }
 
@@ -144,7 +144,7 @@ struct PerBlend {
 struct Evaluation {
     forward: Parts<Tally>,
     gradient: Parts<Tally>,
-    /// As `gradient`, activations made anew block by block.
+    /// As `gradient`, with activations recomputed block by block.
     gradient_recomputed: Parts<Tally>,
 }
 
@@ -158,7 +158,7 @@ struct Total {
     hours_per_1000_pictures: f64,
 }
 
-/// What explanations cost with the model in a folder, or with the demo model.
+/// Plans explanations with the model in a folder, or with the demo model.
 pub(super) fn report(
     (folder, model): (Option<&Path>, OpenOptions),
     options: &PlanOptions,
@@ -252,7 +252,7 @@ pub(super) fn report(
     })
 }
 
-/// One evaluation: its share of a batch as the optimisation cuts it.
+/// Returns the cost of one evaluation: its share of a batch of the optimisation.
 fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
     let passes = work.schedule().passes;
     let blends = passes.first().map_or(1, |pass| pass.blends);
@@ -284,7 +284,7 @@ fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
     })
 }
 
-/// The prompt as the chat template makes it, filled up to the length that is asked for.
+/// Returns the lengths of the prompt made by the chat template, extended to the requested length.
 fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliError> {
     let (before, behind) = blueprint.prompt("What is in the picture?")?;
     let least = PROMPT_TOKENS.max(before + behind);
@@ -305,7 +305,7 @@ fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliE
     })
 }
 
-/// The card of the data sheets, with what is given by hand.
+/// Returns the card from the data sheets, with the values that options override.
 fn card(options: &PlanOptions) -> Result<Card, CliError> {
     let known = cards::card(&options.card).ok_or_else(|| CliError::Option {
         option: "card",

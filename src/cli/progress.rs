@@ -1,17 +1,17 @@
-//! Progress bars on standard error, none when it is not a terminal.
+//! Progress bars on standard error, if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::signals;
 use crate::explain::{Progress, Stage};
 
-/// One bar, renewed for every stage.
+/// A progress bar, replaced at every stage.
 pub(super) struct Bars {
     bar: ProgressBar,
 }
 
 impl Bars {
-    /// Shows nothing when `quiet`.
+    /// Creates the bars; they show nothing if `quiet` is true.
     pub fn new(quiet: bool) -> Bars {
         Bars {
             bar: if quiet {
@@ -22,7 +22,7 @@ impl Bars {
         }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -48,7 +48,7 @@ impl Progress for Bars {
                 "{msg:24} {spinner} {pos} {prefix}"
             }
         };
-        // The templates are constants that parse; the default style would do otherwise.
+        // The templates are valid constants; the default style is a fallback.
         self.bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );

@@ -1,4 +1,4 @@
-//! How far a run is: a bar on a terminal, else a plain line every so often.
+//! The progress of a run: a bar on a terminal, otherwise a plain line at intervals.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{note, signals};
 use crate::run::Watch;
 
-/// Between two plain lines.
+/// The time between two plain lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// A run's progress on standard error.
 pub(super) struct Rate {
     quiet: bool,
     bar: ProgressBar,
-    /// When the first sample was begun, how many were done then, and when a line was last printed.
+    /// The start of the first sample, the number done at that time, and the time of the last line.
     started: Option<(Instant, usize, Instant)>,
 }
 
 impl Rate {
-    /// Shows nothing when `quiet`.
+    /// Creates the display; it shows nothing if `quiet` is true.
     pub fn new(quiet: bool) -> Rate {
         Rate {
             quiet,
@@ -32,7 +32,7 @@ impl Rate {
         }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -46,7 +46,7 @@ impl Watch for Rate {
         let elapsed = started.elapsed();
         let line = line((done, total, failed), done - first, elapsed);
         if begun {
-            // The template is a constant that parses; the default style would do otherwise.
+            // The template is a valid constant; the default style is a fallback.
             let style = ProgressStyle::with_template("{wide_bar} {msg}");
             self.bar
                 .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -67,7 +67,7 @@ impl Watch for Rate {
     }
 }
 
-/// `120 of 2000 samples, 3 failed, 0.18 a second, 2 h 54 min left`
+/// Formats a line such as `120 of 2000 samples, 3 failed, 0.18 a second, 2 h 54 min left`.
 fn line((done, total, failed): (usize, usize, usize), worked: usize, elapsed: Duration) -> String {
     let mut parts = vec![format!("{done} of {total} samples")];
     if failed > 0 {

@@ -1,4 +1,4 @@
-//! `explanation.json`: everything about one explanation.
+//! `explanation.json`: the full record of one explanation.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::lvlm::Lvlm;
 use crate::picture::Picture;
 use crate::run::Explained;
 
-/// What the record says beside the explanation itself.
+/// The contents of the record other than the explanation.
 pub(super) struct Context<'a> {
     pub model: &'a dyn Lvlm,
     pub image: &'a std::path::Path,
@@ -17,11 +17,11 @@ pub(super) struct Context<'a> {
     pub keys: Option<&'a [usize]>,
     pub settings: &'a Settings,
     pub threads: usize,
-    /// Seconds that opening the model and the picture took.
+    /// Seconds spent on opening the model and the picture.
     pub load_seconds: f64,
 }
 
-/// The record of an explanation.
+/// Returns the record of an explanation.
 pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
     let explained = Explained::from(explanation);
     let mut record = json!({
@@ -54,7 +54,7 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
     record
 }
 
-/// The method's settings, and what else the result depends on.
+/// Returns the method's settings, and the other inputs that the result depends on.
 fn settings(context: &Context) -> Value {
     let mut settings = json!(context.settings);
     settings["answer"] = json!(context.answer);
@@ -78,7 +78,8 @@ fn cost(context: &Context, explanation: &Explanation) -> Value {
     })
 }
 
-/// The most memory that this process has held resident, mapped weights included; only Linux says.
+/// Returns the peak resident memory of this process in bytes, including mapped weights; `None` on
+/// systems other than Linux.
 pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;

@@ -20,7 +20,7 @@ use crate::run::{Record, Run};
 use crate::system::whole::{parent, persist, written};
 use pictures::{Pictures, Place};
 
-/// Samples whose pictures are made small at a time.
+/// Number of samples whose pictures are reduced at a time.
 const TOGETHER: usize = 64;
 
 #[derive(clap::Args)]
@@ -48,14 +48,14 @@ pub(super) struct Options {
     quiet: bool,
 }
 
-/// A sample and where its picture is.
+/// A sample with the place of its picture.
 type Asked = Result<(Record, Option<Place>), CliError>;
 
-/// What is counted while the details are made.
+/// Counts missing pictures.
 #[derive(Default)]
 struct Missing {
     count: usize,
-    /// Why the first one is missing.
+    /// The reason for the first one.
     reason: Option<String>,
 }
 
@@ -110,7 +110,7 @@ fn notes(page: &Page, missing: &Missing) {
     }
 }
 
-/// The details of the page's samples, some made at a time by all threads.
+/// Returns the details of the page's samples, made in groups by all threads.
 fn details<'a>(
     run: &'a Run,
     pictures: &'a Pictures,
@@ -118,7 +118,7 @@ fn details<'a>(
     bar: &'a ProgressBar,
     missing: &'a mut Missing,
 ) -> Result<impl Iterator<Item = Result<Detail, CliError>> + 'a, CliError> {
-    // A process may append to the run meanwhile.
+    // Another process may append to the run in the meantime.
     let mut asked = pictures
         .with_records(run.records()?)?
         .take(page.entries.len());
@@ -133,7 +133,7 @@ fn details<'a>(
     });
     Ok(made.inspect(move |detail| {
         bar.inc(1);
-        // What failed for want of its picture has said so.
+        // A sample that failed because of its picture has already reported it.
         if let Ok(Detail {
             missing: Some(reason),
             message,
@@ -154,7 +154,7 @@ fn detail(run: &Run, pictures: &Pictures, asked: Asked) -> Result<Detail, CliErr
     page::detail(&record, mask.as_ref(), picture)
 }
 
-/// Writes the file whole, or not at all; returns its bytes.
+/// Writes the file atomically; returns its size in bytes.
 fn write(
     path: &Path,
     page: &Page,

@@ -1,4 +1,4 @@
-//! `foveate run`: every sample of a data set.
+//! `foveate run`: explanations of every sample of a data set.
 
 use std::path::{Path, PathBuf};
 
@@ -254,7 +254,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     failed(&summary)
 }
 
-/// This process's number among those of its machine, where a launcher says it.
+/// Returns this process's number among those of its machine, if a launcher sets it.
 fn local_place(environment: &dyn Fn(&str) -> Option<String>) -> usize {
     let number = |name: &str| environment(name)?.trim().parse().ok();
     let names = [
@@ -330,7 +330,7 @@ fn notes(
     }
 }
 
-/// Failed samples are an error of their own, after everything else is done.
+/// Returns an error if samples failed, after everything else is done.
 fn failed(summary: &Summary) -> Result<(), CliError> {
     if summary.failures.is_empty() {
         return Ok(());

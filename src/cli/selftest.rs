@@ -1,4 +1,4 @@
-//! `foveate selftest`: does a GPU compute what the CPU computes, and how fast?
+//! `foveate selftest`: checks that a GPU computes what the CPU computes, and measures its speed.
 
 mod throughput;
 
@@ -25,7 +25,7 @@ enum ExtentName {
     Large,
 }
 
-/// What `--only` calls the measurements.
+/// The name of the measurements in `--only`.
 const THROUGHPUT: &str = "throughput";
 
 #[derive(clap::Args)]
@@ -103,7 +103,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         match library(&device, storage)? {
             Ok(device) => {
                 let mut checks = family(CUBLASLT, &device, storage, extent, options.seed)?;
-                // Else the kernels were checked once more.
+                // Otherwise the kernels would only be checked again.
                 let name = format!("products went through cuBLASLt in {storage}");
                 checks.push(Check::holds(name, device.uses_library()));
                 groups.push((format!("gemm through cuBLASLt in {storage}"), checks));
@@ -151,10 +151,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The GPU with products through cuBLASLt, or why the library cannot be used.
+/// Returns the GPU with products through cuBLASLt, or the reason why the library cannot be used.
 ///
 /// # Errors
-/// What else the driver reports.
+/// Returns any other error of the driver.
 fn library(
     device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
     storage: Storage,
@@ -165,13 +165,13 @@ fn library(
     }
 }
 
-/// A recorded case with graphs and without, whole and cut, whose masks and gradients must be the
-/// same bits.
+/// Runs a recorded case with graphs and without, in whole batches and split ones; masks and
+/// gradients must have the same bits.
 fn whole(
     case: &'static crate::selftest::Recorded,
     device: &impl Fn(Storage) -> crate::device::Result<Cuda>,
 ) -> Result<Vec<Check>, CliError> {
-    // The finer of the two: these models of random weights carry rounding on.
+    // The more precise of the two: these models with random weights amplify rounding.
     let storage = Storage::F16;
     let first = recorded(case, device(storage)?, None, Part::Everything)?;
     let (mut checks, name) = (first.checks, case.name);
@@ -191,7 +191,7 @@ fn whole(
     Ok(checks)
 }
 
-/// The line of the last group, and of each of its checks that failed.
+/// Prints the line of the last group, and of each of its failed checks.
 fn report(groups: &[(String, Vec<Check>)]) -> Result<(), CliError> {
     let Some((name, checks)) = groups.last() else {
         return Ok(());
@@ -220,7 +220,7 @@ fn report(groups: &[(String, Vec<Check>)]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The results as JSON.
+/// Returns the results as JSON.
 fn record(
     options: &Options,
     ordinal: usize,

@@ -1,19 +1,19 @@
-//! Signals that tell the program to end: Ctrl-C (SIGINT) and SIGTERM.
+//! Signals that ask the program to end: Ctrl-C (SIGINT) and SIGTERM.
 //!
-//! While a [`Graceful`] part of a command runs, the first signal is only noted: the command looks
-//! at [`caught`] between two batches, gives up what it is at, and ends in order. At all other
-//! times, and with the second signal, the process ends at once; what is temporary is taken away
-//! before, and a set of files that is being placed is placed. The exit code is 128 and the signal's
-//! number, as shells have it.
+//! While a [`Graceful`] part of a command runs, the first signal is only recorded: the command
+//! checks [`caught`] between batches, abandons its current work, and ends in order. At all other
+//! times, and on the second signal, the process ends at once; temporary files are removed first,
+//! and a set of files that is being put in place is completed. The exit code is 128 plus the
+//! signal's number, as in shells.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A signal, by number.
+/// A signal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signal(i32);
 
 struct State {
-    /// What is said to the first signal, where that is to be noted and no more.
+    /// The message for the first signal, if it is only to be recorded.
     graceful: Option<&'static str>,
     caught: Option<Signal>,
 }
@@ -27,11 +27,12 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A part of a command that ends in order at the first signal. It ends where this is dropped, too.
+/// A part of a command that ends in order on the first signal. Dropping this value also ends the
+/// part.
 pub(super) struct Graceful(());
 
 impl Graceful {
-    /// Begins it. `quiet` leaves the note out that the signal was heard.
+    /// Begins the part. `quiet` suppresses the note that the signal was received.
     pub fn begin(quiet: bool) -> Graceful {
         state().graceful = Some(match quiet {
             true => "",
@@ -40,7 +41,7 @@ impl Graceful {
         Graceful(())
     }
 
-    /// Ends it, and says whether a signal came.
+    /// Ends the part, and returns the signal, if any.
     pub fn end(self) -> Option<Signal> {
         state().caught
     }
@@ -52,13 +53,13 @@ impl Drop for Graceful {
     }
 }
 
-/// Whether a signal came in a graceful part.
+/// Returns whether a signal was received in a graceful part.
 pub(super) fn caught() -> bool {
     state().caught.is_some()
 }
 
 impl Signal {
-    /// What the process ends with.
+    /// Returns the exit code of the process.
     pub fn exit_code(self) -> u8 {
         u8::try_from(128 + self.0).unwrap_or(1)
     }
@@ -79,7 +80,7 @@ impl std::fmt::Display for Signal {
     }
 }
 
-/// Begins to listen. Where that is not possible, signals do what they do by default.
+/// Starts listening. If that is not possible, signals keep their default effect.
 #[cfg(unix)]
 pub(super) fn listen() {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -88,14 +89,13 @@ pub(super) fn listen() {
     }
 }
 
-/// Elsewhere signals do what they do by default.
+/// Does nothing: on other systems signals keep their default effect.
 #[cfg(not(unix))]
 pub(super) fn listen() {}
 
 #[cfg(unix)]
 fn heard(signal: Signal) {
-    // Held to the end of the process where this is the end: a graceful part that ends meanwhile
-    // does not go on.
+    // Held until the process exits, so that a graceful part that ends meanwhile does not continue.
     let mut state = state();
     if let (Some(words), None) = (state.graceful, state.caught) {
         state.caught = Some(signal);

@@ -1,11 +1,10 @@
-//! Text for people: what a stranger's file or a model wrote never steers the terminal.
+//! Text for terminals: text from files or a model cannot control the terminal.
 
 use std::fmt::Write;
 
-/// The text with every character that a terminal or a reader's eye would obey replaced by its
-/// escape `\uXXXX`: control characters but for line ends and tabs, those of C1, and those that turn
-/// the direction of writing. JSON keeps its value: there such characters stand in strings only, and
-/// the escape is JSON's own.
+/// Replaces every character that controls a terminal or the direction of writing by its escape
+/// `\uXXXX`: control characters except line ends and tabs, those of C1, and bidirectional controls.
+/// JSON keeps its value: there such characters occur only in strings, and the escape is JSON's own.
 pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -17,7 +16,7 @@ pub(super) fn visible(text: &str) -> String {
     out
 }
 
-/// Whether the character is obeyed rather than shown.
+/// Checks whether a character controls the terminal or the text direction.
 fn steers(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
         || matches!(

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers with units, formatted for people.
 
-/// A number with a prefix of the SI and three digits, such as `12.9 T`.
+/// Formats a number with an SI prefix and three digits, such as `12.9 T`.
 pub(super) fn scaled(value: f64) -> String {
     let prefixes = ["", "k", "M", "G", "T", "P", "E"];
     let (mut value, mut prefix) = (value, 0);
@@ -17,12 +17,12 @@ pub(super) fn scaled(value: f64) -> String {
     format!("{value:.digits$} {}", prefixes[prefix])
 }
 
-/// Bytes, such as `14.1 GB`.
+/// Formats a number of bytes, such as `14.1 GB`.
 pub(super) fn bytes(value: f64) -> String {
     format!("{}B", scaled(value))
 }
 
-/// A time, such as `45.0 ms` or `3.2 h`.
+/// Formats a time, such as `45.0 ms` or `3.2 h`.
 pub(super) fn time(seconds: f64) -> String {
     match seconds {
         s if s < 0.9995e-3 => format!("{:.0} us", s * 1e6),

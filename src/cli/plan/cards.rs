@@ -1,18 +1,18 @@
-//! What NVIDIA's data sheets and architecture papers say of its cards.
+//! Properties of NVIDIA's cards, from their data sheets and architecture papers.
 
 use serde::Serialize;
 
-/// A card, or what one plans with.
+/// The properties of a card.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(in crate::cli) struct Card {
-    /// As a user types it.
+    /// The name on the command line.
     pub name: String,
-    /// Memory in bytes; a GB of a data sheet is taken as 10^9 bytes, which leaves the driver its
-    /// part.
+    /// Memory in bytes; a GB of a data sheet is counted as 10^9 bytes, which leaves room for the
+    /// driver.
     pub memory: f64,
-    /// Operations per second of bf16 products with f32 sums, without sparsity.
+    /// bf16 products with f32 sums, in operations per second, without sparsity.
     pub rate: f64,
-    /// Bytes per second between memory and chip.
+    /// Memory bandwidth in bytes per second.
     pub bandwidth: f64,
 }
 
@@ -35,12 +35,12 @@ const CARDS: [(&str, f64, f64, f64); 15] = [
     ("rtx5090", 32.0, 209.5, 1792.0),
 ];
 
-/// Names of all cards.
+/// Returns the names of all cards.
 pub(in crate::cli) fn names() -> impl Iterator<Item = &'static str> {
     CARDS.iter().map(|card| card.0)
 }
 
-/// The card of that name.
+/// Returns the card with that name.
 pub(in crate::cli) fn card(name: &str) -> Option<Card> {
     let (name, memory, rate, bandwidth) = CARDS.into_iter().find(|card| card.0 == name)?;
     Some(Card {

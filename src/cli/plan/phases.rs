@@ -1,4 +1,4 @@
-//! The stages of an explanation as batches, and what they cost.
+//! The stages of an explanation as batches, and their cost.
 
 use serde::Serialize;
 
@@ -6,13 +6,13 @@ use crate::explain::{Pass, Schedule, Settings, Stage, curves_schedule};
 use crate::lvlm::{BatchPlan, Estimator, Parts, Result, Tally};
 use crate::nn::Checkpointing;
 
-/// What the phases are made of.
+/// The inputs of the phases.
 pub(super) struct Work<'a> {
     pub estimator: &'a dyn Estimator,
     /// The key tokens.
     pub keys: &'a [usize],
     pub settings: &'a Settings,
-    /// Bytes that activations may take.
+    /// Memory budget of activations in bytes.
     pub budget: usize,
 }
 
@@ -20,24 +20,25 @@ pub(super) struct Work<'a> {
 #[derive(Serialize)]
 pub(super) struct Phase {
     pub stage: Stage,
-    /// Pictures sent through the model, the answer's generation not counted.
+    /// Pictures evaluated by the model, without the answer's generation.
     pub evaluations: usize,
     pub batches: usize,
-    /// Blends of the largest batch.
+    /// Blends in the largest batch.
     pub batch: usize,
-    /// What the forward pass keeps, where there is a gradient: everything, or inputs of blocks.
+    /// The activations that the forward pass keeps for a gradient: all, or only the inputs of
+    /// blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<&'static str>,
-    /// Bytes of activations that the largest batch needs.
+    /// Bytes of activations in the largest batch.
     pub memory: usize,
     #[serde(flatten)]
     pub cost: Tally,
-    /// Batch by batch (and token by token), the longer of its operations' time and its bytes' time.
+    /// Seconds: for each batch (and token), the longer of its operations' time and its bytes' time.
     pub seconds: f64,
 }
 
 impl Work<'_> {
-    /// What the method asks of the model.
+    /// Returns the schedule of the method.
     pub fn schedule(&self) -> Schedule {
         self.settings.method.with(self.settings).schedule()
     }
@@ -61,7 +62,7 @@ impl Phase {
         }
     }
 
-    /// Adds something that is done `times` times, at `rates` operations and bytes per second.
+    /// Adds work that is done `times` times, at `rates` operations and bytes per second.
     fn add(&mut self, cost: Parts<Tally>, times: usize, rates: (f64, f64)) {
         let cost = cost.total();
         let seconds = (cost.operations / rates.0).max(cost.bytes / rates.1);
@@ -69,7 +70,7 @@ impl Phase {
         self.seconds += seconds * times as f64;
     }
 
-    /// Adds a pass over the scores of `tokens`.
+    /// Adds a pass that scores `tokens`.
     fn pass(&mut self, work: &Work, pass: Pass, tokens: &[usize], rates: (f64, f64)) -> Result<()> {
         let Pass {
             blends,
@@ -101,11 +102,10 @@ impl Phase {
     }
 }
 
-/// Every stage of an explanation with a greedy answer of `answer` tokens, at `rates` operations and
-/// bytes per second.
+/// Returns every stage of an explanation with a greedy answer of `answer` tokens, at `rates`
+/// operations and bytes per second.
 ///
-/// A method that may take more calls than it knows beforehand is counted with the least that it
-/// takes.
+/// For a method whose number of calls is not known in advance, the minimum is counted.
 pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
     let (estimator, settings) = (work.estimator, work.settings);
     let mut prepare = Phase::new(Stage::Prepare);

@@ -1,4 +1,4 @@
-//! A plan for people.
+//! A plan as a table.
 
 use super::Report;
 use crate::cli::units::{bytes, scaled, time};
@@ -8,7 +8,7 @@ use crate::lvlm::{Parts, Tally};
 /// The cost of one part of a model.
 type Part = fn(&Parts<Tally>) -> Tally;
 
-/// The table.
+/// Formats the plan as a table.
 pub(in crate::cli) fn table(report: &Report) -> String {
     let mut text = Lines(vec![report.model.clone()]);
     let (tokens, card, memory) = (&report.tokens, &report.card, &report.memory);
@@ -152,7 +152,7 @@ pub(in crate::cli) fn table(report: &Report) -> String {
     text.0.join("\n")
 }
 
-/// Operations, such as `12.9 T`.
+/// Formats a number of operations, such as `12.9 T`.
 fn operations(value: f64) -> String {
     scaled(value).trim_end().to_string()
 }
@@ -172,7 +172,7 @@ impl Lines {
         self.0.push(format!("  {label:<16}{}", cells.trim_end()));
     }
 
-    /// A heading, with the names of columns.
+    /// Adds a heading with the names of columns.
     fn head(&mut self, label: &str, columns: &[&str]) {
         let cells: String = columns.iter().map(|cell| format!(" {cell:>11}")).collect();
         let line = format!("{label:<18}{cells}");

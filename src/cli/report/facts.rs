@@ -1,10 +1,10 @@
-//! What a run is, in words.
+//! The properties of a run as text.
 
 use serde_json::Value;
 
 use crate::run::{Manifest, Shard};
 
-/// Names and values.
+/// Returns names and values.
 pub(super) fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     let (model, device, data) = (&manifest.model, &manifest.device, &manifest.data);
     let mut facts = vec![
@@ -33,7 +33,7 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(String, String)> {
         .map(|(name, value)| (name.to_string(), value))
         .collect();
     if let Ok(Value::Object(settings)) = serde_json::to_value(&manifest.settings) {
-        // No result depends on the budget, and runs do not keep it.
+        // No result depends on the budget, and runs do not store it.
         let kept = settings.iter().filter(|(name, _)| *name != "memory_budget");
         facts.extend(kept.map(|(name, value)| (name.replace('_', " "), text(value))));
     }

@@ -7,10 +7,10 @@ use crate::explain::{AnswerToken, Mask};
 use crate::report::html::{CurveLines, Detail, Entry, MapCells, Page, PageToken};
 use crate::run::{Explained, Record, Right, Run};
 
-/// What the page begins with: all that the run has by now.
+/// Returns the page's data without the details, for all samples that the run has so far.
 ///
 /// # Errors
-/// Records that cannot be read.
+/// Returns an error if records cannot be read.
 pub(super) fn page(run: &Run) -> Result<Page, CliError> {
     let manifest = run.manifest();
     let entries: Result<Vec<Entry>, _> = run
@@ -46,8 +46,8 @@ fn entry(record: &Record) -> Entry {
     }
 }
 
-/// A right answer in one line: its letter, its text, or both, and why it is not known to be an
-/// option.
+/// Formats a right answer on one line: its letter, its text, or both, and the reason if it is
+/// unclear which option it is.
 fn right(right: &Right) -> Option<String> {
     let line = match (right.letter, &right.text) {
         (Some(letter), Some(text)) => Some(format!("({letter}) {text}")),
@@ -60,10 +60,10 @@ fn right(right: &Right) -> Option<String> {
     }
 }
 
-/// The rest of a sample.
+/// Returns the details of a sample.
 ///
 /// # Errors
-/// None for a mask as runs keep them.
+/// Returns an error for a malformed mask, which runs do not store.
 pub(super) fn detail(
     record: &Record,
     mask: Option<&Mask>,

@@ -1,4 +1,4 @@
-//! The pictures of a run's samples, found again.
+//! Locating the pictures of a run's samples.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::picture::{Limits, Picture};
 use crate::report::html::thumbnail;
 use crate::run::{Cause, Data, DataOptions, ImageFolder, Record, Records, Run, Source};
 
-/// Where the pictures are.
+/// The pictures of a run.
 pub(super) struct Pictures {
     images: Option<ImageFolder>,
     data: Option<Data>,
@@ -15,18 +15,18 @@ pub(super) struct Pictures {
     limits: Limits,
 }
 
-/// Where one picture is.
+/// The place of one picture.
 pub(super) type Place = Source;
 
-/// A picture on the page, or why there is none.
+/// A picture on the page, or the reason why there is none.
 pub(super) type Small = Result<String, String>;
 
 impl Pictures {
-    /// Pictures below `images`, or in or beside the run's `data`, as large as `limits` let them be;
+    /// Locates pictures below `images`, or in or beside the run's `data`, decoded within `limits`;
     /// `anywhere` as for [`ImageFolder::new`].
     ///
     /// # Errors
-    /// Data that cannot be read, or are not those of the run.
+    /// Returns an error if the data cannot be read or are not those of the run.
     pub fn new(
         run: &Run,
         images: Option<&Path>,
@@ -64,10 +64,11 @@ impl Pictures {
         })
     }
 
-    /// Every record with the place of its picture.
+    /// Returns every record with the place of its picture.
     ///
     /// # Errors
-    /// Data that cannot be read; so does the iterator, and for records that cannot be.
+    /// Returns an error if the data cannot be read; the iterator returns errors of data and of
+    /// records.
     pub fn with_records<'a>(
         &'a self,
         records: Records,
@@ -92,8 +93,8 @@ impl Pictures {
         }))
     }
 
-    /// A record's picture as the page shows it. A picture of another size than the record's is
-    /// another picture.
+    /// Returns a record's picture as shown on the page. A picture whose size differs from the
+    /// record's is rejected as another picture.
     pub fn small(&self, record: &Record, place: Option<&Place>) -> Small {
         if let Some(failure) = record
             .error

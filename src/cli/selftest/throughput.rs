@@ -1,4 +1,5 @@
-//! The measurements: rates of the card, every operation, and whole models, as a table and as JSON.
+//! The measurements: rates of the card, of every operation, and of whole models, as a table and as
+//! JSON.
 
 use serde_json::{Value, json};
 
@@ -10,14 +11,14 @@ use crate::device::cuda::{Cuda, Gemm, Storage};
 use crate::selftest::throughput::{Found, Goal, Limit, Line, Rates, measure, models, rates};
 use crate::selftest::{Check, Extent};
 
-/// What all but the matrix rate is measured in.
+/// The storage type of all measurements except the matrix rate.
 const STORAGE: Storage = Storage::Bf16;
 
-/// Measures a GPU and prints tables; what was checked on the way, and everything as JSON. Goals
-/// that are missed are no failure.
+/// Measures a GPU and prints tables; returns the checks made on the way, and everything as JSON.
+/// Missed goals are not errors.
 ///
 /// # Errors
-/// What the GPU reports.
+/// Returns the GPU's errors.
 pub(super) fn run(
     device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
     gemm: Gemm,
@@ -25,7 +26,7 @@ pub(super) fn run(
 ) -> Result<(Vec<Check>, Value), CliError> {
     let has_library = library(device, STORAGE)?.is_ok();
     let (mut checks, mut measured) = (Vec::new(), Vec::new());
-    // The other storage type first: what is left is the one that everything is compared with.
+    // The last storage type is the one whose rates everything is compared with.
     for storage in [Storage::F16, STORAGE] {
         let library = library(device, storage)?.ok();
         let (rates, checked) = rates(&device(storage, Gemm::Native)?, library.as_ref(), extent)?;
@@ -73,7 +74,7 @@ pub(super) fn run(
     Ok((checks, json!({ "rates": rates, "models": records })))
 }
 
-/// What the card does at most.
+/// Formats the peak rates of the card.
 fn card(rates: &Rates, storage: Storage) -> String {
     let products: Vec<String> = rates
         .products
@@ -88,7 +89,7 @@ fn card(rates: &Rates, storage: Storage) -> String {
     )
 }
 
-/// Names of the columns; all but the first three are numbers.
+/// Names of the columns; all except the first three are numbers.
 const COLUMNS: [&str; 8] = [
     "family",
     "operation",
@@ -100,7 +101,7 @@ const COLUMNS: [&str; 8] = [
     "",
 ];
 
-/// Aligned columns.
+/// Aligns lines in columns.
 fn table(title: &str, lines: &[Line]) -> String {
     let rows: Vec<[String; 8]> = std::iter::once(COLUMNS.map(String::from))
         .chain(lines.iter().map(row))
