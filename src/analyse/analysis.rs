@@ -1,5 +1,5 @@
-//! One run: does the answer rest on the picture, and where does the model look when it is right and
-//! when it is wrong?
+//! Analysis of one run: whether the answers depend on the picture, and where the model looks when
+//! it is right and when it is wrong.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::run::{Manifest, Run};
 
-/// What the figures are that [`MEASURES`] does not have.
+/// Definitions of the figures that [`MEASURES`] does not contain.
 const DEFINITIONS: [(&str, &str); 9] = [
     (
         "key_tokens",
@@ -45,20 +45,20 @@ const DEFINITIONS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Why [`DEFINITIONS`]'s last cannot be made.
+/// The reason why the last figure of [`DEFINITIONS`] is left out.
 const NO_BASELINE_ANSWER: &str =
     "the run was made without --baseline-answer; 1 - kept_by_baseline is an upper bound";
 
-/// What a run says.
+/// The analysis of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Analysis {
     /// The run.
     pub run: Manifest,
-    /// How the figures were made.
+    /// The settings of the intervals.
     pub statistics: Bootstrap,
-    /// How many samples there are of which kind.
+    /// Numbers of samples by kind.
     pub counts: Counts,
-    /// What each name stands for.
+    /// The definition of each name.
     pub definitions: BTreeMap<&'static str, &'static str>,
     /// The figures.
     #[serde(flatten)]
@@ -66,26 +66,26 @@ pub struct Analysis {
     /// The tokens' log-ratios.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_ratios: Option<Histogram>,
-    /// What was measured of every explained sample.
+    /// The measurements of every explained sample.
     pub samples: Vec<Sample>,
 }
 
 /// Samples by kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Samples of a finished run.
+    /// Samples in the finished run.
     pub samples: usize,
-    /// Records that there are; fewer where the run is not finished.
+    /// Records so far; fewer while the run is not finished.
     pub records: usize,
-    /// Failed ones, by cause.
+    /// Failed samples, by cause.
     pub failed: BTreeMap<String, usize>,
-    /// Explained ones.
+    /// Explained samples.
     pub explained: usize,
-    /// Those whose answer can be judged.
+    /// Samples with a judged answer.
     pub judged: usize,
-    /// Those with a map.
+    /// Samples with a map.
     pub maps: usize,
-    /// Those with a map and a box within the picture.
+    /// Samples with a map and a box within the picture.
     pub boxes: usize,
 }
 
@@ -112,7 +112,8 @@ impl Counts {
 /// Analyses a run, finished or not.
 ///
 /// # Errors
-/// A setting outside its range, a run that cannot be read, [`AnalyseError::Nothing`].
+/// Returns an error if a setting is out of range or the run cannot be read, and
+/// [`AnalyseError::Nothing`] if it has no explanation.
 pub fn analyse(run: &Run, settings: &AnalyseSettings) -> Result<Analysis> {
     settings.check()?;
     let samples = Samples::read(run)?;
@@ -151,7 +152,7 @@ fn log_ratios(samples: &[Sample]) -> [(&'static str, Vec<f64>); 2] {
     [("key", of(true)), ("other", of(false))]
 }
 
-/// Does the answer rest on the picture?
+/// Adds the figures on whether answers depend on the picture.
 fn of_the_picture(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSettings) {
     let plan = &settings.bootstrap;
     let n = samples.len();
@@ -202,7 +203,7 @@ fn of_the_picture(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
     );
 }
 
-/// Where does the model look when it is right and when it is wrong?
+/// Adds the figures on where the model looks when it is right and when it is wrong.
 fn of_correctness(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSettings) {
     let plan = &settings.bootstrap;
     let judged = samples.iter().any(|s| s.correct.is_some());
@@ -236,7 +237,7 @@ fn of_correctness(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
     }
 }
 
-/// Are answers that depend on the picture right more often?
+/// Adds the figures on whether answers that depend on the picture are right more often.
 fn by_dependence(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSettings) {
     let groups = ["image-dependent", "not image-dependent"];
     let values = [true, false].map(|wanted| -> Vec<f64> {
@@ -256,8 +257,8 @@ fn by_dependence(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSe
     );
 }
 
-/// Two groups by the test that goes with the measure; nothing where a group is empty, which its
-/// figure says already.
+/// Compares two groups by the test for the measure; adds nothing if a group is empty, which its
+/// figure already reports.
 fn contrast(
     figures: &mut Figures,
     measure: &Measure,

@@ -1,4 +1,5 @@
-//! Several runs on the same data: do the models look at the same place, and who looks where?
+//! Comparison of several runs on the same data: whether the models look at the same place, and how
+//! they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,31 +26,31 @@ const DEFINITIONS: [(&str, &str); 2] = [
     ),
 ];
 
-/// What several runs say of each other.
+/// The comparison of several runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The runs, in the order given.
     pub runs: Vec<Compared>,
     /// Fields of the settings in which runs differ from the first, with both values.
     pub settings_differ: Vec<String>,
-    /// How the figures were made.
+    /// The settings of the comparison.
     pub statistics: AnalyseSettings,
-    /// What `top_iou` would be for maps that have nothing to do with each other.
+    /// The value of `top_iou` expected for independent maps.
     pub chance_top_iou: f64,
-    /// What each name stands for.
+    /// The definition of each name.
     pub definitions: BTreeMap<&'static str, &'static str>,
-    /// Samples that all runs explain. The figures of single models are of these, contrasts of those
-    /// of them that have the measure in both.
+    /// Number of samples that all runs explain. Figures of single models use these samples;
+    /// contrasts use those of them that have the measure in both models.
     pub paired: usize,
-    /// Samples that some run has no explanation of.
+    /// Samples that at least one run has no explanation of.
     pub unpaired: Vec<Unpaired>,
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
-    /// How each two maps of a sample agree.
+    /// The agreement of the maps of each pair of models, for each sample.
     pub agreements: Vec<Agreed>,
-    /// What was measured, by run, of the paired samples. Not part of the JSON: each run's own
-    /// analysis has it.
+    /// The measurements of the paired samples, by run. Not part of the JSON: each run's own
+    /// analysis has them.
     #[serde(skip)]
     pub samples: Vec<Vec<Sample>>,
 }
@@ -57,12 +58,12 @@ pub struct Comparison {
 /// A run compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
-    /// What the run is called here: the last part of its model's name, or all of it, with a number
-    /// where several runs have the same.
+    /// The name of the run: the last part of its model's name, or the whole name, with a number if
+    /// several runs have the same.
     pub name: String,
-    /// How many samples it has of which kind.
+    /// Its numbers of samples by kind.
     pub counts: Counts,
-    /// What the run is.
+    /// The run.
     pub run: Manifest,
 }
 
@@ -71,22 +72,22 @@ pub struct Compared {
 pub struct Unpaired {
     /// Its row in the data.
     pub index: usize,
-    /// What the data call it.
+    /// Its name in the data.
     pub id: String,
-    /// The runs that do not explain it, and why: a cause of failure, or `no record`.
+    /// The runs that do not explain it, with the reason: a cause of failure, or `no record`.
     pub missing: BTreeMap<String, String>,
 }
 
-/// Two models' maps of a sample.
+/// Two models' maps of one sample.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agreed {
     /// The sample's row in the data.
     pub index: usize,
-    /// What the data call it.
+    /// The sample's name in the data.
     pub id: String,
     /// The runs.
     pub models: [String; 2],
-    /// How they agree.
+    /// Their agreement.
     #[serde(flatten)]
     pub agreement: Agreement,
 }
@@ -94,8 +95,10 @@ pub struct Agreed {
 /// Compares runs of the same data, finished or not. Samples are paired by their row and id.
 ///
 /// # Errors
-/// A setting outside its range, a run that cannot be read, [`AnalyseError::Few`],
-/// [`AnalyseError::Different`], [`AnalyseError::Nothing`], [`AnalyseError::Unpaired`].
+/// Returns an error if a setting is out of range or a run cannot be read; [`AnalyseError::Few`] for
+/// fewer than two runs, [`AnalyseError::Different`] for runs of different data,
+/// [`AnalyseError::Nothing`] for a run without an explanation, [`AnalyseError::Unpaired`] if no
+/// explained sample is common to all.
 pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     settings.check()?;
     let [first, others @ ..] = runs else {
@@ -146,8 +149,8 @@ pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     })
 }
 
-/// Refuses runs of other data than the first, by content, or of another form of question. The
-/// file's name does not count.
+/// Returns an error for a run of other data than the first, by content, or of another form of
+/// question. The file's name is ignored.
 fn same_data(first: &Run, other: &Run) -> Result<()> {
     let expected = &first.manifest().data;
     let mut found = other.manifest().data.clone();
@@ -166,7 +169,7 @@ fn same_data(first: &Run, other: &Run) -> Result<()> {
     })
 }
 
-/// The fields of the settings in which a run differs from the first, named with the run.
+/// Returns the fields of the settings in which a run differs from the first, with the run's name.
 fn other_settings(first: &Run, other: &Run) -> Vec<String> {
     let (expected, found) = (&first.manifest().settings, &other.manifest().settings);
     let lines = differences("settings", expected, found).into_iter();
@@ -175,7 +178,7 @@ fn other_settings(first: &Run, other: &Run) -> Vec<String> {
         .collect()
 }
 
-/// The fields in which two values of one type differ, a line each with both.
+/// Returns the fields in which two values of one type differ, one line each with both values.
 fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Vec<String> {
     let first = serde_json::to_value(first).unwrap_or_default();
     let other = serde_json::to_value(other).unwrap_or_default();
@@ -202,8 +205,8 @@ fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Ve
         .collect()
 }
 
-/// What runs are called: the last part of their models' names where that tells them apart, else the
-/// names, with the run's number where several have the same.
+/// Returns the names of runs: the last part of their models' names if these are distinct, otherwise
+/// the full names, with the run's number if several are equal.
 fn names(runs: &[Run]) -> Vec<String> {
     let models: Vec<&str> = runs
         .iter()
@@ -225,7 +228,7 @@ fn names(runs: &[Run]) -> Vec<String> {
     models.iter().enumerate().map(name).collect()
 }
 
-/// The samples that all runs explain, by run, and the others.
+/// Splits the samples into those that all runs explain, by run, and the others.
 fn paired(names: &[String], all: Vec<Samples>) -> (Vec<Vec<Sample>>, Vec<Unpaired>) {
     type Key = (usize, String);
     let explained = |samples: &Samples| -> BTreeSet<Key> {
@@ -271,12 +274,12 @@ fn paired(names: &[String], all: Vec<Samples>) -> (Vec<Vec<Sample>>, Vec<Unpaire
     (all.into_iter().map(common).collect(), unpaired)
 }
 
-/// Each two runs, by number.
+/// Returns each pair of runs, by number.
 fn pairs(runs: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..runs).flat_map(move |a| (a + 1..runs).map(move |b| (a, b)))
 }
 
-/// Per sample agreement of each two models' maps.
+/// Computes the agreement of each pair of models' maps, per sample.
 fn agreements(
     figures: &mut Figures,
     runs: &[Run],
@@ -321,7 +324,7 @@ fn agreements(
     Ok(agreed)
 }
 
-/// Reads on until the record of sample `index`.
+/// Reads records up to that of sample `index`.
 fn find(
     records: &mut impl Iterator<Item = crate::run::Result<Record>>,
     index: usize,
@@ -335,8 +338,8 @@ fn find(
     Ok(None)
 }
 
-/// The measures of each model, and each two models compared on the samples that have the measure in
-/// both.
+/// Adds the measures of each model, and compares each pair of models on the samples that have the
+/// measure in both.
 fn of_models(
     figures: &mut Figures,
     names: &[String],

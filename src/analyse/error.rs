@@ -1,19 +1,19 @@
-//! What can go wrong when runs are analysed.
+//! Errors of analysing runs.
 
 use crate::report::ReportError;
 use crate::run::RunError;
 
-/// Errors of analyses.
+/// An error of an analysis.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnalyseError {
-    /// A run that cannot be read.
+    /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A plot that cannot be drawn.
+    /// A plot cannot be drawn.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// A setting outside its range.
+    /// A setting is out of range.
     #[error("{name}: expected {expected}, found {found}")]
     Setting {
         /// The setting.
@@ -23,21 +23,21 @@ pub enum AnalyseError {
         /// Its value.
         found: String,
     },
-    /// A run without an explanation.
+    /// A run has no explanation.
     #[error("{path}: expected an explained sample, found {records} records, all failed")]
     Nothing {
         /// The run's folder.
         path: String,
-        /// Its records.
+        /// The number of its records.
         records: usize,
     },
-    /// Too few runs to compare.
+    /// There are too few runs to compare.
     #[error("expected at least two runs to compare, found {found}")]
     Few {
-        /// How many there are.
+        /// The number of runs.
         found: usize,
     },
-    /// Runs of different data, or of questions asked in different forms.
+    /// The runs are of different data, or of questions asked in different forms.
     #[error("{path}: expected the data and the form of question of {first}, found others:\n{}", .differences.join("\n"))]
     Different {
         /// The run that differs.
@@ -47,7 +47,7 @@ pub enum AnalyseError {
         /// Every field that differs, with both values.
         differences: Vec<String>,
     },
-    /// Runs that have no explained sample in common.
+    /// The runs have no explained sample in common.
     #[error("{first} and {path}: expected samples that both explain, found none")]
     Unpaired {
         /// The first run.

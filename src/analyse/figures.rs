@@ -7,50 +7,50 @@ use super::statistics::{Bootstrap, Estimate, Test, holm};
 /// A figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// What it measures; the definitions say how.
+    /// The name of the measure; the definitions explain it.
     pub name: &'static str,
-    /// Of which samples: `all`, `right`, `wrong`, or a model.
+    /// The group of samples: `all`, `right`, `wrong`, or a model.
     pub group: String,
-    /// Samples that it is made of.
+    /// Number of samples.
     pub n: usize,
     /// Its value.
     pub value: f64,
-    /// Its bootstrap interval; fewer than two samples have none.
+    /// Its bootstrap interval; `None` for fewer than two samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
 }
 
-/// Two groups, or two models on the same samples, compared.
+/// A comparison of two groups, or of two models on the same samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contrast {
-    /// What is compared.
+    /// The name of the measure.
     pub name: &'static str,
     /// The two groups.
     pub groups: [String; 2],
-    /// Samples of each. Pairs have twice the same number.
+    /// Number of samples of each. For pairs, both are the number of pairs.
     pub n: [usize; 2],
     /// The mean, or share, of each.
     pub values: [f64; 2],
-    /// The first less the second.
+    /// The first value minus the second.
     pub difference: f64,
-    /// The difference's bootstrap interval; fewer than two samples on a side have none.
+    /// The bootstrap interval of the difference; `None` for fewer than two samples on a side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// The test.
     #[serde(flatten)]
     pub test: Test,
-    /// The p-value corrected for all contrasts of the analysis by Holm's method.
+    /// The p-value, corrected for all contrasts of the analysis by Holm's method.
     pub p_holm: f64,
 }
 
-/// What could not be made.
+/// A figure or contrast that cannot be computed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LeftOut {
-    /// What it would measure.
+    /// The name of the measure.
     pub name: &'static str,
-    /// Of which samples.
+    /// The group of samples.
     pub group: String,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
@@ -61,7 +61,7 @@ pub struct Figures {
     pub figures: Vec<Figure>,
     /// The contrasts.
     pub contrasts: Vec<Contrast>,
-    /// What was left out.
+    /// Figures and contrasts that were left out.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -91,7 +91,7 @@ impl Figures {
         });
     }
 
-    /// Adds the mean of `values`, or why there is none.
+    /// Adds the mean of `values`, or the reason why there is none.
     pub(super) fn mean(
         &mut self,
         plan: &Bootstrap,
@@ -106,7 +106,7 @@ impl Figures {
         }
     }
 
-    /// Adds a contrast of two groups, neither empty.
+    /// Adds a contrast of two non-empty groups.
     pub(super) fn two_groups(
         &mut self,
         plan: &Bootstrap,
@@ -117,7 +117,7 @@ impl Figures {
         self.contrast(sides, (a, b), plan.difference(a, b), test);
     }
 
-    /// Adds a contrast of pairs, at least one.
+    /// Adds a contrast of at least one pair.
     pub(super) fn pairs(
         &mut self,
         plan: &Bootstrap,
@@ -149,7 +149,7 @@ impl Figures {
         });
     }
 
-    /// Corrects the p-values for the number of contrasts; the last step.
+    /// Corrects the p-values for the number of contrasts. Called last.
     pub(super) fn correct(&mut self) {
         let p: Vec<f64> = self.contrasts.iter().map(|c| c.test.p).collect();
         for (contrast, corrected) in self.contrasts.iter_mut().zip(holm(&p)) {

@@ -1,27 +1,27 @@
-//! Distributions counted in bins.
+//! Histograms.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// The most bins.
+/// The largest number of bins.
 const BINS: usize = 60;
-/// The narrowest bin.
+/// The width of the narrowest bin.
 const NARROWEST: f64 = 0.125;
 
-/// Numbers of each of several kinds, counted in bins of one width.
+/// Counts of numbers of several kinds, in bins of one width.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Histogram {
-    /// Where the first bin begins; every bin has its lower bound in it and not its upper.
+    /// The lower bound of the first bin; every bin includes its lower bound and excludes its upper.
     pub first: f64,
-    /// The width of a bin: 1/8 doubled until at most 60 bins hold everything.
+    /// The width of a bin: 1/8, doubled until at most 60 bins hold all numbers.
     pub width: f64,
-    /// The kinds, and how many of each are in every bin.
+    /// The kinds, with the count in each bin.
     pub counts: BTreeMap<&'static str, Vec<usize>>,
 }
 
 impl Histogram {
-    /// Counts finite numbers; `None` where there are none.
+    /// Counts finite numbers; returns `None` if there are none.
     pub fn new(kinds: &[(&'static str, Vec<f64>)]) -> Option<Histogram> {
         let finite = || {
             kinds

@@ -1,4 +1,4 @@
-//! What one map is, and how two agree.
+//! Measures of one map, and of the agreement of two maps.
 
 use serde::Serialize;
 
@@ -9,16 +9,16 @@ use crate::explain::Mask;
 /// The share of the saliency that the focus area holds.
 const FOCUS: f64 = 0.5;
 
-/// The mean saliency: the share of the picture that the mask takes away.
+/// Returns the mean saliency: the share of the picture that the mask removes.
 pub fn mean_saliency(mask: &Mask) -> f64 {
     let mask = mask.over_picture();
     let taken: f64 = mask.values().iter().map(|v| 1.0 - v).sum();
     taken / mask.values().len() as f64
 }
 
-/// The smallest share of the mask's cells that holds half of the saliency; all cells count alike.
-/// Small is a sharp focus; a map that is even everywhere has 1/2. `None` where the mask keeps the
-/// whole picture.
+/// Returns the smallest share of the mask's cells that holds half of the saliency; all cells have
+/// equal weight. A small value is a sharp focus; a uniform map has 1/2. Returns `None` if the mask
+/// keeps the whole picture.
 pub fn focus_area(mask: &Mask) -> Option<f64> {
     let mask = mask.over_picture();
     let mut saliency: Vec<f64> = mask.values().iter().map(|v| 1.0 - v).collect();
@@ -36,21 +36,20 @@ pub fn focus_area(mask: &Mask) -> Option<f64> {
     Some(cells.count() as f64 / mask.values().len() as f64)
 }
 
-/// How two maps of the same picture agree. Where they differ in size, the larger is sampled at the
-/// cells of the smaller, bilinear with the corner cells on the corners, and rounded to f32 so that
-/// a plateau stays flat.
+/// The agreement of two maps of the same picture. If their sizes differ, the larger is sampled at
+/// the cells of the smaller, bilinear with the corner cells on the corners, and rounded to f32 so
+/// that a plateau stays flat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Spearman's rank correlation of the cells, ties averaged; `None` where a map is the same
-    /// everywhere.
+    /// Spearman's rank correlation of the cells, ties averaged; `None` if a map is constant.
     pub rank_correlation: Option<f64>,
-    /// Intersection over union of the cells that are the most salient share of each map; of cells
-    /// that are equal at the border of the share, the first row by row are taken.
+    /// Intersection over union of the most salient share of cells of each map; among equal cells at
+    /// the threshold, the first in row-major order are taken.
     pub top_iou: f64,
 }
 
-/// The agreement of two maps, with `top` the share of cells of the second measure; at least one
-/// cell is taken.
+/// Returns the agreement of two maps, with `top` the share of cells of the second measure; at least
+/// one cell is taken.
 pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
     let (a, b) = (a.over_picture(), b.over_picture());
     let (a, b) = (at_cells_of(&a, &b), at_cells_of(&b, &a));
@@ -71,13 +70,13 @@ pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
     }
 }
 
-/// The intersection over union that two shares of `top` have when they lie independently: `top /
-/// (2 - top)`.
+/// Returns the expected intersection over union of two independent shares of `top`: `top / (2 -
+/// top)`.
 pub fn chance_iou(top: f64) -> f64 {
     top / (2.0 - top)
 }
 
-/// A mask sampled at the cells of another, where that has fewer.
+/// Samples a mask at the cells of another, if that has fewer.
 fn at_cells_of(mask: &Mask, other: &Mask) -> Mask {
     let size = other.size();
     if mask.size() <= size {
@@ -119,7 +118,7 @@ mod tests {
         let of = |saliency: &[f64]| focus_area(&mask(2, saliency));
         assert_eq!(of(&[0.0, 0.0, 0.75, 0.0]), Some(0.25));
         assert_eq!(of(&[0.5, 0.5, 0.5, 0.5]), Some(0.5));
-        // 0.5 of 1.25 is not half, 0.5 + 0.25 is.
+        // 0.5 of 1.25 is less than half; 0.5 + 0.25 is more.
         assert_eq!(of(&[0.25, 0.25, 0.5, 0.25]), Some(0.5));
         assert_eq!(of(&[0.0; 4]), None);
         assert_eq!(mean_saliency(&mask(2, &[0.25, 0.25, 0.5, 0.0])), 0.25);
@@ -141,7 +140,7 @@ mod tests {
         let near = with(&[0.4, 0.2, 0.3, 0.1], 0.5);
         assert!((near.rank_correlation.unwrap() - 0.8).abs() < 1e-12);
         assert_eq!(near.top_iou, 1.0 / 3.0);
-        // All equal: no correlation, and the first cells of the map are taken.
+        // All equal: no correlation, and the map's first cells are taken.
         let flat = with(&[0.5; 4], 0.5);
         assert_eq!((flat.rank_correlation, flat.top_iou), (None, 1.0));
         assert_eq!(with(&[0.0, 0.0, 0.0, 0.5], 1e-9).top_iou, 0.0);

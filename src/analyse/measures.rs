@@ -1,8 +1,8 @@
-//! The measures of a sample that are averaged, tabled and tested.
+//! The measures of a sample that are averaged, tabulated and tested.
 
 use super::Sample;
 
-/// What a measure gives for a sample.
+/// The value of a measure for a sample.
 #[derive(Clone, Copy)]
 pub(super) enum Of {
     /// Yes or no.
@@ -15,9 +15,9 @@ pub(super) enum Of {
 pub(super) struct Measure {
     /// Its name in the JSON and the table.
     pub name: &'static str,
-    /// What it is.
+    /// Its definition.
     pub meaning: &'static str,
-    /// Why a sample may have none.
+    /// The reason why a sample may lack it.
     pub lacking: &'static str,
     /// Whether it depends on the model, so that models can be compared by it.
     pub of_model: bool,
@@ -25,7 +25,7 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    /// Its value, 1 for yes.
+    /// Returns its value, 1 for yes.
     pub fn value(&self, sample: &Sample) -> Option<f64> {
         match self.of {
             Of::Share(of) => of(sample).map(|yes| f64::from(u8::from(yes))),

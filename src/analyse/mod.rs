@@ -1,8 +1,8 @@
-//! What the records of runs say, with statistics: of one run, whether its answers rest on the
-//! picture and where the model looks when it is right and when it is wrong ([`analyse`]); of
-//! several runs on the same data, whether the models look alike and how they differ ([`compare`]).
+//! Statistics over the records of runs: for one run, whether its answers depend on the picture and
+//! where the model looks when it is right and when it is wrong ([`analyse`]); for several runs on
+//! the same data, whether the models look at the same places and how they differ ([`compare`]).
 //! Every figure has its number of samples and a bootstrap interval, every contrast a test.
-//! `docs/analyses.md` says what is measured and how.
+//! `docs/analyses.md` defines the measures.
 
 mod analysis;
 mod comparison;
@@ -29,5 +29,5 @@ pub use sample::{Sample, Samples};
 pub use settings::AnalyseSettings;
 pub use statistics::{Bootstrap, Estimate, Test};
 
-/// Result of the floor's operations.
+/// Result of the operations of this module.
 pub type Result<T> = std::result::Result<T, AnalyseError>;

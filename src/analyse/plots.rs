@@ -7,18 +7,18 @@ use crate::report::{HistogramPlot, Interval, IntervalsPanel, histogram, interval
 /// A file's name and its bytes.
 pub type Plot = (&'static str, Vec<u8>);
 
-/// Points of a row beyond which they are not shown one by one.
+/// The number of points in a row above which they are not drawn individually.
 const MOST_POINTS: usize = 5000;
 
 impl Analysis {
-    /// Names of all plots that there may be.
+    /// Names of all possible plots.
     pub const PLOTS: [&str; 2] = ["log_ratios.png", "correctness.png"];
 
-    /// The plots: the tokens' log-ratios; every measure of right and of wrong answers. One that
-    /// there are no figures for is left out.
+    /// Returns the plots: the tokens' log-ratios; every measure of right and of wrong answers.
+    /// Plots without figures are left out.
     ///
     /// # Errors
-    /// A plot that cannot be drawn.
+    /// Returns an error if a plot cannot be drawn.
     pub fn plots(&self) -> Result<Vec<Plot>> {
         let mut plots = Vec::new();
         if let Some(counted) = &self.log_ratios {
@@ -61,14 +61,14 @@ impl Analysis {
 }
 
 impl Comparison {
-    /// Names of all plots that there may be.
+    /// Names of all possible plots.
     pub const PLOTS: [&str; 2] = ["agreement.png", "models.png"];
 
-    /// The plots: how maps agree, by pair of models; every measure by model. One that there are no
-    /// figures for is left out.
+    /// Returns the plots: the agreement of maps, by pair of models; every measure by model. Plots
+    /// without figures are left out.
     ///
     /// # Errors
-    /// A plot that cannot be drawn.
+    /// Returns an error if a plot cannot be drawn.
     pub fn plots(&self) -> Result<Vec<Plot>> {
         let chance = format!("dashed: of independent maps ({:.3})", self.chance_top_iou);
         let of_agreement = [
@@ -141,7 +141,8 @@ impl Figures {
     }
 }
 
-/// A figure with the values that it is the mean of. Shares are drawn without them: all are 0 or 1.
+/// Returns a row with a figure and the values that it is the mean of. Shares are drawn without
+/// them: all are 0 or 1.
 fn row(figure: &Figure, values: impl Iterator<Item = f64>) -> Interval {
     let points: Vec<f64> = values.collect();
     let shown = points.len() <= MOST_POINTS && points.iter().any(|&v| v != 0.0 && v != 1.0);
@@ -181,7 +182,7 @@ fn panel<'a>(
     }
 }
 
-/// A p-value in few digits.
+/// Formats a p-value with few digits.
 fn p(value: f64) -> String {
     if value < 1e-4 {
         format!("{value:.0e}")
@@ -190,7 +191,7 @@ fn p(value: f64) -> String {
     }
 }
 
-/// A name of the JSON as a heading.
+/// Converts a name of the JSON to a heading.
 fn title(name: &str) -> String {
     match name {
         "image_dependent" => "Image-dependent answers".into(),

@@ -1,4 +1,4 @@
-//! How well a map points at boxes.
+//! Measures of how well a map points at boxes.
 
 use serde::Serialize;
 
@@ -6,32 +6,32 @@ use crate::blend::View;
 use crate::explain::Mask;
 use crate::run::Rectangle;
 
-/// A picture with a longer side is reduced to this many pixels on that side, or to the mask's cells
-/// where those are more. A mask of 32 cells has 16 pixels per cell then.
+/// The longest side of the measured plane, in pixels; a larger picture is reduced to it, or to the
+/// number of the mask's cells if that is larger. A mask of 32 cells then has 16 pixels per cell.
 const LONGEST: usize = 512;
-/// Pixels by which the peak may miss a box.
+/// Pixels by which the peak may lie outside a box.
 const SLACK: usize = 2;
 
-/// Where a map lies relative to the boxes of its sample. The map is `1 - mask` sampled at every
-/// pixel of the picture as the method samples its mask, bilinear with the corner cells on the
+/// The location of a map relative to the boxes of its sample. The map is `1 - mask` sampled at
+/// every pixel of the picture as the method samples its mask, bilinear with the corner cells on the
 /// corner pixels, and rounded to f32 so that a plateau is flat. Boxes are rounded to whole pixels
-/// and cut at the picture's border; several count as their union.
+/// and clipped to the picture; several count as their union.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pointing {
-    /// Whether the map's maximum, the first of equal ones row by row, lies in a box, 2 pixels of
-    /// slack allowed.
+    /// Whether the map's maximum, the first in row-major order among equal ones, lies in a box,
+    /// with 2 pixels of slack.
     pub peak: bool,
     /// The share of the map's sum that lies in the boxes.
     pub mass: f64,
     /// The largest intersection over union of the boxes with the pixels above a threshold, over all
     /// thresholds.
     pub best_iou: f64,
-    /// The boxes' share of the picture: the mass that chance would give.
+    /// The boxes' share of the picture: the mass expected by chance.
     pub area: f64,
 }
 
-/// Points of a mask for a picture of `width` x `height` pixels and boxes in its pixels. `None`
-/// where the mask keeps the whole picture, so that there is no map, or where the boxes cover no
+/// Measures a mask for a picture of `width` x `height` pixels with boxes in its pixels. Returns
+/// `None` if the mask keeps the whole picture, so that there is no map, or if the boxes cover no
 /// pixel.
 pub fn pointing(
     mask: &Mask,
@@ -57,11 +57,11 @@ pub fn pointing(
     })
 }
 
-/// The pixels that a map is measured on.
+/// The plane of pixels in which a map is measured.
 struct Plane {
     width: usize,
     height: usize,
-    /// Pixels here per pixel of the picture, by column and by row.
+    /// Pixels of the plane per pixel of the picture, by column and by row.
     scale: (f64, f64),
 }
 
@@ -69,8 +69,8 @@ impl Plane {
     fn new(width: usize, height: usize, cells: usize) -> Plane {
         let longest = width.max(height);
         let limit = LONGEST.max(cells).min(longest);
-        // Sides of at least a pixel, exactly the picture's where that is small enough.
-        // No more than `limit`, which is a usize.
+        // Sides of at least one pixel, equal to the picture's if that is small enough; at most
+        // `limit`, which is a usize.
         let shown = |side: usize| {
             let exact = side as u128 * limit as u128 / longest.max(1) as u128;
             (exact as usize).max(1)
@@ -98,7 +98,7 @@ impl Plane {
         map.into_iter().map(|v| v as f32).collect()
     }
 
-    /// The pixels in the boxes, and those in them or within the slack.
+    /// Returns the pixels in the boxes, and those in them or within the slack.
     fn covered(&self, boxes: &[Rectangle]) -> (Vec<bool>, Vec<bool>) {
         let nothing = vec![false; self.width * self.height];
         let (mut inside, mut near) = (nothing.clone(), nothing);
@@ -142,7 +142,7 @@ fn best_iou(map: &[f32], inside: &[bool], covered: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// 3 x 3 cells on 5 x 5 pixels: cells lie on every other pixel. One cell is needed: row 1,
+    /// 3 x 3 cells on 5 x 5 pixels: cells lie on every other pixel. One cell is salient: row 1,
     /// column 2, on pixel (2, 4).
     fn one_cell() -> Mask {
         let mut values = vec![1.0; 9];
@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// The map by hand: 1 at the cell, 1/2 at its three neighbours up, down and left, 1/4 at the
-    /// two diagonal ones; in all 3.
+    /// two diagonal ones; the sum is 3.
     #[test]
     fn a_map_of_one_cell_is_as_by_hand() {
         let point = |boxes: &[Rectangle]| pointing(&one_cell(), (5, 5), boxes).unwrap();
@@ -165,8 +165,8 @@ mod tests {
                 area: 0.04
             }
         );
-        // The right column: 1/2, 1, 1/2 and two pixels of nothing. Above 1/2 lie 4 pixels, 3 of
-        // them in the box of 5.
+        // The right column: 1/2, 1, 1/2 and two pixels of 0. 4 pixels are above 1/2, 3 of them in
+        // the box of 5.
         let found = point(&[[4.0, 0.0, 5.0, 5.0]]);
         assert_eq!((found.mass, found.best_iou), (2.0 / 3.0, 3.0 / 6.0));
         // Two boxes, one given twice, and one beyond the picture.
@@ -221,7 +221,7 @@ mod tests {
         }
     }
 
-    /// A large picture is reduced: the same shares of it give nearly the same points.
+    /// A large picture is reduced: the same shares of it give nearly the same measures.
     #[test]
     fn the_size_of_the_picture_hardly_matters() {
         let mask = Mask::new(8, (0..64).map(|i| f64::from(i * 37 % 64) / 63.0).collect()).unwrap();

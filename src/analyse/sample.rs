@@ -1,4 +1,4 @@
-//! A record measured.
+//! Measurements of a record.
 
 use serde::Serialize;
 
@@ -7,41 +7,41 @@ use super::pointing::{Pointing, pointing};
 use crate::explain::{AnswerToken, Mask};
 use crate::run::{Explained, Record, Result, Run};
 
-/// Records that are measured at a time.
+/// Number of records that are measured at a time.
 const HELD: usize = 256;
 
-/// What is measured of an explained sample. What a sample has none of is left out.
+/// The measurements of an explained sample; those that do not apply are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sample {
     /// Its row in the data.
     pub index: usize,
-    /// What the data call it.
+    /// Its name in the data.
     pub id: String,
     /// Whether the answer is right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
-    /// Whether any token of the answer is key.
+    /// Whether any token of the answer is a key token.
     pub image_dependent: bool,
-    /// Log-ratio of each token of the answer, in nats, and whether it is key.
+    /// Log-ratio of each token of the answer, in nats, and whether it is a key token.
     #[serde(skip)]
     pub tokens: Vec<(f64, bool)>,
     /// The mean of the tokens' log-ratios.
     pub log_ratio: f64,
     /// The tokens' mean probability with the picture.
     pub probability_picture: f64,
-    /// The same with the baseline.
+    /// The tokens' mean probability with the baseline.
     pub probability_baseline: f64,
-    /// Whether every token has a probability above 1/2 with the baseline, so that it is the
-    /// likeliest there too.
+    /// Whether every token has a probability above 1/2 with the baseline, so that it is also the
+    /// most likely one there.
     pub kept_by_baseline: bool,
-    /// Whether the greedy answer to the baseline picture is another one; white space around them
-    /// does not count.
+    /// Whether the greedy answer to the baseline picture differs; surrounding white space is
+    /// ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_changed: Option<bool>,
-    /// As [`mean_saliency`].
+    /// The value of [`mean_saliency`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_saliency: Option<f64>,
-    /// As [`focus_area`].
+    /// The value of [`focus_area`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub focus_area: Option<f64>,
     /// The deletion score.
@@ -50,17 +50,17 @@ pub struct Sample {
     /// The insertion score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insertion: Option<f64>,
-    /// Where the map lies relative to the boxes.
+    /// The location of the map relative to the boxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointing: Option<Pointing>,
 }
 
-/// The records of a run, measured.
+/// The measured records of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    /// The explained ones, in the order of the data.
+    /// The explained samples, in the order of the data.
     pub explained: Vec<Sample>,
-    /// The failed ones: index, id, and the cause.
+    /// The failed samples: index, id, and the cause.
     pub failed: Vec<(usize, String, String)>,
 }
 
@@ -68,7 +68,7 @@ impl Samples {
     /// Reads and measures all records of a run.
     ///
     /// # Errors
-    /// Records or masks that cannot be read, or are not as they were written.
+    /// Returns an error if records or masks cannot be read or differ from what was written.
     pub fn read(run: &Run) -> Result<Samples> {
         let mut samples = Samples::default();
         let mut records = run.records()?;
@@ -104,10 +104,11 @@ impl Samples {
 }
 
 impl Sample {
-    /// A record of a run measured; `None` for a failed one, and for one without an answer.
+    /// Measures a record of a run; returns `None` for a failed sample, and for one without an
+    /// answer.
     ///
     /// # Errors
-    /// As [`Run::mask`].
+    /// Returns the errors of [`Run::mask`].
     fn of(run: &Run, record: &Record) -> Result<Option<Sample>> {
         let Some(explained) = &record.explanation else {
             return Ok(None);

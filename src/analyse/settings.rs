@@ -1,17 +1,17 @@
-//! How an analysis is made.
+//! Settings of an analysis.
 
 use serde::Serialize;
 
 use super::statistics::Bootstrap;
 use super::{AnalyseError, Result};
 
-/// How an analysis is made.
+/// The settings of an analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AnalyseSettings {
-    /// How intervals are made.
+    /// The settings of the intervals.
     #[serde(flatten)]
     pub bootstrap: Bootstrap,
-    /// The share of cells whose overlap tells how maps agree, within (0, 1).
+    /// The share of cells whose overlap measures the agreement of maps, within (0, 1).
     pub top_share: f64,
 }
 
@@ -29,10 +29,10 @@ impl Default for AnalyseSettings {
 }
 
 impl AnalyseSettings {
-    /// Whether all settings are in their ranges.
+    /// Checks that all settings are in range.
     ///
     /// # Errors
-    /// [`AnalyseError::Setting`] for the first that is not.
+    /// Returns [`AnalyseError::Setting`] for the first that is not.
     pub fn check(&self) -> Result<()> {
         let open = |value: f64| value > 0.0 && value < 1.0;
         let wrong = |name, expected, found| {

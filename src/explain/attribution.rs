@@ -1,4 +1,4 @@
-//! What an explanation asks of a method, and the methods by name.
+//! Attribution methods, their names, and the calls of the model that they make.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,28 +6,28 @@ use super::igos::Igos;
 use super::{Iteration, Mask, Result, Settings};
 use crate::lvlm::{Callback, Session};
 
-/// Calls of the model that a method makes alike.
+/// A group of equal calls of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// Blends of each call: pictures sent through the model.
+    /// Blends in each call: pictures evaluated by the model.
     pub blends: usize,
     /// Whether each call computes the masks' gradient.
     pub gradient: bool,
-    /// Calls.
+    /// Number of calls.
     pub calls: usize,
 }
 
-/// What a method asks of the model, in the order of its passes.
+/// The calls of the model that a method makes, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// The passes.
     pub passes: Vec<Pass>,
-    /// Whether the method may make more calls than these, depending on what it finds.
+    /// Whether the method may make more calls, depending on intermediate results.
     pub open_ended: bool,
 }
 
 impl Schedule {
-    /// Pictures sent through the model, where that is known beforehand.
+    /// Returns the number of pictures evaluated by the model; `None` if not known in advance.
     pub fn evaluations(&self) -> Option<usize> {
         let passes = self.passes.iter();
         let all = passes.map(|pass| pass.blends * pass.calls).sum();
@@ -35,20 +35,20 @@ impl Schedule {
     }
 }
 
-/// A method that finds the part of a picture that tokens of an answer need.
+/// A method that finds the part of a picture that tokens of an answer depend on.
 pub trait Attribution {
-    /// The method's name, as a user types it.
+    /// Returns the method's name on the command line.
     fn name(&self) -> &'static str;
 
-    /// What [`Attribution::run`] will ask of the model.
+    /// Returns the calls that [`Attribution::run`] will make.
     fn schedule(&self) -> Schedule;
 
     /// Finds the mask of the tokens `keys` of the session's answer. `evaluated` is called after
-    /// every batch; `each` after every iteration of a method that has any, with its number, its
-    /// measurements and the mask that it made.
+    /// every batch; `each` after every iteration, if the method has iterations, with its number,
+    /// its measurements and its mask.
     ///
     /// # Errors
-    /// A setting outside its range, what the session reports.
+    /// Returns an error if a setting is out of range, and the session's errors.
     fn run(
         &self,
         session: &dyn Session,
@@ -58,7 +58,7 @@ pub trait Attribution {
     ) -> Result<Mask>;
 }
 
-/// The methods.
+/// The attribution methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// One mask for deletion and insertion (iGOS+, the paper's choice).
@@ -70,7 +70,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method with its settings.
+    /// Returns the method with its settings.
     pub fn with(self, settings: &Settings) -> Box<dyn Attribution + '_> {
         match self {
             Method::IgosPlus => Box::new(Igos::plus(settings)),

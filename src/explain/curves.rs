@@ -6,16 +6,16 @@ use super::{Mask, Pass, Result, Schedule};
 use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Session};
 
-/// The smallest difference of probability between picture and baseline by which a curve may be
+/// The smallest difference of probability between picture and baseline for which curves are
 /// normalised.
 pub const LEAST_RANGE: f64 = 0.01;
-/// Groups that the cells are cut into.
+/// Number of groups of cells.
 const GROUPS: usize = 50;
-/// Masks that are held at a time, each for deletion and for insertion.
+/// Number of masks held at a time, each for deletion and for insertion.
 const HELD: usize = 16;
 
-/// Mean probability of the key tokens while the most needed cells are removed from the picture, or
-/// revealed in the baseline.
+/// Mean probability of the key tokens while the most important cells are removed from the picture,
+/// or revealed in the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
     /// The share of cells replaced, from 0 to 1.
@@ -24,16 +24,16 @@ pub struct Curves {
     pub deletion: Vec<f64>,
     /// Mean probability with only those cells of the picture revealed.
     pub insertion: Vec<f64>,
-    /// Area under the normalised deletion curve; low is good. `None` where undefined.
+    /// Area under the normalised deletion curve; lower is better. `None` if undefined.
     pub deletion_score: Option<f64>,
-    /// Area under the normalised insertion curve; high is good. `None` where undefined.
+    /// Area under the normalised insertion curve; higher is better. `None` if undefined.
     pub insertion_score: Option<f64>,
-    /// Why the scores are undefined.
+    /// The reason why the scores are undefined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What the curves of a mask of `cells` cells ask of the model.
+/// Returns the calls of the model for the curves of a mask of `cells` cells.
 pub(crate) fn schedule(cells: usize) -> Schedule {
     let groups = cells.div_ceil(step(cells));
     let pass = |masks, calls| Pass {
@@ -49,16 +49,16 @@ pub(crate) fn schedule(cells: usize) -> Schedule {
     }
 }
 
-/// Cells of a group.
+/// Returns the number of cells in a group.
 pub(super) fn step(cells: usize) -> usize {
     (cells / GROUPS).max(1)
 }
 
-/// The curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys'
+/// Computes the curves of `mask` for the tokens `keys`; `picture` and `baseline` are the keys'
 /// log-probabilities for the two whole pictures.
 ///
 /// # Errors
-/// What the session reports.
+/// Returns the session's errors.
 pub fn deletion_insertion(
     session: &dyn Session,
     mask: &Mask,
@@ -118,8 +118,8 @@ fn mean_probability(log_probabilities: &[f64]) -> f64 {
     log_probabilities.iter().map(|v| v.exp()).sum::<f64>() / log_probabilities.len().max(1) as f64
 }
 
-/// Area under a curve by the trapezoid rule. The fractions go from 0 to 1, so normalising the curve
-/// and normalising its area are the same.
+/// Returns the area under a curve by the trapezoid rule. The fractions range from 0 to 1, so
+/// normalising the curve is equivalent to normalising its area.
 fn area(fraction: &[f64], curve: &[f64]) -> f64 {
     fraction
         .windows(2)

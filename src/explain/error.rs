@@ -1,50 +1,50 @@
-//! What can go wrong in the method.
+//! Errors of the method.
 
 use crate::blend::MaskError;
 use crate::lvlm::LvlmError;
 
-/// Errors of the method.
+/// An error of the method.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExplainError {
-    /// The model reports a fault.
+    /// The model returned an error.
     #[error(transparent)]
     Model(LvlmError),
-    /// [`Progress::cancelled`](super::Progress::cancelled) said so.
+    /// [`Progress::cancelled`](super::Progress::cancelled) returned true.
     #[error("the explanation was given up before its end")]
     Cancelled,
-    /// Pixels that are not those of the view.
+    /// The number of pixels does not match the view.
     #[error("pixels: expected 3 x {height} x {width} values, found {found}")]
     Pixels {
-        /// The view's rows.
+        /// The view's height.
         height: usize,
-        /// The view's columns.
+        /// The view's width.
         width: usize,
-        /// How many values there are.
+        /// The number of values.
         found: usize,
     },
-    /// Cells that make no square, or hold what is no number.
+    /// The cells do not form a square, or contain NaN.
     #[error(transparent)]
     Mask(#[from] MaskError),
-    /// A setting outside its range.
+    /// A setting is out of range.
     #[error("{setting}: expected {expected}, found {found}")]
     Setting {
-        /// The setting, as its option is called.
+        /// The setting, by the name of its option.
         setting: &'static str,
         /// Its range.
         expected: String,
-        /// What was given.
+        /// The value given.
         found: String,
     },
-    /// A key token that the answer does not have.
+    /// The answer has no such key token.
     #[error("keys: expected numbers of answer tokens, 0 to {last}, found {found}")]
     Key {
-        /// The answer's last token.
+        /// The index of the answer's last token.
         last: usize,
-        /// What was given.
+        /// The index given.
         found: usize,
     },
-    /// The model answered with nothing.
+    /// The model returned an empty answer.
     #[error(
         "answer: the model ended its answer at once, so there is nothing to explain; give one with --answer"
     )]

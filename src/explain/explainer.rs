@@ -1,4 +1,4 @@
-//! From a model, a picture and a question to an explanation.
+//! Explaining a model's answer to a question about a picture.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
 use crate::picture::Picture;
 
-/// What is to be explained.
+/// The inputs of an explanation.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The picture.
@@ -31,7 +31,7 @@ pub struct Request<'a> {
 /// One token of the answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerToken {
-    /// Its number in the vocabulary.
+    /// Its id in the vocabulary.
     pub id: u32,
     /// Its text.
     pub text: String,
@@ -39,47 +39,48 @@ pub struct AnswerToken {
     pub logp_image: f64,
     /// log p given the baseline.
     pub logp_baseline: f64,
-    /// The difference, in nats: what the picture does for the token.
+    /// The difference, in nats: the evidence that the picture adds for the token.
     pub llr: f64,
     /// Whether it is a key token.
     pub key: bool,
 }
 
-/// What an explanation cost.
+/// The cost of an explanation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// Pictures sent through the model, with gradient or without, the answer's generation not
-    /// counted.
+    /// Pictures evaluated by the model, with or without gradient, excluding the answer's
+    /// generation.
     pub evaluations: usize,
     /// Seconds of each stage.
     pub seconds: Vec<(Stage, f64)>,
 }
 
-/// An answer, the words of it that rest on the picture, and the part of the picture that they need.
+/// An answer, its tokens that depend on the picture, and the part of the picture that they depend
+/// on.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// The prompt as the model read it.
     pub prompt: String,
     /// The answer.
     pub answer: String,
-    /// The greedy answer to the baseline picture, when asked for; it may be empty.
+    /// The greedy answer to the baseline picture, if requested; it may be empty.
     pub baseline_answer: Option<String>,
     /// The answer's tokens.
     pub tokens: Vec<AnswerToken>,
-    /// Whether any token is key. When none is, there is no mask: a result, not a failure.
+    /// Whether any token is a key token. If not, there is no mask; this is a result, not an error.
     pub image_dependent: bool,
-    /// The mask, 1 keeps.
+    /// The mask; 1 keeps the picture.
     pub mask: Option<Mask>,
-    /// The objective before every update.
+    /// The objective before each update.
     pub iterations: Vec<Iteration>,
-    /// Deletion and insertion, when asked for and there is a mask.
+    /// The deletion and insertion curves, if requested and if there is a mask.
     pub curves: Option<Curves>,
-    /// What it cost.
+    /// The cost.
     pub cost: Cost,
 }
 
 impl Explanation {
-    /// The key tokens' places in the answer.
+    /// Returns the key tokens' positions in the answer.
     pub fn keys(&self) -> Vec<usize> {
         (0..self.tokens.len())
             .filter(|&t| self.tokens[t].key)
@@ -87,37 +88,37 @@ impl Explanation {
     }
 }
 
-/// The stages of an explanation, in their order.
+/// The stages of an explanation, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Baseline, image processor, prompt.
+    /// Baseline, image processing, prompt.
     Prepare,
-    /// The greedy answer.
+    /// Generation of the greedy answer.
     Answer,
     /// Log-probabilities with picture and baseline.
     Select,
-    /// The mask.
+    /// Optimisation of the mask.
     Optimise,
-    /// Deletion and insertion.
+    /// Deletion and insertion curves.
     Curves,
 }
 
-/// Hears how far an explanation is, and can stop it.
+/// Receives the progress of an explanation, and can stop it.
 pub trait Progress {
-    /// A stage begins; `total` is its number of evaluations or tokens, where known.
+    /// Reports the start of a stage; `total` is its number of evaluations or tokens, if known.
     fn begin(&mut self, stage: Stage, total: Option<usize>);
-    /// So many more are done.
+    /// Reports that `count` more are done.
     fn advance(&mut self, count: usize);
-    /// Whether to give up. It is asked at the beginning of every stage, after every token of the
-    /// answer and after every batch of evaluations; where it says yes, the explanation ends with
+    /// Returns whether to stop. It is called at the start of every stage, after every token of the
+    /// answer and after every batch of evaluations; if it returns true, the explanation ends with
     /// [`ExplainError::Cancelled`]. By default nothing stops it.
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// Hears nothing.
+/// A [`Progress`] that ignores all reports.
 pub struct Silent;
 
 impl Progress for Silent {
@@ -125,7 +126,7 @@ impl Progress for Silent {
     fn advance(&mut self, _: usize) {}
 }
 
-/// Times the stages and counts evaluations.
+/// Measures the time of the stages and counts evaluations.
 struct Clock<'a> {
     progress: &'a mut dyn Progress,
     cost: Cost,
@@ -169,7 +170,7 @@ impl<'a> Clock<'a> {
         self.produced(count)
     }
 
-    /// Tokens, which are not counted among the evaluations.
+    /// Reports tokens, which are not counted as evaluations.
     fn produced(&mut self, count: usize) -> ControlFlow<()> {
         self.progress.advance(count);
         self.go_on()
@@ -180,7 +181,7 @@ fn round(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
-/// A request of which everything is made that can be while the device is busy with another one.
+/// A request prepared as far as possible without the device.
 #[derive(Debug)]
 pub struct Prepared {
     prompt: Prompt,
@@ -190,11 +191,12 @@ pub struct Prepared {
     settings: Settings,
 }
 
-/// Renders and tokenises the question, makes the baseline and processes both pictures. The device
-/// has no part in it.
+/// Renders and tokenises the question, makes the baseline and processes both pictures, without
+/// using the device.
 ///
 /// # Errors
-/// A setting outside its range, an empty or overlong question, a picture that cannot be processed.
+/// Returns an error if a setting is out of range, the question is empty or too long, or the picture
+/// cannot be processed.
 pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
     let settings = request.settings;
     settings.validate()?;
@@ -213,8 +215,9 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
 /// Explains an answer of `model`.
 ///
 /// # Errors
-/// A setting outside its range, an empty or overlong question, too small a memory budget, a model
-/// whose output is not finite, keys that the answer does not have; [`ExplainError::Cancelled`].
+/// Returns an error if a setting is out of range, the question is empty or too long, the memory
+/// budget is too small, the model's output is not finite, or the answer lacks a key;
+/// [`ExplainError::Cancelled`] if `progress` stops it.
 pub fn explain(
     model: &dyn Lvlm,
     request: &Request,
@@ -226,11 +229,11 @@ pub fn explain(
     work(model, prepare(model, request)?, clock)
 }
 
-/// As [`explain`], of a request that [`prepare`] has prepared for the same model. The time that
-/// took is not in [`Explanation::cost`].
+/// Explains a request that [`prepare`] has prepared for the same model. The time of the preparation
+/// is not included in [`Explanation::cost`].
 ///
 /// # Errors
-/// As [`explain`].
+/// Returns the errors of [`explain`].
 pub fn explain_prepared(
     model: &dyn Lvlm,
     prepared: Prepared,
@@ -241,7 +244,7 @@ pub fn explain_prepared(
     work(model, prepared, clock)
 }
 
-/// What the device does for an explanation.
+/// Does the device's part of an explanation.
 fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explanation> {
     let (settings, prompt) = (&prepared.settings, prepared.prompt);
     let options = SessionOptions {
@@ -355,7 +358,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     Ok(explanation)
 }
 
-/// Whether the model looks at pictures as the settings ask.
+/// Checks that the model processes pictures as the settings require.
 fn follows(model: &dyn Lvlm, compat: Option<Compat>) -> Result<()> {
     let name = |compat: Option<Compat>| compat.map_or("none".to_string(), |c| c.to_string());
     if model.compat() == compat {
@@ -368,7 +371,7 @@ fn follows(model: &dyn Lvlm, compat: Option<Compat>) -> Result<()> {
     })
 }
 
-/// log p of every token with the whole picture and with the whole baseline.
+/// Returns log p of every token with the whole picture and with the whole baseline.
 fn both_pictures(
     session: &dyn crate::lvlm::Session,
     size: usize,
@@ -394,7 +397,7 @@ fn both_pictures(
     ))
 }
 
-/// Keys given by the user, in order and without doubles.
+/// Returns the keys given by the user, sorted and without duplicates.
 fn chosen(given: &[usize], tokens: usize) -> Result<Vec<usize>> {
     if let Some(&found) = given.iter().find(|&&t| t >= tokens) {
         return Err(ExplainError::Key {

@@ -1,11 +1,11 @@
-//! What the program of the paper's authors, `bytedance/LVLM_Interpretation`, does differently in
-//! the method: which answer it explains, which tokens of it are key, and how it scores curves. How
-//! it looks at pictures is the model's part.
+//! Differences of the program by the paper's authors, `bytedance/LVLM_Interpretation`, from the
+//! method: which answer it explains, which tokens are key, and how it scores curves. Its picture
+//! processing is part of the model.
 
 use super::Curves;
 use super::key_tokens::{likelier, stripped};
 
-/// The longest answer where its command line does not say.
+/// The longest answer by default on its command line.
 pub const ANSWER: usize = 1024;
 
 /// The tokens that are never key, as ids of Llama's vocabulary.
@@ -14,7 +14,7 @@ const LISTED: [u32; 19] = [
     338, 411,
 ];
 
-/// What tells Llama's vocabulary: the pieces of those ids that are words.
+/// Pieces of Llama's vocabulary that identify it: those of the ids above that are words.
 const WORDS: [(u32, &str); 9] = [
     (278, "▁the"),
     (322, "▁and"),
@@ -27,13 +27,13 @@ const WORDS: [(u32, &str); 9] = [
     (411, "▁with"),
 ];
 
-/// The texts of those ids, white space around them left out.
+/// The texts of those ids, without surrounding white space.
 const TEXTS: [&str; 15] = [
     "", ".", ",", "-", "(", ")", "the", "and", "of", "a", "an", "this", "that", "is", "with",
 ];
 
-/// An answer of at most `limit` tokens without its last where the limit ended it: the program takes
-/// that for the end marker.
+/// Returns an answer of at most `limit` tokens, without its last token if the limit ended it: the
+/// program takes that token for the end marker.
 pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     if answer.len() == limit {
         answer.pop();
@@ -41,12 +41,14 @@ pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     answer
 }
 
-/// The key tokens' places, as by [`super::key_tokens`] but that the first token of an answer of two
-/// or more is never one, and that function words count as they are written, so that `The` may be
-/// key. Where the vocabulary is Llama's, as `piece` tells by an id, they are the program's ids; in
-/// another one those ids are other words, and the texts count.
+/// Returns the key tokens' positions, as [`super::key_tokens`] does, except that the first token of
+/// an answer of two or more is never key, and that function words are case-sensitive, so that `The`
+/// may be key. If the vocabulary is Llama's, which `piece` determines by ids, function words are
+/// the program's ids; in another vocabulary those ids are other words, and texts are compared
+/// instead.
 ///
-/// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of one length.
+/// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of equal
+/// length.
 pub fn key_tokens(
     (image, baseline): (&[f64], &[f64]),
     (ids, texts): (&[u32], &[String]),
@@ -65,12 +67,12 @@ pub fn key_tokens(
     })
 }
 
-/// The same curves with the program's fractions and scores. Every group of cells counts as a whole
-/// one, so that the last fraction may be more than 1. A score is the sum of the normalised values
-/// to the right of the groups times their width, but for the last group, which counts as 1 times
-/// its own width whatever its value: deletion scores are that much larger. However near the
-/// probabilities with picture and baseline are, it divides by their difference; only where they are
-/// equal is there no score.
+/// Returns the same curves with the program's fractions and scores. Every group of cells counts as
+/// a full group, so that the last fraction may exceed 1. A score is the sum of the normalised
+/// values to the right of the groups times their width, except that the last group counts as 1
+/// times its own width whatever its value: deletion scores are larger by that amount. The program
+/// divides by the difference of the probabilities with picture and baseline, however small; only if
+/// they are equal is there no score.
 #[must_use]
 pub fn scored(curves: &Curves, cells: usize) -> Curves {
     let step = super::curves::step(cells);
@@ -125,7 +127,7 @@ mod tests {
             super::super::key_tokens(&IMAGE, &BASELINE, &texts, 1.0),
             [0, 3]
         );
-        // One word of Llama's at its place does not make a vocabulary Llama's.
+        // A single matching piece of Llama's does not identify Llama's vocabulary.
         assert_eq!(of(&|id| (id == 278).then(|| "▁the".into())), [1, 3, 5]);
         // An answer of one token is judged by itself.
         let one = |texts: &[String]| {
@@ -140,7 +142,7 @@ mod tests {
         assert_eq!(one(&texts[2..3]), [0]);
     }
 
-    /// The ids are those of single pieces: of `(` only that without a space before it.
+    /// The ids are those of single pieces: for `(`, only that without a space before it.
     #[test]
     fn in_llamas_vocabulary_the_ids_count() {
         let llama = |id: u32| WORDS.iter().find(|w| w.0 == id).map(|w| w.1.to_string());
@@ -156,8 +158,8 @@ mod tests {
         assert_eq!(without_end(vec![5, 6], 3), [5, 6]);
     }
 
-    /// By hand: 102 cells are 51 groups of 2, and 103 one more group of one cell that counts as two
-    /// in the fractions.
+    /// By hand: 102 cells are 51 groups of 2, and 103 have one more group of one cell that counts
+    /// as two in the fractions.
     #[test]
     fn scores_are_right_rectangles_and_a_constant() {
         for (cells, groups, last) in [(102, 51, 2.0), (103, 52, 1.0)] {
@@ -183,7 +185,7 @@ mod tests {
             assert_eq!(found.fraction[1], 2.0 / n);
             assert_eq!(found.fraction[groups], 2.0 * groups as f64 / n);
 
-            // Nothing to divide by.
+            // The difference is 0.
             let flat = Curves {
                 deletion: vec![0.5; groups + 1],
                 insertion: vec![0.5; groups + 1],

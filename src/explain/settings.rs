@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{Compat, ExplainError, Method, Result};
 use crate::picture::Baseline;
 
-/// The most cells that a mask may have per side.
+/// The largest number of cells per side of a mask.
 const LARGEST_MASK: usize = 1024;
 
-/// How a mask is updated.
+/// The optimiser of masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptimizerKind {
     /// Nesterov's accelerated gradient.
@@ -19,14 +19,14 @@ pub enum OptimizerKind {
     LineSearch,
 }
 
-/// Everything that the method's result depends on beside model, picture and text.
+/// Every input of the method except model, picture and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// How the mask is found.
+    /// The attribution method.
     pub method: Method,
-    /// How masks are updated.
+    /// The optimiser of masks.
     pub optimizer: OptimizerKind,
-    /// What stands where the picture is removed.
+    /// The baseline: the content where the picture is removed.
     pub baseline: Baseline,
     /// Cells per side of the mask, 1 to 1024.
     pub mask_size: usize,
@@ -40,37 +40,36 @@ pub struct Settings {
     pub l2: f64,
     /// Weight of the bilateral total variation.
     pub l3: f64,
-    /// How fast the quadratic term decays per iteration.
+    /// Decay rate of the quadratic term per iteration.
     pub gamma: f64,
-    /// Iterations that the momentum takes to build up; above 0.
+    /// Number of iterations in which the momentum builds up; above 0.
     pub momentum: f64,
     /// Step size of the update; above 0.
     pub lr: f64,
-    /// Standard deviation of the noise on every blend, in the processor's normalised space; 0 is
-    /// none.
+    /// Standard deviation of the noise on every blend, in normalised pixel values; 0 for none.
     pub noise: f64,
     /// Seed of noise and of the noise baseline.
     pub seed: u64,
-    /// The log-ratio, in nats, above which a token is key.
+    /// The log-ratio, in nats, above which a token is a key token.
     pub threshold: f64,
     /// The longest greedy answer, in tokens.
     pub max_new_tokens: usize,
     /// Whether deletion and insertion curves are computed.
     pub curves: bool,
-    /// Whether the model is asked about the baseline picture too.
+    /// Whether the model is also asked about the baseline picture.
     #[serde(default)]
     pub baseline_answer: bool,
-    /// The program that is reproduced with what is particular to it; the model must be opened for
-    /// the same.
+    /// The program whose particular behaviour is reproduced, if any; the model must be opened for
+    /// the same one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
-    /// The most bytes that activations may take, the mapped weights not counted.
+    /// The largest size of activations in bytes, excluding mapped weights.
     #[serde(default = "default_budget")]
     pub memory_budget: usize,
 }
 
 impl Default for Settings {
-    /// The paper's command line; a memory budget of 4 GiB.
+    /// Returns the settings of the paper's command line, with a memory budget of 4 GiB.
     fn default() -> Settings {
         Settings {
             method: Method::IgosPlus,
@@ -102,7 +101,8 @@ fn default_budget() -> usize {
 }
 
 impl Settings {
-    /// The default settings for reproducing a program, if any: its longest answer is its own.
+    /// Returns the default settings for reproducing a program, if any, with that program's longest
+    /// answer.
     pub fn following(compat: Option<Compat>) -> Settings {
         let settings = Settings::default();
         Settings {
@@ -115,10 +115,10 @@ impl Settings {
         }
     }
 
-    /// Whether every setting lies in its range.
+    /// Checks that every setting is in range.
     ///
     /// # Errors
-    /// [`ExplainError::Setting`] names the first that does not.
+    /// Returns [`ExplainError::Setting`] for the first that is not.
     pub fn validate(&self) -> Result<()> {
         let count = |setting, value: usize, most: usize| {
             let found = || ExplainError::Setting {

@@ -1,4 +1,4 @@
-//! The method against its own statement, on a model simple enough to be worked out by hand.
+//! Tests of the method on a model simple enough to be computed by hand.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -12,7 +12,7 @@ use crate::blend::{Blend, Masks, Path, Sampling};
 use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Session, go_on};
 use crate::nn::Checkpointing;
 
-/// Height, width and mask size of the tests, none of them alike.
+/// Height, width and mask size of the tests, all different.
 const VIEW: (usize, usize, usize) = (7, 11, 4);
 
 fn view() -> View {
@@ -34,7 +34,7 @@ fn random(seed: u64, count: usize) -> Vec<f64> {
     (0..count).map(|_| rng.random_range(0.05..0.95)).collect()
 }
 
-/// A model whose token t has `log p = -|cells of weight w_t hidden|^2`: a quadratic in the mask, by
+/// A model whose token t has `log p = -|cells of weight w_t hidden|^2`: a quadratic in the mask's
 /// cells.
 struct Quadratic {
     view: View,
@@ -198,7 +198,7 @@ fn the_regularisers_gradient_is_its_slope() {
 
 #[test]
 fn the_regularisers_terms() {
-    // One pixel and one cell: no neighbours, so only the two terms about distance from 1 remain.
+    // One pixel and one cell: no neighbours, so only the two terms of the distance from 1 remain.
     let one = View {
         height: 1,
         width: 1,
@@ -213,7 +213,7 @@ fn the_regularisers_terms() {
     let decayed = 0.5 * (-3.0f64).exp();
     close(value, 2.0 * 0.75 + decayed * 0.75 * 0.75, 1e-12, "value");
     close(gradient[0], -2.0 - 2.0 * decayed * 0.75, 1e-12, "gradient");
-    // At a mask of ones nothing pulls.
+    // At a mask of ones the gradient is 0.
     let (value, gradient) = regulariser.value_and_gradient(&Mask::new(1, vec![1.0]).unwrap(), 0);
     assert_eq!((value, gradient[0]), (0.0, 0.0));
 }
@@ -342,7 +342,7 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
     // Steps 1, 0.2 and 0.04 reach 0, 0 and 1 - 0.04 * 50 = 0 (clamped); 0.008 reaches 0.6.
     assert_eq!(tried.len(), 4);
     close(next[0].values()[0], 0.6, 1e-12, "line search");
-    // Nothing falls: the search ends below its smallest step.
+    // No step decreases the loss: the search ends below its smallest step.
     let stuck = line_search(
         &[Mask::new(1, vec![0.5]).unwrap()],
         &[vec![1.0]],
@@ -379,7 +379,8 @@ fn key_tokens_gain_from_the_picture_and_carry_content() {
         .to_vec();
     let baseline = [-3.0, -3.0, -3.0, -3.0, -3.0];
     let image = [-0.5, -2.0, -0.5, -0.5, -0.5];
-    // " The", " is" and "." carry nothing; " circle" gains exactly 1.0, which is not more than it.
+    // " The", " is" and "." are function words; " circle" gains exactly 1.0, which is not above the
+    // threshold.
     assert_eq!(key_tokens(&image, &baseline, &texts, 1.0), [3]);
     assert_eq!(key_tokens(&image, &baseline, &texts, 0.9), [1, 3]);
     let one = [String::from(" red")];
@@ -391,7 +392,7 @@ fn key_tokens_gain_from_the_picture_and_carry_content() {
     assert!(is_function_word(" THE ") && !is_function_word(" red"));
 }
 
-/// Says stop when it is asked for the `after`-th time.
+/// Stops the explanation at the `after`-th call.
 struct Stop {
     asked: std::cell::Cell<usize>,
     after: usize,
@@ -438,7 +439,7 @@ fn an_explanation_is_given_up_wherever_it_is() {
     };
     let (whole, asked) = with(usize::MAX);
     assert!(whole.unwrap().curves.is_some());
-    // Five stages, and at least a token and a batch in each of the others but the first.
+    // Five stages, and at least a token and a batch in each of the others except the first.
     assert!(asked >= 9, "{asked}");
     for after in 0..asked {
         let (result, asked) = with(after);
@@ -489,7 +490,7 @@ fn curves_of_a_mask_and_when_their_scores_are_undefined() {
     let curves = deletion_insertion(&model, &mask, &[0], &picture, &baseline, &mut go_on).unwrap();
     assert_eq!(curves.fraction.len(), 17);
     close(curves.fraction[1], 1.0 / 16.0, 1e-12, "fraction");
-    // The most needed cell goes first.
+    // The most important cell is first.
     let first = mask.ascending()[0];
     let hidden = model.weights[0][first] / 16.0;
     close(

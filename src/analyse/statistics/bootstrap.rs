@@ -5,32 +5,33 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// How intervals are made (Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13):
-/// the units, which are samples of the run, are drawn with replacement, as many as there are; the
-/// interval reaches between the percentiles of the statistic. Resample `r` draws from stream `r` of
-/// ChaCha8 with this seed, so that the result does not depend on threads.
+/// The settings of bootstrap intervals (Efron and Tibshirani, "An Introduction to the Bootstrap",
+/// chapter 13): the units, which are samples of the run, are drawn with replacement, as many as
+/// there are; the interval lies between percentiles of the statistic. Resample `r` draws from
+/// stream `r` of ChaCha8 with this seed, so that the result does not depend on the number of
+/// threads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bootstrap {
     /// The seed.
     pub seed: u64,
-    /// Resamples, at least 1.
+    /// Number of resamples, at least 1.
     pub resamples: usize,
     /// The share of the distribution that an interval covers, within (0, 1).
     pub confidence: f64,
 }
 
-/// A value and its interval; `None` where fewer than two units make it.
+/// A value and its interval; `None` if it is based on fewer than two units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The statistic of the units as they are.
+    /// The statistic of the original units.
     pub value: f64,
     /// The bounds of the interval, the lower first.
     pub interval: Option<[f64; 2]>,
 }
 
 impl Bootstrap {
-    /// A statistic of groups of units, each drawn from on its own. `statistic` is given how often
-    /// each unit of each group is drawn.
+    /// Estimates a statistic of groups of units, each resampled independently. `statistic` receives
+    /// the number of draws of each unit of each group.
     pub(crate) fn estimate(
         &self,
         sizes: &[usize],
@@ -64,18 +65,20 @@ impl Bootstrap {
         }
     }
 
-    /// The mean; `values` must not be empty.
+    /// Estimates the mean; `values` must not be empty.
     pub(crate) fn mean(&self, values: &[f64]) -> Estimate {
         self.estimate(&[values.len()], |drawn| mean(values, &drawn[0]))
     }
 
-    /// The mean of `a` less that of `b`, each drawn from on its own; neither may be empty.
+    /// Estimates the mean of `a` minus that of `b`, each resampled independently; neither may be
+    /// empty.
     pub(crate) fn difference(&self, a: &[f64], b: &[f64]) -> Estimate {
         let sizes = [a.len(), b.len()];
         self.estimate(&sizes, |drawn| mean(a, &drawn[0]) - mean(b, &drawn[1]))
     }
 
-    /// The mean over all numbers of all clusters, which are drawn whole; none may be empty.
+    /// Estimates the mean over all numbers of all clusters, which are drawn whole; none may be
+    /// empty.
     pub(crate) fn clustered_mean(&self, clusters: &[Vec<f64>]) -> Estimate {
         let sums: Vec<f64> = clusters.iter().map(|c| c.iter().sum()).collect();
         self.estimate(&[clusters.len()], |drawn| {
@@ -87,7 +90,8 @@ impl Bootstrap {
         })
     }
 
-    /// A quantile of all numbers of all clusters, which are drawn whole; none may be empty.
+    /// Estimates a quantile of all numbers of all clusters, which are drawn whole; none may be
+    /// empty.
     pub(crate) fn clustered_quantile(&self, clusters: &[Vec<f64>], share: f64) -> Estimate {
         let of = |(cluster, values): (usize, &Vec<f64>)| {
             values
@@ -127,8 +131,8 @@ fn mean(values: &[f64], times: &[u32]) -> f64 {
     weighted(values, times) / values.len() as f64
 }
 
-/// The quantile of values in ascending order, at least one, with linear interpolation (type 7 of
-/// Hyndman and Fan).
+/// Returns the quantile of values in ascending order, at least one, with linear interpolation (type
+/// 7 of Hyndman and Fan).
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (

@@ -1,8 +1,7 @@
-//! The statistics: ranks, percentile bootstrap, and the tests that go with paired numbers, paired
-//! shares, and two groups.
+//! Statistics: ranks, the percentile bootstrap, and tests of paired numbers, paired shares, and two
+//! groups.
 //!
-//! All tests are two-sided. `tests/data/statistics` holds scipy's results, which the unit tests
-//! compare with.
+//! All tests are two-sided. The unit tests compare with scipy's results in `tests/data/statistics`.
 
 mod bootstrap;
 mod paired;
@@ -23,20 +22,20 @@ pub use proportions::{fisher, mcnemar};
 pub use ranks::spearman;
 pub use two_groups::rank_sum;
 
-/// What a test found.
+/// The result of a test.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Test {
-    /// Which test, and whether its p-value is exact.
+    /// The test, and whether its p-value is exact.
     #[serde(rename = "test")]
     pub name: &'static str,
-    /// What it counts, as the function that made it says.
+    /// The test statistic, as defined by the function that returned it.
     pub statistic: f64,
     /// The two-sided p-value.
     pub p: f64,
 }
 
-/// P-values corrected for their number by Holm's step-down method (Scand. J. Statist. 6, 1979), in
-/// the order given.
+/// Returns p-values corrected for their number by Holm's step-down method (Scand. J. Statist. 6,
+/// 1979), in the order given.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -49,14 +48,15 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The two-sided p-value of the place `at` in a distribution: `probability[i]` is that of `i`.
+/// Returns the two-sided p-value of the value `at` in a distribution: `probability[i]` is that of
+/// `i`.
 fn two_sided(probability: &[f64], at: usize) -> f64 {
     let below: f64 = probability[..=at].iter().sum();
     let above: f64 = probability[at..].iter().sum();
     (2.0 * below.min(above)).min(1.0)
 }
 
-/// The two-sided p-value of a standard normal deviate of at least `z >= 0`.
+/// Returns the two-sided p-value of a standard normal deviate of at least `z >= 0`.
 fn normal_two_sided(z: f64) -> f64 {
     (2.0 * Normal::standard().sf(z)).min(1.0)
 }

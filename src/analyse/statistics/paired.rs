@@ -1,16 +1,16 @@
-//! Paired numbers.
+//! Tests of paired numbers.
 
 use super::ranks::{doubled, ranks, tie_term};
 use super::{Test, normal_two_sided, two_sided};
 
-/// The most differences whose distribution is counted out; more have the normal approximation.
+/// The largest number of differences for the exact distribution; more use the normal approximation.
 const EXACT: usize = 50;
 
-/// Wilcoxon's signed-rank test of paired `differences`. Differences of zero are left out, equal
-/// sizes share their mean rank. The statistic is the sum of the ranks of the positive differences.
-/// Up to 50 differences the p-value is exact, given the ranks, ties included; beyond, it is of the
-/// normal approximation with ties and without continuity correction. Without any difference it is
-/// 1.
+/// Performs Wilcoxon's signed-rank test of paired `differences`. Differences of zero are left out;
+/// equal sizes share their mean rank. The statistic is the sum of the ranks of the positive
+/// differences. Up to 50 differences the p-value is exact, given the ranks including ties; beyond,
+/// it is that of the normal approximation with ties and without continuity correction. Without any
+/// difference it is 1.
 pub fn signed_rank(differences: &[f64]) -> Test {
     let kept: Vec<f64> = differences.iter().copied().filter(|&d| d != 0.0).collect();
     let sizes: Vec<f64> = kept.iter().map(|d| d.abs()).collect();
@@ -35,7 +35,8 @@ pub fn signed_rank(differences: &[f64]) -> Test {
     }
 }
 
-/// The probability of every sum of `ranks` where each is in it or not with equal chances.
+/// Returns the probability of every sum of a random subset of `ranks`, each included with
+/// probability 1/2.
 fn distribution(ranks: &[usize]) -> Vec<f64> {
     let mut probability = vec![0.0; ranks.iter().sum::<usize>() + 1];
     probability[0] = 1.0;

@@ -1,15 +1,15 @@
-//! Shares: of two groups, and of pairs.
+//! Tests of shares: of two groups, and of pairs.
 
 use statrs::distribution::{Binomial, Discrete, DiscreteCDF, Hypergeometric};
 
 use super::Test;
 
-/// By how much two probabilities that are equal but for rounding may differ.
+/// The relative difference up to which two probabilities are considered equal.
 const ROUNDING: f64 = 1e-7;
 
-/// Fisher's exact test of two shares, `yes` of `of` each. The p-value adds up all tables with the
-/// same margins that are no likelier than this one; the statistic is the first group's `yes`.
-/// `None` where a group is empty or a `yes` is larger than its `of`.
+/// Performs Fisher's exact test of two shares, `yes` of `of` each. The p-value is the sum over all
+/// tables with the same margins that are at most as likely as this one; the statistic is the first
+/// group's `yes`. Returns `None` if a group is empty or a `yes` is larger than its `of`.
 pub fn fisher(a: (u64, u64), b: (u64, u64)) -> Option<Test> {
     let ((yes, of), (other, others)) = (a, b);
     if of == 0 || others == 0 || yes > of || other > others {
@@ -26,11 +26,11 @@ pub fn fisher(a: (u64, u64), b: (u64, u64)) -> Option<Test> {
     })
 }
 
-/// McNemar's test of paired shares, exact: of the pairs that differ, as many should go one way as
-/// the other (binomial). `first` counts the pairs with yes and no, which is the statistic, `second`
-/// those with no and yes. Without either the p-value is 1.
+/// Performs McNemar's exact test of paired shares: under the null hypothesis, pairs that differ go
+/// either way with equal probability (binomial). `first`, the statistic, counts the pairs with yes
+/// and no, `second` those with no and yes. If both are 0 the p-value is 1.
 pub fn mcnemar(first: u64, second: u64) -> Test {
-    // One half is a probability: the error cannot happen.
+    // 0.5 is a valid probability, so there is no error.
     let p = Binomial::new(0.5, first + second).map_or(1.0, |b| 2.0 * b.cdf(first.min(second)));
     Test {
         name: "McNemar, exact binomial",

@@ -1,6 +1,6 @@
-//! Ranks, and Spearman's correlation of them.
+//! Ranks, and Spearman's correlation.
 
-/// Ranks from 1 in ascending order; equal values share the mean of theirs.
+/// Returns ranks from 1 in ascending order; equal values share their mean rank.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -16,8 +16,8 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// The sum of `t^3 - t` over the groups of `t` equal values, by which ties lessen the variance of
-/// rank sums.
+/// Returns the sum of `t^3 - t` over the groups of `t` equal values, by which ties reduce the
+/// variance of rank sums.
 pub(super) fn tie_term(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -25,20 +25,20 @@ pub(super) fn tie_term(values: &[f64]) -> f64 {
     sizes.map(|t| t * t * t - t).sum()
 }
 
-/// Twice the ranks, which are whole numbers.
+/// Returns twice the ranks, which are integers.
 pub(super) fn doubled(ranks: &[f64]) -> Vec<usize> {
     ranks.iter().map(|r| (2.0 * r).round() as usize).collect()
 }
 
-/// Spearman's rank correlation: Pearson's of the ranks, ties averaged. `None` where all values of a
-/// side are equal.
+/// Returns Spearman's rank correlation: Pearson's of the ranks, ties averaged. Returns `None` if
+/// all values of a side are equal.
 ///
 /// # Panics
-/// When the sides differ in length.
+/// Panics if the sides differ in length.
 pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     assert_eq!(a.len(), b.len(), "values to be correlated");
     let (a, b) = (ranks(a), ranks(b));
-    // Of ranks, averaged or not.
+    // The mean of ranks, averaged or not.
     let mean = (a.len() + 1) as f64 / 2.0;
     let product = |x: &[f64], y: &[f64]| -> f64 {
         let pairs = x.iter().zip(y);

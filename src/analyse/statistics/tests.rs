@@ -1,4 +1,4 @@
-//! Against scipy (`tests/data/statistics/make.py`), and what must be true of any data.
+//! Comparisons with scipy (`tests/data/statistics/make.py`), and properties that hold for any data.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -99,8 +99,8 @@ const PLAN: Bootstrap = Bootstrap {
     confidence: 0.95,
 };
 
-/// Both are random: scipy's of 200 000 resamples, ours of 100 000. A twentieth of the interval is
-/// far beyond their noise.
+/// Both are random: scipy's use 200 000 resamples, ours 100 000. A twentieth of the interval is far
+/// more than their noise.
 #[test]
 fn intervals_are_near_those_of_scipy() {
     let plan = Bootstrap {
@@ -125,7 +125,7 @@ fn intervals_are_near_those_of_scipy() {
     }
 }
 
-/// Intervals of 90 % of the mean of 40 exponential numbers, whose mean is 1.
+/// Intervals at 90 % of the mean of 40 exponential numbers, whose mean is 1.
 #[test]
 fn intervals_cover_the_truth_as_often_as_they_say() {
     let seed = rand::random();
@@ -145,8 +145,8 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
         let [low, high] = plan.mean(&values).interval.unwrap();
         covered += usize::from(low <= 1.0 && 1.0 <= high);
     }
-    // The percentile interval of a skewed distribution covers a little less than it says at this
-    // size: 0.87 or so. The bounds are six standard errors (0.011) away from that.
+    // The percentile interval of a skewed distribution covers a little less than its nominal share
+    // at this size: about 0.87. The bounds are six standard errors (0.011) away from that.
     let share = covered as f64 / rounds as f64;
     assert!((0.80..0.94).contains(&share), "{share}");
 }
@@ -172,8 +172,8 @@ fn the_seed_decides_and_threads_do_not() {
     );
 }
 
-/// With one number in each, clusters are the numbers; with all numbers doubled within clusters,
-/// nothing changes either.
+/// With one number in each, clusters are equivalent to the numbers; doubling all numbers within
+/// clusters does not change the result either.
 #[test]
 fn clusters_are_drawn_whole() {
     let values = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6, 5.0];
@@ -191,7 +191,7 @@ fn clusters_are_drawn_whole() {
         let found = PLAN.clustered_quantile(&single, share);
         assert!((found.value - quantile(&sorted, share)).abs() < 1e-12);
     }
-    // Of 1, 1, 1, 5 and of 1, 1, 5, 5 by hand.
+    // Computed by hand for 1, 1, 1, 5 and 1, 1, 5, 5.
     let unequal = |a: usize, b: usize| [vec![1.0; a], vec![5.0; b]];
     assert_eq!(PLAN.clustered_mean(&unequal(3, 1)).value, 2.0);
     assert_eq!(PLAN.clustered_quantile(&unequal(3, 1), 0.5).value, 1.0);
@@ -211,7 +211,7 @@ fn what_cannot_be_tested_is_said() {
     assert!(holm(&[]).is_empty());
 }
 
-/// Under the null hypothesis a p-value of at most 0.05 is found in at most about a twentieth of all
+/// Under the null hypothesis a p-value of at most 0.05 occurs in at most about a twentieth of all
 /// data.
 #[test]
 fn tests_are_as_strict_as_they_say() {
@@ -220,7 +220,7 @@ fn tests_are_as_strict_as_they_say() {
     let mut random = StdRng::seed_from_u64(seed);
     let mut rejected = [0; 4];
     for round in 0..2000 {
-        // Exact and approximate by turns; one decimal makes ties.
+        // Alternately exact and approximate; one decimal makes ties.
         let n = if round % 2 == 0 { 15 } else { 60 };
         let mut draw = || -> Vec<f64> {
             (0..n)
@@ -248,6 +248,6 @@ fn tests_are_as_strict_as_they_say() {
     }
     // A twentieth is 100; five standard errors (10) above it.
     assert!(rejected.iter().all(|&r| r <= 150), "{rejected:?}");
-    // The first two are tests of many values, which may not be much too strict either.
+    // The first two are tests of many values, which must not be much too strict either.
     assert!(rejected[..2].iter().all(|&r| r >= 50), "{rejected:?}");
 }

@@ -1,16 +1,16 @@
-//! Two groups of numbers.
+//! Test of two groups of numbers.
 
 use super::ranks::{doubled, ranks, tie_term};
 use super::{Test, normal_two_sided, two_sided};
 
-/// The most numbers, of both groups together, whose distribution is counted out; more have the
-/// normal approximation.
+/// The largest total of numbers in both groups for the exact distribution; more use the normal
+/// approximation.
 const EXACT: usize = 40;
 
-/// Mann and Whitney's U test of two groups. The statistic is U of the first: the pairs in which its
-/// number is the larger, equal ones counting half. Up to 40 numbers in all the p-value is exact,
-/// given the ranks, ties included; beyond, it is of the normal approximation with ties and
-/// continuity correction. `None` where a group is empty.
+/// Performs the Mann-Whitney U test of two groups. The statistic is U of the first: the number of
+/// pairs in which its number is the larger, equal ones counting half. Up to 40 numbers in total the
+/// p-value is exact, given the ranks including ties; beyond, it is that of the normal approximation
+/// with ties and continuity correction. Returns `None` if a group is empty.
 pub fn rank_sum(a: &[f64], b: &[f64]) -> Option<Test> {
     if a.is_empty() || b.is_empty() {
         return None;
@@ -35,7 +35,7 @@ pub fn rank_sum(a: &[f64], b: &[f64]) -> Option<Test> {
     Some(Test {
         name: "Mann-Whitney U, normal approximation",
         statistic,
-        // Where all numbers are equal there is no deviation, and no distance either.
+        // If all numbers are equal, the deviation is 0, and so is the distance.
         p: if deviation > 0.0 {
             normal_two_sided(distance / deviation)
         } else {
@@ -44,10 +44,11 @@ pub fn rank_sum(a: &[f64], b: &[f64]) -> Option<Test> {
     })
 }
 
-/// The probability of every sum of `taken` of the `ranks`, all choices being equally likely.
+/// Returns the probability of every sum of `taken` of the `ranks`, all choices being equally
+/// likely.
 fn distribution(ranks: &[usize], taken: usize) -> Vec<f64> {
     let total: usize = ranks.iter().sum();
-    // ways[k][s]: choices of k ranks with sum s; at most 40 choose 20, which an f64 holds exactly.
+    // ways[k][s]: number of choices of k ranks with sum s; at most 40 choose 20, exact in f64.
     let mut ways = vec![vec![0.0; total + 1]; taken + 1];
     ways[0][0] = 1.0;
     for &rank in ranks {

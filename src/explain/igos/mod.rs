@@ -1,4 +1,4 @@
-//! iGOS+ and iGOS++: integrated gradients along the path, a mask that follows them.
+//! iGOS+ and iGOS++: masks optimised by integrated gradients along paths.
 
 pub(super) mod objective;
 pub(super) mod optimiser;
@@ -16,9 +16,9 @@ pub use regulariser::Regulariser;
 /// The parts of the objective before one update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iteration {
-    /// D(M): the mean score while the picture is removed.
+    /// D(M): the mean score with the picture removed.
     pub deletion: f64,
-    /// R(M): the mean score while it is revealed.
+    /// R(M): the mean score with the picture revealed.
     pub insertion: f64,
     /// The regulariser.
     pub regulariser: f64,
@@ -28,14 +28,14 @@ pub struct Iteration {
 pub(super) struct Igos<'a> {
     name: &'static str,
     settings: &'a Settings,
-    /// How many masks are optimised; the result is their product.
+    /// Number of optimised masks; the result is their product.
     masks: usize,
-    /// Deletion and insertion of the result first, what iGOS++ adds after them.
+    /// Deletion and insertion of the result, followed by the additional paths of iGOS++.
     pub(super) paths: Vec<WeightedPath>,
 }
 
 impl<'a> Igos<'a> {
-    /// One mask for both paths.
+    /// Creates iGOS+: one mask for both paths.
     pub fn plus(settings: &'a Settings) -> Igos<'a> {
         let path = |path, weight| WeightedPath {
             sampling: Sampling::One(0),
@@ -50,7 +50,7 @@ impl<'a> Igos<'a> {
         }
     }
 
-    /// A mask for each path, and their product for both.
+    /// Creates iGOS++: a mask for each path, and their product for both.
     pub fn plus_plus(settings: &'a Settings) -> Igos<'a> {
         let path = |sampling, path, weight| WeightedPath {
             sampling,
@@ -89,8 +89,8 @@ impl Attribution for Igos<'_> {
                 passes: vec![gradients],
                 open_ended: false,
             },
-            // One step of each search at least. Under noise the loss where it starts is computed
-            // again without.
+            // At least one step of each search. Under noise, the initial loss is computed again
+            // without noise.
             OptimizerKind::LineSearch => {
                 let start = usize::from(self.settings.noise > 0.0);
                 Schedule {

@@ -5,35 +5,35 @@ use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Session};
 
-/// One path: the mask it looks through, the way it goes, and its weight in the objective.
+/// One path: its mask, its direction, and its weight in the objective.
 pub(in crate::explain) struct WeightedPath {
     pub sampling: Sampling,
     pub path: Path,
     pub weight: f64,
 }
 
-/// The objective's value, in parts, and its gradient per mask.
+/// The parts of the objective's value, and its gradient per mask.
 pub(in crate::explain) struct Evaluated {
     pub deletion: f64,
     pub insertion: f64,
     pub regulariser: f64,
     pub loss: f64,
-    /// Empty when only the value was asked for.
+    /// Empty if only the value was requested.
     pub gradients: Vec<Vec<f64>>,
 }
 
-/// What is minimised, for one session and its key tokens.
+/// The objective to minimise, for one session and its key tokens.
 pub(in crate::explain) struct Objective<'a> {
     pub session: &'a dyn Session,
     pub regulariser: &'a Regulariser,
     pub settings: &'a Settings,
-    /// Deletion and insertion of the result first.
+    /// Deletion and insertion of the result come first.
     pub paths: &'a [WeightedPath],
     pub keys: &'a [usize],
 }
 
 impl Objective<'_> {
-    /// The mask that is the result: the one, or the product of the two.
+    /// Returns the resulting mask: the only one, or the product of the two.
     pub fn result(masks: &[Mask]) -> Mask {
         let first = &masks[0];
         match masks.get(1) {
@@ -42,7 +42,7 @@ impl Objective<'_> {
         }
     }
 
-    /// The objective at `masks` and its gradient, under the noise of an iteration.
+    /// Returns the objective at `masks` and its gradient, with the noise of an iteration.
     pub fn gradient(
         &self,
         masks: &[Mask],
@@ -52,7 +52,7 @@ impl Objective<'_> {
         self.evaluate(masks, iteration, self.settings.noise, true, evaluated)
     }
 
-    /// The objective at `masks`, without noise.
+    /// Returns the objective at `masks`, without noise.
     pub fn loss(&self, masks: &[Mask], iteration: usize, evaluated: &mut Callback) -> Result<f64> {
         Ok(self.evaluate(masks, iteration, 0.0, false, evaluated)?.loss)
     }

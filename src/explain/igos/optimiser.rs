@@ -19,7 +19,7 @@ impl Nesterov {
         }
     }
 
-    /// The mask after iteration i.
+    /// Returns the mask after iteration `i`.
     pub fn step(&mut self, mask: &Mask, gradient: &[f64], iteration: usize) -> Mask {
         let carried = iteration as f64 / (iteration as f64 + self.momentum);
         let current: Vec<f64> = mask
@@ -39,13 +39,13 @@ impl Nesterov {
 
 /// The factor by which a line search shrinks its step.
 const SHRINK: f64 = 0.2;
-/// The share of the first-order decrease that a step must bring (Armijo's condition).
+/// The fraction of the first-order decrease that a step must achieve (Armijo's condition).
 const DECREASE: f64 = 1e-4;
-/// The step below which the search ends.
+/// The step size below which the search ends.
 const SMALLEST: f64 = 1e-5;
 
-/// Backtracking line search over all masks at once. `loss` is without noise; `start` is the loss at
-/// `masks`.
+/// Performs a backtracking line search over all masks at once. `loss` is without noise; `start` is
+/// the loss at `masks`.
 pub(in crate::explain) fn line_search<E>(
     masks: &[Mask],
     gradients: &[Vec<f64>],

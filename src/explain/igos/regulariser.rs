@@ -1,20 +1,20 @@
-//! What keeps a mask small and smooth, and its gradient.
+//! The regulariser, which keeps a mask small and smooth, and its gradient.
 
 use crate::blend::View;
 use crate::explain::{ExplainError, Mask, Result};
 use crate::lvlm::Resampling;
 
-/// Width of the bilateral weights in the processor's normalised space.
+/// Width of the bilateral weights in normalised pixel values.
 const SIGMA: f64 = 0.01;
 
-/// The regulariser of one picture, with the picture's edges worked out.
+/// The regulariser of one picture, with the picture's edge weights.
 pub struct Regulariser {
     view: View,
-    /// What a mask is made into before the view samples it.
+    /// The resampling of a mask before the view samples it, if any.
     resampling: Option<Resampling>,
-    /// Weight of the step from row i to i + 1, `(h - 1) x w`: channels averaged before the square.
+    /// Weights of the step from row i to i + 1, `(h - 1) x w`: channels averaged before the square.
     down: Vec<f64>,
-    /// Weight of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the
+    /// Weights of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the
     /// exponential.
     across: Vec<f64>,
     /// Weight of the mean distance from 1.
@@ -28,10 +28,11 @@ pub struct Regulariser {
 }
 
 impl Regulariser {
-    /// For the first view of a picture, `3 x height x width`, normalised. `l` holds l1, l2, l3.
+    /// Creates the regulariser for the first view of a picture, `3 x height x width`, normalised.
+    /// `l` holds l1, l2, l3.
     ///
     /// # Errors
-    /// [`ExplainError::Pixels`] when there are more or fewer pixels.
+    /// Returns [`ExplainError::Pixels`] if the number of pixels differs from the view's.
     pub fn new(view: &View, pixels: &[f32], l: [f64; 3], gamma: f64) -> Result<Regulariser> {
         let (h, w) = (view.height, view.width);
         if h.checked_mul(w).and_then(|n| n.checked_mul(3)) != Some(pixels.len()) {
@@ -68,8 +69,8 @@ impl Regulariser {
         })
     }
 
-    /// The same for a view that samples what is made of a mask, as
-    /// [`crate::lvlm::Session::resampling`] says.
+    /// Returns the regulariser for a view that samples a resampled mask, as described in
+    /// [`crate::lvlm::Session::resampling`].
     #[must_use]
     pub fn behind(self, resampling: Option<&Resampling>) -> Regulariser {
         Regulariser {
@@ -78,8 +79,8 @@ impl Regulariser {
         }
     }
 
-    /// `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at iteration
-    /// i.
+    /// Returns `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at
+    /// iteration i.
     pub fn value_and_gradient(&self, mask: &Mask, iteration: usize) -> (f64, Vec<f64>) {
         let m = mask.values();
         let cells = m.len() as f64;
@@ -89,15 +90,15 @@ impl Regulariser {
         for (g, &m) in gradient.iter_mut().zip(m) {
             let away = 1.0 - m;
             value += self.l1 * away / cells + decayed * away * away;
-            // At 1 the absolute value has no slope: 0 is taken.
+            // The absolute value has no derivative at M = 1: 0 is used.
             let slope = if away > 0.0 { 1.0 } else { 0.0 };
             *g = self.l3 * *g - self.l1 * slope / cells - 2.0 * decayed * away;
         }
         (value, gradient)
     }
 
-    /// BTV: half of the total variation of the mask, and of the mask as the view samples it,
-    /// weighted by the picture's own edges; and its gradient.
+    /// Returns BTV, half of the total variation of the mask, and of the mask as the view samples
+    /// it, weighted by the picture's own edges; and its gradient.
     pub fn bilateral_total_variation(&self, mask: &Mask) -> (f64, Vec<f64>) {
         let size = mask.size();
         let mut gradient = vec![0.0; size * size];
@@ -133,8 +134,8 @@ impl Regulariser {
     }
 }
 
-/// `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, its gradient added to
-/// `gradient`. A mean over nothing is 0.
+/// Returns `0.5 * (mean wv (u[i,j] - u[i+1,j])^2 + mean wh (u[i,j] - u[i,j+1])^2)`, and adds its
+/// gradient to `gradient`. A mean over nothing is 0.
 fn variation(
     u: &[f64],
     h: usize,
