@@ -1,4 +1,4 @@
-//! What all plots share: a canvas, the embedded font, lengths.
+//! Canvas, embedded font and lengths shared by all plots.
 
 use std::fmt::Display;
 
@@ -12,24 +12,24 @@ use plotters_backend::{BackendCoord, DrawingErrorKind};
 use super::font::{BOLD, Beside, REGULAR, Text};
 use super::{ReportError, Result};
 
-/// Drawn this many times as large and averaged, since the plotting library's lines have no smooth
-/// edges.
+/// The factor of enlargement while drawing; the result is averaged, since the plotting library does
+/// not antialias lines.
 pub(super) const FINER: u32 = 2;
-/// Text and axes.
+/// Colour of text and axes.
 pub(super) const INK: RGBColor = RGBColor(30, 30, 30);
-/// The lines behind a plot.
+/// Colour of the grid lines.
 pub(super) const GRID: RGBColor = RGBColor(215, 215, 215);
-/// One colour per kind, told apart without red and green (Okabe and Ito's palette).
+/// One colour per kind, distinguishable without red and green (Okabe and Ito's palette).
 pub(super) const COLOURS: [RGBColor; 4] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
     RGBColor(120, 120, 120),
 ];
-/// The embedded font's name, which no font of the program's others has.
+/// The name under which the embedded font is registered, distinct from other fonts of the program.
 const FAMILY: &str = "foveate DejaVu Sans";
 
-/// Where a plot is drawn.
+/// The drawing area of a plot.
 pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
 /// Draws on a white canvas of this size.
@@ -38,7 +38,7 @@ pub(super) fn canvas(
     height: u32,
     draw: impl FnOnce(&Area) -> Result<()>,
 ) -> Result<RgbImage> {
-    // Registering the same font again changes nothing.
+    // Registering the same font again has no effect.
     for (style, data) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
         register_font(FAMILY, style, data)
             .map_err(|_| failed("the embedded font is not a font"))?;
@@ -54,19 +54,19 @@ pub(super) fn canvas(
     Ok(imageops::thumbnail(&pixels, width, height))
 }
 
-/// The plotting library's error as ours.
+/// Converts an error of the plotting library.
 pub(super) fn failed(reason: impl Display) -> ReportError {
     ReportError::Plot {
         reason: reason.to_string(),
     }
 }
 
-/// The farthest from 0 that an axis goes, and the least part of that which it must span: beyond,
-/// the numbers of its ticks are no longer apart.
+/// The largest absolute value on an axis, and the smallest span as a part of it: beyond these, the
+/// numbers of the ticks are no longer distinct.
 const FARTHEST: f64 = 1e15;
 const LEAST_SPAN: f64 = 1e-9;
 
-/// Whether an axis can go from `low` to `high`.
+/// Checks that an axis can range from `low` to `high`.
 pub(super) fn axis(what: &'static str, low: f64, high: f64) -> Result<()> {
     let farthest = low.abs().max(high.abs());
     let apart = high - low > LEAST_SPAN * farthest;
@@ -78,18 +78,18 @@ pub(super) fn axis(what: &'static str, low: f64, high: f64) -> Result<()> {
     }
 }
 
-/// A length of the result on the canvas.
+/// Converts a length in the result to one on the canvas.
 pub(super) fn px(length: u32) -> u32 {
     length * FINER
 }
 
-/// The embedded font at a height.
+/// Returns the embedded font at a height.
 pub(super) fn font(height: u32, style: FontStyle) -> TextStyle<'static> {
     (FAMILY, px(height), style).into_font().color(&INK)
 }
 
-/// Text in all the embedded fonts, where the plotting library has one alone: for what users name,
-/// in any script.
+/// Text in all the embedded fonts, for user-defined names in any script; the plotting library uses
+/// only one font.
 pub(super) struct Writing<C> {
     text: String,
     at: C,
@@ -97,10 +97,10 @@ pub(super) struct Writing<C> {
 }
 
 impl<C> Writing<C> {
-    /// Visible text with its top left corner at a place, as large as the plotting library's text of
-    /// that size.
+    /// Creates visible text with its top left corner at `at`, as large as the plotting library's
+    /// text of that size.
     pub fn new(text: &str, at: C, size: u32) -> Result<Writing<C>> {
-        // That library's em is this part of the size, and a line of the font is 1.164 em.
+        // The plotting library's em is this part of the size, and a line of the font is 1.164 em.
         let font = Text::new(REGULAR, size as f32 / 1.24 * 1.164)?;
         let text = text.to_owned();
         Ok(Writing { text, at, font })

@@ -1,4 +1,4 @@
-//! Deletion and insertion curves.
+//! A plot of deletion and insertion curves.
 
 use image::RgbImage;
 use plotters::prelude::*;
@@ -13,7 +13,7 @@ const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 620;
 /// The height of the legend below the panels.
 const LEGEND: u32 = 52;
-/// The least probability that the upright axis reaches up to.
+/// The smallest upper end of the vertical axis.
 const LEAST_TOP: f64 = 0.02;
 const DELETION: RGBColor = RGBColor(178, 24, 43);
 const INSERTION: RGBColor = RGBColor(33, 102, 172);
@@ -23,23 +23,24 @@ const BASELINE: RGBColor = RGBColor(125, 125, 125);
 const PICTURE_DASH: (u32, u32) = (14, 7);
 const BASELINE_DASH: (u32, u32) = (4, 6);
 
-/// What is plotted: mean probability of the key tokens against the share of cells replaced. The
-/// deletion curve starts at the whole picture's probability, the insertion curve at the baseline's.
+/// The data of the plot: mean probability of the key tokens against the share of cells replaced.
+/// The deletion curve starts at the whole picture's probability, the insertion curve at the
+/// baseline's.
 #[derive(Clone, Copy, Debug)]
 pub struct CurvesPlot<'a> {
     /// Share of cells replaced, from 0 to 1.
     pub fraction: &'a [f64],
-    /// Probability while the most needed cells are removed.
+    /// Probability while the most important cells are removed.
     pub deletion: &'a [f64],
-    /// Probability while only they are revealed.
+    /// Probability while only these cells are revealed.
     pub insertion: &'a [f64],
-    /// Normalised area, `None` where undefined.
+    /// Normalised area, `None` if undefined.
     pub deletion_score: Option<f64>,
-    /// Normalised area, `None` where undefined.
+    /// Normalised area, `None` if undefined.
     pub insertion_score: Option<f64>,
 }
 
-/// One curve and how it is shown.
+/// One curve and its style.
 struct Panel<'a> {
     name: &'static str,
     meaning: &'static str,
@@ -48,22 +49,24 @@ struct Panel<'a> {
     colour: RGBColor,
 }
 
-/// What both panels share.
+/// Values shared by both panels.
 struct Scale {
-    /// The upright axis ends here.
+    /// The upper end of the vertical axis.
     top: f64,
     /// Probability of the key tokens with the whole picture.
     picture: Option<f64>,
-    /// The same with the baseline.
+    /// Probability of the key tokens with the baseline.
     baseline: Option<f64>,
 }
 
-/// Both curves side by side, 1200 x 620: the area between each curve and the baseline's probability
-/// shaded, the score written above, lines at the probabilities with the whole picture and with the
-/// baseline. Points that are not finite are left out, others clamped to 0..1.
+/// Draws both curves side by side, 1200 x 620 pixels: the area between each curve and the
+/// baseline's probability is shaded, with the score above, and lines at the probabilities with the
+/// whole picture and with the baseline. Points that are not finite are left out, others clamped to
+/// 0..1.
 ///
 /// # Errors
-/// [`ReportError::Length`] when the curves differ in length, [`ReportError::Plot`].
+/// Returns [`ReportError::Length`] if the curves differ in length, and [`ReportError::Plot`] if
+/// drawing fails.
 pub fn curves(plot: &CurvesPlot) -> Result<RgbImage> {
     for (what, values) in [("deletion", plot.deletion), ("insertion", plot.insertion)] {
         let (expected, found) = (plot.fraction.len(), values.len());
@@ -175,7 +178,7 @@ fn draw_panel(half: &Area, fraction: &[f64], panel: &Panel, scale: &Scale) -> Re
     Ok(())
 }
 
-/// How the curve is read or, where the score is undefined for it, how near the two probabilities
+/// Returns how to read the curve or, if its score is undefined, how close the two probabilities
 /// are.
 fn subtitle(panel: &Panel, scale: &Scale) -> String {
     match (panel.score, scale.picture, scale.baseline) {
@@ -186,7 +189,8 @@ fn subtitle(panel: &Panel, scale: &Scale) -> String {
     }
 }
 
-/// The lines at the probabilities with the picture and with the baseline: where, dashes, colour.
+/// Returns the lines at the probabilities with the picture and with the baseline: value, dashes,
+/// colour.
 fn levels(scale: &Scale) -> impl Iterator<Item = (f64, (u32, u32), RGBColor)> {
     let picture = scale.picture.map(|level| (level, PICTURE_DASH, PICTURE));
     let baseline = scale.baseline.map(|level| (level, BASELINE_DASH, BASELINE));

@@ -1,9 +1,9 @@
 //! The embedded fonts, and text on pictures.
 //!
-//! A character is drawn with the first of the fonts that has it: DejaVu Sans, which has Latin,
-//! Greek, Cyrillic, Hebrew and Arabic letters; a subset of Noto Sans CJK; a subset of Noto Emoji.
-//! No font of the system is looked for, so that a picture is the same everywhere. Text that runs
-//! from right to left is put in its order, and its letters are joined.
+//! A character is drawn with the first font that contains it: DejaVu Sans, with Latin, Greek,
+//! Cyrillic, Hebrew and Arabic letters; a subset of Noto Sans CJK; a subset of Noto Emoji. System
+//! fonts are not used, so that a picture is the same everywhere. Text that runs from right to left
+//! is reordered, and its letters are joined.
 
 use std::ops::Range;
 
@@ -18,36 +18,36 @@ use super::{ReportError, Result};
 pub(super) const REGULAR: &[u8] = foveate_fonts::SANS;
 /// DejaVu Sans Bold.
 pub(super) const BOLD: &[u8] = foveate_fonts::SANS_BOLD;
-/// Chinese, Japanese and Korean, in one weight.
+/// Noto Sans CJK, in one weight.
 const EAST_ASIAN: &[u8] = foveate_fonts::CJK;
-/// Emoji, in one weight and without colours.
+/// Noto Emoji, in one weight and without colours.
 const EMOJI: &[u8] = foveate_fonts::EMOJI;
 
 /// Fonts at a size.
 pub(super) struct Text {
-    /// The font that was asked for, and those that have what it lacks.
+    /// The requested font, followed by fallback fonts.
     faces: Vec<Face>,
-    /// Joins the letters of the first.
+    /// Shapes text in the first font.
     shaper: rustybuzz::Face<'static>,
-    /// Pixels from the top of a line to the line that letters stand on.
+    /// Distance from the top of a line to its baseline, in pixels.
     ascent: f32,
 }
 
 struct Face {
     font: FontRef<'static>,
     scale: PxScale,
-    /// Pixels of a font unit.
+    /// Size of a font unit in pixels.
     unit: f32,
 }
 
-/// The characters that a text stands between, to whose letters its own are joined.
+/// The characters before and after a text, to which its letters are joined.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Beside {
     pub before: Option<char>,
     pub after: Option<char>,
 }
 
-/// A glyph at its place, in pixels from the beginning of the line that letters stand on.
+/// A glyph with its position, in pixels from the start of the baseline.
 struct Placed {
     face: usize,
     id: GlyphId,
@@ -56,7 +56,7 @@ struct Placed {
 }
 
 impl Text {
-    /// `data` at a line height of `pixels`.
+    /// Creates fonts with `data` first, at a line height of `pixels`.
     pub fn new(data: &'static [u8], pixels: f32) -> Result<Text> {
         let whole = |reason: String| ReportError::Plot { reason };
         let mut faces: Vec<Face> = Vec::new();
@@ -64,7 +64,7 @@ impl Text {
             let font = FontRef::try_from_slice(data).map_err(|e| whole(e.to_string()))?;
             let em = font.units_per_em().unwrap_or(1000.0);
             let height = font.height_unscaled();
-            // All are of one size, whatever the height that each gives a line.
+            // All fonts have the same size, independent of their own line heights.
             let unit = match faces.first() {
                 Some(first) => first.unit * first.font.units_per_em().unwrap_or(1000.0) / em,
                 None => pixels / height,
@@ -85,9 +85,9 @@ impl Text {
         })
     }
 
-    /// `text` with what has no ink made visible: a line break as a return arrow, a tabulator as its
-    /// arrow, any other control character as its escape, and what no font has as U+FFFD. Marks that
-    /// only order or join others are left out.
+    /// Returns `text` with invisible characters replaced: a line break by a return arrow, a tab by
+    /// its arrow, any other control character by its escape, and a character that no font contains
+    /// by U+FFFD. Marks that only order or join other characters are removed.
     pub fn visible(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         for c in text.chars() {
@@ -103,26 +103,26 @@ impl Text {
         shown
     }
 
-    /// The first font that has a character.
+    /// Returns the first font that contains a character.
     fn face_of(&self, c: char) -> Option<usize> {
         let (face, id) = self.glyph_of(c);
         (id.0 != 0).then_some(face)
     }
 
-    /// The font and the glyph that a character is drawn with; those of a missing one where no font
-    /// has it.
+    /// Returns the font and the glyph of a character; those of a missing glyph if no font contains
+    /// it.
     fn glyph_of(&self, c: char) -> (usize, GlyphId) {
         let ids = self.faces.iter().map(|face| face.font.glyph_id(c));
         let found = ids.enumerate().find(|(_, id)| id.0 != 0);
         found.unwrap_or((0, GlyphId(0)))
     }
 
-    /// Width in pixels of visible text, its spaces included.
+    /// Returns the width in pixels of visible text, including its spaces.
     pub fn width(&self, text: &str) -> u32 {
         self.width_beside(text, Beside::default())
     }
 
-    /// The same of a text beside others.
+    /// Returns the width in pixels of visible text between other characters.
     pub fn width_beside(&self, text: &str, beside: Beside) -> u32 {
         self.glyphs(text, beside).1.ceil() as u32
     }
@@ -137,7 +137,7 @@ impl Text {
         face.font.h_advance_unscaled(id) * face.unit
     }
 
-    /// Visible text cut into pieces, each at most `width` pixels wide; one piece at least.
+    /// Splits visible text into at least one piece, each at most `width` pixels wide.
     pub fn pieces(&self, text: &str, width: u32) -> Vec<String> {
         let mut pieces = vec![String::new()];
         let mut used = 0.0;
@@ -155,7 +155,7 @@ impl Text {
         pieces
     }
 
-    /// The glyphs of a text from left to right, and its width.
+    /// Returns the glyphs of a text from left to right, and its width.
     fn glyphs(&self, text: &str, beside: Beside) -> (Vec<Placed>, f32) {
         let (mut glyphs, mut x) = (Vec::new(), 0.0);
         for (range, backwards) in runs(text) {
@@ -184,8 +184,8 @@ impl Text {
         }
     }
 
-    /// Text from right to left: what the first font has is shaped with it, in one part after the
-    /// other from the text's end.
+    /// Adds the glyphs of text that runs from right to left: parts in the first font are shaped
+    /// with it, from the end of the text to its start.
     fn backwards(&self, text: &str, beside: Beside, glyphs: &mut Vec<Placed>, x: &mut f32) {
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         for (at, c) in text.char_indices() {
@@ -223,8 +223,8 @@ impl Text {
         }
     }
 
-    /// Hands over every pixel of visible text with its share of ink, the text's top left corner at
-    /// (0, 0).
+    /// Calls `pixel` for every pixel of visible text with its coverage; the text's top left corner
+    /// is at (0, 0).
     pub fn ink(&self, text: &str, beside: Beside, mut pixel: impl FnMut(i32, i32, f32)) {
         for placed in self.glyphs(text, beside).0 {
             let face = &self.faces[placed.face];
@@ -248,7 +248,7 @@ impl Text {
         self.draw_beside(canvas, (x, y), colour, text, Beside::default());
     }
 
-    /// The same of a text beside others.
+    /// Draws visible text between other characters, with its top left corner at (x, y).
     pub fn draw_beside(
         &self,
         canvas: &mut RgbImage,
@@ -272,8 +272,8 @@ impl Text {
     }
 }
 
-/// Whether a character has no glyph of its own: it joins or parts others, orders them, or chooses
-/// among their forms.
+/// Checks whether a character has no glyph of its own: it joins or separates others, orders them,
+/// or selects among their forms.
 fn without_glyph(c: char) -> bool {
     matches!(
         c,
@@ -289,14 +289,15 @@ fn without_glyph(c: char) -> bool {
     )
 }
 
-/// Whether a text has letters or digits that run from right to left, or that such ones order.
+/// Checks whether a text has letters or digits that run from right to left, or a mark that orders
+/// them so.
 pub(super) fn runs_backwards(text: &str) -> bool {
     let backwards = |c| matches!(bidi_class(c), BidiClass::R | BidiClass::AL | BidiClass::AN);
     text.chars().any(backwards)
 }
 
-/// The parts of a text that run one way, from left to right, and whether each runs from right to
-/// left.
+/// Returns the parts of a text with one direction, from left to right, and whether each runs from
+/// right to left.
 fn runs(text: &str) -> Vec<(Range<usize>, bool)> {
     if !runs_backwards(text) {
         return vec![(0..text.len(), false)];

@@ -1,4 +1,4 @@
-//! Distributions of several kinds of things.
+//! A stacked histogram.
 
 use image::RgbImage;
 use plotters::prelude::*;
@@ -13,27 +13,28 @@ const HEIGHT: u32 = 560;
 /// Counts of up to four kinds in bins of one width, stacked.
 #[derive(Clone, Copy, Debug)]
 pub struct HistogramPlot<'a> {
-    /// What is shown.
+    /// The title.
     pub title: &'a str,
-    /// What the bins are of.
+    /// The label of the horizontal axis.
     pub axis: &'a str,
-    /// What is counted.
+    /// The label of the vertical axis: the items counted.
     pub counted: &'a str,
-    /// Where the first bin begins.
+    /// The lower bound of the first bin.
     pub first: f64,
-    /// The width of a bin, above 0.
+    /// The width of a bin, greater than 0.
     pub width: f64,
-    /// The kinds' names, and how many of each are in every bin; the first is lowest.
+    /// The names of the kinds, with the counts of each in all bins; the first is drawn lowest.
     pub counts: &'a [(&'a str, &'a [usize])],
-    /// A place to be marked, and its name.
+    /// A value to mark, and its name.
     pub mark: Option<(f64, &'a str)>,
 }
 
-/// The distribution, 1200 x 560.
+/// Draws the histogram, 1200 x 560 pixels.
 ///
 /// # Errors
-/// [`ReportError::Length`] when kinds differ in their number of bins, [`ReportError::Axis`] when
-/// the bins and the mark make no axis, as where one is NaN, [`ReportError::Plot`].
+/// Returns [`ReportError::Length`] if kinds differ in their number of bins, [`ReportError::Axis`]
+/// if the bins and the mark cannot be shown on an axis, for example because one is NaN, and
+/// [`ReportError::Plot`] if drawing fails.
 pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
     let bins = plot.counts.first().map_or(0, |(_, counts)| counts.len());
     if let Some((_, other)) = plot.counts.iter().find(|(_, c)| c.len() != bins) {
@@ -47,7 +48,7 @@ pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
     let ends = [edge(0), edge(bins)];
     axis("bins", plot.first, plot.first + plot.width)?;
     let (low, high) = match plot.mark {
-        // A comparison would pass over NaN.
+        // A comparison would ignore NaN.
         Some((at, _)) if !at.is_finite() => (at, at),
         Some((at, _)) => (ends[0].min(at), ends[1].max(at)),
         None => (ends[0], ends[1]),
@@ -69,7 +70,7 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize, (low, high): (f64, f64))
     let highest = (0..bins).map(of_bin).fold(1.0, f64::max);
     let edge = |bin: usize| plot.first + bin as f64 * plot.width;
     let room = (high - low) * 0.02;
-    // On each side of a bar.
+    // The gap on each side of a bar.
     let gap = plot.width * 0.04;
     let mut chart = ChartBuilder::on(&below)
         .margin_left(px(16))
@@ -116,7 +117,7 @@ fn draw(area: &Area, plot: &HistogramPlot, bins: usize, (low, high): (f64, f64))
     Ok(())
 }
 
-/// A square of each kind's colour and its name with its number, and the dashes of the mark.
+/// Draws a square of each kind's colour with its name and number, and the dashes of the mark.
 fn draw_legend(area: &Area, plot: &HistogramPlot) -> Result<()> {
     let style = font(19, FontStyle::Normal).pos(Pos::new(HPos::Left, VPos::Center));
     let (mut x, y) = (px(30) as i32, px(66) as i32);
@@ -169,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Pixels of a kind's colour, as it is on white.
+    /// Counts pixels of a kind's colour as it appears on white.
     fn pixels(picture: &RgbImage, kind: usize) -> f64 {
         let RGBColor(r, g, b) = COLOURS[kind];
         let shown = [r, g, b].map(|c| 0.85 * f64::from(c) + 0.15 * 255.0);
@@ -186,7 +187,7 @@ mod tests {
     fn areas_are_as_the_counts() {
         let picture = histogram(&plot(&[("a", &[30, 20, 10]), ("b", &[10, 0, 10])])).unwrap();
         assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
-        // A square of the legend besides.
+        // The legend has a square too.
         let legend = 18.0 * 18.0;
         let (a, b) = (pixels(&picture, 0) - legend, pixels(&picture, 1) - legend);
         assert!((a / b - 3.0).abs() < 0.2, "{a} {b}");

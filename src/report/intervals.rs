@@ -1,4 +1,4 @@
-//! Values with their intervals, side by side.
+//! A plot of values with their intervals.
 
 use image::RgbImage;
 use plotters::prelude::*;
@@ -15,50 +15,49 @@ const COLUMNS: usize = 2;
 const TITLE: u32 = 74;
 const ROW: u32 = 76;
 const AXIS: u32 = 46;
-/// The most of all panels together: beyond, the picture would take a gigabyte.
+/// The largest height of all panels together: beyond it, the picture would take a gigabyte.
 const HIGHEST: usize = 32_768;
 /// Space around a panel's plot.
 const MARGIN: u32 = 30;
-/// Text of a row.
+/// Text size of a row.
 const LABEL: u32 = 17;
-/// The share of a row, from the top, that its writing takes: a line for the name, a line for the
-/// numbers.
+/// The share of a row, from the top, for its text: one line for the name, one for the numbers.
 const WRITING: f64 = 0.6;
 
-/// A value.
+/// A value with its interval.
 #[derive(Clone, Debug)]
 pub struct Interval {
-    /// What it is of.
+    /// The name of the value.
     pub label: String,
     /// The value.
     pub value: f64,
-    /// Its interval, where there is one.
+    /// Its interval, if any.
     pub interval: Option<[f64; 2]>,
-    /// The number of samples that it is made of.
+    /// The number of samples.
     pub n: usize,
-    /// Those samples, shown as faint points; may be empty.
+    /// The values of those samples, drawn as faint points; may be empty.
     pub points: Vec<f64>,
 }
 
-/// Values of one kind, which share an axis.
+/// Values of one kind with a common axis.
 #[derive(Clone, Debug)]
 pub struct IntervalsPanel {
-    /// What they are.
+    /// The title.
     pub title: String,
-    /// More about them.
+    /// A note below the title.
     pub note: String,
-    /// The values, from the top.
+    /// The values, from top to bottom.
     pub rows: Vec<Interval>,
-    /// A place to be marked.
+    /// A value to mark.
     pub mark: Option<f64>,
 }
 
-/// The panels, two side by side, 1200 pixels wide: every value a dot with its interval as a bar,
-/// its number in writing. Numbers that are not finite are left out.
+/// Draws the panels, two side by side, 1200 pixels wide: every value as a dot with its interval as
+/// a bar, and its number as text. Numbers that are not finite are left out.
 ///
 /// # Errors
-/// [`ReportError::Size`] for more rows than a picture can show, [`ReportError::Axis`] for a panel
-/// whose numbers make no axis, [`ReportError::Plot`].
+/// Returns [`ReportError::Size`] for more rows than a picture can show, [`ReportError::Axis`] for a
+/// panel whose numbers cannot be shown on an axis, and [`ReportError::Plot`] if drawing fails.
 pub fn intervals(panels: &[IntervalsPanel]) -> Result<RgbImage> {
     let lines: Vec<&[IntervalsPanel]> = panels.chunks(COLUMNS).collect();
     let height = |line: &[IntervalsPanel]| {
@@ -131,7 +130,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
     }
     for ((row, place), colour) in panel.rows.iter().zip(1..).zip(COLOURS.iter().cycle()) {
         let top = rows - f64::from(place) + 1.0;
-        // The writing has no lines behind it.
+        // No grid lines behind the text.
         let band = [(range.0, top), (range.1, top - WRITING)];
         chart
             .draw_series([Rectangle::new(band, WHITE.filled())])
@@ -168,7 +167,7 @@ fn draw_panel(half: &Area, panel: &IntervalsPanel) -> Result<()> {
     Ok(())
 }
 
-/// A row's numbers in writing.
+/// Formats a row's numbers.
 fn numbers(row: &Interval) -> String {
     let value = match row.interval {
         Some([low, high]) => format!("{:.4} [{low:.4}, {high:.4}]", row.value),
@@ -177,7 +176,7 @@ fn numbers(row: &Interval) -> String {
     format!("{value}, n = {}", row.n)
 }
 
-/// As much of a text as fits a panel, with an ellipsis where that is not all.
+/// Shortens a text to the width of a panel, with an ellipsis if it is cut.
 fn fitted(text: &str) -> Result<String> {
     let width = WIDTH / COLUMNS as u32 - 2 * MARGIN;
     let font = Text::new(REGULAR, LABEL as f32)?;
@@ -189,7 +188,7 @@ fn fitted(text: &str) -> Result<String> {
     Ok(format!("{}\u{2026}", pieces[0].trim_end()))
 }
 
-/// From the smallest to the largest number of a panel, with some room.
+/// Returns the range of a panel's numbers, with a margin.
 fn range(panel: &IntervalsPanel) -> (f64, f64) {
     let of_row = |row: &Interval| {
         let ends = row.interval.into_iter().flatten();
@@ -208,7 +207,7 @@ fn range(panel: &IntervalsPanel) -> (f64, f64) {
     if low > high {
         return (0.0, 1.0);
     }
-    // Enough to tell the ends apart where all numbers are one.
+    // Enough to separate the ends if all numbers are equal.
     let least = (1e-6 * low.abs().max(high.abs())).max(1e-3);
     let room = ((high - low) * 0.05).max(least);
     (low - room, high + room)
@@ -237,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Columns that have a row's colour.
+    /// Returns the columns that contain a row's colour.
     fn columns(picture: &RgbImage, row: usize) -> Vec<u32> {
         let RGBColor(r, g, b) = COLOURS[row];
         let coloured = picture
@@ -257,7 +256,7 @@ mod tests {
             row("alone", 1.0, None),
         ];
         let picture = intervals(&[panel(rows)]).unwrap();
-        // 0 to 1 with a twentieth of room lie between the margins of the left half.
+        // 0 to 1 with a twentieth of margin lies between the margins of the left half.
         let place = |value: f64| {
             let (from, to) = (f64::from(MARGIN), f64::from(WIDTH / 2 - MARGIN));
             from + (value + 0.05) / 1.1 * (to - from)

@@ -1,22 +1,22 @@
-//! Text in lines of a bounded width and number.
+//! Text layout in lines of limited width and number.
 
 use unicode_bidi::BidiInfo;
 
 use super::font::{Beside, Text, runs_backwards};
 
-/// A piece of visible text at its place.
+/// A piece of visible text with its position.
 pub(super) struct Placed {
-    /// The item that it is of.
+    /// The item that it belongs to.
     pub item: usize,
     pub text: String,
-    /// Pixels from the left.
+    /// Distance from the left in pixels.
     pub x: u32,
     pub line: u32,
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// What of the same word stands beside it.
+    /// The adjacent characters of the same word.
     pub beside: Beside,
-    /// Whether it runs from right to left, so that it begins at its right.
+    /// Whether it runs from right to left, so that it begins at its right end.
     pub backwards: bool,
 }
 
@@ -29,12 +29,12 @@ pub(super) struct Layout {
     most_lines: u32,
     x: u32,
     line: u32,
-    /// The first piece of the line that is being filled.
+    /// The first piece of the current line.
     first: usize,
 }
 
 impl Layout {
-    /// At most `most_lines` lines of `width` pixels.
+    /// Creates a layout of at most `most_lines` lines of `width` pixels.
     pub fn new(width: u32, most_lines: u32) -> Layout {
         Layout {
             placed: Vec::new(),
@@ -47,21 +47,21 @@ impl Layout {
         }
     }
 
-    /// Ends the last line. Nothing is to be pushed after that.
+    /// Ends the last line. Nothing may be pushed afterwards.
     pub fn finish(&mut self) {
         self.order_line();
     }
 
-    /// The lines that are in use.
+    /// Returns the number of lines in use.
     pub fn lines(&self) -> u32 {
         self.placed.last().map_or(0, |p| p.line + 1)
     }
 
-    /// Places one word: its items in turn, each with its font. The word goes to a new line where it
-    /// fits a line but not the rest of this one; a wider one breaks between items, and an item
-    /// wider than a line anywhere. What no line is left for is left out.
+    /// Places one word: its items in turn, each with its font. The word starts a new line if it
+    /// fits a line but not the rest of the current one; a wider word breaks between items, and an
+    /// item wider than a line breaks anywhere. Text for which no line is left is left out.
     pub fn push(&mut self, word: &[(usize, &Text, &str)]) {
-        // No line holds more characters than it has pixels, save those without width.
+        // No line holds more characters than it has pixels, except those without width.
         let most = (self.width * self.most_lines) as usize;
         self.cut |= word
             .iter()
@@ -107,7 +107,7 @@ impl Layout {
             self.cut = true;
             return;
         }
-        // A space that a line begins with would look like an indent.
+        // A space at the start of a line would look like an indent.
         let ink = text.trim_start_matches(' ');
         if self.x == 0 && !ink.is_empty() && ink.len() < text.len() {
             text = ink.to_string();
@@ -126,8 +126,8 @@ impl Layout {
         self.x += width;
     }
 
-    /// Puts the pieces of the line that was filled in the order in which they are read: those that
-    /// run from right to left the other way round, and the whole line where it begins so.
+    /// Puts the pieces of the completed line in visual order: those that run from right to left are
+    /// reversed, and so is the whole line if it begins so.
     fn order_line(&mut self) {
         let line = &mut self.placed[self.first..];
         let text: String = line.iter().map(|p| p.text.as_str()).collect();

@@ -1,8 +1,8 @@
-//! The pictures that show an explanation: the map over the picture ([`overlay()`]), the map alone
+//! Pictures of explanations: the map over the picture ([`overlay()`]), the map alone
 //! ([`saliency_grey`]), the deletion and insertion curves ([`curves()`]), the answer's words
-//! ([`tokens()`]); and of many explanations, distributions ([`histogram()`]) and values with their
-//! intervals ([`intervals()`]). Each is drawn in memory, with an embedded font; [`png()`] makes a
-//! file's bytes of it. [`html`] is a whole run as one page.
+//! ([`tokens()`]); and for many explanations, distributions ([`histogram()`]) and values with their
+//! intervals ([`intervals()`]). Each is drawn in memory, with an embedded font; [`png()`] encodes
+//! it as a file. [`html`] writes a whole run as one page.
 
 mod canvas;
 mod colour;

@@ -1,4 +1,4 @@
-//! A saliency map over its picture.
+//! A saliency map drawn over its picture.
 
 use colorous::INFERNO;
 use image::{GrayImage, ImageBuffer, Pixel, Rgb, RgbImage};
@@ -7,14 +7,14 @@ use super::colour::Ramp;
 use super::font::{REGULAR, Text};
 use super::{ReportError, Result};
 
-/// The share of the map's colour in the overlay where the map is 0, and how much it grows up to 1.
+/// The share of the map's colour in the overlay where the map is 0, and its increase up to 1.
 const SHARE: (f32, f32) = (0.35, 0.2);
-/// Narrower pictures are enlarged, so that the legend is legible.
+/// The width below which pictures are enlarged, so that the legend is legible.
 const NARROWEST: u32 = 480;
-/// A side that enlarging may not exceed.
+/// The longest side that enlarging may produce.
 const LONGEST: u32 = 1600;
-/// A side that is shown reduced when it is longer, so that the legend of a picture of a few rows
-/// stays small.
+/// The longest side that is shown in full; longer ones are reduced, so that the legend of a picture
+/// of a few rows stays small.
 const WIDEST: u32 = 32_768;
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
@@ -24,7 +24,7 @@ struct Map<'a> {
     size: usize,
 }
 
-/// Lower cell, upper cell and the upper one's weight.
+/// Lower cell, upper cell and the weight of the upper one.
 type Tap = (usize, usize, f32);
 
 impl Map<'_> {
@@ -46,10 +46,10 @@ impl Map<'_> {
         }
     }
 
-    /// Where pixel `i` of `n` lies among the cells of a side.
+    /// Returns the position of pixel `i` of `n` among the cells of a side.
     fn tap(&self, i: u32, n: u32) -> Tap {
         let last = self.size - 1;
-        // In f64 so that the far corner falls on the last cell exactly.
+        // In f64 so that the far corner falls exactly on the last cell.
         let at = if n > 1 {
             f64::from(i) / f64::from(n - 1) * last as f64
         } else {
@@ -59,7 +59,7 @@ impl Map<'_> {
         (low, (low + 1).min(last), (at - low as f64) as f32)
     }
 
-    /// Rows of `width` samples in 0..1, from the top; what is not a number is 0.
+    /// Returns rows of `width` samples in 0..1, from the top; NaN counts as 0.
     fn rows(&self, width: u32, height: u32) -> impl Iterator<Item = Vec<f32>> {
         let columns: Vec<Tap> = (0..width).map(|j| self.tap(j, width)).collect();
         (0..height).map(move |i| {
@@ -90,12 +90,13 @@ fn mix(a: f32, b: f32, weight: f32) -> f32 {
     a + weight * (b - a)
 }
 
-/// The map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x size`, row
-/// by row, in the plane of the picture; the corner cells lie on the corner pixels. Values outside
-/// 0..1 are clamped, NaN is 0.
+/// Draws the map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x
+/// size`, row by row, in the plane of the picture; the corner cells lie on the corner pixels.
+/// Values outside 0..1 are clamped, NaN counts as 0.
 ///
 /// # Errors
-/// [`ReportError::Length`], [`ReportError::Size`].
+/// Returns [`ReportError::Length`] if the number of values does not match, and
+/// [`ReportError::Size`] for a side of 0 or too large a picture.
 pub fn saliency_grey(saliency: &[f32], size: usize, width: u32, height: u32) -> Result<GrayImage> {
     let map = Map::new(saliency, size)?;
     let mut out: GrayImage = blank(width, height)?;
@@ -110,7 +111,7 @@ pub fn saliency_grey(saliency: &[f32], size: usize, width: u32, height: u32) -> 
     Ok(out)
 }
 
-/// The bytes of a picture, which must have some.
+/// Returns the size of a non-empty picture in bytes.
 pub(super) fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> {
     let (width, height) = (width as usize, height as usize);
     width
@@ -124,7 +125,7 @@ pub(super) fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> 
         })
 }
 
-/// A white picture, where there is memory for one.
+/// Allocates a white picture.
 fn blank<P: Pixel<Subpixel = u8>>(width: u32, height: u32) -> Result<ImageBuffer<P, Vec<u8>>> {
     let bytes = pixels(width, height, P::CHANNEL_COUNT.into())?;
     let mut values = Vec::new();
@@ -140,7 +141,8 @@ fn blank<P: Pixel<Subpixel = u8>>(width: u32, height: u32) -> Result<ImageBuffer
     })
 }
 
-/// How large a picture is shown: each pixel `factor` times, or of `step` pixels one.
+/// The displayed size of a side: each pixel is repeated `factor` times, or `step` pixels become
+/// one.
 struct Shown {
     width: u32,
     height: u32,
@@ -162,21 +164,22 @@ impl Shown {
         }
     }
 
-    /// The picture's row or column at a shown one.
+    /// Returns the picture's row or column for a displayed one.
     fn source(&self, i: u32) -> usize {
         (i / self.factor * self.step) as usize
     }
 }
 
-/// The picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map, with the
-/// colours' legend below. `saliency` is as in [`saliency_grey`].
+/// Draws the picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map,
+/// with the colours' legend below. `saliency` is as in [`saliency_grey`].
 ///
-/// The result is as wide as the picture, or a whole multiple of it where that is narrower than 480
-/// pixels and enlarging leaves its longer side within 1600; a picture that stays narrower stands in
-/// the middle of 480. A side above 32 768 is shown reduced by a whole factor.
+/// The result is as wide as the picture, or a multiple of it if the picture is narrower than 480
+/// pixels and enlarging leaves its longer side within 1600; a picture that is still narrower is
+/// centred in 480 pixels. A side above 32 768 is reduced by an integer factor.
 ///
 /// # Errors
-/// [`ReportError::Length`], [`ReportError::Size`].
+/// Returns [`ReportError::Length`] if a number of values does not match, and [`ReportError::Size`]
+/// for a side of 0 or too large a picture.
 pub fn overlay(
     rgb: &[u8],
     width: u32,
@@ -209,7 +212,7 @@ pub fn overlay(
         for (j, (out, value)) in (0..).zip(out.zip(values)) {
             let pixel = &row[shown.source(j) * 3..][..3];
             let heat = ramp.at(value);
-            // The picture turns grey where the map is low, so that its own colours are not taken
+            // The picture turns grey where the map is low, so that its own colours are not mistaken
             // for the map's.
             let grey = 0.299 * f32::from(pixel[0])
                 + 0.587 * f32::from(pixel[1])
@@ -225,7 +228,7 @@ pub fn overlay(
     Ok(out)
 }
 
-/// The colour ramp from 0 to 1 with its meaning, below `top`.
+/// Draws the colour ramp from 0 to 1 with its meaning, below `top`.
 fn draw_legend(out: &mut RgbImage, top: u32, text_height: f32, ramp: &Ramp) -> Result<()> {
     let text = Text::new(REGULAR, text_height)?;
     let margin = text_height as u32;

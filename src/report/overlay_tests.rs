@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 use super::colour::{Ramp, contrast, lightness};
 use super::*;
 
-/// A map of one bright cell.
+/// Returns a map with one bright cell.
 fn one_cell(size: usize, cell: usize) -> Vec<f32> {
     (0..size * size).map(|i| f32::from(i == cell)).collect()
 }
 
-/// The part of an overlay that is the picture.
+/// Returns the part of an overlay that shows the picture.
 fn shown(out: &RgbImage, width: u32, height: u32) -> RgbImage {
     image::imageops::crop_imm(out, (out.width() - width) / 2, 0, width, height).to_image()
 }
@@ -44,7 +44,7 @@ fn grey_is_the_bilinear_sample_with_corners_on_corners() {
         let place = |i: u32, n: u32| f64::from(i) / f64::from((n - 1).max(1)) * (size - 1) as f64;
         for (x, y, pixel) in out.enumerate_pixels() {
             let (px, py) = (place(x, width), place(y, height));
-            // The sum over all cells of the value times the tent that stands on the cell.
+            // The sum over all cells of the value times the cell's tent function.
             let expected: f64 = (0..size * size)
                 .map(|c| {
                     let (row, column) = ((c / size) as f64, (c % size) as f64);
@@ -115,7 +115,7 @@ fn overlay_is_brightest_at_the_peak() {
 
 #[test]
 fn the_picture_is_seen_under_the_map() {
-    // A black half and a white half, under a map that is 0, and one that is 1.
+    // A black half and a white half, under a map of 0, and one of 1.
     let rgb: Vec<u8> = (0..640 * 2)
         .flat_map(|i| [if i % 640 < 320 { 0 } else { 255 }; 3])
         .collect();
@@ -135,7 +135,7 @@ fn the_picture_is_seen_under_the_map() {
 
 #[test]
 fn odd_pictures_are_drawn_within_bounds() {
-    // Width and height, and those of the picture as shown.
+    // Width and height, and those of the displayed picture.
     let cases = [
         ((1, 1), (480, 480)),
         ((3, 4000), (3, 4000)),
@@ -157,7 +157,7 @@ fn odd_pictures_are_drawn_within_bounds() {
             (75..=420).contains(&legend),
             "{w} x {h}: {legend} rows of legend"
         );
-        // The peak is in the upper right corner of the map, which is the picture's.
+        // The peak is in the upper right corner of the map and of the picture.
         let picture = shown(&out, shown_w, shown_h);
         let corner = lightness(*picture.get_pixel(shown_w - 1, 0));
         if shown_w > 1 {
@@ -227,7 +227,7 @@ fn the_legends_ramp_rises_in_lightness() {
                 .collect::<Vec<_>>(),
         )
     };
-    // The ramp is the longest row that is not paper.
+    // The ramp is the longest row that is not background.
     let ramp = (480..out.height())
         .filter_map(|y| inside(&row(y)))
         .max_by_key(Vec::len)

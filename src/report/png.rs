@@ -1,14 +1,14 @@
-//! Pictures as PNG files.
+//! PNG encoding.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{EncodableLayout, ImageBuffer, PixelWithColorType};
 
 use super::{ReportError, Result};
 
-/// A picture as the bytes of a PNG file, compressed fast rather than well.
+/// Encodes a picture as a PNG file, favouring speed over size.
 ///
 /// # Errors
-/// [`ReportError::Encode`], for a picture without pixels among others.
+/// Returns [`ReportError::Encode`] if encoding fails, for example for a picture without pixels.
 pub fn png<P>(picture: &ImageBuffer<P, Vec<u8>>) -> Result<Vec<u8>>
 where
     P: PixelWithColorType<Subpixel = u8>,

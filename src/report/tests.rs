@@ -30,7 +30,7 @@ fn plot() -> CurvesPlot<'static> {
 #[test]
 fn each_curve_is_drawn_in_its_panel() {
     let out = curves(&plot()).unwrap();
-    // The line at full strength; the headings, above, have the same colours.
+    // The line at full strength; the headings above have the same colours.
     let count = |colour: [u8; 3], left: bool| {
         let here = |(x, y, p): &(u32, u32, &Rgb<u8>)| {
             *y > 90 && (*x < out.width() / 2) == left && p.0 == colour
@@ -67,7 +67,7 @@ fn scores_stand_in_the_headings() {
             "{changed:?}"
         );
     }
-    // A score that is undefined for a known reason has the reason below it.
+    // If a score is undefined for a known reason, the reason is below it.
     let close = CurvesPlot {
         deletion: &[0.105, 0.2, 0.1],
         ..plot()
@@ -166,7 +166,7 @@ fn the_axis_of_small_probabilities_ends_at_two_hundredths() {
 fn text_is_legible_on_its_ground() {
     let has = |llr, ink: [u8; 3]| {
         let out = tokens("", &[word("HHH", llr, false), word(" x", 9.0, false)]).unwrap();
-        // Inside the first token's ground.
+        // Inside the first token's background.
         let inside = image::imageops::crop_imm(&out, 28, 45, 60, 36).to_image();
         inside.pixels().any(|p| p.0 == ink)
     };
@@ -195,7 +195,7 @@ fn key_tokens_are_marked() {
 
 #[test]
 fn grounds_darken_with_the_log_ratio() {
-    // The darkest pixel of a column inside the full stop's ground, above its ink.
+    // The darkest pixel of a column inside the full stop's background, above its ink.
     let ground = |llr| {
         let out = tokens("", &[word(".", llr, false), word(" x", 4.0, false)]).unwrap();
         lightness(*out.get_pixel(30, 48))
@@ -272,7 +272,8 @@ fn text_from_right_to_left_is_put_in_its_order() {
         items.sort_by_key(|&i| at[i]);
         items
     };
-    // A line that begins from right to left does so as a whole; in another one, a part of it.
+    // A line that begins from right to left is ordered so as a whole; in another one, only a part
+    // is.
     assert_eq!(places(0..4), [3, 2, 1, 0]);
     assert_eq!(places(5..8), [5, 7, 6]);
     assert!(layout.placed[0].backwards && !layout.placed[5].backwards);

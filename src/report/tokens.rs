@@ -1,4 +1,4 @@
-//! The answer's words, shaded by what the picture does for them.
+//! The answer's words, shaded by their log-ratio.
 
 use colorous::BLUES;
 use image::{Rgb, RgbImage};
@@ -10,20 +10,22 @@ use super::layout::{Layout, Placed};
 
 const WIDTH: u32 = 960;
 const MARGIN: u32 = 28;
-/// From one line of the answer to the next, in pixels; the height of a token's ground, and of the
-/// line below a key one.
+/// Distance between lines of the answer, in pixels; height of a token's background, and of the line
+/// below a key token.
 const LINE: u32 = 54;
 const GROUND: u32 = 40;
 const MARK_HEIGHT: u32 = 5;
-/// From one line of the question to the next.
+/// Distance between lines of the question.
 const SMALL_LINE: u32 = 30;
-/// Lines of the question that are drawn, and of the answer: a picture of a whole book helps nobody.
+/// The largest number of lines drawn of the question, and of the answer: longer text would not be
+/// readable.
 const QUESTION_LINES: u32 = 12;
 const ANSWER_LINES: u32 = 150;
-/// How much of the ramp is used: to its end, white text and black text are both legible next to
-/// each other.
+/// The part of the ramp that is used: up to its end, white text and black text are both legible
+/// next to each other.
 const RAMP_END: f64 = 0.97;
-/// How far a word's ground reaches beyond it, in pixels; the narrowest space is wider than two.
+/// Distance by which a word's background extends beyond it, in pixels; the narrowest space is wider
+/// than two.
 const REACH: u32 = 3;
 const INK: Rgb<u8> = Rgb([0, 0, 0]);
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
@@ -36,13 +38,13 @@ const MARK: Rgb<u8> = Rgb([230, 97, 1]);
 pub struct TokenShade<'a> {
     /// Its text, leading spaces included.
     pub text: &'a str,
-    /// Log-probability with the picture less that with the baseline, in nats.
+    /// Log-probability with the picture minus that with the baseline, in nats.
     pub llr: f64,
-    /// Whether it is key.
+    /// Whether it is a key token.
     pub key: bool,
 }
 
-/// The answer's fonts, the shade of a log-ratio and the log-ratio that has the darkest.
+/// The answer's fonts, the shades, and the log-ratio with the darkest shade.
 struct Style {
     small: Text,
     regular: Text,
@@ -61,14 +63,14 @@ impl Style {
     }
 }
 
-/// The question in grey, then the answer's tokens shaded by their log-ratio (0 or less is the
-/// lightest; the darkest is the largest finite one, 1 nat at least), key ones bold and underlined.
-/// Lines break before words where they can and after every line break of the answer. 960 pixels
-/// wide; what goes beyond 12 lines of question or 150 of answer is left out, which the picture
-/// says.
+/// Draws the question in grey, then the answer's tokens shaded by their log-ratio (0 or less is the
+/// lightest; the darkest is the largest finite one, at least 1 nat), key tokens bold and
+/// underlined. Lines break before words if possible, and after every line break of the answer. The
+/// picture is 960 pixels wide; text beyond 12 lines of question or 150 of answer is left out, with
+/// a note in the picture.
 ///
 /// # Errors
-/// None in a program whose embedded font is whole.
+/// Returns an error only if the embedded font is damaged.
 pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     let most = words
         .iter()
@@ -135,8 +137,8 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     Ok(out)
 }
 
-/// The ranges of tokens that make a word: a token goes with the one before it unless there is a
-/// space between them.
+/// Returns the ranges of tokens that form a word: a token belongs to the word of the one before it
+/// unless there is a space between them.
 fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let starts = |i: usize| {
         i == 0
@@ -153,14 +155,14 @@ fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usi
     })
 }
 
-/// Where a token stands on its line: whether a space or the line's beginning is before it, and a
-/// space or the end after it.
+/// The edges of a token on its line: whether a space or the line's start precedes it, and whether a
+/// space or the line's end follows.
 struct Edges {
     begins: bool,
     ends: bool,
 }
 
-/// One token of the answer, which begins at `top`.
+/// Draws one token of the answer, which begins at `top`.
 fn draw_token(
     out: &mut RgbImage,
     top: u32,
@@ -171,8 +173,8 @@ fn draw_token(
 ) {
     let (x, y, ground) = (MARGIN + p.x, top + p.line * LINE, style.shade(word.llr));
     let font = style.answer(word.key);
-    // The spaces before a word stay white, and so does a hair between tokens: words stand apart,
-    // tokens can be told.
+    // The spaces before a word stay white, and so does a thin gap between tokens: words are
+    // separate, and tokens are distinguishable.
     let ink = p.text.trim_start_matches(' ');
     let spaces = if ink.is_empty() {
         0
@@ -185,7 +187,7 @@ fn draw_token(
         false => (x + spaces - before, x + p.width + after - hair),
         true => (x + hair - after, x + p.width - spaces + before),
     };
-    // A token without ink or width has no ground.
+    // A token without ink or width has no background.
     let width = if p.width > 0 {
         to.saturating_sub(from)
     } else {
@@ -203,7 +205,7 @@ fn draw_token(
     font.draw_beside(out, (x, y + 4), colour, &p.text, p.beside);
 }
 
-/// A filled rectangle: the part of it that lies in the picture.
+/// Fills the part of a rectangle that lies inside the picture.
 fn fill(out: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb<u8>) {
     let right = x.saturating_add(width).min(out.width());
     let bottom = y.saturating_add(height).min(out.height());
@@ -214,7 +216,7 @@ fn fill(out: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: Rgb
     }
 }
 
-/// What shades and marks mean.
+/// Draws the meaning of shades and marks.
 fn draw_legend(out: &mut RgbImage, top: u32, any_key: bool, style: &Style) {
     const RAMP: u32 = 260;
     const RAMP_HEIGHT: u32 = 22;

@@ -1,92 +1,91 @@
-//! What a page shows.
+//! The data of a page.
 
 use serde::{Serialize, Serializer};
 
 use super::MapCells;
 
-/// What a page begins with.
+/// The data at the beginning of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// Its heading.
     pub title: String,
-    /// Samples that the finished run has; [`Page::entries`] are fewer while it is not finished.
+    /// Samples in the finished run; [`Page::entries`] are fewer while the run is not finished.
     pub expected: usize,
-    /// What the run is: names and values, in the order in which they are shown.
+    /// The properties of the run: names and values, in the order of display.
     pub facts: Vec<(String, String)>,
     /// The samples, in the order of the data.
     pub entries: Vec<Entry>,
 }
 
-/// As much of a sample as searching, sorting and counting take. What is not known is `None`.
+/// The fields of a sample for searching, sorting and counting. Unknown ones are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Entry {
     /// Its row in the data, from 0.
     pub index: usize,
-    /// What the data call it.
+    /// Its name in the data.
     pub id: String,
-    /// The question as it was asked.
+    /// The question as asked.
     pub question: String,
-    /// The answer; empty where the sample failed.
+    /// The answer; empty if the sample failed.
     pub answer: String,
-    /// The right answer, to be shown.
+    /// The right answer, for display.
     pub right: Option<String>,
-    /// The kind of question.
+    /// The category of the question.
     pub category: Option<String>,
     /// Whether the answer is right.
     pub correct: Option<bool>,
-    /// Whether any token is key.
+    /// Whether any token is a key token.
     pub image_dependent: Option<bool>,
-    /// Tokens that are key.
+    /// Number of key tokens.
     pub key_tokens: usize,
     /// The largest log-ratio of a token, in nats.
     #[serde(serialize_with = "digits")]
     pub log_ratio: Option<f64>,
-    /// Deletion score; low is good.
+    /// Deletion score; lower is better.
     #[serde(serialize_with = "digits")]
     pub deletion: Option<f64>,
-    /// Insertion score; high is good.
+    /// Insertion score; higher is better.
     #[serde(serialize_with = "digits")]
     pub insertion: Option<f64>,
-    /// The kind of reason for which the sample failed.
+    /// The cause of the sample's failure.
     pub cause: Option<String>,
 }
 
-/// The rest of a sample.
+/// The remaining data of a sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Detail {
-    /// The picture, made small, as a `data:` address.
+    /// The reduced picture as a `data:` URL.
     pub picture: Option<String>,
-    /// Why there is none.
+    /// The reason why there is no picture.
     pub missing: Option<String>,
-    /// What the picture is called.
+    /// The name of the picture.
     pub path: String,
-    /// Columns of the picture before it was made small.
+    /// Width of the picture before it was reduced.
     pub width: Option<u32>,
-    /// Rows likewise.
+    /// Height of the picture before it was reduced.
     pub height: Option<u32>,
     /// The map.
     pub map: Option<MapCells>,
     /// The answer's tokens.
     pub tokens: Vec<PageToken>,
-    /// Deletion and insertion.
+    /// The deletion and insertion curves.
     pub curves: Option<CurveLines>,
-    /// Why the scores are undefined.
+    /// The reason why the scores are undefined.
     pub undefined: Option<String>,
-    /// Where the answer is to be found: left, top, right, bottom, in pixels of the picture before
-    /// it was made small.
+    /// The regions that show the answer: left, top, right, bottom, in pixels of the picture before
+    /// it was reduced.
     pub boxes: Vec<[f64; 4]>,
     /// The options' texts, in the order of their letters.
     pub choices: Vec<String>,
     /// The letter of the option that was chosen.
     pub chosen: Option<char>,
-    /// The letter of the right one.
+    /// The letter of the right option.
     pub letter: Option<char>,
-    /// The seed that it was explained with, in decimal: a browser's numbers do not hold all of
-    /// them.
+    /// The seed of the explanation, in decimal: a browser's numbers cannot represent all of them.
     pub seed: String,
-    /// Pictures sent through the model.
+    /// Pictures evaluated by the model.
     pub evaluations: Option<usize>,
-    /// Why the sample failed, in words.
+    /// The message of the sample's failure.
     pub message: Option<String>,
 }
 
@@ -95,7 +94,7 @@ pub struct Detail {
 pub struct PageToken {
     /// Its text, leading spaces included.
     pub text: String,
-    /// Log-probability with the picture less that with the baseline, in nats.
+    /// Log-probability with the picture minus that with the baseline, in nats.
     #[serde(serialize_with = "finite_digits")]
     pub llr: f64,
     /// Probability with the picture.
@@ -104,7 +103,7 @@ pub struct PageToken {
     /// Probability with the baseline.
     #[serde(serialize_with = "finite_digits")]
     pub baseline: f64,
-    /// Whether it is key.
+    /// Whether it is a key token.
     pub key: bool,
 }
 
@@ -114,15 +113,15 @@ pub struct CurveLines {
     /// Share of cells replaced, from 0 to 1.
     #[serde(serialize_with = "many_digits")]
     pub fraction: Vec<f64>,
-    /// Probability while the most needed cells are removed.
+    /// Probability while the most important cells are removed.
     #[serde(serialize_with = "many_digits")]
     pub deletion: Vec<f64>,
-    /// Probability while only they are revealed.
+    /// Probability while only these cells are revealed.
     #[serde(serialize_with = "many_digits")]
     pub insertion: Vec<f64>,
 }
 
-/// Four digits behind the point are more than a screen shows, and a third of the bytes.
+/// Rounds to four decimals, which exceed a screen's resolution and take a third of the bytes.
 fn rounded(value: f64) -> Option<f64> {
     value.is_finite().then(|| (value * 1e4).round() / 1e4)
 }

@@ -1,4 +1,4 @@
-//! Data inside HTML.
+//! Embedding data in HTML.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,23 +7,23 @@ use sha2::{Digest, Sha256};
 
 use crate::report::{ReportError, Result};
 
-/// Bytes as base64.
+/// Encodes bytes as base64.
 pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Data as JSON that can stand in a `<script>` element: without `<`, no text in it ends the element
-/// or begins a comment. In JSON that character occurs in strings alone, where the escape means the
-/// same.
+/// Serialises data as JSON for a `<script>` element: without `<`, no text in it can end the element
+/// or begin a comment. In JSON that character occurs only in strings, where the escape is
+/// equivalent.
 ///
 /// # Errors
-/// [`ReportError::Page`] for data that are not JSON's.
+/// Returns [`ReportError::Page`] if the data cannot be serialised.
 pub(super) fn json(data: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(data).map_err(ReportError::page)?;
     Ok(text.replace('<', "\\u003c"))
 }
 
-/// The source expression of a content security policy that allows exactly this script.
+/// Returns the source expression of a content security policy that allows exactly this script.
 pub(super) fn script_hash(script: &str) -> String {
     format!("'sha256-{}'", base64(&Sha256::digest(script)))
 }

@@ -1,4 +1,4 @@
-//! A map in few bytes.
+//! A compact encoding of a map.
 
 use image::{GrayImage, imageops};
 use serde::Serialize;
@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::embed::base64;
 use crate::report::{Result, saliency_grey};
 
-/// Cells a side beyond which a map is made smaller: a picture on the page has two or three pixels
-/// to a cell then.
+/// The largest number of cells per side; larger maps are reduced. A picture on the page then has
+/// two or three pixels per cell.
 const MOST: u32 = 128;
 
-/// A map: a byte for each cell, row by row, 255 where the answer needs the picture most.
+/// A map with one byte per cell, row by row, 255 where the answer depends on the picture most.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MapCells {
     /// Cells per side.
@@ -20,11 +20,11 @@ pub struct MapCells {
 }
 
 impl MapCells {
-    /// Of a saliency map of `size x size` values, row by row, clamped to 0..1. One of more than 128
-    /// cells a side is averaged.
+    /// Encodes a saliency map of `size x size` values, row by row, clamped to 0..1. A map of more
+    /// than 128 cells per side is averaged.
     ///
     /// # Errors
-    /// As [`saliency_grey`].
+    /// Returns the errors of [`saliency_grey`].
     pub fn new(saliency: &[f32], size: usize) -> Result<MapCells> {
         let side = u32::try_from(size).unwrap_or(u32::MAX);
         let cells = saliency_grey(saliency, size, side, side)?;

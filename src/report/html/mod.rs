@@ -1,11 +1,11 @@
-//! A run as one HTML file that needs nothing else: no network, no other file.
+//! A run as one self-contained HTML file that needs no network and no other file.
 //!
-//! A [`Page`] says what the file begins with: what the run is, and of every sample as much as
-//! searching, sorting and counting take. A [`Detail`] is the rest of a sample, its picture and its
-//! map among it. [`write_page`] writes a page and its details one after the other, so that a run of
-//! any size passes through little memory; a browser reads a detail when its sample comes near the
-//! screen. Every text goes in as data: nothing that a question or an answer says is taken for HTML
-//! or for a program.
+//! A [`Page`] holds the beginning of the file: the properties of the run, and of every sample the
+//! fields for searching, sorting and counting. A [`Detail`] holds the rest of a sample, including
+//! its picture and its map. [`write_page`] writes a page and its details one after the other, so
+//! that a run of any size needs little memory; a browser reads a detail when its sample comes near
+//! the screen. Every text is embedded as data: the content of a question or an answer is never
+//! interpreted as HTML or script.
 
 mod data;
 mod embed;

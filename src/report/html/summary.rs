@@ -7,42 +7,42 @@ use super::Entry;
 /// Counts and means over samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Samples that have a record.
+    /// Samples with a record.
     pub samples: usize,
-    /// Right answers among those that could be judged.
+    /// Right answers among those that were judged.
     pub correct: Share,
-    /// Answers with a key token, among those that were explained.
+    /// Answers with a key token, among explained samples.
     pub image_dependent: Share,
-    /// Deletion scores where they are defined.
+    /// Mean of the defined deletion scores.
     pub deletion: Mean,
-    /// Insertion scores likewise.
+    /// Mean of the defined insertion scores.
     pub insertion: Mean,
-    /// Samples that failed.
+    /// Number of failed samples.
     pub failed: usize,
-    /// How many of them by the kind of reason.
+    /// Number of failed samples by cause.
     pub causes: BTreeMap<String, usize>,
 }
 
-/// Some of many.
+/// A part of a total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Some.
+    /// The part.
     pub count: usize,
-    /// Of many.
+    /// The total.
     pub of: usize,
 }
 
 /// A mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {
-    /// `None` of no values.
+    /// The mean; `None` for no values.
     pub value: Option<f64>,
-    /// Values that it is of.
+    /// Number of values.
     pub of: usize,
 }
 
 impl Summary {
-    /// Of these samples.
+    /// Returns the summary of these samples.
     pub fn of(entries: &[Entry]) -> Summary {
         let mut causes = BTreeMap::new();
         for cause in entries.iter().filter_map(|e| e.cause.clone()) {
@@ -68,7 +68,7 @@ impl Share {
         })
     }
 
-    /// In per cent with one digit behind the point; `None` of none.
+    /// Formats the share in per cent with one decimal; returns `None` if the total is 0.
     pub fn percent(self) -> Option<String> {
         (self.of > 0).then(|| format!("{:.1} %", 100.0 * self.count as f64 / self.of as f64))
     }

@@ -1,11 +1,11 @@
-//! The page's numbers, and that all data arrive in it as data.
+//! The page's numbers, and the embedding of all data as data.
 
 use serde_json::Value;
 
 use super::*;
 use crate::report::ReportError;
 
-/// What would end the element that it stands in, begin a comment, or run.
+/// Text that would end its element, begin a comment, or run as a script.
 const NASTY: &str =
     "</script><script>alert(1)</script><!-- <b>&amp; \"'`{{ title }}{% raw %} \u{2028}\u{0} é 你";
 
@@ -49,7 +49,7 @@ fn written(page: &Page, details: Vec<Detail>) -> Result<String, ReportError> {
     Ok(String::from_utf8(out).unwrap())
 }
 
-/// What a browser takes an element's content to be: all up to the first `</script`.
+/// Returns an element's content as a browser determines it: everything up to the first `</script`.
 fn content<'a>(html: &'a str, opening: &str) -> &'a str {
     let start = html.find(opening).unwrap_or_else(|| panic!("no {opening}")) + opening.len();
     let end = html[start..].find("</script").unwrap();
@@ -103,7 +103,7 @@ fn texts_arrive_as_they_are_and_as_nothing_else() {
     assert_eq!(index["entries"][0]["answer"], NASTY);
     assert_eq!(data(&html, "detail0")["message"], NASTY);
     assert_eq!(data(&html, "detail0")["choices"][0], NASTY);
-    // Index, detail and the program are the only scripts, and no text opens another.
+    // Index, detail and the program are the only scripts, and no text opens another one.
     assert_eq!(html.matches("<script").count(), 3);
     assert_eq!(html.matches("</script").count(), 3);
     assert!(!html.contains("<!-- ") && !html.contains("<b>"));
@@ -166,7 +166,7 @@ fn details_keep_the_order_of_their_entries() {
     }
     assert!(html.contains("7 of 10 samples"));
     assert!(html.contains("memory 1, picture 2"));
-    // NaN is no number of JSON's.
+    // JSON cannot represent NaN.
     assert_eq!(data(&html, "index")["entries"][3]["insertion"], Value::Null);
 }
 
@@ -213,7 +213,7 @@ fn a_thumbnail_is_the_picture_made_small() {
         ((5000, 2), (320, 1)),
         ((320, 7), (320, 7)),
     ] {
-        // The left half is red, the right one blue.
+        // The left half is red, the right half blue.
         let pixel = |i: u32| {
             if i % width < width / 2 {
                 [250, 10, 10]

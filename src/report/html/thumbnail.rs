@@ -1,4 +1,4 @@
-//! Pictures made small.
+//! Reduced pictures.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageBuffer, Rgb, imageops};
@@ -7,17 +7,17 @@ use super::embed::base64;
 use crate::report::overlay::pixels;
 use crate::report::{ReportError, Result};
 
-/// The longer side of a picture on a page, in pixels; shorter pictures keep their size.
+/// The longer side of a picture on a page, in pixels; smaller pictures keep their size.
 pub const THUMBNAIL: u32 = 320;
-/// JPEG's quality, 1 to 100.
+/// JPEG quality, 1 to 100.
 const QUALITY: u8 = 75;
 
-/// A picture (RGB, row by row, `width * height * 3` bytes) at a size of at most [`THUMBNAIL`], as
-/// the `data:` address of a JPEG.
+/// Reduces a picture (RGB, row by row, `width * height * 3` bytes) to at most [`THUMBNAIL`] pixels
+/// per side, and returns it as the `data:` URL of a JPEG.
 ///
 /// # Errors
-/// [`ReportError::Size`] for a picture without pixels, [`ReportError::Length`] for another number
-/// of bytes.
+/// Returns [`ReportError::Size`] for a picture without pixels, and [`ReportError::Length`] if the
+/// number of bytes does not match.
 pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
     let what = "picture";
     let (expected, found) = (pixels(width, height, 3)?, rgb.len());

@@ -1,4 +1,4 @@
-//! The file.
+//! Writing the file.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use crate::report::{ReportError, Result};
 
 const SHELL: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-/// One program; each part uses what is above it.
+/// The parts of the script; each part uses those above it.
 const SCRIPTS: [&str; 6] = [
     include_str!("data.js"),
     include_str!("map.js"),
@@ -24,11 +24,11 @@ const SCRIPTS: [&str; 6] = [
     include_str!("keys.js"),
 ];
 
-/// Writes a page and the details of its samples, as many as it has entries and in their order.
+/// Writes a page and the details of its samples, one for each entry and in the same order.
 ///
 /// # Errors
-/// What `details` yields; [`ReportError::Page`] for what cannot be written, [`ReportError::Length`]
-/// for another number of details.
+/// Returns the errors of `details`, [`ReportError::Page`] if writing fails, and
+/// [`ReportError::Length`] if the number of details differs from that of the entries.
 pub fn write_page<E: From<ReportError>>(
     out: &mut dyn Write,
     page: &Page,
@@ -67,7 +67,7 @@ fn block(id: &str, json: &str) -> String {
     format!("<script type=\"application/json\" id=\"{id}\">{json}</script>\n")
 }
 
-/// Everything in front of the data.
+/// Renders everything before the data.
 fn shell(page: &Page, script: &str) -> Result<String> {
     let summary = Summary::of(&page.entries);
     let mut causes: Vec<String> = summary
@@ -79,7 +79,7 @@ fn shell(page: &Page, script: &str) -> Result<String> {
         causes.push("none".into());
     }
     let mut environment = Environment::new();
-    // The name's ending has every value escaped for HTML.
+    // Because of the name's ending every value is escaped for HTML.
     environment
         .add_template("page.html", SHELL)
         .map_err(ReportError::page)?;
@@ -108,7 +108,7 @@ fn shell(page: &Page, script: &str) -> Result<String> {
         .map_err(ReportError::page)
 }
 
-/// The map's colours from 0 to 1, six hexadecimal digits each.
+/// Returns the map's colours from 0 to 1, six hexadecimal digits each.
 fn ramp() -> String {
     let ramp = Ramp::new(INFERNO);
     (0..=255u8)
