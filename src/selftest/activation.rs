@@ -1,4 +1,4 @@
-//! Activations and gates, of every kind.
+//! Checks of activations and gates, of every kind.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
 use crate::device::prelude::*;
@@ -20,7 +20,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     let device = bench.device;
     for (&(rows, columns), kind) in shapes.iter().flat_map(|s| KINDS.map(|k| (s, k))) {
         let shape = format!("{kind} {rows} x {columns}");
-        // Wide enough for both tails.
+        // A range that covers both tails.
         let values: Vec<f64> = bench.values(rows * columns);
         let wide = values.iter().map(|v| bench.round(v * 5.0)).collect();
         let x = bench.matrix_of(rows, columns, wide)?;

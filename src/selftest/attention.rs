@@ -1,5 +1,5 @@
-//! Attention and its vjp: every head size full, causal behind a shared prefix, and for a last
-//! layer's few queries; queries grouped or not.
+//! Checks of attention and its vjp: every head size in full, causal after a shared prefix, and for
+//! the few queries of a last layer; with and without grouped queries.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
 use crate::device::prelude::*;
@@ -12,25 +12,25 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     sequences_do_not_see_each_other(bench)
 }
 
-/// The head sizes that kernels are made for.
+/// The head sizes that have kernels.
 const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
-/// Sizes between them, which run on the next larger one's, some of them widened first.
+/// Head sizes between these, which use the kernels of the next larger size, some after widening.
 const BETWEEN: [usize; 7] = [12, 16, 20, 24, 72, 80, 192];
-/// Heads, and heads of keys and values.
+/// Number of query heads, and of key-value heads.
 const GROUPS: [(usize, usize); 3] = [(2, 2), (4, 2), (3, 1)];
 
-/// What queries see.
+/// The keys that queries attend to.
 #[derive(Clone, Copy)]
 enum Sight {
     Full,
     Causal,
-    /// The few rows that a last layer goes on with.
+    /// The few rows that a last layer continues with.
     Last,
 }
 
 fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
     use Sight::{Causal, Full, Last};
-    // What is seen, keys and prefix.
+    // The mask, keys and prefix.
     let sights = match bench.extent {
         Extent::Small => [(Full, 70, 0), (Causal, 40, 35), (Last, 70, 3)],
         Extent::Large => [(Full, 300, 0), (Causal, 300, 35), (Last, 130, 1)],
@@ -47,11 +47,11 @@ fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
         shapes.push(shape(bench, sights[i % 3], 2, heads, head_dim));
     }
     if bench.extent == Extent::Large {
-        // The encoder and the decoder of LLaVA-1.5, of fewer heads.
+        // The encoder and the decoder of LLaVA-1.5, with fewer heads.
         shapes.push(shape(bench, (Full, 577, 0), 1, (2, 2), 64));
         shapes.push(shape(bench, (Causal, 624, 35), 1, (2, 2), 128));
     }
-    // One token behind a cache, as in generation.
+    // One token after a cache, as in generation.
     shapes.push(AttentionShape {
         batch: 1,
         queries: 1,
@@ -134,7 +134,7 @@ fn operands<D: Device<Host = f32>>(
     })
 }
 
-/// Forward and vjp of one shape.
+/// Checks forward and vjp of one shape.
 pub(super) fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShape) -> Result<()> {
     let o = operands(bench, s)?;
     let on = o.prefix.as_ref().map(|(k, v)| (&k.on, &v.on));
@@ -193,8 +193,8 @@ pub(super) fn one<D: Device<Host = f32>>(bench: &mut Bench<D>, s: &AttentionShap
     Ok(())
 }
 
-/// Attention and its vjp stated plainly in f64, with probabilities, the output and the slopes of
-/// scores rounded to the storage type before they go on.
+/// A direct computation of attention and its vjp in f64, with probabilities, the output and the
+/// gradients of scores rounded to the storage type before further use.
 struct Plain {
     out: Vec<f64>,
     dq: Vec<f64>,
@@ -218,7 +218,7 @@ impl Plain {
             for h in 0..s.heads {
                 let at = (b * s.queries + r) * wide + h * d;
                 let head = h / (s.heads / s.kv_heads) * d;
-                // Key j of the prefix, then of the sequence: where it starts in its own matrix.
+                // Key j of the prefix, then of the sequence: its offset in its own matrix.
                 let place = |j: usize| match j.checked_sub(s.prefix) {
                     None => (true, j * narrow + head),
                     Some(own) => (false, (b * s.keys + own) * narrow + head),
@@ -278,7 +278,7 @@ impl Plain {
     }
 }
 
-/// A sequence's bits must not depend on how many others there are.
+/// Checks that a sequence's bits do not depend on the number of other sequences.
 fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let shape = |batch| AttentionShape {
         batch,
@@ -293,7 +293,7 @@ fn sequences_do_not_see_each_other<D: Device<Host = f32>>(bench: &mut Bench<D>) 
     alone_or_not(bench, shape)
 }
 
-/// The third of three sequences of a shape, alone and with the others.
+/// Computes the third of three sequences of a shape, alone and with the others.
 pub(super) fn alone_or_not<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     shape: impl Fn(usize) -> AttentionShape,

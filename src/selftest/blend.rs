@@ -1,5 +1,5 @@
-//! Blends and the gradient back to masks: views with padding and crops, several views, masks
-//! smaller and larger than the view, noise.
+//! Checks of blends and of the gradient with respect to masks: views with padding and crops,
+//! several views, masks smaller and larger than the view, noise.
 
 use super::numbers::{Bench, Check, Extent, FORWARD, VJP, distance};
 use crate::blend::View;
@@ -21,16 +21,16 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     let mut cases = vec![
         one_view(view(4, 6, 4, 6, 0, 0), 2, 3),
         one_view(view(15, 10, 15, 10, 0, 0), 5, 7),
-        // A crop of a wider picture; a picture padded above and below; a mask of one cell, and of
-        // more cells than pixels.
+        // A crop of a wider picture; a picture padded above and below; a mask of one cell, and one
+        // with more cells than pixels.
         one_view(view(28, 28, 28, 50, 0, 11), 14, 5),
         one_view(view(28, 28, 15, 28, -6, 0), 14, 4),
         one_view(view(6, 6, 6, 6, 0, 0), 3, 1),
         one_view(view(8, 8, 8, 8, 0, 0), 4, 19),
         // Rows and columns beyond the last whole patch.
         one_view(view(11, 13, 9, 13, -1, 0), 4, 5),
-        // The whole picture and four tiles of it, padded above and below; three views of which the
-        // last sees padding alone.
+        // The whole picture and four tiles of it, padded above and below; three views, the last of
+        // which contains only padding.
         (tiles(8, (12, 16), view), 4, 5),
         (
             vec![
@@ -54,8 +54,8 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     noise(bench)
 }
 
-/// A whole picture of `side` pixels, and its four tiles where it is resized to less than 2 x 2 of
-/// them.
+/// Returns the views of a whole picture of `side` pixels, and of its four tiles if it is resized to
+/// less than 2 x 2 of them.
 fn tiles(
     side: usize,
     (height, width): (usize, usize),
@@ -70,7 +70,7 @@ fn tiles(
     vec![whole, tile(0, 0), tile(0, 1), tile(1, 0), tile(1, 1)]
 }
 
-/// Random pixels of picture and baseline for every view.
+/// Returns random pixels of picture and baseline for every view.
 fn pixels<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     views: &[View],
@@ -94,7 +94,7 @@ fn pairs<'p>(pixels: &'p [(View, [Vec<f32>; 2])]) -> Vec<ViewPair<'p>> {
     pixels.iter().map(pair).collect()
 }
 
-/// Blends of three masks in both paths, one mask and products.
+/// Returns blends of three masks in both paths, of one mask and of products.
 fn path<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<Blend> {
     let blend = |sampling, path, alpha| Blend {
         sampling,
@@ -156,8 +156,8 @@ fn one<D: Device<Host = f32>>(
     vjp(&mut exact)?;
     let flat = |g: &[Vec<f64>]| -> Vec<f64> { g.iter().flatten().copied().collect() };
     let (found, reference) = (flat(&once), flat(&exact));
-    // The plain computation adds every pixel's share to its cells one after the other, in f32: as
-    // many roundings as a cell has shares, each of half a unit in the last place of the sum.
+    // The plain computation adds every pixel's share to its cells one after the other, in f32: one
+    // rounding per share of a cell, each of half a unit in the last place of the sum.
     let shares = (3 * height * width * views.len() * blends.len()).div_ceil(size * size);
     gradient_check(
         bench,
@@ -167,7 +167,7 @@ fn one<D: Device<Host = f32>>(
         shares,
     );
 
-    // The same in two batches, into the same gradients: the bits of one batch.
+    // The same in two batches, into the same gradients, gives the bits of one batch.
     device.clear(&mut gradients)?;
     let half = blends.len() / 2;
     for (part, dy) in [&blends[..half], &blends[half..]]
@@ -181,7 +181,7 @@ fn one<D: Device<Host = f32>>(
     let cut = device.read_gradients(&gradients)?;
     bench.require(format!("blend_vjp cut in two {name}"), once == cut);
 
-    // Other masks and blends in the same places.
+    // Other masks and blends in the same buffers.
     let other: Vec<Vec<f64>> = (0..3).map(|_| bench.shares(size * size)).collect();
     let other = Masks {
         size,
@@ -196,7 +196,7 @@ fn one<D: Device<Host = f32>>(
     bench.compare_rounded(format!("blend staged anew {name}"), &y, &exact, FORWARD)
 }
 
-/// Compares gradients by masks of which each cell sums `shares` products.
+/// Compares gradients with respect to masks; each cell sums `shares` products.
 fn gradient_check<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     name: String,
@@ -213,7 +213,7 @@ fn gradient_check<D: Device<Host = f32>>(
     });
 }
 
-/// Pictures of two encoders, each of its own size, add to the same gradients.
+/// Checks that pictures of two encoders, each of its own size, add to the same gradients.
 fn two_encoders<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     view: impl Fn(usize, usize, usize, usize, isize, isize) -> View,
@@ -260,7 +260,7 @@ fn two_encoders<D: Device<Host = f32>>(
     Ok(())
 }
 
-/// The noise must be the CPU's, number by number.
+/// Checks that the noise equals the CPU's, number by number.
 fn noise<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     for patch in [3, 4] {
         let side = 4 * patch;

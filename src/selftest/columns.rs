@@ -1,4 +1,4 @@
-//! Columns side by side, cut out and scaled; sums, and rows of another length.
+//! Checks of joining, slicing and scaling columns; of sums, and of reshaping rows.
 
 use super::numbers::{Bench, Extent, FORWARD};
 use crate::device::Result;
@@ -38,7 +38,7 @@ fn scale<D: Device<Host = f32>>(bench: &mut Bench<D>, rows: usize, columns: usiz
     bench.compare_rounded(format!("add {name}"), &y, &exact, FORWARD)
 }
 
-/// Copies keep the bits.
+/// Checks that copies keep the bits.
 fn join<D: Device<Host = f32>>(bench: &mut Bench<D>, widths: &[usize]) -> Result<()> {
     let parts = widths
         .iter()

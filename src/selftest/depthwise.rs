@@ -1,12 +1,12 @@
-//! Depthwise convolution and its vjp: grids smaller than the kernel, of one tile and of several,
-//! channels packed and not.
+//! Checks of depthwise convolution and its vjp: grids smaller than the kernel, of one tile and of
+//! several, with packed and unpacked channels.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
 use crate::device::prelude::*;
 use crate::device::{DepthwiseShape, Result};
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
-    // Grids, height, width, size, channels.
+    // Number of grids, height, width, kernel size, channels.
     let mut cases = vec![
         (2, 2, 3, 7, 8),
         (1, 17, 21, 7, 72),
@@ -65,7 +65,7 @@ fn one<D: Device<Host = f32>>(
         bench.compare_rounded(name, &dx, &exact, VJP)?;
     }
 
-    // A grid's bits do not depend on the others.
+    // A grid's bits do not depend on other grids.
     let each = height * width;
     let last = x.values[(batch - 1) * each * channels..].to_vec();
     let last = bench.matrix_of(each, channels, last)?;

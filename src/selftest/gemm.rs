@@ -1,4 +1,5 @@
-//! Linear layers, alone and with what is fused to them, at shapes that are no multiple of any tile.
+//! Checks of linear layers, alone and with fused operations, at shapes that are not a multiple of
+//! any tile.
 
 use super::activation::KINDS;
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
@@ -6,10 +7,10 @@ use crate::device::cpu::{Cpu, CpuMatrix};
 use crate::device::prelude::*;
 use crate::device::{Activation, Result};
 
-/// Rows, outputs, inputs of a forward pass of 196 blocks of 128 x 128, more than cards have
-/// multiprocessors, so that it takes the large tile. Few inputs make it cheap.
+/// Rows, outputs and inputs of a forward pass of 196 blocks of 128 x 128, more than cards have
+/// multiprocessors, so that it takes the large tile. Few inputs keep it cheap.
 const LARGE_FORWARD: (usize, usize, usize) = (1701, 1704, 40);
-/// Likewise of a vjp, with rows that are no multiple of eight.
+/// Rows, outputs and inputs of a vjp with the large tile, whose rows are not a multiple of eight.
 const LARGE_VJP: (usize, usize, usize) = (1701, 36, 1700);
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
@@ -43,7 +44,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     rows_are_the_same_in_any_batch(bench)
 }
 
-/// What check `i` takes: an activation, and whether there is a bias.
+/// Returns the activation of check `i`, and whether it has a bias.
 fn turn(i: usize) -> (Activation, bool) {
     (KINDS[i % KINDS.len()], i.is_multiple_of(2))
 }
@@ -144,8 +145,8 @@ fn vjp<D: Device<Host = f32>>(
     })
 }
 
-/// Compares what follows a product with the reference's. The plain computation rounds once where
-/// the device fuses; else it rounds the product first and follows it with `next`.
+/// Compares the result of a product and its following operation with the reference's. The plain
+/// computation rounds once if the device fuses them; otherwise it rounds the product before `next`.
 fn compare<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     name: String,
@@ -166,11 +167,11 @@ fn compare<D: Device<Host = f32>>(
     Ok(())
 }
 
-/// A linear layer turned by rotary positions, for heads that fit a tile and heads that do not, with
-/// a bias and without.
+/// Checks a linear layer followed by rotary positions, for heads that fit a tile and heads that do
+/// not, with and without a bias.
 fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let small = [16, 24, 64, 80, 128, 256].map(|head_dim| (2, 9, 2, head_dim));
-    // Heads that fit the small tile in 196 blocks of the large one.
+    // Heads that fit the small tile, in 196 blocks of the large one.
     let shapes = small.into_iter().chain([(7, 243, 27, 64)]);
     for (i, (sequences, length, heads, head_dim)) in shapes.enumerate() {
         let inside = 40;
@@ -200,7 +201,7 @@ fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
             &frequencies,
             &positions,
         )?;
-        // Plainly, the linear layer's output is rounded before it is turned.
+        // The plain computation rounds the linear layer's output before the rotation.
         let cpu = &bench.reference;
         let linear = cpu.linear(&x.exact, &weight.exact, given_exact, None)?;
         let linear = bench.rounded(&bench.exact(&linear)?);
@@ -214,12 +215,12 @@ fn rope<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     Ok(())
 }
 
-/// A row's bits must not depend on how many rows there are, though the whole takes the large tile
+/// Checks that a row's bits do not depend on the number of rows, though all rows use the large tile
 /// and three rows the small one.
 fn rows_are_the_same_in_any_batch<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
     let device = bench.device;
     let few = 3;
-    // Sums of several steps, the last one cut off.
+    // Sums of several steps, the last one incomplete.
     let (rows, wide, terms) = match bench.extent {
         Extent::Small => (1701, 1704, 72),
         Extent::Large => (4000, 1704, 1032),

@@ -1,13 +1,13 @@
-//! Log-probabilities of key tokens and their vjp, over vocabularies of less and of more than one
-//! chunk.
+//! Checks of the log-probabilities of key tokens and their vjp, over vocabularies smaller and
+//! larger than one chunk.
 
 use super::numbers::{Bench, Extent, VJP};
 use crate::device::Result;
 use crate::device::prelude::*;
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {
-    // The logits of 129 rows, and the gradient of 1701 rows of 1700 columns, are of more blocks
-    // than cards have multiprocessors: those products take the large tile.
+    // The logits of 129 rows, and the gradient of 1701 rows of 1700 columns, have more blocks than
+    // cards have multiprocessors: those products take the large tile.
     let shapes: &[(usize, usize, usize)] = match bench.extent {
         Extent::Small => &[
             (1, 5, 16),
@@ -87,13 +87,13 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     Ok(())
 }
 
-/// The largest absolute value.
+/// Returns the largest absolute value.
 fn size(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| v.abs().max(m))
 }
 
-/// The gradient with the softmax's slope rounded to the storage type before its product with the
-/// vocabulary.
+/// Returns the gradient with the softmax's derivative rounded to the storage type before its
+/// product with the vocabulary.
 fn plain_vjp<D: Device<Host = f32>>(
     bench: &Bench<D>,
     logits: &crate::device::cpu::CpuMatrix<f64>,

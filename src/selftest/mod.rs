@@ -1,6 +1,6 @@
-//! Proof that a device computes what the CPU device computes: every operation on random inputs
-//! against f64, and recorded explanations from end to end. One table of checks for every device and
-//! for the emulator. And how fast it does so: [`throughput`].
+//! Checks that a device computes what the CPU device computes: every operation on random inputs
+//! compared with f64, and complete recorded explanations. One table of checks serves every device
+//! and the emulator. [`throughput`] measures the speed.
 
 mod activation;
 mod attention;
@@ -38,15 +38,15 @@ pub const FAMILIES: [&str; 10] = [
     "logprob",
 ];
 
-/// The family `gemm` on a device whose products go through cuBLASLt, which rounds them before what
-/// follows.
+/// The family `gemm` on a device whose products go through cuBLASLt, which rounds them before the
+/// following operation.
 pub const CUBLASLT: &str = "cublaslt";
 
-/// Checks one family of operations of a device that stores `storage` on inputs drawn from `seed`.
+/// Checks one family of operations of a device that stores `storage`, on inputs drawn from `seed`.
 /// An unknown family has no checks.
 ///
 /// # Errors
-/// What the device reports.
+/// Returns the device's errors.
 pub fn family<D: Device<Host = f32>>(
     name: &str,
     device: &D,
@@ -80,8 +80,8 @@ mod tests {
     use super::*;
     use crate::device::cpu::Cpu;
 
-    /// The f32 CPU device is more precise than either storage type: whatever fails here is the
-    /// table's own fault.
+    /// The f32 CPU device is more precise than either storage type: any failure here is a fault of
+    /// the table itself.
     #[test]
     fn the_cpu_device_passes_every_check() {
         let cpu = Cpu::<f32>::new(2).unwrap();

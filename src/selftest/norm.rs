@@ -1,4 +1,4 @@
-//! Norms: rows that are a multiple of eight columns and such that are not.
+//! Checks of norms, with and without a multiple of eight columns.
 
 use super::numbers::{Bench, Extent, FORWARD, VJP};
 use crate::device::Result;

@@ -1,4 +1,4 @@
-//! Random inputs that every device reads alike, and calibrated comparisons.
+//! Random inputs that are equal on every device, and calibrated comparisons.
 
 use half::{bf16, f16};
 use rand::rngs::StdRng;
@@ -10,7 +10,7 @@ use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::cuda::Storage;
 use crate::device::prelude::*;
 
-/// How much a check computes.
+/// The amount of computation in a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Tens of rows: for an emulator.
@@ -26,14 +26,14 @@ pub struct Check {
     pub name: String,
     /// The largest difference from the f64 reference.
     pub found: f64,
-    /// What is allowed: 2 times (of a vjp 3 times) the error of the same computation done plainly
-    /// with its operands rounded to the storage type, and four units in the last place of an f32 of
-    /// the largest value's size.
+    /// The allowed difference: 2 times (for a vjp 3 times) the error of the plain computation with
+    /// operands rounded to the storage type, plus four units in the last place of an f32 of the
+    /// largest value's size.
     pub allowed: f64,
 }
 
 impl Check {
-    /// A check of what either holds or does not.
+    /// Creates a check of a condition.
     pub fn holds(name: String, holds: bool) -> Check {
         Check {
             name,
@@ -42,39 +42,39 @@ impl Check {
         }
     }
 
-    /// Whether the difference is allowed; a NaN is not.
+    /// Returns whether the difference is allowed; NaN is not.
     pub fn passed(&self) -> bool {
         self.found <= self.allowed
     }
 }
 
-/// The factor on the plain computation's error for a forward operation.
+/// The factor allowed on the plain computation's error for a forward operation.
 pub(super) const FORWARD: f64 = 2.0;
-/// Likewise for a vjp.
+/// The factor allowed for a vjp.
 pub(super) const VJP: f64 = 3.0;
 
-/// A matrix on the device, as the reference has it, and its values.
+/// A matrix on the device and on the reference, with its values.
 pub(super) struct Operand<D: Device> {
     pub on: D::Matrix,
     pub exact: CpuMatrix<f64>,
     pub values: Vec<f64>,
 }
 
-/// A weight, likewise.
+/// A weight on the device and on the reference.
 pub(super) struct Weight<D: Device> {
     pub on: D::Weight,
     pub exact: CpuWeight,
     pub values: Vec<f64>,
 }
 
-/// A device under test, its reference, and what was found.
+/// A device under test, its reference, and the results.
 pub(super) struct Bench<'a, D: Device<Host = f32>> {
     pub device: &'a D,
     pub reference: Cpu<f64>,
     pub single: Cpu<f32>,
     pub storage: Storage,
     pub extent: Extent,
-    /// Whether what follows a product takes it unrounded.
+    /// Whether the operation after a product takes it unrounded.
     pub fuses: bool,
     pub checks: Vec<Check>,
     random: StdRng,
@@ -94,7 +94,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         })
     }
 
-    /// The nearest value of the storage type.
+    /// Returns the nearest value of the storage type.
     pub fn round(&self, value: f64) -> f64 {
         match self.storage {
             Storage::Bf16 => f64::from(bf16::from_f32(value as f32)),
@@ -102,17 +102,17 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         }
     }
 
-    /// Every value rounded to the storage type.
+    /// Rounds every value to the storage type.
     pub fn rounded(&self, values: &[f64]) -> Vec<f64> {
         values.iter().map(|&v| self.round(v)).collect()
     }
 
-    /// An index below `limit`.
+    /// Returns a random index below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.random.random_range(0..limit)
     }
 
-    /// Values in -1.5 .. 1.5 that the storage type has.
+    /// Returns random values in -1.5 .. 1.5 that are exact in the storage type.
     pub fn values(&mut self, count: usize) -> Vec<f64> {
         let drawn: Vec<f64> = (0..count)
             .map(|_| f64::from(self.random.random_range(-1.5f32..1.5)))
@@ -120,20 +120,20 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         self.rounded(&drawn)
     }
 
-    /// Values in 0 .. 1, f32.
+    /// Returns random values in 0 .. 1, exact in f32.
     pub fn shares(&mut self, count: usize) -> Vec<f64> {
         (0..count)
             .map(|_| f64::from(self.random.random_range(0.0f32..1.0)))
             .collect()
     }
 
-    /// A matrix of values.
+    /// Returns a matrix of random values.
     pub fn matrix(&mut self, rows: usize, columns: usize) -> Result<Operand<D>> {
         let values = self.values(rows * columns);
         self.matrix_of(rows, columns, values)
     }
 
-    /// A matrix of these values.
+    /// Returns a matrix of these values.
     pub fn matrix_of(&self, rows: usize, columns: usize, values: Vec<f64>) -> Result<Operand<D>> {
         let single: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         Ok(Operand {
@@ -143,7 +143,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         })
     }
 
-    /// A weight whose products with [`Bench::matrix`] are of size 1.
+    /// Returns a random weight whose products with [`Bench::matrix`] have a magnitude of about 1.
     pub fn weight(&mut self, out: usize, inside: usize) -> Result<Weight<D>> {
         let size = 1.0 / (inside as f64).sqrt();
         let values = self.values(out * inside);
@@ -157,7 +157,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         })
     }
 
-    /// The values of a matrix on the device.
+    /// Reads the values of a matrix on the device.
     pub fn read(&self, x: &D::Matrix) -> Result<Vec<f64>> {
         Ok(self
             .device
@@ -167,18 +167,18 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
             .collect())
     }
 
-    /// Statistics of the device's.
+    /// Reads statistics on the device.
     pub fn read_statistics(&self, x: &D::Statistics) -> Result<Vec<f64>> {
         let values = self.device.download_statistics(x)?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
-    /// The values of a matrix of the reference.
+    /// Reads the values of a matrix of the reference.
     pub fn exact(&self, x: &CpuMatrix<f64>) -> Result<Vec<f64>> {
         self.reference.download(x)
     }
 
-    /// Compares a result with the reference; `plain` is the same computed plainly in the working
+    /// Compares a result with the reference; `plain` is the plain computation in the working
     /// precision.
     pub fn compare(
         &mut self,
@@ -197,9 +197,9 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         });
     }
 
-    /// Compares f32 sums of `terms` products with the reference. Tensor cores cut the bits of every
-    /// partial sum of eight terms off where the CPU rounds: half a unit in the last place each is
-    /// allowed beside [`Bench::compare`].
+    /// Compares f32 sums of `terms` products with the reference. Tensor cores truncate every
+    /// partial sum of eight terms where the CPU rounds: half a unit in the last place is allowed
+    /// for each, in addition to the tolerance of [`Bench::compare`].
     pub fn compare_sums(
         &mut self,
         name: String,
@@ -213,7 +213,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         }
     }
 
-    /// Compares a matrix with the reference's, whose plain computation is the exact one rounded.
+    /// Compares a matrix with the reference's; the plain computation is the exact one, rounded.
     pub fn compare_rounded(
         &mut self,
         name: String,
@@ -227,13 +227,13 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         Ok(())
     }
 
-    /// Notes that something must hold.
+    /// Records whether a required condition holds.
     pub fn require(&mut self, name: String, holds: bool) {
         let name = format!("{name} {}", self.storage);
         self.checks.push(Check::holds(name, holds));
     }
 
-    /// Compares what is f32 on every device; the plain computation is the CPU's in f32.
+    /// Compares values that are f32 on every device; the plain computation is the CPU's in f32.
     pub fn compare_single(
         &mut self,
         name: String,
@@ -252,7 +252,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
         Ok(())
     }
 
-    /// A matrix of the f32 CPU device.
+    /// Returns the matrix on the f32 CPU device.
     pub fn on_single(&self, x: &Operand<D>) -> Result<CpuMatrix<f32>> {
         let single: Vec<f32> = x.values.iter().map(|&v| v as f32).collect();
         let (rows, columns) = (x.exact.rows(), x.exact.columns());
@@ -260,7 +260,7 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
     }
 }
 
-/// The largest difference; a NaN or another length counts as infinite.
+/// Returns the largest difference; NaN or another length counts as infinite.
 pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
     if a.len() != b.len() {
         return f64::INFINITY;

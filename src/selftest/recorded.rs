@@ -1,6 +1,6 @@
-//! Recorded explanations, made again on a device: the answer, the key tokens, gradients, the mask's
-//! scores, and that two runs have the same bits. What was recorded is an independent statement of
-//! the method in PyTorch, in f64 (`tests/oracle`).
+//! Recorded explanations, repeated on a device: the answer, the key tokens, gradients, the mask's
+//! scores, and the equality of the bits of two runs. The recordings come from an independent
+//! implementation of the method in PyTorch, in f64 (`tests/oracle`).
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -14,17 +14,17 @@ use crate::lvlm::{
 };
 use crate::picture::{Baseline, Picture};
 
-/// Tolerated in a gradient, as a share of its largest.
+/// Tolerance of a gradient, as a share of its largest value.
 const GRADIENT: f64 = 2e-2;
-/// Tolerated in deletion and insertion of the recorded mask.
+/// Tolerance of deletion and insertion of the recorded mask.
 const SCORE: f64 = 0.03;
-/// Likewise of the device's own mask: an optimisation carries the rounding of its gradients on.
+/// Tolerance of the device's own mask: an optimisation accumulates the rounding of its gradients.
 const OWN_SCORE: f64 = 0.06;
-/// Tolerated in a log-probability, in nats; a token whose log-ratio is as near to the threshold may
-/// be key or not. Hugging Face's own model in f16 is off by up to 6e-2 in these cases.
+/// Tolerance of a log-probability, in nats; a token whose log-ratio is this close to the threshold
+/// may be key or not. Hugging Face's own model in f16 deviates by up to 6e-2 in these cases.
 const RATIO: f64 = 0.06;
 
-/// A model, a picture, and what was recorded of them.
+/// A model, a picture, and the recorded results.
 pub struct Recorded {
     /// The case's name.
     pub name: &'static str,
@@ -33,21 +33,21 @@ pub struct Recorded {
     results: &'static [u8],
 }
 
-/// A file of `assets/recorded`, embedded; `tests/oracle` links to them.
+/// Embeds a file of `assets/recorded`; `tests/oracle` links to these files.
 macro_rules! file {
     ($path:expr) => {
         include_bytes!(concat!("../../assets/recorded/", $path)).as_slice()
     };
 }
 
-/// Files of a model's folder, embedded.
+/// Embeds the files of a model's folder.
 macro_rules! model {
     ($folder:literal: $($name:literal),*) => {
         &[$(($name, file!(concat!("models/", $folder, "/", $name)))),*]
     };
 }
 
-/// Likewise of a folder as transformers 5 writes it.
+/// Embeds the files of a model's folder as written by transformers 5.
 macro_rules! model_of_5 {
     ($folder:literal) => {
         model!($folder: "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -103,7 +103,7 @@ pub static CASES: [Recorded; 6] = [
     },
 ];
 
-/// What a recorded case found.
+/// The results of a recorded case.
 pub struct Outcome {
     /// The comparisons.
     pub checks: Vec<Check>,
@@ -113,14 +113,14 @@ pub struct Outcome {
     pub gradient: Vec<f64>,
 }
 
-/// The tensors and the settings of a case, as `tests/oracle/record.py` wrote them.
+/// The tensors and the settings of a case, written by `tests/oracle/record.py`.
 pub struct Results {
     tensors: SafeTensors<'static>,
     meta: Value,
 }
 
 impl Results {
-    /// Reads a case's file; `None` where it is not one.
+    /// Reads a case's file; returns `None` if it is invalid.
     pub fn open(bytes: &'static [u8]) -> Option<Results> {
         let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
         let text = header.metadata().as_ref()?.get("json")?.clone();
@@ -130,7 +130,7 @@ impl Results {
         })
     }
 
-    /// The numbers of a tensor; none where there is no such tensor of f64, f32 or i64.
+    /// Returns the numbers of a tensor; empty if there is no such tensor of f64, f32 or i64.
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         let Ok(tensor) = self.tensors.tensor(name) else {
             return Vec::new();
@@ -148,17 +148,17 @@ impl Results {
         }
     }
 
-    /// The numbers of a tensor as tokens.
+    /// Returns the numbers of a tensor as tokens.
     pub fn ids(&self, name: &str) -> Vec<u32> {
         self.numbers(name).iter().map(|&v| v as u32).collect()
     }
 
-    /// What else was recorded: prompt, answer, scores, and the program's arguments.
+    /// Returns the other recorded values: prompt, answer, scores, and the program's arguments.
     pub fn meta(&self) -> &Value {
         &self.meta
     }
 
-    /// The key tokens.
+    /// Returns the key tokens.
     pub fn keys(&self) -> Vec<usize> {
         let keys = self.meta["key"].as_array();
         let keys = keys.map(|keys| keys.iter().filter_map(Value::as_u64));
@@ -166,18 +166,18 @@ impl Results {
             .unwrap_or_default()
     }
 
-    /// A number among the arguments; NaN where there is none.
+    /// Returns a number among the arguments; NaN if there is none.
     pub fn argument(&self, name: &str) -> f64 {
         self.meta["args"][name].as_f64().unwrap_or(f64::NAN)
     }
 
-    /// The program that was stated instead of the method.
+    /// Returns the program that was recorded instead of the method, if any.
     pub fn compat(&self) -> Option<Compat> {
         let name = self.meta["args"].get("compat")?;
         serde_json::from_value(name.clone()).ok()?
     }
 
-    /// The settings that the arguments ask for, without noise.
+    /// Returns the settings according to the arguments, without noise.
     pub fn settings(&self) -> Settings {
         Settings {
             mask_size: self.argument("size") as usize,
@@ -197,18 +197,18 @@ impl Results {
 }
 
 impl Recorded {
-    /// What was recorded.
+    /// Returns the recorded results.
     ///
     /// # Panics
-    /// Never in a program that was built whole: the files are embedded.
+    /// Panics only if the embedded files are damaged.
     pub fn results(&self) -> Results {
         Results::open(self.results).expect("the embedded results are whole")
     }
 
-    /// The case's checkpoint.
+    /// Returns the case's checkpoint.
     ///
     /// # Errors
-    /// None in a program that was built whole.
+    /// Returns an error only if the embedded files are damaged.
     pub fn checkpoint(&self) -> Result<Checkpoint, LvlmError> {
         open_files(
             Files::embedded(self.name, self.model),
@@ -217,23 +217,23 @@ impl Recorded {
     }
 }
 
-/// The memory budget of a case that is not cut.
+/// The memory budget of a case in whole batches.
 const BUDGET: usize = 1 << 30;
 
-/// How much of a case is made.
+/// The part of a case to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All that was recorded, and the mask twice.
+    /// All recorded results, and the mask twice.
     Everything,
-    /// What two ways of computing must give the same bits of: gradients and the mask.
+    /// The results whose bits two ways of computing must share: gradients and the mask.
     Bits,
 }
 
-/// Makes a recorded case on a device; with `at_once`, in batches of that many blends, for want of
-/// memory.
+/// Computes a recorded case on a device; with `at_once`, in batches of that many blends, as with
+/// limited memory.
 ///
 /// # Errors
-/// What the model and the device report.
+/// Returns the errors of the model and the device.
 pub fn recorded<D: ModelDevice>(
     case: &'static Recorded,
     device: D,
@@ -287,7 +287,7 @@ pub fn recorded<D: ModelDevice>(
     })
 }
 
-/// A case being made.
+/// A case in progress.
 struct Made<'a> {
     results: Results,
     settings: Settings,
@@ -312,7 +312,7 @@ impl Made<'_> {
         self.checks.push(Check::holds(name, holds));
     }
 
-    /// The greedy answer.
+    /// Checks the greedy answer.
     fn answer(&mut self) -> Result<(), ExplainError> {
         let limit = self.results.argument("max_new_tokens") as usize;
         let answer = self.session.generate(Path::Deletion, limit, &mut go_on)?;
@@ -320,8 +320,8 @@ impl Made<'_> {
         Ok(())
     }
 
-    /// The gradients of deletion and insertion at the recorded probe mask; as the first time, the
-    /// second and the third, when a device may have recorded and replayed the work.
+    /// Returns the gradients of deletion and insertion at the recorded probe mask, after computing
+    /// them three times: a device may record and replay the work.
     fn gradients(&mut self) -> Result<Vec<f64>, ExplainError> {
         let mut gradients = Vec::new();
         for (name, path) in [("deletion", Path::Deletion), ("insertion", Path::Insertion)] {
@@ -337,7 +337,7 @@ impl Made<'_> {
         Ok(gradients)
     }
 
-    /// The gradient of one score at the recorded probe mask.
+    /// Returns the gradient of one score at the recorded probe mask.
     fn probe(&self, path: Path) -> Result<Vec<f64>, ExplainError> {
         let mask = [self.results.numbers("probe_mask")];
         let steps = self.settings.steps;
@@ -355,15 +355,15 @@ impl Made<'_> {
         Ok(gradients.concat())
     }
 
-    /// The mask after the last iteration.
+    /// Returns the mask after the last iteration.
     fn mask(&self) -> Result<Mask, ExplainError> {
         let (session, settings) = (&*self.session, &self.settings);
         let method = settings.method.with(settings);
         method.run(session, &self.keys, &mut go_on, &mut |_, _, _| {})
     }
 
-    /// Log-probabilities, key tokens, and deletion and insertion of the recorded mask and of the
-    /// device's own.
+    /// Checks log-probabilities, key tokens, and deletion and insertion of the recorded mask and of
+    /// the device's own.
     fn scores(&mut self, model: &dyn Lvlm, own: &Mask) -> Result<(), ExplainError> {
         let all: Vec<usize> = (0..self.answer.len()).collect();
         let cells = self.settings.mask_size.pow(2);

@@ -1,5 +1,5 @@
-//! Rearrangements of rows, embedding gather, rotary positions, and the look for values that are not
-//! finite.
+//! Checks of row rearrangements, embedding gather, rotary positions, and the detection of values
+//! that are not finite.
 
 use super::numbers::{Bench, FORWARD, VJP};
 use crate::device::prelude::*;

@@ -1,5 +1,5 @@
-//! Attention with one query per sequence over few keys: heads of every team's size, packed and not,
-//! queries grouped or not, masked or not, as Cambrian-1 and Mini-Gemini have it.
+//! Checks of attention with one query per sequence over few keys: heads of every team size, packed
+//! and unpacked, with and without grouped queries and masks, as in Cambrian-1 and Mini-Gemini.
 
 use super::attention;
 use super::numbers::{Bench, Extent};
@@ -37,7 +37,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     Ok(())
 }
 
-/// One query per sequence, and a random mask of `period` rows where that is not 0.
+/// Checks one query per sequence, with a random mask of `period` rows unless that is 0.
 fn shape<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     (batch, period): (usize, usize),

@@ -1,4 +1,4 @@
-//! Every activation at the encoder's inner shape, the gate at the decoder's.
+//! Workloads of every activation at the encoder's inner shape, and of the gate at the decoder's.
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
@@ -7,7 +7,7 @@ use crate::device::Activation;
 use crate::device::meta::tally;
 use crate::lvlm::Tally;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

@@ -1,4 +1,4 @@
-//! Attention and its vjp.
+//! Workloads of attention and its vjp.
 
 use super::goals::{ATTENTION, ATTENTION_VJP};
 use super::shapes::Shapes;
@@ -16,7 +16,7 @@ pub(super) struct Inputs<D: Device> {
 }
 
 impl<D: Timed> Inputs<D> {
-    /// Operands of that shape.
+    /// Creates operands of that shape.
     pub fn new(on: Operands<D>, shape: &AttentionShape) -> Result<Inputs<D>> {
         let columns = shape.kv_heads * shape.head_dim;
         let keys = |rows| on.matrix(rows, columns);
@@ -37,7 +37,7 @@ impl<D: Timed> Inputs<D> {
         self.prefix.as_ref().map(|(k, v)| (k, v))
     }
 
-    /// The output and its log-sum-exp.
+    /// Returns the output and its log-sum-exp.
     pub fn forward(
         &self,
         device: &D,
@@ -47,7 +47,7 @@ impl<D: Timed> Inputs<D> {
     }
 }
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,
@@ -64,7 +64,7 @@ pub(super) fn workloads<'d, D: Timed>(
             shape.kv_heads,
             shape.head_dim
         );
-        // Few queries: keys and values must be read, little is done with them.
+        // With few queries, reading keys and values takes most of the time.
         let whole = shape.queries == shape.keys && shape.keys > 1;
         let limit = if whole {
             Limit::Products

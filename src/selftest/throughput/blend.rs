@@ -1,4 +1,4 @@
-//! Blend and patchify of a path through one mask, its vjp, and what is staged for it.
+//! Workloads of blend and patchify of a path through one mask, its vjp, and their staging.
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
@@ -9,7 +9,7 @@ use crate::device::Result;
 use crate::device::meta::tally;
 use crate::device::prelude::*;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,
@@ -83,7 +83,7 @@ pub(super) fn workloads<'d, D: Timed>(
     all
 }
 
-/// A view of two pictures without structure.
+/// Returns a view of two pictures of pseudorandom values.
 fn pictures<D: Device>(device: &D, shapes: &Shapes) -> Result<D::Pictures> {
     let view = View {
         height: shapes.side,
@@ -104,7 +104,7 @@ fn pictures<D: Device>(device: &D, shapes: &Shapes) -> Result<D::Pictures> {
     device.pictures(&[pair], shapes.patch, shapes.mask)
 }
 
-/// A path through one mask.
+/// Stages a path through one mask.
 fn stage<D: Device>(
     device: &D,
     pictures: &D::Pictures,
@@ -126,7 +126,7 @@ fn masks<'a>(shapes: &Shapes, values: &'a [Vec<f64>]) -> Masks<'a> {
     }
 }
 
-/// The path from the baseline to the picture, in as many steps as a batch has blends.
+/// Returns the path from the baseline to the picture, in as many steps as a batch has blends.
 fn path(steps: usize, noise: Option<Noise>) -> Vec<Blend> {
     (1..=steps)
         .map(|n| Blend {

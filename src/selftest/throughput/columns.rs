@@ -1,11 +1,11 @@
-//! Columns scaled onto a residual, joined, and taken, at the encoder's shape.
+//! Workloads of columns scaled onto a residual, joined, and sliced, at the encoder's shape.
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::meta::tally;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

@@ -1,4 +1,5 @@
-//! Depthwise convolution of 7 x 7 taps and its vjp, over a ConvNeXt's first grid of the view.
+//! Workloads of depthwise convolution of 7 x 7 taps and its vjp, over a ConvNeXt's first grid of
+//! the view.
 
 use super::goals::DEPTHWISE;
 use super::shapes::Shapes;
@@ -6,10 +7,10 @@ use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::DepthwiseShape;
 use crate::device::meta::tally;
 
-/// Channels of the first grid of ConvNeXt-XXL.
+/// Number of channels of the first grid of ConvNeXt-XXL.
 const CHANNELS: usize = 384;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

@@ -1,11 +1,11 @@
-//! Linear layers and their vjp, alone and with what is fused to them.
+//! Workloads of linear layers and their vjp, alone and with fused operations.
 
 use super::goals::OWN_PRODUCTS;
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::meta::tally::Linear;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,
@@ -16,7 +16,7 @@ pub(super) fn workloads<'d, D: Timed>(
     all
 }
 
-/// Rows, and a layer's inputs and outputs.
+/// Formats the number of rows, and a layer's inputs and outputs.
 fn sizes(rows: usize, inside: usize, out: usize) -> String {
     format!("{rows} x {inside} to {out}")
 }
@@ -38,7 +38,7 @@ fn plain<'d, D: Timed>(on: Operands<'d, D>, shapes: &Shapes) -> Vec<Workload<'d>
         ("one token", 1, decoder.inside, decoder.columns),
     ];
     let both = layers.into_iter().map(move |(name, rows, out, inside)| {
-        // One row uses every weight once: the weights must be read.
+        // One row uses every weight once: reading the weights is the limit.
         let (limit, goal) = match rows {
             1 => (Limit::Copies, None),
             _ => (Limit::Products, Some(OWN_PRODUCTS)),
@@ -67,7 +67,7 @@ fn plain<'d, D: Timed>(on: Operands<'d, D>, shapes: &Shapes) -> Vec<Workload<'d>
     both.flatten().collect()
 }
 
-/// What is fused in a perceptron without a gate.
+/// Adds the fused operations of a perceptron without a gate.
 fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Workload<'d>> {
     let s: &'static Layers = &shapes.encoder;
     let (rows, kind) = (shapes.batch * s.rows, s.activation);
@@ -120,7 +120,7 @@ fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
     ]
 }
 
-/// What is fused in a perceptron with a gate and in rotary attention.
+/// Adds the fused operations of a perceptron with a gate and of rotary attention.
 fn decoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Workload<'d>> {
     let s: &'static Layers = &shapes.decoder;
     let (rows, kind) = (shapes.batch * s.rows, s.activation);

@@ -1,4 +1,4 @@
-//! What was measured of one operation, and how often it was repeated.
+//! The measurement of one operation, and the number of its repetitions.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::device::{DeviceError, Result};
 use crate::lvlm::Tally;
 use crate::selftest::Extent;
 
-/// What is aimed at.
+/// A performance goal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
@@ -25,49 +25,49 @@ pub enum Goal {
 pub struct Line {
     /// The family of operations, or `whole path`.
     pub family: &'static str,
-    /// What was done.
+    /// The name of the operation.
     pub name: String,
-    /// At what sizes.
+    /// The sizes of its operands.
     pub shape: String,
-    /// What it costs.
+    /// Its cost.
     #[serde(flatten)]
     pub cost: Tally,
-    /// What bounds it.
+    /// The limit of its speed.
     pub limit: Limit,
-    /// What is aimed at.
+    /// The goal, if any.
     pub goal: Option<Goal>,
-    /// What was found.
+    /// The result.
     #[serde(flatten)]
     pub found: Found,
 }
 
-/// What was found.
+/// The result of a measurement.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Found {
-    /// It was measured.
+    /// The operation was measured.
     Measured {
         /// The median of all repetitions.
         seconds: f64,
         /// Operations or bytes per second, by the limit.
         rate: Option<f64>,
-        /// The rate's share of the one measured on the same card. Operands that the cache holds can
-        /// make it more than 1.
+        /// The rate's share of the one measured on the same card. It may exceed 1 if operands are
+        /// in the cache.
         share: Option<f64>,
-        /// Of whole models: evaluations per second.
+        /// Evaluations per second, for whole models.
         evaluations_per_second: Option<f64>,
         /// Whether the goal was reached.
         reached: Option<bool>,
     },
-    /// It was not.
+    /// The operation was not measured.
     Missing {
-        /// Why.
+        /// The reason.
         missing: String,
     },
 }
 
 impl Line {
-    /// What `seconds` mean for work of this cost, beside the rates of the card.
+    /// Evaluates `seconds` for work of this cost, in relation to the rates of the card.
     pub(super) fn measured(
         (family, name, shape): (&'static str, String, String),
         (limit, cost, goal): (Limit, Tally, Option<Goal>),
@@ -103,7 +103,7 @@ impl Line {
         }
     }
 
-    /// A line of what could not be measured.
+    /// Creates a line for an operation that could not be measured.
     pub(super) fn missing(
         (family, name, shape): (&'static str, String, String),
         (limit, cost, goal): (Limit, Tally, Option<Goal>),
@@ -120,10 +120,10 @@ impl Line {
         }
     }
 
-    /// Times a workload. One that the card has no memory for is a line that says so.
+    /// Times a workload. If the card has too little memory for it, the line reports that.
     ///
     /// # Errors
-    /// What else the device reports.
+    /// Returns any other error of the device.
     pub(super) fn of(workload: &Workload, rates: &Rates, extent: Extent) -> Result<Line> {
         let what = (
             workload.family,
@@ -145,20 +145,20 @@ impl Line {
     }
 }
 
-/// How often something is repeated: so many times, and so often each time that all take so long
-/// together.
+/// The number of repetitions: so many samples, each with enough runs that all samples together take
+/// the given time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Repetitions {
     times: usize,
     seconds: f64,
 }
 
-/// The most runs of one time.
+/// The largest number of runs in one sample.
 const MOST: f64 = 10_000.0;
 
 impl Repetitions {
-    /// On a GPU long enough for a steady number; on an emulator, whose times mean nothing, as short
-    /// as can be.
+    /// Returns enough repetitions for a stable number on a GPU; as few as possible on an emulator,
+    /// whose times are meaningless.
     pub fn of(extent: Extent) -> Repetitions {
         match extent {
             Extent::Small => Repetitions {
@@ -172,8 +172,8 @@ impl Repetitions {
         }
     }
 
-    /// The median seconds of one run, where `time` gives the time of so many; a first run is not
-    /// counted.
+    /// Returns the median seconds of one run; `time` returns the time of a number of runs. A first
+    /// run is not counted.
     pub fn seconds<E>(
         self,
         mut time: impl FnMut(u64) -> std::result::Result<Duration, E>,
@@ -196,7 +196,7 @@ impl Repetitions {
 mod tests {
     use super::*;
 
-    /// A clock by which the first run takes 9 s, and all others as long as they should.
+    /// A clock by which the first run takes 9 s, and all others the given times.
     fn clock(each: &[f64]) -> (usize, f64) {
         let (mut calls, mut runs) = (0, 0);
         let seconds = Repetitions {
@@ -216,7 +216,7 @@ mod tests {
     fn the_median_counts_and_the_first_run_does_not() {
         // Two single runs, then three times ceil(3 s / 3 / 0.3 s) = 4.
         assert_eq!(clock(&[0.3, 0.5, 0.25, 0.75]), (2 + 3 * 4, 0.5));
-        // Longer than what is asked for: once each.
+        // Longer than the requested time: once each.
         assert_eq!(clock(&[4.0, 4.0, 5.0, 3.0]), (2 + 3, 4.0));
     }
 

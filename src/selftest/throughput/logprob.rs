@@ -1,11 +1,11 @@
-//! Log-probabilities of key tokens over the whole vocabulary, and all logits of one row. So few
-//! rows leave the vocabulary projection's weights to be read: that is their limit.
+//! Workloads of log-probabilities of key tokens over the whole vocabulary, and of all logits of one
+//! row. With so few rows, reading the weights of the vocabulary projection is the limit.
 
 use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::meta::tally;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

@@ -1,8 +1,8 @@
-//! How fast a device is, operation by operation and as a whole, beside what the same card does at
-//! most in the same run.
+//! Measurements of a device's speed, by operation and for whole models, in relation to the peak
+//! rates of the same card in the same run.
 //!
 //! One table of workloads serves [`measure`] and the benches. Operations and bytes are counted as
-//! by [`crate::lvlm::Estimator`]: every operand once per operation, whatever the cache holds; the
+//! by [`crate::lvlm::Estimator`]: every operand once per operation, regardless of caches; the
 //! pictures of a blend once per blend.
 
 mod activation;
@@ -39,7 +39,7 @@ pub use rates::{Rates, Source, rates};
 use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
 pub use workload::{Limit, Operands, Prepared, Timed, Workload};
 
-/// The families of workloads: those whose speed may depend on the storage type first.
+/// The families of workloads; those whose speed may depend on the storage type come first.
 pub const FAMILIES: [&str; 11] = [
     "gemm",
     "attention",
@@ -54,7 +54,7 @@ pub const FAMILIES: [&str; 11] = [
     "recording",
 ];
 
-/// The workloads of a family. An unknown family has none.
+/// Returns the workloads of a family. An unknown family has none.
 pub fn workloads<'d, D: Timed>(
     family: &str,
     on: Operands<'d, D>,
@@ -76,7 +76,7 @@ pub fn workloads<'d, D: Timed>(
     }
 }
 
-/// The models that are measured.
+/// Returns the models to measure.
 pub fn models(extent: Extent) -> Vec<&'static Shapes> {
     match extent {
         Extent::Small => vec![&TINY],
@@ -84,25 +84,27 @@ pub fn models(extent: Extent) -> Vec<&'static Shapes> {
     }
 }
 
-/// What was measured at a model's shapes.
+/// The measurements at a model's shapes.
 #[derive(Debug, Serialize)]
 pub struct Measured {
-    /// Every workload, products by the device's own kernels.
+    /// All workloads, with products by the device's own kernels.
     pub operations: Vec<Line>,
-    /// Products the way that is chosen for each, where there is a choice.
+    /// Products by the implementation chosen for each, if there is a choice.
     pub chosen: Vec<Line>,
-    /// Which way that is, a line for each shape.
+    /// The chosen implementations, one line for each shape.
     pub choices: Vec<String>,
-    /// The whole model with random weights, products the chosen way.
+    /// The whole model with random weights, with chosen products.
     pub whole: Vec<Line>,
 }
 
-/// Measures every workload of a model's shapes on the device that `native` opens, products and the
-/// whole model with random weights on the one that `chosen` opens, where products have several
-/// ways. A device keeps its memory for reuse until it is dropped, so that each part opens its own.
+/// Measures every workload of a model's shapes on the device that `native` opens. Measures products
+/// and the whole model with random weights on the device that `chosen` opens, if products have
+/// several implementations. A device keeps its memory for reuse until it is dropped, so each part
+/// opens its own.
 ///
 /// # Errors
-/// What the device and the model report, but for memory that does not suffice: that is a line.
+/// Returns the errors of the device and the model, except for insufficient memory, which is
+/// reported in a line.
 pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
     native: N,
     chosen: Option<C>,
@@ -136,7 +138,7 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
     })
 }
 
-/// Every workload of some families at a model's shapes; `goal` is that of products.
+/// Measures every workload of some families at a model's shapes; `goal` is that of products.
 fn operations<D: Timed>(
     device: &D,
     families: &[&str],
@@ -165,7 +167,8 @@ mod tests {
     use super::*;
     use crate::device::cpu::Cpu;
 
-    /// On the CPU as elsewhere: every workload runs at its shape, and every line is whole.
+    /// Every workload runs at its shape, and every line is complete, on the CPU as on other
+    /// devices.
     #[test]
     fn every_family_and_the_whole_path_have_lines() {
         let rates = Rates::new(1e9, vec![("made up", 1e9)]);

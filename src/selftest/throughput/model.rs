@@ -1,5 +1,5 @@
-//! Models of random weights, at the sizes of real ones: LLaVA-1.5's architecture, the demo model's
-//! tokens and prompt.
+//! Models with random weights, at the sizes of real ones: LLaVA-1.5's architecture with the demo
+//! model's tokens and prompt.
 
 use serde_json::{Value, json};
 
@@ -8,30 +8,30 @@ use super::shapes::Shapes;
 use crate::checkpoint::{Checkpoint, Config, Files, ProcessorFile, Tensor, Tensors};
 use crate::lvlm::{LvlmError, demo_checkpoint, expected_tensors};
 
-/// Longer than any prompt and answer here, in tokens.
+/// A context longer than any prompt and answer here, in tokens.
 const CONTEXT: usize = 4096;
 
-/// Numbers for all weights of a model of these shapes, and for its workloads'. Their spread keeps
-/// sums over the decoder's columns near 1, so that nothing grows out of range.
+/// Returns numbers for all weights of a model of these shapes, and for those of its workloads.
+/// Their range keeps sums over the decoder's columns near 1, so that values do not overflow.
 ///
 /// # Errors
-/// None in a program that was built whole.
+/// Returns an error only if the embedded demo model is damaged.
 pub fn pool(shapes: &Shapes, seed: u64) -> Result<Pool, LvlmError> {
     let demo = demo_checkpoint()?;
     let tensors = expected_tensors(&config(shapes, &demo)?)?;
     let elements = tensors.iter().map(|(_, shape)| shape.iter().product());
     let largest = (3.0 / shapes.decoder.columns as f32).sqrt();
-    // One beside the model's own, for the second of a workload's weights.
+    // One more than the model's own, for the second of a workload's weights.
     let count = tensors.len() + 1;
     Ok(Pool::new(elements.max().unwrap_or(0), count, largest, seed))
 }
 
-/// A checkpoint of these shapes whose weights are pieces of a pool that [`pool`] made for them;
-/// norms have gains near 1.
+/// Returns a checkpoint of these shapes whose weights are slices of a pool that [`pool`] made for
+/// them; norms have gains near 1.
 ///
 /// # Errors
-/// [`MissingTensor`](crate::checkpoint::CheckpointError::MissingTensor) where the pool was made for
-/// smaller shapes.
+/// Returns [`MissingTensor`](crate::checkpoint::CheckpointError::MissingTensor) if the pool was
+/// made for smaller shapes.
 pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, LvlmError> {
     let demo = demo_checkpoint()?;
     let config = config(shapes, &demo)?;
@@ -41,7 +41,7 @@ pub fn random_checkpoint(shapes: &Shapes, pool: &Pool) -> Result<Checkpoint, Lvl
         .enumerate()
         .filter_map(|(index, (name, shape))| {
             let tensor = pool.tensor(name, shape, index)?;
-            // The only weights of one axis are the gains of norms.
+            // The gains of norms are the only weights with one axis.
             let is_gain = shape.len() == 1 && name.ends_with(".weight");
             Some(if is_gain { gain(&tensor) } else { tensor })
         });
@@ -63,10 +63,10 @@ fn gain(tensor: &Tensor) -> Tensor {
     Tensor::from_f32(&tensor.name, &tensor.shape, &near_one)
 }
 
-/// Bytes of the weights of [`random_checkpoint`], two per number.
+/// Returns the size of the weights of [`random_checkpoint`] in bytes, two per number.
 ///
 /// # Errors
-/// None in a program that was built whole.
+/// Returns an error only if the embedded demo model is damaged.
 pub(super) fn weight_bytes(shapes: &Shapes) -> Result<usize, LvlmError> {
     let list = expected_tensors(&config(shapes, &demo_checkpoint()?)?)?;
     let numbers = list
@@ -75,7 +75,8 @@ pub(super) fn weight_bytes(shapes: &Shapes) -> Result<usize, LvlmError> {
     Ok(2 * numbers.sum::<usize>())
 }
 
-/// The config of a LLaVA of these shapes. Of its encoder all layers but the last are used.
+/// Returns the config of a LLaVA of these shapes. All layers of its encoder except the last are
+/// used.
 fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<Config, LvlmError> {
     let (encoder, decoder) = (&shapes.encoder, &shapes.decoder);
     let text = json!({
@@ -110,7 +111,7 @@ fn config(shapes: &Shapes, demo: &Checkpoint) -> Result<Config, LvlmError> {
     Ok(Config::from_json(&text.to_string(), &file)?)
 }
 
-/// The demo model's image processor, for pictures of another size.
+/// Returns the demo model's image processor, for pictures of another size.
 fn processor(shapes: &Shapes, demo: &Checkpoint) -> Result<ProcessorFile, LvlmError> {
     let mut value: Value = serde_json::from_str(demo.processor.text()?).unwrap_or_default();
     value["size"] = json!({ "shortest_edge": shapes.side });
@@ -131,7 +132,7 @@ mod tests {
 
     const SIZE: (u32, u32) = (640, 480);
 
-    /// Log-probabilities of an answer, and the gradient of the mask.
+    /// Returns log-probabilities of an answer, and the gradient with respect to the mask.
     fn evaluated(seed: u64) -> (Vec<f64>, Vec<f64>) {
         let pool = pool(&TINY, seed).unwrap();
         let checkpoint = random_checkpoint(&TINY, &pool).unwrap();
@@ -181,8 +182,8 @@ mod tests {
         ));
     }
 
-    /// As the published checkpoint: 7.06 billion parameters, without the encoder's last layer and
-    /// its last norm.
+    /// The sizes are those of the published checkpoint: 7.06 billion parameters, without the
+    /// encoder's last layer and its last norm.
     #[test]
     fn the_sizes_of_llava_1_5_are_its_own() {
         let demo = demo_checkpoint().unwrap();

@@ -1,4 +1,4 @@
-//! LayerNorm at the encoder's shape, RMSNorm at the decoder's.
+//! Workloads of LayerNorm at the encoder's shape, and of RMSNorm at the decoder's.
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
@@ -7,7 +7,7 @@ use crate::device::meta::tally;
 
 const EPS: f64 = 1e-5;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

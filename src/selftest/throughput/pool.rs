@@ -1,4 +1,4 @@
-//! Random bf16 numbers, once for all weights: every tensor is a piece of one pool.
+//! Random bf16 numbers, generated once for all weights: every tensor is a slice of one pool.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use rayon::prelude::*;
 
 use crate::checkpoint::{Bytes, Dtype, Tensor};
 
-/// Numbers that one generator makes.
+/// Number of numbers from one generator.
 const PIECE: usize = 1 << 16;
-/// How far apart the starts of two tensors lie, in numbers. A prime: no row of one begins where a
-/// row of another does.
+/// Distance between the starts of two tensors, in numbers. A prime, so that rows of different
+/// tensors do not begin at the same place.
 const STRIDE: usize = 4099;
 
-/// Random numbers, evenly spread over `-largest .. largest`, as bf16.
+/// Random numbers, uniform over `-largest .. largest`, as bf16.
 #[derive(Clone, Debug)]
 pub struct Pool {
     numbers: Bytes,
 }
 
 impl Pool {
-    /// Enough for `tensors` tensors of up to `elements` numbers each. The same seed gives the same
-    /// numbers.
+    /// Creates a pool for `tensors` tensors of up to `elements` numbers each. The same seed gives
+    /// the same numbers.
     pub fn new(elements: usize, tensors: usize, largest: f32, seed: u64) -> Pool {
         let count = elements + tensors * STRIDE;
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0u8, 2 * count).collect();
@@ -43,8 +43,8 @@ impl Pool {
         }
     }
 
-    /// Tensor `index` of those that the pool was made for: bf16 numbers from a place of its own on.
-    /// `None` where the pool does not reach that far.
+    /// Returns tensor `index` of those that the pool was made for: bf16 numbers from its own
+    /// offset. Returns `None` if the pool is too small.
     pub fn tensor(&self, name: &str, shape: &[usize], index: usize) -> Option<Tensor> {
         Tensor::piece(name, Dtype::Bf16, shape, &self.numbers, 2 * index * STRIDE)
     }
@@ -66,8 +66,8 @@ mod tests {
         let mean = first.iter().sum::<f32>() / first.len() as f32;
         let square = first.iter().map(|v| v * v).sum::<f32>() / first.len() as f32;
         assert!(first.iter().all(|v| v.abs() <= 0.5));
-        // An even spread has the variance largest^2 / 3; the means of 200,000 numbers are this
-        // close in all but one of 10^6 pools.
+        // A uniform distribution has the variance largest^2 / 3; the means of 200,000 numbers are
+        // this close in all but one of 10^6 pools.
         assert!(mean.abs() < 3.5e-3, "{mean}");
         assert!((square - 0.25 / 3.0).abs() < 1e-3, "{square}");
 

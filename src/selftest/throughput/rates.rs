@@ -1,4 +1,4 @@
-//! What the card does at most, measured in the same run as everything that is compared with it.
+//! Peak rates of the card, measured in the same run as everything that is compared with them.
 
 use serde::Serialize;
 
@@ -13,23 +13,23 @@ use crate::selftest::{Check, Extent};
 /// The rates of one card in one storage type.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rates {
-    /// Bytes per second of a large copy on the card, those read and those written.
+    /// Copy bandwidth on the card: bytes read plus bytes written, per second.
     pub copies: f64,
-    /// Operations per second of matrix products, by each way of measuring them.
+    /// Operations per second of matrix products, by each measurement.
     pub products: Vec<Source>,
 }
 
-/// One way of measuring the matrix rate.
+/// One measurement of the matrix rate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Source {
-    /// What was run.
+    /// The name of the measured product.
     pub name: &'static str,
     /// Operations per second.
     pub rate: f64,
 }
 
 impl Rates {
-    /// From the copy bandwidth and sources of the matrix rate.
+    /// Creates the rates from the copy bandwidth and measurements of the matrix rate.
     pub(super) fn new(copies: f64, sources: Vec<(&'static str, f64)>) -> Rates {
         let source = |(name, rate)| Source { name, rate };
         Rates {
@@ -38,17 +38,17 @@ impl Rates {
         }
     }
 
-    /// The matrix rate: the largest that was measured, in operations per second.
+    /// Returns the matrix rate: the largest measured, in operations per second.
     pub fn matrix(&self) -> f64 {
         self.products.iter().map(|s| s.rate).fold(0.0, f64::max)
     }
 }
 
-/// Measures a card, and checks that its products are right. `library`: the same card with products
-/// through cuBLASLt.
+/// Measures a card, and checks that its products are right. `library` is the same card with
+/// products through cuBLASLt.
 ///
 /// # Errors
-/// What the device reports.
+/// Returns the device's errors.
 pub fn rates(device: &Cuda, library: Option<&Cuda>, extent: Extent) -> Result<(Rates, Vec<Check>)> {
     let repetitions = Repetitions::of(extent);
     let copies = copies(device, extent, repetitions)?;
@@ -56,7 +56,7 @@ pub fn rates(device: &Cuda, library: Option<&Cuda>, extent: Extent) -> Result<(R
     let mut sources = vec![("mma.sync on registers", registers)];
     if let Some(library) = library {
         let rate = square(library, extent, repetitions)?;
-        // It may have had no algorithm that can be used.
+        // It may have had no usable algorithm.
         if library.uses_library() {
             sources.push(("cublaslt", rate));
         }
@@ -64,7 +64,7 @@ pub fn rates(device: &Cuda, library: Option<&Cuda>, extent: Extent) -> Result<(R
     Ok((Rates::new(copies, sources), vec![check]))
 }
 
-/// The rate of one large square product.
+/// Returns the rate of one large square product.
 fn square(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64> {
     let side = match extent {
         Extent::Small => 64,
@@ -79,7 +79,7 @@ fn square(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64
 }
 
 fn copies(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64> {
-    // Far more than any cache holds, but no more than there is room for twice.
+    // Much larger than any cache, but small enough that it fits twice.
     let bytes = match extent {
         Extent::Small => 1 << 16,
         Extent::Large => (device.memory()?.0 / 4).min(2 << 30),
@@ -90,11 +90,11 @@ fn copies(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<f64
     Ok(moved / repetitions.seconds(|count| prepared.time(count))?)
 }
 
-/// The rate of products on registers, and whether the timed runs had the right sums.
+/// Returns the rate of products on registers, and whether the timed runs had the right sums.
 fn registers(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<(f64, Check)> {
     let steps = match extent {
         Extent::Small => 3,
-        // About a millisecond where a multiprocessor does 1024 multiply-adds per cycle.
+        // About a millisecond if a multiprocessor does 1024 multiply-adds per cycle.
         Extent::Large => 4096,
     };
     let (a, b) = whole_numbers();
@@ -110,7 +110,7 @@ fn registers(device: &Cuda, extent: Extent, repetitions: Repetitions) -> Result<
     Ok((operations / seconds, Check::holds(name, right)))
 }
 
-/// Both operands of whole numbers from -7 to 7, `[SIDE, DEPTH]`: in 4096 steps no sum exceeds
+/// Returns both operands, `[SIDE, DEPTH]`, of integers from -7 to 7: in 4096 steps no sum exceeds
 /// 4096 * 16 * 49, which is below 2^22.
 fn whole_numbers() -> (Vec<f32>, Vec<f32>) {
     let count = Products::SIDE * Products::DEPTH;
@@ -122,7 +122,7 @@ fn whole_numbers() -> (Vec<f32>, Vec<f32>) {
     (a.to_vec(), b.to_vec())
 }
 
-/// `steps * a b^T`, exactly.
+/// Returns `steps * a b^T`, exactly.
 fn sums(a: &[f32], b: &[f32], steps: usize) -> Vec<f32> {
     let rows = |m| <[f32]>::chunks(m, Products::DEPTH);
     let inner = |x: &[f32], y: &[f32]| -> f32 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
@@ -135,7 +135,8 @@ fn sums(a: &[f32], b: &[f32], steps: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// Sums that were all alike, or that did not need every number, would let a wrong kernel pass.
+    /// Sums that were all equal, or that did not depend on every number, would let a wrong kernel
+    /// pass.
     #[test]
     fn the_inputs_tell_a_wrong_kernel_from_a_right_one() {
         let (a, b) = whole_numbers();
@@ -149,7 +150,7 @@ mod tests {
                 assert_ne!(sums(&a, &b, 4096), right, "operand {operand}, number {at}");
             }
         }
-        // No two rows and no two columns are the same.
+        // All rows and all columns are distinct.
         let rows: Vec<&[f32]> = right.chunks(Products::SIDE).collect();
         let column = |c: usize| rows.iter().map(|r| r[c]).collect::<Vec<_>>();
         for i in 0..rows.len() {

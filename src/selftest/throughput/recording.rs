@@ -1,5 +1,5 @@
-//! The second half of an encoder's block for one blend, done operation by operation and replayed:
-//! what launches cost.
+//! Workloads of the second half of an encoder's block for one blend, operation by operation and
+//! replayed, which shows the cost of launches.
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
@@ -38,7 +38,7 @@ impl<D: Timed> Perceptron<D> {
     }
 }
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,
@@ -69,7 +69,7 @@ pub(super) fn workloads<'d, D: Timed>(
                     let read = |_: &D::Matrix| Ok::<_, DeviceError>(());
                     on.device.replay(&mut recording, work, read)
                 };
-                // The first is done operation by operation, the second is captured.
+                // The first run is done operation by operation, the second is captured.
                 run()?;
                 run()?;
                 Ok(Prepared::repeating(on.device, run))

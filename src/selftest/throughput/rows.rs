@@ -1,12 +1,12 @@
-//! Rows: embeddings, a cache, placing image tokens among text tokens, rotary positions, and the
-//! check for finite values.
+//! Workloads of rows: embeddings, a cache, placing image tokens among text tokens, rotary
+//! positions, and the check for finite values.
 
 use super::shapes::{Layers, Shapes};
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::RowMap;
 use crate::device::meta::tally;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

@@ -1,10 +1,10 @@
-//! The shapes of whole models, so that every operation is timed at the sizes it is used at.
+//! The shapes of whole models, so that every operation is timed at the sizes at which it is used.
 
 use crate::device::{Activation, AttentionShape, Visible};
 
 /// The layers of an encoder or a decoder.
 pub struct Layers {
-    /// Layers that run.
+    /// Number of layers that run.
     pub layers: usize,
     /// Rows per sequence.
     pub rows: usize,
@@ -24,9 +24,9 @@ pub struct Layers {
 
 /// The shapes of a model and of a batch through it.
 pub struct Shapes {
-    /// As it stands in tables and in the names of benches.
+    /// The name in tables and benches.
     pub name: &'static str,
-    /// What the whole model of these sizes and of random weights is.
+    /// A description of the whole model with these sizes and random weights.
     pub whole: &'static str,
     /// Blends per batch.
     pub batch: usize,
@@ -38,7 +38,7 @@ pub struct Shapes {
     pub mask: usize,
     /// The vision encoder.
     pub encoder: Layers,
-    /// The decoder; its rows are those behind the shared prefix: visual tokens, then text.
+    /// The decoder; its rows are those after the shared prefix: visual tokens, then text.
     pub decoder: Layers,
     /// Tokens of the shared prefix.
     pub prefix: usize,
@@ -158,7 +158,8 @@ pub static LLAVA_ONEVISION_0_5B: Shapes = Shapes {
     tied: true,
 };
 
-/// Small enough for a test on any machine; the vocabulary has room for the demo model's tokens.
+/// Shapes small enough for a test on any machine; the vocabulary has room for the demo model's
+/// tokens.
 pub static TINY: Shapes = Shapes {
     name: "tiny",
     whole: "a tiny LLaVA-1.5, random weights",
@@ -194,12 +195,12 @@ pub static TINY: Shapes = Shapes {
 };
 
 impl Layers {
-    /// Columns of all query heads.
+    /// Returns the number of columns of all query heads.
     pub fn query_columns(&self) -> usize {
         self.heads * self.head_dim
     }
 
-    /// Columns of all key-value heads.
+    /// Returns the number of columns of all key-value heads.
     pub fn key_columns(&self) -> usize {
         self.kv_heads * self.head_dim
     }
@@ -222,28 +223,28 @@ impl Layers {
 }
 
 impl Shapes {
-    /// Patches of a view.
+    /// Returns the number of patches of a view.
     pub fn patches(&self) -> usize {
         (self.side / self.patch).pow(2)
     }
 
-    /// Values of a patch.
+    /// Returns the number of values of a patch.
     pub fn patch_values(&self) -> usize {
         3 * self.patch * self.patch
     }
 
-    /// Values of a view.
+    /// Returns the number of values of a view.
     pub fn pixel_values(&self) -> usize {
         3 * self.side * self.side
     }
 
-    /// Places along each side of a ConvNeXt's first grid over the view.
+    /// Returns the number of positions along each side of a ConvNeXt's first grid over the view.
     pub fn grid(&self) -> usize {
         self.side / 4
     }
 
-    /// Every patch as a query over a window of 19 keys, in the encoder's heads, as Cambrian-1 has
-    /// it.
+    /// Returns the shape of attention with every patch as a query over a window of 19 keys, in the
+    /// encoder's heads, as in Cambrian-1.
     pub fn window(&self) -> AttentionShape {
         AttentionShape {
             batch: self.batch * self.patches(),
@@ -253,8 +254,8 @@ impl Shapes {
         }
     }
 
-    /// The attentions of a model, by name: the encoder's, the decoder's, its last layer's, for the
-    /// rows before key tokens only, and one generated token's, behind the whole sequence.
+    /// Returns the attentions of a model, by name: the encoder's, the decoder's, its last layer's,
+    /// for the rows before key tokens only, and one generated token's, after the whole sequence.
     pub fn attentions(&self) -> [(&'static str, AttentionShape); 4] {
         let (decoder, rows) = (&self.decoder, self.decoder.rows);
         let causal = |places| decoder.attention(self.batch, self.prefix, Visible::Causal(places));
@@ -275,12 +276,12 @@ impl Shapes {
         ]
     }
 
-    /// Where the decoder's rows stand.
+    /// Returns the positions of the decoder's rows.
     pub fn positions(&self) -> Vec<usize> {
         (self.prefix..self.prefix + self.decoder.rows).collect()
     }
 
-    /// The decoder's rotary frequencies, in radians per position.
+    /// Returns the decoder's rotary frequencies, in radians per position.
     pub fn frequencies(&self) -> Vec<f64> {
         let half = self.decoder.head_dim / 2;
         (0..half)

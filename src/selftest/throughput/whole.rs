@@ -1,4 +1,4 @@
-//! Whole models of random weights: attributions, and evaluations per second.
+//! Measurements of whole models with random weights: attributions, and evaluations per second.
 
 use std::time::Instant;
 
@@ -20,20 +20,20 @@ use crate::nn::{Checkpointing, NnError};
 use crate::picture::{Baseline, Picture};
 use crate::selftest::Extent;
 
-/// What all lines here are.
+/// The family of all lines here.
 const FAMILY: &str = "whole path";
 const QUESTION: &str = "What color is the shape on the left of the star?";
-/// Tokens of the answer, the last of them key: those cost the most.
+/// Number of tokens of the answer. Its last tokens are key: these cost the most.
 const ANSWER: usize = 32;
 const KEYS: [usize; 4] = [28, 29, 30, 31];
 /// The picture's width and height.
 const SIZE: (u32, u32) = (640, 480);
 
 /// Measures a model of these shapes: an attribution twice, then evaluations forward and with
-/// gradients. What the device has no memory for is a line that says so.
+/// gradients. If the device has too little memory for one, its line reports that.
 ///
 /// # Errors
-/// What else the model and the device report.
+/// Returns any other error of the model and the device.
 pub(super) fn lines<D: Timed>(
     device: D,
     shapes: &Shapes,
@@ -42,7 +42,7 @@ pub(super) fn lines<D: Timed>(
     extent: Extent,
 ) -> Result<Vec<Line>, ExplainError> {
     let needed = weight_bytes(shapes)?;
-    // Memory that another device gave back is there once the GPU was waited for.
+    // Memory that another device has released is available once the GPU has been waited for.
     device.wait().map_err(LvlmError::from)?;
     let room = device.memory_budget();
     let nothing = |missing| {
@@ -77,8 +77,8 @@ pub(super) fn lines<D: Timed>(
     Ok(lines)
 }
 
-/// The default settings, within the memory that there is; on an emulator, which has no time, small
-/// ones.
+/// Returns the default settings, within the available memory; smaller ones on an emulator, to save
+/// time.
 fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     let defaults = Settings {
         max_new_tokens: ANSWER,
@@ -96,7 +96,7 @@ fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     }
 }
 
-/// A picture of bands and gradients, of ordinary size.
+/// Returns a picture of bands and gradients, of ordinary size.
 fn picture() -> Result<Picture, crate::picture::PictureError> {
     let (width, height) = SIZE;
     let pixel = |i: u32| {
@@ -111,10 +111,10 @@ fn picture() -> Result<Picture, crate::picture::PictureError> {
     Picture::from_rgb(width, height, (0..width * height).flat_map(pixel).collect())
 }
 
-/// Why memory did not suffice.
+/// Returns the reason why memory did not suffice.
 ///
 /// # Errors
-/// The error itself, where it says something else.
+/// Returns the error itself if it has another cause.
 fn shortage(error: ExplainError) -> Result<String, ExplainError> {
     match &error {
         ExplainError::Model(
@@ -125,7 +125,7 @@ fn shortage(error: ExplainError) -> Result<String, ExplainError> {
     }
 }
 
-/// A model, and what is asked of it.
+/// A model and its inputs.
 struct Whole<'a> {
     model: &'a dyn Lvlm,
     checkpoint: &'a Checkpoint,
@@ -138,7 +138,7 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// One explanation from the picture to the curves, its greedy answer among it.
+    /// Measures one explanation from the picture to the curves, including its greedy answer.
     fn attribution(&self, when: &str) -> Result<Line, ExplainError> {
         let request = Request {
             picture: &self.picture,
@@ -175,7 +175,7 @@ impl Whole<'_> {
         }
     }
 
-    /// A batch of a path, again and again.
+    /// Measures repeated batches of a path.
     fn evaluations(&self, name: &str, gradient: bool) -> Result<Line, ExplainError> {
         let blends = self.shapes.batch;
         let limit = (Limit::Products, self.cost(blends, gradient)?, None);
@@ -194,7 +194,7 @@ impl Whole<'_> {
         }
     }
 
-    /// Seconds of one batch, and how it was cut.
+    /// Returns the seconds of one batch, and how it was split.
     fn evaluate(&self, blends: usize, gradient: bool) -> Result<(f64, String), ExplainError> {
         let baseline = Baseline::Blur.of(&self.picture, 0);
         let size = self.settings.mask_size;
@@ -205,7 +205,7 @@ impl Whole<'_> {
         let mut session = self
             .model
             .start(&self.picture, &baseline, &self.prompt, options)?;
-        // Tokens of the demo model's vocabulary; which ones is all the same.
+        // Tokens of the demo model's vocabulary; any would do.
         let answer: Vec<u32> = (5..).take(ANSWER).collect();
         session.set_answer(&answer)?;
         let (path, mask) = (path(blends), [vec![0.5; size * size]]);
@@ -222,8 +222,8 @@ impl Whole<'_> {
             }
             Ok(())
         };
-        // Once operation by operation; the second time is recorded, and the timing's own first does
-        // not count either.
+        // The first run is operation by operation, the second is recorded, and the timing's own
+        // first run is not counted either.
         run(&*session)?;
         let seconds = Repetitions::of(self.extent).seconds(|count| {
             let start = Instant::now();
@@ -245,7 +245,7 @@ impl Whole<'_> {
         Ok((seconds, shape))
     }
 
-    /// What so many evaluations cost, when nothing is made again.
+    /// Returns the cost of so many evaluations without recomputation.
     fn cost(&self, blends: usize, gradient: bool) -> Result<Tally, ExplainError> {
         let blueprint = Blueprint {
             checkpoint: self.checkpoint,
@@ -268,7 +268,7 @@ impl Whole<'_> {
     }
 }
 
-/// Half of it a path of deletion, half one of insertion, with noise.
+/// Returns a path of blends with noise, half of them deletion, half insertion.
 fn path(blends: usize) -> Vec<Blend> {
     let steps = blends.div_ceil(2);
     (0..blends)

@@ -1,4 +1,4 @@
-//! Attention with one query per sequence over few keys.
+//! Workloads of attention with one query per sequence over few keys.
 
 use super::attention::Inputs;
 use super::goals::WINDOW;
@@ -6,7 +6,7 @@ use super::shapes::Shapes;
 use super::workload::{Limit, Operands, Prepared, Timed, Workload};
 use crate::device::meta::tally;
 
-/// The workloads of this family.
+/// Returns the workloads of this family.
 pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,

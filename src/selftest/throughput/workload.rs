@@ -1,4 +1,4 @@
-//! One operation at one shape: what it costs, how it is run, and how long that takes.
+//! One operation at one shape: its cost, how to run it, and its time.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::device::cuda::Cuda;
 use crate::device::{Result, RowMap};
 use crate::lvlm::{ModelDevice, Tally};
 
-/// A device whose submitted work can be waited for.
+/// A device with a way to wait for submitted work.
 pub trait Timed: ModelDevice<Host = f32> {
-    /// Returns when all submitted work is done.
+    /// Waits until all submitted work is done.
     ///
     /// # Errors
-    /// What failed in that work.
+    /// Returns an error of that work.
     fn wait(&self) -> Result<()>;
 }
 
@@ -32,37 +32,37 @@ impl Timed for Cuda {
     }
 }
 
-/// What bounds an operation, and so what its rate is compared with.
+/// The limit of an operation's speed, which its rate is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limit {
-    /// Operations per second, with the matrix rate.
+    /// Operations per second, compared with the matrix rate.
     Products,
-    /// Bytes per second, with the copy bandwidth.
+    /// Bytes per second, compared with the copy bandwidth.
     Copies,
-    /// Nothing: launches, waiting, or many small operations one after the other.
+    /// Not compared: launches, waiting, or many small operations one after the other.
     Latency,
 }
 
 /// One operation at one shape.
 pub struct Workload<'d> {
-    /// The family, by the name of its kernel file.
+    /// The family, named after its kernel file.
     pub family: &'static str,
-    /// The operation; with `/forward` or `/vjp` where there are both.
+    /// The operation; with `/forward` or `/vjp` if it has both.
     pub name: String,
-    /// The sizes that matter.
+    /// The relevant sizes.
     pub shape: String,
-    /// What it costs, counted as by [`crate::lvlm::Estimator`].
+    /// The cost, counted as by [`crate::lvlm::Estimator`].
     pub cost: Tally,
-    /// What bounds it.
+    /// The limit of its speed.
     pub limit: Limit,
-    /// The share of that bound which is aimed at.
+    /// The goal, as a share of that limit.
     pub goal: Option<f64>,
     prepare: Box<dyn Fn() -> Result<Prepared<'d>> + 'd>,
 }
 
 impl<'d> Workload<'d> {
-    /// A workload whose operands `prepare` puts on the device.
+    /// Creates a workload whose operands `prepare` puts on the device.
     pub(super) fn new(
         (family, name, shape): (&'static str, impl Into<String>, impl Into<String>),
         (limit, cost, goal): (Limit, Tally, Option<f64>),
@@ -82,20 +82,20 @@ impl<'d> Workload<'d> {
     /// Puts the operands on the device.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Returns the device's errors.
     pub fn prepare(&self) -> Result<Prepared<'d>> {
         (self.prepare)()
     }
 }
 
-/// A workload whose operands are there.
+/// A workload with its operands on the device.
 pub struct Prepared<'d>(Box<dyn FnMut(u64) -> Result<Duration> + 'd>);
 
-/// Inputs that are ready before the clock starts.
+/// Number of inputs that are prepared before the clock starts.
 const READY: u64 = 8;
 
 impl<'d> Prepared<'d> {
-    /// An operation that leaves its operands as they are.
+    /// Creates an operation that leaves its operands unchanged.
     pub(super) fn repeating<D: Timed, T>(
         device: &'d D,
         mut operation: impl FnMut() -> Result<T> + 'd,
@@ -111,7 +111,8 @@ impl<'d> Prepared<'d> {
         }))
     }
 
-    /// An operation that takes an input away; making `input` is not timed. Both see `operands`.
+    /// Creates an operation that consumes an input; making `input` is not timed. Both receive
+    /// `operands`.
     pub(super) fn taking<D: Timed, O: 'd, I, T>(
         device: &'d D,
         operands: O,
@@ -138,26 +139,26 @@ impl<'d> Prepared<'d> {
         }))
     }
 
-    /// How long `count` runs take, one after the other. A device that works in the background gets
-    /// them all before they are waited for, as it gets the operations of a model: launches are
-    /// hidden where the work is longer.
+    /// Returns the time of `count` runs, one after the other. An asynchronous device receives all
+    /// of them before they are waited for, as it receives the operations of a model: launches are
+    /// hidden if the work takes longer.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Returns the device's errors.
     pub fn time(&mut self, count: u64) -> Result<Duration> {
         (self.0)(count)
     }
 }
 
-/// Rows that are different from each other; further ones repeat them. A prime: no tile of a product
-/// holds whole repetitions.
+/// Number of distinct rows; further ones repeat them. A prime, so that no tile of a product holds
+/// whole repetitions.
 const ROWS: usize = 61;
 
-/// Where workloads run, and what their operands are made from.
+/// The device of workloads, and the source of their operands.
 pub struct Operands<'d, D> {
     /// The device.
     pub device: &'d D,
-    /// The weights' numbers; they must suffice for the largest.
+    /// The numbers of the weights; the pool must suffice for the largest.
     pub pool: &'d Pool,
 }
 
@@ -170,8 +171,8 @@ impl<D> Clone for Operands<'_, D> {
 impl<D> Copy for Operands<'_, D> {}
 
 impl<D: Timed> Operands<'_, D> {
-    /// A matrix of values without structure in -1 to 1. A few rows are uploaded and repeated on the
-    /// device: hundreds of megabytes would take longer than what they are for.
+    /// Returns a matrix of pseudorandom values in -1 to 1. A few rows are uploaded and repeated on
+    /// the device: uploading hundreds of megabytes would take longer than the workloads.
     pub(super) fn matrix(&self, rows: usize, columns: usize) -> Result<D::Matrix> {
         let few = rows.min(ROWS);
         let uploaded = self.device.upload(few, columns, &values(few * columns))?;
@@ -182,10 +183,10 @@ impl<D: Timed> Operands<'_, D> {
         self.device.mix_rows(&uploaded, &map, None)
     }
 
-    /// A weight `[out, inside]`.
+    /// Returns a weight `[out, inside]`.
     pub(super) fn weight(&self, out: usize, inside: usize) -> Result<D::Weight> {
-        // Two of as many numbers do not lie at the same place, which would make them one, as tied
-        // weights are.
+        // Two weights with equally many numbers must not start at the same place, which would make
+        // them one, like tied weights.
         let index = usize::from(out > inside);
         let shape = [out, inside];
         let tensor = self.pool.tensor("weight", &shape, index);
@@ -193,13 +194,13 @@ impl<D: Timed> Operands<'_, D> {
             .weight(&tensor.ok_or_else(|| too_small(&shape))?)
     }
 
-    /// A copy, made on the device.
+    /// Returns a copy made on the device.
     pub(super) fn copy(&self, x: &D::Matrix) -> Result<D::Matrix> {
         self.device.mix_rows(x, &RowMap::select(1, [Some(0)]), None)
     }
 }
 
-/// A pool that has too few numbers.
+/// Returns the error of a pool that has too few numbers.
 fn too_small(shape: &[usize]) -> crate::device::DeviceError {
     crate::device::DeviceError::Shape {
         operation: "weight",
@@ -208,7 +209,7 @@ fn too_small(shape: &[usize]) -> crate::device::DeviceError {
     }
 }
 
-/// Values without structure, in -1 to 1.
+/// Returns pseudorandom values in -1 to 1.
 pub(super) fn values(count: usize) -> Vec<f32> {
     let mut state = 1u32;
     let mut next = || {
