@@ -1,4 +1,5 @@
-//! A whole explanation by the built-in demo model: default settings, with curves and without.
+//! Benches of a whole explanation by the built-in demo model: default settings, with and without
+//! curves.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! The program as a user runs it: its results, their repeatability, and what it says to bad input.
+//! The program's results, their reproducibility, and its errors for bad input.
 
 mod program;
 
@@ -20,7 +20,7 @@ fn demo() -> PathBuf {
     root().join("assets/demo/model")
 }
 
-/// A scene of the demo with a question about it.
+/// Returns a scene of the demo with a question about it.
 fn scene() -> (PathBuf, String) {
     let folder = root().join("assets/demo/scenes");
     let text = std::fs::read_to_string(folder.join("scenes.json")).unwrap();
@@ -59,7 +59,7 @@ impl Run {
             .unwrap()
     }
 
-    /// `explain` about the demo's scene with quick settings; later options win.
+    /// Runs `explain` on the demo's scene with quick settings; later options override them.
     fn explain(&self, out: &str, more: &[&str]) -> Output {
         let (picture, question) = scene();
         self.explain_picture(&picture, &question, out, more)
@@ -100,14 +100,14 @@ impl Run {
         npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
     }
 
-    /// The run must fail with that exit code, say all of `words`, and leave nothing.
+    /// Checks that the run failed with that exit code, printed all of `words`, and left no files.
     fn refused(&self, output: &Output, code: i32, words: &[&str]) {
         ended(output, code, words);
         assert!(!self.path("out").exists(), "a failed run leaves nothing");
     }
 }
 
-/// A copy of the demo model in `run`, with one file changed.
+/// Returns a copy of the demo model in `run`, with one file changed.
 fn changed_demo(run: &Run, name: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) -> String {
     let target = run.path("model");
     std::fs::create_dir(&target).unwrap();
@@ -126,7 +126,7 @@ fn changed_demo(run: &Run, name: &str, change: impl FnOnce(Vec<u8>) -> Option<Ve
     "model".to_string()
 }
 
-/// The byte range of a tensor in a safetensors file.
+/// Returns the byte range of a tensor in a safetensors file.
 fn tensor_range(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
     let (header, metadata) = safetensors::SafeTensors::read_metadata(bytes).unwrap();
     let (start, end) = metadata.info(name).unwrap().data_offsets;
@@ -188,7 +188,7 @@ fn every_file_is_written_and_says_the_same() {
         (saliency.width(), saliency.height(), saliency.color()),
         (112, 112, image::ColorType::L8)
     );
-    // The corner pixel is the corner cell.
+    // The corner pixel shows the corner cell.
     let corner = f64::from(saliency.to_luma8().get_pixel(0, 0).0[0]) / 255.0;
     assert!((corner - (1.0 - f64::from(mask[0]))).abs() < 0.003);
 }
@@ -235,8 +235,8 @@ fn any_memory_budget_gives_the_same_mask() {
         .unwrap()
         .parse()
         .expect("the bytes that are needed");
-    // The least for one answer token; key tokens further on take a little more, up to which there
-    // is a refusal.
+    // The smallest budget for one answer token; later key tokens need a little more, and smaller
+    // budgets are refused.
     for budget in [least + least / 4, 2 * least, 5 * least] {
         succeeded(&run.explain(
             "cut",
@@ -433,18 +433,18 @@ fn output_folders() {
         std::fs::read_to_string(run.path("file")).unwrap(),
         "here first"
     );
-    // Folders made for a run that fails go again, the outer ones too.
+    // Folders created for a failed run are removed, including the outer ones.
     let output = run.explain("new/deep/out", &["--keys", "99"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(!run.path("new").exists());
-    // What was there before stays when a later run fails.
+    // Existing results remain when a later run fails.
     succeeded(&run.explain("out", &[]));
     let before = run.record("out");
     assert_eq!(run.explain("out", &["--keys", "99"]).status.code(), Some(2));
     assert_eq!(run.record("out"), before);
 }
 
-/// A limit on the size of files stands for a full disk: writing fails in the middle of a file.
+/// A limit on the size of files simulates a full disk: writing fails in the middle of a file.
 #[cfg(unix)]
 #[test]
 fn a_full_disk() {
@@ -552,7 +552,7 @@ fn weights_that_are_not_numbers_are_named_by_layer() {
     }
 }
 
-/// The embedding of a word that only the answer has.
+/// The embedding of a word that only the answer contains.
 #[test]
 fn an_answers_embedding_that_is_not_a_number_is_named() {
     let run = Run::new();
@@ -651,8 +651,7 @@ fn a_gpu_that_is_not_there_is_refused_in_one_line() {
         let refused = run.explain("out", &["--device", name]);
         run.refused(&refused, 2, &["--device", "expected auto, cpu, or cuda:N"]);
     }
-    // No machine has that many; where there is no GPU at all, the reason is the one that `devices`
-    // gives.
+    // No machine has that many; without any GPU, the reason is the one that `devices` prints.
     let refused = run.explain("out", &["--device", "cuda:4096"]);
     run.refused(&refused, 2, &["foveate: cuda:4096: "]);
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! What a program that embeds the engine can do wrong: an error each, never a panic.
+//! Errors of a program that embeds the engine: each returns an error and never panics.
 
 use foveate::blend::{Blend, Masks, Path};
 use foveate::lvlm::{LvlmError, Prompt, SessionOptions, go_on};
@@ -55,7 +55,7 @@ fn questions_to_a_session_that_do_not_fit() {
             .gradient(masks, &blends, weights, tokens, &mut go_on)
             .map(|_| ())
     };
-    // No answer yet.
+    // No answer has been set.
     let early = ask(&*session, &[0], &[1.0]);
     assert!(
         matches!(
@@ -111,7 +111,7 @@ fn questions_to_a_session_that_do_not_fit() {
         ),
         "{weights:?}"
     );
-    // A mask of another size, and one that is not there.
+    // A mask of another size, and one that does not exist.
     let small = [vec![1.0; 9]];
     let masks = Masks {
         size: 3,

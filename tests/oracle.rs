@@ -1,4 +1,4 @@
-//! Against recorded results of an independent PyTorch statement of the method in f64
+//! Comparisons with recorded results of an independent PyTorch implementation of the method in f64
 //! (`tests/oracle/README.md`).
 
 use std::path::{Path, PathBuf};
@@ -98,8 +98,8 @@ impl Case {
         load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap()
     }
 
-    /// What was recorded of every view, one after the other: as one tensor, or one for each where
-    /// their sizes differ.
+    /// Returns the recorded values of every view, one after the other: one tensor, or one for each
+    /// view if their sizes differ.
     fn views(&self, name: &str) -> Vec<f64> {
         let whole = self.results.numbers(name);
         if !whole.is_empty() {
@@ -111,7 +111,7 @@ impl Case {
         all
     }
 
-    /// A session with the recorded answer.
+    /// Returns a session with the recorded answer.
     fn session<'a>(&self, model: &'a dyn Lvlm) -> Box<dyn Session + 'a> {
         self.session_within(model, 1 << 30).unwrap()
     }
@@ -213,7 +213,7 @@ fn prompt_answer_and_key_tokens() {
         assert_eq!(prompt.text, case.text("prompt"), "{}", case.name);
         let mark = model.tokenizer().image().id();
         let expected = case.tensor("prompt_ids").into_iter();
-        // The authors' mark of an image row, which no vocabulary has.
+        // The authors' marker of an image row, which is not in any vocabulary.
         let expected = expected.map(|id| if id == -200.0 { mark } else { id as u32 });
         assert_eq!(prompt.ids, expected.collect::<Vec<_>>(), "{}", case.name);
         let session = case.session(&*model);
@@ -255,7 +255,7 @@ fn prompt_answer_and_key_tokens() {
     }
 }
 
-/// The answer to the baseline is that of a session whose picture is the baseline.
+/// The answer to the baseline equals that of a session whose picture is the baseline.
 #[test]
 fn answer_to_the_baseline() {
     let names = ["llava-cat", "onevision-small", "cambrian-rocket"];
@@ -382,7 +382,7 @@ fn probe_mask_scores_and_gradients() {
     }
 }
 
-/// The masks after each iteration.
+/// Returns the masks after each iteration.
 fn trajectory(
     case: &Case,
     session: &dyn Session,
@@ -429,8 +429,8 @@ fn masks_after_every_iteration() {
                 &expected[..cells],
                 1e-3,
             );
-            // At the paper's lr of 10 the clamp makes the trajectory chaotic: only its beginning
-            // can be compared.
+            // At the paper's lr of 10 clamping makes the trajectory chaotic: only its beginning can
+            // be compared.
             if case.argument("lr") <= 1.0 {
                 close(&label, &masks.concat(), &expected, 1e-2);
             }
@@ -516,7 +516,7 @@ fn curves_of_the_recorded_mask_and_scores() {
     }
 }
 
-/// That program's models alone, and only with settings that ask for it too.
+/// A program can be reproduced only with its own models, and only with settings for it.
 #[test]
 fn a_program_that_lacks_the_model_is_not_reproduced() {
     let options = OpenOptions {
@@ -563,8 +563,8 @@ fn a_program_that_lacks_the_model_is_not_reproduced() {
     }
 }
 
-/// The least memory that a gradient can be computed in, where every layer is made anew and one
-/// blend follows the other: the same bits as all at once.
+/// In the least memory for a gradient, with every layer recomputed and one blend at a time, the
+/// bits are the same as with everything at once.
 #[test]
 fn a_small_memory_budget_changes_nothing() {
     let names = [

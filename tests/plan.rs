@@ -1,4 +1,4 @@
-//! `foveate inspect --plan` as a user runs it.
+//! Tests of `foveate inspect --plan`.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -18,7 +18,7 @@ fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The plan of the demo model as JSON.
+/// Returns the plan of the demo model as JSON.
 fn plan(more: &[&str]) -> Value {
     let mut arguments = vec!["inspect", "--plan", "--json"];
     arguments.extend(more);
@@ -59,8 +59,8 @@ fn the_table_says_what_a_picture_costs() {
     assert_eq!(numbers(&built_in), numbers(&text));
 }
 
-/// Both methods and optimisers, curves of a ragged number of groups: as many evaluations as
-/// `explain` then makes.
+/// For both methods and optimisers, with an incomplete last group of the curves, the plan has as
+/// many evaluations as `explain` makes.
 #[test]
 fn evaluations_are_those_of_explain() {
     let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
@@ -94,19 +94,19 @@ fn time_follows_the_rates_and_the_batch_follows_the_memory() {
     let ratio = number(&half, "/total/seconds") / number(&whole, "/total/seconds");
     assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
 
-    // Bytes are free: the time is that of the operations.
+    // Bytes take no time: the time is that of the operations.
     let rates = ["--fraction", "1", "--tflops", "2", "--bandwidth", "1e9"];
     let bound = plan(&rates);
     let seconds = number(&bound, "/total/operations") / 2e12;
     assert!((number(&bound, "/total/seconds") / seconds - 1.0).abs() < 1e-9);
-    // Operations are free: the time is that of the bytes.
+    // Operations take no time: the time is that of the bytes.
     let bound = plan(&["--fraction", "1", "--tflops", "1e9", "--bandwidth", "3"]);
     let seconds = number(&bound, "/total/bytes") / 3e9;
     assert!((number(&bound, "/total/seconds") / seconds - 1.0).abs() < 1e-9);
     let hour = number(&bound, "/total/pictures_per_hour");
     assert!((hour * number(&bound, "/total/seconds") / 3600.0 - 1.0).abs() < 1e-9);
 
-    // Room for three blends and a half with activations kept: 20 blends are cut into 7 batches.
+    // Memory for three and a half blends with activations kept: 20 blends are split into 7 batches.
     let fixed = number(&whole, "/memory/fixed");
     let budget = fixed + 3.5 * number(&whole, "/memory/per_blend/kept");
     let tight = plan(&["--memory-budget", &format!("{budget:.0}")]);
@@ -116,14 +116,14 @@ fn time_follows_the_rates_and_the_batch_follows_the_memory() {
     assert_eq!(mask["keep"], "everything");
     assert_eq!(number(mask, "/evaluations"), 100.0);
 
-    // Too little to keep them: made anew, which costs operations.
+    // Too little to keep them: they are recomputed, which costs operations.
     let budget = fixed + 0.9 * number(&whole, "/memory/per_blend/kept");
     let tight = plan(&["--memory-budget", &format!("{budget:.0}")]);
     let (less, more) = (phase(&whole, "optimise"), phase(&tight, "optimise"));
     assert_eq!(more["keep"], "inputs");
     assert!(number(more, "/operations") > 1.2 * number(less, "/operations"));
 
-    // Four fifths of what the weights leave free.
+    // Four fifths of the memory that the weights leave free.
     let small = plan(&["--memory", "2GB"]);
     let free = 2e9 - number(&small, "/memory/weights_total");
     assert_eq!(number(&small, "/memory/budget"), (free / 5.0 * 4.0).floor());

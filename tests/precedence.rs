@@ -1,5 +1,6 @@
-//! Which file and which field of a checkpoint counts: one saved checkpoint, one edit of its files
-//! at a time, against what transformers made of it (`tests/oracle/precedence`).
+//! Tests of which file and which field of a checkpoint takes precedence: one saved checkpoint, with
+//! one edit of its files at a time, compared with the results of transformers
+//! (`tests/oracle/precedence`).
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-/// `edits.json`.
+/// The contents of `edits.json`.
 #[derive(Deserialize)]
 struct Table {
     question: String,
@@ -33,12 +34,12 @@ struct Base {
 struct Edit {
     name: String,
     base: String,
-    /// What an error says of it, where it is refused.
+    /// Text in the error, if the edit is refused.
     refuse: Option<String>,
     steps: Vec<Step>,
 }
 
-/// What is done to one file.
+/// A change of one file.
 #[derive(Deserialize)]
 struct Step {
     file: String,
@@ -52,8 +53,8 @@ struct Step {
     unset: Vec<String>,
 }
 
-/// What transformers made of an edit: this, or a reason why it refuses. The file leaves out what is
-/// as in the first edit of the base.
+/// The results of transformers for an edit: `Made`, or the reason of an error. The file leaves out
+/// values that equal those of the base's first edit.
 #[derive(Deserialize)]
 struct Recorded {
     refused: Option<String>,
@@ -67,11 +68,11 @@ struct Made {
     ids: Vec<u32>,
     image_tokens: usize,
     pixel_values: usize,
-    /// Some of them, evenly spaced.
+    /// Some of the pixel values, evenly spaced.
     pixels: Vec<f64>,
-    /// Of the fixed answer.
+    /// Log-probabilities of the fixed answer.
     logp: Vec<f64>,
-    /// The greedy answer, of six tokens at most.
+    /// The greedy answer, of at most six tokens.
     greedy: Vec<u32>,
 }
 
@@ -84,7 +85,7 @@ fn oracle() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle"))
 }
 
-/// The object that a dotted name leads to, made where it is missing, and the name's last part.
+/// Returns the object that a dotted name leads to, created if missing, and the name's last part.
 fn place<'a>(json: &'a mut Value, name: &'a str) -> (&'a mut Map<String, Value>, &'a str) {
     let (above, last) = name.rsplit_once('.').unwrap_or(("", name));
     let mut at = json;
@@ -122,7 +123,7 @@ impl Step {
     }
 }
 
-/// The edited checkpoint.
+/// Returns the edited checkpoint.
 fn edited(base: &Base, edit: &Edit) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for entry in oracle()
@@ -140,7 +141,7 @@ fn edited(base: &Base, edit: &Edit) -> TempDir {
     dir
 }
 
-/// What foveate makes of a folder, as it is recorded of transformers.
+/// Returns foveate's results for a folder, in the form recorded from transformers.
 fn made(
     folder: &Path,
     picture: &Picture,
@@ -188,7 +189,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
     differences.fold(0.0, f64::max)
 }
 
-/// What is wrong with an edit's outcome, if anything.
+/// Returns the error in an edit's results, if any.
 fn wrong(edit: &Edit, table: &Table, recorded: &Recorded) -> Option<String> {
     const IMAGE: u32 = 3;
     let base: Base = serde_json::from_value(table.bases[&edit.base].clone()).unwrap();

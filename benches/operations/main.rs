@@ -1,6 +1,7 @@
-//! Every operation of every device at the shapes of whole models, by the table of workloads that
-//! `foveate selftest` measures too: of a small LLaVA on the CPU, and where there is a GPU, of
-//! LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, products and attention in bf16 too.
+//! Benches of every operation of every device at the shapes of whole models, from the table of
+//! workloads that `foveate selftest` also measures: of a small LLaVA on the CPU, and if there is a
+//! GPU, of LLaVA-1.5-7B and LLaVA-OneVision-0.5B on `cuda:0`, in f16, with products and attention
+//! also in bf16.
 //!
 //! `cargo bench --bench operations -- gemm` runs one family, `'gemm/cpu'` on one device. With
 //! `--test` every bench is run once, at shapes small enough for any machine.
@@ -34,7 +35,7 @@ fn main() {
                 let f16 = open(Storage::F16);
                 benches(&mut c, &FAMILIES, "cuda:0 f16", &f16, &numbers, shapes);
                 drop(f16);
-                // The families on the matrix units.
+                // The families on the tensor cores.
                 let (bf16, products) = (open(Storage::Bf16), &FAMILIES[..2]);
                 benches(&mut c, products, "cuda:0 bf16", &bf16, &numbers, shapes);
             }
@@ -44,7 +45,7 @@ fn main() {
     c.final_summary();
 }
 
-/// The benches of some families: `family/device/model/operation`.
+/// Adds the benches of some families: `family/device/model/operation`.
 fn benches<D: Timed>(
     c: &mut Criterion,
     families: &[&str],
@@ -72,14 +73,14 @@ fn benches<D: Timed>(
     }
 }
 
-/// Whether criterion runs every bench once, to see whether it works: by its own rule, with `--test`
-/// or unless cargo asks to bench.
+/// Returns whether criterion runs every bench once as a test: by its own rule, with `--test` or
+/// without cargo's `--bench`.
 fn is_test() -> bool {
     let asked = |name: &str| std::env::args().any(|argument| argument == name);
     asked("--test") || !asked("--bench")
 }
 
-/// Succeeds when `cuda:0` can be used; else a line that says why not.
+/// Checks that `cuda:0` can be used; otherwise returns the reason.
 fn gpu() -> Result<(), String> {
     let gpus = cuda::gpus()?;
     match gpus.first().and_then(|gpu| gpu.unusable.clone()) {

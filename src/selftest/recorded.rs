@@ -320,8 +320,8 @@ impl Made<'_> {
         Ok(())
     }
 
-    /// Returns the gradients of deletion and insertion at the recorded probe mask, after computing
-    /// them three times: a device may record and replay the work.
+    /// Checks and returns the gradients of deletion and insertion at the recorded probe mask,
+    /// computed three times with the same bits: a device may record and replay the work.
     fn gradients(&mut self) -> Result<Vec<f64>, ExplainError> {
         let mut gradients = Vec::new();
         for (name, path) in [("deletion", Path::Deletion), ("insertion", Path::Insertion)] {

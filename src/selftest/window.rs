@@ -37,7 +37,8 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     Ok(())
 }
 
-/// Checks one query per sequence, with a random mask of `period` rows unless that is 0.
+/// Returns the shape of one query per sequence, with a random mask of `period` rows unless that is
+/// 0.
 fn shape<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     (batch, period): (usize, usize),

@@ -1,11 +1,11 @@
-//! Runs compared.
+//! Comparisons of runs.
 
 use serde_json::json;
 
 use crate::support::{Folder, Made, ended, entry, files, manifest, succeeded};
 
-/// Twelve samples by two models: `a` looks at cell 5 of 4 x 4, `b` at the same but for the last
-/// two; `a` is right always, `b` in half; `b` has failed once, and once sees no use in the picture.
+/// Twelve samples by two models: `a` looks at cell 5 of 4 x 4, `b` at the same except for the last
+/// two; `a` is always right, `b` in half; `b` failed once, and once does not use the picture.
 fn two(folder: &Folder) {
     let a = |i: usize| {
         Made::new(i, -2.5, Some((4, 5)))
@@ -56,8 +56,8 @@ fn two_models_are_paired_by_sample() {
             figure["value"].as_f64().unwrap(),
         )
     };
-    // Of ten maps, eight agree: IoU 1 and correlation 1; the others' is -1/15 (each has its one
-    // high rank where the other has a middle one), and IoU 0.
+    // Of ten maps, eight agree: IoU 1 and correlation 1; for the others the correlation is -1/15
+    // (each has its single high rank where the other has a middle one), and the IoU is 0.
     let (n, rank) = figure("rank_correlation", "a, b");
     assert_eq!(n, 10);
     assert!((rank - (8.0 - 2.0 / 15.0) / 10.0).abs() < 1e-9, "{rank}");
@@ -104,8 +104,8 @@ fn two_models_are_paired_by_sample() {
     assert!(files(&folder.path("out")) == files(&folder.path("again")));
 }
 
-/// Three runs: every two are compared, the p-values corrected for all. Maps of two sizes meet; a
-/// run of the same model has a number.
+/// Three runs: each pair is compared, and the p-values are corrected for all. Maps of two sizes are
+/// compared; a second run of the same model has a number in its name.
 #[test]
 fn three_runs_make_three_pairs() {
     let folder = Folder::new();
@@ -162,7 +162,7 @@ fn runs_of_other_data_are_refused_by_what_differs() {
         ],
     );
     assert!(!folder.path("out").exists());
-    // Another name of the same data is no difference.
+    // Another name of the same data is not a difference.
     let mut renamed = manifest("d", 4, 12);
     renamed.data.file = "e.csv".into();
     folder.run("d", &renamed, &sample);
@@ -171,7 +171,7 @@ fn runs_of_other_data_are_refused_by_what_differs() {
         text.contains("1 samples paired\n11 samples not paired:") && text.contains("and 1 more"),
         "{text}"
     );
-    // Nothing in common.
+    // No sample in common.
     folder.run(
         "e",
         &manifest("e", 4, 12),

@@ -1,4 +1,4 @@
-//! Records analysed and compared through the program as a user runs it.
+//! Analyses and comparisons of records through the program.
 
 mod compared;
 #[path = "../program/mod.rs"]
@@ -10,7 +10,7 @@ use support::{Folder, Made, ended, entry, files, manifest, succeeded};
 
 /// Eight samples, a map of 4 x 4 cells on 7 x 7 pixels: cells lie on every other pixel. Four right
 /// answers look at cell 5, on pixel (2, 2), in their box; of four wrong ones, two look elsewhere,
-/// one at nothing, and one has failed.
+/// one has no map, and one failed.
 fn samples() -> Vec<Made> {
     let inside = [2.0, 2.0, 3.0, 3.0];
     let mut samples: Vec<Made> = (0..4)
@@ -55,11 +55,11 @@ fn figures_are_as_by_hand() {
             figure["value"].as_f64().unwrap(),
         )
     };
-    // A map of one cell: its pixel 1, four neighbours 1/2, four diagonal ones 1/4, in all 4; the
-    // last cell, in the corner, 2.25.
+    // A map of one cell: its pixel 1, four neighbours 1/2, four diagonal ones 1/4, in total 4; for
+    // the last cell, in the corner, 2.25.
     for (name, group, n, value) in [
         ("image_dependent", "all", 7, 6.0 / 7.0),
-        // One token of two in six of seven answers.
+        // One of two tokens in six of seven answers.
         ("key_tokens", "all", 7, 6.0 / 14.0),
         ("token_log_ratio", "all", 7, 6.0 * 2.0 / 14.0),
         ("token_log_ratio_q50", "all", 7, 0.0),
@@ -89,8 +89,8 @@ fn figures_are_as_by_hand() {
         );
     }
     let contrast = |name: &str| entry(&found["contrasts"], &[("name", json!(name))]);
-    // Of six maps four in the box, all of them right: 1 of 15 ways to place them. All other ways
-    // are likelier.
+    // Of six maps four are in the box, all of right answers: 1 of 15 arrangements. All others are
+    // likelier.
     let peak = contrast("peak_in_box");
     assert_eq!(peak["test"], "Fisher's exact");
     assert!(
@@ -112,7 +112,7 @@ fn figures_are_as_by_hand() {
         );
         assert!(found["definitions"][contrast["name"].as_str().unwrap()].is_string());
     }
-    // One sample has no interval; what cannot be made is named, in the table too.
+    // One sample has no interval; the table also names figures that cannot be computed.
     let alone = [
         ("name", json!("correct")),
         ("group", json!("not image-dependent")),
@@ -168,8 +168,8 @@ fn changed_answers_are_counted() {
     );
 }
 
-/// Without right answers, boxes, or scores, the figures of them are left out with the reason, and
-/// the plot with them.
+/// Without right answers, boxes, or scores, their figures are left out with the reason, and so is
+/// the plot.
 #[test]
 fn what_the_records_lack_is_said() {
     let folder = Folder::new();
@@ -195,7 +195,7 @@ fn what_the_records_lack_is_said() {
         assert!(text.contains(reason), "{text}");
     }
     assert!(!folder.path("out/correctness.png").exists());
-    // Only wrong answers: no group of right ones.
+    // Only wrong answers: the group of right ones is empty.
     let samples = samples.map(|made| made.judged(false));
     folder.run("wrong", &manifest("m", 4, 2), &samples);
     succeeded(&folder.foveate(&["analyse", "wrong", "--out", "out"], &[]));

@@ -1,4 +1,4 @@
-//! Runs of made-up records, and the program run on them.
+//! Runs of artificial records, and the program run on them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,14 +16,14 @@ pub use crate::program::{ended, succeeded};
 /// Pixels per side of all pictures.
 pub const PICTURE: u32 = 7;
 
-/// A sample: an answer of two tokens.
+/// A sample with an answer of two tokens.
 #[derive(Clone)]
 pub struct Made {
     pub id: String,
-    /// `None`: it failed.
+    /// `None` if it failed.
     pub tokens: Option<[(f64, f64); 2]>,
     pub correct: Option<bool>,
-    /// Saliency of the cells; `None` where no token is key.
+    /// Saliency of the cells; `None` if no token is key.
     pub saliency: Option<Vec<f64>>,
     pub scores: Option<(f64, f64)>,
     pub boxes: Vec<[f64; 4]>,
@@ -32,8 +32,8 @@ pub struct Made {
 }
 
 impl Made {
-    /// Log-probabilities with the picture and with the baseline; one cell of a map of `size` cells
-    /// a side.
+    /// Creates a sample with a log-probability for the baseline, and a map of `size` cells per side
+    /// with one salient cell.
     pub fn new(id: usize, baseline: f64, cell: Option<(usize, usize)>) -> Made {
         let saliency = cell.map(|(size, cell)| {
             let mut saliency = vec![0.0; size * size];
@@ -171,7 +171,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Writes a run as `foveate run` does.
+    /// Writes a run in the format of `foveate run`.
     pub fn run(&self, name: &str, manifest: &Manifest, samples: &[Made]) {
         let mut store = Store::open(&self.path(name), manifest).unwrap();
         for (index, made) in samples.iter().enumerate() {
@@ -196,7 +196,7 @@ impl Folder {
     }
 }
 
-/// Names and bytes of a folder's files, in order.
+/// Returns names and bytes of a folder's files, in order.
 pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder)
         .unwrap()
@@ -209,7 +209,7 @@ pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The entry of a list whose fields have these values.
+/// Returns the entry of a list whose fields have these values.
 pub fn entry<'a>(list: &'a Value, fields: &[(&str, Value)]) -> &'a Value {
     let all = list.as_array().unwrap();
     let found = all

@@ -1,5 +1,5 @@
-//! How the program ends: by signals, with outputs that nobody reads, in places that cannot be
-//! written to; and what is left then.
+//! Tests of how the program ends: by signals, with outputs that nobody reads, with paths that
+//! cannot be written to; and of the files that remain.
 
 #![cfg(unix)]
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use support::{Folder, scenes};
 
-/// The arguments of a quick `explain` into `out`; later options win.
+/// Returns the arguments of a quick `explain` into `out`; later options override them.
 fn explain(out: &str, more: &[&str]) -> Vec<String> {
     let scene = &scenes()[0];
     let usual = [
@@ -40,7 +40,7 @@ fn explain(out: &str, more: &[&str]) -> Vec<String> {
     arguments
 }
 
-/// The program with what it says to standard error kept.
+/// Starts the program with its standard error captured.
 fn started(folder: &Folder, arguments: &[String]) -> Child {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut command = folder.command(&arguments, &[]);
@@ -48,7 +48,7 @@ fn started(folder: &Folder, arguments: &[String]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Reads standard error until a line has the word in it.
+/// Reads standard error until a line contains the word.
 fn heard(child: &mut Child, word: &str) {
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains(word)), "{word}");
@@ -60,7 +60,7 @@ fn send(child: &Child, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
@@ -69,7 +69,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Names in a folder; none where there is no folder.
+/// Returns the names in a folder; empty if there is no folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
@@ -78,7 +78,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A run of one sample in `run`.
+/// Creates a run of one sample in `run`.
 fn one_sample(folder: &Folder) {
     folder.table("data.jsonl", 1);
     let options = ["--data", "data.jsonl", "--out", "run", "--no-curves"];

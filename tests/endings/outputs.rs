@@ -1,4 +1,4 @@
-//! Standard output and standard error that nobody reads, or that cannot be written to.
+//! Tests of standard output and standard error that nobody reads, or that cannot be written to.
 
 use std::fs::File;
 use std::io::pipe;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{Folder, ended, quick, scenes};
 use crate::{explain, one_sample};
 
-/// A pipe whose reader has gone, as that of `| head -1` has.
+/// Returns a pipe whose reader is closed, as with `| head -1`.
 fn closed() -> Stdio {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -24,7 +24,7 @@ fn full() -> Stdio {
         .into()
 }
 
-/// Ends of the program with these outputs.
+/// Runs the program to its end with these outputs.
 fn with(folder: &Folder, arguments: &[String], out: Stdio, error: Stdio) -> Output {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut command = folder.command(&arguments, &[]);
@@ -70,7 +70,7 @@ fn standard_error_changes_nothing() {
     }
 }
 
-/// A reader that has enough is no failure; a full disk is.
+/// A reader that stops reading is not a failure; a full disk is.
 #[test]
 fn standard_output_is_written_or_not_read() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Places that are no place for a result.
+//! Tests of paths that cannot hold results.
 
 use std::os::unix::fs::symlink;
 
@@ -58,7 +58,7 @@ fn what_is_no_file_is_refused_by_every_command() {
     }
     assert_eq!(folder.bytes("file"), b"here first");
     assert_eq!(names(&folder.path("folder")), [] as [&str; 0]);
-    // In a folder of results too, before any work.
+    // Also in a folder of results, before any work.
     std::fs::create_dir(folder.path("out")).unwrap();
     symlink("../file", folder.path("out/mask.npy")).unwrap();
     let arguments = explain("out", &["--iterations", "10000", "--steps", "20"]);
@@ -68,7 +68,7 @@ fn what_is_no_file_is_refused_by_every_command() {
     assert_eq!(folder.bytes("file"), b"here first");
 }
 
-/// A link to a folder is a folder; so is the current one.
+/// A link to a folder counts as a folder, and so does the current one.
 #[test]
 fn a_folder_may_be_a_link_or_the_current_one() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGKILL.
+//! Tests of SIGINT, SIGTERM and SIGKILL.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Folder, ended, quick, succeeded};
 use crate::{explain, heard, names, send, started, until};
 
-/// More iterations than anyone waits for.
+/// Options with more iterations than any test waits for.
 const ENDLESS: [&str; 5] = ["--verbose", "--iterations", "10000", "--steps", "20"];
 
 #[test]
@@ -19,7 +19,7 @@ fn explain_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let folder = Folder::new();
         let mut child = started(&folder, &explain("new/out", &ENDLESS));
-        // Said when the model is loaded.
+        // Printed when the model is loaded.
         heard(&mut child, "threads");
         assert_eq!(
             names(&folder.path("new/out")).len(),
@@ -44,7 +44,7 @@ fn a_second_signal_ends_at_once() {
     let mut child = started(&folder, &explain("new/out", &ENDLESS));
     heard(&mut child, "threads");
     send(&child, "INT");
-    // Until it is waited for, its number is nobody else's.
+    // The process id is not reused until the process is waited for.
     send(&child, "TERM");
     let code = child.wait_with_output().unwrap().status.code();
     assert!(matches!(code, Some(130 | 143)), "{code:?}");
@@ -64,7 +64,7 @@ fn at_any_moment_nothing_is_left() {
             send(&child, "TERM");
         }
         let status = child.wait_with_output().unwrap().status;
-        // Before the program listens, the signal does what it does by default.
+        // Before the program listens, the signal has its default effect.
         let early = status.signal() == Some(15);
         match status.code() {
             Some(0) => assert_eq!(names(&folder.path("new/out")).len(), 6),
@@ -109,7 +109,7 @@ fn a_run_ends_with_whole_records_and_goes_on() {
     folder.same("whole", "stopped");
 }
 
-/// What a process leaves that had no time to take it away, the next one takes away.
+/// Files left by a process that was killed are removed by the next one.
 #[test]
 fn leftovers_of_a_killed_process_go() {
     let folder = Folder::new();
@@ -135,7 +135,7 @@ fn leftovers_of_a_killed_process_go() {
     ];
     assert_eq!(names(&folder.path("out")), expected);
     assert_eq!(printed.as_bytes(), folder.bytes("out/explanation.json"));
-    // The record names the others by their content.
+    // The record lists the other files by their content.
     let record: Value = serde_json::from_str(&printed).unwrap();
     let files = record["files"].as_object().unwrap();
     assert_eq!(files.len(), 5);

@@ -1,8 +1,8 @@
-//! How a run of the program must end.
+//! Checks of how a run of the program ended.
 
 use std::process::Output;
 
-/// What the program printed; it must have succeeded.
+/// Returns the output of the program, which must have succeeded.
 pub fn succeeded(output: &Output) -> String {
     assert!(
         output.status.success(),
@@ -12,7 +12,7 @@ pub fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The program must end with that code and say all of `words`.
+/// Checks that the program ended with that code and printed all of `words`.
 pub fn ended(output: &Output, code: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");

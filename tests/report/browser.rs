@@ -1,5 +1,5 @@
-//! Chromium without a window, driven over its DevTools protocol through pipes: it reads commands
-//! from descriptor 3 and writes to descriptor 4, JSON with a zero byte behind each message.
+//! Headless Chromium, controlled by its DevTools protocol through pipes: it reads commands from
+//! descriptor 3 and writes to descriptor 4, in JSON with a zero byte after each message.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The variable that says which Chromium to take, or `require`: not to do without.
+/// The environment variable with the path of Chromium, or `require` to fail without one.
 const VARIABLE: &str = "FOVEATE_CHROMIUM";
-/// How long anything may take.
+/// The longest time for any operation.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page.
@@ -23,12 +23,12 @@ pub struct Browser {
     messages: Receiver<Value>,
     session: Option<String>,
     last: u64,
-    /// What the page wrote to its console as an error or a warning, and what it threw.
+    /// Errors and warnings on the page's console, and its uncaught exceptions.
     pub complaints: Vec<String>,
     _profile: TempDir,
 }
 
-/// The browser's file; `None`, which is said aloud, where there is none.
+/// Returns the browser's path; prints a note and returns `None` if there is none.
 fn chromium() -> Option<PathBuf> {
     let asked = std::env::var(VARIABLE).unwrap_or_default();
     if !asked.is_empty() && asked != "require" {
@@ -45,7 +45,7 @@ fn chromium() -> Option<PathBuf> {
             "{VARIABLE}=require, but there is no {}",
             names.join(", ")
         );
-        // Past the capture of the tests' output.
+        // Bypasses the capture of the tests' output.
         let note = format!(
             "NOT TESTED: no {}; {VARIABLE}=FILE names one\n",
             names.join(", ")
@@ -56,7 +56,7 @@ fn chromium() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// Starts one; `None` where the machine has none.
+    /// Starts a browser; returns `None` if the machine has none.
     pub fn start() -> Option<Browser> {
         let program = chromium()?;
         let profile = TempDir::new().unwrap();
@@ -110,7 +110,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// One command of the protocol and its result.
+    /// Calls a command of the protocol and returns its result.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.last += 1;
         let mut command = json!({ "id": self.last, "method": method, "params": params });
@@ -135,7 +135,7 @@ impl Browser {
             Some("Runtime.exceptionThrown") => true,
             Some("Runtime.consoleAPICalled") => params["type"] != "log",
             Some("Log.entryAdded") => params["entry"]["level"] != "info",
-            // The page's own file is the only address that it may ask for; pictures are in it.
+            // The page may request only its own file; pictures are inside it.
             Some("Network.requestWillBeSent") => {
                 let url = params["request"]["url"].as_str().unwrap_or_default();
                 !url.starts_with("file:///")
@@ -149,7 +149,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page.
+    /// Returns the value of an expression in the page.
     pub fn value(&mut self, expression: &str) -> Value {
         let params =
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
@@ -161,7 +161,7 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Opens a file and returns how long it took until its program had run.
+    /// Opens a file and returns the time until its script had run.
     pub fn open(&mut self, path: &Path, hash: &str) -> Duration {
         let start = Instant::now();
         let url = format!("file://{}{hash}", path.display());
@@ -201,7 +201,7 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", up);
     }
 
-    /// Sets a field as a reader does, who then leaves it.
+    /// Sets a field like a reader who then leaves it.
     pub fn set(&mut self, id: &str, value: &str) {
         let (id, value) = (json!(id), json!(value));
         self.value(&format!(
@@ -219,14 +219,14 @@ impl Browser {
         ));
     }
 
-    /// The window's size in pixels.
+    /// Sets the window's size in pixels.
     pub fn size(&mut self, width: u32, height: u32) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// Light colours or dark ones.
+    /// Selects light or dark colours.
     pub fn colours(&mut self, scheme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call("Emulation.setEmulatedMedia", features);
@@ -240,7 +240,7 @@ impl Drop for Browser {
     }
 }
 
-/// What the browser says, message by message.
+/// Receives the browser's messages.
 fn listen(pipe: File) -> Receiver<Value> {
     let (sender, messages) = channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A run that no model made: every kind of record, random maps, smooth pictures with some noise.
+//! An artificial run: every kind of record, random maps, smooth pictures with some noise.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,11 +13,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
-/// What would end an element or run, were it not escaped.
+/// Text that would end an element or run as a script if it were not escaped.
 pub const NASTY: &str = "</script><script>document.title = 'taken over'</script><!-- <img src=x onerror=\"fetch('http://localhost:1')\"> &amp; 'q'";
 /// Cells per side of the maps.
 pub const SIZE: usize = 32;
-/// Files of pictures that the samples share.
+/// Number of picture files that the samples share.
 const PICTURES: usize = 24;
 
 /// A folder with pictures in `pictures` and a run in `run`.
@@ -27,8 +27,8 @@ pub struct MadeUp {
 }
 
 impl MadeUp {
-    /// `count` records of a run of `expected`; one in ten has failed, one in eight needs no
-    /// picture.
+    /// Creates `count` records of a run of `expected`; one in ten has failed, one in eight does not
+    /// depend on its picture.
     pub fn new(count: usize, expected: usize) -> MadeUp {
         let made = MadeUp {
             folder: TempDir::new().unwrap(),
@@ -57,8 +57,8 @@ impl MadeUp {
         MadeUp { records, ..made }
     }
 
-    /// One record whose picture lies in the data file itself, of one colour, and whose map is 0 but
-    /// for a quarter, where it is 1.
+    /// Creates one record whose picture is inside the data file, in one colour, and whose map is 1
+    /// in one quarter and 0 elsewhere.
     pub fn of_one(colour: [u8; 3], width: u32, height: u32) -> MadeUp {
         use base64::Engine;
         let folder = TempDir::new().unwrap();
@@ -101,7 +101,7 @@ impl MadeUp {
         self.folder.path().join(name)
     }
 
-    /// `report` on the run, with the pictures.
+    /// Runs `report` on the run, with the pictures.
     pub fn report(&self, more: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foveate"));
         command
@@ -111,7 +111,7 @@ impl MadeUp {
         command.output().unwrap()
     }
 
-    /// The file that `report run --images pictures` writes.
+    /// Returns the path of the file that `report run --images pictures` writes.
     pub fn page(&self) -> PathBuf {
         let output = self.report(&["run", "--images", "pictures"]);
         assert!(
@@ -152,7 +152,7 @@ fn manifest(data: DataIdentity) -> Manifest {
     Manifest::new(model, device, settings, data, Shard::WHOLE)
 }
 
-/// Two colours that run into each other, with noise: about as many bytes as a JPEG of a photograph.
+/// Writes a gradient of two colours with noise: about as many bytes as a JPEG of a photograph.
 fn picture(rng: &mut StdRng, width: u32, height: u32, path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let (a, b): ([f32; 3], [f32; 3]) = (rng.random(), rng.random());

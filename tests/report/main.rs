@@ -1,4 +1,4 @@
-//! `foveate report`: the file that it writes, and the page in a browser.
+//! Tests of `foveate report`: the file that it writes, and the page in a browser.
 
 mod browser;
 mod made_up;

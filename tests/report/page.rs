@@ -1,4 +1,4 @@
-//! The page in a browser, opened from disk.
+//! Tests of the page in a browser, opened from disk.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn samples_are_filtered_and_sorted() {
         browser.press("Escape");
         assert_eq!(listed(&mut browser), everything, "after {field} {value}");
     }
-    // Filters go together.
+    // Filters are combined.
     browser.set("answer", "wrong");
     browser.set("kind", "count");
     let wrong = judged(Some(false));
@@ -161,7 +161,7 @@ fn keys_move_and_help() {
     }
     browser.press("/");
     assert_eq!(browser.value("document.activeElement.id"), "search");
-    // Letters are the field's now.
+    // Letters now go to the field.
     for key in ["j", "?", "b"] {
         browser.press(key);
     }
@@ -186,7 +186,7 @@ fn keys_move_and_help() {
         "none"
     );
 
-    // An address with a sample goes there, in an open page and in a new one.
+    // A URL with a sample leads there, in an open page and in a new one.
     browser.set("answer", "wrong");
     browser.open(&made.path("run/report.html"), "#sample20");
     browser.until("document.querySelector('.card[aria-current=true]')?.id === 'sample20'");
@@ -241,7 +241,7 @@ fn texts_are_shown_not_run() {
     assert_eq!(browser.complaints, [""; 0]);
 }
 
-/// Picture, both and map against the pictures that `explain` draws.
+/// Compares the slider's three states (picture, both, map) with the pictures that `explain` draws.
 #[test]
 fn the_slider_goes_from_the_picture_to_the_map() {
     let Some(mut browser) = Browser::start() else {
@@ -301,15 +301,15 @@ fn the_slider_goes_from_the_picture_to_the_map() {
         )),
         json!(["0", "picture"])
     );
-    // Arrows are the slider's while it has the focus.
+    // Arrow keys move the slider while it has the focus.
     browser.value(&format!("{slider}.focus()"));
     browser.press("ArrowRight");
     assert_eq!(browser.value("document.activeElement.type"), "range");
     assert_eq!(browser.complaints, [""; 0]);
 }
 
-/// Everything that can be reached has a name, and all text stands out from its ground, in light and
-/// in dark.
+/// Every focusable element has a name, and all text contrasts with its background, in light and
+/// dark colours.
 #[test]
 fn names_and_contrasts() {
     let Some(mut browser) = Browser::start() else {
@@ -346,7 +346,7 @@ fn names_and_contrasts() {
         let poor = browser.value(CONTRASTS);
         assert_eq!(poor, json!([]), "{scheme}");
     }
-    // Nothing is wider than a narrow screen.
+    // No element is wider than a narrow screen.
     browser.size(360, 740);
     let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
     assert_eq!(browser.value(wide), false);
@@ -392,7 +392,7 @@ fn two_thousand_samples_open_quickly() {
     let opened = browser.open(&page, "");
     println!("{megabytes:.1} MB, opened in {opened:?}");
     assert!(megabytes < 100.0, "{megabytes} MB");
-    // A generous bound for a machine that does other things too.
+    // A generous bound for a machine that is also busy with other work.
     assert!(opened < Duration::from_secs(20), "{opened:?}");
     assert_eq!(listed(&mut browser).len(), 2000);
     let filled = "document.querySelectorAll('.card canvas').length";
@@ -403,7 +403,7 @@ fn two_thousand_samples_open_quickly() {
     println!("filtered in {milliseconds} ms");
     assert!(milliseconds < 3000.0, "{milliseconds}");
     browser.press("Escape");
-    // Far down and back: what is away from the screen is emptied again.
+    // Far down and back: cards away from the screen are emptied again.
     browser.value("goTo(cards[1990])");
     browser.until("document.querySelector('#sample1990 canvas')?.width > 0 && !document.querySelector('#sample0').firstChild");
     assert!(browser.value(filled).as_u64().unwrap() < 20);

@@ -1,4 +1,4 @@
-//! What the program writes, and what it says.
+//! Tests of the program's output and messages.
 
 use std::process::Output;
 

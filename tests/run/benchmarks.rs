@@ -1,4 +1,4 @@
-//! The four benchmarks' layouts, made of the demo's scenes, whole through the program.
+//! Tests of the four benchmarks' layouts, made from the demo's scenes, through the program.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, Scene, folder_of_scenes, scenes, succeeded};
 
-/// The right word and a wrong one, the right one first in every other question.
+/// Returns the right word and a wrong one, the right one first in every other question.
 fn options(place: usize, scene: &Scene) -> ([String; 2], char) {
     let other = if scene.word == "red" { "green" } else { "red" };
     let mut words = [scene.word.clone(), other.to_string()];
@@ -37,8 +37,8 @@ fn records(folder: &Folder, more: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-/// What every layout must carry along, and that the demo model, which knows its scenes, is found
-/// right.
+/// Checks the fields common to every layout, and that the demo model, which knows its scenes, is
+/// judged right.
 fn check(record: &Value, layout: &str, place: usize, scene: &Scene, open: bool) {
     let (words, letter) = options(place, scene);
     assert_eq!(record["layout"], layout);
@@ -170,8 +170,8 @@ fn parquet_of_every_compression_gives_the_same_samples() {
     }
 }
 
-/// As the datasets library writes it: pictures as their bytes and names, lists of texts, lists of
-/// lists of numbers.
+/// Writes CV-Bench as the datasets library does: pictures as their bytes and names, lists of texts,
+/// lists of lists of numbers.
 fn cv_bench_parquet(folder: &Folder, compression: Compression) {
     let schema = "message schema {
         optional int64 idx; optional binary type (UTF8); optional binary task (UTF8);
@@ -258,7 +258,7 @@ fn cv_bench_parquet(folder: &Folder, compression: Compression) {
     writer.close().unwrap();
 }
 
-/// A column of bytes without gaps; `level` is its depth of optional groups.
+/// Writes a column of bytes without nulls; `level` is its depth of optional groups.
 fn column(group: &mut SerializedRowGroupWriter<std::fs::File>, values: Vec<ByteArray>, level: i16) {
     let mut column = group.next_column().unwrap().unwrap();
     let definitions = vec![level; values.len()];

@@ -1,12 +1,12 @@
-//! What columns say of the right answer, as data sets have them, through the program: an answer is
-//! judged as the data mean it, or not.
+//! Tests of the notations of right answers in data sets, through the program: an answer is judged
+//! as the data intend, or not at all.
 
 use serde_json::{Value, json};
 
 use crate::support::{Folder, ended, scenes, succeeded};
 
-/// Runs on rows of (options, right answer, answer given), and gives the records and what standard
-/// error had.
+/// Runs on rows of (options, right answer, answer given), and returns the records and standard
+/// error.
 fn judged(rows: &[(Value, Value, &str)], more: &[&str]) -> (Vec<Value>, String) {
     let folder = Folder::new();
     let scene = &scenes()[0];

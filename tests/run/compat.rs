@@ -1,4 +1,4 @@
-//! Runs that reproduce another program.
+//! Tests of runs that reproduce another program.
 
 use image::{RgbImage, imageops};
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ const DATA: [&str; 6] = [
 ];
 const COMPAT: [&str; 2] = ["--compat", "lvlm-interpretation"];
 
-/// One of the demo's scenes, and one in the middle of a picture half as wide again, with questions
-/// about them.
+/// Returns one of the demo's scenes, and one in the middle of a picture that is half as wide again,
+/// with questions about them.
 fn data() -> Folder {
     let folder = Folder::new();
     let scene = image::open(folder_of_scenes().join("0001.png"))
@@ -71,7 +71,7 @@ fn a_run_says_which_program_it_reproduces_and_is_no_other_run() {
     }
 
     let records = folder.lines("theirs/records.jsonl");
-    // 121 cells in groups of 2: the last one counts whole.
+    // 121 cells in groups of 2: the last one counts as a full group.
     for record in &records {
         let curves = &record["explanation"]["curves"];
         let last = curves["fraction"]
@@ -83,8 +83,8 @@ fn a_run_says_which_program_it_reproduces_and_is_no_other_run() {
         assert_eq!(last, Some(122.0 / 121.0), "{curves}");
         assert!(curves["deletion_score"].is_number(), "{curves}");
     }
-    // The mask covers what the encoder sees: all of the square picture, and of the wide one the
-    // middle.
+    // The mask covers the part that the encoder sees: all of the square picture, and the middle of
+    // the wide one.
     assert_eq!(records[0]["mask"]["extent"], Value::Null);
     let extent = &records[1]["mask"]["extent"];
     let side = |name: &str| extent[name].as_f64().unwrap();
@@ -95,7 +95,7 @@ fn a_run_says_which_program_it_reproduces_and_is_no_other_run() {
     );
     assert!(side("left") > 0.1, "{extent}");
 
-    // What is shown of it and measured on it is the picture's plane.
+    // Pictures and measures of it are in the picture's plane.
     succeeded(&folder.foveate(&["report", "theirs", "--out", "page.html"], &[]));
     succeeded(&folder.foveate(&["analyse", "theirs", "--out", "figures"], &[]));
 }
@@ -117,7 +117,7 @@ fn shards_of_such_a_run_become_one() {
     }
 }
 
-/// `explain` makes the same of the same picture.
+/// `explain` gives the same result for the same picture.
 #[test]
 fn explain_and_run_agree() {
     let folder = data();

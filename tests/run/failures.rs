@@ -1,4 +1,4 @@
-//! Samples that fail, each for its own reason, among others that do not.
+//! Tests of samples that fail, each for its own reason, among others that do not.
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn bad_samples_are_records_and_the_run_goes_on() {
             .contains("none.png")
     );
     assert!(records[6]["explanation"]["answer"]["text"].is_string());
-    // The count is of the whole run, whichever process found the failures.
+    // The count covers the whole run, whichever process found the failures.
     ended(
         &folder.run(&options),
         3,
@@ -128,7 +128,7 @@ fn data_that_cannot_be_read_are_an_input_error() {
         &["none.csv: could not be read"],
     );
     assert!(!folder.path("out").exists());
-    // The column by its name; the picture, which is not there, is the sample's own matter.
+    // The column is named; the missing picture is an error of its sample alone.
     let named = folder.run(&[
         "--data",
         "data.csv",

@@ -1,4 +1,4 @@
-//! Data, pictures and run folders of people whom one does not trust, and things that are no files.
+//! Tests of data, pictures and run folders from untrusted sources, and of paths that are not files.
 
 use std::path::Path;
 
@@ -29,8 +29,8 @@ fn pipe(path: &Path) {
     );
 }
 
-/// A table in Parquet, made of a run's own export, and the run of it with a byte changed here and
-/// there: it ends, and in the same way when it is started again.
+/// A Parquet table, made from a run's own export, with single bytes changed: the run ends, and in
+/// the same way when it is started again.
 #[test]
 fn a_corrupt_parquet_file_ends_a_run_or_fails_samples() {
     let folder = Folder::new();
@@ -92,7 +92,7 @@ fn pictures_out_of_their_folder_are_not_read() {
         assert!(record["image"].get("width").is_none());
     }
     succeeded(&folder.run(&[&options[..], &["--out", "open", "--images-anywhere"]].concat()));
-    // The report of a run that was given the option is not given it.
+    // The report does not inherit the option that the run was given.
     let report = ["report", "open", "--images", "images", "--out", "page.html"];
     ended(
         &folder.foveate(&report, &[]),

@@ -1,4 +1,4 @@
-//! Whole data sets through the program as a user runs it: records, crashes, shards, exports.
+//! Tests of whole data sets through the program: records, crashes, shards, exports.
 
 mod benchmarks;
 mod columns;
@@ -14,7 +14,7 @@ mod support;
 use serde_json::Value;
 use support::{Folder, scenes, succeeded};
 
-/// The record of a sample says what `explain` says of it.
+/// The record of a sample equals the output of `explain`.
 #[test]
 fn a_record_is_what_explain_gives() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Runs that are killed, taken up again, changed, or started twice.
+//! Tests of runs that are killed, resumed, changed, or started twice.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,11 +27,11 @@ fn a_run_killed_at_random_moments_goes_on_to_the_same_bytes() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Later and later, so that it ends however slow the machine is.
+        // Later each time, so that it ends however slow the machine is.
         std::thread::sleep(Duration::from_millis(
             rng.random_range(0..400) + 100 * kills,
         ));
-        // SIGKILL, on Unix: nothing of the process runs any more.
+        // SIGKILL, on Unix: the process does nothing further.
         child.kill().unwrap();
         let done = child.wait().unwrap().success();
         let records = std::fs::read(folder.path("killed/records.jsonl")).unwrap_or_default();
@@ -45,7 +45,7 @@ fn a_run_killed_at_random_moments_goes_on_to_the_same_bytes() {
     }
     println!("{kills} kills");
     folder.same("whole", "killed");
-    // A finished run started again does nothing and says the same.
+    // A finished run started again does nothing and prints the same.
     let again = succeeded(&folder.run(&[&options[..], &["--out", "killed"]].concat()));
     assert!(again.contains("8 of 8 samples done"), "{again}");
     folder.same("whole", "killed");
@@ -76,7 +76,7 @@ fn a_run_under_other_settings_is_refused_by_name() {
     ] {
         ended(&folder.run(&[&options[..], more].concat()), 2, words);
     }
-    // What no result depends on may change.
+    // Options that no result depends on may change.
     succeeded(
         &folder.run(&[&options[..], &["--memory-budget", "2GiB", "--threads", "1"]].concat()),
     );
@@ -115,7 +115,7 @@ fn another_model_is_refused_wherever_it_lies() {
     ];
     succeeded(&folder.run(&[&options[..], &["a/model"]].concat()));
     succeeded(&folder.run(&[&options[..], &["b/model"]].concat()));
-    // One bit of the first tensor is another.
+    // One bit of the first tensor is changed.
     let weights = folder.path("b/model/model.safetensors");
     let mut bytes = std::fs::read(&weights).unwrap();
     let (header, _) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -136,7 +136,7 @@ fn a_second_process_is_refused() {
     ended(&folder.run(&options), 2, &["another process", "--shard"]);
     lock.unlock().unwrap();
     succeeded(&folder.run(&options));
-    // A folder of something else is left alone.
+    // A folder with other contents is left unchanged.
     folder.write("other/records.jsonl", "notes\n");
     ended(
         &folder.run(&["--data", "data.jsonl", "--out", "other"]),

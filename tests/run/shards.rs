@@ -1,4 +1,4 @@
-//! Several processes, each a shard, and their records joined.
+//! Tests of several processes, one per shard, and of merging their records.
 
 use crate::support::{Folder, ended, quick, succeeded};
 
@@ -44,9 +44,9 @@ fn three_shards_merged_are_the_whole_run() {
     let text = succeeded(&folder.foveate(&merge, &[]));
     assert!(text.contains("8 samples"), "{text}");
     folder.same("whole", "merged");
-    // Into a folder that has something in it nothing is written.
+    // A non-empty folder is not written to.
     ended(&folder.foveate(&merge, &[]), 2, &["not empty"]);
-    // The merged run is finished for `run` too.
+    // `run` also finds the merged run finished.
     ended(
         &folder.run(&with(&["--out", "merged"])),
         3,
@@ -78,7 +78,7 @@ fn shards_that_make_no_whole_are_refused() {
         2,
         &["another run", "settings.seed"],
     );
-    // The second of shard 0's two records is taken away.
+    // The second of shard 0's two records is removed.
     let records = folder.bytes(&format!("{a}/records.jsonl"));
     let first = records.iter().position(|&b| b == b'\n').unwrap() + 1;
     std::fs::write(folder.path(a).join("records.jsonl"), &records[..first]).unwrap();
@@ -96,7 +96,7 @@ fn shards_that_make_no_whole_are_refused() {
     assert!(!folder.path("merged").exists());
 }
 
-/// Nothing takes a part of the data that its launcher does not clearly give it.
+/// A process takes a part of the data only if its launcher clearly assigns it.
 #[test]
 fn a_part_is_taken_only_where_it_is_said() {
     let folder = Folder::new();
@@ -150,7 +150,7 @@ fn a_part_is_taken_only_where_it_is_said() {
         &["WORLD_SIZE", "--shard I/N"],
     );
     assert!(!folder.path("gaps").exists());
-    // The option settles everything.
+    // The option resolves every ambiguity.
     succeeded(&folder.run_as(
         &with(&["--out", "settled", "--shard", "0/1"]),
         &[&gaps[..], &alone].concat(),
@@ -183,7 +183,7 @@ fn shards_of_the_largest_numbers_are_no_trouble() {
     ended(&more, 2, &["expected I/N"]);
 }
 
-/// The ready script for Slurm, in the environment that Slurm makes for the elements of an array.
+/// The provided Slurm script, in the environment of the elements of an array.
 #[cfg(unix)]
 #[test]
 fn the_script_for_slurm_runs_a_shard() {
@@ -215,7 +215,7 @@ fn the_script_for_slurm_runs_a_shard() {
         ended(&command.envs(variables).output().unwrap(), expected, &[]);
     };
     run("1", 0);
-    // The second element has the sample that fails: that is no failure of the element.
+    // The second element has the failing sample, which is not a failure of the element.
     run("2", 0);
     run("3", 2);
     let merged = folder.foveate(&["merge", "out", "--out", "merged"], &[]);

@@ -27,7 +27,7 @@ impl Scene {
     }
 }
 
-/// Every question about the demo's scenes, eight of them.
+/// Returns every question about the demo's scenes, eight in total.
 pub fn scenes() -> Vec<Scene> {
     let text = std::fs::read_to_string(folder_of_scenes().join("scenes.json")).unwrap();
     let scenes: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -69,7 +69,7 @@ impl Folder {
         self.write(name, &format!("{text}{line}\n"));
     }
 
-    /// A table of JSON lines with `count` of the demo's questions.
+    /// Writes a table of JSON lines with `count` of the demo's questions.
     pub fn table(&self, name: &str, count: usize) {
         let scenes = scenes();
         let line = |n: usize| {
@@ -86,7 +86,7 @@ impl Folder {
     pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foveate"));
         command.args(arguments).current_dir(self.0.path());
-        // The job that runs the tests may be an element of an array itself.
+        // The job that runs the tests may itself be an element of an array.
         for name in [
             "SLURM_ARRAY_TASK_ID",
             "SLURM_PROCID",
@@ -109,7 +109,7 @@ impl Folder {
         self.command(arguments, variables).output().unwrap()
     }
 
-    /// `run` with quick settings and the demo's pictures; later options win.
+    /// Runs `run` with quick settings and the demo's pictures; later options override them.
     pub fn run(&self, more: &[&str]) -> Output {
         self.run_as(more, &[])
     }
@@ -131,7 +131,7 @@ impl Folder {
             .collect()
     }
 
-    /// What two runs must have alike.
+    /// Checks that everything that two runs must share is equal.
     pub fn same(&self, a: &str, b: &str) {
         for name in ["run.json", "records.jsonl", "masks-00000.f32"] {
             let read = |folder: &str| self.bytes(&format!("{folder}/{name}"));
@@ -140,7 +140,7 @@ impl Folder {
     }
 }
 
-/// The arguments of a quick run.
+/// Returns the arguments of a quick run.
 pub fn quick(more: &[&str]) -> Vec<String> {
     let scenes = folder_of_scenes().display().to_string();
     let usual = [

@@ -67,7 +67,7 @@ fn plain<'d, D: Timed>(on: Operands<'d, D>, shapes: &Shapes) -> Vec<Workload<'d>
     both.flatten().collect()
 }
 
-/// Adds the fused operations of a perceptron without a gate.
+/// Returns the workloads of fused operations in a perceptron without a gate.
 fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Workload<'d>> {
     let s: &'static Layers = &shapes.encoder;
     let (rows, kind) = (shapes.batch * s.rows, s.activation);
@@ -120,7 +120,7 @@ fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
     ]
 }
 
-/// Adds the fused operations of a perceptron with a gate and of rotary attention.
+/// Returns the workloads of fused operations in a perceptron with a gate and of rotary attention.
 fn decoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Workload<'d>> {
     let s: &'static Layers = &shapes.decoder;
     let (rows, kind) = (shapes.batch * s.rows, s.activation);

@@ -1,10 +1,10 @@
-//! Where CUDA's headers are: `cuda_fp16.h` and its like, which also compile for the host.
+//! The location of CUDA's headers: `cuda_fp16.h` and similar ones, which also compile for the host.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The include folder of the first toolkit among `CUDA_HOME`, `CUDA_PATH`, `NVCC`, nvcc on `PATH`
-/// and `/usr/local/cuda`.
+/// Returns the include folder of the first toolkit among `CUDA_HOME`, `CUDA_PATH`, `NVCC`, nvcc on
+/// `PATH` and `/usr/local/cuda`.
 pub fn find() -> Result<PathBuf, String> {
     for name in ["CUDA_HOME", "CUDA_PATH", "NVCC", "PATH"] {
         println!("cargo::rerun-if-env-changed={name}");
@@ -35,7 +35,7 @@ pub fn find() -> Result<PathBuf, String> {
     })
 }
 
-/// The include folder that belongs to an nvcc, links followed.
+/// Returns the include folder that belongs to an nvcc, following links.
 fn beside(nvcc: &Path) -> Option<PathBuf> {
     let nvcc = nvcc.canonicalize().ok()?;
     Some(nvcc.parent()?.parent()?.join("include"))

@@ -101,7 +101,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// What every C++ file is compiled with: optimised whatever the profile, since whole models run
+    /// Returns the settings for every C++ file: optimised in every profile, since whole models run
     /// on it.
     fn base(&self) -> cc::Build {
         let mut build = cc::Build::new();
@@ -128,8 +128,8 @@ impl Compiler {
         build
     }
 
-    /// The kernels that a file defines, macro-made ones too: preprocesses it with `__global__` as a
-    /// marker.
+    /// Returns the kernels that a file defines, including those made by macros: preprocesses it
+    /// with `__global__` as a marker.
     fn kernels_of(
         &self,
         source: &Path,
@@ -155,7 +155,7 @@ impl Compiler {
     }
 }
 
-/// The `.cu` files of a folder, by name.
+/// Returns the `.cu` files of a folder, by name.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut found = Vec::new();
     for file in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {

@@ -15,8 +15,8 @@ pub struct Kernel {
 const KERNEL: &str = "emulated_kernel_marker";
 const BOUNDS: &str = "emulated_bounds_marker";
 
-/// The kernels of a text in which `__global__` and `__launch_bounds__` have become markers, each
-/// once.
+/// Returns the kernels of a text in which `__global__` and `__launch_bounds__` are replaced by
+/// markers, each once.
 pub fn kernels(text: &str) -> Vec<Kernel> {
     let mut found: Vec<Kernel> = Vec::new();
     for definition in text.split(KERNEL).skip(1) {
@@ -44,7 +44,7 @@ pub fn kernels(text: &str) -> Vec<Kernel> {
     found
 }
 
-/// What stands inside the parentheses that the text opens with, and what follows them.
+/// Returns the text inside the parentheses that `text` begins with, and the text after them.
 fn parenthesised(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     let mut depth = 0;
@@ -64,7 +64,7 @@ fn parenthesised(text: &str) -> (&str, &str) {
     ("", text)
 }
 
-/// The source in a namespace of its own, so that files may define the same helpers, with each
+/// Returns the source in its own namespace, so that files may define the same helpers, with each
 /// kernel registered.
 pub fn translation_unit(source: &Path, kernels: &[Kernel]) -> String {
     let mut text = format!(

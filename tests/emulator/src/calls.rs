@@ -1,4 +1,4 @@
-//! The macro that all driver functions are defined with.
+//! The macro that defines all driver functions.
 
 /// Defines driver functions: `Needs fn cuName(driver, argument: type, ...) { -> Outcome }`.
 macro_rules! driver_calls {

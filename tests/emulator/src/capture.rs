@@ -1,4 +1,4 @@
-//! Capture of streams and graphs: a graph is a list of operations, replayed in order.
+//! Stream capture and graphs: a graph is a list of operations, replayed in order.
 
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::driver::{Driver, Out};
 use crate::status::{Outcome, Status};
 use crate::stream::Operation;
 
-/// What a capture recorded.
+/// The operations that a capture recorded.
 pub type Graph = Arc<Vec<Operation>>;
 
-/// A capture under way.
+/// A capture in progress.
 pub struct Capture {
     id: u64,
     mode: Mode,
@@ -21,14 +21,14 @@ pub struct Capture {
     invalidated: bool,
 }
 
-/// Who may call what a capture makes unsafe (allocations and the like).
+/// The threads that may make calls that are unsafe during a capture, such as allocations.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Nobody.
+    /// No thread.
     Global,
     /// Other threads.
     ThreadLocal,
-    /// Everybody.
+    /// All threads.
     Relaxed,
 }
 
@@ -37,7 +37,7 @@ const STATUS_ACTIVE: c_int = 1;
 const STATUS_INVALIDATED: c_int = 2;
 
 impl Capture {
-    /// Whether it forbids the calling thread to allocate and the like.
+    /// Returns whether the capture forbids unsafe calls by the calling thread.
     pub fn forbids_unsafe_calls(&self) -> bool {
         match self.mode {
             Mode::Global => true,
@@ -46,7 +46,7 @@ impl Capture {
         }
     }
 
-    /// From now on it can only be ended, and gives no graph.
+    /// Invalidates the capture: it can only be ended, and returns no graph.
     pub fn invalidate(&mut self) {
         self.invalidated = true;
     }
@@ -70,7 +70,7 @@ impl Capture {
 }
 
 impl Driver {
-    /// Invalidates the captures of which this holds; whether there was any.
+    /// Invalidates the captures for which `of` returns true; returns whether there was any.
     pub fn invalidate_captures(&mut self, of: impl Fn(&Capture) -> bool) -> bool {
         let mut captures = self
             .streams
@@ -143,17 +143,17 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Records a stream's work from now on instead of running it.
+    /// Starts recording a stream's work instead of running it.
     Context fn cuStreamBeginCapture_v2(driver, stream: usize, mode: c_int) { driver.begin_capture(stream, mode) }
-    /// Ends it and gives the graph.
+    /// Ends the capture and returns the graph.
     Context fn cuStreamEndCapture(driver, stream: usize, graph: Out<usize>) { driver.end_capture(stream, graph) }
-    /// 0 no, 1 yes, 2 an invalidated capture.
+    /// Returns 0 for no capture, 1 for a capture, 2 for an invalidated one.
     Context fn cuStreamIsCapturing(driver, stream: usize, status: Out<c_int>) {
         let capture = driver.stream(stream)?.capture.as_ref();
         status.put(capture.map_or(STATUS_NONE, Capture::status))
     }
-    /// As cuStreamIsCapturing, with the capture's number; the graph in the making and its
-    /// dependencies are not shown.
+    /// Like cuStreamIsCapturing, with the capture's number; the incomplete graph and its
+    /// dependencies are not returned.
     Context fn cuStreamGetCaptureInfo_v2(
         driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>, dependencies: Out<usize>, count: Out<usize>,
     ) {
@@ -162,7 +162,7 @@ driver_calls! {
         count.put_if_wanted(0);
         driver.capture_info(stream, status, id)
     }
-    /// The same, as CUDA 13 names it.
+    /// The same under its name in CUDA 13.
     Context fn cuStreamGetCaptureInfo_v3(
         driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>, dependencies: Out<usize>, edges: Out<usize>, count: Out<usize>,
     ) {
@@ -172,23 +172,23 @@ driver_calls! {
         count.put_if_wanted(0);
         driver.capture_info(stream, status, id)
     }
-    /// A graph that can be launched.
+    /// Creates a graph that can be launched.
     Context fn cuGraphInstantiateWithFlags(driver, executable: Out<usize>, graph: usize, _flags: u64) { driver.instantiate(graph, executable) }
-    /// Replays it in a stream's order.
+    /// Replays a graph in stream order.
     Context fn cuGraphLaunch(driver, executable: usize, stream: usize) {
         let graph = driver.executables.get(&executable).cloned().ok_or(Status::INVALID_HANDLE)?;
         driver.submit(stream, Operation::Graph(graph))
     }
-    /// Without effect.
+    /// Has no effect.
     Context fn cuGraphUpload(driver, executable: usize, stream: usize) {
         driver.stream(stream)?;
         driver.executables.get(&executable).map(drop).ok_or(Status::INVALID_HANDLE)
     }
-    /// Forgets a launchable graph.
+    /// Destroys a launchable graph.
     Context fn cuGraphExecDestroy(driver, executable: usize) { driver.executables.remove(&executable).map(drop).ok_or(Status::INVALID_HANDLE) }
-    /// Forgets a graph.
+    /// Destroys a graph.
     Context fn cuGraphDestroy(driver, graph: usize) { driver.graphs.remove(&graph).map(drop).ok_or(Status::INVALID_HANDLE) }
-    /// The nodes of a graph: how many, or all of them by number.
+    /// Returns the number of a graph's nodes, or all of them by number.
     Context fn cuGraphGetNodes(driver, graph: usize, nodes: *mut usize, count: *mut usize) {
         let known = driver.graphs.get(&graph).ok_or(Status::INVALID_HANDLE)?.len();
         if count.is_null() {
@@ -203,6 +203,6 @@ driver_calls! {
         }
         Ok(())
     }
-    /// How the calling thread's captures treat unsafe calls; exchanged, without effect.
+    /// Exchanges the mode of the calling thread's captures; has no effect.
     Context fn cuThreadExchangeStreamCaptureMode(_driver, _mode: *mut c_uint) { Ok(()) }
 }

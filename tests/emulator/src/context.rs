@@ -16,7 +16,7 @@ impl Driver {
             .ok_or(Status::INVALID_DEVICE)
     }
 
-    /// Waits for all work; not while anything is captured.
+    /// Waits for all work; an error during a capture.
     fn synchronise_context(&mut self) -> Outcome {
         if self.invalidate_captures(|_| true) {
             return Err(Status::STREAM_CAPTURE_UNSUPPORTED);
@@ -26,22 +26,22 @@ impl Driver {
 }
 
 driver_calls! {
-    /// The device's context.
+    /// Returns the device's context.
     Init fn cuDevicePrimaryCtxRetain(driver, context: Out<usize>, device: c_int) { context.put(driver.context_of(device)?) }
-    /// Gives it back. What was made in it stays, as does an error that made it unusable: a process
-    /// does not recover from those.
+    /// Releases the context. Objects created in it remain, as does an error that made it unusable:
+    /// a process cannot recover from such errors.
     Init fn cuDevicePrimaryCtxRelease_v2(driver, device: c_int) { driver.context_of(device).map(drop) }
-    /// Whether it is in use.
+    /// Returns whether the context is in use.
     Init fn cuDevicePrimaryCtxGetState(driver, device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
         driver.context_of(device)?;
         flags.put(0)?;
         active.put(1)
     }
-    /// Scheduling of waits; without effect.
+    /// Sets the scheduling of waits; has no effect.
     Init fn cuDevicePrimaryCtxSetFlags_v2(driver, device: c_int, _flags: c_uint) { driver.context_of(device).map(drop) }
-    /// The calling thread's context.
+    /// Returns the calling thread's context.
     Init fn cuCtxGetCurrent(_driver, context: Out<usize>) { context.put(current_context()) }
-    /// Changes it; 0 for none.
+    /// Sets the calling thread's context; 0 for none.
     Init fn cuCtxSetCurrent(driver, context: usize) {
         if context != 0 && !(CONTEXT..CONTEXT + driver.settings.devices).contains(&context) {
             return Err(Status::INVALID_CONTEXT);
@@ -49,20 +49,20 @@ driver_calls! {
         set_current_context(context);
         Ok(())
     }
-    /// The current context's device.
+    /// Returns the current context's device.
     Context fn cuCtxGetDevice(_driver, device: Out<c_int>) { device.put(current_device() as c_int) }
-    /// Waits for everything.
+    /// Waits for all work.
     Context fn cuCtxSynchronize(driver) { driver.synchronise_context() }
-    /// Scheduling of waits; without effect.
+    /// Sets the scheduling of waits; has no effect.
     Context fn cuCtxSetFlags(_driver, _flags: c_uint) { Ok(()) }
-    /// From the least to the greatest.
+    /// Returns the least and the greatest priority.
     Context fn cuCtxGetStreamPriorityRange(_driver, least: Out<c_int>, greatest: Out<c_int>) {
         least.put_if_wanted(0);
         greatest.put_if_wanted(-5);
         Ok(())
     }
-    /// A limit; without effect.
+    /// Sets a limit; has no effect.
     Context fn cuCtxSetLimit(_driver, _limit: c_int, _value: usize) { Ok(()) }
-    /// A limit: always as much as a kernel's thread has for its stack.
+    /// Returns a limit: always the size of the stack of a kernel's thread.
     Context fn cuCtxGetLimit(_driver, value: Out<usize>, _limit: c_int) { value.put(1024) }
 }

@@ -1,6 +1,6 @@
 //! Copies and fills. A copy from or to pinned memory happens when the queue runs, so that using the
-//! host's side without waiting shows; ordinary host memory is read and written before the call
-//! returns, as the driver does through its staging buffers.
+//! host's side without waiting has an effect; ordinary host memory is read and written before the
+//! call returns, as by the driver through its staging buffers.
 
 use crate::calls::driver_calls;
 use crate::counters::Direction;
@@ -28,7 +28,7 @@ pub struct Fill {
 }
 
 impl Copy {
-    /// Whether its device sides are inside live allocations and its host side is not null.
+    /// Returns whether its device sides are inside live allocations and its host side is not null.
     pub fn is_valid(&self) -> bool {
         let Self {
             to,
@@ -44,16 +44,16 @@ impl Copy {
             }
     }
 
-    /// Does it.
+    /// Performs the copy.
     pub fn run(&self) {
-        // SAFETY: valid, and the caller of the driver vouches for its host side, as with the real
-        // one.
+        // SAFETY: the copy is valid, and the driver's caller guarantees its host side, as with the
+        // real driver.
         unsafe { std::ptr::copy(self.from as *const u8, self.to as *mut u8, self.bytes) };
     }
 }
 
 impl Fill {
-    /// Whether it stays inside one live allocation.
+    /// Returns whether it stays inside one live allocation.
     pub fn is_valid(&self) -> bool {
         self.count == 0
             || self
@@ -62,10 +62,10 @@ impl Fill {
                 .is_some_and(|bytes| inside(self.to, bytes))
     }
 
-    /// Does it.
+    /// Performs the fill.
     pub fn run(&self) {
         let value = self.value.to_le_bytes();
-        // SAFETY: valid: all of it is live device memory.
+        // SAFETY: the fill is valid: all of it is live device memory.
         let target =
             unsafe { std::slice::from_raw_parts_mut(self.to as *mut u8, self.count * self.width) };
         target
@@ -104,27 +104,27 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Host to device, and waits.
+    /// Copies from host to device, and waits.
     Context fn cuMemcpyHtoD_v2(driver, to: usize, from: usize, bytes: usize) {
         driver.copy_now(Copy { to, from, bytes, direction: Direction::HostToDevice })
     }
-    /// Device to host, and waits.
+    /// Copies from device to host, and waits.
     Context fn cuMemcpyDtoH_v2(driver, to: usize, from: usize, bytes: usize) {
         driver.copy_now(Copy { to, from, bytes, direction: Direction::DeviceToHost })
     }
-    /// Device to device, and waits.
+    /// Copies from device to device, and waits.
     Context fn cuMemcpyDtoD_v2(driver, to: usize, from: usize, bytes: usize) {
         driver.copy_now(Copy { to, from, bytes, direction: Direction::DeviceToDevice })
     }
-    /// Host to device in a stream's order.
+    /// Copies from host to device in stream order.
     Context fn cuMemcpyHtoDAsync_v2(driver, to: usize, from: usize, bytes: usize, stream: usize) {
         driver.copy_async(Copy { to, from, bytes, direction: Direction::HostToDevice }, stream)
     }
-    /// Device to host in a stream's order.
+    /// Copies from device to host in stream order.
     Context fn cuMemcpyDtoHAsync_v2(driver, to: usize, from: usize, bytes: usize, stream: usize) {
         driver.copy_async(Copy { to, from, bytes, direction: Direction::DeviceToHost }, stream)
     }
-    /// Device to device in a stream's order.
+    /// Copies from device to device in stream order.
     Context fn cuMemcpyDtoDAsync_v2(driver, to: usize, from: usize, bytes: usize, stream: usize) {
         driver.copy_async(Copy { to, from, bytes, direction: Direction::DeviceToDevice }, stream)
     }
@@ -132,15 +132,15 @@ driver_calls! {
     Context fn cuMemsetD8_v2(driver, to: usize, value: u8, count: usize) {
         driver.fill(Fill { to, value: value.into(), width: 1, count }, 0)
     }
-    /// Fills bytes in a stream's order.
+    /// Fills bytes in stream order.
     Context fn cuMemsetD8Async(driver, to: usize, value: u8, count: usize, stream: usize) {
         driver.fill(Fill { to, value: value.into(), width: 1, count }, stream)
     }
-    /// Fills 16-bit words in a stream's order.
+    /// Fills 16-bit words in stream order.
     Context fn cuMemsetD16Async(driver, to: usize, value: u16, count: usize, stream: usize) {
         driver.fill(Fill { to, value: value.into(), width: 2, count }, stream)
     }
-    /// Fills 32-bit words in a stream's order.
+    /// Fills 32-bit words in stream order.
     Context fn cuMemsetD32Async(driver, to: usize, value: u32, count: usize, stream: usize) {
         driver.fill(Fill { to, value, width: 4, count }, stream)
     }

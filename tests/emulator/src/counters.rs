@@ -1,5 +1,5 @@
-//! Counts of calls, copied bytes and kernel runs, failures to order, and the functions by which
-//! tests use them.
+//! Counts of calls, copied bytes and kernel runs, injected failures, and the functions by which
+//! tests access them.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -8,7 +8,7 @@ use crate::driver::lock;
 use crate::settings::{NAMES, Settings};
 use crate::status::Status;
 
-/// Which way bytes go.
+/// The direction of a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     HostToDevice = 0,
@@ -16,7 +16,7 @@ pub enum Direction {
     DeviceToDevice = 2,
 }
 
-/// The `nth` call of a function, from 1, fails with a status.
+/// An injected failure: the `nth` call of a function, from 1, fails with a status.
 #[derive(Clone)]
 pub struct Failure {
     call: String,
@@ -25,7 +25,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Reads `call:k:code`, several of them with commas in between.
+    /// Parses a comma-separated list of `call:k:code`.
     pub fn list(text: &str) -> Option<Vec<Self>> {
         text.split(',').map(Self::one).collect()
     }
@@ -41,7 +41,7 @@ impl Failure {
     }
 }
 
-/// What has happened since the last reset.
+/// Counts since the last reset.
 pub struct Counters {
     calls: BTreeMap<&'static str, u64>,
     bytes: [u64; 3],
@@ -50,7 +50,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All zero, with the failures of the settings ahead.
+    /// Returns zero counts, with the pending failures of the settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             calls: BTreeMap::new(),
@@ -60,7 +60,7 @@ impl Counters {
         }
     }
 
-    /// Counts a call; the status that it is to fail with, if any.
+    /// Counts a call; returns the status that it is to fail with, if any.
     pub fn count(&mut self, name: &'static str) -> Option<Status> {
         let calls = self.calls.entry(name).or_default();
         *calls += 1;
@@ -81,7 +81,7 @@ impl Counters {
     }
 }
 
-/// The text at a pointer from a test; none for null.
+/// Returns the text at a pointer from a test; `None` for null.
 fn text(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
@@ -94,7 +94,8 @@ fn text(pointer: *const c_char) -> Option<String> {
     )
 }
 
-/// Calls of a driver function (a C string; null for all functions) since the last reset.
+/// Returns the number of calls of a driver function (a C string; null for all functions) since the
+/// last reset.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn foveate_emulator_calls(name: *const c_char) -> u64 {
     let driver = lock();
@@ -109,8 +110,8 @@ pub unsafe extern "C" fn foveate_emulator_calls(name: *const c_char) -> u64 {
     }
 }
 
-/// Bytes copied since the last reset: 0 host to device, 1 device to host, 2 device to device; those
-/// of graphs at each replay.
+/// Returns the bytes copied since the last reset: 0 host to device, 1 device to host, 2 device to
+/// device; those of graphs count at each replay.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_bytes(direction: u32) -> u64 {
     lock()
@@ -121,8 +122,8 @@ pub extern "C" fn foveate_emulator_bytes(direction: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// Finished runs of a kernel (a C string; null for all kernels) since the last reset, launched or
-/// in graphs.
+/// Returns the finished runs of a kernel (a C string; null for all kernels) since the last reset,
+/// launched or in graphs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn foveate_emulator_runs(kernel: *const c_char) -> u64 {
     let driver = lock();
@@ -132,22 +133,22 @@ pub unsafe extern "C" fn foveate_emulator_runs(kernel: *const c_char) -> u64 {
     }
 }
 
-/// Bytes of device memory that are allocated now.
+/// Returns the bytes of device memory that are currently allocated.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_allocated() -> u64 {
     lock().memory.allocated()
 }
 
-/// The last kernel fault since the last reset, as printed; empty for none. Valid until the next
-/// fault or reset.
+/// Returns the last kernel fault since the last reset, as printed; empty if none. Valid until the
+/// next fault or reset.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_last_fault() -> *const c_char {
     lock().last_fault.as_ptr()
 }
 
-/// Sets a setting (its environment name without `FOVEATE_EMULATOR_`) before the environment; takes
-/// effect at the next reset. Both are C strings; a null value gives way to the environment again. 0
-/// on success, 1 for a name that is no setting.
+/// Sets a setting (its environment name without `FOVEATE_EMULATOR_`), which overrides the
+/// environment from the next reset on. Both are C strings; a null value restores the environment's.
+/// Returns 0 on success, 1 for a name that is not a setting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn foveate_emulator_set(name: *const c_char, value: *const c_char) -> u32 {
     let Some(name) = text(name).filter(|name| NAMES.contains(&name.as_str())) else {
@@ -161,8 +162,8 @@ pub unsafe extern "C" fn foveate_emulator_set(name: *const c_char, value: *const
     0
 }
 
-/// Counts, ordered failures, a sticky error and the schedules start afresh; work not yet run is
-/// dropped; settings are read again.
+/// Resets counts, injected failures, a sticky error and the schedules; drops pending work; reads
+/// the settings again.
 #[unsafe(no_mangle)]
 pub extern "C" fn foveate_emulator_reset() {
     lock().reset();

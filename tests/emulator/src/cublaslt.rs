@@ -24,7 +24,7 @@ mod code {
     pub const NOT_SUPPORTED: u32 = 15;
 }
 
-/// What the library's handles name.
+/// The objects behind the library's handles.
 #[derive(Default)]
 pub struct Objects {
     handles: HashMap<usize, ()>,
@@ -42,11 +42,11 @@ struct Description {
     bias: usize,
 }
 
-/// What an algorithm must keep to.
+/// Constraints on an algorithm.
 #[derive(Clone, Copy)]
 struct Preference {
     workspace: usize,
-    /// Bits of the ways to add the parts of a split sum; 0 forbids splitting.
+    /// Bit mask of the allowed reductions of a split sum; 0 forbids splitting.
     reductions: u32,
 }
 
@@ -72,7 +72,7 @@ impl Found {
     }
 }
 
-/// A function of the library: as a driver function, with the library's codes.
+/// Runs a function of the library like a driver function, with the library's status codes.
 fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Outcome) -> u32 {
     match enter(name, Needs::Context, body) {
         0 => 0,
@@ -83,7 +83,7 @@ fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Outcome) -> u32 {
     }
 }
 
-/// The object of a handle.
+/// Returns the object of a handle.
 fn known<T: Copy>(objects: &HashMap<usize, T>, handle: usize) -> Result<T, Status> {
     objects.get(&handle).copied().ok_or(Status::INVALID_VALUE)
 }
@@ -96,12 +96,12 @@ unsafe fn value<T: Copy>(value: *const c_void, bytes: usize) -> Result<T, Status
     if value.is_null() || bytes != size_of::<T>() {
         return Err(Status::INVALID_VALUE);
     }
-    // SAFETY: the caller's.
+    // SAFETY: the caller's guarantee.
     Ok(unsafe { value.cast::<T>().read_unaligned() })
 }
 
 impl Driver {
-    /// The sizes of a product, if all its matrices fit together and the emulator can make it.
+    /// Returns the sizes of a product, if its matrices match and the emulator supports it.
     fn product(&self, description: usize, matrices: [usize; 4]) -> Result<Product, Status> {
         let objects = &self.cublaslt;
         let product = known(&objects.products, description)?;
@@ -139,13 +139,13 @@ macro_rules! library_calls {
     )*};
 }
 
-/// The version.
+/// Returns the version.
 #[unsafe(no_mangle)]
 pub extern "C" fn cublasLtGetVersion() -> usize {
     VERSION
 }
 
-/// A code in words.
+/// Returns the description of a status code.
 #[unsafe(no_mangle)]
 pub extern "C" fn cublasLtGetStatusString(status: u32) -> *const c_char {
     let text: &CStr = match status {
@@ -159,17 +159,17 @@ pub extern "C" fn cublasLtGetStatusString(status: u32) -> *const c_char {
 }
 
 library_calls! {
-    /// A handle of the library.
+    /// Creates a handle of the library.
     fn cublasLtCreate(driver, handle: Out<usize>) {
         let new = driver.handle();
         driver.cublaslt.handles.insert(new, ());
         handle.put(new)
     }
-    /// Gives it back.
+    /// Destroys the handle.
     fn cublasLtDestroy(driver, handle: usize) {
         driver.cublaslt.handles.remove(&handle).ok_or(Status::INVALID_VALUE)
     }
-    /// A product with sums and factors in f32.
+    /// Creates the description of a product with sums and factors in f32.
     fn cublasLtMatmulDescCreate(driver, product: Out<usize>, compute: u32, scale: u32) {
         // CUBLAS_COMPUTE_32F, CUDA_R_32F.
         if (compute, scale) != (68, 0) {
@@ -179,10 +179,10 @@ library_calls! {
         driver.cublaslt.products.insert(new, Description::default());
         product.put(new)
     }
-    /// Transposition of A and B, the epilogue that adds a bias, and the bias.
+    /// Sets the transposition of A or B, the epilogue that adds a bias, or the bias.
     fn cublasLtMatmulDescSetAttribute(driver, product: usize, attribute: u32, new: *const c_void, bytes: usize) {
         let product = driver.cublaslt.products.get_mut(&product).ok_or(Status::INVALID_VALUE)?;
-        // SAFETY: the caller gives `bytes` bytes.
+        // SAFETY: the caller provides `bytes` bytes.
         unsafe {
             match attribute {
                 3 => product.transposed_a = value::<i32>(new, bytes)? == 1,
@@ -198,31 +198,31 @@ library_calls! {
         }
         Ok(())
     }
-    /// Gives it back.
+    /// Destroys the description.
     fn cublasLtMatmulDescDestroy(driver, product: usize) {
         driver.cublaslt.products.remove(&product).map(drop).ok_or(Status::INVALID_VALUE)
     }
-    /// A column-major matrix of bf16 or f16.
+    /// Creates the layout of a column-major matrix of bf16 or f16.
     fn cublasLtMatrixLayoutCreate(driver, matrix: Out<usize>, kind: u32, rows: u64, columns: u64, step: i64) {
         let described = Matrix::new(kind, rows, columns, step)?;
         let new = driver.handle();
         driver.cublaslt.matrices.insert(new, described);
         matrix.put(new)
     }
-    /// Gives it back.
+    /// Destroys the layout.
     fn cublasLtMatrixLayoutDestroy(driver, matrix: usize) {
         driver.cublaslt.matrices.remove(&matrix).map(drop).ok_or(Status::INVALID_VALUE)
     }
-    /// No workspace, and every way to split a sum.
+    /// Creates a preference without workspace that allows every reduction of a split sum.
     fn cublasLtMatmulPreferenceCreate(driver, preference: Out<usize>) {
         let new = driver.handle();
         driver.cublaslt.preferences.insert(new, Preference { workspace: 0, reductions: u32::MAX });
         preference.put(new)
     }
-    /// Workspace, and the ways to split a sum.
+    /// Sets the workspace or the allowed reductions of a split sum.
     fn cublasLtMatmulPreferenceSetAttribute(driver, preference: usize, attribute: u32, new: *const c_void, bytes: usize) {
         let preference = driver.cublaslt.preferences.get_mut(&preference).ok_or(Status::INVALID_VALUE)?;
-        // SAFETY: the caller gives `bytes` bytes.
+        // SAFETY: the caller provides `bytes` bytes.
         unsafe {
             match attribute {
                 1 => preference.workspace = value(new, bytes)?,
@@ -232,11 +232,11 @@ library_calls! {
         }
         Ok(())
     }
-    /// Gives it back.
+    /// Destroys the preference.
     fn cublasLtMatmulPreferenceDestroy(driver, preference: usize) {
         driver.cublaslt.preferences.remove(&preference).map(drop).ok_or(Status::INVALID_VALUE)
     }
-    /// The emulator's algorithms that keep to the preference; see [`ALGORITHMS`].
+    /// Returns the emulator's algorithms that satisfy the preference; see [`ALGORITHMS`].
     fn cublasLtMatmulAlgoGetHeuristic(
         driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, preference: usize, wanted: c_int,
         found: *mut Found, count: Out<c_int>,
@@ -248,27 +248,27 @@ library_calls! {
         let most = usize::try_from(wanted).map_err(|_| Status::INVALID_VALUE)?;
         let mut written = 0;
         for algorithm in ALGORITHMS.iter().filter(keeps).take(most) {
-            // SAFETY: the caller gives room for as many as are wanted.
+            // SAFETY: the caller provides room for the requested number.
             unsafe { found.add(written).write(Found::of(algorithm)) };
             written += 1;
         }
         count.put(written as c_int)
     }
-    /// What an algorithm needs for a product: workspace and waves, as the library's header says,
-    /// not the algorithm or its status.
+    /// Returns the workspace and waves that an algorithm needs for a product. As in the library's
+    /// header, the algorithm and its status are not returned.
     fn cublasLtMatmulAlgoCheck(
         driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, algorithm: *const [u64; 8], found: *mut Found,
     ) {
         known(&driver.cublaslt.handles, handle)?;
         driver.product(product, [a, b, c, d])?;
-        // SAFETY: the caller gives an algorithm.
+        // SAFETY: the caller provides an algorithm.
         let checked = Found::of(unsafe { Algorithm::of(algorithm) }?);
-        // SAFETY: the caller gives room for the result, or null.
+        // SAFETY: the caller provides room for the result, or null.
         let found = unsafe { found.as_mut() }.ok_or(Status::INVALID_VALUE)?;
         (found.workspace, found.waves) = (checked.workspace, checked.waves);
         Ok(())
     }
-    /// Puts a product into a stream.
+    /// Submits a product to a stream.
     fn cublasLtMatmul(
         driver, handle: usize, product: usize, alpha: *const f32, a: usize, a_matrix: usize, b: usize, b_matrix: usize,
         beta: *const f32, c: usize, c_matrix: usize, d: usize, d_matrix: usize, algorithm: *const [u64; 8], workspace: usize,
@@ -276,12 +276,12 @@ library_calls! {
     ) {
         known(&driver.cublaslt.handles, handle)?;
         let product = driver.product(product, [a_matrix, b_matrix, c_matrix, d_matrix])?;
-        // SAFETY: the caller gives an algorithm.
+        // SAFETY: the caller provides an algorithm.
         let algorithm = unsafe { Algorithm::of(algorithm) }?;
         if algorithm.workspace > workspace_bytes || alpha.is_null() || beta.is_null() {
             return Err(Status::INVALID_VALUE);
         }
-        // SAFETY: the caller gives both.
+        // SAFETY: the caller provides both.
         let factors = unsafe { (*alpha, *beta) };
         let product = product.on([a, b, c, d], factors, algorithm, (workspace, algorithm.workspace))?;
         driver.submit(stream, Operation::Product(Arc::new(product)))

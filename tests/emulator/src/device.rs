@@ -1,4 +1,4 @@
-//! The devices and their attributes: of each architecture those of a common card.
+//! The devices and their attributes: for each architecture those of a common card.
 
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -6,14 +6,14 @@ use crate::calls::driver_calls;
 use crate::driver::{Driver, Out};
 use crate::status::{Outcome, Status};
 
-/// What differs between architectures.
+/// Properties that differ between architectures.
 #[derive(Clone, Copy)]
 struct Card {
     capability: (i32, i32),
     multiprocessors: i32,
     threads_per_multiprocessor: i32,
     blocks_per_multiprocessor: i32,
-    /// Bytes per multiprocessor; one block may have 1024 less.
+    /// Bytes per multiprocessor; one block may use 1024 less.
     shared_bytes: i32,
     l2_bytes: i32,
 }
@@ -48,8 +48,8 @@ const CARDS: [Card; 8] = [
 ];
 
 impl Driver {
-    /// The newest card that is no newer than the capability set, with as many multiprocessors as
-    /// are set.
+    /// Returns the newest card that is not newer than the configured capability, with the
+    /// configured number of multiprocessors.
     fn card(&self) -> Card {
         let card = CARDS
             .iter()
@@ -65,12 +65,13 @@ impl Driver {
         }
     }
 
-    /// Threads that a multiprocessor holds.
+    /// Returns the number of threads that a multiprocessor holds.
     pub fn threads_per_multiprocessor(&self) -> i32 {
         self.card().threads_per_multiprocessor
     }
 
-    /// Bytes of shared memory that a block may have after cuFuncSetAttribute, static and dynamic.
+    /// Returns the bytes of shared memory that a block may use after cuFuncSetAttribute, static and
+    /// dynamic.
     pub fn most_shared_bytes(&self) -> u32 {
         let card = self.card();
         let reserved = if card.capability >= (8, 0) { 1024 } else { 0 };
@@ -120,7 +121,7 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Must come first; NO_DEVICE where the settings say so.
+    /// Initialises the driver; returns NO_DEVICE if the settings have no devices.
     Nothing fn cuInit(driver, _flags: c_uint) {
         if driver.settings.devices == 0 {
             return Err(Status::NO_DEVICE);
@@ -128,16 +129,16 @@ driver_calls! {
         driver.initialised = true;
         Ok(())
     }
-    /// The newest CUDA version that the driver supports.
+    /// Returns the newest CUDA version that the driver supports.
     Nothing fn cuDriverGetVersion(driver, version: Out<c_int>) { version.put(driver.settings.driver) }
-    /// How many devices there are.
+    /// Returns the number of devices.
     Init fn cuDeviceGetCount(driver, count: Out<c_int>) { count.put(driver.settings.devices as c_int) }
-    /// The device of a number.
+    /// Returns the device of a number.
     Init fn cuDeviceGet(driver, device: Out<c_int>, ordinal: c_int) {
         driver.check_device(ordinal)?;
         device.put(ordinal)
     }
-    /// Its name, cut to `length` bytes with the zero.
+    /// Returns its name, truncated to `length` bytes including the zero.
     Init fn cuDeviceGetName(driver, name: *mut c_char, length: c_int, device: c_int) {
         driver.check_device(device)?;
         let (major, minor) = driver.settings.capability;
@@ -147,23 +148,23 @@ driver_calls! {
             return Err(Status::INVALID_VALUE);
         }
         let bytes = &text.as_bytes()[..text.len().min(room - 1)];
-        // SAFETY: the caller gives room for `length` bytes.
+        // SAFETY: the caller provides room for `length` bytes.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr().cast(), name, bytes.len());
             name.add(bytes.len()).write(0);
         }
         Ok(())
     }
-    /// Its identity.
+    /// Returns its identity.
     Init fn cuDeviceGetUuid_v2(driver, uuid: Out<[u8; 16]>, device: c_int) { driver.check_device(device)?; uuid.put(identity(device)) }
-    /// Its identity, as older drivers name the call.
+    /// Returns its identity, under the name in older drivers.
     Init fn cuDeviceGetUuid(driver, uuid: Out<[u8; 16]>, device: c_int) { driver.check_device(device)?; uuid.put(identity(device)) }
-    /// Bytes of memory.
+    /// Returns its memory in bytes.
     Init fn cuDeviceTotalMem_v2(driver, bytes: Out<usize>, device: c_int) {
         driver.check_device(device)?;
         bytes.put(driver.settings.memory as usize)
     }
-    /// A limit or property by CUdevice_attribute; 0 for those that do not matter.
+    /// Returns a limit or property by CUdevice_attribute; 0 for those that are not used.
     Init fn cuDeviceGetAttribute(driver, value: Out<c_int>, attribute: c_int, device: c_int) {
         driver.check_device(device)?;
         value.put(driver.attribute(attribute, device))

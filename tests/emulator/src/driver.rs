@@ -1,4 +1,4 @@
-//! The driver's state behind its one lock, and the way into it that every driver function takes.
+//! The driver's state behind its lock, and the entry of every driver function.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,8 +14,7 @@ use crate::settings::Settings;
 use crate::status::{Outcome, Status};
 use crate::stream::{Operation, Stream};
 
-/// Everything that the driver knows. Handles are numbers; contexts are numbered from [`CONTEXT`] by
-/// device.
+/// The driver's state. Handles are numbers; contexts are numbered from [`CONTEXT`] by device.
 pub struct Driver {
     pub given: BTreeMap<String, String>,
     pub settings: Settings,
@@ -32,7 +31,7 @@ pub struct Driver {
     pub graphs: HashMap<usize, Graph>,
     pub executables: HashMap<usize, Graph>,
     pub cublaslt: cublaslt::Objects,
-    /// Work of all streams in the order of submission, run at the next synchronisation.
+    /// Pending work of all streams in the order of submission, run at the next synchronisation.
     pub queue: VecDeque<Operation>,
     last_handle: usize,
 }
@@ -67,7 +66,7 @@ static DRIVER: LazyLock<Mutex<Driver>> = LazyLock::new(|| {
     })
 });
 
-/// What must be in place before a function does its work.
+/// The precondition of a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     Nothing,
@@ -76,13 +75,13 @@ pub enum Needs {
     Context,
 }
 
-/// The locked state.
+/// Locks the state.
 pub fn lock() -> MutexGuard<'static, Driver> {
     DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a driver function: counts the call, fails it if the settings say so, checks what it needs.
-/// Gives the CUresult.
+/// Runs a driver function: counts the call, fails it if the settings say so, and checks its
+/// precondition. Returns the CUresult.
 pub fn enter(name: &'static str, needs: Needs, body: impl FnOnce(&mut Driver) -> Outcome) -> u32 {
     let mut driver = lock();
     if driver.settings.trace {
@@ -117,14 +116,13 @@ impl Driver {
         Ok(())
     }
 
-    /// A number that no other object has.
+    /// Returns a new unique number.
     pub fn handle(&mut self) -> usize {
         self.last_handle += 16;
         self.last_handle
     }
 
-    /// Counts, failures, the sticky error and the schedules start afresh, with the settings as they
-    /// are now.
+    /// Resets counts, failures, the sticky error and the schedules, with the current settings.
     pub fn reset(&mut self) {
         self.settings = Settings::read(&self.given);
         self.counters = Counters::new(&self.settings);
@@ -136,38 +134,38 @@ impl Driver {
     }
 }
 
-/// The calling thread's context, 0 for none.
+/// Returns the calling thread's context, 0 for none.
 pub fn current_context() -> usize {
     CURRENT.get()
 }
 
-/// Makes the context the calling thread's.
+/// Sets the calling thread's context.
 pub fn set_current_context(context: usize) {
     CURRENT.set(context);
 }
 
-/// The device of the current context.
+/// Returns the device of the current context.
 pub fn current_device() -> usize {
     current_context().saturating_sub(CONTEXT)
 }
 
-/// Where a function puts a result: a pointer from the caller, valid for one `T` or null.
+/// The destination of a function's result: a pointer from the caller, valid for one `T` or null.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
 pub struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    /// Writes the value; INVALID_VALUE for null.
+    /// Writes the value; returns INVALID_VALUE for null.
     pub fn put(self, value: T) -> Outcome {
         if self.0.is_null() {
             return Err(Status::INVALID_VALUE);
         }
-        // SAFETY: the driver API's contract: a pointer to room for one T.
+        // SAFETY: by the driver API's contract the pointer has room for one T.
         unsafe { self.0.write_unaligned(value) };
         Ok(())
     }
 
-    /// Writes the value if the caller wants it.
+    /// Writes the value unless the pointer is null.
     pub fn put_if_wanted(self, value: T) {
         let _ = self.put(value);
     }

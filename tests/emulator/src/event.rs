@@ -11,11 +11,11 @@ use crate::stream::Operation;
 /// One event.
 pub struct Event {
     timing: bool,
-    /// Records that wait in the queue.
+    /// Number of pending records in the queue.
     pub pending: u32,
-    /// When the last record ran.
+    /// The time at which the last record ran.
     pub time: Option<Instant>,
-    /// Whether it was last recorded in a capture.
+    /// Whether the last record was in a capture.
     captured: bool,
 }
 
@@ -49,8 +49,8 @@ impl Driver {
         self.flush()
     }
 
-    /// The one queue keeps the order, so that waiting needs no work; but a capture must not reach
-    /// outside itself.
+    /// Makes a stream wait for an event. A single queue keeps the order, so waiting needs no work;
+    /// but a capture must not depend on work outside itself.
     fn stream_waits(&mut self, stream: usize, event: usize) -> Outcome {
         let captured = self.event(event)?.captured;
         let recorded = self.event(event)?.pending > 0 || self.event(event)?.time.is_some();
@@ -85,24 +85,25 @@ impl Driver {
 }
 
 driver_calls! {
-    /// A new event.
+    /// Creates an event.
     Context fn cuEventCreate(driver, event: Out<usize>, flags: c_uint) {
         let handle = driver.handle();
         driver.events.insert(handle, Event { timing: flags & DISABLE_TIMING == 0, pending: 0, time: None, captured: false });
         event.put(handle)
     }
-    /// Forgets an event.
+    /// Destroys an event.
     Context fn cuEventDestroy_v2(driver, event: usize) { driver.events.remove(&event).map(drop).ok_or(Status::INVALID_HANDLE) }
-    /// Marks a place in a stream's work.
+    /// Records an event in a stream's work.
     Context fn cuEventRecord(driver, event: usize, stream: usize) { driver.record(event, stream) }
-    /// Waits for that place.
+    /// Waits for the event.
     Context fn cuEventSynchronize(driver, event: usize) { driver.wait_for_event(event) }
-    /// Whether it was passed: asking makes it so.
+    /// Returns whether the event has completed, after completing it.
     Context fn cuEventQuery(driver, event: usize) { driver.wait_for_event(event) }
-    /// Makes a stream wait for it.
+    /// Makes a stream wait for an event.
     Context fn cuStreamWaitEvent(driver, stream: usize, event: usize, _flags: c_uint) { driver.stream_waits(stream, event) }
-    /// Milliseconds between two; NOT_READY before both are known to have passed.
+    /// Returns the milliseconds between two events; NOT_READY before both are known to have
+    /// completed.
     Context fn cuEventElapsedTime(driver, milliseconds: Out<f32>, start: usize, end: usize) { milliseconds.put(driver.elapsed(start, end)?) }
-    /// The same, as CUDA 13 names it.
+    /// The same under its name in CUDA 13.
     Context fn cuEventElapsedTime_v2(driver, milliseconds: Out<f32>, start: usize, end: usize) { milliseconds.put(driver.elapsed(start, end)?) }
 }

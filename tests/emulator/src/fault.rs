@@ -1,4 +1,4 @@
-//! A kernel's fault in one line.
+//! The report of a kernel's fault on one line.
 
 use std::ffi::{CString, c_void};
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::runtime::Fault;
 
-/// Prints the fault on standard error: kernel, block, thread, what, and where in the source.
+/// Prints the fault on standard error: kernel, block, thread, error, and place in the source.
 pub fn report(kernel: &str, fault: &Fault) -> CString {
     let what = fault
         .what
@@ -24,14 +24,14 @@ pub fn report(kernel: &str, fault: &Fault) -> CString {
     let line = format!(
         "kernel {kernel}, block ({bx}, {by}, {bz}), thread ({tx}, {ty}, {tz}): {what}{place}"
     );
-    // One write, so that lines of several processes stay whole; a closed standard error is no
-    // reason to fail.
+    // One write, so that lines of several processes do not mix; a closed standard error is not a
+    // failure.
     let _ = io::stderr().write_all(format!("foveate-emulator: {line}\n").as_bytes());
     CString::new(line).unwrap_or_default()
 }
 
-/// The source line before `pc`, and those that it was inlined into, from the innermost; the address
-/// if there is no line.
+/// Returns the source line before `pc`, and those that it was inlined into, from the innermost; the
+/// address if there is no line information.
 fn place(pc: *const c_void) -> String {
     let mut lines: Vec<String> = Vec::new();
     backtrace::resolve(

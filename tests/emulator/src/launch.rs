@@ -11,14 +11,14 @@ use crate::runtime::{Fault, Kernel, Launch, Options, emulated_run};
 use crate::status::{Outcome, Status};
 use crate::stream::Operation;
 
-/// A launch with its arguments' values, as a stream or a graph keeps it.
+/// A launch with its arguments' values, as stored by a stream or a graph.
 pub struct Prepared {
     kernel: &'static Kernel,
     grid: [u32; 3],
     block: [u32; 3],
     dynamic_bytes: u32,
     shared_limit: u32,
-    /// Each in 16-byte units, so that every type is aligned.
+    /// Each argument in 16-byte units, so that every type is aligned.
     arguments: Vec<Box<[u128]>>,
 }
 
@@ -54,7 +54,7 @@ impl Driver {
         }
         let copied = |(i, size): (usize, &u32)| {
             let mut room = vec![0u128; (*size as usize).div_ceil(16)].into_boxed_slice();
-            // SAFETY: the caller gives a pointer to each argument's value.
+            // SAFETY: the caller provides a pointer to each argument's value.
             unsafe {
                 std::ptr::copy_nonoverlapping(
                     (*values.add(i)).cast::<u8>(),
@@ -107,8 +107,8 @@ impl Driver {
             pc: std::ptr::null(),
             what: [0; 512],
         };
-        // SAFETY: the lock is held, so that this is the only launch, and the arguments are as the
-        // kernel's type says.
+        // SAFETY: the lock is held, so that this is the only launch, and the arguments have the
+        // kernel's types.
         let code = unsafe { emulated_run(&launch, &options, &mut found) };
         if code == 0 {
             self.counters.ran(prepared.kernel.name());
@@ -120,8 +120,7 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Puts a launch into a stream; what the kernel does wrong is known at the next
-    /// synchronisation.
+    /// Submits a launch to a stream; its faults are reported at the next synchronisation.
     Context fn cuLaunchKernel(
         driver, function: usize, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint, block_z: c_uint,
         dynamic_bytes: c_uint, stream: usize, arguments: *mut *mut c_void, extra: *mut *mut c_void,

@@ -1,8 +1,8 @@
 //! A CUDA driver without a GPU: the functions of `libcuda` that foveate calls, running foveate's
 //! own kernels on the host.
 //!
-//! See the crate's README for what is emulated, the settings and the functions that tests read
-//! counts with.
+//! The crate's README describes the emulation, the settings, and the functions by which tests read
+//! counts.
 
 mod calls;
 mod capture;

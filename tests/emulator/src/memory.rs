@@ -11,7 +11,7 @@ use crate::runtime::{emulated_allocate, emulated_release};
 use crate::status::{Outcome, Status};
 use crate::stream::Operation;
 
-/// What is allocated, without what is about to be released.
+/// Allocated memory, without allocations that are about to be released.
 #[derive(Default)]
 pub struct Memory {
     live: BTreeMap<usize, Block>,
@@ -24,7 +24,7 @@ struct Block {
 }
 
 impl Memory {
-    /// Bytes of device memory in use.
+    /// Returns the bytes of device memory in use.
     pub fn allocated(&self) -> u64 {
         self.live.values().map(|block| block.bytes as u64).sum()
     }
@@ -37,7 +37,7 @@ impl Memory {
             .sum()
     }
 
-    /// Whether the bytes are pinned host memory, which copies reach only when they run.
+    /// Returns whether the bytes are pinned host memory, which copies access only when they run.
     pub fn is_pinned(&self, pointer: usize, bytes: usize) -> bool {
         let block = self.pinned.range(..=pointer).next_back();
         block.is_some_and(|(start, length)| pointer + bytes <= start + length)
@@ -77,7 +77,7 @@ impl Driver {
         Ok(pointer)
     }
 
-    /// Takes an allocation off the books; its memory goes when the queue comes to it.
+    /// Marks an allocation as freed; its memory is released when the queue reaches it.
     fn retire(&mut self, pointer: usize) -> Outcome {
         self.memory
             .live
@@ -86,13 +86,13 @@ impl Driver {
             .ok_or(Status::INVALID_VALUE)
     }
 
-    /// Gives retired memory back.
+    /// Releases freed memory.
     pub fn release(&mut self, pointer: usize) {
         // SAFETY: the lock is held and no launch runs.
         unsafe { emulated_release(pointer as *mut c_void) };
     }
 
-    /// For calls that a capture forbids, though they touch no capturing stream.
+    /// Checks calls that a capture forbids even if they involve no capturing stream.
     pub fn forbid_in_capture(&mut self) -> Outcome {
         if self.invalidate_captures(|capture| capture.forbids_unsafe_calls()) {
             return Err(Status::STREAM_CAPTURE_UNSUPPORTED);
@@ -102,23 +102,23 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Free and total bytes.
+    /// Returns free and total bytes.
     Context fn cuMemGetInfo_v2(driver, free: Out<usize>, total: Out<usize>) {
         let used = driver.memory.on_device(current_device());
         free.put(driver.settings.memory.saturating_sub(used) as usize)?;
         total.put(driver.settings.memory as usize)
     }
-    /// Fresh memory of 0xFF bytes, at least 256-byte aligned.
+    /// Allocates memory filled with 0xFF, at least 256-byte aligned.
     Context fn cuMemAlloc_v2(driver, pointer: Out<usize>, bytes: usize) {
         driver.forbid_in_capture()?;
         pointer.put(driver.allocate(bytes)?)
     }
-    /// The same in a stream's order. Not in a capture: allocations of graphs are not emulated.
+    /// Allocates memory in stream order. Not in a capture: allocations of graphs are not emulated.
     Context fn cuMemAllocAsync(driver, pointer: Out<usize>, bytes: usize, stream: usize) {
         driver.not_capturing(stream)?;
         pointer.put(driver.allocate(bytes)?)
     }
-    /// Waits for all work, then gives memory back.
+    /// Waits for all work, then frees memory.
     Context fn cuMemFree_v2(driver, pointer: usize) {
         driver.forbid_in_capture()?;
         if pointer == 0 {
@@ -129,7 +129,7 @@ driver_calls! {
         driver.release(pointer);
         Ok(())
     }
-    /// Gives memory back in a stream's order.
+    /// Frees memory in stream order.
     Context fn cuMemFreeAsync(driver, pointer: usize, stream: usize) {
         driver.not_capturing(stream)?;
         if pointer == 0 {
@@ -138,7 +138,7 @@ driver_calls! {
         driver.retire(pointer)?;
         driver.submit(stream, Operation::Release(pointer))
     }
-    /// Pinned host memory.
+    /// Allocates pinned host memory.
     Context fn cuMemHostAlloc(driver, pointer: Out<usize>, bytes: usize, _flags: c_uint) {
         driver.forbid_in_capture()?;
         if bytes == 0 {
@@ -149,13 +149,13 @@ driver_calls! {
         if fresh.is_null() {
             return Err(Status::OUT_OF_MEMORY);
         }
-        // SAFETY: just allocated with this size; filled so that reading it before a copy has come
-        // shows.
+        // SAFETY: just allocated with this size; filled so that reading it before a copy has run
+        // has an effect.
         unsafe { ptr::write_bytes(fresh, 0xFF, bytes) };
         driver.memory.pinned.insert(fresh as usize, bytes);
         pointer.put(fresh as usize)
     }
-    /// Waits for all work, then gives pinned memory back.
+    /// Waits for all work, then frees pinned memory.
     Context fn cuMemFreeHost(driver, pointer: usize) {
         driver.forbid_in_capture()?;
         driver.flush()?;

@@ -1,4 +1,4 @@
-//! Modules and functions. An image is only looked at from outside: the kernels are those compiled
+//! Modules and functions. Only the format of an image is checked: the kernels are those compiled
 //! into this library.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -8,7 +8,7 @@ use crate::driver::{Driver, Out};
 use crate::runtime::Kernel;
 use crate::status::{Outcome, Status};
 
-/// A loaded image's functions.
+/// The functions of a loaded image.
 pub struct Module {
     functions: Vec<(String, usize)>,
 }
@@ -18,11 +18,11 @@ pub struct Function {
     pub kernel: &'static Kernel,
     /// Bytes of dynamic shared memory that a launch may ask for.
     pub most_dynamic: u32,
-    /// Whether it was raised over the 48 KiB that every block may have.
+    /// Whether it was raised above the 48 KiB that every block may use.
     pub opted_in: bool,
 }
 
-/// What a block may have without opting in.
+/// Shared memory that a block may use without opting in.
 pub const SHARED_BYTES: u32 = 48 << 10;
 
 const FATBIN: u32 = 0xBA55_ED50;
@@ -82,29 +82,29 @@ impl Driver {
 }
 
 driver_calls! {
-    /// Takes a fatbin, compressed or not, or a cubin.
+    /// Loads a fatbin, compressed or not, or a cubin.
     Context fn cuModuleLoadData(driver, module: Out<usize>, image: *const c_void) { driver.load(image, module) }
-    /// The same; the options change nothing.
+    /// Loads an image; the options have no effect.
     Context fn cuModuleLoadDataEx(driver, module: Out<usize>, image: *const c_void, _count: u32, _options: *mut c_int, _values: *mut *mut c_void) {
         driver.load(image, module)
     }
-    /// The same.
+    /// Loads an image.
     Context fn cuModuleLoadFatBinary(driver, module: Out<usize>, image: *const c_void) { driver.load(image, module) }
-    /// Forgets the module and its functions.
+    /// Unloads the module and its functions.
     Context fn cuModuleUnload(driver, module: usize) {
         driver.flush()?;
         driver.unload(module)
     }
-    /// The kernel of a name, if `kernels/*.cu` has one.
+    /// Returns the kernel of a name, if `kernels/*.cu` has one.
     Context fn cuModuleGetFunction(driver, function: Out<usize>, module: usize, name: *const c_char) {
         if name.is_null() {
             return Err(Status::INVALID_VALUE);
         }
-        // SAFETY: the caller gives a C string.
+        // SAFETY: the caller provides a C string.
         let handle = driver.find(module, unsafe { CStr::from_ptr(name) })?;
         function.put(handle)
     }
-    /// Raises the dynamic shared memory that launches may ask for; other attributes have no effect.
+    /// Raises the dynamic shared memory that launches may use; other attributes have no effect.
     Context fn cuFuncSetAttribute(driver, function: usize, attribute: c_int, value: c_int) {
         let limit = driver.most_shared_bytes();
         let function = driver.functions.get_mut(&function).ok_or(Status::INVALID_HANDLE)?;
@@ -115,7 +115,7 @@ driver_calls! {
         }
         Ok(())
     }
-    /// Attributes; registers are a guess, static shared memory is not known.
+    /// Returns attributes; registers are an estimate, static shared memory is unknown.
     Context fn cuFuncGetAttribute(driver, value: Out<c_int>, attribute: c_int, function: usize) {
         let (major, minor) = driver.settings.capability;
         let function = driver.functions.get(&function).ok_or(Status::INVALID_HANDLE)?;
@@ -127,11 +127,11 @@ driver_calls! {
             _ => 0,
         })
     }
-    /// Without effect.
+    /// Has no effect.
     Context fn cuFuncSetCacheConfig(driver, function: usize, _config: c_int) {
         driver.functions.get(&function).map(drop).ok_or(Status::INVALID_HANDLE)
     }
-    /// By threads and shared memory alone.
+    /// Returns the occupancy by threads and shared memory alone.
     Context fn cuOccupancyMaxActiveBlocksPerMultiprocessor(driver, blocks: Out<c_int>, function: usize, threads: c_int, dynamic: usize) {
         driver.functions.get(&function).ok_or(Status::INVALID_HANDLE)?;
         let by_shared = (driver.most_shared_bytes() as usize + 1024) / (dynamic + 1024);

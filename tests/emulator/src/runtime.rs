@@ -1,13 +1,13 @@
-//! The C++ side: device memory and the running of kernels. `cpp/runtime/worker.h` declares the same
-//! structures.
+//! The interface to the C++ runtime: device memory and the execution of kernels.
+//! `cpp/runtime/worker.h` declares the same structures.
 
 use std::ffi::{CStr, c_char, c_void};
 
-/// Which thread of a block goes next.
+/// The order in which a block's threads run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Order {
-    /// Warps by random priorities, drawn anew at each barrier.
+    /// Warps by random priorities, drawn again at each barrier.
     Priorities = 0,
     Sequential = 1,
     Random = 2,
@@ -29,7 +29,7 @@ pub struct Kernel {
     arguments: u32,
     sizes: *const u32,
     is_pointer: *const u8,
-    /// The most threads of a block that it may run with.
+    /// The largest number of threads of a block.
     pub bound: u32,
     next: *const Kernel,
 }
@@ -38,13 +38,13 @@ pub struct Kernel {
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// The kernel of this name.
+    /// Returns the kernel of this name.
     pub fn find(name: &CStr) -> Option<&'static Self> {
-        // SAFETY: the name ends in a zero byte, and what is found lives as long as the library.
+        // SAFETY: the name ends in a zero byte, and the result lives as long as the library.
         unsafe { emulated_find(name.as_ptr()).as_ref() }
     }
 
-    /// As in the source.
+    /// Returns the name in the source.
     pub fn name(&self) -> String {
         // SAFETY: a string literal of the generated code.
         unsafe { CStr::from_ptr(self.name) }
@@ -52,7 +52,7 @@ impl Kernel {
             .into_owned()
     }
 
-    /// The size in bytes of each argument.
+    /// Returns the size in bytes of each argument.
     pub fn sizes(&self) -> &[u32] {
         // SAFETY: the generated table has as many entries, and one more.
         unsafe { std::slice::from_raw_parts(self.sizes, self.arguments as usize) }
@@ -80,20 +80,20 @@ pub struct Fault {
 
 unsafe extern "C" {
     fn emulated_find(name: *const c_char) -> *const Kernel;
-    /// Fresh device memory filled with 0xFF, or null.
+    /// Allocates device memory filled with 0xFF; returns null on failure.
     pub fn emulated_allocate(bytes: usize) -> *mut c_void;
-    /// Whether it was the start of an allocation.
+    /// Releases an allocation; returns whether the pointer was the start of one.
     pub fn emulated_release(pointer: *mut c_void) -> bool;
-    /// Whether the bytes lie inside one allocation.
+    /// Returns whether the bytes lie inside one allocation.
     pub fn emulated_inside(pointer: *const c_void, bytes: usize) -> bool;
-    /// Runs a whole launch; 0 or the fault's code.
+    /// Runs a whole launch; returns 0 or the fault's code.
     pub fn emulated_run(launch: *const Launch, options: *const Options, fault: *mut Fault) -> u32;
-    /// Counts launches from the start again, for the schedules.
+    /// Restarts the count of launches that determines the schedules.
     pub fn emulated_restart();
 }
 
-/// Whether the bytes lie inside one live device allocation.
+/// Returns whether the bytes lie inside one live device allocation.
 pub fn inside(pointer: usize, bytes: usize) -> bool {
-    // SAFETY: only looks the address up; the driver's lock is held.
+    // SAFETY: only searches for the address; the driver's lock is held.
     unsafe { emulated_inside(pointer as *const c_void, bytes) }
 }

@@ -24,14 +24,14 @@ pub const NAMES: [&str; 11] = [
     "TRACE",
 ];
 
-/// What the README lists.
+/// The settings listed in the README.
 pub struct Settings {
     /// Compute capability, major and minor.
     pub capability: (i32, i32),
-    /// Of each device, where they are not those of a common card.
+    /// Multiprocessors of each device, if not those of a common card.
     pub multiprocessors: Option<i32>,
     pub devices: usize,
-    /// As cuDriverGetVersion reports it: 13000 for CUDA 13.0.
+    /// The version returned by cuDriverGetVersion: 13000 for CUDA 13.0.
     pub driver: i32,
     pub seed: u64,
     pub order: Order,
@@ -43,13 +43,13 @@ pub struct Settings {
     /// Whether to print each call.
     pub trace: bool,
     /// Whether work runs at once instead of at the next synchronisation (CUDA_LAUNCH_BLOCKING, as
-    /// for the real driver).
+    /// in the real driver).
     pub blocking: bool,
 }
 
 impl Settings {
-    /// Reads every setting; `given` goes before the environment. A value that makes no sense is
-    /// reported and its default taken.
+    /// Reads every setting; `given` overrides the environment. An invalid value is reported and
+    /// replaced by the default.
     pub fn read(given: &BTreeMap<String, String>) -> Self {
         let text = |name: &str| {
             given

@@ -1,4 +1,5 @@
-//! CUresult: the codes that the emulator may give, all of which every CUDA 12 and 13 header knows.
+//! CUresult: the codes that the emulator may return, all of which exist in every CUDA 12 and 13
+//! header.
 
 use std::ffi::{CStr, c_char};
 
@@ -8,7 +9,7 @@ use crate::driver::Out;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(u32);
 
-/// What a driver function's body gives.
+/// The result of a driver function's body.
 pub type Outcome = Result<(), Status>;
 
 macro_rules! statuses {
@@ -65,7 +66,8 @@ statuses! {
 }
 
 impl Status {
-    /// The status of this code; none if it is not one of CUresult's errors that the emulator knows.
+    /// Returns the status of this code; `None` if it is not an error of CUresult that the emulator
+    /// supports.
     pub fn known(code: u32) -> Option<Self> {
         NAMES
             .iter()
@@ -73,12 +75,12 @@ impl Status {
             .then_some(Self(code))
     }
 
-    /// The CUresult.
+    /// Returns the CUresult.
     pub fn code(self) -> u32 {
         self.0
     }
 
-    /// Whether every later call fails with it too: the device or the context is lost.
+    /// Returns whether every later call also fails with it: the device or the context is lost.
     pub fn is_sticky(self) -> bool {
         matches!(self.0, 46 | 214 | 700 | 702 | 714..=719 | 999)
     }
@@ -104,13 +106,13 @@ fn describe(
     }
 }
 
-/// The code's name, such as `CUDA_ERROR_OUT_OF_MEMORY`.
+/// Returns the code's name, such as `CUDA_ERROR_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetErrorName(code: u32, text: Out<*const c_char>) -> u32 {
     describe(code, |entry| entry.1, c"CUDA_SUCCESS", text)
 }
 
-/// The code in words.
+/// Returns the description of the code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetErrorString(code: u32, text: Out<*const c_char>) -> u32 {
     describe(code, |entry| entry.2, c"no error", text)

@@ -1,6 +1,6 @@
-//! Streams. Work waits in one queue, in the order of submission, until something synchronises: a
-//! missing synchronisation on the host then shows, as do pinned buffers used again too early.
-//! Ordering between streams that a program forgets does not show.
+//! Streams. Work waits in one queue, in the order of submission, until a synchronisation: a missing
+//! synchronisation on the host is then detected, as are pinned buffers that are reused too early.
+//! Missing ordering between streams is not detected.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint, c_void};
@@ -26,7 +26,7 @@ const LEGACY: [usize; 2] = [0, 1];
 const PER_THREAD: usize = 2;
 
 impl Stream {
-    /// The streams that always exist.
+    /// Returns the streams that always exist.
     pub fn defaults() -> HashMap<usize, Self> {
         [LEGACY[0], LEGACY[1], PER_THREAD]
             .map(|handle| (handle, Self::default()))
@@ -34,17 +34,17 @@ impl Stream {
     }
 }
 
-/// A piece of work.
+/// A unit of work.
 #[derive(Clone)]
 pub enum Operation {
     Copy(Copy),
     Fill(Fill),
     Launch(Arc<Prepared>),
-    /// Of cuBLASLt.
+    /// A product of cuBLASLt.
     Product(Arc<Product>),
-    /// Of an event, by its handle.
+    /// The record of an event, by its handle.
     Record(usize),
-    /// Of device memory.
+    /// The release of device memory.
     Release(usize),
     Graph(Arc<Vec<Operation>>),
     Call(HostCall),
@@ -54,22 +54,23 @@ pub enum Operation {
 #[derive(Clone, Copy)]
 pub struct HostCall {
     function: unsafe extern "C" fn(*mut c_void),
-    /// A pointer of the caller's.
+    /// A pointer from the caller.
     argument: usize,
 }
 
 impl Driver {
-    /// The stream of a handle.
+    /// Returns the stream of a handle.
     pub fn stream(&mut self, stream: usize) -> Result<&mut Stream, Status> {
         self.streams.get_mut(&stream).ok_or(Status::INVALID_HANDLE)
     }
 
-    /// Whether it is being captured.
+    /// Returns whether the stream is being captured.
     pub fn is_capturing(&mut self, stream: usize) -> Result<bool, Status> {
         Ok(self.stream(stream)?.capture.is_some())
     }
 
-    /// For calls that may not come while this stream is captured; they end the capture.
+    /// Checks calls that are not allowed while this stream is captured; they invalidate the
+    /// capture.
     pub fn not_capturing(&mut self, stream: usize) -> Outcome {
         match &mut self.stream(stream)?.capture {
             Some(capture) => {
@@ -80,7 +81,7 @@ impl Driver {
         }
     }
 
-    /// Puts work into a stream or into the capture of it.
+    /// Submits work to a stream or to its capture.
     pub fn submit(&mut self, stream: usize, operation: Operation) -> Outcome {
         if LEGACY.contains(&stream)
             && self.invalidate_captures(|capture| capture.forbids_unsafe_calls())
@@ -98,7 +99,7 @@ impl Driver {
         }
     }
 
-    /// Runs all work that waits, up to the first error.
+    /// Runs all pending work, up to the first error.
     pub fn flush(&mut self) -> Outcome {
         while let Some(operation) = self.queue.pop_front() {
             if let Err(status) = self.execute(&operation) {
@@ -109,7 +110,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Forgets all work that waits.
+    /// Drops all pending work.
     pub fn drop_queue(&mut self) {
         for operation in std::mem::take(&mut self.queue) {
             if let Operation::Release(pointer) = operation {
@@ -143,7 +144,7 @@ impl Driver {
             Operation::Graph(operations) => operations
                 .iter()
                 .try_for_each(|operation| self.execute(operation))?,
-            // SAFETY: the caller of cuLaunchHostFunc vouches for it.
+            // SAFETY: guaranteed by the caller of cuLaunchHostFunc.
             Operation::Call(call) => unsafe { (call.function)(call.argument as *mut c_void) },
         }
         Ok(())
@@ -167,11 +168,11 @@ impl Driver {
 }
 
 driver_calls! {
-    /// A new stream.
+    /// Creates a stream.
     Context fn cuStreamCreate(driver, stream: Out<usize>, _flags: c_uint) { driver.create_stream(stream) }
-    /// A new stream; the priority has no effect.
+    /// Creates a stream; the priority has no effect.
     Context fn cuStreamCreateWithPriority(driver, stream: Out<usize>, _flags: c_uint, _priority: c_int) { driver.create_stream(stream) }
-    /// Forgets a stream; its work still runs.
+    /// Destroys a stream; its work still runs.
     Context fn cuStreamDestroy_v2(driver, stream: usize) {
         if LEGACY.contains(&stream) || stream == PER_THREAD {
             return Err(Status::INVALID_HANDLE);
@@ -180,9 +181,9 @@ driver_calls! {
     }
     /// Waits for a stream's work.
     Context fn cuStreamSynchronize(driver, stream: usize) { driver.wait_for_stream(stream) }
-    /// Whether a stream's work is done: asking makes it so.
+    /// Returns whether a stream's work is done, after running it.
     Context fn cuStreamQuery(driver, stream: usize) { driver.wait_for_stream(stream) }
-    /// Calls a host function in a stream's order. It may call no driver function.
+    /// Calls a host function in stream order. It may not call driver functions.
     Context fn cuLaunchHostFunc(driver, stream: usize, function: Option<unsafe extern "C" fn(*mut c_void)>, argument: *mut c_void) {
         let function = function.ok_or(Status::INVALID_VALUE)?;
         driver.submit(stream, Operation::Call(HostCall { function, argument: argument as usize }))

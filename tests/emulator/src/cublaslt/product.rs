@@ -1,4 +1,4 @@
-//! A product of dense matrices, made plainly.
+//! A direct implementation of products of dense matrices.
 
 use std::ops::Range;
 use std::thread;
@@ -8,20 +8,20 @@ use half::{bf16, f16};
 use crate::runtime::inside;
 use crate::status::{Outcome, Status};
 
-/// How a product is made.
+/// An algorithm for products.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Algorithm {
     number: u64,
-    /// As runs are counted.
+    /// The name under which its runs are counted.
     pub name: &'static str,
     /// Whether it splits the sum over k.
     pub splits: bool,
-    /// Bytes of workspace that it wants.
+    /// Bytes of workspace that it needs.
     pub workspace: usize,
 }
 
-/// What is suggested, in this order. The first two must not be used where a row's bits may not
-/// depend on the number of rows: the first says so itself, the second shows it only in its results.
+/// The suggested algorithms, in order. The first two must not be used if a row's bits may not
+/// depend on the number of rows: the first declares this, the second shows it only in its results.
 pub const ALGORITHMS: [Algorithm; 3] = [
     Algorithm {
         number: 1,
@@ -43,20 +43,20 @@ pub const ALGORITHMS: [Algorithm; 3] = [
     },
 ];
 
-/// What addresses must be multiples of: what suggested algorithms may count on, unless the
-/// preference says otherwise.
+/// The alignment of addresses that suggested algorithms may assume, unless the preference says
+/// otherwise.
 const ALIGNMENT: usize = 256;
 
-/// Marks an algorithm as the emulator's.
+/// Marks an algorithm as one of the emulator's.
 const MARK: u64 = 0x666f_7665_6174_6521;
 
 impl Algorithm {
-    /// As the caller keeps it.
+    /// Returns the bytes that the caller keeps.
     pub fn data(&self) -> [u64; 8] {
         [MARK, self.number, 0, 0, 0, 0, 0, 0]
     }
 
-    /// The algorithm that the caller kept.
+    /// Returns the algorithm from the bytes that the caller kept.
     ///
     /// # Safety
     /// `data` must be null or point to an algorithm's bytes.
@@ -64,13 +64,13 @@ impl Algorithm {
         if data.is_null() {
             return Err(Status::INVALID_VALUE);
         }
-        // SAFETY: the caller's.
+        // SAFETY: the caller's guarantee.
         let data = unsafe { data.read_unaligned() };
         let found = ALGORITHMS.iter().find(|a| a.data() == data);
         found.ok_or(Status::INVALID_VALUE)
     }
 
-    /// The parts that the sum over `k` is cut into for a product with this many columns.
+    /// Returns the parts of the sum over `k` for a product with this many columns.
     fn parts(&self, k: usize, columns: usize) -> Vec<Range<usize>> {
         let count = match self.number {
             1 => 2,
@@ -118,7 +118,8 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Of `cudaDataType_t` 2 (f16) or 14 (bf16); columns must begin at multiples of 16 bytes.
+    /// Creates a matrix of `cudaDataType_t` 2 (f16) or 14 (bf16); columns must begin at multiples
+    /// of 16 bytes.
     pub fn new(kind: u32, rows: u64, columns: u64, step: i64) -> Result<Matrix, Status> {
         let kind = match kind {
             2 => Kind::F16,
@@ -146,13 +147,13 @@ impl Matrix {
         2 * ((self.columns - 1) * self.step + self.rows)
     }
 
-    /// All elements; `turned`: row by row, else column by column.
+    /// Returns all elements, row by row if `turned`, otherwise column by column.
     ///
     /// # Safety
     /// The matrix must be at `address`.
     unsafe fn read(&self, address: usize, turned: bool) -> Vec<f32> {
         let at = |i: usize, j: usize| {
-            // SAFETY: the caller's.
+            // SAFETY: the caller's guarantee.
             let bits = unsafe { *(address as *const u16).add(i + j * self.step) };
             self.kind.decode(bits)
         };
@@ -168,7 +169,7 @@ impl Matrix {
     }
 }
 
-/// D = alpha op(A) B + beta C + bias, with its operands once it is submitted.
+/// D = alpha op(A) B + beta C + bias, with its operands once submitted.
 pub struct Product {
     matrices: [Matrix; 4],
     transposed_a: bool,
@@ -180,7 +181,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// A product of matrices A to D that fit together.
+    /// Creates a product of the matrices A to D, whose sizes match.
     pub fn new(matrices: [Matrix; 4], transposed_a: bool, bias: Option<usize>) -> Product {
         Product {
             matrices,
@@ -193,7 +194,7 @@ impl Product {
         }
     }
 
-    /// The product of matrices at these addresses.
+    /// Returns the product of matrices at these addresses.
     pub fn on(
         mut self,
         addresses: [usize; 4],
@@ -209,12 +210,12 @@ impl Product {
         Ok(self)
     }
 
-    /// As its runs are counted.
+    /// Returns the name under which its runs are counted.
     pub fn name(&self) -> &'static str {
         self.algorithm.name
     }
 
-    /// Makes it; every operand must lie in live device memory.
+    /// Computes the product; every operand must lie in live device memory.
     pub fn run(&self) -> Outcome {
         let [a, b, c, d] = self.matrices;
         let (_, beta) = self.factors;
@@ -256,7 +257,7 @@ impl Product {
                     .map(|part| dot(&a[part.clone()], &b[part.clone()]));
                 let sum = match parts.len() {
                     1 => sums.sum(),
-                    // Parts meet in the storage type.
+                    // Parts are summed in the storage type.
                     _ => sums
                         .map(|sum| d.kind.decode(d.kind.encode(sum)))
                         .sum::<f32>(),
@@ -299,7 +300,7 @@ impl Product {
     }
 }
 
-/// The sum of products, in eight interleaved sums.
+/// Returns the dot product, in eight interleaved sums.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (a8, a1) = a.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! Devices, memory, launches, counts and ordered failures.
+//! Tests of devices, memory, launches, counts and injected failures.
 
 use std::error::Error;
 
@@ -69,10 +69,10 @@ fn emulated_devices_are_as_the_settings_say() -> Outcome {
 fn emulated_memory_is_poisoned_bounded_and_counted() -> Outcome {
     let emulator = Emulator::start(&[("MEMORY", "1048576")])?;
     let device = Device::open()?;
-    // Less where a lost device has kept other tests from giving memory back.
+    // Less if a lost device has kept other tests from releasing memory.
     let (free, total) = device.context.mem_get_info()?;
     assert_eq!(total, 1_048_576);
-    // SAFETY: read before written, on purpose.
+    // SAFETY: read before written, intentionally.
     let fresh = unsafe { device.stream.alloc::<u8>(1000) }?;
     assert_eq!(device.download(&fresh)?, vec![0xFF; 1000]);
     assert_eq!(device.context.mem_get_info()?, (free - 1000, total));
@@ -95,7 +95,7 @@ fn emulated_copies_outside_an_allocation_are_refused() -> Outcome {
     let device = Device::open()?;
     let stream = device.stream.cu_stream();
     let mut host = [0u8; 32];
-    // SAFETY: the host's side is large enough; the device's side is what is tested.
+    // SAFETY: the host's side is large enough; the device's side is under test.
     unsafe {
         let pointer = result::malloc_async(stream, 16)?;
         assert_eq!(
@@ -152,7 +152,7 @@ fn emulated_launch_limits() -> Outcome {
         invalid
     );
 
-    // Static and dynamic shared memory together, known when the kernel runs.
+    // The sum of static and dynamic shared memory is known only when the kernel runs.
     let mut y = device.upload(&[0i32; 32])?;
     let function = device.kernel("planted_write_after_read")?;
     for (dynamic_bytes, expected) in [((48 << 10) - 4, None), (48 << 10, invalid)] {
@@ -212,7 +212,7 @@ fn emulated_pointers_that_are_not_the_devices_are_found() -> Outcome {
         let hidden = [host.as_ptr() as u64, 0]; // { const int* x; int unused; }, and a plain pointer to the other kernel
         let mut launch = device.stream.launch_builder(&function);
         launch.arg(&hidden).arg(&mut y);
-        // SAFETY: the arguments have the kernel's layout; that the pointer is bad is the point.
+        // SAFETY: the arguments have the kernel's layout; the bad pointer is intended.
         unsafe { launch.launch(shape((1, 1), 32, 128)) }?;
         assert_eq!(
             status(device.stream.synchronize()),
@@ -234,7 +234,7 @@ fn emulated_access_that_the_host_traps_is_a_fault_too() -> Outcome {
     let device = Device::open()?;
     let function = device.kernel("planted_hidden_pointer")?;
     let mut y = device.upload(&[0i32; 1])?;
-    // SAFETY: the arguments have the kernel's layout; that the pointer is bad is the point.
+    // SAFETY: the arguments have the kernel's layout; the bad pointer is intended.
     unsafe {
         device
             .stream

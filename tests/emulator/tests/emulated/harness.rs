@@ -1,5 +1,5 @@
-//! What the tests share: the library, opened by path before cudarc looks for a driver, and launches
-//! through cudarc.
+//! Support for the tests: the library, opened by path before cudarc searches for a driver, and
+//! launches through cudarc.
 
 use std::env;
 use std::error::Error;
@@ -13,7 +13,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use libloading::Library;
 
-/// Schedules that each planted bug and its twin are tried under.
+/// Number of schedules under which each planted bug and its twin are tested.
 pub const SEEDS: u32 = 25;
 
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -31,8 +31,8 @@ impl Emulator {
     pub fn start(settings: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let program = env::current_exe()?;
-        // Beside the test: `cargo test` renews this copy, not the one above it, which is `cargo
-        // build`'s.
+        // Beside the test: `cargo test` updates this copy, not the one above it, which belongs to
+        // `cargo build`.
         let path = program.with_file_name("libfoveate_emulator.so");
         // SAFETY: its initialisers only register kernels.
         let library = unsafe { Library::new(&path) }
@@ -60,7 +60,7 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// Sets a setting, or gives it back to the environment; for the next reset.
+    /// Sets a setting, or restores the environment's value, from the next reset on.
     pub fn set(&self, name: &str, value: Option<&str>) -> Outcome {
         let name = CString::new(name)?;
         let value = value.map(CString::new).transpose()?;
@@ -83,7 +83,7 @@ impl Emulator {
         }
     }
 
-    /// Starts afresh with the settings as they are.
+    /// Resets the emulator with the current settings.
     pub fn reset(&self) -> Outcome {
         // SAFETY: the type is the library's.
         unsafe {
@@ -93,13 +93,13 @@ impl Emulator {
         Ok(())
     }
 
-    /// Another seed, and afresh.
+    /// Sets another seed, and resets.
     pub fn seed(&self, seed: u32) -> Outcome {
         self.set("SEED", Some(&seed.to_string()))?;
         self.reset()
     }
 
-    /// The last fault's line.
+    /// Returns the last fault's line.
     pub fn last_fault(&self) -> Result<String, Box<dyn Error>> {
         // SAFETY: the type is the library's; the text is copied before anything else happens.
         unsafe {
@@ -110,12 +110,12 @@ impl Emulator {
         }
     }
 
-    /// Calls of a driver function since the reset.
+    /// Returns the calls of a driver function since the reset.
     pub fn calls(&self, name: &str) -> Result<u64, Box<dyn Error>> {
         self.count(b"foveate_emulator_calls", name)
     }
 
-    /// Finished runs of a kernel since the reset.
+    /// Returns the finished runs of a kernel since the reset.
     pub fn runs(&self, kernel: &str) -> Result<u64, Box<dyn Error>> {
         self.count(b"foveate_emulator_runs", kernel)
     }
@@ -132,7 +132,7 @@ impl Emulator {
         }
     }
 
-    /// Bytes copied since the reset: 0 to the device, 1 to the host, 2 on the device.
+    /// Returns the bytes copied since the reset: 0 to the device, 1 to the host, 2 on the device.
     pub fn bytes(&self, path: u32) -> Result<u64, Box<dyn Error>> {
         // SAFETY: the type is the library's.
         unsafe {
@@ -151,7 +151,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens device 0 as foveate does: one stream of its own, no event tracking.
+    /// Opens device 0 as foveate does: a single stream, no event tracking.
     pub fn open() -> Result<Self, Box<dyn Error>> {
         let context = CudaContext::new(0)?;
         // SAFETY: there is one stream only.
@@ -165,19 +165,19 @@ impl Device {
         })
     }
 
-    /// A kernel by name.
+    /// Returns a kernel by name.
     pub fn kernel(&self, name: &str) -> Result<CudaFunction, Box<dyn Error>> {
         self.module
             .load_function(name)
             .map_err(|error| format!("{name}: {error}").into())
     }
 
-    /// Host values on the device.
+    /// Uploads host values to the device.
     pub fn upload<T: DeviceRepr>(&self, values: &[T]) -> Result<CudaSlice<T>, Box<dyn Error>> {
         Ok(self.stream.clone_htod(values)?)
     }
 
-    /// Device values on the host, all work done.
+    /// Downloads device values after all work is done.
     pub fn download<T: DeviceRepr>(&self, values: &CudaSlice<T>) -> Result<Vec<T>, Box<dyn Error>> {
         let host = self.stream.clone_dtoh(values)?;
         self.stream.synchronize()?;
@@ -185,7 +185,7 @@ impl Device {
     }
 }
 
-/// A fatbin's header without contents: what the emulator looks at.
+/// Returns a fatbin's header without contents, which is all that the emulator reads.
 pub fn fatbin() -> [u8; 16] {
     let mut header = [0; 16];
     header[..4].copy_from_slice(&0xBA55_ED50_u32.to_le_bytes());
@@ -194,7 +194,7 @@ pub fn fatbin() -> [u8; 16] {
     header
 }
 
-/// A grid of `blocks` with `threads` each and that much dynamic shared memory.
+/// Returns a grid of `blocks` with `threads` each and that much dynamic shared memory.
 pub fn shape(blocks: (u32, u32), threads: u32, dynamic_bytes: u32) -> LaunchConfig {
     LaunchConfig {
         grid_dim: (blocks.0, blocks.1, 1),
@@ -203,7 +203,7 @@ pub fn shape(blocks: (u32, u32), threads: u32, dynamic_bytes: u32) -> LaunchConf
     }
 }
 
-/// Asserts a failure with `code` and a fault line that says `why`, and that the error sticks.
+/// Asserts a failure with `code` and a fault line containing `why`, and that the error is sticky.
 pub fn fails<T>(
     emulator: &Emulator,
     what: &str,

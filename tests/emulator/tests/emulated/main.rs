@@ -1,5 +1,5 @@
-//! The emulator as foveate meets it: opened before cudarc looks for a driver. Every test here runs
-//! emulated, without a GPU.
+//! The emulator as used by foveate: opened before cudarc searches for a driver. Every test here
+//! runs emulated, without a GPU.
 
 mod driver;
 mod harness;

@@ -1,5 +1,5 @@
-//! Planted bugs of asynchronous copies: a pipelined product on tensor cores, as it should be and
-//! with what is easily forgotten.
+//! Planted bugs of asynchronous copies: a pipelined product on tensor cores, in a correct version
+//! and with common omissions.
 
 use std::error::Error;
 
@@ -7,7 +7,8 @@ use cudarc::driver::{PushKernelArg, sys::CUresult};
 
 use crate::harness::{Device, Emulator, Outcome, SEEDS, fails, shape};
 
-/// bf16 values small enough that products sum exactly in f32: the product is the same in any order.
+/// Returns bf16 values small enough that products sum exactly in f32: the product is the same in
+/// any order.
 fn small_integers(n: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {

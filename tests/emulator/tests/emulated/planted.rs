@@ -1,4 +1,4 @@
-//! The checker still bites: planted bugs are found, and their correct twins pass, under many
+//! Tests of the checker: planted bugs are found, and their correct twins pass, under many
 //! schedules.
 
 use std::error::Error;
@@ -6,7 +6,7 @@ use std::error::Error;
 use crate::harness::{Device, Emulator, Outcome, SEEDS, fails, shape};
 use cudarc::driver::{PushKernelArg, sys::CUresult};
 
-/// Runs `kernel` on fresh data: `inputs` ints 0, 1, ... if any, and `outputs` ints of 0; gives the
+/// Runs `kernel` on new data: `inputs` ints 0, 1, ... if any, and `outputs` ints of 0; returns the
 /// outputs.
 fn integers(
     device: &Device,
@@ -24,13 +24,13 @@ fn integers(
         launch.arg(&x);
     }
     launch.arg(&mut y);
-    // SAFETY: the arguments are those that tests/planted/*.cu names.
+    // SAFETY: the arguments are those in tests/planted/*.cu.
     unsafe { launch.launch(shape((1, 1), threads, dynamic_bytes)) }?;
     device.download(&y)
 }
 
-/// The correct kernel gives `expected` under every seed and order; the one of `_bug` fails with
-/// `code` and a fault that says `why`.
+/// Checks that the correct kernel returns `expected` under every seed and order, and that the one
+/// named `_bug` fails with `code` and a fault containing `why`.
 fn twins(
     kernel: &str,
     threads: u32,

@@ -1,4 +1,4 @@
-//! How the build script finds kernels.
+//! Tests of how the build script finds kernels.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Streams that run late, events, captures and graphs.
+//! Tests of delayed streams, events, captures and graphs.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ fn emulated_work_waits_for_a_synchronisation() -> Outcome {
     // SAFETY: filled by the copy.
     let mut x = unsafe { device.stream.alloc::<f32>(8) }?;
     device.stream.memcpy_htod(&pinned, &mut x)?;
-    // SAFETY: eight pinned floats, which the copy has not yet read: a program's mistake, which must
-    // show.
+    // SAFETY: eight pinned floats, which the copy has not yet read: a mistake of the program that
+    // must have an effect.
     unsafe { raw.write(5.0) };
     device.stream.synchronize()?;
     assert_eq!(
@@ -140,7 +140,7 @@ fn emulated_copies_count_at_each_replay() -> Outcome {
     Ok(())
 }
 
-/// A capture is invalidated by `call`, which fails with `expected`.
+/// Checks that `call` fails with `expected` and invalidates a capture.
 fn invalidates(
     device: &Device,
     expected: CUresult,
@@ -163,7 +163,7 @@ fn emulated_capture_forbids_allocation_and_waiting() -> Outcome {
     let _emulator = Emulator::start(&[])?;
     let device = Device::open()?;
     let unsupported = CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    // SAFETY: nothing that these calls would give is used.
+    // SAFETY: no result of these calls is used.
     unsafe {
         invalidates(&device, unsupported, |stream| {
             result::malloc_async(stream.cu_stream(), 16).map(drop)

@@ -1,5 +1,5 @@
-//! Which algorithms of cuBLASLt are used. A test of its own process, for it says in the environment
-//! where the library is.
+//! Tests which algorithms of cuBLASLt are used. Runs in its own process, since it sets the
+//! library's path in the environment.
 
 #[path = "../shipped/emulator.rs"]
 mod emulator;
@@ -11,7 +11,7 @@ use foveate::checkpoint::Tensor;
 use foveate::device::cuda::{Cuda, CudaMatrix, CudaRecording, Gemm, Storage};
 use foveate::device::{Device, Result};
 
-/// Values in -1 .. 1 without structure, from a seed.
+/// Returns pseudorandom values in -1 .. 1 from a seed.
 fn values(seed: u32, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut next = || {
@@ -25,7 +25,7 @@ const ROWS: usize = 90;
 const INSIDE: usize = 72;
 const OUT: usize = 88;
 
-/// A linear layer on the first `rows` rows, forward with bias and residual, and its vjp.
+/// Computes a linear layer on the first `rows` rows, forward with bias and residual, and its vjp.
 fn layer(device: &Cuda, rows: usize) -> Result<[Vec<f32>; 2]> {
     let matrix = |seed, rows: usize, columns: usize| -> Result<CudaMatrix> {
         device.upload(
@@ -65,7 +65,7 @@ fn emulated_products_take_the_algorithm_whose_rows_stand_alone() {
                 .zip(expected)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            // Both round the same sum once: neighbouring values at most.
+            // Both round the same sum once: the values are at most neighbours.
             let unit = if storage == Storage::F16 {
                 1.0 / 1024.0
             } else {
@@ -83,7 +83,7 @@ fn emulated_products_take_the_algorithm_whose_rows_stand_alone() {
         );
         let tried = emulator.runs("cublaslt_by_rows");
 
-        // One product each way from here on.
+        // One product in each direction from here on.
         let before = emulator.runs("cublaslt_ascending");
         let few = layer(&through, 7).unwrap();
         assert_eq!(
@@ -106,7 +106,7 @@ fn emulated_products_take_the_algorithm_whose_rows_stand_alone() {
     }
 }
 
-/// Products are part of graphs.
+/// Checks that products are part of graphs.
 fn replayed(device: &Cuda, emulator: &Emulator) {
     let x = device
         .upload(ROWS, INSIDE, &values(6, ROWS * INSIDE))
@@ -119,7 +119,7 @@ fn replayed(device: &Cuda, emulator: &Emulator) {
         let read = |y: &CudaMatrix| device.download(y);
         device.replay(&mut recording, work, read).unwrap()
     };
-    // Done step by step, captured, and twice replayed.
+    // Run step by step, captured, and replayed twice.
     let (first, captured) = (replay(), replay());
     emulator.reset();
     let (once, twice) = (replay(), replay());

@@ -1,4 +1,4 @@
-//! Matrix products through cuBLASLt, whose functions the emulator has too.
+//! Tests of matrix products through cuBLASLt, whose functions the emulator also has.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::emulator::library;
 use super::program::{Run, failed, root, succeeded};
 
-/// Runs `explain` with cuBLASLt at hand.
+/// Runs `explain` with cuBLASLt available.
 fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::process::Output {
     let picture = root().join("tests/oracle/images/cat.png");
     let model = root().join("tests/oracle/models/tiny-llava");
@@ -42,7 +42,7 @@ fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::
         "5",
     ];
     let library = library();
-    // Trials fill the card: a small one is done sooner.
+    // Trials fill the card's memory: a small one takes less time.
     let mut all = vec![
         ("CHECK", "0"),
         ("MULTIPROCESSORS", "1"),
@@ -61,7 +61,7 @@ fn mask(run: &Run, out: &str) -> Vec<u8> {
     fs::read(run.path(out).join("mask.npy")).unwrap()
 }
 
-/// The lines about products.
+/// Returns the lines about products.
 fn choices(record: &Value) -> Vec<&str> {
     let lines = record["device_choices"].as_array().unwrap();
     lines.iter().map(|line| line.as_str().unwrap()).collect()
@@ -88,8 +88,7 @@ fn emulated_explanation_through_cublaslt_agrees_with_the_kernels() {
     let (native, library) = (record(&run, "native"), record(&run, "cublaslt"));
     assert!(choices(&native).is_empty());
     let lines = choices(&library);
-    // The picture's patches are 588 values long, which is no multiple of 8; the vocabulary stays
-    // with the kernels.
+    // The picture's patches have 588 values, not a multiple of 8; the vocabulary uses the kernels.
     for (line, way) in [
         ("gemm nt 48 x 588 plain: ", "native"),
         ("gemm nt 400 x 64 f32: ", "native"),
@@ -124,12 +123,12 @@ fn emulated_choices_are_kept_between_runs() {
     let kept = files(&run.path("cache"));
     let measured = lines.iter().filter(|line| line.contains(" us")).count();
     assert_eq!(kept.len(), measured, "{kept:#?}");
-    // The second run has the first one's times too: it did not measure.
+    // The second run also has the first one's times, so it did not measure.
     succeeded(&explain(&run, "auto", "twice", &[]));
     assert_eq!(choices(&record(&run, "twice")), lines);
     assert_eq!(mask(&run, "once"), mask(&run, "twice"));
-    // What cannot be read, and an algorithm that the library does not take, is measured anew and
-    // written over.
+    // An unreadable file, and an algorithm that the library rejects, are measured again and
+    // overwritten.
     let unknown = json!({
         "algorithm": vec![0; 8],
         "native_microseconds": 0.0,
@@ -154,7 +153,7 @@ fn emulated_choices_are_kept_between_runs() {
     }
 }
 
-/// Every device of the run tries by itself; all must go the same way.
+/// Every device of the run measures by itself; all must choose the same.
 #[test]
 fn emulated_selftest_where_no_choice_can_be_written() {
     let run = Run::new();
@@ -180,7 +179,7 @@ fn emulated_selftest_through_cublaslt() {
     let small = ["selftest", "--extent", "small", "--only", "cublaslt"];
     let printed = succeeded(&run.foveate(&small, &settings));
     assert!(printed.contains("checks passed in"), "{printed}");
-    // Whole, cut, with graphs and without: the same bits.
+    // Whole, split, with graphs and without: the same bits.
     let whole = ["selftest", "--only", "llava-cat", "--gemm", "cublaslt"];
     let printed = succeeded(&run.foveate(&whole, &settings));
     assert!(printed.contains("checks passed in"), "{printed}");
@@ -216,7 +215,7 @@ fn emulated_cublaslt_that_fails_or_is_not_there() {
         "{said}"
     );
     assert!(!run.path("out").exists(), "nothing is left");
-    // Not wanted by name, it is done without.
+    // Not requested by name, so its absence is not an error.
     succeeded(&explain(&run, "auto", "auto", &[("CUBLASLT", "")]));
     let record = record(&run, "auto");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What the program says of a machine's GPUs.
+//! Tests of the program's messages about a machine's GPUs.
 
 use super::program::{Run, failed, succeeded};
 
@@ -6,7 +6,7 @@ fn devices(settings: &[(&str, &str)]) -> String {
     succeeded(&Run::new().foveate(&["devices"], settings))
 }
 
-/// Why `explain --device cuda:0` is refused; `auto` takes the processor then.
+/// Returns the reason why `explain --device cuda:0` is refused; `auto` then uses the processor.
 fn refused(settings: &[(&str, &str)]) -> String {
     let run = Run::new();
     let picture = super::program::root().join("assets/demo/scenes/0001.png");

@@ -6,21 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
-/// The emulator's library, beside the tests.
+/// Returns the path of the emulator's library, beside the tests.
 pub fn library() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.with_file_name("libfoveate_emulator.so")
 }
 
-/// The emulator, loaded where the driver will be looked for, and its counters, which are the
-/// process's: one test at a time has them.
+/// The emulator, loaded where the driver will be searched for, and its counters, which are per
+/// process: only one test at a time uses them.
 pub struct Emulator(
     Library,
     #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>,
 );
 
 impl Emulator {
-    /// Loads the library beside this test, once no other test has it.
+    /// Loads the library beside this test, when no other test uses it.
     pub fn load() -> Emulator {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,19 +29,19 @@ impl Emulator {
         Emulator(library, turn)
     }
 
-    /// Calls of a driver function.
+    /// Returns the calls of a driver function.
     pub fn calls(&self, name: &str) -> u64 {
         self.count(b"foveate_emulator_calls", name)
     }
 
-    /// Runs of a kernel, or of an algorithm of cuBLASLt.
+    /// Returns the runs of a kernel, or of an algorithm of cuBLASLt.
     pub fn runs(&self, name: &str) -> u64 {
         self.count(b"foveate_emulator_runs", name)
     }
 
     fn count(&self, what: &[u8], name: &str) -> u64 {
         let name = CString::new(name).unwrap();
-        // SAFETY: the functions' type is the one that the emulator's README gives.
+        // SAFETY: the functions have the type in the emulator's README.
         unsafe {
             let f = self
                 .0
@@ -50,9 +50,9 @@ impl Emulator {
         }
     }
 
-    /// Bytes copied: 0 to the device, 1 to the host.
+    /// Returns the bytes copied: 0 to the device, 1 to the host.
     pub fn bytes(&self, path: u32) -> u64 {
-        // SAFETY: likewise.
+        // SAFETY: as above.
         unsafe {
             let f = self
                 .0
@@ -61,9 +61,9 @@ impl Emulator {
         }
     }
 
-    /// Counts start afresh.
+    /// Resets the counts.
     pub fn reset(&self) {
-        // SAFETY: likewise.
+        // SAFETY: as above.
         unsafe {
             let f = self
                 .0

@@ -1,4 +1,4 @@
-//! `foveate explain --device cuda:0` from end to end, against the CPU.
+//! Tests of `foveate explain --device cuda:0` from end to end, compared with the CPU.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::program::{Run, root, succeeded};
 
-/// A model's folder, if not the demo model, a picture and a question.
+/// A model's folder (`None` for the demo model), a picture and a question.
 type Case<'a> = (Option<&'a str>, &'a str, &'a str);
 
 const SETTINGS: [&str; 12] = [
@@ -27,7 +27,7 @@ const SETTINGS: [&str; 12] = [
 fn explain(run: &Run, case: Case, device: &str, more: &[&str], out: &str) -> Value {
     let picture = root().join(case.1);
     let model = case.0.map(|m| root().join(m));
-    // For those models whose encoders have checkpoints of their own.
+    // For models whose encoders have checkpoints of their own.
     let encoders = root().join("tests/oracle/models/tiny-cambrian-towers");
     let mut arguments = vec![
         "explain",
@@ -59,8 +59,8 @@ fn bytes(run: &Run, out: &str) -> Vec<u8> {
     std::fs::read(Path::new(&run.path(out)).join("mask.npy")).unwrap()
 }
 
-/// The answer and the key tokens are the CPU's, the scores are within 0.03 of it, and two runs have
-/// the same bits.
+/// Checks that the answer and the key tokens are the CPU's, that the scores differ by at most 0.03,
+/// and that two runs have the same bits.
 fn agrees(case: Case, dtype: &str) {
     let run = Run::new();
     let cpu = explain(&run, case, "cpu", &["--noise", "0"], "cpu");
@@ -82,7 +82,7 @@ fn agrees(case: Case, dtype: &str) {
         println!("{score}: {found} instead of {expected}");
         assert!(difference <= 0.03, "{score}: {found} instead of {expected}");
     }
-    // With noise, which is made on the device.
+    // With noise, which is generated on the device.
     let curves = ["--dtype", dtype, "--no-curves"];
     explain(&run, case, "cuda:0", &curves, "once");
     explain(&run, case, "cuda:0", &curves, "twice");
@@ -131,8 +131,8 @@ fn emulated_tiny_llava_gqa() {
     );
 }
 
-/// A given answer and keys: log-probabilities and the objective are the CPU's within what f16 does
-/// to these models, and two runs have the same bits.
+/// Checks, for a given answer and keys, that log-probabilities and the objective agree with the
+/// CPU's within the precision of f16 in these models, and that two runs have the same bits.
 fn scores_agree(model: &str, picture: &str) {
     let run = Run::new();
     let case = (Some(model), picture, "What color is the circle?");
@@ -191,8 +191,7 @@ fn emulated_llava_in_its_authors_layout() {
     scores_agree(model, "tests/oracle/images/cat.png");
 }
 
-/// Two masks, whose paths sample a product or one of them, in batches that hold the one or the
-/// other.
+/// Two masks, whose paths sample a product or one of them, in batches that contain either.
 #[test]
 fn emulated_igos_plus_plus_in_small_batches() {
     let model = "tests/oracle/models/tiny-llava";
@@ -204,7 +203,7 @@ fn emulated_igos_plus_plus_in_small_batches() {
     let run = Run::new();
     let plain = ["--method", "igos++", "--no-curves"];
     explain(&run, case, "cuda:0", &plain, "whole");
-    // Tables take 8 MiB of a budget; a blend of this model half a MiB.
+    // Tables take 8 MiB of a budget; a blend of this model takes half a MiB.
     for budget in ["9MB", "9500KB", "10MB"] {
         let cut = [&plain[..], &["--memory-budget", budget]].concat();
         explain(&run, case, "cuda:0", &cut, "cut");

@@ -1,4 +1,5 @@
-//! Errors of the driver, injected: each ends the run with a line that names it, and leaves no file.
+//! Tests of injected driver errors: each ends the run with a line that names it, and leaves no
+//! file.
 
 use super::program::{Run, failed, root, succeeded};
 
@@ -31,7 +32,7 @@ fn explain(run: &Run, settings: &[(&str, &str)]) -> std::process::Output {
     run.foveate(&arguments, &all)
 }
 
-/// The run must fail, name the driver's error and leave nothing.
+/// Checks that the run fails, names the driver's error and leaves no file.
 fn ends_with(fault: &str, name: &str) {
     let run = Run::new();
     let said = failed(&explain(&run, &[("FAIL", fault)]), 1);
@@ -70,7 +71,7 @@ fn emulated_refused_resources() {
     ends_with("cuGraphInstantiateWithFlags:1:999", "CUDA_ERROR_UNKNOWN");
 }
 
-/// Without memory for a graph the work is done operation by operation, with the same bits.
+/// Without memory for a graph, the work is done operation by operation, with the same bits.
 #[test]
 fn emulated_no_memory_for_a_graph() {
     let run = Run::new();
@@ -82,8 +83,8 @@ fn emulated_no_memory_for_a_graph() {
     assert_eq!(with_graphs, without);
 }
 
-/// Memory that is refused twice in a row, at any place: the second try is the one after unused
-/// buffers were given back.
+/// Memory is refused twice in a row, at any allocation: the second attempt is the one after unused
+/// buffers were released.
 #[test]
 fn emulated_out_of_memory_at_any_allocation() {
     for call in [1, 2, 60, 110, 150] {
@@ -106,7 +107,7 @@ fn emulated_small_gpu() {
     assert!(!run.path("out").exists());
 }
 
-/// One refusal is survived: unused buffers are given back, and the allocation is tried again.
+/// A single refusal is recovered from: unused buffers are released, and the allocation is retried.
 #[test]
 fn emulated_refusal_that_passes() {
     let run = Run::new();

@@ -1,5 +1,5 @@
-//! Every kernel against the CPU device, in three schedules, with races and bounds checked; and the
-//! recorded cases whole.
+//! Tests of every kernel against the CPU device, in three schedules, with races and bounds checked;
+//! and of the recorded cases.
 
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::selftest::{Extent, FAMILIES, family};
@@ -10,7 +10,7 @@ use super::program::{Run, succeeded};
 /// The program's kernels, file by file: `gemm gemm_nt_large_bf16`.
 const KERNELS: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.txt"));
 
-/// The checks of the families leave no kernel out, though which one runs depends on sizes.
+/// The checks of the families run every kernel, though which one runs depends on sizes.
 #[test]
 fn emulated_checks_run_every_kernel() {
     let emulator = Emulator::load();
@@ -100,8 +100,8 @@ fn emulated_logprob() {
     in_three_schedules("logprob");
 }
 
-/// The answer, key tokens, gradients, scores, two runs, graphs on and off, a cut batch, and
-/// recomputed activations; see `src/selftest/recorded.rs`.
+/// Checks the answer, key tokens, gradients, scores, two runs, graphs on and off, a split batch,
+/// and recomputed activations; see `src/selftest/recorded.rs`.
 fn recorded(case: &str) {
     let run = Run::new();
     let printed = succeeded(&run.foveate(&["selftest", "--only", case], &[]));

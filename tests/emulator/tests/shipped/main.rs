@@ -1,5 +1,5 @@
-//! The foveate program as it ships, on the emulated driver. Nothing in the program knows that there
-//! is no GPU.
+//! Tests of the unmodified foveate program on the emulated driver. The program does not know that
+//! there is no GPU.
 
 mod cublaslt;
 mod devices;

@@ -1,4 +1,4 @@
-//! Building the program and running it with the emulator in the driver's place.
+//! Building the program and running it with the emulator as the driver.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use super::emulator::library;
 
-/// The project's root.
+/// Returns the project's root.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// The program, built once.
+/// Returns the path of the program, built once.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -68,7 +68,7 @@ impl Run {
             .args(arguments)
             .current_dir(self.0.path())
             .env("LD_PRELOAD", library())
-            // Another run's choices must not show, nor a cuBLASLt of this machine.
+            // Neither the choices of another run nor a cuBLASLt of this machine may have an effect.
             .env("XDG_CACHE_HOME", self.path("cache"))
             .env("FOVEATE_CUBLASLT", "");
         for (name, value) in settings {
@@ -81,7 +81,7 @@ impl Run {
     }
 }
 
-/// What a run that succeeded printed.
+/// Returns the output of a run that must have succeeded.
 pub fn succeeded(output: &Output) -> String {
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -91,7 +91,7 @@ pub fn succeeded(output: &Output) -> String {
     out
 }
 
-/// What a run that failed with that exit code said.
+/// Returns the messages of a run that must have failed with that exit code.
 pub fn failed(output: &Output, code: i32) -> String {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{err}");

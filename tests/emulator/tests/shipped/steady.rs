@@ -1,5 +1,5 @@
-//! The steady state of an optimisation: nothing allocated, one graph launched per batch, and only
-//! masks, gradients and log-probabilities copied.
+//! Tests of the steady state of an optimisation: no allocations, one graph launch per batch, and
+//! only masks, gradients and log-probabilities are copied.
 
 use foveate::blend::{Blend, Masks, Sampling};
 use foveate::device::Direction;

@@ -1,4 +1,4 @@
-//! Several threads, one device.
+//! Tests of several threads on one device.
 
 use std::sync::Barrier;
 use std::thread;
@@ -12,14 +12,14 @@ use foveate::picture::{Baseline, Picture};
 use super::emulator::Emulator;
 use super::program::root;
 
-/// What a session gives, round by round: log-probabilities, and gradients.
+/// The results of a session, round by round: log-probabilities, and gradients.
 type Rounds = Vec<(Vec<Vec<f64>>, Vec<Vec<f64>>)>;
 
 const ROUNDS: usize = 4;
 const SIZE: usize = 4;
 
-/// A session on a picture: gradients and log-probabilities, recorded in the second round and
-/// replayed from the third on. All that take part begin each round together.
+/// Runs a session on a picture: gradients and log-probabilities, recorded in the second round and
+/// replayed from the third on. All threads begin each round together.
 fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -> Rounds {
     let picture = Picture::open(&root().join("tests/oracle/images").join(picture)).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);

@@ -1,5 +1,5 @@
-//! What `selftest` prints and writes of speed. Times on the emulator mean nothing: that everything
-//! is there does.
+//! Tests of the measurements that `selftest` prints and writes. Times on the emulator are
+//! meaningless; only completeness is checked.
 
 use foveate::selftest::throughput::FAMILIES;
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn emulated_throughput_of_every_family_and_of_the_whole_path() {
     }
 }
 
-/// Twice in a row: the driver is asked again once unused memory has been given back.
+/// Twice in a row: the driver is asked again once unused memory has been released.
 #[test]
 fn emulated_throughput_without_memory_for_one_operation() {
     let fails = "cuMemAllocAsync:40:2,cuMemAllocAsync:41:2";
@@ -129,7 +129,7 @@ fn emulated_throughput_of_products_the_chosen_way() {
         assert_eq!(line["family"], "gemm");
         assert!(positive(&line["seconds"]), "{line}");
     }
-    // Those of the kernels alone, and those of the chosen way, aim at something else.
+    // Those of the kernels alone and those of the chosen implementation have different goals.
     let goals = |lines: &[Value]| -> Vec<f64> {
         let goal = |l: &Value| l["goal"]["share"].as_f64();
         let products = lines.iter().filter(|l| l["family"] == "gemm");
