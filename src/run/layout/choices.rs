@@ -87,8 +87,8 @@ pub fn with_options(question: &str, choices: &[String]) -> String {
 /// The instruction at the end of a question with options, in evaluations of LLaVA and later ones.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
-/// Returns the right answer from an option's text or its letter; neither is set if it matches no
-/// option.
+/// Returns the right answer from an option's text or its letter, or the text itself if there are no
+/// options. The answer is unclear if it matches no option, or is a letter without options.
 pub fn right(answer: &str, choices: &[String]) -> Right {
     let place = by_text(answer, choices).or_else(|| by_letter(answer, choices));
     match place {
