@@ -2,7 +2,7 @@
 //! picture, and the geometry that ties what an encoder sees to the plane of the original picture.
 //!
 //! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the pixels that Pillow has, within [`Limits`].
-//! - [`resize`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.
+//! - [`resize()`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.
 //! - [`Processor`] is a `preprocessor_config.json` put to work: it turns a picture into the numbers an encoder takes.
 //! - [`View`] says where the pixels of such a tensor lie in the picture, and samples a mask there.
 //! - [`Baseline`] makes the picture that a mask replaces the picture by.

@@ -1,7 +1,7 @@
 //! Matrix products through NVIDIA's cuBLASLt, where its library is present.
 //!
-//! The library sees column-major matrices, so it makes the transpose of what the kernels make:
-//! y^T = W x^T. No algorithm may split the sum over k: the bits of a row would depend on how the sum is
+//! The library sees column-major matrices, so it makes the transpose of what the kernels make: y^T
+//! = W x^T. No algorithm may split the sum over k: the bits of a row would depend on how the sum is
 //! split.
 
 mod functions;
