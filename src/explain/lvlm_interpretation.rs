@@ -41,10 +41,10 @@ pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     answer
 }
 
-/// Returns the key tokens' positions, as [`super::key_tokens()`] does, except that the first token of
-/// an answer of two or more is never key, and that function words are case-sensitive, so that `The`
-/// may be key. If the vocabulary is Llama's, which `piece` determines by ids, function words are
-/// the program's ids; in another vocabulary those ids are other words, and texts are compared
+/// Returns the key tokens' positions, as [`super::key_tokens()`] does, except that the first token
+/// of an answer of two or more is never key, and that function words are case-sensitive, so that
+/// `The` may be key. If the vocabulary is Llama's, which `piece` determines by ids, function words
+/// are the program's ids; in another vocabulary those ids are other words, and texts are compared
 /// instead.
 ///
 /// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of equal
