@@ -6,9 +6,9 @@ use super::Extent;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("mask: expected {expected}, found {found}")]
 pub struct MaskError {
-    /// What it should be.
+    /// The expected value or shape.
     pub expected: String,
-    /// What was given.
+    /// The value or shape that was given.
     pub found: String,
 }
 
@@ -122,7 +122,7 @@ impl Mask {
         &self.values
     }
 
-    /// What people are shown, `1 - mask` over the picture: high where the answer needs it.
+    /// Returns `1 - mask` over the picture: high where the answer depends on it.
     pub fn saliency(&self) -> Vec<f32> {
         self.over_picture()
             .values

@@ -210,9 +210,9 @@ fn axis_taps(
 pub struct ViewPair<'a> {
     /// The view's size, and where it lies in the picture.
     pub view: View,
-    /// What the view sees of the picture.
+    /// The view's pixels from the picture.
     pub picture: &'a [f32],
-    /// What it sees of the baseline.
+    /// The view's pixels from the baseline.
     pub baseline: &'a [f32],
 }
 

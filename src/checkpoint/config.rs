@@ -41,7 +41,7 @@ impl Config {
         Self::from_json(&text, &files.path(CONFIG))
     }
 
-    /// What messages call the file.
+    /// Returns the file's name as messages show it.
     pub fn file(&self) -> &str {
         &self.file
     }

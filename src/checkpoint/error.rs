@@ -1,4 +1,4 @@
-//! What can go wrong between a folder of files and a usable checkpoint.
+//! Errors of reading a checkpoint from a folder of files.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub enum CheckpointError {
     NoFolder {
         /// The path as given.
         path: String,
-        /// What is there instead.
+        /// The kind of thing found instead.
         found: String,
     },
     /// The operating system refused to read a file.
@@ -27,7 +27,7 @@ pub enum CheckpointError {
     MissingFile {
         /// The file looked for.
         file: String,
-        /// What it is needed for, and what can be done.
+        /// The file's purpose, and how to obtain it.
         purpose: String,
     },
     /// A file of text far beyond any real one's size.
@@ -260,7 +260,7 @@ pub enum CheckpointError {
         file: String,
         /// The config's field.
         field: String,
-        /// What it names.
+        /// The encoder that the field names.
         encoder: String,
         /// The places looked at.
         looked: Vec<String>,
@@ -282,9 +282,9 @@ pub enum CheckpointError {
     Unsupported {
         /// The file, and the field that tells where there is one.
         file: String,
-        /// What it is.
+        /// The kind of tokenizer that the checkpoint has.
         kind: String,
-        /// What can be done.
+        /// Advice to the user.
         advice: String,
     },
     /// A config field with a value that cannot be used.
@@ -296,7 +296,7 @@ pub enum CheckpointError {
         field: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The accepted values.
         expected: String,
     },
 
@@ -337,7 +337,7 @@ pub enum CheckpointError {
         id: u32,
         /// The text looked for.
         text: String,
-        /// What the tokenizer has under that id.
+        /// The token that the tokenizer has under that id.
         found: String,
     },
     /// The prompt does not hold exactly one image token.
@@ -373,7 +373,7 @@ pub enum CheckpointError {
     },
 }
 
-/// What to say of a dtype that only quantised weights have.
+/// Returns the message's addition about a dtype that only quantised weights have.
 fn quantised(dtype: &str) -> &'static str {
     let small = ["F8", "F6", "F4"];
     match small.iter().any(|start| dtype.starts_with(start)) {

@@ -16,7 +16,7 @@ pub const POSITION_LIMIT: usize = 1 << 31;
 /// `transformers`.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    /// What messages call the file.
+    /// The file's name as messages show it.
     pub file: &'a str,
     /// Name of the section, empty for the top level.
     section: &'a str,

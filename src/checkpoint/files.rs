@@ -107,7 +107,7 @@ impl Files {
         Self(Source::Memory(name.into(), Arc::new(files.collect())))
     }
 
-    /// What messages call the checkpoint: the folder's path or the embedded model's name.
+    /// Returns the checkpoint's name for messages: the folder's path or the embedded model's name.
     pub fn name(&self) -> String {
         match &self.0 {
             Source::Folder(path) => path.display().to_string(),
@@ -115,7 +115,7 @@ impl Files {
         }
     }
 
-    /// What messages call one of its files.
+    /// Returns a file's name for messages.
     pub fn path(&self, file: &str) -> String {
         match &self.0 {
             Source::Folder(path) => path.join(file).display().to_string(),

@@ -1,8 +1,8 @@
 //! A checkpoint in Hugging Face's layout: memory-mapped weights, config, tokenizer, chat template,
 //! image processor's config.
 //!
-//! What the config means and which tensors a model needs is not known here: model families say so
-//! (`crate::lvlm`).
+//! This module does not interpret the config or know which tensors a model needs; the model
+//! families do (`crate::lvlm`).
 
 mod activation;
 pub(crate) mod cache;

@@ -16,7 +16,7 @@ const SECTION: &str = "image_processor";
 /// fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorFile {
-    /// What messages call the file.
+    /// The file's name as messages show it.
     pub file: String,
     /// The file's text.
     pub json: Option<String>,

@@ -1,4 +1,4 @@
-//! What a tokenizer.json may ask for, checked before the `tokenizers` crate acts on it.
+//! Limits on a tokenizer.json, checked before the `tokenizers` crate acts on it.
 //!
 //! The crate trusts its files: it reserves what a character map claims to need, and lets a text
 //! grow as normalizers ask. A failed allocation or a full memory ends the process, so such files
@@ -94,7 +94,7 @@ impl Growth {
     }
 }
 
-/// What can become of texts, and of tokens.
+/// How far texts and tokens can grow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Growths {
     pub encoding: Growth,

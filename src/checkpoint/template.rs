@@ -7,7 +7,7 @@ use super::template_file::find;
 use super::{CheckpointError, Files, Tokenizer};
 use serde_json::{Value, json};
 
-/// What a family's models were trained with, for checkpoints that have no template of their own.
+/// The template that a family's models were trained with, for checkpoints that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultTemplate {
     /// Whose it is.
@@ -67,7 +67,7 @@ impl Rendered {
     }
 }
 
-/// What a message's content is: current templates take a list of parts, older ones a text.
+/// The type of a message's content: a list of parts in current templates, a text in older ones.
 #[derive(Clone, Copy)]
 enum Content {
     Parts,

@@ -48,7 +48,7 @@ pub struct Tensor {
     pub dtype: Dtype,
     /// Its shape, outermost axis first.
     pub shape: Vec<usize>,
-    /// What messages call the file that holds it.
+    /// The name, for messages, of the file that holds the tensor.
     pub file: Arc<str>,
     source: Bytes,
     range: Range<usize>,
@@ -376,7 +376,7 @@ impl Tensors {
         &self.files
     }
 
-    /// What messages call the checkpoint.
+    /// Returns the checkpoint's name as messages show it.
     pub fn model(&self) -> &str {
         &self.model
     }

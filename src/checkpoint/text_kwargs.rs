@@ -1,4 +1,4 @@
-//! What the tokenizer's files say of how a processor calls its tokenizer and its image processor.
+//! The arguments of a processor's tokenizer and image processor that the tokenizer's files set.
 //!
 //! transformers' `ProcessorMixin._merge_kwargs` hands every field of tokenizer_config.json that is
 //! called like an argument of the tokenizer or of the image processor on as that argument, and a

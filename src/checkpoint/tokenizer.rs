@@ -17,10 +17,10 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 /// Begin and end the stand-in of a special token; of Unicode's private use. They differ so that
 /// text between two stand-ins never looks like a third.
 const MARKS: [char; 2] = ['\u{F0001}', '\u{F0003}'];
-/// What messages call them.
+/// The marks' names as messages show them.
 const MARK_NAMES: &str = "U+F0001 or U+F0003";
 
-/// What every tokenizer is tried on.
+/// The text that every tokenizer is tried on.
 const PROBE: &str =
     "USER: What color is the circle?\nASSISTANT: It is r\u{e9}d, \u{7ea2}\u{8272} 12.";
 /// Tokens that are decoded in a turn of waiting, at least.
@@ -430,9 +430,9 @@ impl Tokenizer {
         Ok(self.pieces(&[ids.to_vec()])?.concat())
     }
 
-    /// What each token of an answer adds to its text: joined, the pieces are the answer as
-    /// [`Tokenizer::decode`] gives it. Of a character that several tokens make up, the last has it
-    /// and the others have nothing.
+    /// Returns each token's contribution to the text of an answer: joined, the pieces equal the
+    /// output of [`Tokenizer::decode`]. A character made of several tokens belongs to the last of
+    /// them; the others are empty.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
@@ -571,7 +571,7 @@ fn without_dropout(tokenizer: &mut tokenizers::Tokenizer) {
     }
 }
 
-/// What stands for a special token in text where its own text is not control.
+/// Returns the text that replaces a special token where its own text is not control.
 fn stand_in(token: &str) -> String {
     let [begin, end] = MARKS;
     format!("{begin}{token}{end}")

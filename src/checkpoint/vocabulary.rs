@@ -1,4 +1,4 @@
-//! What the tokenizer's files say of added tokens and of the tokens that end an answer.
+//! Added tokens and the tokens that end an answer, from the tokenizer's files.
 
 use super::special::{SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG};
 use super::tokenizer::TOKENIZER;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tokenizers::AddedToken;
 
-/// What to do about a missing tokenizer.json.
+/// Returns advice about a missing tokenizer.json.
 pub(super) fn missing(files: &Files) -> &'static str {
     if files.exists("tokenizer.model") {
         "tokenizer.model alone (SentencePiece) is not read: convert it with transformers, \

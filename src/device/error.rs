@@ -1,4 +1,4 @@
-//! What can go wrong on a device.
+//! Errors of devices.
 
 /// Errors of device operations.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +9,9 @@ pub enum DeviceError {
     Shape {
         /// The operation.
         operation: &'static str,
-        /// What its contract asks for.
+        /// The value or shape that the contract requires.
         expected: String,
-        /// What it was given.
+        /// The value or shape that was given.
         found: String,
     },
     /// An index outside its table.
@@ -35,7 +35,7 @@ pub enum DeviceError {
     /// The driver of a GPU reported an error.
     #[error("{operation}: {reason}")]
     Driver {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
         /// The driver's words.
         reason: String,
@@ -55,9 +55,9 @@ pub enum DeviceError {
     Unsupported {
         /// The operation.
         operation: &'static str,
-        /// What the device's kernels can do.
+        /// The values or sizes that the device's kernels support.
         expected: String,
-        /// What was asked for.
+        /// The value or size that was requested.
         found: String,
     },
     /// Memory or a table was missing while operations were recorded; they are done without

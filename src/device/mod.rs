@@ -54,8 +54,8 @@ pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
     fn prefers_one_shape(&self) -> bool {
         false
     }
-    /// What the device has chosen by itself and results may depend on, such as algorithms: a line
-    /// each.
+    /// Returns the choices that the device has made by itself and that results may depend on, such
+    /// as algorithms, one line each.
     fn choices(&self) -> Vec<String> {
         Vec::new()
     }
@@ -78,7 +78,7 @@ pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
         T: Send + Sync,
         E: From<DeviceError>;
 
-    /// What follows is for this part of a model. A device may keep count of it, or show it in its
-    /// profiles.
+    /// Marks the operations that follow as belonging to this part of a model. A device may count
+    /// them by part or show the part in its profiles.
     fn part(&self, _: Part) {}
 }

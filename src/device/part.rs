@@ -8,7 +8,7 @@ pub enum Part {
     /// Vision encoders.
     #[default]
     Vision,
-    /// What stands between encoders and decoder.
+    /// The layers between encoders and decoder.
     Projector,
     /// The decoder with its token embeddings.
     Decoder,

@@ -1,6 +1,6 @@
-//! What plans depend on of a kind of device that need not be there.
+//! The properties of a kind of device that plans depend on. The device need not be present.
 
-/// What the size of batches and their memory depend on.
+/// The properties that batch sizes and their memory depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceProfile {
     /// Bytes of one activation element, and of one element of a weight.

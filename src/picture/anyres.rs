@@ -9,10 +9,11 @@ use crate::blend::View;
 /// The most pixels that a picture is fitted into, 4096 x 4096.
 const MAX_PIXELS: u64 = 1 << 24;
 
-/// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their
-/// Pillow backend to one picture, and the authors' program too: it is resized as it is to one
-/// square tile; and it is resized, keeping its shape, to fit into the best of several resolutions,
-/// padded with black there, and cut into tiles. All are then rescaled and normalised.
+/// The processing of one picture by transformers' `LlavaNextImageProcessor` and
+/// `LlavaOnevisionImageProcessor` with their Pillow backend, and by the authors' program: the
+/// picture is resized without keeping its shape to one square tile; it is also resized, keeping its
+/// shape, to fit into the best of several resolutions, padded there with black, and cut into tiles.
+/// All tiles are then rescaled and normalised.
 #[derive(Clone, Debug)]
 pub struct AnyResolution {
     processor: Processor,
@@ -185,7 +186,7 @@ impl AnyResolution {
         })
     }
 
-    /// What the encoder takes, view by view: `3 x tile x tile`, channel-major, normalised f32.
+    /// Returns the encoder's input, view by view: `3 x tile x tile`, channel-major, normalised f32.
     ///
     /// # Errors
     /// As [`AnyResolution::tiling`].

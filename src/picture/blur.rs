@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Picture, PictureError};
 use crate::blend::random::{BASELINE_STREAM, key, philox4x32};
 
-/// What a mask replaces the picture by.
+/// The picture that masked pixels are replaced with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {

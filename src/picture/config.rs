@@ -42,18 +42,18 @@ pub(super) struct Settings {
     pub pinpoints: Vec<(u32, u32)>,
 }
 
-/// What a processor's class says about the fields that its config leaves out.
+/// A processor class's defaults for fields that its config omits.
 struct Defaults {
     size: SizeRule,
     crop: bool,
     mean: [f64; 3],
     std: [f64; 3],
-    /// What `do_pad` means to this class.
+    /// The effect of `do_pad` in this class.
     padding: Padding,
     tiles: Option<Tiles>,
 }
 
-/// What a class does where `do_pad` is true.
+/// The padding that a class applies where `do_pad` is true.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Padding {
     /// The picture in the middle of a square of the mean colour, before it is resized.
@@ -82,8 +82,8 @@ impl Tiles {
     }
 }
 
-/// What `LlavaNextImageProcessor` and `LlavaNextConfig` give to `image_grid_pinpoints`, rows and
-/// columns.
+/// The default of `image_grid_pinpoints` in `LlavaNextImageProcessor` and `LlavaNextConfig`, as
+/// rows and columns.
 pub(crate) const LLAVA_NEXT_PINPOINTS: [(u32, u32); 5] =
     [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
 

@@ -201,7 +201,7 @@ mod tests {
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 
-    /// What is wrong about a case, if anything is.
+    /// Returns a description of the difference between a case and its record, if any.
     fn fault(recorded: &Recorded, case: &Value, name: &str) -> Option<String> {
         let (_, file) = recorded.get(&format!("file_{name}")).unwrap();
         let decoded = Picture::decode(&file, name);

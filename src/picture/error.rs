@@ -1,4 +1,4 @@
-//! What can go wrong with a picture or with the config that says how to process it.
+//! Errors of pictures and of the configs of their processors.
 
 /// An error of this floor. Every variant says where (file and field), what was expected and what
 /// was found.
@@ -98,9 +98,9 @@ pub enum PictureError {
         file: String,
         /// The field, with dots for nesting.
         field: String,
-        /// What the field may hold.
+        /// The values that the field may hold.
         expected: String,
-        /// What it holds.
+        /// The value that it holds.
         found: String,
     },
     /// The config and a picture of this size together make a tensor of no or of an absurd size.
@@ -112,9 +112,9 @@ pub enum PictureError {
         width: u32,
         /// The picture's rows.
         height: u32,
-        /// What is accepted.
+        /// The accepted values.
         expected: String,
-        /// What would come out.
+        /// The value that would result.
         found: String,
     },
 }

@@ -19,7 +19,7 @@ const CLIP_CLASS: &str = "CLIPImageProcessor";
 pub struct Processor {
     pub(super) file: String,
     pub(super) settings: Settings,
-    /// What each u8 of each channel becomes.
+    /// The value that each u8 of each channel maps to.
     pub(super) values: [Vec<f32>; 3],
 }
 
@@ -121,7 +121,8 @@ impl Processor {
         self
     }
 
-    /// What is subtracted from the rescaled channels; zero where the config does not normalise.
+    /// Returns the values subtracted from the rescaled channels; zero if the config does not
+    /// normalise.
     pub fn mean(&self) -> [f32; 3] {
         if self.settings.normalize {
             self.settings.mean.map(|mean| mean as f32)
@@ -130,7 +131,8 @@ impl Processor {
         }
     }
 
-    /// What the channels are then divided by; one where the config does not normalise.
+    /// Returns the values that the channels are then divided by; one if the config does not
+    /// normalise.
     pub fn std(&self) -> [f32; 3] {
         if self.settings.normalize {
             self.settings.std.map(|std| std as f32)
@@ -199,8 +201,8 @@ impl Processor {
         }
     }
 
-    /// What the encoder takes: 3 x h x w (of [`Processor::output_size`]), channel-major, normalised
-    /// f32. Of the resized picture only the part that is cropped is ever computed.
+    /// Returns the encoder's input: 3 x h x w (of [`Processor::output_size`]), channel-major,
+    /// normalised f32. Only the cropped part of the resized picture is computed.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
@@ -328,8 +330,8 @@ impl Processor {
     }
 }
 
-/// What the u8 values of a channel become: rescaled in f64 and rounded to f32, then normalised in
-/// f32.
+/// Returns the values that the u8 values of a channel map to: rescaled in f64 and rounded to f32,
+/// then normalised in f32.
 fn values(settings: &Settings, channel: usize) -> Vec<f32> {
     (0..=255_u8)
         .map(|value| {

@@ -48,7 +48,7 @@ fn regular(meta: &Metadata) -> io::Result<()> {
     }
 }
 
-/// What is there when it is no regular file.
+/// Returns the kind of file, or `None` for a regular file.
 pub(crate) fn kind(meta: &Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     if kind.is_file() {

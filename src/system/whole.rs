@@ -1,26 +1,26 @@
-//! Files, and sets of files, that are whole or not there.
+//! Atomic writing of files and of sets of files: complete or absent.
 //!
-//! What is being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and
-//! is locked by its process. Whoever first writes to a folder takes away what processes that died
-//! have left there, and nothing else.
+//! A file being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and
+//! is locked by its process. The first write to a folder removes what dead processes have left
+//! there, and nothing else.
 //!
 //! # Sets
 //!
 //! Several files that belong together are replaced by [`Staging::place`]. No file system renames
 //! several files at once. Exchanging whole folders (`renameat2` with `RENAME_EXCHANGE`) is one
-//! step, but not for every folder that a user may name: a mount point or the current folder cannot
-//! be exchanged, the folder above may not be writable, owner, access list and watchers stay with
-//! the old folder, and files of the user's would have to move one by one. So one file of the set,
-//! its record, vouches for the others:
+//! step, but not possible for every folder that a user may name: a mount point or the current
+//! folder cannot be exchanged, the parent folder may not be writable, owner, access list and
+//! watchers stay with the old folder, and the user's own files would have to move one by one. So
+//! one file of the set, its record, vouches for the others:
 //!
-//! 1. the old record is taken out of the folder, then the old files;
+//! 1. the old record is moved out of the folder, then the old files;
 //! 2. the new files are renamed into it, the new record last.
 //!
-//! At no moment is a file of one set beside a file of another, and while the record is there, all
-//! of its set is. A process that dies in step 1 leaves all that is old, and one that dies in step 2
-//! all that is new, in its temporary folder, from where the next one that writes there puts it
-//! back. Records name their files by content, so a reader that began before an exchange and ends
-//! after it can tell.
+//! At no moment is a file of one set beside a file of another, and while the record exists, its
+//! whole set does. A process that dies in step 1 leaves all old files in its temporary folder, and
+//! one that dies in step 2 all new files; the next process that writes there restores them. Records
+//! name their files by content, so a reader that started before an exchange and ends after it can
+//! detect it.
 
 mod set;
 
@@ -34,15 +34,15 @@ use tempfile::{Builder, NamedTempFile};
 
 pub(crate) use set::Staging;
 
-/// What all temporary names begin and end with.
+/// The prefix of all temporary names.
 const PREFIX: &str = ".foveate-";
 const SUFFIX: &str = ".tmp";
 
-/// What this process's temporary names begin with. Not its number, which other machines that share
-/// the folder also have.
+/// The prefix of this process's temporary names: a random number, not the process's number, which
+/// another machine that shares the folder may also use.
 static OWN: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:08x}-", rand::random::<u32>()));
 
-/// What is to be taken away where the process ends in the midst of its work.
+/// The files to remove if the process ends during its work.
 static TRACES: Mutex<Traces> = Mutex::new(Traces {
     written: BTreeSet::new(),
     made: Vec::new(),
@@ -102,10 +102,10 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
-/// Whether a file may be written at `path`: there is none, or a regular one.
+/// Checks whether a file may be written at `path`: nothing is there, or a regular file.
 ///
 /// # Errors
-/// What is there instead.
+/// The kind of file at `path`, if it is not a regular one.
 pub(crate) fn replaceable(path: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),

@@ -123,7 +123,7 @@ pub(super) struct MacroDef {
     pub body: Vec<Statement>,
 }
 
-/// What is assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub(super) enum Target {
     Name(String),

@@ -202,7 +202,7 @@ impl Run {
         Ok(Flow::On)
     }
 
-    /// What a body writes, as a text.
+    /// Runs a body and returns its output as a text.
     pub fn block(&self, body: &[Statement], scope: &Rc<Scope>) -> Result<Value> {
         let mut text = String::new();
         if self.body(body, scope, &mut text)? != Flow::On {
@@ -427,7 +427,7 @@ impl Run {
         list.iter().map(|e| self.expr(e, scope)).collect()
     }
 
-    /// What a macro writes.
+    /// Calls a macro and returns its output.
     pub fn macro_text(&self, called: &Macro, given: Given) -> Result<Value> {
         let definition = &called.definition;
         let scope = Scope::inside(&called.scope);

@@ -48,7 +48,7 @@ const SUPPORTED: [&str; 38] = [
     "unique",
     "upper",
 ];
-/// What jinja2 has and this has not; `safe` is understood where it is the last.
+/// The filters of jinja2 that are not implemented. `safe` is accepted as the last filter.
 const OTHERS: [&str; 16] = [
     "batch",
     "e",

@@ -1,5 +1,5 @@
-//! What templates call: jinja2's globals as transformers sets them, macros, and attributes that are
-//! found by name.
+//! Callable names in templates: jinja2's globals as transformers sets them, macros, and attributes
+//! that are looked up by name.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -262,7 +262,7 @@ impl Run {
         Ok(Value::undefined(&format!("item {shown} of a {of}")))
     }
 
-    /// What Python finds by `getattr`, as far as the sandbox lets it.
+    /// Looks up an attribute as Python's `getattr` does, as far as the sandbox allows it.
     pub fn own(&self, of: &Value, name: &str) -> Result<Option<Value>> {
         let hidden = || Some(Value::undefined(&format!("attribute {name:?}")));
         if let Value::Namespace(fields) = of {

@@ -7,7 +7,7 @@ use super::functions::Given;
 use super::value::{Items, Value};
 use super::{Error, Result, is_space};
 
-/// What Python finds under a name.
+/// The result of looking up an attribute in Python.
 pub(super) enum Found {
     Method,
     /// The sandbox hides it: it would change the value.
@@ -67,7 +67,7 @@ const TEXT_OTHERS: [&str; 10] = [
     "maketrans",
     "translate",
 ];
-/// What changes a list or a dict.
+/// The methods that change a list or a dict, which the sandbox refuses.
 const CHANGING_LIST: [&str; 8] = [
     "append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
 ];

@@ -46,7 +46,7 @@ const NESTING: usize = 100;
 const DEPTH: usize = 100;
 /// Macros that call one another.
 const CALLS: usize = 50;
-/// What a template may do, in steps of about 16 bytes made or one operation done: 16 MiB.
+/// Limit on a template's work, in steps of about 16 bytes allocated or one operation: 16 MiB.
 const WORK: usize = 1 << 20;
 /// Bytes of a template, and of what it writes.
 const SIZE: usize = 1 << 20;
@@ -86,7 +86,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `str.isspace` says in Python.
+/// Checks whether a character is whitespace as Python's `str.isspace` defines it.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -95,7 +95,7 @@ fn is_space(c: char) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Template(Arc<Vec<Statement>>);
 
-/// What a template is given, in JSON's terms.
+/// The variables passed to a template, as JSON.
 pub(super) type Context = serde_json::Map<String, serde_json::Value>;
 
 impl Template {
@@ -110,10 +110,10 @@ impl Template {
         Ok(Self(Arc::new(statements::parse(source)?)))
     }
 
-    /// What the template writes.
+    /// Renders the template.
     ///
     /// # Errors
-    /// Where jinja2 raises one, and where a limit is exceeded.
+    /// An error where jinja2 raises one, and where a limit is exceeded.
     pub fn render(&self, context: &Context) -> Result<String> {
         evaluate::render(&self.0, context)
     }

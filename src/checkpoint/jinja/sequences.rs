@@ -1,4 +1,4 @@
-//! What Python does with sequences: iterate, index, slice, repeat.
+//! Python's operations on sequences: iteration, indexing, slicing, repetition.
 
 use std::rc::Rc;
 

@@ -10,7 +10,7 @@ use super::{DEPTH, Error, Result};
 
 #[derive(Clone)]
 pub(super) enum Value {
-    /// What is missing, by its name.
+    /// An undefined value, with its name.
     Undefined(Rc<str>),
     None,
     Bool(bool),
@@ -20,7 +20,7 @@ pub(super) enum Value {
     List(Rc<Items>),
     Tuple(Rc<Items>),
     Dict(Rc<Entries>),
-    /// What `keys`, `values` or `items` of a dict give.
+    /// The result of a dict's `keys`, `values` or `items`.
     View(&'static str, Rc<Items>),
     /// Start, stop and step.
     Range(i64, i64, i64),
@@ -60,7 +60,7 @@ pub(super) struct Macro {
 pub(super) struct Loop {
     pub items: Rc<Items>,
     pub index: usize,
-    /// What `changed` saw last; shared by all turns.
+    /// The value last passed to `changed`, shared by all iterations.
     pub changed: Rc<RefCell<Option<Value>>>,
 }
 

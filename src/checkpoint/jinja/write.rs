@@ -124,7 +124,7 @@ fn is_printed(c: char) -> bool {
 /// How `json.dumps` is to write.
 pub(super) struct Json {
     pub ascii: bool,
-    /// What a level is indented by; nothing to write on one line.
+    /// The indentation of one level; `None` writes everything on one line.
     pub indent: Option<String>,
     /// Between items, and behind keys.
     pub separators: (String, String),

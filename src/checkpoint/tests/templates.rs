@@ -58,7 +58,7 @@ fn templates_write_what_transformers_writes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What transformers renders and this does not is refused by name.
+/// Constructs that transformers renders and this engine does not are refused by name.
 #[test]
 fn what_is_not_supported_is_refused() {
     for (template, named) in [

@@ -281,7 +281,7 @@ fn hostile_tokenizers_are_errors() {
     assert!(error.contains("vocabulary is empty"), "{error}");
 }
 
-/// What only shows with a text is an error then, and no panic.
+/// A fault that only a text can reveal is reported as an error, not a panic.
 #[test]
 fn texts_that_break_a_tokenizer_are_errors() {
     let decoder = json!({ "decoder": { "type": "Strip", "content": " ", "start": 0, "stop": 9 } });

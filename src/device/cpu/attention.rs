@@ -47,7 +47,7 @@ impl<'a, T: CpuReal> Inputs<'a, T> {
     }
 }
 
-/// What the forward pass left.
+/// The values saved by the forward pass.
 pub(super) struct Saved<'a, T> {
     pub out: &'a [T],
     pub lse: &'a [T],
@@ -123,7 +123,7 @@ impl<'a, T: Multiply> Head<'a, T> {
     }
 }
 
-/// What every task does alike.
+/// The parameters shared by all tasks.
 struct Plan<T> {
     kernel: Microkernel<T>,
     /// Rows per block.

@@ -23,7 +23,7 @@ const COLUMNS: usize = 256;
 /// The fewest rows worth a task of their own, since each task packs its own block of B.
 const ROWS: usize = 192;
 
-/// What is added to a finished product, in this order.
+/// The terms added to a finished product, in this order.
 #[derive(Clone, Copy)]
 pub(crate) struct Epilogue<'a, T> {
     /// One value per column.

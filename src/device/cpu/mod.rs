@@ -36,7 +36,7 @@ impl CpuReal for f32 {}
 impl CpuReal for f64 {}
 
 mod sealed {
-    /// What the public bound stands for inside.
+    /// The internal trait behind the public bound.
     #[expect(
         private_bounds,
         reason = "the two types are closed; their kernels are nobody else's business"

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
 use crate::device::{Matrix, Real, Result, RowMap, Rows};
 
-/// What a mixed row starts from.
+/// The initial value of a mixed row.
 #[derive(Clone, Copy)]
 pub(super) enum Start<'a, T> {
     /// Zero.

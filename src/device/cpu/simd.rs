@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 /// The instruction sets that the CPU device has code for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Isa {
-    /// What the target guarantees.
+    /// The instructions that the target guarantees.
     Portable,
     /// AVX2 with fused multiply-add.
     #[cfg(target_arch = "x86_64")]

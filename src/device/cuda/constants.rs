@@ -11,7 +11,7 @@ use crate::device::{DeviceError, Result};
 /// The most bytes of tables that are kept for operations to come.
 const KEPT: usize = 64 << 20;
 
-/// What a table is made from: a tag for its kind, and its source.
+/// A table's key: a tag for its kind, and the values it is made from.
 pub(super) type Key = (&'static str, Vec<u64>);
 
 /// Tables on the device by what they are made from.

@@ -246,11 +246,11 @@ impl CublasLt {
         })
     }
 
-    /// The algorithms that the library suggests for a product, the most promising first, at most
-    /// `most`; none where it has none.
+    /// Returns the algorithms that the library suggests for a product, the most promising first:
+    /// `most` at most, and none if the library has none.
     ///
     /// # Errors
-    /// What the library reports.
+    /// The error that the library reports.
     pub fn suggestions(&self, product: &Product, most: usize) -> Result<Vec<Algorithm>> {
         let (f, d) = (self.functions, self.describe(product)?);
         // SAFETY: writes one handle.
@@ -327,7 +327,7 @@ impl CublasLt {
     /// bytes: the library suggests algorithms for no less.
     ///
     /// # Errors
-    /// What the library reports.
+    /// The error that the library reports.
     pub unsafe fn multiply(&self, p: &Product, algorithm: Algorithm) -> Result<()> {
         let _turn = self.gpu.turn();
         let doing = || format!("multiplying {} x {} x {}", p.m, p.n, p.k);

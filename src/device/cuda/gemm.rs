@@ -10,8 +10,8 @@ use super::memory::{CudaMatrix, CudaWeight};
 use crate::device::{Activation, Gemm, Result, Rows};
 
 impl Product {
-    /// What the library makes of a product: without what follows it beyond bias and residual. A
-    /// kernel that follows takes it from where its own output, or what it works on, belongs.
+    /// Builds the library's part of a product: the epilogue's bias and residual only. If a kernel
+    /// follows, it reads the product from its own output's place, or from its operand's.
     pub(super) fn of(
         layout: Layout,
         (m, n, k): (usize, usize, usize),
@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// What follows a product; `Epilogue` in `kernels/gemm.cu`.
+/// The epilogue of a product; `Epilogue` in `kernels/gemm.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Epilogue {
     Plain = 0,

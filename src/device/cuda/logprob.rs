@@ -50,8 +50,8 @@ pub struct CudaValues {
     rows: usize,
 }
 
-/// What the vjp of log-probabilities wants: the rows that were projected, and the softmax's largest
-/// logit and sum per row. The logits themselves are made again, chunk by chunk.
+/// The state that the vjp of log-probabilities needs: the rows that were projected, and each row's
+/// largest logit and softmax sum. The logits are recomputed, chunk by chunk.
 pub struct CudaLogits {
     x: CudaMatrix,
     state: Buffer,

@@ -107,10 +107,10 @@ impl Cuda {
         self.gpu.pool.peak()
     }
 
-    /// Bytes of memory free on the GPU, and in all.
+    /// Returns the GPU's free and total memory in bytes.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// The error that the driver reports.
     pub fn memory(&self) -> Result<(usize, usize)> {
         self.gpu
             .context
@@ -121,7 +121,7 @@ impl Cuda {
     /// Waits until all submitted work is done.
     ///
     /// # Errors
-    /// What the driver reports, also of work submitted earlier.
+    /// The error that the driver reports, including errors of work submitted earlier.
     pub fn synchronize(&self) -> Result<()> {
         self.gpu.synchronize(|| "waiting for the GPU".into())
     }

@@ -1,4 +1,4 @@
-//! What CUDA there is on this machine, found out without failing.
+//! Finds out which CUDA libraries and GPUs the machine has, without failing.
 
 use cudarc::driver::{result, sys};
 

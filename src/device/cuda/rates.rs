@@ -1,4 +1,5 @@
-//! What a GPU does at most: copies on it, and products of registers (`kernels/rates.cu`).
+//! Measures a GPU's peak rates: copies in its memory, and products of registers
+//! (`kernels/rates.cu`).
 
 use cudarc::driver::DeviceRepr;
 

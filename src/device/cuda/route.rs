@@ -29,7 +29,7 @@ pub enum Gemm {
     Cublaslt,
 }
 
-/// What decides a product's way.
+/// The properties that decide a product's route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
     layout: Layout,

@@ -81,7 +81,7 @@ unsafe impl DeviceRepr for Finite {}
 /// Threads per row.
 const THREADS: u32 = 128;
 
-/// What a mixed row starts from.
+/// The initial value of a mixed row.
 enum Start<'a> {
     /// The same rows for every sequence, or nothing.
     Repeated(Option<&'a CudaMatrix>),

@@ -1,5 +1,5 @@
-//! What changes between evaluations: bytes at a fixed place on the GPU, written through page-locked
-//! memory.
+//! Values that change between evaluations: bytes at a fixed place on the GPU, written through
+//! page-locked memory.
 
 use cudarc::driver::{CudaEvent, DriverError, PinnedHostSlice, result};
 

@@ -1,4 +1,4 @@
-//! What the meta device counts.
+//! The meta device's counters.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,7 +93,8 @@ impl Meter {
         self.counts().loaded
     }
 
-    /// What `work` costs, the most bytes held meanwhile, and the rows of the tallest matrix made.
+    /// Runs `work` and returns its result with its cost, the peak of the bytes held meanwhile, and
+    /// the rows of the tallest matrix made.
     pub fn during<R>(&self, work: impl FnOnce() -> R) -> (R, Measured) {
         {
             let mut counts = self.counts();
@@ -112,7 +113,7 @@ impl Meter {
     }
 }
 
-/// What some work took.
+/// The cost of some work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub cost: Parts<Tally>,

@@ -55,7 +55,7 @@ impl Meta {
         }
     }
 
-    /// What was counted.
+    /// Returns the device's counters.
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
     }

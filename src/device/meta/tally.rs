@@ -12,7 +12,7 @@ const BYTES: usize = 2;
 /// Queries and keys of a tile of attention.
 const TILE: usize = 32;
 
-/// What something costs. Whole numbers, exact below 2^53.
+/// A cost. Whole numbers, exact below 2^53.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     /// Operations of matrix products, two per multiplication and addition.

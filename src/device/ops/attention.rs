@@ -4,7 +4,7 @@ use super::{Matrix, Memory, Size, below, same_shape};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// What each query of an attention sees.
+/// The keys that each query of an attention sees.
 #[derive(Clone, Debug)]
 pub enum Visible {
     /// Every key of its sequence.
@@ -36,7 +36,7 @@ pub struct AttentionShape {
     pub kv_heads: usize,
     /// Size of a head.
     pub head_dim: usize,
-    /// What each query sees.
+    /// The keys that each query sees.
     pub visible: Visible,
 }
 

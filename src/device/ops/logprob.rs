@@ -4,7 +4,7 @@ use super::{Gemm, Matrix, below, same_shape};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// What `log_probability_vjp` needs of `log_probability`.
+/// The values that `log_probability` saves for `log_probability_vjp`.
 pub trait Logits: Send + Sync {
     /// Rows that were scored.
     fn rows(&self) -> usize;
@@ -16,7 +16,7 @@ pub trait LogProb: Gemm {
     type Weights: Send + Sync;
     /// Log-probabilities, one per row.
     type Values: Send + Sync;
-    /// What the vjp needs of the forward pass.
+    /// The forward pass's values that the vjp needs.
     type Logits: Logits;
 
     /// Copies weights to the device, one per row of a score.

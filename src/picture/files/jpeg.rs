@@ -25,7 +25,7 @@ use crate::picture::PictureError;
 /// ask for thousands.
 const MAX_SCANS: c_int = 200;
 
-/// What `jpeg_read_header` says of a picture's header, and of tables without a picture.
+/// The result of `jpeg_read_header` for a header of a picture, as opposed to tables only.
 const JPEG_HEADER_OK: c_int = 1;
 const JPEG_HEADER_TABLES_ONLY: c_int = 2;
 
@@ -114,7 +114,7 @@ fn pixels(source: &Source) -> Result<(u32, u32, Vec<u8>), PictureError> {
     result.unwrap_or_else(|payload| Err(source.failed(reason(payload))))
 }
 
-/// What the library said when it gave up.
+/// Returns the library's message from when it gave up.
 fn reason(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<GaveUp>() {
         Ok(gave_up) => gave_up.0,

@@ -17,13 +17,13 @@ use super::{Limits, PictureError};
 pub(super) struct Source<'a> {
     /// Its bytes.
     pub bytes: &'a [u8],
-    /// What stands for it in errors.
+    /// The picture's name in errors.
     pub name: &'a str,
-    /// What it may ask for.
+    /// The limits on the picture.
     pub limits: &'a Limits,
 }
 
-/// What a file holds.
+/// The contents of a file.
 pub(super) struct Decoded {
     /// Columns, as stored.
     pub width: u32,

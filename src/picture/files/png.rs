@@ -110,7 +110,7 @@ struct Header<'a> {
     rest: &'a [u8],
 }
 
-/// What counts of a file's chunks.
+/// The chunks of a file that are used.
 struct Chunks<'a> {
     header: Header<'a>,
     palette: &'a [u8],

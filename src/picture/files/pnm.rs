@@ -49,7 +49,7 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// What is left of the file.
+/// The unread rest of the file.
 struct Text<'a> {
     rest: &'a [u8],
 }
@@ -86,7 +86,7 @@ fn blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C)
 }
 
-/// What a sample becomes.
+/// The conversion of a sample.
 struct Scale {
     most: u32,
     /// The sample that `most` becomes, before it is cut at 255.

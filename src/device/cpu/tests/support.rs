@@ -1,4 +1,4 @@
-//! What the tests of devices and layers share: seeded numbers, tensors of any dtype, and the
+//! Shared helpers for the tests of devices and layers: seeded numbers, tensors of any dtype, and
 //! comparisons.
 
 use rand::rngs::StdRng;

@@ -68,7 +68,7 @@ functions! {
     create = "cublasLtCreate" (*mut Object) -> u32;
     /// Gives it back.
     destroy = "cublasLtDestroy" (Object) -> u32;
-    /// What is multiplied how: compute type, type of alpha and beta.
+    /// Describes a multiplication: compute type, type of alpha and beta.
     create_product = "cublasLtMatmulDescCreate" (*mut Object, u32, u32) -> u32;
     /// Attribute, value, its bytes.
     set_product = "cublasLtMatmulDescSetAttribute" (Object, u32, *const c_void, usize) -> u32;
@@ -78,7 +78,7 @@ functions! {
     create_matrix = "cublasLtMatrixLayoutCreate" (*mut Object, u32, u64, u64, i64) -> u32;
     /// Gives it back.
     destroy_matrix = "cublasLtMatrixLayoutDestroy" (Object) -> u32;
-    /// What an algorithm must keep to.
+    /// Creates the constraints on an algorithm.
     create_preference = "cublasLtMatmulPreferenceCreate" (*mut Object) -> u32;
     /// Attribute, value, its bytes.
     set_preference = "cublasLtMatmulPreferenceSetAttribute" (Object, u32, *const c_void, usize) -> u32;
