@@ -1,12 +1,11 @@
-//! config.json as it stands; what its fields mean is said by the model family and the encoders that
-//! read them.
+//! config.json as parsed JSON; the model families and encoders interpret its fields.
 
 use super::fields::Fields;
 use super::files::parse_json;
 use super::{CheckpointError, Files};
 use serde_json::{Map, Value};
 
-/// The file's name.
+/// The file's name in a checkpoint.
 pub const CONFIG: &str = "config.json";
 
 /// A parsed config.json: one JSON object.
@@ -17,7 +16,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses `text`; `file` is what messages call it.
+    /// Parses `text`; `file` is the file's name in messages.
     ///
     /// # Errors
     /// [`CheckpointError::Json`] unless it is a JSON object.
@@ -46,7 +45,7 @@ impl Config {
         &self.file
     }
 
-    /// The fields of the top level.
+    /// Returns the fields of the top level.
     pub fn top(&self) -> Fields<'_> {
         Fields::top(&self.fields, &self.file)
     }
