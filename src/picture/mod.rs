@@ -1,5 +1,5 @@
 //! Pictures: decoding, resizing exactly as a model's own image processor does, the baseline
-//! picture, and the geometry that ties what an encoder sees to the plane of the original picture.
+//! picture, and the geometry that maps an encoder's input to the plane of the original picture.
 //!
 //! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the pixels that Pillow has, within [`Limits`].
 //! - [`resize`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.

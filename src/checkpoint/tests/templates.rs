@@ -1,4 +1,4 @@
-//! Templates against what transformers' renderer was recorded to write.
+//! Templates compared with the recorded output of transformers' renderer.
 
 use std::path::PathBuf;
 
@@ -81,7 +81,7 @@ fn what_is_not_supported_is_refused() {
     }
 }
 
-/// Templates that would take the process down, or all of its memory or time.
+/// Templates that would end the process, or exhaust its memory or time.
 #[test]
 fn hostile_templates_are_errors() {
     let deep = |begin: &str, end: &str, count: usize| {
