@@ -1,4 +1,4 @@
-//! The parts of a model that costs are counted by.
+//! The parts of a model by which costs are counted.
 
 /// The parts of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,12 +7,12 @@ pub struct DeviceProfile {
     pub element_bytes: usize,
     /// Rows of activations beyond which a larger batch is no faster.
     pub useful_rows: usize,
-    /// Bytes that operations need beside their inputs and outputs.
+    /// Bytes that operations need in addition to their inputs and outputs.
     pub scratch_bytes: usize,
 }
 
 impl DeviceProfile {
-    /// Any NVIDIA GPU. Scratch is tables, staged batches, and f32 logits of a chunk of the
+    /// Any NVIDIA GPU. Scratch memory is tables, staged batches, and f32 logits of a chunk of the
     /// vocabulary.
     pub const CUDA: DeviceProfile = DeviceProfile {
         element_bytes: 2,
