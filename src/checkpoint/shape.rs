@@ -337,7 +337,7 @@ fn template(single: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Counts a vocabulary's words, whose ids differ.
+/// The number of tokens in a vocabulary; their ids must differ.
 struct Vocabulary {
     tokens: usize,
 }

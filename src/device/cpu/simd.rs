@@ -1,4 +1,4 @@
-//! Running plain loops with the widest vector instructions of this processor.
+//! Runs plain loops with the widest vector instructions of this processor.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ pub(crate) enum Isa {
     Avx512,
 }
 
-/// The best instruction set here, found once.
+/// Returns the best instruction set of this processor, detected once.
 pub(crate) fn isa() -> Isa {
     static ISA: OnceLock<Isa> = OnceLock::new();
     *ISA.get_or_init(|| {

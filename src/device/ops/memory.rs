@@ -26,7 +26,7 @@ pub trait Memory: Send + Sync + 'static {
     /// Numbers that a forward pass saves for its vjp, in f32 or better whatever the type of
     /// activations.
     type Statistics: Matrix;
-    /// A frozen weight matrix `[out, in]`, in the checkpoint's own dtype.
+    /// A frozen weight matrix `[out, in]`, in the checkpoint's dtype or the device's storage type.
     type Weight: Matrix;
 
     /// Returns the bytes of one activation element.
