@@ -242,8 +242,8 @@ mod tests {
         }
     }
 
-    /// Views that are square, not square, cropped, padded on one side or both, one pixel thin, or
-    /// of fractional pixel sizes.
+    /// Returns views that are square, not square, cropped, padded on one side or both, one pixel
+    /// thin, or of fractional pixel sizes.
     fn views() -> Vec<View> {
         [
             (56, 56, 56, 84, 0, 14),
@@ -265,7 +265,7 @@ mod tests {
         .collect()
     }
 
-    /// The definition, with hat functions around every cell instead of taps.
+    /// Samples by the definition, with hat functions around every cell instead of taps.
     fn by_definition(view: &View, mask: &[f64], size: usize, i: usize, j: usize) -> f64 {
         let place = |index: usize, offset: isize, resized: usize| {
             let unit = view.unit as f64;

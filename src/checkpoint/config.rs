@@ -19,7 +19,7 @@ impl Config {
     /// Parses `text`; `file` is the file's name in messages.
     ///
     /// # Errors
-    /// [`CheckpointError::Json`] unless it is a JSON object.
+    /// [`CheckpointError::Json`] if it is not a JSON object.
     pub fn from_json(text: &str, file: &str) -> Result<Self, CheckpointError> {
         let file = file.to_string();
         match parse_json(text, &file)? {
@@ -34,7 +34,8 @@ impl Config {
     /// Reads config.json.
     ///
     /// # Errors
-    /// As [`Files::text`], [`CheckpointError::MissingFile`], and as [`Config::from_json`].
+    /// As [`Files::text`] and [`Config::from_json`], and [`CheckpointError::MissingFile`] if the
+    /// file does not exist.
     pub fn read(files: &Files) -> Result<Self, CheckpointError> {
         let text = files.required_text(CONFIG, "it says what the model is")?;
         Self::from_json(&text, &files.path(CONFIG))

@@ -185,8 +185,9 @@ impl Files {
     /// Reads a text file; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`], [`TooLarge`](CheckpointError::TooLarge),
-    /// [`NotText`](CheckpointError::NotText) or [`LfsPointer`](CheckpointError::LfsPointer).
+    /// [`CheckpointError::Io`] if it cannot be read, [`TooLarge`](CheckpointError::TooLarge) if it
+    /// exceeds the limit, [`NotText`](CheckpointError::NotText) if it is not UTF-8, or
+    /// [`LfsPointer`](CheckpointError::LfsPointer) if it is a Git LFS pointer.
     pub fn text(&self, file: &str) -> Result<Option<String>, CheckpointError> {
         let name = self.path(file);
         let bytes = match &self.0 {
@@ -227,7 +228,7 @@ impl Files {
     /// Reads a text file that must exist; `purpose` completes the error's message if it does not.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::MissingFile`].
+    /// As [`Files::text`], and [`CheckpointError::MissingFile`] if it does not exist.
     pub fn required_text(&self, file: &str, purpose: &str) -> Result<String, CheckpointError> {
         self.text(file)?
             .ok_or_else(|| CheckpointError::MissingFile {
@@ -239,7 +240,7 @@ impl Files {
     /// Reads and parses a JSON file; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::Json`].
+    /// As [`Files::text`], and [`CheckpointError::Json`] if it is not valid JSON.
     pub fn json(&self, file: &str) -> Result<Option<serde_json::Value>, CheckpointError> {
         self.text(file)?
             .map(|text| parse_json(&text, &self.path(file)))
@@ -249,7 +250,8 @@ impl Files {
     /// Maps a file into memory; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`], or [`LfsPointer`](CheckpointError::LfsPointer).
+    /// [`CheckpointError::Io`] if it cannot be mapped, or
+    /// [`LfsPointer`](CheckpointError::LfsPointer) if it is a Git LFS pointer.
     pub fn bytes(&self, file: &str) -> Result<Option<Bytes>, CheckpointError> {
         let name = self.path(file);
         let bytes = match &self.0 {

@@ -23,7 +23,7 @@ pub struct CudaRecording<T> {
     without_graph: bool,
     /// Tables that the work reads.
     tables: Vec<Arc<Buffer>>,
-    /// Set by the first work; counts its recordings.
+    /// Set by the first work; its count of live recordings includes this one.
     gpu: Option<Arc<Gpu>>,
 }
 

@@ -66,8 +66,10 @@ fn vjp_numbers(shape: &AttentionShape) -> usize {
     2 * shape.heads / shape.kv_heads.max(1)
 }
 
-/// Checks whether the kernels for windows compute an attention. Masked attention has no other
-/// kernels.
+/// Checks whether the kernels for windows compute an attention.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`] for a mask that they cannot compute, since no other kernels can.
 pub(super) fn takes(shape: &AttentionShape) -> Result<bool> {
     let fits = shared(shape, vjp_numbers(shape)) <= SHARED;
     if !fits && matches!(shape.visible, Visible::Masked(_)) {

@@ -1,6 +1,6 @@
 //! The functions of NVIDIA's cuBLASLt, loaded from its library at run time.
 //!
-//! cudarc has them too, but knows the names of the library only up to CUDA 12 and panics if a
+//! cudarc has them too, but knows the library's names only up to CUDA 12 and ends the program if a
 //! function is missing. Types and numbers are cudarc's; statuses are plain numbers, since a newer
 //! library may return statuses that these headers do not define.
 
