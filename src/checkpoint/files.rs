@@ -250,7 +250,7 @@ impl Files {
     /// Maps a file into memory; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`] if it cannot be mapped, or
+    /// [`CheckpointError::Io`] if it cannot be opened or mapped, or
     /// [`LfsPointer`](CheckpointError::LfsPointer) if it is a Git LFS pointer.
     pub fn bytes(&self, file: &str) -> Result<Option<Bytes>, CheckpointError> {
         let name = self.path(file);

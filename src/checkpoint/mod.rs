@@ -58,7 +58,7 @@ pub struct Checkpoint {
     pub template: ChatTemplate,
     /// Its image processor's config.
     pub processor: ProcessorFile,
-    /// Folders in which to look for encoders that have checkpoints of their own.
+    /// Additional folders in which to look for encoders with checkpoints of their own.
     pub encoders: Vec<PathBuf>,
     /// The program whose processing of pictures is reproduced, if any.
     pub compat: Option<Compat>,

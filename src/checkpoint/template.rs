@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// The template that a family's models were trained with, for checkpoints that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultTemplate {
-    /// The name of the template's origin.
+    /// The models that the template is from.
     pub name: &'static str,
     /// The template, in Jinja.
     pub text: &'static str,

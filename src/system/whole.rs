@@ -34,7 +34,7 @@ use tempfile::{Builder, NamedTempFile};
 
 pub(crate) use set::Staging;
 
-/// The prefix of all temporary names.
+/// The prefix and suffix of all temporary names.
 const PREFIX: &str = ".foveate-";
 const SUFFIX: &str = ".tmp";
 

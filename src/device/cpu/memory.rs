@@ -77,7 +77,7 @@ impl<T: Real> Pool<T> {
             .limit = Some(elements);
     }
 
-    /// Returns the largest number of elements held, free ones included.
+    /// Returns the peak of the number of elements held, free ones included.
     pub fn peak(&self) -> usize {
         self.state
             .lock()

@@ -175,7 +175,7 @@ fn decompress(
             }
         }
     }
-    // Missing data after the last row, even of the end marker, is not an error.
+    // Missing data after the last row, even a missing end marker, is not an error.
     unsafe { jpeg_finish_decompress(decoder) };
     Ok((width, height, rgb))
 }
