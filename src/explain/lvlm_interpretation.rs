@@ -41,10 +41,10 @@ pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
     answer
 }
 
-/// The key tokens' places, as by [`super::key_tokens`] but that the first token of an answer of two
-/// or more is never one, and that function words count as they are written, so that `The` may be
-/// key. Where the vocabulary is Llama's, as `piece` tells by an id, they are the program's ids; in
-/// another one those ids are other words, and the texts count.
+/// The key tokens' places, as by [`super::key_tokens()`] but that the first token of an answer of
+/// two or more is never one, and that function words count as they are written, so that `The` may
+/// be key. Where the vocabulary is Llama's, as `piece` tells by an id, they are the program's ids;
+/// in another one those ids are other words, and the texts count.
 ///
 /// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of one length.
 pub fn key_tokens(

@@ -3,7 +3,7 @@
 //!
 //! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the same pixels as in Pillow,
 //!   within [`Limits`].
-//! - [`resize`] is bit-identical to Pillow's `Image.resize`, [`gaussian_blur`] to OpenCV's
+//! - [`resize()`] is bit-identical to Pillow's `Image.resize`, [`gaussian_blur`] to OpenCV's
 //!   `GaussianBlur`.
 //! - [`Processor`] applies a `preprocessor_config.json`: it converts a picture to an encoder's
 //!   input.

@@ -10,8 +10,9 @@ use crate::lvlm::model::Lvlm;
 
 /// A device that a model can be loaded on.
 ///
-/// A model is generic code, of every family for every device, and most of this crate's. These functions are not generic, so that it
-/// is compiled here once and not again in every program, test and example that opens a model.
+/// A model is generic code, of every family for every device, and most of this crate's. These
+/// functions are not generic, so that it is compiled here once and not again in every program, test
+/// and example that opens a model.
 pub trait ModelDevice: Device + Sized {
     /// Loads the model of a checkpoint onto this device.
     ///
