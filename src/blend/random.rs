@@ -28,8 +28,8 @@ pub fn key(seed: u64) -> [u32; 2] {
 }
 
 /// Returns two independent standard normal numbers from two random words, by Box and Muller's
-/// transform of their high 24 bits (Ann. Math. Statist. 29, 1958): `r cos(t), r sin(t)` with `r =
-/// sqrt(-2 ln u)`, `u` in `(0,1]`, `t` in `[0,2 pi)`. No absolute value exceeds 5.77.
+/// transform of their high 24 bits (Ann. Math. Statist. 29, 1958): `r cos(t), r sin(t)` with
+/// `r = sqrt(-2 ln u)`, `u` in `(0,1]`, `t` in `[0,2 pi)`. No absolute value exceeds 5.77.
 pub fn normal_pair(a: u32, b: u32) -> (f32, f32) {
     let unit = 1.0 / (1 << 24) as f32;
     let radius = (-2.0 * libm::logf(((a >> 8) + 1) as f32 * unit)).sqrt();

@@ -40,9 +40,9 @@ pub struct View {
     pub unit: usize,
 }
 
-/// The sample of a mask's rows (or columns) for one row (or column) of a view: `(1 - weight_high) *
-/// mask[low] + weight_high * mask[high]`. Combined with the taps of the other axis this gives the
-/// bilinear sample; if either tap is outside, the sample is 1.
+/// The sample of a mask's rows (or columns) for one row (or column) of a view:
+/// `(1 - weight_high) * mask[low] + weight_high * mask[high]`. Combined with the taps of the other
+/// axis this gives the bilinear sample; if either tap is outside, the sample is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tap {
     /// The grid's index at or below the position.

@@ -18,11 +18,11 @@ pub enum RopeScaling {
     Llama3 {
         /// The divisor of low frequencies.
         factor: f64,
-        /// Frequencies are low if their wavelength is above `original_max_position_embeddings /
-        /// low_freq_factor`.
+        /// Frequencies are low if their wavelength is above
+        /// `original_max_position_embeddings / low_freq_factor`.
         low_freq_factor: f64,
-        /// Frequencies are high if their wavelength is below `original_max_position_embeddings /
-        /// high_freq_factor`.
+        /// Frequencies are high if their wavelength is below
+        /// `original_max_position_embeddings / high_freq_factor`.
         high_freq_factor: f64,
         /// The context length trained on, in tokens.
         original_max_position_embeddings: usize,

@@ -5,9 +5,9 @@
 //! the next weight; the remainder goes to the middle. Rows are filtered to 16 bits (8 of them
 //! fractional) without any rounding, then columns to 32 bits, which are rounded.
 //!
-//! The kernels here are long and flat: a few neighbouring integers that alternate. So `kernel[i] -
-//! kernel[i + lag]` is zero nearly everywhere for a suitable lag, and an output is the output `lag`
-//! before it plus a few differences. All arithmetic is in integers, so this is exact.
+//! The kernels here are long and flat: a few neighbouring integers that alternate. So
+//! `kernel[i] - kernel[i + lag]` is zero nearly everywhere for a suitable lag, and an output is the
+//! output `lag` before it plus a few differences. All arithmetic is in integers, so this is exact.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -243,8 +243,8 @@ impl Kernel {
         }
     }
 
-    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on: `count *
-    /// length` u8.
+    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on:
+    /// `count * length` u8.
     fn filter_columns(
         &self,
         from: &Filtered,

@@ -112,8 +112,8 @@ pub struct Window {
     pub height: u32,
 }
 
-/// Resizes a picture to `width` x `height` pixels, as Pillow's `Image.resize((width, height),
-/// filter)`.
+/// Resizes a picture to `width` x `height` pixels, as Pillow's
+/// `Image.resize((width, height), filter)`.
 ///
 /// # Errors
 /// [`PictureError::Size`] if the result has no pixel or more than [`Picture::MAX_PIXELS`].

@@ -347,8 +347,8 @@ impl Parser {
         Ok(pairs)
     }
 
-    /// Parses one expression, or several separated by commas as a tuple. Without `conditional`, `a
-    /// if b` is not parsed. Stops before a name of `ends`; with `parentheses` the tuple may be
+    /// Parses one expression, or several separated by commas as a tuple. Without `conditional`,
+    /// `a if b` is not parsed. Stops before a name of `ends`; with `parentheses` the tuple may be
     /// empty.
     pub fn tuple(&mut self, conditional: bool, ends: &[&str], parentheses: bool) -> Result<Expr> {
         let mut list: Vec<Expr> = Vec::new();

@@ -164,8 +164,8 @@ impl Cuda {
         Ok(self)
     }
 
-    /// Returns the routes of all products so far, one line each, as in `gemm nt 4096 x 11008 gate:
-    /// cublaslt (native 812 us, cublaslt 604 us)`.
+    /// Returns the routes of all products so far, one line each, as in
+    /// `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`.
     pub(super) fn ways(&self) -> Vec<String> {
         if let Some(reason) = &self.routes.absent {
             return vec![format!("gemm: native; no cuBLASLt: {reason}")];

@@ -31,8 +31,8 @@ pub struct AttentionShape {
     pub prefix: usize,
     /// Number of query heads.
     pub heads: usize,
-    /// Number of key-value heads; divides `heads`. Query head h reads key-value head `h / (heads /
-    /// kv_heads)`.
+    /// Number of key-value heads; divides `heads`. Query head h reads key-value head
+    /// `h / (heads / kv_heads)`.
     pub kv_heads: usize,
     /// Columns of a head.
     pub head_dim: usize,

@@ -18,9 +18,9 @@ pub struct DepthwiseShape {
 
 /// Convolution of every channel with its own kernel.
 pub trait Depthwise: Memory {
-    /// Convolves every channel with its own kernel and adds its bias: x and y `[batch * height *
-    /// width, c]`, grid by grid and row by row, kernel `[size * size, c]`, bias `[1, c]`. Outside
-    /// the grid x is zero.
+    /// Convolves every channel with its own kernel and adds its bias: x and y
+    /// `[batch * height * width, c]`, grid by grid and row by row, kernel `[size * size, c]`, bias
+    /// `[1, c]`. Outside the grid x is zero.
     ///
     /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes or a
     /// kernel of an even size.

@@ -86,8 +86,8 @@ pub trait Rows: Memory {
     ) -> Result<Self::Matrix>;
 
     /// Applies rotary position embedding in place: in each head of size d, pair (i, i + d/2) is
-    /// rotated by `position * frequency[i]`. Row r of x is at position `positions[r %
-    /// positions.len()]`. `inverse` rotates back, which is the vjp.
+    /// rotated by `position * frequency[i]`. Row r of x is at position
+    /// `positions[r % positions.len()]`. `inverse` rotates back, which is the vjp.
     ///
     /// # Errors
     /// An error for heads that do not divide the columns, another number of frequencies, or no

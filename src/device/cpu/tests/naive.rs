@@ -188,8 +188,8 @@ impl Attention {
     }
 }
 
-/// Computes a depthwise convolution by its definition, channel by channel, on grids of `height x
-/// width` places and `size x size` taps.
+/// Computes a depthwise convolution by its definition, channel by channel, on grids of
+/// `height x width` places and `size x size` taps.
 pub(super) fn depthwise<T: Real>(
     x: &[f64],
     kernel: &[f64],
