@@ -1,8 +1,8 @@
 //! Matrix products through NVIDIA's cuBLASLt, if its library is present.
 //!
 //! The library uses column-major matrices, so it computes the transpose of the kernels' result:
-//! y^T = W x^T. Algorithms that split the sum over k are not allowed: the bits of a row would depend
-//! on how the sum is split.
+//! y^T = W x^T. Algorithms that split the sum over k are not allowed: the bits of a row would
+//! depend on how the sum is split.
 
 mod functions;
 
