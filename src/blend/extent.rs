@@ -2,18 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A rectangle in the plane of a picture. Sides are in parts of the picture's width and height,
-/// where 0 is the centre of the first pixel and 1 that of the last; what lies below 0 or above 1 is
-/// padding.
+/// A rectangle in the plane of a picture, in fractions of the picture's width and height: 0 is the
+/// centre of the first pixel and 1 that of the last. Below 0 and above 1 is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extent {
-    /// Its left side.
+    /// Left side.
     pub left: f64,
-    /// Its upper side.
+    /// Upper side.
     pub top: f64,
-    /// Its right side.
+    /// Right side.
     pub right: f64,
-    /// Its lower side.
+    /// Lower side.
     pub bottom: f64,
 }
 

@@ -2,18 +2,18 @@
 
 use super::Extent;
 
-/// Cells that make no square, or hold what is no number.
+/// Mask values that do not form a square or that contain NaN.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("mask: expected {expected}, found {found}")]
 pub struct MaskError {
-    /// What it should be.
+    /// The expected value or shape.
     pub expected: String,
-    /// What was given.
+    /// The value or shape that was given.
     pub found: String,
 }
 
-/// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it by the baseline. It has
-/// at least one cell.
+/// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it with the baseline. A mask
+/// has at least one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     size: usize,
@@ -31,11 +31,10 @@ pub struct Masks<'a> {
 }
 
 impl Mask {
-    /// A mask of `size * size` values, each clamped to [0, 1].
+    /// Creates a mask of `size * size` values, each clamped to [0, 1].
     ///
     /// # Errors
-    /// [`MaskError`] when `size` is 0, when `values` has another length, or when one of them is
-    /// NaN.
+    /// [`MaskError`] if `size` is 0, if `values` has another length, or if a value is NaN.
     pub fn new(size: usize, values: Vec<f64>) -> Result<Mask, MaskError> {
         let refused = |expected: String, found: String| Err(MaskError { expected, found });
         if size == 0 {
@@ -55,8 +54,8 @@ impl Mask {
         Ok(whole.mapped(|_, value| value))
     }
 
-    /// A mask of as many cells, of what `value` makes of each cell's number and value, clamped to
-    /// [0, 1].
+    /// Returns a mask of the same size with the values that `value` returns for each cell's number
+    /// and value, clamped to [0, 1].
     pub(crate) fn mapped(&self, mut value: impl FnMut(usize, f64) -> f64) -> Mask {
         let cells = self.values.iter().enumerate();
         Mask {
@@ -68,19 +67,20 @@ impl Mask {
         }
     }
 
-    /// The same for a part of the picture's plane; without one, for the whole picture.
+    /// Sets the part of the picture's plane that the mask covers; `None` is the whole picture.
     #[must_use]
     pub fn covering(self, extent: Option<Extent>) -> Mask {
         Mask { extent, ..self }
     }
 
-    /// The part of the picture's plane that it covers, where that is not the picture.
+    /// Returns the part of the picture's plane that the mask covers, or `None` for the whole
+    /// picture.
     pub fn extent(&self) -> Option<Extent> {
         self.extent
     }
 
-    /// A mask of as many cells that covers the picture: itself, or bilinear samples of it and 1
-    /// where it does not reach.
+    /// Returns a mask of the same size that covers the picture: the mask itself, or bilinear
+    /// samples of it, and 1 outside of it.
     #[must_use]
     pub fn over_picture(&self) -> Mask {
         let Some(extent) = self.extent else {
@@ -112,17 +112,17 @@ impl Mask {
         }
     }
 
-    /// Cells per side.
+    /// Returns the number of cells per side.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The values, row by row.
+    /// Returns the values, row by row.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// What people are shown, `1 - mask` over the picture: high where the answer needs it.
+    /// Returns `1 - mask` over the picture: high where the answer depends on it.
     pub fn saliency(&self) -> Vec<f32> {
         self.over_picture()
             .values
@@ -131,7 +131,8 @@ impl Mask {
             .collect()
     }
 
-    /// Cells in ascending order of the mask, that is, the most needed first; equal ones row by row.
+    /// Returns the cells in ascending order of the mask, the most needed first; equal cells row by
+    /// row.
     pub fn ascending(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.values.len()).collect();
         order.sort_by(|&a, &b| self.values[a].total_cmp(&self.values[b]));
@@ -139,13 +140,13 @@ impl Mask {
     }
 }
 
-/// Where the cells of one axis of the picture lie on an axis from `from` to `to`: the cell at or
-/// before each, and the share of the next. `None` where they do not.
+/// Maps the cells of one axis of the picture to an axis from `from` to `to`: for each, the cell at
+/// or before it and the weight of the next cell. `None` for cells outside the axis.
 fn taps(size: usize, from: f64, to: f64) -> Vec<Option<(usize, f64)>> {
     let last = size.saturating_sub(1) as f64;
     let tap = |cell: usize| {
         let at = (cell as f64 / last.max(1.0) - from) / (to - from);
-        // A cell on the edge may be off it by a rounding.
+        // Rounding may place a cell on the edge slightly outside of it.
         let at = (at * 1e12).round() / 1e12;
         let place = (0.0..=1.0).contains(&at).then_some(at * last)?;
         Some((place as usize, place.fract()))

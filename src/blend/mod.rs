@@ -1,7 +1,7 @@
-//! The vocabulary that the method, the models and the kernels share: masks, paths, blends, noise,
-//! and how a view samples a mask.
+//! Types that the method, the models and the kernels share: masks, paths, blends, noise, and how a
+//! view samples a mask.
 //!
-//! A mask lives in the plane of the original picture, and reaches every view through the view's
+//! A mask lies in the plane of the original picture, and is mapped to every view by the view's
 //! geometry alone.
 
 mod extent;

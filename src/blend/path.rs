@@ -2,30 +2,30 @@
 
 use super::Noise;
 
-/// The way between picture and baseline that a mask opens.
+/// The direction between picture and baseline in which a mask acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// Removes: the picture where the mask is 1, the baseline where it is 0.
+    /// Removal: the picture where the mask is 1, the baseline where it is 0.
     Deletion,
-    /// Reveals: the baseline where the mask is 1, the picture where it is 0.
+    /// Insertion: the baseline where the mask is 1, the picture where it is 0.
     Insertion,
 }
 
-/// The mask that a blend looks through, by number in [`Masks`].
+/// The mask of a blend, by its index in [`Masks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
     /// One mask.
     One(usize),
-    /// The product of two masks, each sampled first.
+    /// The product of two masks, each sampled before they are multiplied.
     Product(usize, usize),
 }
 
-/// One picture on the path between picture and baseline.
+/// One point on the path between picture and baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blend {
     /// The mask.
     pub sampling: Sampling,
-    /// The path that it lies on.
+    /// The path that the blend lies on.
     pub path: Path,
     /// The step along the path, in [0, 1].
     pub alpha: f64,
@@ -34,7 +34,7 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// The end of a path through one mask, without noise.
+    /// Returns the end of a path through one mask, without noise.
     pub const fn whole(mask: usize, path: Path) -> Blend {
         Blend {
             sampling: Sampling::One(mask),

@@ -1,11 +1,11 @@
-//! Random numbers that depend on a seed and a position alone, so that any part of a stream can be
-//! made anywhere, in any order and on any device, with the same bits.
+//! Random numbers that depend only on a seed and a position, so that any part of a stream can be
+//! generated in any order and on any device, with the same bits.
 
-/// The last word of the counters that the noise baseline uses. Others take other words.
+/// The last word of the noise baseline's counters. Other streams use other words.
 pub const BASELINE_STREAM: u32 = u32::MAX;
 
-/// Philox4x32-10: four random words for a counter and a key, the same in every version and on every
-/// machine.
+/// Returns the four random words of Philox4x32-10 for a counter and a key, the same in every
+/// version and on every machine.
 ///
 /// Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011, doi
 /// 10.1145/2063384.2063405.
@@ -22,14 +22,14 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [x0, x1, x2, x3]
 }
 
-/// A seed as a key of [`philox4x32`].
+/// Converts a seed to a key of [`philox4x32`].
 pub fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
-/// Two independent standard normal numbers from two random words, by Box and Muller's transform of
-/// their high 24 bits (Ann. Math. Statist. 29, 1958): `r cos(t), r sin(t)` with `r = sqrt(-2 ln
-/// u)`, `u` in `(0,1]`, `t` in `[0,2 pi)`. None is beyond 5.77.
+/// Returns two independent standard normal numbers from two random words, by Box and Muller's
+/// transform of their high 24 bits (Ann. Math. Statist. 29, 1958): `r cos(t), r sin(t)` with
+/// `r = sqrt(-2 ln u)`, `u` in `(0,1]`, `t` in `[0,2 pi)`. No absolute value exceeds 5.77.
 pub fn normal_pair(a: u32, b: u32) -> (f32, f32) {
     let unit = 1.0 / (1 << 24) as f32;
     let radius = (-2.0 * libm::logf(((a >> 8) + 1) as f32 * unit)).sqrt();

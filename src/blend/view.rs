@@ -1,24 +1,24 @@
-//! Where the pixels of what an encoder sees lie in the plane of the original picture.
+//! Mapping of an encoder's input pixels to the plane of the original picture.
 
 use super::{Extent, MaskError};
 
-/// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after that
+/// The geometry of one view: a tensor of `height` x `width` pixels cut from the picture after it
 /// was resized to `resized_height` x `resized_width`.
 ///
-/// The mask lives in the plane of the original picture, `[0,1] x [0,1]`. The view's pixel (row `i`,
+/// The mask lies in the plane of the original picture, `[0,1] x [0,1]`. The view's pixel (row `i`,
 /// column `j`) lies at
 ///
 /// ```text
 /// px = (j + offset_x) / (resized_width - 1)        py = (i + offset_y) / (resized_height - 1)
 /// ```
 ///
-/// with resized sizes and offsets in pixels, which need not be whole: the fields count them in
-/// parts of `1 / unit` pixel. So a picture of W x H that is padded to a square of side L and then
-/// resized to s x s has `s W / L` pixels of its own width.
-///
 /// and sees the bilinear sample of the S x S grid at `(px * (S-1), py * (S-1))`. Where `px` or `py`
-/// leaves `[0,1]` there is padding, and the mask is 1. Of a resized picture one pixel wide, that
-/// pixel lies at `px = 0`.
+/// is outside `[0,1]` there is padding, and the mask is 1. If the resized picture is one pixel
+/// wide, that pixel lies at `px = 0`.
+///
+/// Resized sizes and offsets are in pixels and need not be whole: the fields count them in units of
+/// `1 / unit` pixel. For example, a picture of W x H that is padded to a square of side L and then
+/// resized to s x s has `s W / L` pixels of its own width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct View {
@@ -30,32 +30,33 @@ pub struct View {
     pub resized_height: usize,
     /// Columns of the whole picture, resized.
     pub resized_width: usize,
-    /// The resized picture's row at the view's first: positive for a crop, negative for padding.
+    /// Row of the resized picture at the view's first row: positive for a crop, negative for
+    /// padding.
     pub offset_y: isize,
-    /// The resized picture's column at the view's first: positive for a crop, negative for padding.
+    /// Column of the resized picture at the view's first column: positive for a crop, negative for
+    /// padding.
     pub offset_x: isize,
-    /// Parts of a pixel that the four fields above count in, at least 1.
+    /// Units per pixel in which the four fields above are counted, at least 1.
     pub unit: usize,
 }
 
-/// How one row (or one column) of a view samples the rows (or columns) of a mask: `(1 -
-/// weight_high) * mask[low] + weight_high * mask[high]`. With the taps of the other axis this makes
-/// the bilinear sample; where either tap is not inside, the sample is 1.
+/// The sample of a mask's rows (or columns) for one row (or column) of a view:
+/// `(1 - weight_high) * mask[low] + weight_high * mask[high]`. Combined with the taps of the other
+/// axis this gives the bilinear sample; if either tap is outside, the sample is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tap {
     /// The grid's index at or below the position.
     pub low: u32,
-    /// The next index, or the same at the grid's end.
+    /// The next index, or the same index at the grid's end.
     pub high: u32,
-    /// The share of `high`, in `[0,1)`.
+    /// The weight of `high`, in `[0,1)`.
     pub weight_high: f64,
-    /// Whether the position is in the picture. If not, the other fields are zero.
+    /// Whether the position is inside the picture. If not, the other fields are zero.
     pub inside: bool,
 }
 
 impl View {
-    /// A view of `height` x `width` pixels that a mask covers from corner to corner, whatever it
-    /// shows.
+    /// Returns a view of `height` x `width` pixels that a mask covers from corner to corner.
     pub fn whole(height: usize, width: usize) -> View {
         View {
             height,
@@ -68,8 +69,8 @@ impl View {
         }
     }
 
-    /// The part of the picture's plane from the centre of the view's first pixel to that of its
-    /// last.
+    /// Returns the part of the picture's plane from the centre of the view's first pixel to that of
+    /// its last.
     pub fn extent(&self) -> Extent {
         let axis = |length: usize, resized: usize, offset: isize| {
             let parts = resized.saturating_sub(self.unit).max(1) as f64;
@@ -86,8 +87,8 @@ impl View {
         }
     }
 
-    /// The taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows, and one
-    /// for each column.
+    /// Returns the taps of a mask of `size` x `size`, `size >= 1`: one for each of the view's rows,
+    /// and one for each column.
     pub fn taps(&self, size: usize) -> (Vec<Tap>, Vec<Tap>) {
         (
             self.axis(self.height, self.resized_height, self.offset_y, size),
@@ -99,11 +100,11 @@ impl View {
         axis_taps((length, self.unit), resized, offset, size)
     }
 
-    /// The mask as this view sees it: `height * width`, row-major. `mask` is `size * size`,
+    /// Samples a mask at the view's pixels: `height * width`, row-major. `mask` is `size * size`,
     /// row-major.
     ///
     /// # Errors
-    /// [`MaskError`] when `mask` does not have `size * size` values, one at least.
+    /// [`MaskError`] if `mask` does not have `size * size` values, or has none.
     pub fn sample(&self, mask: &[f64], size: usize) -> Result<Vec<f64>, MaskError> {
         if size == 0 || size.checked_mul(size) != Some(mask.len()) {
             return Err(MaskError {
@@ -114,7 +115,7 @@ impl View {
         Ok(self.sampled(mask, size))
     }
 
-    /// [`View::sample`] of a mask that is as it should be.
+    /// [`View::sample`] of a mask whose size is known to be correct.
     pub(crate) fn sampled(&self, mask: &[f64], size: usize) -> Vec<f64> {
         let (rows, cols) = self.taps(size);
         let mut out = Vec::with_capacity(self.height * self.width);
@@ -135,11 +136,11 @@ impl View {
         out
     }
 
-    /// The adjoint of [`View::sample`]: adds to `out` (`size * size`) the gradient that `grad`
-    /// (`height * width`, a gradient by the sampled mask) is by the mask.
+    /// The adjoint of [`View::sample`]: given the gradient `grad` with respect to the sampled mask
+    /// (`height * width`), adds the gradient with respect to the mask to `out` (`size * size`).
     ///
     /// # Panics
-    /// If `grad` or `out` does not have that many values.
+    /// If `grad` or `out` does not have that number of values.
     pub(crate) fn accumulate(&self, grad: &[f64], size: usize, out: &mut [f64]) {
         assert_eq!(
             grad.len(),
@@ -189,7 +190,7 @@ fn axis_taps(
                     inside: false,
                 };
             };
-            // Divided before multiplied, so that the last pixel lies on the last cell exactly.
+            // Divided before multiplied, so that the last pixel lies exactly on the last cell.
             let cell = position as f64 / last_pixel.max(1) as f64 * last_cell as f64;
             let low = (cell as usize).min(last_cell);
             let high = (low + 1).min(last_cell);
@@ -204,15 +205,15 @@ fn axis_taps(
         .collect()
 }
 
-/// One view's pixels of picture and baseline, each `3 x height x width`, channel by channel,
+/// The pixels of picture and baseline in one view, each `3 x height x width`, channel by channel,
 /// normalised.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewPair<'a> {
-    /// The view's size, and where it lies in the picture.
+    /// The view's size and its position in the picture.
     pub view: View,
-    /// What the view sees of the picture.
+    /// The view's pixels from the picture.
     pub picture: &'a [f32],
-    /// What it sees of the baseline.
+    /// The view's pixels from the baseline.
     pub baseline: &'a [f32],
 }
 
@@ -241,8 +242,8 @@ mod tests {
         }
     }
 
-    /// Square and not, cropped, padded on both sides and on one, one pixel thin, and of pixels that
-    /// are not whole.
+    /// Returns views that are square, not square, cropped, padded on one side or both, one pixel
+    /// thin, or of fractional pixel sizes.
     fn views() -> Vec<View> {
         [
             (56, 56, 56, 84, 0, 14),
@@ -264,7 +265,7 @@ mod tests {
         .collect()
     }
 
-    /// The definition, with hat functions around every cell instead of taps.
+    /// Samples by the definition, with hat functions around every cell instead of taps.
     fn by_definition(view: &View, mask: &[f64], size: usize, i: usize, j: usize) -> f64 {
         let place = |index: usize, offset: isize, resized: usize| {
             let unit = view.unit as f64;
@@ -320,7 +321,7 @@ mod tests {
                     uniform(size * size, 21),
                     uniform(view.height * view.width, 22),
                 );
-                // The sample is affine; less the sample of zeros it is linear.
+                // The sample is affine; minus the sample of zeros it is linear.
                 let constant = view.sampled(&vec![0.0; size * size], size);
                 let linear: Vec<f64> = view
                     .sampled(&mask, size)
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!((crop.top, crop.bottom), (0.0, 1.0));
         assert_eq!((crop.left, crop.right), (14.0 / 83.0, 69.0 / 83.0));
         // 30 x 20 in the middle of a square of 30, resized to 13 x 13: the picture has 26/3 rows,
-        // 13/6 rows lie above it.
+        // below 13/6 rows of padding.
         let padded = view((13, 13, 13 * 20, 13 * 30, -13 * 5, 0), 30).extent();
         let last = 26.0 / 3.0 - 1.0;
         for (found, expected) in [

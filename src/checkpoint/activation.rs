@@ -6,9 +6,9 @@ use super::fields::Fields;
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// `x * Phi(x)`, by the error function.
+    /// `x * Phi(x)`, with the error function.
     Gelu,
-    /// Its approximation by the hyperbolic tangent.
+    /// The approximation of GELU with the hyperbolic tangent.
     GeluTanh,
     /// `x * sigmoid(1.702 x)`.
     QuickGelu,
@@ -27,10 +27,10 @@ impl std::fmt::Display for Activation {
     }
 }
 
-/// A field that names an activation.
+/// Reads a field that names an activation.
 ///
 /// # Errors
-/// [`CheckpointError::Config`].
+/// [`CheckpointError::Config`] if the name is not known.
 pub fn activation(
     fields: &Fields,
     name: &str,

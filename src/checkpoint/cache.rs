@@ -1,18 +1,17 @@
-//! Hugging Face's cache: repositories that were downloaded by its tools. Nothing is downloaded
-//! here.
+//! Hugging Face's cache of downloaded repositories. Nothing is downloaded here.
 
 use std::path::{Path, PathBuf};
 
-/// Where the cache's repositories lie, as `huggingface_hub.constants` finds it: `HF_HUB_CACHE`,
-/// else its old name `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` in
-/// `XDG_CACHE_HOME`, else in `~/.cache`. A `~` at the beginning, `$NAME` and `${NAME}` stand for
-/// what they do in a shell. A variable that is set to nothing counts as left out, unlike there,
-/// where it is the working directory.
+/// Returns the folder of the cache's repositories, as `huggingface_hub.constants` finds it:
+/// `HF_HUB_CACHE`, else its old name `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, else in
+/// `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache`. A leading `~`, `$NAME` and `${NAME}` are
+/// expanded as in a shell. An empty variable counts as unset, unlike there, where it is the working
+/// directory.
 pub fn hub() -> Option<PathBuf> {
     hub_of(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-/// An environment: what a variable is set to.
+/// An environment: returns a variable's value.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn hub_of(variable: Environment) -> Option<PathBuf> {
@@ -31,8 +30,8 @@ fn hub_of(variable: Environment) -> Option<PathBuf> {
     Some(Path::new(&expanded(&home, variable)).join("hub"))
 }
 
-/// `path` with the user's home folder in place of a `~` at its beginning, and with what variables
-/// are set to in place of their names; names of no variable stay.
+/// Expands a leading `~` to the user's home folder, and variables to their values; names of unset
+/// variables stay.
 fn expanded(path: &str, variable: Environment) -> String {
     let home = path
         .strip_prefix('~')
@@ -62,8 +61,8 @@ fn expanded(path: &str, variable: Environment) -> String {
     out + rest
 }
 
-/// The folder of a repository such as `llava-hf/llava-1.5-7b-hf` in the cache: its snapshot that
-/// `main` points at, else its only one.
+/// Returns the cached snapshot of a repository such as `llava-hf/llava-1.5-7b-hf`: the one that
+/// `main` points at, else the only one.
 pub fn snapshot(hub: &Path, repository: &str) -> Option<PathBuf> {
     let whole = |part: &str| {
         let plain = part
@@ -98,7 +97,7 @@ pub fn snapshot(hub: &Path, repository: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Each as `huggingface_hub.constants` has it, version 2.4.0.
+    /// The expected values are those of `huggingface_hub.constants`, version 2.4.0.
     #[test]
     fn the_cache_is_where_the_environment_says() {
         let home = ("HOME", "/home/u");
@@ -157,7 +156,7 @@ mod tests {
         std::fs::write(model.join("refs/main"), "def\n").unwrap();
         let found = snapshot(hub.path(), "org/name").unwrap();
         assert_eq!(found, model.join("snapshots/def"));
-        // A revision that is not there, and one that is no name.
+        // A revision that does not exist, and invalid names.
         for bad in ["xyz", "../../x", ""] {
             std::fs::write(model.join("refs/main"), bad).unwrap();
             assert_eq!(snapshot(hub.path(), "org/name"), None);

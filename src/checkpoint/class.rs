@@ -1,9 +1,9 @@
-//! Tokenizer classes that transformers 5 rebuilds from their own rules, whatever tokenizer.json
-//! says of splitting.
+//! Tokenizer classes that transformers 5 builds from their own rules instead of tokenizer.json's
+//! rules for splitting text.
 //!
-//! `AutoTokenizer` reads tokenizer.json as it stands for most model types that are known here,
-//! since their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`:
-//! LLaVA, LLaVA-NeXT, ...). For LLaVA-OneVision it trusts `tokenizer_class`, and a class with an
+//! `AutoTokenizer` reads tokenizer.json unchanged for most model types that are known here, since
+//! their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA,
+//! LLaVA-NeXT, ...). For LLaVA-OneVision it trusts `tokenizer_class`, and a class with an
 //! `__init__` of its own takes only the vocabulary, the post-processor and the added tokens from
 //! the file.
 
@@ -16,18 +16,18 @@ use super::shape::Shape;
 use super::special::TOKENIZER_CONFIG;
 use super::{CheckpointError, Files};
 
-/// The model type whose tokenizer class counts.
+/// The model type whose tokenizer class is trusted.
 const TRUSTED: &str = "llava_onevision";
-/// Classes that read tokenizer.json as it stands.
+/// Classes that read tokenizer.json unchanged.
 const PLAIN: [&str; 3] = ["TokenizersBackend", "PreTrainedTokenizer", "PythonBackend"];
-/// How Qwen2's tokenizer splits text.
+/// The regular expression by which Qwen2's tokenizer splits text.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Gives the tokenizer the rules of its class where transformers does.
+/// Applies the rules of the tokenizer's class where transformers does.
 ///
 /// # Errors
-/// [`CheckpointError::Config`] for a class that is not known here, and
-/// [`CheckpointError::Tokenizer`] where tokenizer.json's model is not that of the class.
+/// [`CheckpointError::Config`] for an unknown class, and [`CheckpointError::Tokenizer`] if
+/// tokenizer.json's model is not that of the class.
 pub(super) fn rebuild(
     tokenizer: &mut Tokenizer,
     shape: &Shape,

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A program whose results are reproduced with what is particular to it, for where numbers must be
-/// compared; `docs/methods.md` says what that is.
+/// A program whose results are reproduced, including its peculiarities, for comparing numbers;
+/// `docs/methods.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compat {
-    /// That of the paper's authors, `bytedance/LVLM_Interpretation`.
+    /// The program of the paper's authors, `bytedance/LVLM_Interpretation`.
     #[serde(rename = "lvlm-interpretation")]
     LvlmInterpretation,
 }

@@ -1,12 +1,11 @@
-//! config.json as it stands; what its fields mean is said by the model family and the encoders that
-//! read them.
+//! config.json as parsed JSON; the model families and encoders interpret its fields.
 
 use super::fields::Fields;
 use super::files::parse_json;
 use super::{CheckpointError, Files};
 use serde_json::{Map, Value};
 
-/// The file's name.
+/// The file's name in a checkpoint.
 pub const CONFIG: &str = "config.json";
 
 /// A parsed config.json: one JSON object.
@@ -17,10 +16,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses `text`; `file` is what messages call it.
+    /// Parses `text`; `file` is the file's name in messages.
     ///
     /// # Errors
-    /// [`CheckpointError::Json`] unless it is a JSON object.
+    /// [`CheckpointError::Json`] if it is not a JSON object.
     pub fn from_json(text: &str, file: &str) -> Result<Self, CheckpointError> {
         let file = file.to_string();
         match parse_json(text, &file)? {
@@ -35,18 +34,19 @@ impl Config {
     /// Reads config.json.
     ///
     /// # Errors
-    /// As [`Files::text`], [`CheckpointError::MissingFile`], and as [`Config::from_json`].
+    /// As [`Files::text`] and [`Config::from_json`], and [`CheckpointError::MissingFile`] if the
+    /// file does not exist.
     pub fn read(files: &Files) -> Result<Self, CheckpointError> {
         let text = files.required_text(CONFIG, "it says what the model is")?;
         Self::from_json(&text, &files.path(CONFIG))
     }
 
-    /// What messages call the file.
+    /// Returns the file's name as messages show it.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The fields of the top level.
+    /// Returns the fields of the top level.
     pub fn top(&self) -> Fields<'_> {
         Fields::top(&self.fields, &self.file)
     }

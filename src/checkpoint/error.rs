@@ -1,17 +1,17 @@
-//! What can go wrong between a folder of files and a usable checkpoint.
+//! Errors of reading a checkpoint from a folder of files.
 
 use std::io;
 
-/// A checkpoint that cannot be used, with where and why. Every `file` is the path (or, for a model
-/// embedded in the program, its name and the file's) as a person can look it up.
+/// A checkpoint that cannot be used, with where and why. Every `file` is a path that a user can
+/// look up or, for a model embedded in the program, the model's name and the file's.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The path given as a checkpoint is not a folder that can be read.
+    /// The path given as a checkpoint is not a readable folder.
     #[error("{path}: expected a checkpoint folder, found {found}")]
     NoFolder {
         /// The path as given.
         path: String,
-        /// What is there instead.
+        /// The kind of thing found instead.
         found: String,
     },
     /// The operating system refused to read a file.
@@ -22,22 +22,22 @@ pub enum CheckpointError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file that a checkpoint cannot do without is absent.
+    /// A required file is absent.
     #[error("{file}: no such file; {purpose}")]
     MissingFile {
-        /// The file looked for.
+        /// The missing file.
         file: String,
-        /// What it is needed for, and what can be done.
+        /// The file's purpose, and how to obtain it.
         purpose: String,
     },
-    /// A file of text far beyond any real one's size.
+    /// A text file far larger than any real one.
     #[error("{file}: {bytes} bytes, more than the {limit} allowed for a text file")]
     TooLarge {
         /// The file.
         file: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
-        /// The largest size read.
+        /// The largest accepted size in bytes.
         limit: u64,
     },
     /// A file of text that is not UTF-8.
@@ -45,10 +45,10 @@ pub enum CheckpointError {
     NotText {
         /// The file.
         file: String,
-        /// Bytes before the first that is not text.
+        /// Number of valid bytes before the first invalid one.
         valid: usize,
     },
-    /// Text that is not the JSON expected.
+    /// Text that is not the expected JSON.
     #[error("{file}: not the expected JSON: {reason}")]
     Json {
         /// The file.
@@ -65,42 +65,42 @@ pub enum CheckpointError {
         file: String,
     },
 
-    /// Too short to hold a safetensors header.
+    /// The file is too short to hold a safetensors header.
     #[error("{file}: {bytes} bytes, shorter than the 8 that begin a safetensors file")]
     TooShort {
         /// The file.
         file: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
     },
-    /// The header's stated length does not fit in the file, or is beyond the format's limit.
+    /// The header's stated length exceeds the file or the format's limit.
     #[error(
         "{file}: header of {header} bytes announced, the file has room for {room}: truncated or not safetensors"
     )]
     HeaderBeyondFile {
         /// The file.
         file: String,
-        /// Announced length in bytes.
+        /// The stated length in bytes.
         header: u64,
-        /// The most it could be.
+        /// The largest possible length in bytes.
         room: usize,
     },
-    /// A header that is no safetensors header.
+    /// A header that is not a safetensors header.
     #[error("{file}: bad safetensors header: {reason}")]
     BadHeader {
         /// The file.
         file: String,
-        /// Which entry, and what is wrong with it.
+        /// The entry and its fault.
         reason: String,
     },
-    /// A tensor's size does not fit in any memory.
+    /// A tensor's size overflows.
     #[error("{file}: tensor {tensor}: shape {shape:?} overflows")]
     ShapeOverflow {
         /// The file.
         file: String,
         /// The tensor's name.
         tensor: String,
-        /// Its shape as stated.
+        /// The stated shape.
         shape: Vec<usize>,
     },
     /// A tensor's byte range contradicts its shape and dtype.
@@ -128,9 +128,9 @@ pub enum CheckpointError {
     Overlap {
         /// The file.
         file: String,
-        /// The one that starts first.
+        /// The tensor that starts first.
         first: String,
-        /// The one that starts inside it.
+        /// The tensor that starts inside it.
         second: String,
     },
     /// Bytes that belong to no tensor, which the format forbids.
@@ -150,7 +150,7 @@ pub enum CheckpointError {
     BeyondFile {
         /// The file.
         file: String,
-        /// The first tensor that does.
+        /// The first such tensor.
         tensor: String,
         /// Its end, in bytes from the end of the header.
         end: usize,
@@ -167,17 +167,17 @@ pub enum CheckpointError {
         /// Its dtype as safetensors names it.
         dtype: String,
     },
-    /// One name in two shards.
+    /// The same tensor name in two shards.
     #[error("tensor {tensor} is in both {first} and {second}")]
     DuplicateTensor {
         /// The tensor's name.
         tensor: String,
         /// The shard read first.
         first: String,
-        /// The other.
+        /// The other shard.
         second: String,
     },
-    /// The index names a shard that is not there.
+    /// The index names a shard that does not exist.
     #[error("{index}: names the shard {shard}, which does not exist")]
     MissingShard {
         /// The index file.
@@ -213,81 +213,81 @@ pub enum CheckpointError {
         model: String,
         /// The tensor's name.
         tensor: String,
-        /// The shape that the config asks for.
+        /// The shape that the config requires.
         shape: Vec<usize>,
     },
     /// A tensor's shape contradicts the config.
     #[error("{file}: tensor {tensor} has shape {found:?}; the config asks for {expected:?}")]
     ShapeMismatch {
-        /// The file that holds it.
+        /// The file that holds the tensor.
         file: String,
         /// The tensor's name.
         tensor: String,
-        /// The shape that the config asks for.
+        /// The shape that the config requires.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// Rows that a tensor does not have.
+    /// A range of rows that a tensor does not have.
     #[error("{file}: tensor {tensor}: expected a range of its {rows} rows, found {found:?}")]
     Rows {
-        /// The file that holds it.
+        /// The file that holds the tensor.
         file: String,
         /// The tensor's name.
         tensor: String,
-        /// Rows that it has.
+        /// The number of rows that it has.
         rows: usize,
-        /// The range that was asked for.
+        /// The requested range.
         found: std::ops::Range<usize>,
     },
-    /// One part's tensors are stored under two spellings at once.
+    /// One part's tensors are stored under two naming schemes at once.
     #[error("{model}: tensors of the {part} are stored under both {first}* and {second}*")]
     AmbiguousNames {
         /// The checkpoint.
         model: String,
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// One prefix.
+        /// One prefix of its names.
         first: String,
-        /// The other.
+        /// The other prefix.
         second: String,
     },
 
-    /// An encoder that has a checkpoint of its own is nowhere.
+    /// An encoder with a checkpoint of its own was not found.
     #[error("{file}: {field} names the encoder {encoder:?}, which was not found; looked for in {}; name a folder that holds it with --encoders", .looked.join(", "))]
     MissingEncoder {
         /// The model's config file.
         file: String,
-        /// The config's field.
+        /// The config's field that names the encoder.
         field: String,
-        /// What it names.
+        /// The encoder that the field names.
         encoder: String,
-        /// The places looked at.
+        /// The places searched.
         looked: Vec<String>,
     },
-    /// Another model family.
+    /// An unsupported model family.
     #[error("{file}: unsupported architecture: {field} is {found:?}; supported: {supported}")]
     UnsupportedArchitecture {
         /// The config file.
         file: String,
-        /// The field that tells.
+        /// The field that names the family.
         field: String,
         /// Its value.
         found: String,
-        /// The values that are supported.
+        /// The supported values.
         supported: &'static str,
     },
-    /// A checkpoint of a kind that is not supported at all, by the kind's own name.
+    /// A kind of checkpoint that is not supported, by the kind's own name.
     #[error("{file}: {kind}, which is not supported; {advice}")]
     Unsupported {
-        /// The file, and the field that tells where there is one.
+        /// The file, and the field that names the kind, if any.
         file: String,
-        /// What it is.
+        /// The kind.
         kind: String,
-        /// What can be done.
+        /// Advice to the user.
         advice: String,
     },
-    /// A config field with a value that cannot be used.
+    /// A config field with an invalid value.
     #[error("{file}: {field} is {found}; expected {expected}")]
     Config {
         /// The config file.
@@ -296,7 +296,7 @@ pub enum CheckpointError {
         field: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The accepted values.
         expected: String,
     },
 
@@ -313,12 +313,12 @@ pub enum CheckpointError {
     Encode {
         /// The tokenizer's file.
         file: String,
-        /// Which text.
+        /// The kind of text.
         what: &'static str,
         /// The `tokenizers` crate's message.
         reason: String,
     },
-    /// Tokens that the tokenizer does not make a text of.
+    /// Tokens that the tokenizer cannot decode.
     #[error("{file}: the tokenizer cannot decode an answer: {reason}")]
     Decode {
         /// The tokenizer's file.
@@ -326,7 +326,7 @@ pub enum CheckpointError {
         /// The `tokenizers` crate's message.
         reason: String,
     },
-    /// The tokenizer has no token for the image's place in the prompt.
+    /// The tokenizer has no image token for the prompt.
     #[error(
         "{file}: no image token: the config's image_token_id is {id}, the tokenizer has {found} there and looked for {text:?}"
     )]
@@ -335,30 +335,29 @@ pub enum CheckpointError {
         file: String,
         /// The id that the config gives.
         id: u32,
-        /// The text looked for.
+        /// The token text looked for.
         text: String,
-        /// What the tokenizer has under that id.
+        /// The token that the tokenizer has under that id.
         found: String,
     },
     /// The prompt does not hold exactly one image token.
     #[error("{file}: the chat template puts {found} image {noun} ({token:?}) into the prompt; expected exactly one", found = if *.found == 0 { "no".to_string() } else { .found.to_string() }, noun = if *.found > 1 { "tokens" } else { "token" })]
     ImageTokens {
-        /// Where the chat template is from.
+        /// The source of the chat template.
         file: String,
         /// The image token's text.
         token: String,
-        /// How many there are.
+        /// The number found.
         found: usize,
     },
-    /// Special tokens in a question or an answer that this tokenizer cannot keep apart from
-    /// control.
+    /// Special tokens in a question or an answer that this tokenizer cannot encode as plain text.
     #[error(
         "{file}: the {what} contains {token:?}, which this tokenizer cannot encode as plain text"
     )]
     SpecialInText {
         /// The tokenizer's file.
         file: String,
-        /// Which text.
+        /// The kind of text.
         what: &'static str,
         /// The token's text.
         token: String,
@@ -366,14 +365,14 @@ pub enum CheckpointError {
     /// The chat template does not compile or fails when rendered.
     #[error("{file}: chat template: {reason}")]
     Template {
-        /// Where the template is from.
+        /// The source of the template.
         file: String,
         /// The template engine's message with its line.
         reason: String,
     },
 }
 
-/// What to say of a dtype that only quantised weights have.
+/// Returns an addition to the message for dtypes that only quantised weights have.
 fn quantised(dtype: &str) -> &'static str {
     let small = ["F8", "F6", "F4"];
     match small.iter().any(|start| dtype.starts_with(start)) {

@@ -3,20 +3,19 @@
 use super::CheckpointError;
 use serde_json::{Map, Value};
 
-/// Largest width, head count, vocabulary and the like; several times those of any model in use.
+/// Largest width, head count, vocabulary and similar size; several times that of any model in use.
 pub const SIZE_LIMIT: usize = 1 << 24;
-/// Most layers in one part.
+/// Largest number of layers in one part.
 pub const LAYER_LIMIT: usize = 4096;
-/// Longest edge of the picture that an encoder sees, in pixels.
+/// Largest edge of an encoder's input picture, in pixels.
 const EDGE_LIMIT: usize = 1 << 14;
-/// Longest context, in tokens.
+/// Largest context length, in tokens.
 pub const POSITION_LIMIT: usize = 1 << 31;
 
-/// One JSON object of a config file. A field that is `null` counts as left out, as it does in
-/// `transformers`.
+/// One JSON object of a config file. A `null` field counts as absent, as in `transformers`.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    /// What messages call the file.
+    /// The file's name as messages show it.
     pub file: &'a str,
     /// Name of the section, empty for the top level.
     section: &'a str,
@@ -24,7 +23,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The top level of a file.
+    /// Returns the top level of a file.
     pub(super) fn top(map: &'a Map<String, Value>, file: &'a str) -> Self {
         Self {
             file,
@@ -33,7 +32,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A section inside this one; all of its fields are left out when it is.
+    /// Returns a section inside this one; if it is absent, so are all of its fields.
     pub fn section(&self, name: &'a str) -> Result<Self, CheckpointError> {
         match self.value(name) {
             None => Ok(Self {
@@ -50,43 +49,43 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the section is in the file at all.
+    /// Checks whether the section is in the file.
     pub fn is_given(&self) -> bool {
         self.map.is_some()
     }
 
-    /// Whether it has no fields.
+    /// Checks whether the section has no fields.
     pub(super) fn is_empty(&self) -> bool {
         self.map.is_none_or(Map::is_empty)
     }
 
-    /// The names of the fields that are objects.
+    /// Returns the names of the fields that are objects.
     pub(super) fn sections(&self) -> impl Iterator<Item = &'a str> {
         let fields = self.map.into_iter().flatten();
         let objects = fields.filter(|(_, value)| value.is_object());
         objects.map(|(name, _)| name.as_str())
     }
 
-    /// A field's value as it stands.
+    /// Returns a field's value, unchecked.
     pub fn value(&self, name: &str) -> Option<&'a Value> {
         self.map
             .and_then(|map| map.get(name))
             .filter(|value| !value.is_null())
     }
 
-    /// Whether a field is there, null or not.
+    /// Checks whether a field is present, `null` or not.
     pub fn has(&self, name: &str) -> bool {
         self.map.is_some_and(|map| map.contains_key(name))
     }
 
-    /// Whether a field is there and null.
+    /// Checks whether a field is present and `null`.
     pub fn is_null(&self, name: &str) -> bool {
         self.map
             .and_then(|map| map.get(name))
             .is_some_and(Value::is_null)
     }
 
-    /// An error about a field of this section.
+    /// Creates an error about a field of this section.
     pub fn error(
         &self,
         name: &str,
@@ -101,7 +100,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The field's full name.
+    /// Returns the field's full name.
     pub fn path(&self, name: &str) -> String {
         if self.section.is_empty() {
             name.to_string()
@@ -110,12 +109,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number in `1..=limit`.
+    /// Reads a whole number in `1..=limit`.
     pub fn size(&self, name: &str, default: usize, limit: usize) -> Result<usize, CheckpointError> {
         Ok(self.optional_size(name, limit)?.unwrap_or(default))
     }
 
-    /// A whole number in `1..=limit`, when given.
+    /// Reads a whole number in `1..=limit`, if present.
     pub fn optional_size(
         &self,
         name: &str,
@@ -133,7 +132,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A finite number above 0, when given.
+    /// Reads a finite number above 0, if present.
     pub fn positive(&self, name: &str) -> Result<Option<f64>, CheckpointError> {
         let Some(value) = self.value(name) else {
             return Ok(None);
@@ -144,7 +143,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A truth value.
+    /// Reads a boolean.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool, CheckpointError> {
         match self.value(name) {
             None => Ok(default),
@@ -153,7 +152,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text, when given.
+    /// Reads a text, if present.
     pub fn text(&self, name: &str) -> Result<Option<&'a str>, CheckpointError> {
         match self.value(name) {
             None => Ok(None),
@@ -162,7 +161,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whole numbers, when given.
+    /// Reads a list of whole numbers, if present.
     ///
     /// # Errors
     /// As [`Fields::size`].
@@ -182,10 +181,10 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.error(name, value, expected()))
     }
 
-    /// A length in pixels, also written as a list of two equal ones.
+    /// Reads a length in pixels, which may also be a list of two equal lengths.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`] for any other value.
     pub fn edge(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
         let Some(value) = self.value(name) else {
             return Ok(default);
@@ -204,10 +203,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails unless the second field's value divides the first's.
+    /// Checks that the second field's value divides the first's.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`] if it does not.
     pub fn divides(
         &self,
         whole: (&str, usize),
@@ -220,7 +219,7 @@ impl<'a> Fields<'a> {
         Err(self.error(part.0, part.1, expected))
     }
 
-    /// The error of an architecture that is not supported: the field `name` tells so.
+    /// Creates the error of an unsupported architecture, which the field `name` states.
     pub fn unsupported(
         &self,
         name: &str,
@@ -235,11 +234,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails unless a field that names a type has one of `wanted`; `default` is what it means to
-    /// leave it out.
+    /// Checks that a field that names a type has one of the values `wanted`; `default` is its value
+    /// if absent.
     ///
     /// # Errors
-    /// [`CheckpointError::UnsupportedArchitecture`].
+    /// [`CheckpointError::UnsupportedArchitecture`] if it has another value.
     pub fn require_type(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Where a checkpoint's files come from: a folder, the program itself, or memory.
+//! Sources of a checkpoint's files: a folder, the program itself, or memory.
 
 use super::CheckpointError;
 use crate::system::regular::open_regular;
@@ -9,11 +9,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Largest text file read; the largest tokenizer.json in use is about 40 MB.
+/// Largest text file accepted, in bytes; the largest tokenizer.json in use is about 40 MB.
 const TEXT_LIMIT: u64 = 256 << 20;
-/// The weights when they are one file.
+/// The name of weights stored in one file.
 pub const WEIGHTS: &str = "model.safetensors";
-/// The list of shards when they are several.
+/// The name of the list of shards of weights stored in several files.
 pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
@@ -27,11 +27,10 @@ enum Source {
     Memory(Arc<str>, Arc<BTreeMap<String, Bytes>>),
 }
 
-/// The bytes of one file: a read-only memory mapping, or bytes of the program itself. A clone
-/// shares them.
+/// The bytes of one file. A clone shares them.
 #[derive(Clone)]
 pub enum Bytes {
-    /// A mapped file.
+    /// A read-only memory mapping.
     Mapped(Arc<Mmap>),
     /// Embedded in the program.
     Embedded(&'static [u8]),
@@ -39,7 +38,7 @@ pub enum Bytes {
     Owned(Arc<[u8]>),
 }
 
-// Written out by hand, since the derived ones would print whole files.
+// Implemented by hand, since derived implementations would print whole files.
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Files({:?})", self.name())
@@ -64,7 +63,7 @@ impl std::ops::Deref for Bytes {
 }
 
 impl Files {
-    /// The folder, where the files are in one.
+    /// Returns the folder, if the files are in one.
     pub fn folder_path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Folder(path) => Some(path),
@@ -72,10 +71,10 @@ impl Files {
         }
     }
 
-    /// The files of a folder.
+    /// Opens the files of a folder.
     ///
     /// # Errors
-    /// [`CheckpointError::NoFolder`] when `path` is not a folder.
+    /// [`CheckpointError::NoFolder`] if `path` is not a folder.
     pub fn folder(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let found = match path.metadata() {
@@ -89,8 +88,8 @@ impl Files {
         })
     }
 
-    /// Files embedded in the program, as pairs of file name and content; `name` is what messages
-    /// call the model.
+    /// Creates a checkpoint from files embedded in the program, as pairs of file name and content;
+    /// `name` is the model's name in messages.
     pub fn embedded(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
         let files = files
             .iter()
@@ -98,8 +97,8 @@ impl Files {
         Self(Source::Memory(name.into(), Arc::new(files.collect())))
     }
 
-    /// Files held in memory, as pairs of file name and content; `name` is what messages call the
-    /// model.
+    /// Creates a checkpoint from files held in memory, as pairs of file name and content; `name` is
+    /// the model's name in messages.
     pub fn memory(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let files = files
             .into_iter()
@@ -107,7 +106,7 @@ impl Files {
         Self(Source::Memory(name.into(), Arc::new(files.collect())))
     }
 
-    /// What messages call the checkpoint: the folder's path or the embedded model's name.
+    /// Returns the checkpoint's name for messages: the folder's path or the embedded model's name.
     pub fn name(&self) -> String {
         match &self.0 {
             Source::Folder(path) => path.display().to_string(),
@@ -115,7 +114,7 @@ impl Files {
         }
     }
 
-    /// What messages call one of its files.
+    /// Returns a file's name for messages.
     pub fn path(&self, file: &str) -> String {
         match &self.0 {
             Source::Folder(path) => path.join(file).display().to_string(),
@@ -123,7 +122,7 @@ impl Files {
         }
     }
 
-    /// Whether there is such a file.
+    /// Checks whether a file exists.
     pub fn exists(&self, file: &str) -> bool {
         match &self.0 {
             Source::Folder(path) => path.join(file).exists(),
@@ -131,10 +130,10 @@ impl Files {
         }
     }
 
-    /// The names of all files, sorted.
+    /// Returns the names of all files, sorted.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`] when the folder cannot be listed.
+    /// [`CheckpointError::Io`] if the folder cannot be listed.
     pub fn list(&self) -> Result<Vec<String>, CheckpointError> {
         let mut names: Vec<String> = match &self.0 {
             Source::Folder(path) => path
@@ -154,10 +153,10 @@ impl Files {
         Ok(names)
     }
 
-    /// Whether a folder inside holds a file whose name ends so.
+    /// Checks whether a subfolder holds a file whose name ends with `end`.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`] when the folder cannot be listed.
+    /// [`CheckpointError::Io`] if the folder cannot be listed.
     pub(super) fn has_within(&self, folder: &str, end: &str) -> Result<bool, CheckpointError> {
         let path = match &self.0 {
             Source::Folder(path) => path.join(folder),
@@ -183,11 +182,12 @@ impl Files {
         })
     }
 
-    /// A text file's content; `None` when there is no such file.
+    /// Reads a text file; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`], [`TooLarge`](CheckpointError::TooLarge),
-    /// [`NotText`](CheckpointError::NotText) or [`LfsPointer`](CheckpointError::LfsPointer).
+    /// [`CheckpointError::Io`] if it cannot be read, [`TooLarge`](CheckpointError::TooLarge) if it
+    /// exceeds the limit, [`NotText`](CheckpointError::NotText) if it is not UTF-8, or
+    /// [`LfsPointer`](CheckpointError::LfsPointer) if it is a Git LFS pointer.
     pub fn text(&self, file: &str) -> Result<Option<String>, CheckpointError> {
         let name = self.path(file);
         let bytes = match &self.0 {
@@ -203,7 +203,7 @@ impl Files {
                     });
                 }
                 let mut bytes = Vec::new();
-                // A file that grows while it is read stays within the limit too.
+                // Keeps the limit also for a file that grows while it is read.
                 if let Err(source) = handle.take(TEXT_LIMIT).read_to_end(&mut bytes) {
                     return Err(CheckpointError::Io { file: name, source });
                 }
@@ -225,10 +225,10 @@ impl Files {
             })
     }
 
-    /// A text file that must be there; `purpose` completes the message when it is not.
+    /// Reads a text file that must exist; `purpose` completes the error's message if it does not.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::MissingFile`].
+    /// As [`Files::text`], and [`CheckpointError::MissingFile`] if it does not exist.
     pub fn required_text(&self, file: &str, purpose: &str) -> Result<String, CheckpointError> {
         self.text(file)?
             .ok_or_else(|| CheckpointError::MissingFile {
@@ -237,20 +237,21 @@ impl Files {
             })
     }
 
-    /// A JSON file's content, parsed; `None` when there is no such file.
+    /// Reads and parses a JSON file; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::Json`].
+    /// As [`Files::text`], and [`CheckpointError::Json`] if it is not valid JSON.
     pub fn json(&self, file: &str) -> Result<Option<serde_json::Value>, CheckpointError> {
         self.text(file)?
             .map(|text| parse_json(&text, &self.path(file)))
             .transpose()
     }
 
-    /// A file's bytes, memory-mapped; `None` when there is no such file.
+    /// Maps a file into memory; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`], or [`LfsPointer`](CheckpointError::LfsPointer).
+    /// [`CheckpointError::Io`] if it cannot be opened or mapped, or
+    /// [`LfsPointer`](CheckpointError::LfsPointer) if it is a Git LFS pointer.
     pub fn bytes(&self, file: &str) -> Result<Option<Bytes>, CheckpointError> {
         let name = self.path(file);
         let bytes = match &self.0 {
@@ -278,7 +279,7 @@ impl Files {
     }
 }
 
-/// Parses JSON, whose errors name the file.
+/// Parses JSON; errors name the file.
 pub(super) fn parse_json(text: &str, file: &str) -> Result<serde_json::Value, CheckpointError> {
     serde_json::from_str(text).map_err(|error| CheckpointError::Json {
         file: file.to_string(),
@@ -286,7 +287,7 @@ pub(super) fn parse_json(text: &str, file: &str) -> Result<serde_json::Value, Ch
     })
 }
 
-/// Opens a regular file and gives its size; `None` when there is none.
+/// Opens a regular file and returns it with its size in bytes; `None` if it does not exist.
 fn open(path: &Path, name: &str) -> Result<Option<(File, u64)>, CheckpointError> {
     let opened = open_regular(path).and_then(|file| {
         let size = file.metadata()?.len();

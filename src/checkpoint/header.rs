@@ -1,8 +1,8 @@
-//! The header of a safetensors file, checked so that each fault is named.
+//! The header of a safetensors file, checked with specific errors.
 //!
-//! The entries' format is the `safetensors` crate's. Its own validation stops at the first fault
-//! without saying which tensors are concerned, and adds sizes that a lying header makes overflow;
-//! so the layout is checked here.
+//! The format of the entries is that of the `safetensors` crate. The crate's validation stops at
+//! the first fault without saying which tensors are concerned, and its sums of sizes overflow on a
+//! malicious header; so the layout is checked here.
 
 use super::CheckpointError;
 use safetensors::Dtype;
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// Bytes in the whole file, known to lie inside it.
+    /// Byte range in the whole file, known to lie inside it.
     pub range: Range<usize>,
 }
 
@@ -76,8 +76,8 @@ pub(super) fn entries(bytes: &[u8], file: &str) -> Result<Vec<Entry>, Checkpoint
     Ok(entries)
 }
 
-/// Checks that `entries`, sorted by their offsets, cover `data` bytes exactly, each as its shape
-/// and dtype demand.
+/// Checks that `entries`, sorted by their offsets, cover `data` bytes exactly, each with the size
+/// of its shape and dtype.
 fn check_layout(entries: &[Entry], data: usize, file: &str) -> Result<(), CheckpointError> {
     let file = || file.to_string();
     for entry in entries {

@@ -1,8 +1,8 @@
 //! A checkpoint in Hugging Face's layout: memory-mapped weights, config, tokenizer, chat template,
 //! image processor's config.
 //!
-//! What the config means and which tensors a model needs is not known here: model families say so
-//! (`crate::lvlm`).
+//! This module does not interpret the config or know which tensors a model needs; the model
+//! families do (`crate::lvlm`).
 
 mod activation;
 pub(crate) mod cache;
@@ -43,10 +43,10 @@ pub use tokenizer::{ImageToken, Tokenizer};
 
 use std::path::PathBuf;
 
-/// A checkpoint, opened: its files are there and can be read.
+/// An opened checkpoint: its files exist and can be read.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// Where it is from.
+    /// The source of its files.
     pub files: Files,
     /// Its config.json.
     pub config: Config,
@@ -58,14 +58,14 @@ pub struct Checkpoint {
     pub template: ChatTemplate,
     /// Its image processor's config.
     pub processor: ProcessorFile,
-    /// Folders beside others in which encoders are looked for that have checkpoints of their own.
+    /// Additional folders in which to look for encoders with checkpoints of their own.
     pub encoders: Vec<PathBuf>,
-    /// The program as which the model is to look at pictures.
+    /// The program whose processing of pictures is reproduced, if any.
     pub compat: Option<Compat>,
 }
 
 impl Checkpoint {
-    /// The dtype that most numbers of the weights are in.
+    /// Returns the dtype that most numbers of the weights are stored in.
     pub fn dtype(&self) -> Dtype {
         let numbers = |dtype: &Dtype| -> usize {
             let tensors = self.tensors.iter().filter(|t| t.dtype == *dtype);

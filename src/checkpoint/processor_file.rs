@@ -1,4 +1,4 @@
-//! The files of a checkpoint's processor: how pictures are prepared, and what it says of prompts.
+//! The files of a checkpoint's processor, which define how pictures and prompts are prepared.
 
 use super::special::TOKENIZER_CONFIG;
 use super::text_kwargs::TextLimit;
@@ -7,27 +7,26 @@ use serde_json::Value;
 
 /// The image processor's config as transformers 4 writes it.
 pub(super) const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
-/// The processor's config; transformers 5 writes that of the image processor into it.
+/// The processor's config, which in transformers 5 contains that of the image processor.
 pub(super) const PROCESSOR_CONFIG: &str = "processor_config.json";
-/// Where it is in there.
+/// The image processor's section in it.
 const SECTION: &str = "image_processor";
 
-/// An image processor's config as it stands, where a checkpoint has one, and the processor's own
-/// fields.
+/// An image processor's config as text, if the checkpoint has one, and the processor's own fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorFile {
-    /// What messages call the file.
+    /// The file's name as messages show it.
     pub file: String,
     /// The file's text.
     pub json: Option<String>,
-    /// processor_config.json, where there is one.
+    /// processor_config.json, if the checkpoint has it.
     pub processor: Option<Config>,
-    /// The longest prompt that the tokenizer's files let the processor make.
+    /// The longest prompt that the tokenizer's files allow, if limited.
     pub(super) limit: Option<TextLimit>,
 }
 
 impl ProcessorFile {
-    /// An image processor's config alone: `json` is its text, `file` what messages call it.
+    /// Creates an image processor's config alone: `json` is its text, `file` its name in messages.
     pub fn of(file: String, json: Option<String>) -> Self {
         Self {
             file,
@@ -39,10 +38,10 @@ impl ProcessorFile {
 
     /// Finds the image processor's config as transformers'
     /// `ImageProcessingMixin.get_image_processor_dict` does: under `image_processor` in
-    /// processor_config.json unless that is null or left out, else in preprocessor_config.json.
+    /// processor_config.json unless that is null or absent, else in preprocessor_config.json.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::Json`] for what is no JSON object.
+    /// As [`Files::text`], and [`CheckpointError::Json`] if the file is not a JSON object.
     pub fn read(files: &Files) -> Result<Self, CheckpointError> {
         let path = files.path(PROCESSOR_CONFIG);
         let text = files.text(PROCESSOR_CONFIG)?;
@@ -65,30 +64,30 @@ impl ProcessorFile {
         Ok(found)
     }
 
-    /// Reads what the tokenizer's files say of how the processor calls the tokenizer.
+    /// Reads the tokenizer's arguments from the tokenizer's files, including the limit.
     ///
     /// # Errors
-    /// As [`Files::text`], and [`CheckpointError::Config`] for what is not supported.
+    /// As [`Files::text`], and [`CheckpointError::Config`] for arguments that are not supported.
     pub fn with_text_limit(mut self, files: &Files) -> Result<Self, CheckpointError> {
         self.limit = TextLimit::read(files)?;
         Ok(self)
     }
 
-    /// Fails for a prompt of more tokens than the processor makes: transformers would cut it off.
+    /// Checks that a prompt is within the processor's limit: transformers would truncate it.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`] if it has more tokens.
     pub fn check_length(&self, tokens: usize) -> Result<(), CheckpointError> {
         self.limit
             .as_ref()
             .map_or(Ok(()), |limit| limit.check(tokens))
     }
 
-    /// Fails unless the text that the processor repeats for a picture is that of the config's image
+    /// Checks that the text that the processor repeats for a picture is that of the config's image
     /// token: the tokenizer's `image_token`, else processor_config.json's, else `<image>`.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`] if it is not.
     pub fn check_image_token(
         &self,
         files: &Files,
@@ -118,10 +117,10 @@ impl ProcessorFile {
         })
     }
 
-    /// The file's text, for a model that cannot do without.
+    /// Returns the file's text, for a model that requires it.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingFile`].
+    /// [`CheckpointError::MissingFile`] if the file is absent.
     pub fn text(&self) -> Result<&str, CheckpointError> {
         self.json.as_deref().ok_or_else(|| {
             let purpose =
@@ -134,14 +133,14 @@ impl ProcessorFile {
     }
 }
 
-/// The text of a preprocessor_config.json without a field that would be taken for
-/// processor_config.json's: it means nothing there.
+/// Removes from the text of a preprocessor_config.json a field that would be mistaken for
+/// processor_config.json's section: it has no meaning there.
 fn flat(text: String) -> String {
     if !text.contains(SECTION) {
         return text;
     }
     let Ok(Value::Object(mut map)) = serde_json::from_str(&text) else {
-        // What is wrong with it is said by what reads it.
+        // The code that parses the text reports its faults.
         return text;
     };
     map.remove(SECTION);

@@ -1,38 +1,39 @@
-//! Rotary position embedding's settings in config.json.
+//! Settings of rotary position embedding in config.json.
 
 use super::CheckpointError;
 use super::fields::{Fields, POSITION_LIMIT};
 
-/// How rotary frequencies are stretched for contexts longer than those trained on.
+/// Scaling of rotary frequencies for contexts longer than those trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
-    /// Not at all.
+    /// No scaling.
     None,
     /// Every frequency divided by `factor`.
     Linear {
         /// The divisor.
         factor: f64,
     },
-    /// Llama 3.1's: low frequencies divided by `factor`, high ones kept, a smooth passage between.
+    /// Llama 3.1's scaling: low frequencies divided by `factor`, high ones kept, a smooth
+    /// transition between.
     Llama3 {
         /// The divisor of low frequencies.
         factor: f64,
-        /// Wavelengths above `original_max_position_embeddings / low_freq_factor` are low
-        /// frequencies.
+        /// Frequencies are low if their wavelength is above
+        /// `original_max_position_embeddings / low_freq_factor`.
         low_freq_factor: f64,
-        /// Wavelengths below `original_max_position_embeddings / high_freq_factor` are high
-        /// frequencies.
+        /// Frequencies are high if their wavelength is below
+        /// `original_max_position_embeddings / high_freq_factor`.
         high_freq_factor: f64,
         /// The context length trained on, in tokens.
         original_max_position_embeddings: usize,
     },
 }
 
-/// The rotary base and its scaling. `rope_scaling` (transformers 4) is looked at before
-/// `rope_parameters` (5) unless it is empty; the base stands inside either or beside them.
+/// Reads the rotary base and its scaling. A `rope_scaling` (transformers 4) that is not empty comes
+/// before `rope_parameters` (5); the base is a field of either or beside them.
 ///
 /// # Errors
-/// [`CheckpointError::Config`].
+/// [`CheckpointError::Config`] for invalid or unsupported values.
 pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling), CheckpointError> {
     let beside = fields.positive("rope_theta")?;
     let old = fields.section("rope_scaling")?;

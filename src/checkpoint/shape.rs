@@ -1,8 +1,8 @@
-//! What a tokenizer.json may ask for, checked before the `tokenizers` crate acts on it.
+//! Limits on a tokenizer.json, checked before the `tokenizers` crate acts on it.
 //!
-//! The crate trusts its files: it reserves what a character map claims to need, and lets a text
-//! grow as normalizers ask. A failed allocation or a full memory ends the process, so such files
-//! are refused here.
+//! The crate trusts its files: it allocates the memory that a character map claims to need, and
+//! lets normalizers grow a text without limit. A failed allocation or exhausted memory ends the
+//! process, so such files are refused here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,20 +13,21 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Stages of normalizers, pre-tokenizers, decoders and post-processors together.
+/// Maximum number of normalizers, pre-tokenizers, decoders and post-processors together.
 const STAGES: usize = 64;
-/// Bytes of a token: more than any word, less than a tree of characters can be deep.
+/// Maximum bytes of a token: more than any word, less than the depth that a tree of characters can
+/// have.
 const TOKEN: usize = 2048;
-/// Bytes of a regular expression.
+/// Maximum bytes of a regular expression.
 const PATTERN: usize = 10_000;
-/// How often a regular expression may repeat a part, all bounds multiplied.
+/// Maximum product of the repetition bounds in a regular expression.
 const REPETITIONS: u64 = 1000;
-/// Bytes that a text may be while it is split.
+/// Maximum bytes of a text while it is split.
 const GROWN: f64 = (4 << 20) as f64;
-/// Bytes of a text that every tokenizer must be able to take.
+/// Bytes of a text that every tokenizer must be able to process.
 const PROMPT: f64 = 1024.0;
 
-/// A tokenizer.json's parts but for its vocabulary's words.
+/// The parts of a tokenizer.json except its vocabulary's words.
 #[derive(Deserialize)]
 pub(super) struct Shape {
     #[serde(default)]
@@ -59,7 +60,7 @@ pub(super) struct Model {
     pub byte_fallback: Value,
 }
 
-/// How much longer a text can get: by a factor, and by so many bytes.
+/// The growth of a text: a factor, and a number of bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Growth {
     factor: f64,
@@ -83,7 +84,7 @@ impl Growth {
         }
     }
 
-    /// The error of a text that could get too long.
+    /// Returns an error if a text could grow too long.
     pub fn check(self, bytes: usize) -> Result<(), String> {
         if bytes as f64 * self.factor + self.more <= GROWN {
             return Ok(());
@@ -94,7 +95,7 @@ impl Growth {
     }
 }
 
-/// What can become of texts, and of tokens.
+/// How far texts and tokens can grow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Growths {
     pub encoding: Growth,
@@ -105,7 +106,7 @@ impl Shape {
     /// Reads the shape of a tokenizer.json and checks it.
     ///
     /// # Errors
-    /// The reason, with the part's name.
+    /// The fault, with the part's name.
     pub fn read(text: &str) -> Result<(Self, Growths), String> {
         let shape: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if shape
@@ -148,7 +149,7 @@ impl Shape {
             .iter()
             .map(|token| token.content.len())
             .sum();
-        // Each token is normalised by itself, so this is no text of one piece.
+        // Each token is normalised by itself, so they do not form one text.
         let added =
             normalizer.factor * f64::max(added as f64, 1.0) + normalizer.more * seen.len() as f64;
         if added > 16.0 * GROWN {
@@ -157,7 +158,7 @@ impl Shape {
         Ok((shape, Growths { encoding, decoding }))
     }
 
-    /// Whether the file splits text into bytes, as `tokenizers` writes it.
+    /// Checks whether the file splits text into bytes, as `tokenizers` writes it.
     pub fn is_byte_level(&self) -> bool {
         [&self.pre_tokenizer, &self.decoder]
             .iter()
@@ -165,8 +166,8 @@ impl Shape {
     }
 }
 
-/// How much a stage and those inside it let a text grow. Stages are known by their fields, since
-/// old files name no types.
+/// Returns how much a stage and its nested stages let a text grow. Stages are identified by their
+/// fields, since old files have no types.
 fn growth(stage: &Value, stages: &mut usize) -> Result<Growth, String> {
     let Value::Object(fields) = stage else {
         return Ok(Growth::NONE);
@@ -202,7 +203,7 @@ fn growth(stage: &Value, stages: &mut usize) -> Result<Growth, String> {
         total = total.then(Growth::by(charsmap(map)?));
     }
     if let Some(prepended) = fields.get("prepend") {
-        // Each piece of text between added tokens gets its own.
+        // It is prepended to each piece of text between added tokens.
         total = total.then(Growth::by(1.0 + text_of(Some(prepended)).len() as f64));
     }
     if let Some(pattern) = fields.get("pattern") {
@@ -229,7 +230,7 @@ fn text_of(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The factor by which replacing a pattern by `content` bytes lets a text grow.
+/// Returns the factor by which a text can grow when a pattern is replaced with `content` bytes.
 fn replaced(pattern: &Value, content: f64) -> Result<f64, String> {
     if let Some(text) = pattern.get("String").and_then(Value::as_str) {
         if text.is_empty() {
@@ -254,7 +255,7 @@ fn replaced(pattern: &Value, content: f64) -> Result<f64, String> {
             "a pattern repeats a part more than {REPETITIONS} times"
         ));
     }
-    // A pattern that can match nothing matches between any two characters.
+    // A pattern that can match the empty text matches between any two characters.
     let nothing = regex.contains(['*', '?', '|', '^', '$'])
         || regex.contains("{0")
         || regex.contains(r"\b")
@@ -266,7 +267,7 @@ fn replaced(pattern: &Value, content: f64) -> Result<f64, String> {
     })
 }
 
-/// The bounds of a regular expression's repetitions, multiplied.
+/// Returns the product of the repetition bounds in a regular expression.
 fn repetitions(regex: &str) -> u64 {
     let bounds = regex.split('{').skip(1).filter_map(|rest| {
         let (inside, _) = rest.split_once('}')?;
@@ -280,8 +281,8 @@ fn repetitions(regex: &str) -> u64 {
     bounds.fold(1, |product, bound| product.saturating_mul(bound.max(1)))
 }
 
-/// The longest text that a character map has, in bytes. Its layout: the length of a tree, the tree,
-/// texts that end with 0.
+/// Returns the length of the longest text in a character map, in bytes. Its layout: the length of a
+/// tree, the tree, texts that end with 0.
 fn charsmap(map: &Value) -> Result<f64, String> {
     let wrong = |reason: &str| format!("precompiled_charsmap: {reason}");
     let text = map.as_str().ok_or_else(|| wrong("expected a text"))?;
@@ -298,7 +299,7 @@ fn charsmap(map: &Value) -> Result<f64, String> {
             rest.len()
         )));
     }
-    // Steps that lead out of the tree are caught where they are made.
+    // Steps out of the tree are caught where they are made.
     let texts = &rest[length..];
     let longest = texts
         .split(|byte| *byte == 0)
@@ -308,7 +309,7 @@ fn charsmap(map: &Value) -> Result<f64, String> {
     Ok(f64::max(1.0, longest as f64))
 }
 
-/// A post-processor's template for one text: it stands there once.
+/// Checks a post-processor's template for one text: the text must occur once.
 fn template(single: &Value) -> Result<(), String> {
     let pieces: Vec<Value> = match single {
         Value::String(text) => text.split_whitespace().map(Value::from).collect(),
@@ -336,7 +337,7 @@ fn template(single: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// How many words a vocabulary has, whose ids differ.
+/// The number of tokens in a vocabulary; their ids must differ.
 struct Vocabulary {
     tokens: usize,
 }

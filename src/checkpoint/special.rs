@@ -1,18 +1,17 @@
-//! The tokens that have a name (`bos_token`, `image_token`, ...) or are listed as special, from the
-//! tokenizer's own config files.
+//! Tokens that the tokenizer's config files name (`bos_token`, `image_token`, ...) or list as
+//! special.
 
 use super::{CheckpointError, Files};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Names and texts.
+/// Token texts by name.
 type Names = BTreeMap<String, String>;
 
 /// The tokenizer's settings.
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
-/// The names that every tokenizer has, in the order in which transformers adds tokens that the
-/// vocabulary lacks.
+/// The standard names, in the order in which transformers adds tokens that the vocabulary lacks.
 const STANDARD: [&str; 7] = [
     "bos_token",
     "eos_token",
@@ -22,26 +21,26 @@ const STANDARD: [&str; 7] = [
     "cls_token",
     "mask_token",
 ];
-/// Tables of further names; the first is also written as a list of tokens without names.
+/// Tables of further names; the first may also be a list of tokens without names.
 const EXTRA: &str = "extra_special_tokens";
 const EXPLICIT: &str = "model_specific_special_tokens";
 /// The list's older name.
 const ADDITIONAL: &str = "additional_special_tokens";
 
-/// Special tokens: some have names, others are only listed.
+/// The special tokens, named or only listed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SpecialTokens {
-    /// Name and text, the standard names first.
+    /// Names and texts, the standard names first.
     named: Vec<(String, String)>,
-    /// Texts.
+    /// Texts without names.
     listed: Vec<String>,
 }
 
 impl SpecialTokens {
     /// Reads tokenizer_config.json and special_tokens_map.json, either of which may be absent, as
-    /// transformers' `PreTrainedTokenizerBase._from_pretrained` does: the second is read only where
-    /// the first has no `added_tokens_decoder`, and wins then, but for names that are not standard.
-    /// Among those, tables of names win over fields.
+    /// transformers' `PreTrainedTokenizerBase._from_pretrained` does: the second is read only if
+    /// the first has no `added_tokens_decoder`, and then takes precedence, except for names that
+    /// are not standard. Among those, tables of names take precedence over fields.
     ///
     /// # Errors
     /// As [`Files::json`].
@@ -80,7 +79,7 @@ impl SpecialTokens {
         for (name, value) in config.iter().chain(map).filter(|(name, _)| is_name(name)) {
             match text_of(value) {
                 Some(text) => found.insert(name.clone(), text.to_string()),
-                // A null in the second file takes the name away.
+                // A null in the second file removes the name.
                 None => found.remove(name),
             };
         }
@@ -104,39 +103,39 @@ impl SpecialTokens {
         Self { named, listed }
     }
 
-    /// Gives a token a name, which no other has then.
+    /// Names a token, replacing the previous token of that name.
     pub fn set(&mut self, name: &str, text: &str) {
         self.named.retain(|(other, _)| other != name);
         self.named.push((name.to_string(), text.to_string()));
     }
 
-    /// A named token's text.
+    /// Returns a named token's text.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.iter();
         named.find_map(|(found, text)| (found == name).then_some(text))
     }
 
-    /// All that have names: name and text.
+    /// Returns the names and texts of all named tokens.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let named = self.named.iter();
         named.map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// The texts of all, named or listed, in the order in which a vocabulary that lacks them gets
-    /// them.
+    /// Returns the texts of all tokens, named or listed, in the order in which they are added to a
+    /// vocabulary that lacks them.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let listed = self.listed.iter().map(String::as_str);
         self.iter().map(|(_, text)| text).chain(listed)
     }
 }
 
-/// A token's text: a text, or an object with the text under `content`.
+/// Returns a token's text: a string, or an object with the text under `content`.
 fn text_of(token: &Value) -> Option<&str> {
     let content = || token.get("content").and_then(Value::as_str);
     token.as_str().or_else(content)
 }
 
-/// The tokens of a table of names.
+/// Returns the tokens of a table of names.
 fn table(value: Option<&Value>) -> impl Iterator<Item = (String, String)> + '_ {
     let entries = value.and_then(Value::as_object).into_iter().flatten();
     entries.filter_map(|(name, token)| Some((name.clone(), text_of(token)?.to_string())))

@@ -1,4 +1,4 @@
-//! Which tokens end an answer.
+//! The tokens that end an answer.
 
 use super::vocabulary::ids;
 use super::{CheckpointError, Files};
@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 const GENERATION: &str = "generation_config.json";
 const FIELD: &str = "eos_token_id";
 
-/// The tokens that end an answer, as transformers' `generate` has them: those of
-/// generation_config.json where there is such a file, even if it names none; else those of
-/// config.json, else of its `text_config`. `None` where none of these files says anything.
+/// Returns the tokens that end an answer, as in transformers' `generate`: those of
+/// generation_config.json if the file exists, even if it has none; else those of config.json, else
+/// of its `text_config`. `None` if none of these files defines any.
 ///
 /// # Errors
-/// As [`Files::json`], and [`CheckpointError::Config`] for what is neither a token's id nor a list
-/// of them.
+/// As [`Files::json`], and [`CheckpointError::Config`] for a value that is neither a token's id nor
+/// a list of ids.
 pub(super) fn stops(files: &Files) -> Result<Option<BTreeSet<u32>>, CheckpointError> {
     if let Some(json) = files.json(GENERATION)? {
         let found = ids(Some(&json), FIELD, &files.path(GENERATION), "")?;

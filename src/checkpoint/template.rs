@@ -1,4 +1,4 @@
-//! The chat template: how a question and a picture become a prompt.
+//! The chat template, which makes a prompt from a question and a picture.
 
 use super::guard::{TURNS, guarded};
 use super::jinja;
@@ -7,35 +7,35 @@ use super::template_file::find;
 use super::{CheckpointError, Files, Tokenizer};
 use serde_json::{Value, json};
 
-/// What a family's models were trained with, for checkpoints that have no template of their own.
+/// The template that a family's models were trained with, for checkpoints that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultTemplate {
-    /// Whose it is.
+    /// The models that the template is from.
     pub name: &'static str,
     /// The template, in Jinja.
     pub text: &'static str,
 }
 
-/// Where a family's models have their template from.
+/// The source of a model family's template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
-    /// The checkpoint's own, this one where it has none.
+    /// The checkpoint's own, or this one if it has none.
     Default(DefaultTemplate),
-    /// Always this one: the authors' program does not look at the checkpoint's.
+    /// Always this one: the authors' program does not use the checkpoint's.
     Fixed(DefaultTemplate),
 }
 
-/// LLaVA-1.5's: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
+/// LLaVA-1.5's template: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
 pub const VICUNA: DefaultTemplate = DefaultTemplate {
     name: "LLaVA-1.5",
     text: "A chat between a curious human and an artificial intelligence assistant. The assistant gives \
     helpful, detailed, and polite answers to the human's questions. USER: {% for part in messages[0]['content'] %}\
     {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:",
 };
-/// Stands for the question while the text around it is found out. No text contains these
-/// characters: they are of Unicode's private use.
+/// Placeholder for the question while the text around it is determined. The characters are of
+/// Unicode's private use, so no ordinary text contains them.
 const QUESTION: &str = "\u{F0000}\u{F0002}\u{F0000}";
-/// Characters of a template's message that are shown.
+/// Maximum number of characters shown of a template's error message.
 const REASON: usize = 300;
 
 /// A checkpoint's chat template.
@@ -47,7 +47,7 @@ pub struct ChatTemplate {
     image_token: String,
 }
 
-/// A prompt, cut around the question: what stands before and after is the template's own.
+/// A prompt, split around the question; the rest is the template's own text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// The template's text before the question.
@@ -56,18 +56,18 @@ pub struct Rendered {
     pub question: String,
     /// The template's text after the question.
     pub after: String,
-    /// Where the template is from, for messages.
+    /// The source of the template, for messages.
     pub source: String,
 }
 
 impl Rendered {
-    /// The whole prompt.
+    /// Returns the whole prompt.
     pub fn text(&self) -> String {
         [self.before.as_str(), &self.question, &self.after].concat()
     }
 }
 
-/// What a message's content is: current templates take a list of parts, older ones a text.
+/// The type of a message's content: a list of parts in current templates, a text in older ones.
 #[derive(Clone, Copy)]
 enum Content {
     Parts,
@@ -75,10 +75,10 @@ enum Content {
 }
 
 impl ChatTemplate {
-    /// Reads the template that `template_file` finds, else the family's.
+    /// Loads the template that `template_file` finds, else the family's.
     ///
     /// # Errors
-    /// Those of [`Files::text`], and [`CheckpointError::Template`] when it is not a template.
+    /// Those of [`Files::text`], and [`CheckpointError::Template`] if it is not a valid template.
     pub fn load(
         files: &Files,
         tokenizer: &Tokenizer,
@@ -109,16 +109,16 @@ impl ChatTemplate {
         })
     }
 
-    /// Where the template is from: a file, or the program itself.
+    /// Returns the source of the template: a file, or the program itself.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The prompt that asks `question` about one picture, up to where the answer begins.
+    /// Renders the prompt that asks `question` about one picture, up to the start of the answer.
     ///
     /// # Errors
-    /// [`CheckpointError::Template`] when the template fails, writes the question not exactly once,
-    /// or writes something else around one question than around another.
+    /// [`CheckpointError::Template`] if the template fails, does not write the question exactly
+    /// once, or writes different text around different questions.
     pub fn render(&self, question: &str) -> Result<Rendered, CheckpointError> {
         let (content, frame) = self.frame()?;
         let Some((before, after)) = frame.split_once(QUESTION) else {
@@ -144,8 +144,8 @@ impl ChatTemplate {
         })
     }
 
-    /// The prompt with the mark in place of the question, by the first kind of content for which
-    /// the template places the image.
+    /// Renders the prompt with the placeholder as question, with the first type of content for
+    /// which the template places the image.
     fn frame(&self) -> Result<(Content, String), CheckpointError> {
         let parts = self.write(Content::Parts, QUESTION);
         if let Ok(text) = &parts
@@ -186,8 +186,7 @@ impl ChatTemplate {
     }
 }
 
-/// The error, on one line and not longer than a reader wants; a template's own message may be
-/// anything.
+/// Creates the error, on one line and of limited length; a template's own message can be anything.
 fn template_error(source: &str, reason: String) -> CheckpointError {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut reason: String = line.chars().take(REASON).collect();

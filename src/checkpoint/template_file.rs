@@ -1,4 +1,4 @@
-//! Which file a checkpoint's chat template is from.
+//! Search for a checkpoint's chat template.
 
 use super::processor_file::PROCESSOR_CONFIG;
 use super::special::TOKENIZER_CONFIG;
@@ -7,21 +7,21 @@ use serde_json::Value;
 
 const JINJA: &str = "chat_template.jinja";
 const JSON: &str = "chat_template.json";
-/// The folder of templates that have names, and the one that counts.
+/// The folder of named templates, and the name of the one that is used.
 const FOLDER: &str = "additional_chat_templates";
 const DEFAULT: &str = "additional_chat_templates/default.jinja";
 const FIELD: &str = "chat_template";
 
-/// The template's text and the file it is from, as transformers'
-/// `ProcessorMixin.get_processor_dict` finds it: in processor_config.json, else in
-/// chat_template.json, else in chat_template.jinja, else in
-/// additional_chat_templates/default.jinja. A processor knows no other place; its tokenizer also
-/// knows tokenizer_config.json, which is looked at last.
+/// Returns the template's text and its file, searched as transformers'
+/// `ProcessorMixin.get_processor_dict` does: in processor_config.json, else in chat_template.json,
+/// else in chat_template.jinja, else in additional_chat_templates/default.jinja. These are all the
+/// places that a processor searches; its tokenizer also searches tokenizer_config.json, which comes
+/// last here.
 ///
 /// # Errors
 /// As [`Files::text`], and [`CheckpointError::Template`] for templates that transformers refuses:
-/// chat_template.json beside additional templates, additional templates none of which is the
-/// default, what is no text.
+/// chat_template.json beside additional templates, additional templates without a default, a
+/// template that is not text.
 pub(super) fn find(files: &Files) -> Result<Option<(String, &'static str)>, CheckpointError> {
     let fail = |file: &str, reason: &str| CheckpointError::Template {
         file: files.path(file),
@@ -75,7 +75,7 @@ pub(super) fn find(files: &Files) -> Result<Option<(String, &'static str)>, Chec
     }
 }
 
-/// A template, or the default one of several.
+/// Returns a template, or the default one of several.
 fn text(template: &Value) -> Option<&str> {
     let default = || template.get("default").and_then(Value::as_str);
     template.as_str().or_else(default)

@@ -1,4 +1,4 @@
-//! The weights: every tensor of every shard, where it lies in its mapped file.
+//! The weights: the tensors of all shards, memory-mapped.
 
 use super::files::{Bytes, Files, WEIGHTS, WEIGHTS_INDEX};
 use super::{CheckpointError, header};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The storage formats of weights that are supported.
+/// The supported storage formats of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dtype {
     /// IEEE 754 binary16.
@@ -20,7 +20,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one element.
+    /// Returns the bytes of one element.
     pub fn size(self) -> usize {
         match self {
             Dtype::F16 | Dtype::Bf16 => 2,
@@ -48,14 +48,15 @@ pub struct Tensor {
     pub dtype: Dtype,
     /// Its shape, outermost axis first.
     pub shape: Vec<usize>,
-    /// What messages call the file that holds it.
+    /// The name, for messages, of the file that holds the tensor.
     pub file: Arc<str>,
     source: Bytes,
     range: Range<usize>,
 }
 
 impl Tensor {
-    /// A tensor made in memory, f32; `values` are row-major and as many as `shape` says.
+    /// Creates an f32 tensor in memory; `values` are row-major, and their number must match
+    /// `shape`.
     pub fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
         let bytes: Arc<[u8]> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Tensor {
@@ -68,7 +69,7 @@ impl Tensor {
         }
     }
 
-    /// A tensor of which only name and shape are known: it has no bytes.
+    /// Creates a tensor with only a name and a shape, without bytes.
     pub fn absent(name: &str, shape: &[usize]) -> Tensor {
         Tensor {
             name: name.to_string(),
@@ -80,11 +81,11 @@ impl Tensor {
         }
     }
 
-    /// Rows `rows` of its first axis; the bytes are shared.
+    /// Returns the rows `rows` of the first axis, sharing the bytes.
     ///
     /// # Errors
-    /// [`CheckpointError::Rows`] when it does not have them, or when the range ends before it
-    /// begins.
+    /// [`CheckpointError::Rows`] if the tensor does not have these rows, or if the range ends
+    /// before it begins.
     pub fn rows(&self, rows: Range<usize>) -> Result<Tensor, CheckpointError> {
         let all = self.shape.first().copied().unwrap_or(0);
         if rows.start > rows.end || rows.end > all {
@@ -109,8 +110,8 @@ impl Tensor {
         })
     }
 
-    /// A tensor made of bytes in memory: those of `source` from `at` on, little-endian. It shares
-    /// them. `None` where `source` does not hold as many as `shape` asks for.
+    /// Creates a tensor of bytes in memory: those of `source` from `at` on, little-endian and
+    /// shared. `None` if `source` has fewer bytes than `shape` requires.
     pub fn piece(
         name: &str,
         dtype: Dtype,
@@ -130,17 +131,18 @@ impl Tensor {
         })
     }
 
-    /// The bytes as they lie in the file: `elements() * dtype.size()`, not necessarily aligned.
+    /// Returns the bytes as stored in the file: `elements() * dtype.size()`, not necessarily
+    /// aligned.
     pub fn bytes(&self) -> &[u8] {
         &self.source[self.range.clone()]
     }
 
-    /// How many numbers it holds.
+    /// Returns the number of elements.
     pub fn elements(&self) -> usize {
         self.range.len() / self.dtype.size()
     }
 
-    /// The numbers as f32, which represents all three formats exactly.
+    /// Converts the elements to f32, which represents all three formats exactly.
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes = self.bytes();
         match self.dtype {
@@ -160,8 +162,8 @@ impl Tensor {
     }
 }
 
-/// The bytes as numbers where the machine can read them in place; `to_f32_vec` then converts many
-/// at a time.
+/// Returns the bytes as numbers if the machine can read them in place; `to_f32_vec` then converts
+/// many at a time.
 fn aligned<T: bytemuck::Pod>(bytes: &[u8]) -> Option<&[T]> {
     if cfg!(target_endian = "little") {
         bytemuck::try_cast_slice(bytes).ok()
@@ -170,7 +172,7 @@ fn aligned<T: bytemuck::Pod>(bytes: &[u8]) -> Option<&[T]> {
     }
 }
 
-/// Reads numbers of `N` bytes one by one, wherever they lie.
+/// Reads numbers of `N` bytes one by one, at any alignment.
 fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     bytes
         .as_chunks::<N>()
@@ -180,12 +182,12 @@ fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f
         .collect()
 }
 
-/// All tensors of a checkpoint, by name.
+/// The tensors of a checkpoint, by name.
 #[derive(Debug, Clone)]
 pub struct Tensors {
     tensors: BTreeMap<String, Tensor>,
-    /// Buffers of integers, such as the `position_ids` that older CLIP checkpoints carry: their
-    /// dtype and file.
+    /// Buffers of integers, such as the `position_ids` of older CLIP checkpoints: their dtype and
+    /// file.
     integers: BTreeMap<String, (String, Arc<str>)>,
     /// Names of the weight files read.
     files: Vec<String>,
@@ -198,8 +200,8 @@ impl Tensors {
     ///
     /// # Errors
     /// Every fault of a weight file or of the index, each naming the file; see [`CheckpointError`].
-    /// A floating-point tensor of a format that is not supported is an error at once, one of
-    /// integers only when it is asked for.
+    /// A floating-point tensor of an unsupported format is an error at once, an integer tensor only
+    /// when it is requested.
     pub fn open(files: &Files) -> Result<Self, CheckpointError> {
         let mut all = Self {
             tensors: BTreeMap::new(),
@@ -260,8 +262,8 @@ impl Tensors {
         Ok(all)
     }
 
-    /// Tensors made in memory; `model` is what messages call them. Of two of the same name the last
-    /// counts.
+    /// Creates tensors in memory; `model` is their checkpoint's name in messages. Of two tensors of
+    /// the same name the last is kept.
     pub fn made(model: &str, tensors: impl IntoIterator<Item = Tensor>) -> Self {
         let named = tensors.into_iter().map(|t| (t.name.clone(), t));
         Self {
@@ -321,16 +323,17 @@ impl Tensors {
             .or_else(integer)
     }
 
-    /// A tensor by its name in the file; `None` when it is absent or holds integers.
+    /// Returns a tensor by its name in the file; `None` if it is absent or holds integers.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 
-    /// A tensor that must be there with that shape.
+    /// Returns a tensor that must exist with this shape.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingTensor`], [`ShapeMismatch`](CheckpointError::ShapeMismatch), or
-    /// [`UnsupportedDtype`](CheckpointError::UnsupportedDtype) when it holds integers.
+    /// [`CheckpointError::MissingTensor`] if it is absent,
+    /// [`ShapeMismatch`](CheckpointError::ShapeMismatch) if its shape differs, or
+    /// [`UnsupportedDtype`](CheckpointError::UnsupportedDtype) if it holds integers.
     pub fn require(&self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError> {
         let tensor = name.to_string();
         match self.tensors.get(name) {
@@ -356,32 +359,32 @@ impl Tensors {
         }
     }
 
-    /// Every tensor that can be used, in the order of names.
+    /// Returns the supported tensors, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Tensor> {
         self.tensors.values()
     }
 
-    /// The names of those that hold integers.
+    /// Returns the names of the integer tensors.
     pub(crate) fn integers(&self) -> impl Iterator<Item = &str> {
         self.integers.keys().map(String::as_str)
     }
 
-    /// The names of all tensors that can be used, sorted.
+    /// Returns the names of the supported tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The names of the weight files, in the order read.
+    /// Returns the names of the weight files, in the order read.
     pub fn files(&self) -> &[String] {
         &self.files
     }
 
-    /// What messages call the checkpoint.
+    /// Returns the checkpoint's name as messages show it.
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// Bytes of all tensors that can be used.
+    /// Returns the bytes of all supported tensors.
     pub fn total_bytes(&self) -> usize {
         self.tensors
             .values()
@@ -389,7 +392,7 @@ impl Tensors {
             .sum()
     }
 
-    /// Numbers in all tensors that can be used.
+    /// Returns the number of elements in all supported tensors.
     pub fn total_parameters(&self) -> usize {
         self.tensors.values().map(Tensor::elements).sum()
     }
@@ -400,7 +403,7 @@ fn is_integer(dtype: safetensors::Dtype) -> bool {
     matches!(dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
 }
 
-/// The index's `weight_map`: tensor name to shard.
+/// Returns the index's `weight_map`: tensor name to shard.
 fn weight_map(
     index: &serde_json::Value,
     file: &str,

@@ -1,8 +1,8 @@
-//! What the tokenizer's files say of how a processor calls its tokenizer and its image processor.
+//! The arguments of a processor's tokenizer and image processor that the tokenizer's files set.
 //!
-//! transformers' `ProcessorMixin._merge_kwargs` hands every field of tokenizer_config.json that is
-//! called like an argument of the tokenizer or of the image processor on as that argument, and a
-//! tokenizer.json that truncates or pads sets `max_length`.
+//! transformers' `ProcessorMixin._merge_kwargs` passes every field of tokenizer_config.json that
+//! has the name of an argument of the tokenizer or of the image processor on as that argument, and
+//! a tokenizer.json that truncates or pads sets `max_length`.
 
 use super::special::TOKENIZER_CONFIG;
 use super::tokenizer::TOKENIZER;
@@ -10,7 +10,7 @@ use super::{CheckpointError, Config, Files};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Arguments of the image processor. Their place is its own file; here they would overrule it.
+/// Arguments of the image processor. They belong in its own file; here they would override it.
 const PICTURE: [&str; 14] = [
     "do_convert_rgb",
     "do_resize",
@@ -27,13 +27,13 @@ const PICTURE: [&str; 14] = [
     "pad_size",
     "do_center_crop",
 ];
-/// Arguments of the tokenizer that change the ids of one prompt unless they are false.
+/// Arguments of the tokenizer that change the ids of a prompt unless they are false.
 const TEXT: [&str; 3] = ["padding", "truncation", "is_split_into_words"];
-/// One that transformers cannot take from there.
+/// An argument that transformers cannot take from there.
 const SPECIAL: &str = "add_special_tokens";
 const LENGTH: &str = "max_length";
 
-/// The tokens of a prompt beyond which the processor cuts it off.
+/// The number of tokens at which the processor truncates a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TextLimit {
     file: String,
@@ -111,7 +111,7 @@ impl TextLimit {
         let Some(text) = files.text(TOKENIZER)? else {
             return Ok(None);
         };
-        // What is wrong with the file is said by the tokenizer, which reads all of it.
+        // Faults in the file are reported by the tokenizer, which parses all of it.
         let Ok(lengths) = serde_json::from_str::<Lengths>(&text) else {
             return Ok(None);
         };
@@ -126,10 +126,10 @@ impl TextLimit {
         }))
     }
 
-    /// Fails for a prompt of more tokens.
+    /// Checks that a prompt has at most this many tokens.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`] if it has more.
     pub fn check(&self, tokens: usize) -> Result<(), CheckpointError> {
         if tokens as u64 <= self.tokens {
             return Ok(());

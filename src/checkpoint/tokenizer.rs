@@ -1,4 +1,4 @@
-//! Text to token ids and back, with the question kept apart from the prompt's control tokens.
+//! Conversion of text to token ids and back. The text of a question never becomes control tokens.
 
 use super::guard::{READING, TURNS, guarded};
 use super::shape::{Growth, Growths, Shape};
@@ -12,35 +12,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokenizers::AddedToken;
 use tokenizers::models::ModelWrapper;
 
-/// The tokenizer itself.
+/// The tokenizer's file name.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
-/// Begin and end the stand-in of a special token; of Unicode's private use. They differ so that
-/// text between two stand-ins never looks like a third.
+/// The first and last character of a special token's stand-in, of Unicode's private use. They
+/// differ so that text between two stand-ins never looks like a third.
 const MARKS: [char; 2] = ['\u{F0001}', '\u{F0003}'];
-/// What messages call them.
+/// The marks' names as messages show them.
 const MARK_NAMES: &str = "U+F0001 or U+F0003";
 
-/// What every tokenizer is tried on.
+/// The text that every tokenizer is tried on.
 const PROBE: &str =
     "USER: What color is the circle?\nASSISTANT: It is r\u{e9}d, \u{7ea2}\u{8272} 12.";
-/// Tokens that are decoded in a turn of waiting, at least.
+/// Minimum number of tokens decoded in one turn of waiting.
 const DECODED: usize = 10_000;
 
-/// A checkpoint's tokenizer. Nothing of tokenizer.json's is left to chance: its model's `dropout`
-/// is off.
+/// A checkpoint's tokenizer. It is deterministic: its model's `dropout` is off.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    /// As the checkpoint has it: special tokens' text is control.
+    /// The checkpoint's tokenizer: special tokens' text is control.
     plain: Arc<tokenizers::Tokenizer>,
-    /// The same, but special tokens' text is text, and each special token has a stand-in that is
-    /// not (see [`stand_in`]).
+    /// The same tokenizer, but special tokens' text is text, and each special token has a stand-in
+    /// for control (see [`stand_in`]).
     literal: Arc<tokenizers::Tokenizer>,
     growths: Growths,
-    /// Whether a text once took too long. The thread that works on it is still there.
+    /// Whether a text has taken too long. The thread that works on it still runs.
     stuck: Arc<AtomicBool>,
-    /// The stand-ins' ids, and the ids of the tokens that they stand for.
+    /// The stand-ins' ids, with the ids of the tokens that they replace.
     stand_ins: BTreeMap<u32, u32>,
-    /// Every token that is looked for in text before the rest is split into pieces, longest first.
+    /// The tokens that are searched in text before the rest is split into pieces, longest first.
     added: Vec<Added>,
     special: SpecialTokens,
     stop_ids: BTreeSet<u32>,
@@ -48,20 +47,20 @@ pub struct Tokenizer {
     file: String,
 }
 
-/// How the picture's place in a prompt is marked.
+/// The mark of the picture's place in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageToken {
-    /// By a token of the vocabulary.
+    /// A token of the vocabulary.
     Id(u32),
-    /// By a text that is no token. The texts before and behind it are tokenised apart, as LLaVA's
-    /// authors do (`tokenizer_image_token`), and [`ImageToken::id`] stands between. Where the first
-    /// starts with the begin token, the second loses its first token: it is meant for tokenizers
-    /// that begin every text so, and done whichever begins there.
+    /// A text that is not a token. The texts before and after it are tokenised separately, as
+    /// LLaVA's authors do (`tokenizer_image_token`), and [`ImageToken::id`] stands between them. If
+    /// the ids of the first start with the begin token, the second loses its first token: this is
+    /// meant for tokenizers that begin every text with it, but is done for others too.
     Text(&'static str),
 }
 
 impl ImageToken {
-    /// The id of the rows that the picture takes in a prompt.
+    /// Returns the id of the picture's rows in a prompt.
     pub fn id(self) -> u32 {
         match self {
             ImageToken::Id(id) => id,
@@ -78,14 +77,14 @@ struct Added {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json and what tokenizer_config.json, special_tokens_map.json,
-    /// generation_config.json and config.json say of special tokens.
+    /// Loads tokenizer.json, and the special tokens from tokenizer_config.json,
+    /// special_tokens_map.json, generation_config.json and config.json.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingFile`], [`Tokenizer`](CheckpointError::Tokenizer) for a file that
-    /// the `tokenizers` crate rejects or breaks off at,
-    /// [`NoImageToken`](CheckpointError::NoImageToken) when the config's image token is not in the
-    /// vocabulary.
+    /// [`CheckpointError::MissingFile`] if tokenizer.json is absent,
+    /// [`Tokenizer`](CheckpointError::Tokenizer) if the `tokenizers` crate rejects a file or
+    /// panics, [`NoImageToken`](CheckpointError::NoImageToken) if the config's image token is not
+    /// in the vocabulary.
     pub fn load(files: &Files, image: ImageToken) -> Result<Self, CheckpointError> {
         let inner = files.clone();
         guarded(READING, move || Self::read(&inner, image)).map_err(|reason| {
@@ -123,7 +122,7 @@ impl Tokenizer {
         add_named(&mut plain, files)?;
 
         let special = SpecialTokens::read(files)?;
-        // Where no file names them, the token that is called so.
+        // If no file defines them, use the token named `eos_token`.
         let stop_ids = stops(files)?.unwrap_or_else(|| {
             let own = special.get("eos_token");
             own.and_then(|text| plain.token_to_id(text))
@@ -148,8 +147,8 @@ impl Tokenizer {
                 }
             })?,
         };
-        // A special token is control even where tokenizer.json does not say so, and is added where
-        // the vocabulary lacks it.
+        // A special token is control even if tokenizer.json does not mark it, and is added if the
+        // vocabulary lacks it.
         let image_control =
             Some(image_text.as_str()).filter(|text| plain.token_to_id(text).is_some());
         let named = special.texts().chain(image_control);
@@ -158,7 +157,7 @@ impl Tokenizer {
             .filter(|text| !text.is_empty())
             .filter_map(|text| {
                 let id = plain.token_to_id(text);
-                // How it is found in text stays as it is.
+                // Keeps the flags by which it is found in text.
                 match id.and_then(|id| known.get(&id)) {
                     Some(token) if token.special => None,
                     Some(token) => Some(token.clone().special(true)),
@@ -185,8 +184,8 @@ impl Tokenizer {
         let marked = controls().filter_map(|token| {
             let flags = decoder.get(&token.id)?;
             let stand_in = AddedToken::from(stand_in(&token.text), false);
-            // Whitespace around it, word boundaries and normalisation are dealt with as for the
-            // token itself.
+            // Whitespace around it, word boundaries and normalisation are handled as for the token
+            // itself.
             let stand_in = stand_in.lstrip(flags.lstrip).rstrip(flags.rstrip);
             Some(
                 stand_in
@@ -200,8 +199,7 @@ impl Tokenizer {
         let stand_ins = controls()
             .filter_map(|token| Some((literal.token_to_id(&stand_in(&token.text))?, token.id)))
             .collect();
-        // Breaks off here rather than at the first question, where a part of the reader gave up at
-        // all.
+        // Fails here rather than at the first question, if a part of the crate panics.
         plain.encode_fast(PROBE, true).map_err(fail)?;
         Ok(Self {
             plain: Arc::new(plain),
@@ -217,13 +215,13 @@ impl Tokenizer {
         })
     }
 
-    /// The prompt's token ids, with the image token `image_tokens` times in its place. The begin
-    /// token is added where the tokenizer adds one and the template has not written it. Special
-    /// tokens in the question are plain text.
+    /// Encodes a prompt, with the image token `image_tokens` times in its place. The begin token is
+    /// added if the tokenizer adds one and the template has not written it. Special tokens in the
+    /// question are plain text.
     ///
     /// # Errors
     /// [`CheckpointError::ImageTokens`] unless the template places exactly one image token,
-    /// [`SpecialInText`](CheckpointError::SpecialInText) for a question whose special tokens cannot
+    /// [`SpecialInText`](CheckpointError::SpecialInText) if special tokens in the question cannot
     /// be kept as text.
     pub fn encode_prompt(
         &self,
@@ -263,8 +261,8 @@ impl Tokenizer {
         Ok(repeated.collect())
     }
 
-    /// Ids of a prompt or of a part of it. With `begin`, the begin token is added where the
-    /// tokenizer adds one.
+    /// Encodes a prompt or a part of it. With `begin`, the begin token is added if the tokenizer
+    /// adds one.
     fn encode_piece(&self, piece: &Rendered, begin: bool) -> Result<Vec<u32>, CheckpointError> {
         let text = piece.text();
         let own = self.controls(&piece.before).len() + self.controls(&piece.after).len();
@@ -280,12 +278,11 @@ impl Tokenizer {
         Ok(ids.collect())
     }
 
-    /// An answer's token ids, exactly as given: nothing is added, and special tokens in it are
-    /// plain text.
+    /// Encodes an answer exactly as given: nothing is added, and special tokens in it are plain
+    /// text.
     ///
     /// # Errors
-    /// [`CheckpointError::SpecialInText`] for an answer whose special tokens cannot be kept as
-    /// text.
+    /// [`CheckpointError::SpecialInText`] if special tokens in the answer cannot be kept as text.
     pub fn encode_answer(&self, answer: &str) -> Result<Vec<u32>, CheckpointError> {
         if answer.contains(MARKS) {
             return Err(self.special_in_text("answer", MARK_NAMES));
@@ -293,7 +290,7 @@ impl Tokenizer {
         self.encode_literal(answer, false, 0, "answer")
     }
 
-    /// Ids of text whose special tokens are text, with `expected` stand-ins in it.
+    /// Encodes text whose special tokens are text, with `expected` stand-ins in it.
     fn encode_literal(
         &self,
         text: &str,
@@ -304,7 +301,7 @@ impl Tokenizer {
         let (ids, own) = self.encode(&self.literal, text, begin, what)?;
         let unknown = self.special.get("unk_token");
         for (id, _) in ids.iter().zip(&own).filter(|(_, own)| !**own) {
-            // A vocabulary may hold a special token's whole text as an ordinary word too.
+            // A vocabulary may also contain a special token's whole text as an ordinary word.
             if let Some(token) = self
                 .added
                 .iter()
@@ -330,7 +327,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Ids, and for each whether the tokenizer added it of its own accord.
+    /// Returns the ids, and for each whether the tokenizer added it by itself.
     fn encode(
         &self,
         tokenizer: &Arc<tokenizers::Tokenizer>,
@@ -355,7 +352,7 @@ impl Tokenizer {
             })
     }
 
-    /// Runs `work` on a thread of its own, for a text of so many bytes.
+    /// Runs `work` on a separate thread, for a text of this many bytes.
     fn apart<T: Send + 'static>(
         &self,
         growth: Growth,
@@ -375,15 +372,14 @@ impl Tokenizer {
             result
         });
         result.unwrap_or_else(|reason| {
-            // A panic too leaves this set: what broke off once is not asked again.
+            // A panic sets this too: work that failed once is not tried again.
             self.stuck
                 .store(working.load(Ordering::Relaxed), Ordering::Relaxed);
             Err(reason)
         })
     }
 
-    /// Where special tokens' texts stand in `text`: byte offset and token, each the longest at its
-    /// place.
+    /// Finds special tokens' texts in `text`: byte offset and token, the longest at each place.
     fn controls(&self, text: &str) -> Vec<(usize, &Added)> {
         let first: BTreeSet<u8> = self
             .added
@@ -410,7 +406,7 @@ impl Tokenizer {
         found
     }
 
-    /// `text` with each special token replaced by its stand-in.
+    /// Returns `text` with each special token replaced by its stand-in.
     fn marked(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
@@ -422,29 +418,29 @@ impl Tokenizer {
         out + &text[end..]
     }
 
-    /// Token ids as text, special tokens included.
+    /// Decodes token ids to text, including special tokens.
     ///
     /// # Errors
-    /// [`CheckpointError::Decode`] when the tokenizer's decoder fails.
+    /// [`CheckpointError::Decode`] if the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, CheckpointError> {
         Ok(self.pieces(&[ids.to_vec()])?.concat())
     }
 
-    /// What each token of an answer adds to its text: joined, the pieces are the answer as
-    /// [`Tokenizer::decode`] gives it. Of a character that several tokens make up, the last has it
-    /// and the others have nothing.
+    /// Returns each token's contribution to the text of an answer: joined, the pieces equal the
+    /// output of [`Tokenizer::decode`]. A character made of several tokens belongs to the last of
+    /// them; the others are empty.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn decode_pieces(&self, ids: &[u32]) -> Result<Vec<String>, CheckpointError> {
-        // A token's text depends on those before it: decoders strip the first space, and join bytes
-        // to characters.
+        // A token's text depends on the tokens before it: decoders strip the first space, and join
+        // bytes to characters.
         let begins: Vec<Vec<u32>> = (1..=ids.len()).map(|end| ids[..end].to_vec()).collect();
         self.pieces(&begins)
     }
 
-    /// Each token's text where it stands alone, as words without content are known by. Pieces of a
-    /// character that several tokens make up are U+FFFD.
+    /// Returns each token's text decoded alone, by which words without content are recognised.
+    /// Parts of a character made of several tokens are U+FFFD.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
@@ -460,8 +456,8 @@ impl Tokenizer {
         result.map_err(|reason| self.not_decoded(reason))
     }
 
-    /// The texts of ever longer beginnings of an answer, the last of them whole, each without what
-    /// the one before it has.
+    /// Decodes ever longer prefixes of an answer, the last of them whole, and returns for each the
+    /// text that it adds to the one before.
     fn pieces(&self, begins: &[Vec<u32>]) -> Result<Vec<String>, CheckpointError> {
         let (tokenizer, begins) = (self.plain.clone(), begins.to_vec());
         let ids = begins.last().map(Vec::as_slice).unwrap_or_default();
@@ -491,7 +487,7 @@ impl Tokenizer {
             .map_err(|reason| self.not_decoded(reason))
     }
 
-    /// The bytes of these tokens' entries in the vocabulary.
+    /// Returns the bytes of these tokens' entries in the vocabulary.
     fn bytes(&self, ids: &[u32]) -> usize {
         let entries = ids.iter().filter_map(|id| self.token(*id));
         entries.map(|text| text.len()).sum()
@@ -504,39 +500,39 @@ impl Tokenizer {
         }
     }
 
-    /// The token's entry in the vocabulary, in the tokenizer's own spelling.
+    /// Returns the token's entry in the vocabulary, in the tokenizer's own spelling.
     pub fn token(&self, id: u32) -> Option<String> {
         text_of(&self.plain, id)
     }
 
-    /// Tokens in the vocabulary, added ones included.
+    /// Returns the number of tokens in the vocabulary, including added ones.
     pub fn vocab_size(&self) -> usize {
         self.plain.get_vocab_size(true)
     }
 
-    /// The tokens that end an answer: those of generation_config.json, else of config.json, else
-    /// the tokenizer's `eos_token`.
+    /// Returns the tokens that end an answer: those of generation_config.json, else of config.json,
+    /// else the tokenizer's `eos_token`.
     pub fn stop_ids(&self) -> &BTreeSet<u32> {
         &self.stop_ids
     }
 
-    /// How the picture's place in a prompt is marked.
+    /// Returns the mark of the picture's place in a prompt.
     pub fn image(&self) -> ImageToken {
         self.image.1
     }
 
-    /// Lets more tokens end an answer: those of these texts that the vocabulary has.
+    /// Adds tokens that end an answer: those of these texts that are in the vocabulary.
     pub fn stop_at(&mut self, texts: &[&str]) {
         let ids = texts.iter().filter_map(|text| self.plain.token_to_id(text));
         self.stop_ids.extend(ids);
     }
 
-    /// Whether the vocabulary has a token of this text.
+    /// Checks whether the vocabulary has a token of this text.
     pub fn has(&self, text: &str) -> bool {
         self.plain.token_to_id(text).is_some()
     }
 
-    /// The text of the token whose place the picture takes.
+    /// Returns the text of the token that the picture replaces.
     pub fn image_token(&self) -> &str {
         &self.image.0
     }
@@ -554,13 +550,13 @@ impl Tokenizer {
     }
 }
 
-/// Bytes with which `a` and `b` begin alike, whole characters.
+/// Returns the length in bytes of the common prefix of `a` and `b`, in whole characters.
 fn common(a: &str, b: &str) -> usize {
     let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
     same.map(|(c, _)| c.len_utf8()).sum()
 }
 
-/// Leaves no merge to chance, as in training: the same text has the same ids.
+/// Turns off dropout, which makes merges random in training: the same text has the same ids.
 fn without_dropout(tokenizer: &mut tokenizers::Tokenizer) {
     if let ModelWrapper::BPE(model) = tokenizer.get_model()
         && model.dropout.is_some()
@@ -571,14 +567,13 @@ fn without_dropout(tokenizer: &mut tokenizers::Tokenizer) {
     }
 }
 
-/// What stands for a special token in text where its own text is not control.
+/// Returns the text that replaces a special token where its own text is not control.
 fn stand_in(token: &str) -> String {
     let [begin, end] = MARKS;
     format!("{begin}{token}{end}")
 }
 
-/// A prompt's parts before and behind the picture's mark, where the template has written that
-/// exactly once.
+/// Splits a prompt at the picture's mark, if the template has written it exactly once.
 fn split(prompt: &Rendered, mark: &str) -> Option<(Rendered, Rendered)> {
     let part = |before: &str, question: &str, after: &str| Rendered {
         before: before.to_string(),

@@ -1,4 +1,4 @@
-//! What the tokenizer's files say of added tokens and of the tokens that end an answer.
+//! Added tokens and the tokens that end an answer, from the tokenizer's files.
 
 use super::special::{SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG};
 use super::tokenizer::TOKENIZER;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tokenizers::AddedToken;
 
-/// What to do about a missing tokenizer.json.
+/// Returns advice about a missing tokenizer.json.
 pub(super) fn missing(files: &Files) -> &'static str {
     if files.exists("tokenizer.model") {
         "tokenizer.model alone (SentencePiece) is not read: convert it with transformers, \
@@ -17,8 +17,8 @@ pub(super) fn missing(files: &Files) -> &'static str {
     }
 }
 
-/// Adds the tokens of tokenizer_config.json's `added_tokens_decoder`, as transformers does. How
-/// they are found in text is as said there, whatever tokenizer.json says.
+/// Adds the tokens of tokenizer_config.json's `added_tokens_decoder`, as transformers does. Its
+/// flags for finding them in text override those of tokenizer.json.
 pub(super) fn add_configured(
     tokenizer: &mut tokenizers::Tokenizer,
     files: &Files,
@@ -58,8 +58,7 @@ pub(super) fn add_configured(
     Ok(())
 }
 
-/// A token as Python's class `AddedToken` reads it: what is left out is false, but for
-/// `normalized`.
+/// Reads a token as Python's class `AddedToken` does: absent flags are false, except `normalized`.
 fn added_token(value: &Value, special: bool) -> Result<AddedToken, String> {
     let flag = |name: &str, default: bool| match value.get(name) {
         None => Ok(default),
@@ -80,9 +79,10 @@ fn added_token(value: &Value, special: bool) -> Result<AddedToken, String> {
     })
 }
 
-/// Adds the tokens that have a name in tokenizer_config.json, and without `added_tokens_decoder`
-/// there in special_tokens_map.json, or are listed as special, unless they are added tokens
-/// already. As in transformers, they get an id behind the others where the vocabulary lacks them.
+/// Adds the tokens that are named in tokenizer_config.json (and, if it has no
+/// `added_tokens_decoder`, in special_tokens_map.json) or are listed as special, unless they are
+/// added tokens already. As in transformers, tokens that the vocabulary lacks get ids after the
+/// existing ones.
 pub(super) fn add_named(
     tokenizer: &mut tokenizers::Tokenizer,
     files: &Files,
@@ -99,8 +99,7 @@ pub(super) fn add_named(
         let single =
             fields.filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_"));
         named.extend(single.map(|(name, value)| (file, name.as_str(), value)));
-        // The second is the older name of the list, which does not count beside one of the newer
-        // name.
+        // The second is the older name of the list, which is ignored if the newer one is present.
         for list in ["extra_special_tokens", "additional_special_tokens"] {
             match json.get(list) {
                 Some(Value::Array(tokens)) if !tokens.is_empty() => {
@@ -134,7 +133,7 @@ pub(super) fn add_named(
     Ok(())
 }
 
-/// A field that is a token's id or a list of them; none when it is left out.
+/// Reads a field that is a token's id or a list of ids; none if it is absent.
 pub(super) fn ids(
     section: Option<&Value>,
     field: &str,
@@ -158,8 +157,8 @@ pub(super) fn ids(
     })
 }
 
-/// A token's text as it is written; the crate's own `id_to_token` gives an added token's normalised
-/// form.
+/// Returns a token's text as written; the crate's own `id_to_token` returns an added token's
+/// normalised form.
 pub(super) fn text_of(tokenizer: &tokenizers::Tokenizer, id: u32) -> Option<String> {
     let added = tokenizer
         .get_added_vocabulary()

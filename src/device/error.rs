@@ -1,17 +1,17 @@
-//! What can go wrong on a device.
+//! Errors of devices.
 
 /// Errors of device operations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// Operands whose sizes do not fit together.
+    /// Operands whose sizes do not match.
     #[error("{operation}: expected {expected}, found {found}")]
     Shape {
         /// The operation.
         operation: &'static str,
-        /// What its contract asks for.
+        /// The value or shape that the contract requires.
         expected: String,
-        /// What it was given.
+        /// The value or shape that was given.
         found: String,
     },
     /// An index outside its table.
@@ -24,20 +24,20 @@ pub enum DeviceError {
         /// The table's length.
         limit: usize,
     },
-    /// A device that is not there or cannot be used.
+    /// A device that does not exist or cannot be used.
     #[error("{device}: {reason}")]
     Unavailable {
         /// The device, as a user would type it.
         device: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The driver of a GPU reported an error.
     #[error("{operation}: {reason}")]
     Driver {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
     /// The memory of a GPU is exhausted.
@@ -45,36 +45,36 @@ pub enum DeviceError {
         "GPU memory: expected room for {bytes} bytes more, found none beside the {held} bytes that foveate holds"
     )]
     OutOfMemory {
-        /// Bytes asked for.
+        /// Bytes requested.
         bytes: usize,
         /// Bytes that foveate holds already.
         held: usize,
     },
-    /// Something that the CPU device can do and this one cannot.
+    /// An operation that the CPU device supports and this one does not.
     #[error("{operation}: expected {expected}, found {found}; use --device cpu")]
     Unsupported {
         /// The operation.
         operation: &'static str,
-        /// What the device's kernels can do.
+        /// The values or sizes that the device's kernels support.
         expected: String,
-        /// What was asked for.
+        /// The value or size that was requested.
         found: String,
     },
-    /// Memory or a table was missing while operations were recorded; they are done without
-    /// recording then.
+    /// Memory or a table was missing while operations were recorded; they are then run without
+    /// recording.
     #[error("operations could not be recorded: memory or a table was missing")]
     Starved,
     /// The worker threads could not be started.
     #[error("could not start {threads} worker threads: {reason}")]
     Threads {
-        /// How many were asked for.
+        /// The number of threads requested.
         threads: usize,
         /// The system's reason.
         reason: String,
     },
 }
 
-/// Succeeds when `holds`, else is a [`DeviceError::Shape`].
+/// Returns a [`DeviceError::Shape`] unless `holds`.
 pub(crate) fn expect(
     holds: bool,
     operation: &'static str,

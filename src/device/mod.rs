@@ -1,5 +1,5 @@
-//! Where a model runs: the operations ([`ops`]), implemented by the CPU, by CUDA, and by a device
-//! that only counts.
+//! The devices that a model runs on: the operations ([`ops`]), implemented by the CPU, by CUDA, and
+//! by a device that only counts costs.
 
 pub mod cpu;
 pub mod cuda;
@@ -21,7 +21,7 @@ pub use real::Real;
 
 pub use crate::checkpoint::Activation;
 
-/// The traits of a device, for code that calls operations of one by its name.
+/// The traits of devices, for code that calls their operations.
 pub mod prelude {
     pub use super::Device;
     pub use super::ops::{
@@ -33,41 +33,41 @@ pub mod prelude {
 /// Result of a device operation.
 pub type Result<T> = std::result::Result<T, DeviceError>;
 
-/// All operation families, and what a device is.
+/// A device: all operation families, and its properties.
 pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
-    /// A sequence of operations that is done again and again, and the handles of its results.
+    /// A sequence of operations that is repeated, and the handles of its results.
     type Recording<T: Send + Sync>: Default + Send + Sync;
 
-    /// The device's name, as a user would type it (`cpu`).
+    /// Returns the device's name as a user would type it (`cpu`).
     fn name(&self) -> String;
-    /// How it stores activations, as a user would type it (`f32`).
+    /// Returns the storage type of activations as a user would type it (`f32`).
     fn dtype(&self) -> &'static str;
-    /// Rows of activations beyond which a larger batch is no faster.
+    /// Returns the number of activation rows beyond which a larger batch is no faster.
     fn useful_rows(&self) -> usize;
-    /// The factor on gradients that keeps them within the range of the device's storage type. The
-    /// caller multiplies the weights of a score by it and divides the gradients.
+    /// Returns the factor on gradients that keeps them within the range of the device's storage
+    /// type. The caller multiplies the weights of a score by it and divides the gradients by it.
     fn gradient_scale(&self) -> f64 {
         1.0
     }
-    /// Whether repeating the same work is much cheaper than doing as much other work: batches are
-    /// filled up to one size then.
+    /// Checks whether repeating work of one shape is much cheaper than work of another shape:
+    /// batches are then padded to one size.
     fn prefers_one_shape(&self) -> bool {
         false
     }
-    /// What the device has chosen by itself and results may depend on, such as algorithms: a line
-    /// each.
+    /// Returns the choices that the device has made by itself and that results may depend on, such
+    /// as algorithms, one line each.
     fn choices(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Does `work`, or what it did the times before, then `read` with its results. A device may
-    /// record the operations of `work` and repeat them without calling it, so with one `recording`
-    /// it must be the same operations on operands at the same places: what changes between calls
-    /// goes through [`Blending::restage`] and [`LogProb::reweigh`]. No other thread's work comes
-    /// between `work` and the end of `read`; after that, the memory of the results may serve other
-    /// recordings.
+    /// Runs `work`, or repeats its recorded operations, then runs `read` on its results. A device
+    /// may record the operations of `work` and repeat them without calling it, so with one
+    /// `recording` it must always be the same operations on operands at the same addresses: values
+    /// that change between calls are passed through [`Blending::restage`] and [`LogProb::reweigh`].
+    /// No other thread's work runs between `work` and the end of `read`; after that, the memory of
+    /// the results may be reused by other recordings.
     ///
     /// # Errors
-    /// Those of `work` and of `read`.
+    /// The errors of `work` and of `read`.
     fn replay<T, R, E>(
         &self,
         recording: &mut Self::Recording<T>,
@@ -78,7 +78,7 @@ pub trait Device: Blending + Attention + Norm + Columns + Depthwise + LogProb {
         T: Send + Sync,
         E: From<DeviceError>;
 
-    /// What follows is for this part of a model. A device may keep count of it, or show it in its
-    /// profiles.
+    /// Marks the operations that follow as belonging to this part of a model. A device may count
+    /// them by part or show the part in its profiles.
     fn part(&self, _: Part) {}
 }

@@ -1,4 +1,4 @@
-//! The parts of a model that costs are counted by.
+//! The parts of a model by which costs are counted.
 
 /// The parts of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub enum Part {
     /// Vision encoders.
     #[default]
     Vision,
-    /// What stands between encoders and decoder.
+    /// The layers between encoders and decoder.
     Projector,
     /// The decoder with its token embeddings.
     Decoder,

@@ -1,18 +1,18 @@
-//! What plans depend on of a kind of device that need not be there.
+//! The properties of a kind of device that plans depend on. The device need not be present.
 
-/// What the size of batches and their memory depend on.
+/// The properties that batch sizes and their memory depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceProfile {
     /// Bytes of one activation element, and of one element of a weight.
     pub element_bytes: usize,
     /// Rows of activations beyond which a larger batch is no faster.
     pub useful_rows: usize,
-    /// Bytes that operations need beside their inputs and outputs.
+    /// Bytes that operations need in addition to their inputs and outputs.
     pub scratch_bytes: usize,
 }
 
 impl DeviceProfile {
-    /// Any NVIDIA GPU. Scratch is tables, staged batches, and f32 logits of a chunk of the
+    /// Any NVIDIA GPU. Scratch memory is tables, staged batches, and f32 logits of a chunk of the
     /// vocabulary.
     pub const CUDA: DeviceProfile = DeviceProfile {
         element_bytes: 2,

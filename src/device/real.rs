@@ -29,21 +29,21 @@ pub trait Real:
     const ONE: Self;
     /// Minus infinity.
     const MINUS_INFINITY: Self;
-    /// The nearest value of this type.
+    /// Returns the nearest value of this type.
     fn of(value: f64) -> Self;
-    /// The value in `f64`, exactly.
+    /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
-    /// Square root.
+    /// Returns the square root.
     fn sqrt(self) -> Self;
-    /// e^x. The `f32` form is branch-free, so that loops over it vectorise; its error is below 2
-    /// ulp.
+    /// Returns e^x. The `f32` form is branch-free, so that loops over it vectorise; its error is
+    /// below 2 ulp.
     fn exp(self) -> Self;
-    /// The complementary error function. The `f32` form is branch-free; its error is below 4e-7,
-    /// and below 1e-5 of the value for arguments up to 6.
+    /// Returns the complementary error function. The `f32` form is branch-free; its error is below
+    /// 4e-7, and below 1e-5 of the value for arguments up to 6.
     fn erfc(self) -> Self;
-    /// The larger of two numbers.
+    /// Returns the larger of two numbers.
     fn max(self, other: Self) -> Self;
-    /// Neither infinite nor NaN.
+    /// Checks whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
 }
 

@@ -1,25 +1,26 @@
-//! Pictures of any resolution: the whole picture as one view, and beside it tiles of the picture in
-//! its own shape.
+//! Pictures of any resolution: the whole picture as one view, and tiles of the picture in its own
+//! shape.
 
 use super::config::SizeRule;
 use super::decode::check_picture;
 use super::{Filter, Picture, PictureError, Processor, Window, resize, resize_window};
 use crate::blend::View;
 
-/// The most pixels that a picture is fitted into, 4096 x 4096.
+/// The largest number of pixels that a picture is fitted into, 4096 x 4096.
 const MAX_PIXELS: u64 = 1 << 24;
 
-/// What `LlavaNextImageProcessor` and `LlavaOnevisionImageProcessor` of transformers do with their
-/// Pillow backend to one picture, and the authors' program too: it is resized as it is to one
-/// square tile; and it is resized, keeping its shape, to fit into the best of several resolutions,
-/// padded with black there, and cut into tiles. All are then rescaled and normalised.
+/// The processing of one picture by transformers' `LlavaNextImageProcessor` and
+/// `LlavaOnevisionImageProcessor` with their Pillow backend, and by the authors' program: the
+/// picture is resized without keeping its shape to one square tile; it is also resized, keeping its
+/// shape, to fit into the best of several resolutions, padded there with black, and cut into tiles.
+/// All tiles are then rescaled and normalised.
 #[derive(Clone, Debug)]
 pub struct AnyResolution {
     processor: Processor,
-    /// Rows and columns to choose from.
+    /// Rows and columns of the resolutions to choose from.
     pinpoints: Vec<(u32, u32)>,
-    /// Those that the model chooses from when it puts the tiles together again; empty where it is
-    /// told.
+    /// The resolutions that the model chooses from when it joins the tiles; empty if it does not
+    /// choose.
     model: Vec<(u32, u32)>,
     /// Side of a tile.
     tile: u32,
@@ -29,32 +30,32 @@ pub struct AnyResolution {
 /// The views of one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tiling {
-    /// The whole picture first, then the tiles row by row; all of one size.
+    /// The whole picture first, then the tiles row by row; all of the same size.
     pub views: Vec<View>,
     /// Rows and columns of tiles.
     pub grid: (usize, usize),
 }
 
-/// How one picture is fitted.
+/// The fit of one picture.
 struct Fit {
-    /// Rows and columns that it is fitted into.
+    /// Rows and columns of the resolution that it is fitted into.
     best: (u32, u32),
-    /// Rows and columns that it takes of them.
+    /// Rows and columns of the resized picture in it.
     resized: (u32, u32),
-    /// Black rows above it and columns before it.
+    /// Rows of black above the picture and columns before it.
     padding: (u32, u32),
 }
 
 impl AnyResolution {
-    /// Reads the text of a `preprocessor_config.json`; `file` stands for it in errors. `class` is
-    /// the class where the file names none. `model` are the rows and columns that the model's
-    /// config has: a picture for which they lead to other tiles than the processor's own is an
-    /// error. No such pictures are looked for where `model` is empty.
+    /// Parses a `preprocessor_config.json`; `file` is its name in errors. `class` is the class if
+    /// the file names none. `model` are the resolutions of the model's config, as rows and columns:
+    /// a picture for which they lead to other tiles than the processor's own is an error. If
+    /// `model` is empty, this is not checked.
     ///
     /// # Errors
-    /// As [`Processor::from_json`]; [`PictureError::Field`] for a class that makes no tiles, for
-    /// sizes that are not one square tile, and for resolutions that such tiles do not fill or that
-    /// are absurdly large.
+    /// As [`Processor::from_json`]; [`PictureError::Field`] for a class without tiles, for sizes
+    /// that are not one square tile, and for resolutions that such tiles do not fill or that are
+    /// absurdly large.
     pub fn from_json(
         text: &str,
         file: &str,
@@ -80,12 +81,12 @@ impl AnyResolution {
         })
     }
 
-    /// The same around a processor that makes one view, as the authors of LLaVA-NeXT have it:
-    /// pictures are resized with Pillow's own bicubic filter, whatever the processor's, which has
-    /// nothing left to resize or to crop.
+    /// Creates the same from a processor for one view, as in the program of the authors of
+    /// LLaVA-NeXT: pictures are resized with Pillow's own bicubic filter, whatever the processor's,
+    /// which then has nothing left to resize or to crop.
     ///
     /// # Errors
-    /// As [`AnyResolution::from_json`], but for a class that makes tiles.
+    /// As [`AnyResolution::from_json`], but for a class with tiles.
     pub fn around_one_view(
         text: &str,
         file: &str,
@@ -147,12 +148,12 @@ impl AnyResolution {
         })
     }
 
-    /// Side of a tile, in pixels.
+    /// Returns the side of a tile in pixels.
     pub fn tile(&self) -> usize {
         self.tile as usize
     }
 
-    /// The views of a picture of that size.
+    /// Returns the views of a picture of this size.
     ///
     /// # Errors
     /// [`PictureError::Size`] for a picture that is empty or too large.
@@ -185,7 +186,7 @@ impl AnyResolution {
         })
     }
 
-    /// What the encoder takes, view by view: `3 x tile x tile`, channel-major, normalised f32.
+    /// Returns the encoder's input, view by view: `3 x tile x tile`, channel-major, normalised f32.
     ///
     /// # Errors
     /// As [`AnyResolution::tiling`].
@@ -211,14 +212,14 @@ impl AnyResolution {
         Ok(views)
     }
 
-    /// The first row and column of every tile.
+    /// Returns the first row and column of every tile.
     fn tiles(&self, fit: &Fit) -> impl Iterator<Item = (i64, i64)> + use<> {
         let (side, (height, width)) = (self.tile, fit.best);
         let starts = move |length: u32| (0..length).step_by(side as usize).map(i64::from);
         starts(height).flat_map(move |top| starts(width).map(move |left| (top, left)))
     }
 
-    /// The values of the tile that begins at `offset` of a picture, black outside of it.
+    /// Returns the values of the tile that begins at `offset` of a picture, black outside of it.
     fn values(&self, picture: &Picture, offset: (i64, i64)) -> Vec<f32> {
         let side = i64::from(self.tile);
         let (height, width) = (i64::from(picture.height()), i64::from(picture.width()));
@@ -238,7 +239,8 @@ impl AnyResolution {
         out
     }
 
-    /// `select_best_resolution` and `get_patch_output_size` of transformers, in f64 as there.
+    /// Computes `select_best_resolution` and `get_patch_output_size` of transformers, in f64 as
+    /// there.
     fn fit(&self, width: u32, height: u32) -> Result<Fit, PictureError> {
         check_picture(width.into(), height.into())?;
         let (w, h) = (f64::from(width), f64::from(height));
@@ -272,8 +274,8 @@ impl AnyResolution {
     }
 }
 
-/// The rows and columns that hold most of a picture of that width and height, and waste least; (0,
-/// 0) of none.
+/// Returns the rows and columns that hold most of a picture of this width and height, and waste
+/// least; (0, 0) if there are none to choose from.
 fn best(pinpoints: &[(u32, u32)], (width, height): (u32, u32)) -> (u32, u32) {
     let (w, h) = (f64::from(width), f64::from(height));
     let first = pinpoints.first().copied().unwrap_or_default();

@@ -26,7 +26,7 @@ fn equals_transformers() {
     assert!(recorded.cases.len() > 10);
 }
 
-/// A pixel is the black of the padding exactly where its view says that it lies outside.
+/// A pixel is black from padding exactly where its view is outside of the picture.
 #[test]
 fn views_are_outside_of_the_picture_where_the_padding_is() {
     let json = r#"{"image_processor_type": "LlavaOnevisionImageProcessor", "size": {"height": 8, "width": 8},
@@ -86,7 +86,7 @@ fn what_does_not_fit_is_named() {
     }
 }
 
-/// The model puts tiles together by its own list of resolutions.
+/// The model joins tiles by its own list of resolutions.
 #[test]
 fn pictures_that_config_json_would_cut_otherwise_are_refused() {
     let json = r#"{"size": 8, "crop_size": 8, "image_grid_pinpoints": [[16, 16], [8, 24]]}"#;

@@ -1,14 +1,13 @@
-//! The baseline picture, and the Gaussian blur that makes it: equal to the bit to OpenCV's
-//! `GaussianBlur` on u8.
+//! The baseline picture, and its Gaussian blur, bit-identical to OpenCV's `GaussianBlur` on u8.
 //!
-//! OpenCV's fixed-point path (`modules/imgproc/src/smooth.*`), restated: the kernel is made in f64
-//! and rounded to eighths of bits (256 is one) while the rounding error is handed on to the next
-//! weight; what is left over goes to the middle. Rows are filtered to 16 bits (8 of them
+//! The blur follows OpenCV's fixed-point path (`modules/imgproc/src/smooth.*`): the kernel is
+//! computed in f64 and rounded to 8 fractional bits (256 is one), carrying the rounding error to
+//! the next weight; the remainder goes to the middle. Rows are filtered to 16 bits (8 of them
 //! fractional) without any rounding, then columns to 32 bits, which are rounded.
 //!
-//! The kernels here are long and flat: a few neighbouring integers that alternate. So `kernel[i] -
-//! kernel[i + lag]` is zero nearly everywhere for a suitable lag, and an output is the output `lag`
-//! before it plus a few differences. All of it is in integers, so this is exact.
+//! The kernels here are long and flat: a few neighbouring integers that alternate. So
+//! `kernel[i] - kernel[i + lag]` is zero nearly everywhere for a suitable lag, and an output is the
+//! output `lag` before it plus a few differences. All arithmetic is in integers, so this is exact.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,21 +15,21 @@ use serde::{Deserialize, Serialize};
 use super::{Picture, PictureError};
 use crate::blend::random::{BASELINE_STREAM, key, philox4x32};
 
-/// What a mask replaces the picture by.
+/// The picture that masked pixels are replaced with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
-    /// The picture, blurred until only its colours are left: [`gaussian_blur`] with
-    /// [`blur_kernel_size`].
+    /// The picture, strongly blurred: [`gaussian_blur`] with [`blur_kernel_size`].
     Blur,
     /// Black.
     Zero,
-    /// Uniform u8.
+    /// Uniformly distributed u8.
     Noise,
 }
 
 impl Baseline {
-    /// The baseline of a picture, of the same size. Only [`Baseline::Noise`] depends on the seed.
+    /// Returns the baseline of a picture, of the same size. Only [`Baseline::Noise`] depends on the
+    /// seed.
     pub fn of(self, picture: &Picture, seed: u64) -> Picture {
         let bytes = picture.rgb().len();
         let rgb = match self {
@@ -60,8 +59,8 @@ impl Baseline {
     }
 }
 
-/// The side of the blur's kernel for a picture of this width: 501, 301, 201 or 101 pixels (Xing et
-/// al., arXiv 2503.13891, public code).
+/// Returns the side of the blur's kernel for a picture of this width: 501, 301, 201 or 101 pixels
+/// (Xing et al., arXiv 2503.13891, public code).
 pub fn blur_kernel_size(width: u32) -> usize {
     match width {
         2000.. => 501,
@@ -71,9 +70,9 @@ pub fn blur_kernel_size(width: u32) -> usize {
     }
 }
 
-/// The picture blurred as by OpenCV's `GaussianBlur(picture, (size, size), size - 1)`: standard
+/// Blurs the picture like OpenCV's `GaussianBlur(picture, (size, size), size - 1)`: standard
 /// deviation `size - 1` pixels, borders reflected without repeating the edge. `size` is odd; an
-/// even one counts as the next odd one.
+/// even value is rounded up to the next odd one.
 ///
 /// # Errors
 /// [`PictureError::Kernel`] for a size beyond 65535.
@@ -87,7 +86,7 @@ pub fn gaussian_blur(picture: &Picture, size: usize) -> Result<Picture, PictureE
     }
 }
 
-/// The largest kernel.
+/// The largest kernel size.
 const MAX_KERNEL: usize = 65535;
 
 fn blurred(picture: &Picture, size: usize) -> Picture {
@@ -96,7 +95,7 @@ fn blurred(picture: &Picture, size: usize) -> Picture {
     let row_length = width * 3;
     let mut out = vec![0; row_length * height];
 
-    // The filtered rows that a block of output rows needs, the first of them being row `low`.
+    // The filtered rows that a block of output rows needs, starting with row `low`.
     let block = (WORK_BYTES / (row_length * 2))
         .saturating_sub(size)
         .clamp(64, height.max(64));
@@ -143,29 +142,29 @@ fn blurred(picture: &Picture, size: usize) -> Picture {
     Picture::from_checked(picture.width(), picture.height(), out)
 }
 
-/// About how many bytes the filtered rows may take.
+/// Approximate size in bytes of the filtered rows.
 const WORK_BYTES: usize = 128 << 20;
 
-/// How many values of a row are filtered along the columns together.
+/// Number of values of a row whose columns are filtered together.
 const TILE: usize = 512;
 
 /// A symmetric kernel whose weights sum to 256.
 struct Kernel {
     weights: Vec<u16>,
     lag: usize,
-    /// The non-zero differences between the kernel and the kernel moved by `lag`, as pairs of
-    /// positions: one to add and one to subtract. A difference of more than one stands more than
+    /// The non-zero differences between the kernel and the kernel shifted by `lag`, as pairs of
+    /// positions: one to add and one to subtract. A difference of more than one occurs more than
     /// once. They pair up since they sum to zero.
     pairs: Vec<(usize, usize)>,
 }
 
-/// Rows after the horizontal pass, for the columns' pass.
+/// Rows after the horizontal pass, the input of the columns' pass.
 struct Filtered<'a> {
     rows: &'a [u16],
     row_length: usize,
-    /// The row of the picture that comes first.
+    /// The picture's row that comes first.
     low: usize,
-    /// Rows of the picture.
+    /// Number of rows of the picture.
     height: usize,
 }
 
@@ -208,7 +207,7 @@ impl Kernel {
         self.weights.len() / 2
     }
 
-    /// Filters one row of RGB pixels. `padded` is room to work in.
+    /// Filters one row of RGB pixels. `padded` is working memory.
     fn filter_row(&self, row: &[u8], padded: &mut Vec<u8>, out: &mut [u16]) {
         let (width, radius) = (row.len() / 3, self.radius());
         padded.clear();
@@ -226,7 +225,7 @@ impl Kernel {
                 .map(|(&weight, &value)| weight * u16::from(value))
                 .sum();
         }
-        // Sums of these differences wrap around, and come right when they are added up.
+        // Sums of these differences wrap around, and are correct once they are added up.
         for (index, out) in rest.chunks_mut(TILE).enumerate() {
             let at = |position: usize| &padded[index * TILE + position * 3..][..out.len()];
             let mut sums = [0_u16; TILE];
@@ -244,8 +243,8 @@ impl Kernel {
         }
     }
 
-    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on: `count *
-    /// length` u8.
+    /// Filters `length` columns of values from `start` on, for `count` rows from `top` on:
+    /// `count * length` u8.
     fn filter_columns(
         &self,
         from: &Filtered,
@@ -285,14 +284,13 @@ impl Kernel {
     }
 }
 
-/// A Gaussian of standard deviation `size - 1` on `size` (odd) pixels, in 256ths.
+/// Returns a Gaussian of standard deviation `size - 1` on `size` (odd) pixels, in 256ths.
 fn fixed_point_gaussian(size: usize) -> Vec<u16> {
     if size == 1 {
         return vec![256];
     }
     let deviation = (size - 1) as f64;
-    // Distances from the middle are counted in half pixels, hence an eighth where one expects a
-    // half.
+    // Distances from the middle are counted in half pixels, hence an eighth instead of a half.
     let scale = -0.125 / (deviation * deviation);
     let half: Vec<f64> = (0..size / 2)
         .map(|index| {
@@ -318,8 +316,8 @@ fn fixed_point_gaussian(size: usize) -> Vec<u16> {
     weights
 }
 
-/// The pixel that stands at `index` of a line of `length` pixels reflected at its first and last
-/// pixel, again and again.
+/// Returns the pixel at `index` of a line of `length` pixels that is reflected repeatedly at its
+/// first and last pixel.
 fn reflect(index: isize, length: usize) -> usize {
     let last = length as isize - 1;
     if last == 0 {
@@ -346,8 +344,8 @@ mod tests {
         }
     }
 
-    /// Blocks and tiles are cut, and the differences are added up over a long way: neither may
-    /// show.
+    /// Neither the division into blocks and tiles nor the long sums of differences may change a
+    /// value.
     #[test]
     fn equals_the_plain_sum_over_the_kernel() {
         let picture = noise(411, 700, 1);
@@ -439,7 +437,7 @@ mod tests {
         for &value in first.rgb() {
             counts[usize::from(value)] += 1;
         }
-        // 600 expected of each; six standard deviations are 147.
+        // 600 expected of each value; six standard deviations are 147.
         assert!(
             counts.iter().all(|count| count.abs_diff(600) < 147),
             "{counts:?}"

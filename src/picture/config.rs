@@ -1,71 +1,70 @@
-//! Reading an image processor's config, with the defaults that its class gives to what the file
-//! leaves out.
+//! Reading an image processor's config, with the defaults of its class for absent fields.
 
 use serde_json::{Map, Value};
 
 use super::{Filter, PictureError};
 
-/// The longest edge, in pixels, that a config may ask for.
+/// The longest edge, in pixels, that a config may request.
 pub(crate) const MAX_EDGE: u32 = 1 << 16;
 
-/// How the size of the resized picture follows from that of the picture.
+/// The rule for the size of the resized picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SizeRule {
     /// This many rows and columns, whatever the picture's shape.
     Exact { height: u32, width: u32 },
-    /// The shorter edge becomes this long, and the longer one keeps the shape.
+    /// The shorter edge gets this length, and the longer one keeps the shape.
     ShortestEdge(u32),
     /// The same, but the longer edge is at most `longest`.
     Edges { shortest: u32, longest: u32 },
-    /// As large as fits, keeping the shape.
+    /// As large as fits inside, keeping the shape.
     Within { height: u32, width: u32 },
 }
 
-/// A config's content, in the order in which it applies.
+/// The settings of a config, in the order of their application.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub pad_to_square: bool,
-    /// The colour of that square, from 0 to 1; the mean where there is none.
+    /// The colour of that square's padding, from 0 to 1; `None` is the mean.
     pub padding: Option<[f64; 3]>,
     pub resize: Option<(SizeRule, Filter)>,
     /// Rows and columns of the centre crop.
     pub crop: Option<(u32, u32)>,
-    /// The factor of u8 values.
+    /// The factor that u8 values are multiplied by.
     pub rescale: Option<f64>,
     pub normalize: bool,
     pub mean: [f64; 3],
     pub std: [f64; 3],
     /// Whether the class cuts pictures into tiles.
     pub tiles: bool,
-    /// Rows and columns that a picture may be fitted into before it is cut; none for a class that
-    /// does not.
+    /// Resolutions, as rows and columns, that a picture may be fitted into before it is cut; empty
+    /// for a class that does not cut.
     pub pinpoints: Vec<(u32, u32)>,
 }
 
-/// What a processor's class says about the fields that its config leaves out.
+/// A processor class's defaults for fields that its config omits.
 struct Defaults {
     size: SizeRule,
     crop: bool,
     mean: [f64; 3],
     std: [f64; 3],
-    /// What `do_pad` means to this class.
+    /// The effect of `do_pad` in this class.
     padding: Padding,
     tiles: Option<Tiles>,
 }
 
-/// What a class does where `do_pad` is true.
+/// The padding that a class applies where `do_pad` is true.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Padding {
-    /// The picture in the middle of a square of the mean colour, before it is resized.
+    /// Padding to a square of the mean colour with the picture in the middle, before it is resized.
     Square,
-    /// Black on the right and below, at the end, to `pad_size`; nothing for a single picture
-    /// without one.
+    /// Black on the right and below, at the end, up to `pad_size`; nothing for a single picture
+    /// without it.
     Size,
-    /// Nothing for a single picture: batches are filled with empty tiles.
+    /// None for a single picture: batches are filled with empty tiles.
     Batch,
 }
 
-/// The resolutions of a class that cuts pictures into tiles, where the file has none.
+/// The default resolutions of a class that cuts pictures into tiles.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tiles {
     LlavaNext,
@@ -73,7 +72,7 @@ enum Tiles {
 }
 
 impl Tiles {
-    /// Rows and columns.
+    /// Returns the resolutions as rows and columns.
     fn pinpoints(self) -> Vec<(u32, u32)> {
         match self {
             Tiles::LlavaNext => LLAVA_NEXT_PINPOINTS.to_vec(),
@@ -82,13 +81,13 @@ impl Tiles {
     }
 }
 
-/// What `LlavaNextImageProcessor` and `LlavaNextConfig` give to `image_grid_pinpoints`, rows and
-/// columns.
+/// The default of `image_grid_pinpoints` in `LlavaNextImageProcessor` and `LlavaNextConfig`, as
+/// rows and columns.
 pub(crate) const LLAVA_NEXT_PINPOINTS: [(u32, u32); 5] =
     [(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)];
 
-/// The same of `LlavaOnevisionImageProcessor` and `LlavaOnevisionConfig`: up to 6 x 6 tiles of 384
-/// pixels.
+/// The same default in `LlavaOnevisionImageProcessor` and `LlavaOnevisionConfig`: up to 6 x 6 tiles
+/// of 384 pixels.
 pub(crate) fn llava_onevision_pinpoints() -> Vec<(u32, u32)> {
     let steps = || (1..=6).map(|n| n * 384);
     let rows = steps().flat_map(|rows| steps().map(move |columns| (rows, columns)));
@@ -136,8 +135,8 @@ const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, LlavaImageProces
                          LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
-    /// Reads `preprocessor_config.json`, or a `processor_config.json` that nests it under
-    /// `image_processor`; `class` is the class where the file names none.
+    /// Parses `preprocessor_config.json`, or a `processor_config.json` that nests it under
+    /// `image_processor`; `class` is the class if the file names none.
     pub(super) fn from_json(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let root: Value = serde_json::from_str(text).map_err(|source| PictureError::Syntax {
             file: file.to_owned(),
@@ -166,7 +165,7 @@ impl Settings {
             },
         };
         let defaults = fields.class(class)?;
-        // Pictures are RGB here, whatever it says.
+        // Pictures are always RGB here, whatever its value.
         fields.flag("do_convert_rgb", true)?;
         fields.refuse_square_size()?;
         let pad = fields.flag("do_pad", false)?;
@@ -235,12 +234,13 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// A field's value, where it has one.
+    /// Returns a field's value, if it has one.
     fn get(&self, name: &str) -> Option<&Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether a field is null: its class's default does not count then, and it has no value.
+    /// Checks whether a field is null: it then has no value, and its class's default does not
+    /// apply.
     fn is_null(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(Value::is_null)
     }
@@ -254,8 +254,8 @@ impl Fields<'_> {
         }
     }
 
-    /// The defaults of the class that the file names, or else of `default`. Old files name a
-    /// feature extractor.
+    /// Returns the defaults of the class that the file names, or else of `default`. Old files name
+    /// a feature extractor.
     fn class(&self, default: &str) -> Result<&'static Defaults, PictureError> {
         let fields = ["image_processor_type", "feature_extractor_type"];
         let named = fields
@@ -267,7 +267,7 @@ impl Fields<'_> {
         found.ok_or_else(|| self.wrong(field, SUPPORTED, value))
     }
 
-    /// An old name of the square of CLIP's own size.
+    /// Refuses an old name of the square of CLIP's own size.
     fn refuse_square_size(&self) -> Result<(), PictureError> {
         let name = "use_square_size";
         match self.get(name) {
@@ -276,7 +276,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A truth value; a null is false.
+    /// Reads a boolean; a null is false.
     fn flag(&self, name: &str, default: bool) -> Result<bool, PictureError> {
         match self.get(name) {
             None => Ok(default && !self.is_null(name)),
@@ -295,7 +295,7 @@ impl Fields<'_> {
         }
     }
 
-    /// One number for each channel, or one for all.
+    /// Reads one number for each channel, or one for all.
     fn colour(&self, name: &str, default: [f64; 3]) -> Result<[f64; 3], PictureError> {
         let Some(value) = self.get(name) else {
             return Ok(default);
@@ -314,7 +314,7 @@ impl Fields<'_> {
         colour.ok_or_else(|| self.wrong(name, "a number, or a list of 3 numbers", value))
     }
 
-    /// The resolutions of `image_grid_pinpoints`: pairs of rows and columns.
+    /// Reads the resolutions of `image_grid_pinpoints`: pairs of rows and columns.
     fn pinpoints(&self) -> Result<Option<Vec<(u32, u32)>>, PictureError> {
         let name = "image_grid_pinpoints";
         let Some(value) = self.get(name) else {
@@ -419,7 +419,7 @@ impl Fields<'_> {
     }
 }
 
-/// The defaults of a class by its name, whichever library does its resizing.
+/// Returns the defaults of a class by its name, whichever library it resizes with.
 fn of_class(name: &str) -> Option<&'static Defaults> {
     let name = name
         .strip_suffix("Fast")
@@ -429,7 +429,7 @@ fn of_class(name: &str) -> Option<&'static Defaults> {
         .strip_suffix("ImageProcessor")
         .or(name.strip_suffix("FeatureExtractor"));
     match family? {
-        // DINOv2's has the defaults of CLIP's.
+        // DINOv2's class has the defaults of CLIP's.
         "CLIP" | "Bit" => Some(&CLIP),
         "Llava" => Some(&LLAVA),
         "LlavaNext" => Some(&LLAVA_NEXT),
@@ -439,13 +439,13 @@ fn of_class(name: &str) -> Option<&'static Defaults> {
     }
 }
 
-/// A length in pixels, of 1 to [`MAX_EDGE`].
+/// Reads a length in pixels, of 1 to [`MAX_EDGE`].
 fn edge(value: &Value) -> Option<u32> {
     let edge = value.as_u64().and_then(|edge| u32::try_from(edge).ok());
     edge.filter(|edge| (1..=MAX_EDGE).contains(edge))
 }
 
-/// A list, not empty, of pairs of lengths from 1 to [`MAX_EDGE`]; `None` for anything else.
+/// Reads a non-empty list of pairs of lengths from 1 to [`MAX_EDGE`]; `None` for anything else.
 pub(crate) fn pairs_of_edges(value: &Value) -> Option<Vec<(u32, u32)>> {
     let pair = |value: &Value| match value.as_array().map(Vec::as_slice) {
         Some([first, second]) => Some((edge(first)?, edge(second)?)),
@@ -455,7 +455,7 @@ pub(crate) fn pairs_of_edges(value: &Value) -> Option<Vec<(u32, u32)>> {
     list.iter().map(pair).collect()
 }
 
-/// A value as JSON, cut to what fits in a message.
+/// Returns a value as JSON, truncated to fit in a message.
 fn brief(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(80) {

@@ -1,4 +1,4 @@
-//! An 8-bit RGB picture, and how a file becomes one.
+//! An 8-bit RGB picture, and its decoding from a file.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use image::{DynamicImage, RgbImage};
 
 use super::{Limits, PictureError, files};
 
-/// The most pixels that a resized picture may have, 2^28: a little more than 16384 x 16383.
+/// The largest number of pixels of a resized picture, 2^28: a little more than 16384 x 16383.
 const MAX_RESIZED: u64 = 1 << 28;
 
 /// A picture in memory: `height` rows of `width` pixels of three u8 (red, green, blue), row after
@@ -21,23 +21,24 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The most pixels that a picture may have, 2^30. Files are read within [`Limits`] that are
-    /// narrower.
+    /// The largest number of pixels of a picture, 2^30. Files are read within the smaller
+    /// [`Limits`].
     pub const MAX_PIXELS: u64 = 1 << 30;
 
-    /// Reads and decodes a picture file within the default [`Limits`]. The format is told from the
-    /// content, never from the name.
+    /// Reads and decodes a picture file within the default [`Limits`]. The format is detected from
+    /// the content, never from the name.
     ///
-    /// PNG, JPEG, GIF, WebP, BMP, TIFF and PNM, to the pixels that Pillow's `convert("RGB")` gives
-    /// after `exif_transpose`, with the exceptions that `docs/pictures.md` lists: it is turned as
-    /// EXIF or XMP say; of 16-bit colours the high byte is kept, 16-bit greys are cut at 255; an
-    /// alpha channel is dropped and the colours under it kept; of an animation the first frame is
-    /// taken.
+    /// Reads PNG, JPEG, GIF, WebP, BMP, TIFF and PNM, to the same pixels as Pillow's
+    /// `convert("RGB")` after `exif_transpose`, with the exceptions that `docs/pictures.md` lists:
+    /// the picture is oriented by EXIF or XMP; of 16-bit colours the high byte is kept, 16-bit
+    /// greys are clipped at 255; an alpha channel is dropped and the colours under it kept; of an
+    /// animation the first frame is taken.
     ///
     /// # Errors
-    /// [`PictureError::Open`], [`PictureError::FileSize`], [`PictureError::Decode`], and
-    /// [`PictureError::TooLarge`] for a picture that is empty or passes a limit, found from its
-    /// header before anything is allocated for its pixels.
+    /// [`PictureError::Open`] if the file cannot be opened, [`PictureError::FileSize`] if it is too
+    /// large, [`PictureError::Decode`] if it is not a valid picture, and [`PictureError::TooLarge`]
+    /// for a picture that is empty or exceeds a limit, checked in its header before anything is
+    /// allocated for its pixels.
     pub fn open(path: &Path) -> Result<Self, PictureError> {
         Self::open_within(path, &Limits::default())
     }
@@ -52,7 +53,7 @@ impl Picture {
         Self::decode_within(&bytes, &name, limits)
     }
 
-    /// Decodes a picture file that is in memory; `name` stands for it in errors. Otherwise as
+    /// Decodes a picture file in memory; `name` is its name in errors. Otherwise as
     /// [`Picture::open`].
     ///
     /// # Errors
@@ -95,11 +96,11 @@ impl Picture {
         Self::from_rgb(image.width(), image.height(), image.into_rgb8().into_raw())
     }
 
-    /// Takes `3 * width * height` bytes, row-major RGB.
+    /// Creates a picture from `3 * width * height` bytes, row-major RGB.
     ///
     /// # Errors
     /// [`PictureError::Size`] for an empty or too large picture, [`PictureError::Length`] if the
-    /// bytes do not fit it.
+    /// number of bytes does not match.
     pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self, PictureError> {
         check_picture(width.into(), height.into())?;
         let expected = 3 * u64::from(width) * u64::from(height);
@@ -114,29 +115,29 @@ impl Picture {
         Ok(Self { width, height, rgb })
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// Returns the number of rows.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// The bytes: `height * width * 3`, row-major, red first.
+    /// Returns the bytes: `height * width * 3`, row-major, red first.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
 
-    /// Row `y`: `width * 3` bytes.
+    /// Returns row `y`: `width * 3` bytes.
     pub(super) fn row(&self, y: usize) -> &[u8] {
         let bytes = self.width as usize * 3;
         &self.rgb[y * bytes..(y + 1) * bytes]
     }
 
-    /// A picture whose size is known to be right, because it comes from another picture or was
-    /// checked.
+    /// Creates a picture whose size is known to be valid, because it comes from another picture or
+    /// was checked.
     pub(super) fn from_checked(width: u32, height: u32, rgb: Vec<u8>) -> Self {
         debug_assert_eq!(rgb.len(), width as usize * height as usize * 3);
         Self { width, height, rgb }
@@ -144,7 +145,7 @@ impl Picture {
 }
 
 impl fmt::Debug for Picture {
-    /// The size, without the bytes.
+    /// Shows the size, without the bytes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Picture")
@@ -154,13 +155,13 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// Fails unless there is at least one pixel and at most 2^28, as a picture that is made from
-/// another may have.
+/// Checks that there is at least one pixel and at most 2^28, the limit of pictures made from
+/// others.
 pub(super) fn check_size(name: &str, width: u64, height: u64) -> Result<(), PictureError> {
     within(name, width, height, MAX_RESIZED)
 }
 
-/// Fails unless there is at least one pixel and at most [`Picture::MAX_PIXELS`].
+/// Checks that there is at least one pixel and at most [`Picture::MAX_PIXELS`].
 pub(super) fn check_picture(width: u64, height: u64) -> Result<(), PictureError> {
     within("picture", width, height, Picture::MAX_PIXELS)
 }
@@ -184,8 +185,7 @@ mod tests {
     use super::super::testing::Recorded;
     use super::*;
 
-    /// All cases are looked at before the test fails, so that one run shows the kind of a
-    /// difference.
+    /// All cases are checked before the test fails, so that one run shows every difference.
     #[test]
     fn every_kind_of_file_decodes_as_in_pillow_or_says_why_not() {
         let recorded = Recorded::read("decode");
@@ -201,7 +201,7 @@ mod tests {
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 
-    /// What is wrong about a case, if anything is.
+    /// Returns a description of the difference between a case and its record, if any.
     fn fault(recorded: &Recorded, case: &Value, name: &str) -> Option<String> {
         let (_, file) = recorded.get(&format!("file_{name}")).unwrap();
         let decoded = Picture::decode(&file, name);
@@ -286,7 +286,7 @@ mod tests {
     }
     #[test]
     fn limits_hold_before_anything_is_allocated_and_can_be_raised() {
-        // A GIF of 35 bytes that asks for 262 megapixels, and a picture one pixel wide.
+        // A GIF of 35 bytes with a header of 262 megapixels, and a picture one pixel wide.
         let gif = b"GIF89a\xff\x3f\xff\x3f\0\0\0,\0\0\0\0\xff\x3f\xff\x3f\0\x02\x02\x4c\x01\0;";
         let thin = b"P5 1 65537 255\n".iter().copied().chain([0; 65537]);
         let thin: Vec<u8> = thin.collect();

@@ -1,11 +1,11 @@
-//! What can go wrong with a picture or with the config that says how to process it.
+//! Errors of pictures and of the configs of their processors.
 
-/// An error of this floor. Every variant says where (file and field), what was expected and what
-/// was found.
+/// An error of pictures. Every variant says where (file and field), what was expected and what was
+/// found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// The file could not be opened, or is no regular file.
+    /// The file could not be opened, or is not a regular file.
     #[error("{name}: the picture cannot be opened: {source}")]
     Open {
         /// The file.
@@ -13,19 +13,19 @@ pub enum PictureError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is larger than is read.
+    /// The file is larger than the limit.
     #[error(
         "{name}: a file of {found} bytes; expected at most {limit} (more with --max-pixels, or picture::Limits)"
     )]
     FileSize {
         /// The file.
         name: String,
-        /// Its bytes.
+        /// Its size in bytes.
         found: u64,
-        /// The most bytes that are accepted.
+        /// The largest accepted number of bytes.
         limit: u64,
     },
-    /// The file's picture has no pixels, or more of them than are decoded.
+    /// The file's picture has no pixels, or more than the limit.
     #[error(
         "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1, at most {limit} pixels in all and {side} on a side (more with --max-pixels, or picture::Limits)"
     )]
@@ -36,12 +36,12 @@ pub enum PictureError {
         width: u64,
         /// Rows.
         height: u64,
-        /// The most pixels that are accepted.
+        /// The largest accepted number of pixels.
         limit: u64,
-        /// The most columns, and the most rows.
+        /// The largest accepted number of columns and of rows.
         side: u32,
     },
-    /// The content is of no format that is known here, or is damaged.
+    /// The content is of an unknown format or damaged.
     #[error("{name}: the picture does not decode: {reason}")]
     Decode {
         /// The file.
@@ -49,21 +49,21 @@ pub enum PictureError {
         /// The decoder's reason.
         reason: String,
     },
-    /// A picture without pixels, or with more of them than are accepted.
+    /// A picture without pixels, or with more than the limit.
     #[error(
         "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at most {limit} pixels in all"
     )]
     Size {
-        /// The file, or what the picture was to become.
+        /// The file, or the intended picture.
         name: String,
         /// Columns.
         width: u64,
         /// Rows.
         height: u64,
-        /// The most pixels that are accepted.
+        /// The largest accepted number of pixels.
         limit: u64,
     },
-    /// A blur whose kernel is larger than any picture needs.
+    /// A blur with too large a kernel.
     #[error("a blur kernel of {found} pixels; expected at most {limit}")]
     Kernel {
         /// Its side.
@@ -71,7 +71,7 @@ pub enum PictureError {
         /// The largest side.
         limit: usize,
     },
-    /// The bytes given do not fill the size given.
+    /// The number of bytes does not match the size.
     #[error("{found} bytes for an RGB picture of {width} x {height}; expected {expected}")]
     Length {
         /// Columns.
@@ -80,7 +80,7 @@ pub enum PictureError {
         height: u32,
         /// `3 * width * height`.
         expected: u64,
-        /// The bytes that came.
+        /// The number of bytes given.
         found: usize,
     },
     /// The processor's config is not JSON.
@@ -91,19 +91,19 @@ pub enum PictureError {
         /// The parser's reason, with line and column.
         source: serde_json::Error,
     },
-    /// A field of the processor's config holds what it must not.
+    /// A field of the processor's config has an invalid value.
     #[error("{file}: field `{field}`: expected {expected}, found {found}")]
     Field {
         /// The config file.
         file: String,
         /// The field, with dots for nesting.
         field: String,
-        /// What the field may hold.
+        /// The values that the field may hold.
         expected: String,
-        /// What it holds.
+        /// The value that it holds.
         found: String,
     },
-    /// The config and a picture of this size together make a tensor of no or of an absurd size.
+    /// The config and a picture of this size lead to an empty or absurdly large tensor.
     #[error("{file}: a picture of {width} x {height} becomes {found}; expected {expected}")]
     Output {
         /// The config file.
@@ -112,9 +112,9 @@ pub enum PictureError {
         width: u32,
         /// The picture's rows.
         height: u32,
-        /// What is accepted.
+        /// The accepted values.
         expected: String,
-        /// What would come out.
+        /// The value that would result.
         found: String,
     },
 }

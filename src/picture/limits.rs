@@ -1,4 +1,4 @@
-//! How large a picture file may be.
+//! Limits on the size of a picture file.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -6,17 +6,18 @@ use std::path::Path;
 use super::{Picture, PictureError};
 use crate::system::regular::open_regular;
 
-/// Bounds on a picture file, which hold before anything is allocated for its pixels.
+/// Limits on a picture file, checked before anything is allocated for its pixels.
 ///
-/// The defaults let a machine with 24 GB of memory survive any file in seconds: as many pixels as
+/// With the defaults a machine with 24 GB of memory survives any file in seconds: as many pixels as
 /// Pillow reads without an error, at most 65,536 on a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Pixels in all, at most [`Picture::MAX_PIXELS`].
+    /// The largest number of pixels, at most [`Picture::MAX_PIXELS`].
     pub max_pixels: u64,
-    /// Columns, and rows: a picture one pixel wide is slow for its number of pixels.
+    /// The largest number of columns, and of rows: a picture one pixel wide is slow for its number
+    /// of pixels.
     pub max_side: u32,
-    /// Bytes of the file.
+    /// The largest size of the file in bytes.
     pub max_bytes: u64,
 }
 
@@ -31,10 +32,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Twice 89,478,485: Pillow refuses pictures of more pixels than that.
+    /// Twice 89,478,485: Pillow refuses pictures of more pixels.
     pub const DEFAULT_PIXELS: u64 = 178_956_970;
 
-    /// As many pixels as `max_pixels`, in any shape, and a file that holds them in any depth.
+    /// Returns limits for `max_pixels` pixels, in any shape, and a file that holds them in any
+    /// depth.
     pub fn of_pixels(max_pixels: u64) -> Limits {
         Limits {
             max_pixels,
@@ -43,12 +45,12 @@ impl Limits {
         }
     }
 
-    /// Sixteen bits of four channels for each pixel, and room for metadata.
+    /// Returns the bytes of four 16-bit channels per pixel, and room for metadata.
     fn bytes_for(max_pixels: u64) -> u64 {
         max_pixels.saturating_mul(8).saturating_add(64 << 20)
     }
 
-    /// Fails unless there is at least one pixel and no bound is passed.
+    /// Checks that there is at least one pixel and that no limit is exceeded.
     pub(super) fn check(&self, name: &str, width: u64, height: u64) -> Result<(), PictureError> {
         let pixels = width.checked_mul(height);
         let most = self.max_pixels.min(Picture::MAX_PIXELS);
@@ -67,8 +69,8 @@ impl Limits {
         }
     }
 
-    /// The bytes of a regular file, if `wanted` says of its first bytes that they are a picture's;
-    /// else those first bytes.
+    /// Reads a regular file, if `wanted` recognises its first bytes as a picture's; else returns
+    /// only those first bytes.
     pub(super) fn read(
         &self,
         path: &Path,
@@ -101,7 +103,7 @@ impl Limits {
         bytes
             .try_reserve_exact(rest)
             .map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
-        // The file may grow meanwhile.
+        // The file may grow while it is read.
         file.take((self.max_bytes - bytes.len() as u64).saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(failed)?;
@@ -112,5 +114,5 @@ impl Limits {
     }
 }
 
-/// The bytes that tell a picture's format.
+/// Number of bytes that identify a picture's format.
 const HEAD: u64 = 64;

@@ -1,11 +1,14 @@
 //! Pictures: decoding, resizing exactly as a model's own image processor does, the baseline
-//! picture, and the geometry that ties what an encoder sees to the plane of the original picture.
+//! picture, and the geometry that maps an encoder's input to the plane of the original picture.
 //!
-//! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the pixels that Pillow has, within [`Limits`].
-//! - [`resize()`] equals Pillow's `Image.resize` to the bit, [`gaussian_blur`] equals OpenCV's `GaussianBlur` to the bit.
-//! - [`Processor`] is a `preprocessor_config.json` put to work: it turns a picture into the numbers an encoder takes.
-//! - [`View`] says where the pixels of such a tensor lie in the picture, and samples a mask there.
-//! - [`Baseline`] makes the picture that a mask replaces the picture by.
+//! - [`Picture`] is an 8-bit RGB picture in memory; files are read to the same pixels as in Pillow,
+//!   within [`Limits`].
+//! - [`resize()`] is bit-identical to Pillow's `Image.resize`, [`gaussian_blur`] to OpenCV's
+//!   `GaussianBlur`.
+//! - [`Processor`] applies a `preprocessor_config.json`: it converts a picture to an encoder's
+//!   input.
+//! - [`View`] maps the pixels of such a tensor to the picture, and samples a mask there.
+//! - [`Baseline`] makes the picture that masked pixels are replaced with.
 
 mod anyres;
 mod blur;

@@ -1,32 +1,32 @@
-//! A model's image processor: from a picture to the numbers that its encoder takes.
+//! A model's image processor, which converts a picture to its encoder's input.
 
 use super::config::{Settings, SizeRule};
 use super::decode::{check_picture, check_size};
 use super::{Picture, PictureError, Window, resize, resize_window};
 use crate::blend::View;
 
-/// The most pixels of a view, 4096 x 4096: far more than any encoder takes, few enough to hold as
-/// f32.
+/// The largest number of pixels of a view, 4096 x 4096: far more than any encoder takes, few enough
+/// to hold as f32.
 const MAX_VIEW_PIXELS: u64 = 1 << 24;
-/// The class of a file that names none, for an encoder that is looked at by itself.
+/// The default class of a file that names none, for an encoder without a model.
 const CLIP_CLASS: &str = "CLIPImageProcessor";
 
-/// An image processor as `preprocessor_config.json` describes it: what `CLIPImageProcessor`,
-/// `LlavaImageProcessor` and `SiglipImageProcessor` of transformers do with their Pillow backend,
-/// in the same order and with the same rounding: pad to a square of the mean colour, resize, crop
-/// the centre (what is missing is black), rescale, normalise.
+/// An image processor as `preprocessor_config.json` describes it: the processing of transformers'
+/// `CLIPImageProcessor`, `LlavaImageProcessor` and `SiglipImageProcessor` with their Pillow
+/// backend, in the same order and with the same rounding: pad to a square of the mean colour,
+/// resize, crop the centre (missing pixels are black), rescale, normalise.
 #[derive(Clone, Debug)]
 pub struct Processor {
     pub(super) file: String,
     pub(super) settings: Settings,
-    /// What each u8 of each channel becomes.
+    /// The value that each u8 of each channel maps to.
     pub(super) values: [Vec<f32>; 3],
 }
 
-/// The geometry of one picture's way through the processor, in pixels.
+/// The geometry of the processing of one picture, in pixels.
 struct Plan {
-    /// Where the picture lies in the square that it is padded to; without padding the picture
-    /// itself.
+    /// The picture's position in the square that it is padded to; without padding the whole
+    /// picture.
     square: Window,
     side: (u32, u32),
     /// Rows and columns after resizing.
@@ -38,22 +38,22 @@ struct Plan {
 }
 
 impl Processor {
-    /// Reads the text of a `preprocessor_config.json`, or of a `processor_config.json` that nests
-    /// it under `image_processor`; `file` stands for it in errors. Fields left out have the
-    /// defaults of the class that the file names, of CLIP if it names none; old files' bare
-    /// integers as sizes are understood. A null is no default: flags are false then, and what is
-    /// needed and null is an error.
+    /// Parses a `preprocessor_config.json`, or a `processor_config.json` that nests it under
+    /// `image_processor`; `file` is its name in errors. Absent fields have the defaults of the
+    /// class that the file names, of CLIP if it names none; the bare integers of old files are
+    /// accepted as sizes. A null does not select the default: flags are then false, and a required
+    /// value that is null is an error.
     ///
     /// # Errors
-    /// [`PictureError::Syntax`], and [`PictureError::Field`] for an unsupported class, a wrong
-    /// type, a size of zero, a standard deviation that is not above zero, or numbers that do not
-    /// stay finite in f32.
+    /// [`PictureError::Syntax`] if the text is not JSON, and [`PictureError::Field`] for an
+    /// unsupported class, a wrong type, a size of zero, a standard deviation that is not above
+    /// zero, or numbers that do not stay finite in f32.
     pub fn from_json(text: &str, file: &str) -> Result<Self, PictureError> {
         Self::of_class(text, file, CLIP_CLASS)
     }
 
-    /// As [`Processor::from_json`], but `class` is the class where the file names none, such as
-    /// `LlavaImageProcessor`.
+    /// Parses like [`Processor::from_json`], but `class` is the class if the file names none, such
+    /// as `LlavaImageProcessor`.
     ///
     /// # Errors
     /// As [`Processor::from_json`].
@@ -70,7 +70,7 @@ impl Processor {
         Ok(processor)
     }
 
-    /// As [`Processor::of_class`], of a class that cuts pictures into tiles too.
+    /// Parses like [`Processor::of_class`], but also accepts a class that cuts pictures into tiles.
     pub(super) fn of_any_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let settings = Settings::from_json(text, file, class)?;
         let values = [0, 1, 2].map(|channel| values(&settings, channel));
@@ -92,17 +92,16 @@ impl Processor {
         })
     }
 
-    /// Sets whether the picture is first padded to a square with the mean colour, the picture in
-    /// the middle: what the original LLaVA's model config calls `image_aspect_ratio: "pad"`.
+    /// Sets whether the picture is first padded to a square of the mean colour, with the picture in
+    /// the middle: `image_aspect_ratio: "pad"` in the original LLaVA's model config.
     #[must_use]
     pub fn with_pad_to_square(mut self, pad: bool) -> Self {
         self.settings.pad_to_square = pad;
         self
     }
 
-    /// The same for the picture padded to a square and that resized to `edge` pixels each way. The
-    /// padding's colour is `padding`, channels from 0 to 1; the processor's own mean where there is
-    /// none.
+    /// Sets padding to a square, which is then resized to `edge` pixels each way. `padding` is the
+    /// padding's colour, channels from 0 to 1; if `None`, the processor's own mean.
     #[must_use]
     pub fn with_square(mut self, edge: u32, padding: Option<[f64; 3]>) -> Self {
         self = self.with_edge(edge).with_pad_to_square(true);
@@ -110,8 +109,8 @@ impl Processor {
         self
     }
 
-    /// The same for views of `edge` pixels each way: the shorter edge is resized to it, and the
-    /// centre cropped.
+    /// Sets the views to `edge` pixels each way: the shorter edge is resized to it, and the centre
+    /// cropped.
     #[must_use]
     pub fn with_edge(mut self, edge: u32) -> Self {
         let filter = self.settings.resize.map(|(_, filter)| filter);
@@ -121,7 +120,8 @@ impl Processor {
         self
     }
 
-    /// What is subtracted from the rescaled channels; zero where the config does not normalise.
+    /// Returns the values subtracted from the rescaled channels; zero if the config does not
+    /// normalise.
     pub fn mean(&self) -> [f32; 3] {
         if self.settings.normalize {
             self.settings.mean.map(|mean| mean as f32)
@@ -130,7 +130,8 @@ impl Processor {
         }
     }
 
-    /// What the channels are then divided by; one where the config does not normalise.
+    /// Returns the values that the channels are then divided by; one if the config does not
+    /// normalise.
     pub fn std(&self) -> [f32; 3] {
         if self.settings.normalize {
             self.settings.std.map(|std| std as f32)
@@ -139,27 +140,27 @@ impl Processor {
         }
     }
 
-    /// Rows and columns of what [`Processor::process`] makes of a picture of this size.
+    /// Returns the rows and columns of [`Processor::process`]'s result for a picture of this size.
     ///
     /// # Errors
-    /// [`PictureError::Output`] if that is of no or of an absurd size, [`PictureError::Size`] if
-    /// the square around the picture has more than [`Picture::MAX_PIXELS`].
+    /// [`PictureError::Output`] if that is empty or absurdly large, [`PictureError::Size`] if the
+    /// square around the picture has more than [`Picture::MAX_PIXELS`].
     pub fn output_size(&self, width: u32, height: u32) -> Result<(usize, usize), PictureError> {
         self.plan(width, height)
             .map(|plan| (plan.view.0 as usize, plan.view.1 as usize))
     }
 
-    /// Where the pixels of what [`Processor::process`] makes of a picture of this size lie in the
-    /// picture's plane.
+    /// Returns the position of [`Processor::process`]'s result in the plane of a picture of this
+    /// size.
     ///
-    /// With padding to a square, the picture's own share of the resized square is counted in parts
-    /// of a pixel.
+    /// With padding to a square, the picture's own part of the resized square is counted in
+    /// fractions of a pixel.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
     pub fn view(&self, width: u32, height: u32) -> Result<View, PictureError> {
         let plan = self.plan(width, height)?;
-        // In parts of 1 / side of a pixel; the square is as many pixels of the picture wide as
+        // In units of 1 / side of a pixel; the square is as many pixels of the picture wide as
         // high.
         let unit = match self.settings.pad_to_square {
             true => i64::from(plan.side.0),
@@ -184,7 +185,7 @@ impl Processor {
         })
     }
 
-    /// The picture after padding and resizing, and before the crop.
+    /// Returns the picture after padding and resizing, before the crop.
     ///
     /// # Errors
     /// As [`Processor::output_size`], and [`PictureError::Size`] if it has more than
@@ -199,8 +200,8 @@ impl Processor {
         }
     }
 
-    /// What the encoder takes: 3 x h x w (of [`Processor::output_size`]), channel-major, normalised
-    /// f32. Of the resized picture only the part that is cropped is ever computed.
+    /// Returns the encoder's input: 3 x h x w (of [`Processor::output_size`]), channel-major,
+    /// normalised f32. Only the cropped part of the resized picture is computed.
     ///
     /// # Errors
     /// As [`Processor::output_size`].
@@ -297,14 +298,14 @@ impl Processor {
         })
     }
 
-    /// The square of the mean colour with the picture in its middle, where the plan has one that is
-    /// not the picture.
+    /// Returns the square of the mean colour with the picture in its middle, if the plan has one
+    /// larger than the picture.
     fn padded(&self, picture: &Picture, plan: &Plan) -> Result<Option<Picture>, PictureError> {
         let (width, height) = plan.side;
         if (width, height) == (picture.width(), picture.height()) {
             return Ok(None);
         }
-        // The original casts to an integer, which cuts off.
+        // The original casts to an integer, which truncates.
         let colour = self.settings.padding.unwrap_or(self.settings.mean);
         let colour = colour.map(|channel| (channel * 255.0).trunc());
         if colour.iter().any(|value| !(0.0..=255.0).contains(value)) {
@@ -328,8 +329,8 @@ impl Processor {
     }
 }
 
-/// What the u8 values of a channel become: rescaled in f64 and rounded to f32, then normalised in
-/// f32.
+/// Returns the values that the u8 values of a channel map to: rescaled in f64 and rounded to f32,
+/// then normalised in f32.
 fn values(settings: &Settings, channel: usize) -> Vec<f32> {
     (0..=255_u8)
         .map(|value| {
@@ -344,7 +345,7 @@ fn values(settings: &Settings, channel: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Rows and columns of the resized picture. Like transformers, which divides in f64 and cuts off.
+/// Returns the rows and columns of the resized picture. transformers divides in f64 and truncates.
 fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     let (short, long) = (width.min(height), width.max(height));
     let (new_short, new_long) = match rule {
@@ -360,8 +361,7 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
                 (width as f64 * scale) as u64,
             );
         }
-        // The exact quotient: cutting off its f64 value gives the same for edges that are accepted
-        // here.
+        // The exact quotient: truncating its f64 value gives the same for accepted edges.
         SizeRule::ShortestEdge(edge) => (u64::from(edge), u64::from(edge) * long / short),
         SizeRule::Edges { shortest, longest } => {
             let (shortest, longest) = (f64::from(shortest), f64::from(longest));
@@ -390,8 +390,8 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     }
 }
 
-/// The part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel and its
-/// length, and where in those `length` pixels it begins. A centre crop always has such a part.
+/// Returns the part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel
+/// and its length, and its offset in those `length` pixels. A centre crop always has such a part.
 fn overlap(start: i64, length: u32, limit: u32) -> ((u32, u32), usize) {
     let first = start.max(0);
     let end = (start + i64::from(length)).min(limit.into());

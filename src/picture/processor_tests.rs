@@ -90,7 +90,7 @@ fn a_crop_larger_than_the_picture_is_black_around_it() {
     let picture = Picture::from_rgb(3, 3, vec![255; 27]).unwrap();
     let pixels = processor.process(&picture).unwrap();
     let view = processor.view(3, 3).unwrap();
-    // Of an odd rest, the larger half is above and before.
+    // If the difference is odd, the larger half is above and before.
     assert_eq!((view.offset_y, view.offset_x), (-3, -2));
     let taps = view.taps(4);
     for (i, row) in taps.0.iter().enumerate() {
@@ -110,12 +110,12 @@ fn padding_to_a_square_surrounds_the_picture_with_the_mean_colour() {
         .resized_rgb(&Picture::from_rgb(10, 40, vec![7; 1200]).unwrap())
         .unwrap();
     assert_eq!((resized.width(), resized.height()), (20, 20));
-    // 0.999 * 255 = 254.7, 0.5 * 255 = 127.5, 0.1 * 255 = 25.5, all cut off.
+    // 0.999 * 255 = 254.7, 0.5 * 255 = 127.5, 0.1 * 255 = 25.5, all truncated.
     assert_eq!(&resized.rgb()[..3], [254, 127, 25]);
     let middle = (10 * 20 + 9) * 3;
     assert_eq!(&resized.rgb()[middle..middle + 3], [7, 7, 7]);
     let view = processor.view(10, 40).unwrap();
-    // Padded on the left by 15 of 40, which is 7.5 of 20: in parts of 1 / 40.
+    // Padded on the left by 15 of 40, which is 7.5 of 20: in units of 1 / 40.
     let expected = View {
         height: 20,
         width: 20,

@@ -1,15 +1,17 @@
-//! Resizing, equal to the bit to Pillow's `Image.resize` on 8-bit RGB.
+//! Resizing, bit-identical to Pillow's `Image.resize` on 8-bit RGB.
 //!
-//! The models' processors were made with Pillow, and its rounding is visible in what they see. Its
-//! algorithm (`libImaging/Resample.c`, `libImaging/Geometry.c`), restated:
+//! The models' processors were made with Pillow, and its rounding affects their input. Its
+//! algorithm (`libImaging/Resample.c`, `libImaging/Geometry.c`):
 //!
-//! - Along each axis an output pixel is a weighted sum of the input pixels around its centre. When shrinking, the filter
-//!   is stretched by the scale, so that every input pixel counts. The weights are normalised in f64 and then rounded,
-//!   half away from zero, to fixed point with [`PRECISION_BITS`] fractional bits.
-//! - First the rows are resized, rounded and clipped to u8, then the columns; the other way round where the height is
-//!   reduced by more than twice the pixels that the width is (from Pillow 13 on). An axis that keeps its size is left out.
-//! - Nearest neighbour takes the input pixel under the output pixel's centre; the centres are found by repeated addition
-//!   of the scale, whose rounding is kept.
+//! - Along each axis an output pixel is a weighted sum of the input pixels around its centre. When
+//!   shrinking, the filter is stretched by the scale, so that every input pixel counts. The weights
+//!   are normalised in f64 and then rounded, half away from zero, to fixed point with
+//!   [`PRECISION_BITS`] fractional bits.
+//! - First the rows are resized, rounded and clipped to u8, then the columns; in the other order if
+//!   the height is reduced by more than twice the pixels that the width is (from Pillow 13 on). An
+//!   axis that keeps its size is skipped.
+//! - Nearest neighbour takes the input pixel under the output pixel's centre; the centres are found
+//!   by repeated addition of the scale, whose rounding is kept.
 
 use std::f64::consts::PI;
 
@@ -22,7 +24,7 @@ use super::{Picture, PictureError};
 /// `[0,1]`.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
-/// About how many bytes the rows between the two passes may take.
+/// Approximate size in bytes of the rows between the two passes.
 const WORK_BYTES: usize = 64 << 20;
 
 /// A resampling filter, numbered as Pillow's `Resampling` and as the `resample` field of a
@@ -44,7 +46,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The filter of that number in Pillow's `Resampling`, if there is one.
+    /// Returns the filter of this number in Pillow's `Resampling`, if any.
     pub fn from_pillow(number: u64) -> Option<Self> {
         [
             Self::Nearest,
@@ -58,7 +60,7 @@ impl Filter {
         .copied()
     }
 
-    /// The distance, in pixels of the coarser grid, beyond which the weight is zero.
+    /// Returns the distance, in pixels of the coarser grid, beyond which the weight is zero.
     fn radius(self) -> f64 {
         match self {
             Self::Nearest | Self::Box => 0.5,
@@ -69,7 +71,7 @@ impl Filter {
     }
 
     fn weight(self, x: f64) -> f64 {
-        // The system's sine and cosine, as Pillow's: another library's last bit can show in a
+        // The system's sine and cosine, as in Pillow: another library's last bit can change a
         // pixel.
         let sinc = |x: f64| {
             if x == 0.0 {
@@ -110,8 +112,8 @@ pub struct Window {
     pub height: u32,
 }
 
-/// The picture resized to `width` x `height` pixels, as Pillow's `Image.resize((width, height),
-/// filter)`.
+/// Resizes a picture to `width` x `height` pixels, as Pillow's
+/// `Image.resize((width, height), filter)`.
 ///
 /// # Errors
 /// [`PictureError::Size`] if the result has no pixel or more than [`Picture::MAX_PIXELS`].
@@ -135,13 +137,12 @@ pub fn resize(
     )
 }
 
-/// The part `window` of the picture resized to `width` x `height` pixels, without computing the
-/// rest: the same bytes as a crop of [`resize`]'s result. The whole may be far larger than what
-/// fits in memory.
+/// Computes only the part `window` of the picture resized to `width` x `height` pixels: the same
+/// bytes as a crop of [`resize`]'s result. The whole may be far larger than memory.
 ///
 /// # Errors
-/// [`PictureError::Size`] if the window has no pixel, more than [`Picture::MAX_PIXELS`], or lies
-/// not in the whole.
+/// [`PictureError::Size`] if the window has no pixel, more than [`Picture::MAX_PIXELS`], or is not
+/// inside the whole.
 pub fn resize_window(
     picture: &Picture,
     width: u32,
@@ -219,12 +220,12 @@ fn nearest_indices(input: u32, output: u32, first: u32, length: u32) -> Vec<usiz
         .collect()
 }
 
-/// The weights of one axis, for a run of its output pixels.
+/// The weights of one axis, for a range of its output pixels.
 struct Axis {
-    /// For each output pixel: its first input pixel, and where its weights start and end.
+    /// For each output pixel: its first input pixel, and the start and end of its weights.
     spans: Vec<(usize, usize, usize)>,
     weights: Vec<i32>,
-    /// The axis keeps its size, and nothing is computed along it.
+    /// Whether the axis keeps its size, and nothing is computed along it.
     same: bool,
 }
 
@@ -247,7 +248,7 @@ impl Axis {
                 continue;
             }
             let centre = (f64::from(index) + 0.5) * scale;
-            // A cast cuts off below zero and rounds towards it elsewhere, which is what is wanted.
+            // A cast clips below zero and otherwise rounds towards it, as intended.
             let low = (centre - radius + 0.5) as usize;
             let high = ((centre + radius + 0.5) as usize).min(input as usize);
             exact.clear();
@@ -268,15 +269,15 @@ impl Axis {
         self.spans.len()
     }
 
-    /// The input pixels that the output pixels `range`, at least one, need.
+    /// Returns the input pixels that the output pixels `range` need; `range` is not empty.
     fn inputs(&self, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
         // Both ends of the spans never decrease.
         let (last, start, end) = self.spans[range.end - 1];
         self.spans[range.start].0..last + (end - start)
     }
 
-    /// Resizes a row of RGB pixels, of which the first is input pixel `origin`, to the output
-    /// pixels from `first` on.
+    /// Resizes a row of RGB pixels, which starts with input pixel `origin`, to the output pixels
+    /// from `first` on.
     fn resize_row(&self, row: &[u8], origin: usize, first: usize, out: &mut [u8]) {
         if self.same {
             out.copy_from_slice(&row[(self.spans[first].0 - origin) * 3..][..out.len()]);
@@ -298,7 +299,7 @@ impl Axis {
         }
     }
 
-    /// Makes output row `index` from the input rows, all of them as long as it.
+    /// Computes output row `index` from the input rows, all of the same length.
     fn resize_column<'a>(
         &self,
         row: impl Fn(usize) -> &'a [u8],
@@ -339,8 +340,8 @@ fn clip(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// Both passes, the columns' first. A row at a time, since every row needs the whole of its input
-/// rows anyway.
+/// Runs both passes, the columns' first. It works row by row, since every row needs the whole of
+/// its input rows anyway.
 fn resample_columns_first(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
     let inputs = columns.inputs(0..columns.len());
     let room = || (vec![0; inputs.len() * 3], vec![0; inputs.len() * 3]);
@@ -354,11 +355,12 @@ fn resample_columns_first(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec
     out
 }
 
-/// Both passes, the rows' first, in tiles whose rows between the passes take about [`WORK_BYTES`].
+/// Runs both passes, the rows' first, in tiles whose rows between the passes take about
+/// [`WORK_BYTES`].
 fn resample(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
     let (width, height) = (columns.len(), rows.len());
     let mut out = vec![0; width * height * 3];
-    // The most input rows that one output row needs decide how wide a tile may be.
+    // The largest number of input rows that one output row needs limits the width of a tile.
     let deepest = rows
         .spans
         .iter()

@@ -57,7 +57,7 @@ fn tiles_do_not_show() {
     let rows = Axis::new(1_400_000, 2, 0, 2, Filter::Bilinear);
     assert!(rows.spans[0].2 * 24 * 3 > WORK_BYTES);
     let out = resample(&picture, &columns, &rows);
-    // All columns are the same, for the picture has only one.
+    // All columns are the same, since the picture has only one.
     for row in out.chunks_exact(24 * 3) {
         assert!(row.chunks_exact(3).all(|pixel| pixel == &row[..3]));
     }

@@ -8,7 +8,7 @@ use super::Picture;
 /// A file of recorded cases.
 pub struct Recorded {
     bytes: Vec<u8>,
-    /// The cases, as the program that made the file describes them.
+    /// The cases, as described by the program that recorded them.
     pub cases: Vec<Value>,
 }
 
@@ -24,7 +24,7 @@ impl Recorded {
         Self { bytes, cases }
     }
 
-    /// Shape and bytes of a tensor, if the file has it.
+    /// Returns shape and bytes of a tensor, if the file has it.
     pub fn get(&self, name: &str) -> Option<(Vec<usize>, Vec<u8>)> {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
         let tensor = file.tensor(name).ok()?;
@@ -37,7 +37,7 @@ impl Recorded {
     }
 }
 
-/// Random bytes as a picture.
+/// Creates a picture of random bytes.
 pub fn noise(width: u32, height: u32, seed: u64) -> Picture {
     let black =
         Picture::from_rgb(width, height, vec![0; width as usize * height as usize * 3]).unwrap();

@@ -1,5 +1,5 @@
-//! What foveate asks of the operating system and of Rust's runtime, below all floors: opening files
-//! that may not be what their names say, writing files whole, catching the panics of libraries.
+//! Services of the operating system and of Rust's runtime: opening files that may not be regular,
+//! writing files atomically, catching the panics of libraries.
 
 pub(crate) mod panics;
 pub(crate) mod regular;

@@ -1,4 +1,4 @@
-//! Panics of libraries that read strangers' files, as errors.
+//! Converts panics of libraries that read untrusted files to errors.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,11 +8,11 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns what `work` returns. Nothing is written to standard error when it panics. State that
-/// `work` changes must not be used after a panic.
+/// Runs `work` and returns its result. A panic writes nothing to standard error. State that `work`
+/// changes must not be used after a panic.
 ///
 /// # Errors
-/// The first line of what it panicked with.
+/// The first line of the panic's message.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,5 +1,5 @@
-//! Opening files that may not be what their names say: pipes and devices, which could block for
-//! ever, never end, or do something when they are opened, and symbolic links.
+//! Opening files that may not be regular: pipes and devices, which could block or never end, or
+//! have effects when opened, and symbolic links.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Error, ErrorKind};
@@ -8,7 +8,8 @@ use std::path::Path;
 /// Opens a regular file for reading. Symbolic links are followed.
 ///
 /// # Errors
-/// A file that cannot be opened, or is no regular file; a folder, a pipe, a device.
+/// An error if the file cannot be opened or is not a regular file, such as a folder, a pipe or a
+/// device.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -16,10 +17,10 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     open(path, &options, path.metadata())
 }
 
-/// Opens a regular file with `options`; a symbolic link never.
+/// Opens a regular file with `options`, without following a symbolic link.
 ///
 /// # Errors
-/// A file that cannot be opened, or is no regular file.
+/// An error if the file cannot be opened or is not a regular file.
 pub(crate) fn open_no_follow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     flags(options, false);
     open(path, options, path.symlink_metadata())
@@ -28,12 +29,12 @@ pub(crate) fn open_no_follow(path: &Path, options: &mut OpenOptions) -> io::Resu
 fn open(path: &Path, options: &OpenOptions, found: io::Result<Metadata>) -> io::Result<File> {
     match found {
         Ok(meta) => regular(&meta)?,
-        // `options` may create it.
+        // `options` may create the file.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     let file = options.open(path)?;
-    // It may have become another one in between.
+    // The file may have been replaced in between.
     regular(&file.metadata()?)?;
     Ok(file)
 }
@@ -48,7 +49,7 @@ fn regular(meta: &Metadata) -> io::Result<()> {
     }
 }
 
-/// What is there when it is no regular file.
+/// Returns the kind of file, or `None` for a regular file.
 pub(crate) fn kind(meta: &Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     if kind.is_file() {
@@ -62,7 +63,7 @@ pub(crate) fn kind(meta: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Opening a pipe does not wait for its other end.
+/// Opens without waiting for a pipe's other end.
 #[cfg(unix)]
 fn flags(options: &mut OpenOptions, follow: bool) {
     use std::os::unix::fs::OpenOptionsExt;
@@ -77,8 +78,7 @@ fn flags(_: &mut OpenOptions, _: bool) {}
 mod tests {
     use super::*;
 
-    /// A pipe without another end, a device without an end, a folder: none is opened, and nothing
-    /// waits.
+    /// Pipes, devices and folders are refused, without waiting.
     #[test]
     fn only_regular_files_are_opened() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,26 +1,26 @@
-//! Files, and sets of files, that are whole or not there.
+//! Atomic writing of files and of sets of files: complete or absent.
 //!
-//! What is being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and
-//! is locked by its process. Whoever first writes to a folder takes away what processes that died
-//! have left there, and nothing else.
+//! A file being written has a temporary name of foveate's own, `.foveate-PROCESS-RANDOM.tmp`, and
+//! is locked by its process. The first write to a folder removes what dead processes have left
+//! there, and nothing else.
 //!
 //! # Sets
 //!
 //! Several files that belong together are replaced by [`Staging::place`]. No file system renames
 //! several files at once. Exchanging whole folders (`renameat2` with `RENAME_EXCHANGE`) is one
-//! step, but not for every folder that a user may name: a mount point or the current folder cannot
-//! be exchanged, the folder above may not be writable, owner, access list and watchers stay with
-//! the old folder, and files of the user's would have to move one by one. So one file of the set,
-//! its record, vouches for the others:
+//! step, but not possible for every folder that a user may name: a mount point or the current
+//! folder cannot be exchanged, the parent folder may not be writable, owner, access list and
+//! watchers stay with the old folder, and the user's own files would have to move one by one. So
+//! one file of the set, its record, vouches for the others:
 //!
-//! 1. the old record is taken out of the folder, then the old files;
+//! 1. the old record is moved out of the folder, then the old files;
 //! 2. the new files are renamed into it, the new record last.
 //!
-//! At no moment is a file of one set beside a file of another, and while the record is there, all
-//! of its set is. A process that dies in step 1 leaves all that is old, and one that dies in step 2
-//! all that is new, in its temporary folder, from where the next one that writes there puts it
-//! back. Records name their files by content, so a reader that began before an exchange and ends
-//! after it can tell.
+//! At no moment is a file of one set beside a file of another, and while the record exists, its
+//! whole set does. A process that dies in step 1 leaves all old files in its temporary folder, and
+//! one that dies in step 2 all new files; the next process that writes there restores them. Records
+//! name their files by content, so a reader that started before an exchange and ends after it can
+//! detect it.
 
 mod set;
 
@@ -34,15 +34,15 @@ use tempfile::{Builder, NamedTempFile};
 
 pub(crate) use set::Staging;
 
-/// What all temporary names begin and end with.
+/// The prefix and suffix of all temporary names.
 const PREFIX: &str = ".foveate-";
 const SUFFIX: &str = ".tmp";
 
-/// What this process's temporary names begin with. Not its number, which other machines that share
-/// the folder also have.
+/// The prefix of this process's temporary names: a random number, not the process's number, which
+/// another machine that shares the folder may also use.
 static OWN: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:08x}-", rand::random::<u32>()));
 
-/// What is to be taken away where the process ends in the midst of its work.
+/// The files and folders to remove if the process ends during its work.
 static TRACES: Mutex<Traces> = Mutex::new(Traces {
     written: BTreeSet::new(),
     made: Vec::new(),
@@ -51,7 +51,7 @@ static TRACES: Mutex<Traces> = Mutex::new(Traces {
 struct Traces {
     /// Folders that this process has written to.
     written: BTreeSet<PathBuf>,
-    /// Folders that this process has made and that hold nothing yet, the innermost first.
+    /// Folders that this process has made and that are still empty, the innermost first.
     made: Vec<PathBuf>,
 }
 
@@ -59,17 +59,17 @@ fn traces() -> MutexGuard<'static, Traces> {
     TRACES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a file under a temporary name and renames it: whoever opens it finds all of it, or what
-/// was there before.
+/// Writes a file under a temporary name and renames it: a reader finds all of it, or the previous
+/// file.
 ///
 /// # Errors
-/// A path where something is that is no regular file, a symbolic link included; what the file
-/// system reports.
+/// An error if `path` exists and is not a regular file (a symbolic link is not), and the file
+/// system's errors.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(written(parent(path), bytes)?, path)
 }
 
-/// Bytes in a file of a temporary name, on the disk, as readable as a result.
+/// Writes bytes to a file with a temporary name, synchronised to disk, as readable as a result.
 pub(crate) fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = temporary(folder)?;
     file.write_all(bytes)?;
@@ -78,7 +78,7 @@ pub(crate) fn written(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> 
     Ok(file)
 }
 
-/// An empty file of a temporary name.
+/// Creates an empty file with a temporary name.
 pub(crate) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     loop {
         let _making = enter(folder);
@@ -92,7 +92,7 @@ pub(crate) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Renames a file that is on the disk to its own name.
+/// Renames a file that is synchronised to disk to its final name.
 ///
 /// # Errors
 /// As [`write_whole`].
@@ -102,10 +102,10 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
-/// Whether a file may be written at `path`: there is none, or a regular one.
+/// Checks whether a file may be written at `path`: nothing is there, or a regular file.
 ///
 /// # Errors
-/// What is there instead.
+/// The kind of file at `path`, if it is not a regular one.
 pub(crate) fn replaceable(path: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),
@@ -124,7 +124,7 @@ pub(crate) fn replaceable(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::AlreadyExists, reason))
 }
 
-/// The folder that a file is in.
+/// Returns the folder that contains a file.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -132,7 +132,8 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private; results are as readable as the folder that they will lie in.
+/// Makes a file as readable as the folder it will be placed in. Temporary files are private by
+/// default.
 #[cfg(unix)]
 pub(crate) fn readable_as_in(folder: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -145,15 +146,15 @@ pub(crate) fn readable_as_in(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes sure that the names of new files in a folder are on the disk too. Where folders cannot be
-/// synchronised, there is nothing to be made sure of.
+/// Synchronises the names of new files in a folder to disk. Does nothing where folders cannot be
+/// synchronised.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     if !cfg!(unix) {
         return Ok(());
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A folder that may be written to and not read.
+        // The folder may be writable but not readable.
         Err(error) if matches!(error.kind(), InvalidInput | Unsupported | PermissionDenied) => {
             Ok(())
         }
@@ -161,15 +162,15 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders made for a result. Those that are still empty when this is dropped, or when the process
-/// is told to end, go again.
+/// Folders made for a result. Those still empty are removed when this is dropped or the process is
+/// told to end.
 #[derive(Debug)]
 pub(crate) struct Made {
     folders: Vec<PathBuf>,
 }
 
 impl Made {
-    /// Makes a folder and those above it.
+    /// Makes a folder and its missing parents.
     pub fn folder(path: &Path) -> io::Result<Made> {
         let missing = path
             .ancestors()
@@ -187,15 +188,15 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         for folder in &self.folders {
-            // Only empty folders go.
+            // Removes only empty folders.
             let _ = fs::remove_dir(folder);
         }
         traces().made.retain(|made| !self.folders.contains(made));
     }
 }
 
-/// Takes away what this process has not finished, for a process that ends at once. A set that is
-/// being placed is placed first.
+/// Removes this process's unfinished files, for a process that ends at once. If a set is being
+/// placed, waits for it first.
 pub(crate) fn abandon() {
     // Both are held until the process has ended.
     std::mem::forget(set::placing());
@@ -211,8 +212,8 @@ pub(crate) fn abandon() {
     std::mem::forget(traces);
 }
 
-/// Notes that this process writes to a folder; the first time, what dead processes have left there
-/// goes. Something temporary is made while the result is held, so that [`abandon`] finds it.
+/// Records that this process writes to a folder; the first time, removes what dead processes have
+/// left there. Temporary files are made while the result is held, so that [`abandon`] finds them.
 fn enter(folder: &Path) -> MutexGuard<'static, Traces> {
     let first = traces().written.insert(folder.to_path_buf());
     if first {
@@ -221,7 +222,7 @@ fn enter(folder: &Path) -> MutexGuard<'static, Traces> {
     traces()
 }
 
-/// As [`sweep`], of a folder where others may be at work.
+/// Calls [`sweep`] on a folder where other processes may be at work.
 fn clean(folder: &Path) {
     if !leftovers(folder, PREFIX).is_empty() {
         let _alone = lock_folder(folder);
@@ -229,20 +230,20 @@ fn clean(folder: &Path) {
     }
 }
 
-/// Keeps other processes from placing a set in a folder, or ending one that was begun, as long as
-/// it lives. Where folders cannot be locked, there is nothing to be kept.
+/// Locks a folder: as long as the result lives, no other process places a set there or completes an
+/// interrupted one. Returns `None` where folders cannot be locked.
 fn lock_folder(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     folder.lock().ok()?;
     Some(folder)
 }
 
-/// Takes away the temporary files and folders that no living process holds. A file system without
-/// locks leaves them.
+/// Removes the temporary files and folders that no living process holds. On a file system without
+/// locks they stay.
 fn sweep(folder: &Path) {
     for (path, kind) in leftovers(folder, PREFIX) {
         if kind.is_file() {
-            // Removed while it is held.
+            // Removed while the lock is held.
             if let Some(_held) = unheld(&path) {
                 let _ = fs::remove_file(&path);
             }
@@ -252,13 +253,13 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// The lock of a temporary file or folder, where no process holds it.
+/// Locks a temporary file or folder, if no process holds it.
 fn unheld(lock: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).open(lock).ok()?;
     (file.try_lock().is_ok() && same(&file, lock)).then_some(file)
 }
 
-/// Entries of a folder whose names are temporary ones that begin with `prefix`.
+/// Returns the entries of a folder that have temporary names beginning with `prefix`.
 fn leftovers(folder: &Path, prefix: &str) -> Vec<(PathBuf, fs::FileType)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| {
@@ -270,18 +271,18 @@ fn leftovers(folder: &Path, prefix: &str) -> Vec<(PathBuf, fs::FileType)> {
         .collect()
 }
 
-/// Locks a file that was just made. False where another process, that took it for a dead one's, is
-/// removing it.
+/// Locks a file that was just made. Returns false if another process has taken it for a dead
+/// process's and is removing it.
 fn holds(file: &File, path: &Path) -> bool {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => false,
-        // A file system without locks: nobody can take the file for a dead process's.
+        // A file system without locks: no other process can take the file for a dead process's.
         Err(TryLockError::Error(_)) => true,
         Ok(()) => same(file, path),
     }
 }
 
-/// Whether the open file is the one that has the name.
+/// Checks whether the open file is the one at `path`.
 #[cfg(unix)]
 fn same(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,6 @@
-//! A template as the parser leaves it.
+//! The syntax tree of a template.
 
-/// An expression and how deep it is, itself included.
+/// An expression and its depth, itself included.
 #[derive(Debug)]
 pub(super) struct Expr {
     pub kind: Kind,
@@ -65,7 +65,7 @@ pub(super) enum Comparison {
     NotIn,
 }
 
-/// Arguments of a call.
+/// The arguments of a call.
 #[derive(Debug, Default)]
 pub(super) struct Args {
     pub positional: Vec<Expr>,
@@ -79,7 +79,7 @@ pub(super) struct Filter {
     pub args: Args,
 }
 
-/// A statement and the line that it begins on.
+/// A statement and its first line.
 #[derive(Debug)]
 pub(super) struct Statement {
     pub kind: StatementKind,
@@ -91,7 +91,7 @@ pub(super) enum StatementKind {
     Data(String),
     Print(Expr),
     For(Box<For>),
-    /// Conditions with their bodies, and what is done where none holds.
+    /// Conditions with their bodies, and the `else` body.
     If(Vec<(Expr, Vec<Statement>)>, Vec<Statement>),
     Set(Target, Expr),
     SetBlock(Target, Vec<Filter>, Vec<Statement>),
@@ -100,7 +100,7 @@ pub(super) enum StatementKind {
     Macro(String, std::sync::Arc<MacroDef>),
     /// `{% call(params) f(...) %}`: the callee, its arguments, and the body as a macro.
     CallBlock(Expr, Args, std::sync::Arc<MacroDef>),
-    /// `{% generation %}`: its text, with variables of its own.
+    /// `{% generation %}`: its body, with its own scope.
     Generation(Vec<Statement>),
     Break,
     Continue,
@@ -118,12 +118,12 @@ pub(super) struct For {
 #[derive(Debug)]
 pub(super) struct MacroDef {
     pub name: String,
-    /// Names, and what they are where nothing is given.
+    /// Parameter names and defaults.
     pub params: Vec<(String, Option<Expr>)>,
     pub body: Vec<Statement>,
 }
 
-/// What is assigned to.
+/// The target of an assignment.
 #[derive(Debug)]
 pub(super) enum Target {
     Name(String),

@@ -1,4 +1,4 @@
-//! Statements and expressions, evaluated.
+//! Evaluation of statements and expressions.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use super::functions::Given;
 use super::value::{Loop, Macro, Value};
 use super::{Context, Error, Result, SIZE, WORK, filters, predicates};
 
-/// Names and their values. What is set in a loop's turn, a macro or a block ends with it.
+/// Names and their values. Names set in a loop's iteration, a macro or a block end with it.
 pub(super) struct Scope {
     names: RefCell<Vec<(String, Value)>>,
     outer: Option<Rc<Scope>>,
@@ -41,13 +41,13 @@ impl Scope {
     }
 }
 
-/// One rendering, and what it may still do.
+/// One rendering and its remaining budget.
 pub(super) struct Run {
     left: Cell<usize>,
     pub calls: Cell<usize>,
 }
 
-/// Whether a loop's turn goes on.
+/// Whether a loop's iteration continues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     On,
@@ -70,7 +70,7 @@ pub(super) fn render(body: &[Statement], context: &Context) -> Result<String> {
     let scope = Scope::inside(&scope);
     let mut out = String::new();
     let result = run.body(body, &scope, &mut out);
-    // A macro holds the scope that holds it.
+    // A macro holds its scope, and the scope the macro: the cycle is broken here.
     scope.names.borrow_mut().clear();
     result.map(|_| out)
 }
@@ -89,13 +89,13 @@ impl Run {
         }
     }
 
-    /// A text that was made, counted.
+    /// Counts a new text and returns it as a value.
     pub fn made(&self, text: String) -> Result<Value> {
         self.work(text.len() / 16)?;
         Ok(Value::text(text))
     }
 
-    /// About how many bytes comparing the value touches.
+    /// Returns about how many bytes a comparison of the value touches.
     pub fn weight(&self, value: &Value) -> usize {
         match value {
             Value::Text(text) => text.len(),
@@ -133,7 +133,7 @@ impl Run {
                 out.push_str(text);
             }
             StatementKind::Print(expr) => {
-                // Nothing is escaped, so `safe` changes nothing that is printed.
+                // Nothing is escaped, so `safe` does not change the output.
                 let expr = match &expr.kind {
                     Kind::Filter(inner, filter) if filter.name == "safe" => inner,
                     _ => expr,
@@ -202,7 +202,7 @@ impl Run {
         Ok(Flow::On)
     }
 
-    /// What a body writes, as a text.
+    /// Runs a body and returns its output as a text.
     pub fn block(&self, body: &[Statement], scope: &Rc<Scope>) -> Result<Value> {
         let mut text = String::new();
         if self.body(body, scope, &mut text)? != Flow::On {
@@ -427,7 +427,7 @@ impl Run {
         list.iter().map(|e| self.expr(e, scope)).collect()
     }
 
-    /// What a macro writes.
+    /// Calls a macro and returns its output.
     pub fn macro_text(&self, called: &Macro, given: Given) -> Result<Value> {
         let definition = &called.definition;
         let scope = Scope::inside(&called.scope);

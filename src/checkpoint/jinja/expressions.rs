@@ -1,4 +1,4 @@
-//! Tokens to expressions, by jinja2's grammar.
+//! Parser of expressions, by jinja2's grammar.
 
 use super::ast::{Args, Arithmetic, Comparison, Expr, Filter, Kind};
 use super::lexer::Token;
@@ -7,13 +7,13 @@ use super::{Error, HEIGHT, NESTING, Result, filters, predicates};
 pub(super) struct Parser {
     pub tokens: Vec<(Token, usize)>,
     pub at: usize,
-    /// How many constructs enclose this place.
+    /// Number of constructs around this place.
     pub nesting: usize,
-    /// Loops around this place, inside the innermost macro.
+    /// Number of loops around this place, inside the innermost macro.
     pub loops: usize,
 }
 
-/// A node above others, none of which may be too deep.
+/// Creates a node above others; fails if the tree becomes too deep.
 fn node(kind: Kind, below: usize) -> Result<Expr> {
     let height = below + 1;
     if height > HEIGHT {
@@ -316,7 +316,7 @@ impl Parser {
         node(kind, 0)
     }
 
-    /// Expressions with commas between, up to `end`; one may stand behind the last.
+    /// Parses expressions separated by commas, up to `end`; a trailing comma is allowed.
     fn list(&mut self, end: &str) -> Result<Vec<Expr>> {
         let mut list = Vec::new();
         while !self.skip_operator(end) {
@@ -347,8 +347,9 @@ impl Parser {
         Ok(pairs)
     }
 
-    /// One expression, or several with commas between as a tuple. Without `conditional`, `a if b`
-    /// is none. Ends before a name of `ends`; in parentheses there may be nothing.
+    /// Parses one expression, or several separated by commas as a tuple. Without `conditional`,
+    /// `a if b` is not parsed. Stops before a name of `ends`; with `parentheses` the tuple may be
+    /// empty.
     pub fn tuple(&mut self, conditional: bool, ends: &[&str], parentheses: bool) -> Result<Expr> {
         let mut list: Vec<Expr> = Vec::new();
         let mut is_tuple = false;
@@ -436,7 +437,7 @@ impl Parser {
         }
     }
 
-    /// A call's arguments, its parentheses included.
+    /// Parses a call's arguments, including the parentheses.
     pub fn arguments(&mut self) -> Result<Args> {
         self.expect_operator("(")?;
         let mut args = Args::default();
@@ -492,7 +493,7 @@ impl Parser {
         }
     }
 
-    /// Filters behind a block's name: `upper|trim`. The first stands without its sign.
+    /// Parses the filters after a block's name: `upper|trim`. The first has no `|` before it.
     pub fn filter_chain(&mut self, inline: bool) -> Result<Vec<Filter>> {
         let mut chain = Vec::new();
         if inline {

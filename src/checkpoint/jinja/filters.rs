@@ -48,7 +48,7 @@ const SUPPORTED: [&str; 38] = [
     "unique",
     "upper",
 ];
-/// What jinja2 has and this has not; `safe` is understood where it is the last.
+/// The filters of jinja2 that are not implemented. `safe` is accepted as the last filter.
 const OTHERS: [&str; 16] = [
     "batch",
     "e",
@@ -68,12 +68,12 @@ const OTHERS: [&str; 16] = [
     "xmlattr",
 ];
 
-/// Whether jinja2 has a filter of this name.
+/// Checks whether jinja2 has a filter of this name.
 pub(super) fn known(name: &str) -> bool {
     SUPPORTED.contains(&name) || OTHERS.contains(&name)
 }
 
-/// `value|name(...)`.
+/// Applies a filter: `value|name(...)`.
 pub(super) fn apply(run: &Run, name: &str, value: Value, given: Given) -> Result<Value> {
     run.work(1)?;
     match name {
@@ -242,7 +242,8 @@ fn text(run: &Run, name: &str, value: &Value, given: Given) -> Result<Value> {
     }
 }
 
-/// jinja2's own `title`: words begin behind whitespace, hyphens and opening brackets.
+/// Converts text as jinja2's `title` does: words begin after whitespace, hyphens and opening
+/// brackets.
 fn titled(text: &str) -> String {
     let begins = |c: char| super::is_space(c) || "-({[<".contains(c);
     let mut out = String::new();
@@ -367,9 +368,9 @@ fn json(run: &Run, value: &Value, given: Given) -> Result<Value> {
     run.made(out)
 }
 
-/// `map`, and the filters that choose items.
+/// Applies `map`, or a filter that selects items.
 fn each(run: &Run, name: &str, value: &Value, mut given: Given) -> Result<Value> {
-    // jinja2 asks for the items only where the value is true.
+    // jinja2 iterates only if the value is true.
     let items = if value.is_true() {
         run.iterate(value)?.values.clone()
     } else {
@@ -429,7 +430,7 @@ fn each(run: &Run, name: &str, value: &Value, mut given: Given) -> Result<Value>
     Value::generator(kept)
 }
 
-/// An attribute, or several one behind the other with dots between.
+/// Looks up an attribute, or several separated by dots.
 fn path(run: &Run, item: &Value, attribute: &Value, default: Option<&Value>) -> Result<Value> {
     let Value::Text(text) = attribute else {
         return match attribute.as_int() {
@@ -459,7 +460,7 @@ impl Run {
             let order = key(a).and_then(|a| {
                 let b = key(b)?;
                 self.work(self.weight(&a).min(self.weight(&b)) / 64)?;
-                // Python's sort asks only for "less than"; NaN is less than nothing.
+                // Python's sort only uses "less than"; NaN is less than nothing.
                 Ok(a.order(&b)?.unwrap_or(Ordering::Equal))
             });
             order.unwrap_or_else(|error| {
@@ -471,7 +472,7 @@ impl Run {
     }
 }
 
-/// A key for sorting: of a text its lower case, unless case counts.
+/// Returns a sort key: texts in lower case, unless `case` is set.
 fn folded(value: Value, case: bool) -> Value {
     match &value {
         Value::Text(text) if !case => Value::text(text.to_lowercase()),
@@ -503,7 +504,7 @@ fn sequence(run: &Run, name: &str, value: &Value, given: Given) -> Result<Value>
                 return Err(Error::new("'generator' object is not reversible"));
             }
             if let Value::Generator(left) = value {
-                // The first is taken; the others are still to come.
+                // Takes the first item; the iterator keeps the others.
                 let items = run.iterate(value)?;
                 run.work(2 * items.values.len())?;
                 let rest = items.values.iter().skip(1).cloned().collect();
@@ -661,14 +662,14 @@ fn sequence(run: &Run, name: &str, value: &Value, given: Given) -> Result<Value>
     }
 }
 
-/// Python's `sorted`: stable, from the largest on where `reverse`.
+/// Sorts like Python's `sorted`: stable, from the largest on if `reverse` is set.
 fn ordered<T>(
     run: &Run,
     list: &mut [T],
     reverse: bool,
     key: impl Fn(&T) -> Result<Value>,
 ) -> Result<()> {
-    // What is equal keeps its order in both directions.
+    // Equal items keep their order in both directions.
     if reverse {
         list.reverse();
     }

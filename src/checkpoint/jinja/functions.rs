@@ -1,5 +1,5 @@
-//! What templates call: jinja2's globals as transformers sets them, macros, and attributes that are
-//! found by name.
+//! Callable names in templates: jinja2's globals as transformers sets them, macros, and attributes
+//! that are looked up by name.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use super::evaluate::Run;
 use super::value::{Items, Loop, Value};
 use super::{CALLS, Error, Result, methods};
 
-/// Arguments of a call, evaluated.
+/// The evaluated arguments of a call.
 #[derive(Clone)]
 pub(super) struct Given {
     pub positional: Vec<Value>,
@@ -18,7 +18,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The arguments in the order of these names; what is not given is none.
+    /// Returns the arguments in the order of these names; `None` for those not given.
     pub fn named<const N: usize>(self, names: [&str; N]) -> Result<[Option<Value>; N]> {
         let mut found: [Option<Value>; N] = std::array::from_fn(|_| None);
         if self.positional.len() > N {
@@ -45,7 +45,7 @@ impl Given {
     }
 }
 
-/// A name that every template knows.
+/// Returns a global that every template has.
 pub(super) fn global(name: &str) -> Option<Value> {
     let known = [
         "range",
@@ -165,7 +165,7 @@ impl Run {
         }
     }
 
-    /// The entries that `dict` is given by position.
+    /// Returns the entries that are passed to `dict` by position.
     fn pairs(&self, positional: &[Value]) -> Result<Vec<(Value, Value)>> {
         match positional {
             [] => Ok(Vec::new()),
@@ -207,14 +207,14 @@ impl Run {
                 ));
             }
         };
-        // The bound of jinja2's sandbox.
+        // The limit of jinja2's sandbox.
         if super::sequences::range_length(start, stop, step) > 100_000 {
             return Err(Error::new("a range of more than 100000 items"));
         }
         Ok(Value::Range(start, stop, step))
     }
 
-    /// `of.name`: an attribute, else a key.
+    /// Evaluates `of.name`: an attribute, else a key.
     pub fn attribute(&self, of: &Value, name: &str) -> Result<Value> {
         of.defined()?;
         if let Some(found) = self.own(of, name)? {
@@ -229,7 +229,7 @@ impl Run {
         )))
     }
 
-    /// `of[index]`: a key or an item, else an attribute.
+    /// Evaluates `of[index]`: a key or an item, else an attribute.
     pub fn item(&self, of: &Value, index: &Value) -> Result<Value> {
         of.defined()?;
         let found = match (of, index) {
@@ -262,7 +262,7 @@ impl Run {
         Ok(Value::undefined(&format!("item {shown} of a {of}")))
     }
 
-    /// What Python finds by `getattr`, as far as the sandbox lets it.
+    /// Looks up an attribute as Python's `getattr` does, as far as the sandbox allows it.
     pub fn own(&self, of: &Value, name: &str) -> Result<Option<Value>> {
         let hidden = || Some(Value::undefined(&format!("attribute {name:?}")));
         if let Value::Namespace(fields) = of {
@@ -273,8 +273,8 @@ impl Run {
                 .or_else(|| name.starts_with('_').then(hidden).flatten()));
         }
         if name.starts_with("__") {
-            // Hidden by the sandbox where Python has it; keys and fields may have any other such
-            // name.
+            // The sandbox hides such names if Python has them; keys and fields may have any other
+            // such name.
             return Ok(if methods::is_dunder(name) {
                 hidden()
             } else {

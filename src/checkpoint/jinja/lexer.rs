@@ -1,5 +1,5 @@
-//! Text to tokens, with the whitespace that `trim_blocks`, `lstrip_blocks` and the signs `-` and
-//! `+` take away, as jinja2's lexer does.
+//! Lexer of templates. Removes whitespace as `trim_blocks`, `lstrip_blocks` and the signs `-` and
+//! `+` do in jinja2's lexer.
 
 use super::{Error, Result, is_space};
 
@@ -18,13 +18,13 @@ pub(super) enum Token {
     End,
 }
 
-/// Longest first, so that `//` is not two of `/`.
+/// Longest first, so that `//` is not read as two of `/`.
 const OPERATORS: [&str; 27] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}",
     ">", "<", "=", ".", ":", "|", ",", ";", "!",
 ];
 
-/// Line ends are LF, and the one at the end is left out.
+/// Converts line ends to LF and removes the last one.
 fn normalized(source: &str) -> String {
     let mut text = source.replace("\r\n", "\n").replace('\r', "\n");
     if text.ends_with('\n') {
@@ -33,7 +33,7 @@ fn normalized(source: &str) -> String {
     text
 }
 
-/// The template's tokens with their lines.
+/// Returns the template's tokens with their lines.
 pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>> {
     let text = normalized(source);
     let mut lexer = Lexer {
@@ -52,7 +52,7 @@ struct Lexer<'s> {
     rest: &'s str,
     line: usize,
     tokens: Vec<(Token, usize)>,
-    /// Whether what comes next begins a line.
+    /// Whether the remaining text starts at the beginning of a line.
     line_start: bool,
 }
 
@@ -109,7 +109,7 @@ impl<'s> Lexer<'s> {
         self.rest = rest;
     }
 
-    /// Text before a tag, without the whitespace that the tag takes away.
+    /// Emits the text before a tag, without the whitespace that the tag removes.
     fn data(&mut self, text: &str, sign: Option<char>, block: bool) {
         let mut kept = text;
         if sign == Some('-') {
@@ -126,7 +126,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// Takes the whitespace behind a tag that ends with `sign`.
+    /// Skips the whitespace after a tag that ends with `sign`.
     fn tag_end(&mut self, sign: Option<char>, block: bool) {
         self.line_start = false;
         let length = match sign {
@@ -138,7 +138,7 @@ impl<'s> Lexer<'s> {
         self.take(length);
     }
 
-    /// Text up to `{% endraw %}`.
+    /// Reads text up to `{% endraw %}`.
     fn raw(&mut self) -> Result<()> {
         let mut from = 0;
         loop {
@@ -164,7 +164,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// The tokens inside a tag, up to its end.
+    /// Reads the tokens inside a tag, up to its end.
     fn expression(&mut self, end: &str, token: Token) -> Result<()> {
         let mut open: Vec<&str> = Vec::new();
         loop {
@@ -174,7 +174,7 @@ impl<'s> Lexer<'s> {
                 return Err(Error::new(format!("expected {end:?}, found the end")));
             };
             if open.is_empty() {
-                // `+}}` ends nothing: the sign there is addition's.
+                // `+}}` does not end the tag: there the sign is addition's.
                 let (after, sign) = match signed(self.rest) {
                     (_, Some('+')) if end == "}}" => (self.rest, None),
                     other => other,
@@ -271,7 +271,7 @@ impl<'s> Lexer<'s> {
         Ok(())
     }
 
-    /// A string literal, with Python's escapes.
+    /// Reads a string literal with Python's escapes.
     fn text(&mut self, quote: char) -> Result<()> {
         let mut out = String::new();
         let mut chars = self.rest.char_indices().skip(1).peekable();
@@ -352,14 +352,14 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// Where the next tag begins.
+/// Returns the position of the next tag.
 fn next_tag(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let tag = |at: &usize| matches!(bytes.get(at + 1), Some(b'{' | b'%' | b'#'));
     (0..bytes.len()).filter(|at| bytes[*at] == b'{').find(tag)
 }
 
-/// The length of `{% raw %}` where `tag` begins with it.
+/// Returns the length of `{% raw %}` if `tag` begins with it.
 fn raw_begin(tag: &str) -> Option<usize> {
     let (inner, _) = signed(&tag[2..]);
     let after = inner.trim_start_matches(is_space).strip_prefix("raw")?;
@@ -370,7 +370,7 @@ fn raw_begin(tag: &str) -> Option<usize> {
     Some(tag.len() - after.strip_prefix("%}")?.len())
 }
 
-/// The text without the sign that it begins with, and the sign.
+/// Splits off a leading sign: returns the rest of the text, and the sign.
 fn signed(text: &str) -> (&str, Option<char>) {
     match text.chars().next() {
         Some(sign @ ('-' | '+')) => (&text[1..], Some(sign)),

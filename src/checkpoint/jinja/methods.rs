@@ -1,4 +1,4 @@
-//! Methods of Python's values that templates call.
+//! Methods of Python's values.
 
 use std::rc::Rc;
 
@@ -7,10 +7,10 @@ use super::functions::Given;
 use super::value::{Items, Value};
 use super::{Error, Result, is_space};
 
-/// What Python finds under a name.
+/// The result of looking up an attribute in Python.
 pub(super) enum Found {
     Method,
-    /// The sandbox hides it: it would change the value.
+    /// Hidden by the sandbox, since it would change the value.
     Hidden,
     Nothing,
     Unsupported,
@@ -67,7 +67,7 @@ const TEXT_OTHERS: [&str; 10] = [
     "maketrans",
     "translate",
 ];
-/// What changes a list or a dict.
+/// The methods that change a list or a dict, which the sandbox refuses.
 const CHANGING_LIST: [&str; 8] = [
     "append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
 ];
@@ -87,7 +87,7 @@ const NUMBERS: [&str; 12] = [
     "fromhex",
 ];
 
-/// Whether Python's values have this attribute, which the sandbox hides.
+/// Checks whether Python's values have this attribute, which the sandbox hides.
 pub(super) fn is_dunder(name: &str) -> bool {
     name.len() > 4 && name.ends_with("__")
 }
@@ -118,7 +118,7 @@ pub(super) fn find(of: &Value, name: &str) -> Found {
     }
 }
 
-/// Calls the method of that name.
+/// Calls a method by its name.
 pub(super) fn call(run: &Run, of: &Value, name: &str, given: Given) -> Result<Value> {
     let keywords = matches!(of, Value::Text(_)) && ["split", "rsplit", "format"].contains(&name);
     if !given.named.is_empty() && !keywords {
@@ -209,7 +209,7 @@ pub(super) fn call(run: &Run, of: &Value, name: &str, given: Given) -> Result<Va
     }
 }
 
-/// The entries of a dict as tuples.
+/// Returns the entries of a dict as tuples.
 pub(super) fn items(of: &Value) -> Result<Vec<Value>> {
     let Value::Dict(entries) = of else {
         return Err(Error::new("Can only get item pairs from a mapping."));
@@ -238,7 +238,7 @@ fn int_of(value: Option<Value>, default: i64) -> Result<i64> {
     }
 }
 
-/// Without whitespace, or without these characters, at its ends.
+/// Strips whitespace, or the characters of `chars`, from the ends.
 pub(super) fn stripped<'t>(text: &'t str, chars: Option<&str>, left: bool, right: bool) -> &'t str {
     let goes = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
     let text = if left {
@@ -253,7 +253,7 @@ pub(super) fn stripped<'t>(text: &'t str, chars: Option<&str>, left: bool, right
     }
 }
 
-/// Python's `splitlines`.
+/// Splits text as Python's `splitlines` does.
 pub(super) fn lines(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -278,7 +278,7 @@ pub(super) fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// The character in title case, where Unicode's versions agree on it.
+/// Converts a character to title case; fails for characters on which versions of Unicode differ.
 fn title_case(c: char) -> Result<char> {
     let mut upper = c.to_uppercase();
     let first = upper.next().unwrap_or(c);
@@ -291,7 +291,7 @@ fn title_case(c: char) -> Result<char> {
     Ok(first)
 }
 
-/// Python's `capitalize`.
+/// Converts text as Python's `capitalize` does.
 pub(super) fn capitalized(text: &str) -> Result<String> {
     let mut chars = text.chars();
     let Some(first) = chars.next() else {
@@ -302,7 +302,7 @@ pub(super) fn capitalized(text: &str) -> Result<String> {
     Ok(format!("{}{}", title_case(first)?, &lower[length..]))
 }
 
-/// Python's `title`.
+/// Converts text as Python's `title` does.
 fn titled(text: &str) -> Result<String> {
     let mut out = String::new();
     let mut inside = false;
@@ -318,7 +318,7 @@ fn titled(text: &str) -> Result<String> {
     Ok(out)
 }
 
-/// Python's `split`, from the left or the right.
+/// Splits text as Python's `split` does, from the left or the right.
 fn split(text: &str, separator: Option<&str>, most: i64, right: bool) -> Result<Vec<String>> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut parts: Vec<String> = Vec::new();
@@ -369,7 +369,7 @@ fn split(text: &str, separator: Option<&str>, most: i64, right: bool) -> Result<
     Ok(parts)
 }
 
-/// `text` in a field of `width`.
+/// Pads `text` to `width`.
 pub(super) fn centred(text: &str, width: usize, fill: &str, side: &str) -> String {
     let missing = width.saturating_sub(text.chars().count());
     let left = match side {
@@ -535,7 +535,7 @@ fn call_text(run: &Run, text: &Rc<str>, name: &str, given: Given) -> Result<Valu
     }
 }
 
-/// A width, and the work of filling it.
+/// Reads a width, and counts the work of filling it.
 fn width_of(run: &Run, width: Option<Value>) -> Result<usize> {
     let width = width.ok_or_else(|| Error::new("expected a width"))?;
     let width = usize::try_from(int_of(Some(width), 0)?).unwrap_or(0);
@@ -600,7 +600,7 @@ fn simple(run: &Run, text: &str, name: &str) -> Result<Value> {
     })
 }
 
-/// Python's `replace`, at most `count` times where that is not negative.
+/// Replaces text as Python's `replace` does, at most `count` times unless that is negative.
 pub(super) fn replaced(run: &Run, text: &str, old: &str, new: &str, count: i64) -> Result<Value> {
     let found = if old.is_empty() {
         text.chars().count() + 1
@@ -612,7 +612,7 @@ pub(super) fn replaced(run: &Run, text: &str, old: &str, new: &str, count: i64) 
     run.made(text.replacen(old, new, count))
 }
 
-/// Python's `format` with plain fields: `{}`, `{0}`, `{name}`.
+/// Formats text as Python's `format` does, with plain fields only: `{}`, `{0}`, `{name}`.
 fn format(run: &Run, text: &str, given: &Given) -> Result<Value> {
     let mut out = String::new();
     let mut rest = text;

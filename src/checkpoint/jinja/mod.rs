@@ -1,20 +1,20 @@
 //! Chat templates, rendered as transformers renders them: Jinja with the values of Python.
 //!
 //! A template prints `True` and `None`, divides integers to floats, joins lists by their `repr` and
-//! calls the methods of Python's strings, and what it prints is the prompt to the byte. Jinja for
-//! Rust (the crate minijinja) has values of its own there (`true`, `none`, other texts of floats,
-//! lists and dicts; other operators between them), and its memory cannot be bounded: a list that
-//! doubles fifty times, or nesting of a hundred thousand, ends the process. So the language is
-//! stated here: jinja2's grammar, an interpreter with Python's values, and limits on all that a
-//! template can make.
+//! calls the methods of Python's strings, and every byte of its output is part of the prompt. The
+//! crate minijinja has different values (`true`, `none`, other texts of floats, lists and dicts;
+//! other operators between them), and its memory cannot be bounded: a list that doubles fifty
+//! times, or nesting of a hundred thousand, ends the process. So the language is implemented here:
+//! jinja2's grammar, an interpreter with Python's values, and limits on everything that a template
+//! can create.
 //!
 //! Transformers renders with jinja2's `ImmutableSandboxedEnvironment`, `trim_blocks`,
 //! `lstrip_blocks`, loop controls, the tag `generation`, its own `tojson`, `raise_exception`,
-//! `dict` and `namespace`. Those are here. What jinja2 has and this has not is refused by name,
-//! never rendered otherwise: escaping of HTML, inheritance and inclusion, recursive loops, and
-//! filters that no chat template needs. `strftime_now` is not defined on purpose: a prompt that
-//! holds today's date would not be the same tomorrow, and templates that ask whether it is defined
-//! fall back to a date of their own.
+//! `dict` and `namespace`. All of these are implemented. Features of jinja2 that are not are
+//! refused by name, never rendered differently: escaping of HTML, inheritance and inclusion,
+//! recursive loops, and filters that no chat template needs. `strftime_now` is not defined on
+//! purpose: a prompt that contains the current date would change every day, and templates that
+//! check whether it is defined fall back to a fixed date.
 
 mod ast;
 mod evaluate;
@@ -37,23 +37,23 @@ use std::sync::Arc;
 
 use ast::Statement;
 
-/// Levels of an expression. Python itself refuses more parentheses, and jinja2 writes one pair for
+/// Depth of an expression. Python itself refuses more parentheses, and jinja2 writes one pair for
 /// each level.
 const HEIGHT: usize = 200;
-/// Constructs within one another, blocks and parentheses together.
+/// Depth of nested constructs, blocks and parentheses together.
 const NESTING: usize = 100;
-/// Levels of a value. Beyond, printing and comparing it would need a deep stack.
+/// Depth of a value. Printing and comparing deeper values would need a deep stack.
 const DEPTH: usize = 100;
-/// Macros that call one another.
+/// Depth of macro calls.
 const CALLS: usize = 50;
-/// What a template may do, in steps of about 16 bytes made or one operation done: 16 MiB.
+/// Limit on a template's work, in steps of about 16 bytes allocated or one operation: 16 MiB.
 const WORK: usize = 1 << 20;
-/// Bytes of a template, and of what it writes.
+/// Bytes of a template, and of its output.
 const SIZE: usize = 1 << 20;
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// Why a template was not read or not rendered.
+/// The reason why a template was not parsed or not rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Error {
     reason: String,
@@ -68,7 +68,7 @@ impl Error {
         }
     }
 
-    /// With a line, where it has none.
+    /// Sets the line, if it has none.
     fn at(mut self, line: usize) -> Self {
         if self.line == 0 {
             self.line = line;
@@ -86,23 +86,23 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `str.isspace` says in Python.
+/// Checks whether a character is whitespace as Python's `str.isspace` defines it.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// A template that was read.
+/// A parsed template.
 #[derive(Debug, Clone)]
 pub(super) struct Template(Arc<Vec<Statement>>);
 
-/// What a template is given, in JSON's terms.
+/// The variables passed to a template, as JSON.
 pub(super) type Context = serde_json::Map<String, serde_json::Value>;
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// For a text that is no template, or one with what is not supported here.
+    /// An error if the text is not a template, or uses features that are not supported.
     pub fn new(source: &str) -> Result<Self> {
         if source.len() > SIZE {
             return Err(Error::new(format!("expected at most {SIZE} bytes")));
@@ -110,10 +110,10 @@ impl Template {
         Ok(Self(Arc::new(statements::parse(source)?)))
     }
 
-    /// What the template writes.
+    /// Renders the template.
     ///
     /// # Errors
-    /// Where jinja2 raises one, and where a limit is exceeded.
+    /// An error where jinja2 raises one, and where a limit is exceeded.
     pub fn render(&self, context: &Context) -> Result<String> {
         evaluate::render(&self.0, context)
     }

@@ -1,4 +1,4 @@
-//! Python's numbers: integers of 64 bits, where Python has no bound, and floats.
+//! Python's numbers: integers, limited to 64 bits here, and floats.
 
 use std::cmp::Ordering;
 
@@ -19,7 +19,7 @@ fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// The order of two numbers, none where one is NaN; nothing where one is no number.
+/// Compares two numbers: `Some(None)` if one is NaN, `None` if one is not a number.
 pub(super) fn compare(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     Some(match (number(a)?, number(b)?) {
         (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
@@ -29,7 +29,7 @@ pub(super) fn compare(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     })
 }
 
-/// Exact, as Python compares them.
+/// Compares exactly, as Python does.
 fn mixed(a: i64, b: f64) -> Option<Ordering> {
     if b.is_nan() {
         return None;
@@ -56,7 +56,7 @@ fn by_zero() -> Error {
     Error::new("division by zero")
 }
 
-/// The result for two numbers; nothing where one is none.
+/// Computes an operation on two numbers; `None` if one is not a number.
 pub(super) fn arithmetic(op: Arithmetic, a: &Value, b: &Value) -> Result<Option<Value>> {
     let (Some(a), Some(b)) = (number(a), number(b)) else {
         return Ok(None);
@@ -133,7 +133,7 @@ fn modulo(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Python's `repr` of a float: the shortest text that reads as the same number.
+/// Returns Python's `repr` of a float: the shortest text that parses to the same number.
 pub(super) fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_string();
@@ -156,7 +156,7 @@ pub(super) fn float_text(value: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// Python's `round` of a float to `digits` after the point.
+/// Rounds a float to `digits` after the point, as Python's `round` does.
 pub(super) fn rounded(value: f64, digits: i64) -> Result<f64> {
     if !value.is_finite() || digits > 300 {
         return Ok(value);
@@ -167,7 +167,7 @@ pub(super) fn rounded(value: f64, digits: i64) -> Result<f64> {
     }
 }
 
-/// Python's `int` of a text.
+/// Parses an integer as Python's `int` does.
 pub(super) fn int_of_text(text: &str, base: u32) -> Option<i64> {
     let text = text.trim_matches(super::is_space);
     let (negative, digits) = match text.strip_prefix('-') {
@@ -189,17 +189,17 @@ pub(super) fn int_of_text(text: &str, base: u32) -> Option<i64> {
     i64::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
-/// Digits without the single underscores between them.
+/// Removes single underscores between digits.
 fn separated(text: &str) -> Option<String> {
     let wrong =
         text.is_empty() || text.starts_with('_') || text.ends_with('_') || text.contains("__");
     (!wrong).then(|| text.replace('_', ""))
 }
 
-/// Python's `float` of a text.
+/// Parses a float as Python's `float` does.
 pub(super) fn float_of_text(text: &str) -> Option<f64> {
     let text = text.trim_matches(super::is_space);
     let text = separated(text)?;
-    // Rust reads what Python reads: digits, point, exponent, inf, infinity, nan, in any case.
+    // Rust accepts the same as Python: digits, point, exponent, inf, infinity, nan, in any case.
     text.parse().ok()
 }

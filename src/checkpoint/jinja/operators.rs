@@ -8,7 +8,7 @@ use super::value::{Items, Value};
 use super::{Error, Result, numbers, percent, sequences};
 
 impl Value {
-    /// Python's `==`.
+    /// Compares as Python's `==` does.
     pub fn equals(&self, other: &Self) -> Result<bool> {
         if let Some(order) = numbers::compare(self, other) {
             return Ok(order == Some(Ordering::Equal));
@@ -48,7 +48,7 @@ impl Value {
         })
     }
 
-    /// Whether the value's equality is known.
+    /// Checks whether the value's equality is implemented.
     fn is_plain(&self) -> bool {
         matches!(
             self,
@@ -64,7 +64,7 @@ impl Value {
         )
     }
 
-    /// Python's order; none where one is NaN.
+    /// Compares by Python's order; `None` if one is NaN.
     pub fn order(&self, other: &Self) -> Result<Option<Ordering>> {
         self.defined()?;
         other.defined()?;
@@ -111,7 +111,7 @@ impl Run {
         })
     }
 
-    /// `item in of`.
+    /// Evaluates `item in of`.
     pub fn contains(&self, of: &Value, item: &Value) -> Result<bool> {
         match of {
             Value::Text(text) => {

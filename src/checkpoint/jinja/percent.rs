@@ -4,7 +4,7 @@ use super::evaluate::Run;
 use super::value::Value;
 use super::{Error, Result};
 
-/// What a conversion asks for.
+/// A conversion specifier's fields.
 #[derive(Default)]
 struct Field {
     left: bool,

@@ -48,12 +48,12 @@ const TESTS: [&str; 39] = [
     "le",
 ];
 
-/// Whether jinja2 has a test of this name.
+/// Checks whether jinja2 has a test of this name.
 pub(super) fn known(name: &str) -> bool {
     TESTS.contains(&name)
 }
 
-/// Whether `value is name(...)`.
+/// Evaluates `value is name(...)`.
 pub(super) fn holds(run: &Run, name: &str, value: &Value, given: &Given) -> Result<bool> {
     let given = given.clone();
     let comparison = match name {

@@ -1,4 +1,4 @@
-//! What Python does with sequences: iterate, index, slice, repeat.
+//! Python's operations on sequences: iteration, indexing, slicing, repetition.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::evaluate::Run;
 use super::value::{Items, Value};
 use super::{Error, Result};
 
-/// How many numbers a range has.
+/// Returns the number of items in a range.
 pub(super) fn range_length(start: i64, stop: i64, step: i64) -> usize {
     let (start, stop, step) = (i128::from(start), i128::from(stop), i128::from(step));
     let length = if step > 0 {
@@ -22,7 +22,7 @@ pub(super) fn is_repeatable(value: &Value) -> bool {
 }
 
 impl Run {
-    /// The items that a loop over the value meets.
+    /// Returns the items that a loop over the value visits.
     pub fn iterate(&self, value: &Value) -> Result<Rc<Items>> {
         Ok(match value {
             Value::Undefined(_) => Items::new(Vec::new())?,
@@ -57,7 +57,7 @@ impl Run {
         })
     }
 
-    /// Python's `len`.
+    /// Returns Python's `len`.
     pub fn length(&self, value: &Value) -> Result<usize> {
         Ok(match value {
             Value::Undefined(_) => 0,
@@ -75,7 +75,7 @@ impl Run {
         })
     }
 
-    /// `of[index]` for an index that is not a dict's key; nothing where there is no such item.
+    /// Returns `of[index]` for an index that is not a dict's key; `None` if there is no such item.
     pub fn at(&self, of: &Value, index: i64) -> Result<Option<Value>> {
         let length = self.length(of)? as i64;
         let index = if index < 0 { index + length } else { index };
@@ -96,7 +96,7 @@ impl Run {
         })
     }
 
-    /// `of[start:stop:step]`.
+    /// Evaluates `of[start:stop:step]`.
     pub fn slice(&self, of: &Value, bounds: [Value; 3]) -> Result<Value> {
         of.defined()?;
         let mut given = [None; 3];
@@ -153,7 +153,7 @@ impl Run {
         })
     }
 
-    /// `of * count`.
+    /// Evaluates `of * count`.
     pub fn repeated(&self, of: &Value, count: usize) -> Result<Value> {
         let many = |items: &Items| {
             self.work(items.values.len().saturating_mul(count).saturating_mul(2))?;

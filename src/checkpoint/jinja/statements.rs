@@ -1,4 +1,4 @@
-//! Tokens to statements, by jinja2's grammar.
+//! Parser of statements, by jinja2's grammar.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::expressions::Parser;
 use super::lexer::{Token, tokens};
 use super::{Error, Result};
 
-/// Reads a template.
+/// Parses a template.
 pub(super) fn parse(source: &str) -> Result<Vec<Statement>> {
     let mut parser = Parser {
         tokens: tokens(source)?,
@@ -23,7 +23,8 @@ pub(super) fn parse(source: &str) -> Result<Vec<Statement>> {
 }
 
 impl Parser {
-    /// Statements up to a tag of one of these names, which is left with its name as the next token.
+    /// Parses statements up to a tag of one of these names, whose name is the next token
+    /// afterwards.
     fn body(&mut self, ends: &[&str]) -> Result<Vec<Statement>> {
         self.nested(|p| {
             let mut body = Vec::new();
@@ -70,7 +71,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The body up to `{% end %}`, which is taken too.
+    /// Parses the body up to `{% end %}`, and skips that.
     fn body_to(&mut self, end: &str) -> Result<Vec<Statement>> {
         let body = self.body(&[end])?;
         self.next();

@@ -1,4 +1,4 @@
-//! Python's values, as far as templates meet them.
+//! Python's values, as far as templates use them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::{DEPTH, Error, Result};
 
 #[derive(Clone)]
 pub(super) enum Value {
-    /// What is missing, by its name.
+    /// An undefined value, with its name.
     Undefined(Rc<str>),
     None,
     Bool(bool),
@@ -20,17 +20,17 @@ pub(super) enum Value {
     List(Rc<Items>),
     Tuple(Rc<Items>),
     Dict(Rc<Entries>),
-    /// What `keys`, `values` or `items` of a dict give.
+    /// The result of a dict's `keys`, `values` or `items`.
     View(&'static str, Rc<Items>),
     /// Start, stop and step.
     Range(i64, i64, i64),
-    /// Gives its items once.
+    /// A generator, which returns its items once.
     Generator(Rc<RefCell<Option<Rc<Items>>>>),
     Namespace(Rc<RefCell<Vec<(String, Value)>>>),
     Loop(Rc<Loop>),
     Macro(Rc<Macro>),
     Function(&'static str),
-    /// A value's method that is not called yet.
+    /// A value and the name of its method, not called yet.
     Method(Rc<(Value, String)>),
     Cycler(Rc<(Rc<Items>, Cell<usize>)>),
     Joiner(Rc<(Value, Cell<bool>)>),
@@ -43,7 +43,7 @@ pub(super) struct Items {
     data: bool,
 }
 
-/// The entries of a dict, in the order in which they were made.
+/// The entries of a dict, in the order of insertion.
 pub(super) struct Entries {
     pub pairs: Vec<(Value, Value)>,
     depth: usize,
@@ -52,7 +52,7 @@ pub(super) struct Entries {
 
 pub(super) struct Macro {
     pub definition: Arc<MacroDef>,
-    /// Where it was defined.
+    /// The scope of its definition.
     pub scope: Rc<Scope>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Macro {
 pub(super) struct Loop {
     pub items: Rc<Items>,
     pub index: usize,
-    /// What `changed` saw last; shared by all turns.
+    /// The value last passed to `changed`, shared by all iterations.
     pub changed: Rc<RefCell<Option<Value>>>,
 }
 
@@ -75,7 +75,7 @@ impl Items {
     }
 }
 
-/// The depth of a container, and whether it holds data alone.
+/// Returns the depth of a container, and whether it holds only data.
 fn measure<'v>(values: impl Iterator<Item = &'v Value>) -> Result<(usize, bool)> {
     let (mut depth, mut data) = (1, true);
     for value in values {
@@ -112,7 +112,7 @@ impl Value {
         Ok(Self::Generator(Rc::new(RefCell::new(Some(items)))))
     }
 
-    /// A dict of these entries; of equal keys the first stays, with the last value.
+    /// Creates a dict of these entries; of equal keys the first is kept, with the last value.
     pub fn dict(given: Vec<(Value, Value)>) -> Result<Self> {
         let mut pairs: Vec<(Value, Value)> = Vec::with_capacity(given.len());
         for (key, value) in given {
@@ -169,8 +169,8 @@ impl Value {
         }
     }
 
-    /// Whether the value is data: neither a function nor a namespace, nor holds one. Only data may
-    /// be put into a namespace, so that none holds itself.
+    /// Checks whether the value is data: neither a function nor a namespace, nor a container of
+    /// one. Only data may be put into a namespace, so that none contains itself.
     pub fn is_data(&self) -> bool {
         match self {
             Self::List(items) | Self::Tuple(items) | Self::View(_, items) => items.data,
@@ -192,7 +192,7 @@ impl Value {
         }
     }
 
-    /// The type's name in Python.
+    /// Returns the type's name in Python.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
@@ -217,12 +217,12 @@ impl Value {
         }
     }
 
-    /// The error of using what is not there.
+    /// Creates the error of using an undefined value.
     pub fn missing(name: &str) -> Error {
         Error::new(format!("{name} is undefined"))
     }
 
-    /// An error where the value is undefined.
+    /// Returns an error if the value is undefined.
     pub fn defined(&self) -> Result<()> {
         match self {
             Self::Undefined(name) => Err(Self::missing(name)),
@@ -248,7 +248,7 @@ impl Value {
         }
     }
 
-    /// A number's value as an integer, for `bool` too.
+    /// Returns a number's value as an integer, also for `bool`.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Bool(value) => Some(i64::from(*value)),

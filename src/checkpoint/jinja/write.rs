@@ -1,4 +1,4 @@
-//! Values as text: Python's `str`, `repr` and `json.dumps`.
+//! Conversion of values to text: Python's `str`, `repr` and `json.dumps`.
 
 use super::evaluate::Run;
 use super::numbers::float_text;
@@ -6,7 +6,7 @@ use super::value::{Items, Value};
 use super::{Error, Result};
 
 impl Run {
-    /// Python's `str`.
+    /// Returns Python's `str` of a value.
     pub fn text(&self, value: &Value) -> Result<String> {
         let mut out = String::new();
         match value {
@@ -20,7 +20,7 @@ impl Run {
         Ok(out)
     }
 
-    /// Python's `repr`.
+    /// Writes Python's `repr` of a value.
     pub fn repr(&self, value: &Value, out: &mut String) -> Result<()> {
         self.work(1)?;
         match value {
@@ -80,7 +80,7 @@ impl Run {
     }
 }
 
-/// A string in quotes, as Python's `repr` writes it.
+/// Writes a string in quotes, as Python's `repr` does.
 fn quote(text: &str, out: &mut String) -> Result<()> {
     let mark = if text.contains('\'') && !text.contains('"') {
         '"'
@@ -103,7 +103,8 @@ fn quote(text: &str, out: &mut String) -> Result<()> {
             '\u{a1}'..='\u{377}' => out.push(c),
             '\u{e000}'..='\u{f8ff}' => out.push_str(&format!("\\u{:04x}", c as u32)),
             '\u{f0000}'.. => out.push_str(&format!("\\U{:08x}", c as u32)),
-            // Which others Python prints depends on the Unicode version that it was built with.
+            // Whether Python prints other characters depends on the Unicode version that it was
+            // built with.
             c if c.is_alphanumeric() || is_printed(c) => out.push(c),
             c => {
                 let reason = format!("the repr of U+{:04X} is not known", c as u32);
@@ -115,24 +116,24 @@ fn quote(text: &str, out: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Blocks of punctuation and signs without a hole.
+/// Checks for blocks of punctuation and symbols without unassigned characters.
 fn is_printed(c: char) -> bool {
     matches!(c, '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{20a0}'..='\u{20bf}' | '\u{2190}'..='\u{23ff}'
         | '\u{2500}'..='\u{27bf}' | '\u{3001}'..='\u{303f}' | '\u{ff01}'..='\u{ff65}' | '\u{1f300}'..='\u{1f64f}')
 }
 
-/// How `json.dumps` is to write.
+/// The options of `json.dumps`.
 pub(super) struct Json {
     pub ascii: bool,
-    /// What a level is indented by; nothing to write on one line.
+    /// The indentation of one level; `None` writes everything on one line.
     pub indent: Option<String>,
-    /// Between items, and behind keys.
+    /// The separators between items, and after keys.
     pub separators: (String, String),
     pub sort_keys: bool,
 }
 
 impl Run {
-    /// Python's `json.dumps`.
+    /// Writes a value as Python's `json.dumps` does.
     pub fn json(&self, value: &Value, how: &Json, level: usize, out: &mut String) -> Result<()> {
         self.work(1 + (how.separators.0.len() + how.separators.1.len()) / 16)?;
         let line = |out: &mut String, level: usize| -> Result<()> {

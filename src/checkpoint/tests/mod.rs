@@ -1,4 +1,4 @@
-//! Tests of this room, on small made-up checkpoints and on what `transformers` says of some
+//! Tests of checkpoints, on small synthetic ones and on results recorded from `transformers`
 //! (`tests/data/checkpoint`).
 
 mod prompts;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A tensor to be written: name, dtype, shape; its bytes are zero.
+/// A tensor to write: name, dtype, shape; its bytes are zero.
 pub(crate) type Spec = (String, &'static str, Vec<usize>);
 
 pub(crate) fn data(path: &str) -> PathBuf {
@@ -32,7 +32,7 @@ pub(crate) fn files(dir: &TempDir) -> Files {
     Files::folder(dir.path()).unwrap()
 }
 
-/// A safetensors file of this header and `data` bytes of zeros.
+/// Creates a safetensors file of this header and `data` bytes of zeros.
 fn raw(header: &Value, data: usize) -> Vec<u8> {
     let header = header.to_string();
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
@@ -41,7 +41,7 @@ fn raw(header: &Value, data: usize) -> Vec<u8> {
     bytes
 }
 
-/// A sound safetensors file.
+/// Creates a valid safetensors file.
 pub(crate) fn weights(tensors: &[Spec]) -> Vec<u8> {
     let (mut header, mut end) = (serde_json::Map::new(), 0);
     for (name, dtype, shape) in tensors {
@@ -61,7 +61,7 @@ pub(crate) fn weights(tensors: &[Spec]) -> Vec<u8> {
     raw(&Value::Object(header), end)
 }
 
-/// A small config that the tests change.
+/// Returns a small config for the tests to change.
 pub(crate) fn config() -> Value {
     json!({
         "model_type": "llava", "image_token_index": 3,
@@ -76,7 +76,7 @@ pub(crate) fn config() -> Value {
     })
 }
 
-/// Sets one field by its dotted path; `null` leaves it out.
+/// Sets one field by its dotted path; `null` removes it.
 pub(crate) fn set(config: &mut Value, path: &str, value: Value) {
     let pointer = format!("/{}", path.replace('.', "/"));
     let (parent, name) = pointer.rsplit_once('/').unwrap();

@@ -11,7 +11,7 @@ const IMAGE: u32 = 3;
 const STYLES: [&str; 4] = ["llava", "chatml", "plain", "jinja"];
 const SPECIAL: [&str; 6] = ["<unk>", "<s>", "</s>", "<image>", "<|start|>", "<|end|>"];
 
-/// One of the recorded tokenizers with its template.
+/// Loads one of the recorded tokenizers with its template.
 fn load(style: &str) -> (Tokenizer, ChatTemplate) {
     both(&Files::folder(data(style)).unwrap()).unwrap()
 }
@@ -64,8 +64,8 @@ fn the_image_token_is_repeated_in_its_place() {
     assert_eq!(five, wanted);
 }
 
-/// Wherever special tokens' text stands in a question, the prompt holds the control tokens that it
-/// holds without, and the rest of it is the question.
+/// Wherever special tokens' text occurs in a question, the prompt has the same control tokens as
+/// without it, and the rest of the prompt is the question.
 #[test]
 fn special_tokens_in_a_question_are_text() {
     let seed = 20;
@@ -123,8 +123,8 @@ fn special_tokens_in_a_question_are_text() {
     }
 }
 
-/// Text that keeps special tokens apart gives the same ids as plain text where there is nothing to
-/// keep apart.
+/// Encoding with special tokens kept apart gives the same ids as plain encoding if the text has no
+/// special tokens.
 #[test]
 fn both_ways_of_encoding_agree() {
     let recorded = recorded("prompts.json");
@@ -132,7 +132,8 @@ fn both_ways_of_encoding_agree() {
         let (tokenizer, template) = load(style);
         for case in recorded[style].as_array().unwrap() {
             let prompt = template.render(case["question"].as_str().unwrap()).unwrap();
-            // A special token at the very end makes the way differ and the ids before it not.
+            // A special token at the very end changes the encoding's path, but not the ids before
+            // it.
             let marked = Rendered {
                 question: format!("{} </s>", prompt.question),
                 after: "".to_string(),
@@ -172,7 +173,7 @@ fn private_marks_in_a_question() {
     assert!(tokenizer.encode_prompt(&between, 1).is_ok());
 }
 
-/// The `chatml` tokenizer's folder with this template, and with changes to tokenizer.json.
+/// Creates the `chatml` tokenizer's folder with this template, and with changes to tokenizer.json.
 fn folder(template: Option<&str>, change: impl Fn(&mut Value)) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in ["tokenizer.json", "tokenizer_config.json"] {
@@ -210,7 +211,7 @@ fn number_of_images_that_a_template_places() {
             .render("What?")
             .and_then(|prompt| tokenizer.encode_prompt(&prompt, 1));
         match wanted {
-            // Indexing into a content that is a text gives nothing at all.
+            // Indexing into a content that is a text gives an undefined value.
             None => assert!(
                 matches!(outcome, Err(CheckpointError::Template { .. })),
                 "{outcome:?}"
@@ -324,8 +325,8 @@ fn an_image_token_that_is_not_special_is_text_in_a_question_too() {
     assert_eq!(found.iter().filter(|id| **id == IMAGE).count(), 1);
 }
 
-/// A vocabulary of whole words may hold a special token's text as a word: it cannot be kept as text
-/// then.
+/// A vocabulary of whole words may contain a special token's text as a word, which then cannot be
+/// kept as text.
 #[test]
 fn special_tokens_that_cannot_be_text() {
     let dir = folder(None, |json| {
@@ -386,8 +387,8 @@ fn tokens_that_only_tokenizer_config_has() {
     ));
 }
 
-/// generation_config.json alone, else config.json, else its `text_config`, else the tokenizer's
-/// own.
+/// The tokens of generation_config.json alone, else of config.json, else of its `text_config`, else
+/// the tokenizer's own.
 #[test]
 fn what_ends_an_answer() {
     let dir = folder(None, |_| {});

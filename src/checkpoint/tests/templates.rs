@@ -1,4 +1,4 @@
-//! Templates against what transformers' renderer was recorded to write.
+//! Templates compared with the recorded output of transformers' renderer.
 
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ fn templates_write_what_transformers_writes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What transformers renders and this does not is refused by name.
+/// Constructs that transformers renders and this engine does not are refused by name.
 #[test]
 fn what_is_not_supported_is_refused() {
     for (template, named) in [
@@ -81,7 +81,7 @@ fn what_is_not_supported_is_refused() {
     }
 }
 
-/// Templates that would take the process down, or all of its memory or time.
+/// Templates that would end the process, or exhaust its memory or time.
 #[test]
 fn hostile_templates_are_errors() {
     let deep = |begin: &str, end: &str, count: usize| {

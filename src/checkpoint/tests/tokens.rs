@@ -1,4 +1,4 @@
-//! Tokenizer files: whose flags count, texts of tokens, and files that ask for too much.
+//! Tokenizer files: precedence of flags, texts of tokens, and files that exceed limits.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn model(name: &str, file: &str) -> PathBuf {
     models.join(name).join(file)
 }
 
-/// A recorded model's tokenizer, with fields of its files replaced.
+/// Creates a recorded model's tokenizer with fields of its files replaced.
 fn edited(name: &str, edits: &Value) -> TempDir {
     let dir = TempDir::new().unwrap();
     for file in ["tokenizer.json", "tokenizer_config.json", "config.json"] {
@@ -57,7 +57,7 @@ fn texts_have_the_ids_that_transformers_gives() {
     }
 }
 
-/// With the model's dropout the same text would have other ids at each try.
+/// With the model's dropout, the same text would have different ids each time.
 #[test]
 fn dropout_is_off() {
     let text = prompt("<image>", "What color is the circle above the square?");
@@ -97,7 +97,7 @@ fn pieces_join_to_the_answer() {
                 "{name} {answer:?}"
             );
             if name != "tiny-llava-unigram" {
-                // The word of which none knows every character is unknown as a whole.
+                // A word with any unknown character is unknown as a whole.
                 let strips = name == "tiny-llava-bytes";
                 let whole = pieces.concat();
                 assert!(
@@ -107,7 +107,7 @@ fn pieces_join_to_the_answer() {
                 assert!(!whole.contains('\u{fffd}'), "{name} {whole:?}");
             }
         }
-        // Any ids at all, characters cut in two among them.
+        // Arbitrary ids, including incomplete characters.
         let ids: Vec<u32> = (0..400).rev().collect();
         let pieces = tokenizer.decode_pieces(&ids).unwrap();
         assert_eq!(pieces.concat(), tokenizer.decode(&ids).unwrap(), "{name}");
@@ -129,7 +129,7 @@ fn vocabulary(ids: &[(&str, u64)]) -> Value {
     json!({ "type": "BPE", "vocab": words, "merges": [] })
 }
 
-/// Files that would end the process, or take all of its memory or time, are errors of one line.
+/// Files that would end the process, or exhaust its memory or time, are errors of one line.
 #[test]
 fn hostile_tokenizers_are_errors() {
     let long = "a".repeat(1500);
@@ -281,7 +281,7 @@ fn hostile_tokenizers_are_errors() {
     assert!(error.contains("vocabulary is empty"), "{error}");
 }
 
-/// What only shows with a text is an error then, and no panic.
+/// A fault that only a text can reveal is reported as an error, not a panic.
 #[test]
 fn texts_that_break_a_tokenizer_are_errors() {
     let decoder = json!({ "decoder": { "type": "Strip", "content": " ", "start": 0, "stop": 9 } });
@@ -296,7 +296,7 @@ fn texts_that_break_a_tokenizer_are_errors() {
     let error = tokenizer.encode_answer(&"Z".repeat(1 << 20)).unwrap_err();
     assert!(matches!(error, CheckpointError::Encode { .. }), "{error}");
     assert!(tokenizer.encode_answer("Z").is_ok());
-    // Backtracking without end.
+    // Unbounded backtracking.
     let split = json!({ "pre_tokenizer": { "type": "Split", "pattern": { "Regex": "(?:(?=a)a+)+b" }, "behavior": "Isolated", "invert": false } });
     let tokenizer = load(&edited("tiny-llava", &json!({ "tokenizer.json": split }))).unwrap();
     let started = std::time::Instant::now();

@@ -31,7 +31,7 @@ fn spec(name: &str, dtype: &'static str, shape: &[usize]) -> Spec {
 
 #[test]
 fn numbers_of_every_dtype_aligned_or_not() {
-    // 1, -2, 0.5, infinity; the bit patterns are IEEE 754's and bfloat16's.
+    // 1, -2, 0.5, infinity; the bit patterns are those of IEEE 754 and bfloat16.
     let wanted = [1.0f32, -2.0, 0.5, f32::INFINITY];
     let half = [0x3c00u16, 0xc000, 0x3800, 0x7c00]
         .map(u16::to_le_bytes)
@@ -153,7 +153,7 @@ fn sizes_that_overflow() {
             "{error}"
         );
     }
-    // Sizes that fit one by one and whose sum does not.
+    // Sizes that fit individually but whose sum overflows.
     let third = (1u64 << 61) - 8;
     let mut header = serde_json::Map::new();
     for i in 0..8 {
@@ -226,7 +226,7 @@ fn unsupported_dtypes() {
             "{message}"
         );
     }
-    // A stray buffer of integers is tolerated until it is asked for.
+    // An unused buffer of integers is tolerated until it is requested.
     let (_dir, outcome) = open(weights(&[
         spec("position_ids", "I64", &[1, 5]),
         spec("w", "F32", &[2]),
@@ -288,7 +288,7 @@ fn missing_tensor_and_contradicting_shape() {
     );
 }
 
-/// A folder of two shards with this index.
+/// Creates a folder of two shards with this index.
 fn shards(index: Value) -> (TempDir, Outcome) {
     let dir = tempfile::tempdir().unwrap();
     write(&dir, "one.safetensors", weights(&[spec("a", "F32", &[2])]));

@@ -9,7 +9,7 @@ use crate::device::{Activation, Activations, Matrix, Real, Result};
 /// Elements per task.
 const CHUNK: usize = 1 << 14;
 
-/// An activation as code: value, and value with derivative.
+/// An activation function: its value, and its value with the derivative.
 trait Function {
     fn value<T: Real>(x: T) -> T;
     fn derivative<T: Real>(x: T) -> T;
@@ -20,7 +20,7 @@ fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
-/// x * sigmoid(k x): SiLU with k = 1, CLIP's quick gelu with k = 1.702.
+/// Computes x * sigmoid(k x): SiLU with k = 1, CLIP's quick GELU with k = 1.702.
 #[inline(always)]
 fn swish<T: Real>(x: T, k: f64) -> T {
     x * sigmoid(T::of(k) * x)
@@ -56,7 +56,7 @@ impl Function for QuickGelu {
     }
 }
 
-/// Phi(x), the cumulative normal distribution.
+/// Returns Phi(x), the cumulative normal distribution.
 #[inline(always)]
 fn normal<T: Real>(x: T) -> T {
     T::of(0.5) * (x * T::of(-std::f64::consts::FRAC_1_SQRT_2)).erfc()
@@ -117,7 +117,7 @@ macro_rules! with_function {
     };
 }
 
-/// y = f(x).
+/// Computes y = f(x).
 pub(super) fn forward<T: Real>(kind: Activation, x: &[T], y: &mut [T]) {
     with_function!(kind, F, forward_with::<T, F>(x, y));
 }
@@ -137,7 +137,7 @@ fn forward_with<T: Real, F: Function>(x: &[T], y: &mut [T]) {
         });
 }
 
-/// dy becomes dx = dy * f'(x).
+/// Replaces dy with dx = dy * f'(x).
 pub(super) fn vjp<T: Real>(kind: Activation, x: &[T], dy: &mut [T]) {
     with_function!(kind, F, vjp_with::<T, F>(x, dy));
 }
@@ -157,7 +157,7 @@ fn vjp_with<T: Real, F: Function>(x: &[T], dy: &mut [T]) {
         });
 }
 
-/// y = f(gate) * up.
+/// Computes y = f(gate) * up.
 pub(super) fn gate<T: Real>(kind: Activation, gate: &[T], up: &[T], y: &mut [T]) {
     with_function!(kind, F, gate_with::<T, F>(gate, up, y));
 }
@@ -178,7 +178,7 @@ fn gate_with<T: Real, F: Function>(gate: &[T], up: &[T], y: &mut [T]) {
         });
 }
 
-/// dy becomes d_up = dy * f(gate); d_gate = dy * up * f'(gate).
+/// Replaces dy with d_up = dy * f(gate), and computes d_gate = dy * up * f'(gate).
 pub(super) fn gate_vjp<T: Real>(
     kind: Activation,
     gate: &[T],

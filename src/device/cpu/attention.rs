@@ -1,8 +1,9 @@
 //! Scaled dot-product attention on the CPU, forward and vjp, by blocks of queries.
 //!
 //! A head's keys and values are packed once for all its queries. A block of queries holds its
-//! scores against all keys that it sees, so its softmax is plain; the whole matrix of scores never
-//! exists. The vjp makes a block's probabilities anew from the saved log-sum-exp.
+//! scores against all keys that it sees, so its softmax needs no running maximum; the whole matrix
+//! of scores is never stored. The vjp recomputes a block's probabilities from the saved
+//! log-sum-exp.
 
 use rayon::prelude::*;
 
@@ -16,15 +17,15 @@ use super::{Cpu, CpuMatrix, CpuReal, window};
 use crate::device::ops::{AttentionInputs, AttentionSaved};
 use crate::device::{Attention, AttentionShape, Matrix, Result};
 
-/// Elements of a block of scores: two blocks stay in the second-level cache.
+/// Elements of a block of scores: two blocks fit in the second-level cache.
 const BLOCK: usize = 1 << 15;
-/// The most rows of a block: causal queries see different numbers of keys, and a block computes the
-/// most of them.
+/// The largest number of rows of a block: causal queries see different numbers of keys, and a block
+/// computes the largest of them for all.
 const ROWS: usize = 48;
 /// Rows of scores start at multiples of this, which every tile's width divides.
 const ALIGNMENT: usize = 32;
 
-/// The operands, by name.
+/// The operands.
 pub(super) struct Inputs<'a, T> {
     pub shape: &'a AttentionShape,
     pub q: &'a [T],
@@ -34,7 +35,7 @@ pub(super) struct Inputs<'a, T> {
 }
 
 impl<'a, T: CpuReal> Inputs<'a, T> {
-    /// The values of the operands, whose sizes must be those of the shape.
+    /// Borrows the values of the operands, whose sizes must be those of the shape.
     fn new(shape: &'a AttentionShape, inputs: AttentionInputs<'a, CpuMatrix<T>>) -> Self {
         let AttentionInputs { q, k, v, prefix } = inputs;
         Inputs {
@@ -47,19 +48,19 @@ impl<'a, T: CpuReal> Inputs<'a, T> {
     }
 }
 
-/// What the forward pass left.
+/// The values saved by the forward pass.
 pub(super) struct Saved<'a, T> {
     pub out: &'a [T],
     pub lse: &'a [T],
 }
 
-/// A product's target from element `at` of an output on.
+/// Returns a product's target that starts at element `at` of an output.
 ///
 /// # Safety
 /// As [`Output::at`].
 unsafe fn target<T>(out: &Output<T>, at: usize, stride: usize, add: bool) -> Target<T> {
     Target {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         start: unsafe { out.at(at) },
         stride,
         add,
@@ -84,21 +85,21 @@ impl<'a, T: Multiply> Head<'a, T> {
     fn kv_head(&self) -> usize {
         self.head / (self.inputs.shape.heads / self.inputs.shape.kv_heads)
     }
-    /// Where row `r` of this head starts in a matrix of q's shape.
+    /// Returns the start of row `r` of this head in a matrix of q's shape.
     fn row(&self, r: usize) -> usize {
         (self.sequence * self.inputs.shape.queries + r) * self.width()
             + self.head * self.inputs.shape.head_dim
     }
-    /// Where this head's keys start in k or v.
+    /// Returns the start of this head's keys in k or v.
     fn keys(&self) -> usize {
         self.sequence * self.inputs.shape.keys * self.kv_width()
             + self.kv_head() * self.inputs.shape.head_dim
     }
-    /// Where the log-sum-exp of row `r` is.
+    /// Returns the position of the log-sum-exp of row `r`.
     fn lse(&self, r: usize) -> usize {
         (self.sequence * self.inputs.shape.queries + r) * self.inputs.shape.heads + self.head
     }
-    /// Rows from `r` on as a left operand.
+    /// Returns the rows from `r` on as a left operand.
     fn left(&self, values: &'a [T], r: usize) -> Strided<'a, T> {
         Strided {
             values: &values[self.row(r)..],
@@ -106,7 +107,7 @@ impl<'a, T: Multiply> Head<'a, T> {
             column: 1,
         }
     }
-    /// This head's rows of k (or v), those of the prefix first, without gaps.
+    /// Copies this head's rows of k (or v), those of the prefix first, without gaps.
     fn gather(&self, own: &[T], prefix: Option<&[T]>, out: &mut [T]) {
         let (s, kv_width) = (self.inputs.shape, self.kv_width());
         let first = prefix.map_or(0, |_| s.prefix);
@@ -123,14 +124,14 @@ impl<'a, T: Multiply> Head<'a, T> {
     }
 }
 
-/// What every task does alike.
+/// The parameters shared by all tasks.
 struct Plan<T> {
     kernel: Microkernel<T>,
     /// Rows per block.
     step: usize,
-    /// Prefix and keys.
+    /// Number of keys, prefix included.
     keys: usize,
-    /// From row to row of scores.
+    /// Elements between rows of scores.
     stride: usize,
     scale: T,
 }
@@ -149,7 +150,8 @@ impl<T: Multiply> Plan<T> {
         }
     }
 
-    /// Blocks of queries: the first, how many, and the most keys that any of them sees.
+    /// Returns the blocks of queries: the first query, their number, and the largest number of keys
+    /// that any of them sees.
     fn blocks(&self, shape: &AttentionShape) -> impl Iterator<Item = (usize, usize, usize)> {
         (0..shape.queries).step_by(self.step).map(move |first| {
             let rows = self.step.min(shape.queries - first);
@@ -164,7 +166,7 @@ impl<T: Multiply> Plan<T> {
         })
     }
 
-    /// The target of a block of scores.
+    /// Returns the target of a block of scores.
     fn scores(&self, scores: &mut [T]) -> Target<T> {
         Target {
             start: scores.as_mut_ptr(),
@@ -175,14 +177,14 @@ impl<T: Multiply> Plan<T> {
     }
 }
 
-/// Cuts a buffer into parts of these lengths.
+/// Splits a buffer into parts of these lengths.
 fn cut<T: Multiply, const N: usize>(buffer: &mut Vec<T>, lengths: [usize; N]) -> [&mut [T]; N] {
     buffer.resize(buffer.len().max(lengths.iter().sum()), T::ZERO);
     let mut rest = &mut buffer[..];
     lengths.map(|length| rest.split_off_mut(..length).unwrap_or_default())
 }
 
-/// out and lse.
+/// Computes out and lse.
 pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut [T]) {
     let (shape, d) = (inputs.shape, inputs.shape.head_dim);
     let plan = &Plan::<T>::new(shape);
@@ -209,8 +211,8 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
                 head.gather(inputs.v, inputs.prefix.map(|p| p.1), rows);
                 let v = Panels::pack(kernel, Operand::rows(rows, d), n, d, v);
                 for (first, count, seen) in plan.blocks(shape) {
-                    // SAFETY: a block of scores is whole tiles; of `out` and `lse`, these rows of
-                    // this head are this task's.
+                    // SAFETY: a block of scores is whole tiles; these rows of this head in `out`
+                    // and `lse` belong to this task alone.
                     unsafe {
                         k.multiply(
                             kernel,
@@ -247,9 +249,9 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
         });
 }
 
-/// A row of unscaled scores becomes exponentials, zero from `visible` to `seen`. Returns log(sum
-/// exp) of the scaled scores, and the reciprocal of the exponentials' sum. The row has room up to a
-/// multiple of `PARTS`.
+/// Replaces a row of unscaled scores with exponentials, zero from `visible` to `seen`. Returns
+/// log(sum exp) of the scaled scores, and the reciprocal of the exponentials' sum. The row has room
+/// up to a multiple of `PARTS`.
 fn softmax<T: Multiply>(row: &mut [T], visible: usize, seen: usize, scale: T) -> (T, T) {
     vectorize(
         #[inline(always)]
@@ -273,8 +275,8 @@ fn softmax<T: Multiply>(row: &mut [T], visible: usize, seen: usize, scale: T) ->
     )
 }
 
-/// dq, dk and dv. One task per sequence and key-value head, so that the sums over its query heads
-/// have one order.
+/// Computes dq, dk and dv. One task per sequence and key-value head, so that the sums over its
+/// query heads have a fixed order.
 pub(super) fn vjp<T: Multiply>(
     inputs: &Inputs<T>,
     saved: &Saved<T>,
@@ -324,8 +326,9 @@ pub(super) fn vjp<T: Multiply>(
                     (0..group).flat_map(|g| plan.blocks(shape).map(move |b| (head(g), b)))
                 {
                     let (q, dy_left) = (head.left(inputs.q, first), head.left(dy, first));
-                    // SAFETY: a block of scores is whole tiles; of dq these rows of this head, and
-                    // of dk and dv this sequence's rows of this key-value head, are this task's.
+                    // SAFETY: a block of scores is whole tiles; these rows of this head in dq, and
+                    // this sequence's rows of this key-value head in dk and dv, belong to this task
+                    // alone.
                     unsafe {
                         k_across.multiply(kernel, (count, seen, d), q, &plan.scores(p));
                         v_across.multiply(kernel, (count, seen, d), dy_left, &plan.scores(ds));
@@ -383,8 +386,8 @@ pub(super) fn vjp<T: Multiply>(
         });
 }
 
-/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: p becomes P, ds becomes scale *
-/// P * (dP - D), both zero from `visible` to `seen`.
+/// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: replaces p with P and ds with
+/// scale * P * (dP - D), both zero from `visible` to `seen`.
 fn scores_vjp<T: Multiply>(
     (p, ds): (&mut [T], &mut [T]),
     (visible, seen): (usize, usize),
@@ -396,7 +399,7 @@ fn scores_vjp<T: Multiply>(
         #[inline(always)]
         || {
             let d = dot(o, dy, |a, b| a * b);
-            // To a whole number of vectors: rows have room, and what is past `visible` is
+            // Rounds up to a whole number of vectors: rows have room, and values past `visible` are
             // overwritten below.
             let padded = visible.next_multiple_of(PARTS);
             for (p, ds) in p[..padded].iter_mut().zip(&mut ds[..padded]) {

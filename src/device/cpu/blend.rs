@@ -1,5 +1,5 @@
-//! Blend and patchify on the CPU: from two pictures and a mask straight to the patch matrix, and
-//! back to the mask.
+//! Blend and patchify on the CPU: from two pictures and a mask directly to the patch matrix, and
+//! the gradient of the mask.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::device::ops::{
 };
 use crate::device::{Blending, Result};
 
-/// Two pictures of one or several views in patch order, and how each view samples a mask.
+/// Two pictures as patches of one or several views, and how each view samples a mask.
 #[derive(Debug)]
 pub struct CpuPictures<T> {
     patch: usize,
@@ -24,12 +24,12 @@ pub struct CpuPictures<T> {
     /// `[views * patches, 3 * patch * patch]`.
     picture: Vec<T>,
     baseline: Vec<T>,
-    /// Per view, of its rows and its columns.
+    /// The taps of each view's rows and columns.
     taps: Vec<(Vec<Tap>, Vec<Tap>)>,
     mask_size: usize,
 }
 
-/// Masks and the blends that look through them.
+/// Masks and the blends that use them.
 #[derive(Clone, Debug)]
 pub struct CpuBatch {
     mask_size: usize,
@@ -38,7 +38,7 @@ pub struct CpuBatch {
 }
 
 impl CpuBatch {
-    /// Copies both.
+    /// Copies masks and blends.
     fn new(masks: Masks, blends: &[Blend]) -> CpuBatch {
         CpuBatch {
             mask_size: masks.size,
@@ -47,7 +47,7 @@ impl CpuBatch {
         }
     }
 
-    /// Masks and blends.
+    /// Returns masks and blends.
     fn parts(&self) -> (Masks<'_>, &[Blend]) {
         let masks = Masks {
             size: self.mask_size,
@@ -83,22 +83,22 @@ impl<T: CpuReal> CpuPictures<T> {
         }
     }
 
-    /// Rows of the patch matrix per blend.
+    /// Returns the number of rows of the patch matrix per blend.
     fn patches(&self) -> usize {
         self.taps.len() * self.each
     }
 
-    /// Columns of the patch matrix.
+    /// Returns the number of columns of the patch matrix.
     fn columns(&self) -> usize {
         CHANNELS * self.patch * self.patch
     }
 
-    /// Cells of a mask.
+    /// Returns the number of cells of a mask.
     fn cells(&self) -> usize {
         self.mask_size * self.mask_size
     }
 
-    /// The taps of pixel `pixel` of patch `p`, counted over all views.
+    /// Returns the taps of pixel `pixel` of patch `p`, counted over all views.
     #[inline(always)]
     fn taps(&self, p: usize, pixel: usize) -> (&Tap, &Tap) {
         let ((rows, columns), p) = (&self.taps[p / self.each], p % self.each);
@@ -109,7 +109,7 @@ impl<T: CpuReal> CpuPictures<T> {
         (&rows[i], &columns[j])
     }
 
-    /// The mask at a pixel.
+    /// Samples a mask at a pixel.
     #[inline(always)]
     fn sample(&self, mask: &[f64], row: &Tap, column: &Tap) -> f64 {
         if !(row.inside && column.inside) {
@@ -123,7 +123,7 @@ impl<T: CpuReal> CpuPictures<T> {
         low + row.weight_high * (high - low)
     }
 
-    /// The contract is on `Device::blend`.
+    /// Implements `Device::blend`, which documents the contract.
     fn blend(&self, masks: Masks, blends: &[Blend], y: &mut [T]) {
         let (patches, columns, area) = (self.patches(), self.columns(), self.patch * self.patch);
         y.par_chunks_mut(columns)
@@ -159,7 +159,7 @@ impl<T: CpuReal> CpuPictures<T> {
             });
     }
 
-    /// The contract is on `Device::blend_vjp`.
+    /// Implements `Device::blend_vjp`, which documents the contract.
     fn blend_vjp(&self, masks: Masks, blends: &[Blend], dy: &[T], gradients: &mut [Vec<f64>]) {
         let length = self.patches() * self.columns();
         let parts: Vec<Vec<(usize, Vec<f64>)>> = blends
@@ -174,7 +174,8 @@ impl<T: CpuReal> CpuPictures<T> {
         }
     }
 
-    /// The gradient of one blend: for each mask it samples, that mask's number and S x S grid.
+    /// Returns the gradient of one blend: for each mask it samples, that mask's number and S x S
+    /// grid.
     fn one_vjp(&self, masks: Masks, blend: &Blend, dy: &[T]) -> Vec<(usize, Vec<f64>)> {
         let (columns, area, cells) = (
             self.columns(),
@@ -226,7 +227,7 @@ impl<T: CpuReal> CpuPictures<T> {
         grids
     }
 
-    /// The adjoint of `sample` at a pixel inside.
+    /// The adjoint of `sample` at a pixel inside the picture.
     #[inline(always)]
     fn scatter(&self, grid: &mut [f64], row: &Tap, column: &Tap, value: f64) {
         for (i, wi) in [
@@ -244,7 +245,7 @@ impl<T: CpuReal> CpuPictures<T> {
 }
 
 /// Adds noise to one patch: element e takes normal number e % 4 of the counter (e / 4, patch,
-/// stream), keyed by the seed. Patches are counted over all views.
+/// stream), with the seed as key. Patches are counted over all views.
 fn add_noise<T: Multiply>(noise: Noise, p: usize, y: &mut [T]) {
     let key = key(noise.seed);
     for (group, y) in y.chunks_mut(4).enumerate() {
@@ -286,7 +287,7 @@ impl Gradients for Vec<Vec<f64>> {
     fn masks(&self) -> usize {
         self.len()
     }
-    /// Those of the smallest.
+    /// Returns the number of cells of the smallest gradient.
     fn cells(&self) -> usize {
         self.iter().map(Vec::len).min().unwrap_or(0)
     }

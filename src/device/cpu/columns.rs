@@ -1,4 +1,4 @@
-//! Columns side by side, columns cut out, and columns times a gain.
+//! Joining, cutting and scaling of columns.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::device::{Columns, Matrix, Real, Result};
 /// Rows per task.
 const ROWS: usize = 16;
 
-/// `y = x * gain + onto`, row by row of `columns`; without a gain `x + onto`.
+/// Computes `y = x * gain + onto`, row by row of `columns`; without a gain `x + onto`.
 pub(super) fn scale<T: Real>(
     x: &[T],
     gain: Option<&[T]>,
@@ -36,7 +36,7 @@ pub(super) fn scale<T: Real>(
         });
 }
 
-/// Parts, each with its number of columns, side by side in rows of `columns`.
+/// Joins parts, each with its number of columns, side by side in rows of `columns`.
 pub(super) fn join<T: Real>(parts: &[(&[T], usize)], columns: usize, y: &mut [T]) {
     y.par_chunks_mut(columns.max(1))
         .enumerate()
@@ -50,7 +50,7 @@ pub(super) fn join<T: Real>(parts: &[(&[T], usize)], columns: usize, y: &mut [T]
         });
 }
 
-/// `count` columns from `from` on of rows of `columns`.
+/// Copies `count` columns from `from` on of rows of `columns`.
 pub(super) fn take<T: Real>(x: &[T], columns: usize, from: usize, count: usize, y: &mut [T]) {
     y.par_chunks_mut(count.max(1))
         .enumerate()

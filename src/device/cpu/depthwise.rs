@@ -1,4 +1,5 @@
-//! Depthwise convolution over a grid and its vjp, which is the same with the kernel turned about.
+//! Depthwise convolution over a grid and its vjp, which is the convolution with the reversed
+//! kernel.
 
 use rayon::prelude::*;
 
@@ -6,7 +7,7 @@ use super::simd::vectorize;
 use super::{Cpu, CpuMatrix, CpuReal};
 use crate::device::{Depthwise, DepthwiseShape, Matrix, Real, Result};
 
-/// The operands, by name.
+/// The operands.
 pub(super) struct Inputs<'a, T> {
     pub shape: DepthwiseShape,
     pub channels: usize,
@@ -14,11 +15,11 @@ pub(super) struct Inputs<'a, T> {
     pub kernel: &'a [T],
     pub bias: Option<&'a [T]>,
     pub onto: Option<&'a [T]>,
-    /// Whether the taps go in reverse order.
+    /// Whether the taps are in reverse order.
     pub flipped: bool,
 }
 
-/// The contract is on `Device::depthwise`.
+/// Implements `Device::depthwise`, which documents the contract.
 pub(super) fn convolve<T: Real>(inputs: &Inputs<T>, y: &mut [T]) {
     let DepthwiseShape { height, width, .. } = inputs.shape;
     let line = (width * inputs.channels).max(1);
@@ -43,7 +44,7 @@ pub(super) fn convolve<T: Real>(inputs: &Inputs<T>, y: &mut [T]) {
 }
 
 impl<T: Real> Inputs<'_, T> {
-    /// All channels of place (i, j) of a grid, taps in their order.
+    /// Computes all channels of place (i, j) of a grid, with the taps in order.
     #[inline(always)]
     fn place(&self, grid: &[T], i: usize, j: usize, y: &mut [T]) {
         let DepthwiseShape {

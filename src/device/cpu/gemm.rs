@@ -2,7 +2,7 @@
 //! they are packed.
 //!
 //! Every element of a product is summed in the same order whatever the number of rows and threads,
-//! so a row's result does not depend on the batch that it was computed in.
+//! so a row's result does not depend on its batch.
 
 use std::cell::RefCell;
 use std::sync::PoisonError;
@@ -16,14 +16,14 @@ use super::panels::Target;
 use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
 use crate::device::{Gemm, Matrix, Result};
 
-/// Depth of a block: an A panel of this depth stays in the first-level cache.
+/// Depth of a block: an A panel of this depth fits in the first-level cache.
 const DEPTH: usize = 384;
-/// Columns of a block of B: with `DEPTH`, it stays in the second-level cache.
+/// Columns of a block of B: with `DEPTH`, it fits in the second-level cache.
 const COLUMNS: usize = 256;
-/// The fewest rows worth a task of their own, since each task packs its own block of B.
+/// The smallest number of rows per task, since each task packs its own block of B.
 const ROWS: usize = 192;
 
-/// What is added to a finished product, in this order.
+/// The terms added to a finished product, in this order.
 #[derive(Clone, Copy)]
 pub(crate) struct Epilogue<'a, T> {
     /// One value per column.
@@ -32,8 +32,8 @@ pub(crate) struct Epilogue<'a, T> {
     pub residual: Option<&'a [T]>,
 }
 
-/// `C[m x n] = A[m x k] * B[k x n] + bias + residual`, `c` row-major without gaps, by all threads
-/// of the current pool.
+/// Computes `C[m x n] = A[m x k] * B[k x n] + bias + residual`, `c` row-major without gaps, on all
+/// threads of the current pool.
 pub(crate) fn product<T: Multiply>(
     (m, n, k): (usize, usize, usize),
     a: Operand<T>,
@@ -118,7 +118,7 @@ struct Tile<T> {
     c: *mut T,
     rows: usize,
     columns: usize,
-    /// From row to row of the whole matrix.
+    /// Elements between rows of the whole matrix.
     stride: usize,
 }
 
@@ -128,7 +128,7 @@ struct Tile<T> {
 /// The tile must be writable.
 unsafe fn finish<T: Multiply>(tile: Tile<T>, i0: usize, j0: usize, epilogue: Epilogue<T>) {
     for i in 0..tile.rows {
-        // SAFETY: the caller promises the tile.
+        // SAFETY: the caller guarantees the tile.
         let row =
             unsafe { std::slice::from_raw_parts_mut(tile.c.add(i * tile.stride), tile.columns) };
         if let Some(bias) = epilogue.bias {
@@ -142,7 +142,7 @@ unsafe fn finish<T: Multiply>(tile: Tile<T>, i0: usize, j0: usize, epilogue: Epi
     }
 }
 
-/// `tile = A * B[:, j0 ..]`, A packed over the whole depth k.
+/// Computes `tile = A * B[:, j0 ..]`, A packed over the whole depth k.
 ///
 /// # Safety
 /// The tile must be writable.
@@ -163,7 +163,7 @@ unsafe fn block<T: Multiply>(
     let (mr, nr) = (kernel.mr, kernel.nr);
     if k == 0 {
         for i in 0..m {
-            // SAFETY: the caller promises the tile.
+            // SAFETY: the caller guarantees the tile.
             unsafe { std::slice::from_raw_parts_mut(c.add(i * stride), width) }.fill(T::ZERO);
         }
     }
@@ -190,7 +190,7 @@ unsafe fn block<T: Multiply>(
                     let b = packed_b[s * nr * depth..].as_ptr();
                     let columns = nr.min(width - s * nr);
                     // SAFETY: panels hold depth * mr and depth * nr elements; a whole tile lies
-                    // inside the caller's, and one that would stick out goes through `edge`.
+                    // inside the caller's, and one that would extend beyond it goes through `edge`.
                     unsafe {
                         let out = c.add(p * mr * stride + s * nr);
                         if rows == mr && columns == nr {
@@ -212,11 +212,11 @@ unsafe fn block<T: Multiply>(
     });
 }
 
-/// Buffers that each thread keeps.
+/// Buffers kept by each thread.
 pub(crate) trait Scratch: Sized {
-    /// Lends the buffer for what attention holds of a head.
+    /// Lends the buffer for attention's values of a head.
     fn with_head<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R;
-    /// Lends the buffer for panels of B, or of the edges of a product.
+    /// Lends the buffer for panels of B, or for the edges of a product.
     fn with_b<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R;
 }
 
@@ -241,7 +241,7 @@ scratch!(f32, HEAD32, B32);
 scratch!(f64, HEAD64, B64);
 
 impl<T: CpuReal> Cpu<T> {
-    /// `A B + bias + residual` into a new matrix.
+    /// Computes `A B + bias + residual` in a new matrix.
     fn product(
         &self,
         m: usize,
@@ -252,7 +252,7 @@ impl<T: CpuReal> Cpu<T> {
         epilogue: Epilogue<T>,
     ) -> CpuMatrix<T> {
         let mut y = self.matrix(m, n);
-        // A thread that died while packing left nothing that the next product would read.
+        // A thread that panicked while packing left no data that the next product would read.
         let mut guard = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         let packed = &mut *guard;
         self.run(|| product((m, n, k), a, b, &mut y.values, epilogue, packed));

@@ -8,7 +8,7 @@ use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
 use crate::device::ops::Logits;
 use crate::device::{Gemm, LogProb, Matrix, Real, Result};
 
-/// log(sum exp) of one row.
+/// Returns log(sum exp) of one row.
 fn log_sum_exp<T: Real>(row: &[T]) -> f64 {
     vectorize(
         #[inline(always)]
@@ -19,7 +19,7 @@ fn log_sum_exp<T: Real>(row: &[T]) -> f64 {
     )
 }
 
-/// log_softmax(row)[target] of every row.
+/// Returns log_softmax(row)[target] of every row.
 pub(super) fn forward<T: Real>(logits: &[T], vocabulary: usize, targets: &[u32]) -> Vec<f64> {
     logits
         .par_chunks(vocabulary.max(1))
@@ -28,7 +28,7 @@ pub(super) fn forward<T: Real>(logits: &[T], vocabulary: usize, targets: &[u32])
         .collect()
 }
 
-/// logits become weight * (one_hot(target) - softmax(logits)).
+/// Replaces logits with weight * (one_hot(target) - softmax(logits)).
 pub(super) fn vjp<T: Real>(logits: &mut [T], vocabulary: usize, targets: &[u32], weights: &[f64]) {
     logits
         .par_chunks_mut(vocabulary.max(1))

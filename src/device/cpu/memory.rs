@@ -1,5 +1,5 @@
-//! Activations in host memory, the pool that their memory comes from and returns to, and weights
-//! where their checkpoint has them.
+//! Activations in host memory, the pool that their memory is reused from, and weights in the memory
+//! of their checkpoint.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use super::{Cpu, CpuReal};
 use crate::checkpoint::{Dtype, Tensor};
 use crate::device::{Matrix, Memory, Real, Result};
 
-/// Freed buffers by length. A path evaluates the same shapes again and again; reusing their memory
-/// saves the system's zeroing of fresh pages.
+/// Freed buffers by length. A path evaluates the same shapes repeatedly; reusing their memory saves
+/// the system's zeroing of fresh pages.
 #[derive(Debug, Default)]
 pub(crate) struct Pool<T> {
     state: Mutex<State<T>>,
@@ -26,7 +26,7 @@ struct State<T> {
 }
 
 impl<T> State<T> {
-    /// Gives the memory of free buffers back to the system.
+    /// Returns the memory of free buffers to the system.
     fn clear(&mut self) {
         let freed: usize = self
             .free
@@ -39,7 +39,7 @@ impl<T> State<T> {
 }
 
 impl<T: Real> Pool<T> {
-    /// A matrix whose elements are whatever the buffer held before.
+    /// Creates a matrix whose elements are undefined: the buffer's previous contents.
     pub fn matrix(self: &Arc<Self>, rows: usize, columns: usize) -> CpuMatrix<T> {
         let length = rows * columns;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl<T: Real> Pool<T> {
         }
     }
 
-    /// Gives the memory of free buffers back to the system.
+    /// Returns the memory of free buffers to the system.
     pub fn clear(&self) {
         self.state
             .lock()
@@ -69,7 +69,7 @@ impl<T: Real> Pool<T> {
             .clear();
     }
 
-    /// Free buffers are given back before more than `elements` are held.
+    /// Limits memory: free buffers are released before more than `elements` are held.
     pub fn limit(&self, elements: usize) {
         self.state
             .lock()
@@ -77,7 +77,7 @@ impl<T: Real> Pool<T> {
             .limit = Some(elements);
     }
 
-    /// The most elements ever held, free ones included.
+    /// Returns the peak of the number of elements held, free ones included.
     pub fn peak(&self) -> usize {
         self.state
             .lock()
@@ -85,7 +85,7 @@ impl<T: Real> Pool<T> {
             .peak
     }
 
-    /// Starts measuring the peak anew.
+    /// Restarts the measurement of the peak.
     pub fn reset_peak(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.peak = state.held;
@@ -111,7 +111,7 @@ impl<T: Real> Matrix for CpuMatrix<T> {
 }
 
 impl<T: Real> CpuMatrix<T> {
-    /// The same elements as `rows` rows of `columns`, of which there are as many.
+    /// Reshapes to `rows` rows of `columns`; the number of elements must be the same.
     pub(crate) fn reshaped(mut self, rows: usize, columns: usize) -> Self {
         (self.rows, self.columns) = (rows, columns);
         self
@@ -139,7 +139,7 @@ pub struct CpuWeight {
 }
 
 impl CpuWeight {
-    /// The weight as an `[out, in]` operand.
+    /// Returns the weight as an `[out, in]` operand.
     pub(super) fn operand<T: Multiply>(&self) -> Operand<'_, T> {
         let bytes = self.tensor.bytes();
         let elements = match self.tensor.dtype {
@@ -175,7 +175,7 @@ impl<T: CpuReal> Memory for Cpu<T> {
     }
 
     fn scratch_bytes(&self, rows: usize, columns: usize) -> usize {
-        // The packed left operand of a product, and what each thread keeps for blocks and for
+        // The packed left operand of a product, and each thread's buffers for blocks and for
         // attention.
         (rows.next_multiple_of(16) * columns + self.threads() * (1 << 20)) * size_of::<T>()
     }

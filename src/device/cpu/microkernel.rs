@@ -3,10 +3,10 @@
 use super::simd::{Isa, isa};
 use crate::device::Real;
 
-/// `C[mr x nr] (+)= A[mr x k] * B[k x nr]`.
+/// Computes `C[mr x nr] (+)= A[mr x k] * B[k x nr]`.
 ///
 /// `b` holds, for each of `k` steps, `nr` consecutive values. `c` is row-major with `stride`
-/// elements from row to row; the tile is overwritten, or added to when `add` is set.
+/// elements between rows; the tile is overwritten, or added to if `add` is set.
 pub(crate) type Run<T> =
     unsafe fn(k: usize, a: Left<T>, b: *const T, c: *mut T, stride: usize, add: bool);
 
@@ -18,20 +18,20 @@ pub(crate) struct Left<T> {
     pub column: usize,
 }
 
-/// A tile size and the code for it.
+/// A tile size and its code.
 pub(crate) struct Microkernel<T> {
     /// Rows of the tile.
     pub mr: usize,
     /// Columns of the tile.
     pub nr: usize,
-    /// The code for a packed `a`, whose strides are 1 and `mr` whatever it says.
+    /// The code for a packed `a`, whose strides are taken as 1 and `mr`, whatever it states.
     ///
     /// # Safety
     /// `a` must be readable as an `mr x k` matrix, `b` for `k * nr` elements, `c` writable as an
     /// `mr x nr` tile of row stride `stride`, and the processor must have the instruction set that
     /// the kernel was chosen for.
     pub packed: Run<T>,
-    /// The code for an `a` of any strides.
+    /// The code for an `a` with any strides.
     ///
     /// # Safety
     /// As `packed`.
@@ -40,7 +40,7 @@ pub(crate) struct Microkernel<T> {
 
 /// A type that has a microkernel.
 pub(crate) trait Multiply: Real + super::gemm::Scratch {
-    /// The microkernel for this processor.
+    /// Returns the microkernel for this processor.
     fn microkernel() -> Microkernel<Self>;
 }
 
@@ -67,7 +67,7 @@ impl Multiply for f32 {
 }
 
 impl Multiply for f64 {
-    /// The reference: plain loops on every processor.
+    /// Returns the reference: plain loops on every processor.
     fn microkernel() -> Microkernel<f64> {
         plain()
     }
@@ -82,7 +82,7 @@ fn plain<T: Real>() -> Microkernel<T> {
     }
 }
 
-/// The plain statement of the tile.
+/// Computes a tile with plain loops.
 ///
 /// # Safety
 /// As `Microkernel::run`.
@@ -96,10 +96,10 @@ unsafe fn portable<T: Real, const MR: usize, const NR: usize>(
 ) {
     let mut tile = [[T::ZERO; NR]; MR];
     for step in 0..k {
-        // SAFETY: the caller promises `k * NR` readable elements.
+        // SAFETY: the caller guarantees `k * NR` readable elements.
         let b = unsafe { &*b.add(step * NR).cast::<[T; NR]>() };
         for (i, row) in tile.iter_mut().enumerate() {
-            // SAFETY: the caller promises a readable `MR x k` matrix.
+            // SAFETY: the caller guarantees a readable `MR x k` matrix.
             let a = unsafe { *a.start.add(i * a.row + step * a.column) };
             for j in 0..NR {
                 row[j] += a * b[j];
@@ -108,7 +108,7 @@ unsafe fn portable<T: Real, const MR: usize, const NR: usize>(
     }
     for (i, row) in tile.iter().enumerate() {
         for (j, &value) in row.iter().enumerate() {
-            // SAFETY: the caller promises a writable tile.
+            // SAFETY: the caller guarantees a writable tile.
             unsafe {
                 let out = c.add(i * stride + j);
                 *out = if add { *out + value } else { value };
@@ -123,7 +123,7 @@ mod x86 {
 
     use super::Left;
 
-    /// 12 x 32 with 24 of the 32 vector registers as the tile.
+    /// Computes 12 x 32 with 24 of the 32 vector registers as the tile.
     ///
     /// # Safety
     /// As `Microkernel::run`.
@@ -140,7 +140,7 @@ mod x86 {
         let mut a = a.start;
         let mut tile = [[_mm512_setzero_ps(); 2]; 12];
         for _ in 0..k {
-            // SAFETY: the caller promises `12 x k` and `k * 32` readable elements.
+            // SAFETY: the caller guarantees `12 x k` and `k * 32` readable elements.
             unsafe {
                 let b0 = _mm512_loadu_ps(b);
                 let b1 = _mm512_loadu_ps(b.add(16));
@@ -154,7 +154,7 @@ mod x86 {
             }
         }
         for (i, row) in tile.iter().enumerate() {
-            // SAFETY: the caller promises a writable tile.
+            // SAFETY: the caller guarantees a writable tile.
             unsafe {
                 let out = c.add(i * stride);
                 for (half, &value) in row.iter().enumerate() {
@@ -170,7 +170,7 @@ mod x86 {
         }
     }
 
-    /// 6 x 16 with 12 of the 16 vector registers as the tile.
+    /// Computes 6 x 16 with 12 of the 16 vector registers as the tile.
     ///
     /// # Safety
     /// As `Microkernel::run`.
@@ -187,7 +187,7 @@ mod x86 {
         let mut a = a.start;
         let mut tile = [[_mm256_setzero_ps(); 2]; 6];
         for _ in 0..k {
-            // SAFETY: the caller promises `6 x k` and `k * 16` readable elements.
+            // SAFETY: the caller guarantees `6 x k` and `k * 16` readable elements.
             unsafe {
                 let b0 = _mm256_loadu_ps(b);
                 let b1 = _mm256_loadu_ps(b.add(8));
@@ -201,7 +201,7 @@ mod x86 {
             }
         }
         for (i, row) in tile.iter().enumerate() {
-            // SAFETY: the caller promises a writable tile.
+            // SAFETY: the caller guarantees a writable tile.
             unsafe {
                 let out = c.add(i * stride);
                 for (half, &value) in row.iter().enumerate() {
@@ -223,7 +223,7 @@ mod tests {
     use super::{Left, Microkernel, plain};
     use crate::device::cpu::tests::support::Random;
 
-    /// Every kernel that this processor can run, not only the one that is chosen.
+    /// Returns every kernel that this processor can run, not only the selected one.
     fn kernels() -> Vec<Microkernel<f32>> {
         let mut all = vec![plain()];
         #[cfg(target_arch = "x86_64")]
@@ -269,7 +269,7 @@ mod tests {
                     (strided, k + 3, 1),
                     (strided, 1, mr + 5),
                 ] {
-                    // Small whole numbers: every order of summation gives the same.
+                    // Small whole numbers: every order of summation gives the same result.
                     let mut whole = |n| {
                         (0..n)
                             .map(|_| random.below(9) as f32 - 4.0)
@@ -283,7 +283,7 @@ mod tests {
                     );
                     let mut c = before.clone();
                     // SAFETY: A has room for `mr x k` at these strides, B for `k * nr`, C for `mr`
-                    // rows; the processor's instruction sets were asked for.
+                    // rows; the processor's instruction sets were detected.
                     unsafe {
                         run(
                             k,

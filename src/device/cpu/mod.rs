@@ -1,5 +1,5 @@
-//! The CPU device: every operation in plain Rust on all cores, in `f32` for work or `f64` as a
-//! reference.
+//! The CPU device: every operation in plain Rust on all cores, in `f32` for normal use or `f64` as
+//! a reference.
 
 mod activation;
 mod attention;
@@ -36,7 +36,7 @@ impl CpuReal for f32 {}
 impl CpuReal for f64 {}
 
 mod sealed {
-    /// What the public bound stands for inside.
+    /// The internal trait behind the public bound.
     #[expect(
         private_bounds,
         reason = "the two types are closed; their kernels are nobody else's business"
@@ -46,8 +46,7 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// The CPU as a device. Results are the same bits for the same inputs, whatever the number of
-/// threads.
+/// The CPU as a device. The same inputs give the same bits, whatever the number of threads.
 #[derive(Debug)]
 pub struct Cpu<T: CpuReal> {
     threads: rayon::ThreadPool,
@@ -55,16 +54,17 @@ pub struct Cpu<T: CpuReal> {
     packed: Mutex<Vec<T>>,
 }
 
-/// Threads that a device has at most. More than one per core only wait for each other.
+/// Returns the largest number of threads of a device. More than one per core only wait for each
+/// other.
 fn most_threads() -> usize {
     4 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 impl<T: CpuReal> Cpu<T> {
-    /// A device of its own threads, at most four per core; 0 means one per core.
+    /// Creates a device with its own threads, at most four per core; 0 means one per core.
     ///
     /// # Errors
-    /// [`DeviceError::Threads`] when the system refuses them.
+    /// [`DeviceError::Threads`] if the system refuses to start them.
     pub fn new(threads: usize) -> Result<Self> {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.min(most_threads()))
@@ -80,17 +80,17 @@ impl<T: CpuReal> Cpu<T> {
         })
     }
 
-    /// Number of threads.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()
     }
 
-    /// The most bytes of activations held at once since [`Cpu::reset_peak`].
+    /// Returns the peak of the bytes of activations held since [`Cpu::reset_peak`].
     pub fn peak_bytes(&self) -> usize {
         self.pool.peak() * size_of::<T>()
     }
 
-    /// Frees unused buffers and starts measuring the peak anew.
+    /// Frees unused buffers and restarts the measurement of the peak.
     pub fn reset_peak(&self) {
         self.pool.clear();
         self.pool.reset_peak();
@@ -130,7 +130,7 @@ impl<T: CpuReal> Device for Cpu<T> {
         W: Send + Sync,
         E: From<DeviceError>,
     {
-        // The results of the last time go first: their memory serves this time.
+        // Drops the previous results first, so that their memory is reused.
         *recording = None;
         read(recording.insert(work()?))
     }

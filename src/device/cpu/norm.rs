@@ -11,7 +11,7 @@ pub(super) const PARTS: usize = 16;
 /// Rows per task.
 const ROWS: usize = 16;
 
-/// y and (mean, 1 / standard deviation) per row; moments in `f64`-free two passes.
+/// Computes y, and (mean, 1 / standard deviation) per row; moments in `f64`-free two passes.
 pub(super) fn layer<T: Real>(
     x: &[T],
     gain: &[T],
@@ -47,7 +47,8 @@ pub(super) fn layer<T: Real>(
         });
 }
 
-/// With h = (x - mean) * r and e = dy * gain: dx = r * (e - mean(e) - h * mean(e * h)) + onto.
+/// Computes dx = r * (e - mean(e) - h * mean(e * h)) + onto, with h = (x - mean) * r and e = dy *
+/// gain.
 pub(super) fn layer_vjp<T: Real>(
     x: &[T],
     statistics: &[T],
@@ -85,7 +86,7 @@ pub(super) fn layer_vjp<T: Real>(
         });
 }
 
-/// y and 1 / root mean square per row.
+/// Computes y, and 1 / root mean square per row.
 pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistics: &mut [T]) {
     let n = gain.len().max(1);
     let scale = T::of(1.0 / n as f64);
@@ -108,7 +109,7 @@ pub(super) fn rms<T: Real>(x: &[T], gain: &[T], eps: f64, y: &mut [T], statistic
         });
 }
 
-/// With e = dy * gain: dx = r * (e - x * r^2 * mean(e * x)) + onto.
+/// Computes dx = r * (e - x * r^2 * mean(e * x)) + onto, with e = dy * gain.
 pub(super) fn rms_vjp<T: Real>(
     x: &[T],
     statistics: &[T],
@@ -140,7 +141,7 @@ pub(super) fn rms_vjp<T: Real>(
         });
 }
 
-/// Adds row `i` of `onto`.
+/// Adds row `i` of `onto`, if any.
 #[inline(always)]
 fn add<T: Real>(dx: &mut [T], onto: Option<&[T]>, i: usize) {
     if let Some(onto) = onto {
@@ -151,13 +152,14 @@ fn add<T: Real>(dx: &mut [T], onto: Option<&[T]>, i: usize) {
     }
 }
 
-/// Sum of `f(x)` in 16 interleaved parts, which vectorises and rounds less than one running sum.
+/// Returns the sum of `f(x)` in 16 interleaved parts, which vectorises and rounds less than one
+/// running sum.
 #[inline(always)]
 pub(super) fn sum<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     dot(x, x, |v, _| f(v))
 }
 
-/// The largest of `x`, in 16 interleaved parts; minus infinity when there is none.
+/// Returns the largest of `x`, in 16 interleaved parts; minus infinity if `x` is empty.
 #[inline(always)]
 pub(super) fn largest<T: Real>(x: &[T]) -> T {
     let mut parts = [T::MINUS_INFINITY; PARTS];
@@ -174,7 +176,7 @@ pub(super) fn largest<T: Real>(x: &[T]) -> T {
         .fold(T::MINUS_INFINITY, |m, &v| m.max(v))
 }
 
-/// Sum of `f(x, y)` in 16 interleaved parts.
+/// Returns the sum of `f(x, y)` in 16 interleaved parts.
 #[inline(always)]
 pub(super) fn dot<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
     let mut parts = [T::ZERO; PARTS];

@@ -20,7 +20,7 @@ pub(crate) enum Elements<'a, T> {
     F32(&'a [u8]),
 }
 
-/// A view of a matrix: element (i, j) is number `i * stride + j`, or `j * stride + i` when it is
+/// A view of a matrix: element (i, j) is number `i * stride + j`, or `j * stride + i` if it is
 /// transposed.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand<'a, T> {
@@ -30,7 +30,7 @@ pub(crate) struct Operand<'a, T> {
 }
 
 impl<'a, T: Multiply> Operand<'a, T> {
-    /// A row-major matrix with `stride` elements from row to row.
+    /// Creates a view of a row-major matrix with `stride` elements between rows.
     pub fn rows(values: &'a [T], stride: usize) -> Self {
         Operand {
             elements: Elements::Real(values),
@@ -39,7 +39,7 @@ impl<'a, T: Multiply> Operand<'a, T> {
         }
     }
 
-    /// The transpose of the view.
+    /// Returns the transpose of the view.
     pub fn transposed(self) -> Self {
         Operand {
             transposed: !self.transposed,
@@ -47,7 +47,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
         }
     }
 
-    /// Copies `out.len()` elements that are consecutive in memory from element `start`, converted.
+    /// Copies and converts `out.len()` elements that are consecutive in memory from element
+    /// `start`.
     #[inline(always)]
     pub fn read(&self, start: usize, out: &mut [T]) {
         let n = out.len();
@@ -94,8 +95,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
         );
     }
 
-    /// `pack_panel` for rows that are consecutive in memory: blocks of at most 16 x 16 are
-    /// transposed on their way.
+    /// Packs like `pack_panel` rows that are consecutive in memory: blocks of at most 16 x 16 are
+    /// transposed while they are copied.
     #[inline(always)]
     fn pack_transposing(
         &self,
@@ -130,8 +131,8 @@ impl<'a, T: Multiply> Operand<'a, T> {
     }
 }
 
-/// Copies as many values. The lengths that panels are made of are constants here, since a copy of
-/// unknown length is a function call.
+/// Copies values between slices of equal length. The lengths of panels are constants here, since a
+/// copy of unknown length is a function call.
 #[inline(always)]
 fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     match to.len() {
@@ -143,7 +144,7 @@ fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     }
 }
 
-/// Converts as many stored numbers, at any alignment, 16 at a time.
+/// Converts stored numbers at any alignment, 16 at a time; the slices have equal lengths.
 #[inline(always)]
 fn convert<T: Real, B: AnyBitPattern>(bytes: &[u8], out: &mut [T], one: impl Fn(B) -> f32)
 where
@@ -179,8 +180,8 @@ fn transpose<T: Copy>(block: &mut [[T; SIDE]; SIDE]) {
     shuffle(&other, block);
 }
 
-/// A perfect shuffle of the rows, which moves one bit of a row's number to the column's and one of
-/// the column's to the row's.
+/// Performs a perfect shuffle of the rows, which moves one bit of a row's number to the column's
+/// and one of the column's to the row's.
 #[inline(always)]
 fn shuffle<T: Copy>(from: &[[T; SIDE]; SIDE], to: &mut [[T; SIDE]; SIDE]) {
     const HALF: usize = SIDE / 2;
@@ -194,8 +195,8 @@ fn shuffle<T: Copy>(from: &[[T; SIDE]; SIDE], to: &mut [[T; SIDE]; SIDE]) {
     }
 }
 
-/// A binary16 as f32. Branch-free, unlike `half`'s conversion, so that loops over it vectorise
-/// inside `vectorize`.
+/// Converts a binary16 to f32. Branch-free, unlike `half`'s conversion, so that loops over it
+/// vectorise inside `vectorize`.
 #[inline(always)]
 fn widen(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;

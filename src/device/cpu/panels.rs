@@ -1,10 +1,10 @@
-//! Matrix products on the calling thread with a right operand that is packed once and used again:
-//! those of attention.
+//! Matrix products on the calling thread with a right operand that is packed once and reused, as in
+//! attention.
 
 use super::microkernel::{Left, Microkernel, Multiply};
 use super::packing::Operand;
 
-/// Steps of the inner dimension at a time: a strip of B of this depth stays in the first-level
+/// Steps of the inner dimension per block: a strip of B of this depth fits in the first-level
 /// cache.
 const DEPTH: usize = 256;
 
@@ -23,24 +23,24 @@ pub(super) struct Strided<'a, T> {
     pub column: usize,
 }
 
-/// Where a product goes.
+/// The destination of a product.
 pub(super) struct Target<T> {
     pub start: *mut T,
-    /// From row to row.
+    /// Elements between rows.
     pub stride: usize,
-    /// Add to what is there instead of overwriting it.
+    /// Whether to add to the previous values instead of overwriting them.
     pub add: bool,
     /// Whether rows and columns up to whole tiles may be overwritten beyond the product's own.
     pub padded: bool,
 }
 
-/// Elements that a packed `[k x n]` takes.
+/// Returns the number of elements of a packed `[k x n]`.
 pub(super) fn packed_length<T: Multiply>(kernel: &Microkernel<T>, k: usize, n: usize) -> usize {
     k * n.next_multiple_of(kernel.nr)
 }
 
 impl<'a, T: Multiply> Panels<'a, T> {
-    /// Packs `b`, `[k x n]`, into `buffer` of its [`packed_length`].
+    /// Packs `b`, `[k x n]`, into `buffer`, whose length is its [`packed_length`].
     pub fn pack(
         kernel: &Microkernel<T>,
         b: Operand<T>,
@@ -56,14 +56,14 @@ impl<'a, T: Multiply> Panels<'a, T> {
         Panels { data: buffer, k }
     }
 
-    /// `C[m x n] (+)= A[m x k] * B[..k, ..n]`, all three at least 1.
+    /// Computes `C[m x n] (+)= A[m x k] * B[..k, ..n]`, all three sizes at least 1.
     ///
     /// # Safety
-    /// The target must be writable as an `m x n` matrix; when it is padded, with both rounded up to
+    /// The target must be writable as an `m x n` matrix; if it is padded, with both rounded up to
     /// whole tiles.
     ///
     /// # Panics
-    /// When A or B are smaller than that.
+    /// If A or B are smaller than that.
     pub unsafe fn multiply(
         &self,
         kernel: &Microkernel<T>,
@@ -103,7 +103,7 @@ impl<'a, T: Multiply> Panels<'a, T> {
                         let rows = mr.min(m - i);
                         // SAFETY: the assertions above keep whole tiles of A and B inside their
                         // slices, and `rest` holds the rows that do not fill one; the caller
-                        // promises the target, into which nothing goes beyond m and n unless it is
+                        // guarantees the target, and nothing is written beyond m and n unless it is
                         // padded.
                         unsafe {
                             let c = target.start.add(i * target.stride + j);
@@ -153,7 +153,7 @@ impl<'a, T: Multiply> Panels<'a, T> {
 }
 
 impl<T: Multiply> Target<T> {
-    /// Takes `rows x columns` of a tile at (i, j), added when the target or `more` says so.
+    /// Copies `rows x columns` of a tile to (i, j), adding if the target or `more` requires it.
     ///
     /// # Safety
     /// They must lie inside the target.
@@ -166,7 +166,7 @@ impl<T: Multiply> Target<T> {
         more: bool,
     ) {
         for (r, tile) in tile.chunks_exact(width).take(size.0).enumerate() {
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             let out = unsafe {
                 std::slice::from_raw_parts_mut(
                     self.start.add((at.0 + r) * self.stride + at.1),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Cpu, CpuMatrix, CpuReal, CpuWeight};
 use crate::device::{Matrix, Real, Result, RowMap, Rows};
 
-/// What a mixed row starts from.
+/// The initial value of a mixed row.
 #[derive(Clone, Copy)]
 pub(super) enum Start<'a, T> {
     /// Zero.
@@ -16,7 +16,8 @@ pub(super) enum Start<'a, T> {
     Whole(&'a [T]),
 }
 
-/// Per sequence of `inputs` rows: row o of y is `start + sum of weight * x[row]` over `terms[o]`.
+/// Computes for each sequence of `inputs` rows: row o of y is `start + sum of weight * x[row]` over
+/// `terms[o]`.
 pub(super) fn mix<T: Real>(
     x: &[T],
     inputs: usize,
@@ -47,7 +48,7 @@ pub(super) fn mix<T: Real>(
         });
 }
 
-/// Turns pairs (i, i + d/2) of every head by `position * frequency[i]`, back when `inverse`.
+/// Rotates pairs (i, i + d/2) of every head by `position * frequency[i]`, back if `inverse` is set.
 pub(super) fn rope<T: Real>(
     x: &mut [T],
     columns: usize,

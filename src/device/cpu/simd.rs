@@ -1,11 +1,11 @@
-//! Running plain loops with the widest vector instructions of this processor.
+//! Runs plain loops with the widest vector instructions of this processor.
 
 use std::sync::OnceLock;
 
 /// The instruction sets that the CPU device has code for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Isa {
-    /// What the target guarantees.
+    /// The instructions that the target guarantees.
     Portable,
     /// AVX2 with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
@@ -15,7 +15,7 @@ pub(crate) enum Isa {
     Avx512,
 }
 
-/// The best instruction set here, found once.
+/// Returns the best instruction set of this processor, detected once.
 pub(crate) fn isa() -> Isa {
     static ISA: OnceLock<Isa> = OnceLock::new();
     *ISA.get_or_init(|| {

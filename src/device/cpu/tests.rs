@@ -1,4 +1,4 @@
-//! Tests of the CPU device: every operation against a plain statement of it, every vjp against
+//! Tests of the CPU device: every operation against a naive implementation, every vjp against
 //! central differences.
 
 mod activation;

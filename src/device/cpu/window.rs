@@ -8,7 +8,7 @@ use super::microkernel::Multiply;
 use super::norm::dot;
 use super::simd::vectorize;
 
-/// Heads of one sequence.
+/// The heads of one sequence.
 struct Sequence<'a, T> {
     inputs: &'a Inputs<'a, T>,
     number: usize,
@@ -25,33 +25,33 @@ impl<'a, T: Multiply> Sequence<'a, T> {
         }
     }
 
-    /// Where the row of head `head` starts in a matrix of q's shape.
+    /// Returns the start of the row of head `head` in a matrix of q's shape.
     fn row(&self, head: usize) -> usize {
         let s = self.inputs.shape;
         (self.number * s.heads + head) * s.head_dim
     }
 
-    /// Where key `key` of the key-value head that query head `head` reads starts among the
-    /// sequence's own rows.
+    /// Returns the start, among the sequence's own rows, of key `key` of the key-value head that
+    /// query head `head` reads.
     fn key(&self, head: usize, key: usize) -> usize {
         let s = self.inputs.shape;
         (key * s.kv_heads + head / (s.heads / s.kv_heads)) * s.head_dim
     }
 
-    /// The sequence's own rows of k or v.
+    /// Returns the sequence's own rows of k or v.
     fn own(&self, values: &'a [T]) -> &'a [T] {
         let s = self.inputs.shape;
         let length = s.keys * s.kv_heads * s.head_dim;
         &values[self.number * length..][..length]
     }
 
-    /// Keys that the query sees.
+    /// Returns the keys that the query sees.
     fn keys(&self) -> impl Iterator<Item = usize> {
         let (shape, number) = (self.inputs.shape, self.number);
         (0..shape.keys).filter(move |&key| shape.sees(number, 0, key))
     }
 
-    /// The scaled score of a key.
+    /// Returns the scaled score of a key.
     #[inline(always)]
     fn score(&self, head: usize, key: usize) -> T {
         let d = self.inputs.shape.head_dim;
@@ -60,7 +60,7 @@ impl<'a, T: Multiply> Sequence<'a, T> {
         dot(q, k, |a, b| a * b) * self.scale
     }
 
-    /// Output and log-sum-exp of one head; `scores` has room for all keys.
+    /// Computes the output and returns the log-sum-exp of one head; `scores` has room for all keys.
     #[inline(always)]
     fn forward(&self, head: usize, scores: &mut [T], out: &mut [T]) -> T {
         let d = self.inputs.shape.head_dim;
@@ -84,7 +84,7 @@ impl<'a, T: Multiply> Sequence<'a, T> {
         top + T::of(total.to_f64().ln())
     }
 
-    /// Adds one head's part to dk and dv; dq is its own.
+    /// Adds one head's contribution to dk and dv, and computes its dq.
     #[inline(always)]
     fn vjp(
         &self,
@@ -122,7 +122,7 @@ fn add<T: Multiply>(to: &mut [T], factor: T, from: &[T]) {
     }
 }
 
-/// out and lse.
+/// Computes out and lse.
 pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut [T]) {
     let s = inputs.shape;
     out.par_chunks_mut((s.heads * s.head_dim).max(1))
@@ -145,7 +145,7 @@ pub(super) fn forward<T: Multiply>(inputs: &Inputs<T>, out: &mut [T], lse: &mut 
         );
 }
 
-/// dq, dk and dv.
+/// Computes dq, dk and dv.
 pub(super) fn vjp<T: Multiply>(
     inputs: &Inputs<T>,
     saved: &Saved<T>,

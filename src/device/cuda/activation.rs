@@ -22,7 +22,8 @@ pub(super) struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// The kernels' number of an activation function (`ActivationKind` in `kernels/common.cuh`).
+/// Returns the kernels' number of an activation function (`ActivationKind` in
+/// `kernels/common.cuh`).
 pub(super) fn number(kind: Activation) -> i32 {
     match kind {
         Activation::Gelu => 0,

@@ -40,11 +40,11 @@ struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// Threads per block of the kernels that go over tiles.
+/// Threads per block of the kernels that work on tiles.
 const THREADS: u32 = 128;
-/// Rows and heads that one block of `attention_delta` takes.
+/// Rows and heads of a block of `attention_delta`.
 const DELTA_ROWS: usize = 16;
-/// The head sizes that there are kernels for.
+/// The supported head sizes.
 const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
 
 /// The operands.
@@ -52,12 +52,12 @@ pub(super) type Inputs<'a> = AttentionInputs<'a, CudaMatrix>;
 /// Output, log-sum-exp and the gradient of the output.
 pub(super) type Saved<'a> = AttentionSaved<'a, CudaMatrix, CudaStatistics>;
 
-/// The size of heads that the kernels take: a multiple of 8 columns, at least 16.
+/// Returns the size that heads are widened to: a multiple of 8 columns, at least 16.
 fn wide(head_dim: usize) -> usize {
     head_dim.next_multiple_of(8).max(16)
 }
 
-/// Operands whose heads were widened.
+/// Operands with widened heads.
 struct Widened {
     shape: AttentionShape,
     qkv: [CudaMatrix; 3],
@@ -73,7 +73,8 @@ impl Widened {
 }
 
 impl Cuda {
-    /// The arguments that forward and vjp share, the head size to run at, and the table of places.
+    /// Returns the arguments that forward and vjp share, the head size of the kernel, and the table
+    /// of positions.
     fn attention_arguments(
         &self,
         shape: &AttentionShape,
@@ -113,7 +114,7 @@ impl Cuda {
         Ok((arguments, size, places))
     }
 
-    /// Widens heads with zeros where the kernels do not take their size.
+    /// Widens heads with zeros if the kernels do not support their size.
     fn widen(&self, shape: &AttentionShape, inputs: Inputs) -> Result<Option<Widened>> {
         let AttentionInputs { q, k, v, prefix } = inputs;
         let (d, to) = (shape.head_dim, wide(shape.head_dim));
@@ -134,7 +135,7 @@ impl Cuda {
         }))
     }
 
-    /// Attention at a head size that the kernels take.
+    /// Computes attention at a head size that the kernels support.
     fn attention_at(
         &self,
         shape: &AttentionShape,
@@ -153,7 +154,7 @@ impl Cuda {
         let launch = forward_launch(size);
         let blocks = shape.batch * shape.heads * shape.queries.div_ceil(launch.rows);
         let name = format!("attention_{size}");
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe {
             self.launch(
                 "attention",
@@ -167,7 +168,7 @@ impl Cuda {
         Ok((out, lse))
     }
 
-    /// The vjp at a head size that the kernels take.
+    /// Computes the vjp at a head size that the kernels support.
     fn attention_vjp_at(
         &self,
         shape: &AttentionShape,
@@ -191,7 +192,7 @@ impl Cuda {
             ..arguments
         };
         let launch = |name: &str, blocks, shared| {
-            // SAFETY: the trait compared the shapes.
+            // SAFETY: the trait checked the shapes.
             unsafe {
                 self.launch(
                     "attention_vjp",
@@ -207,7 +208,7 @@ impl Cuda {
         launch("attention_delta", delta_blocks, 0)?;
         let keys = dkdv_launch(size);
         let blocks = shape.batch * shape.kv_heads * shape.keys.div_ceil(keys.rows);
-        // The widest heads take one block for dk and one for dv.
+        // The widest heads use one block for dk and one for dv.
         let blocks = if size == 256 { 2 * blocks } else { blocks };
         launch(&format!("attention_dkdv_{size}"), blocks, keys.shared)?;
         let queries = dq_launch(size);
@@ -260,8 +261,7 @@ impl Attention for Cuda {
     }
 }
 
-/// Rows of a block's own tile, and its dynamic shared memory in bytes; as the kernels' contracts
-/// say.
+/// Rows of a block's own tile, and its dynamic shared memory in bytes, by the kernels' contracts.
 struct Launch {
     rows: usize,
     shared: usize,

@@ -14,11 +14,11 @@ use crate::device::ops::{
 };
 use crate::device::{Blending, Result};
 
-/// The most pixels of a view's row: two lines of them fit in shared memory.
+/// The largest number of pixels in a view's row: two lines of them fit in shared memory.
 const WIDEST: usize = 6144;
-/// The most cells of a mask's side.
+/// The largest number of cells on a mask's side.
 const MOST_CELLS: usize = 4096;
-/// The most views: they are a dimension of a grid.
+/// The largest number of views: they are a dimension of a grid.
 const MOST_VIEWS: usize = 65535;
 
 /// `BlendArguments` of the kernels.
@@ -72,25 +72,25 @@ pub struct CudaPictures {
 }
 
 impl CudaPictures {
-    /// Rows of the patch matrix per blend.
+    /// Returns the number of rows of the patch matrix per blend.
     fn rows(&self) -> usize {
         self.views * self.patch_count
     }
 
-    /// Columns of the patch matrix.
+    /// Returns the number of columns of the patch matrix.
     fn columns(&self) -> usize {
         CHANNELS * self.patch * self.patch
     }
 }
 
-/// Masks and blends at fixed places on the GPU.
+/// Masks and blends at fixed addresses on the GPU.
 pub struct CudaBatch {
     masks: Staged,
     blends: Staged,
     mask_size: usize,
     masks_count: usize,
     count: usize,
-    /// Masks that a blend may sample: 2 where one may sample a product.
+    /// Number of masks that a blend may sample: 2 if one may sample a product.
     slots: usize,
 }
 
@@ -134,12 +134,12 @@ fn words(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
     values.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
-/// f32 values as bytes.
+/// Returns f32 values as bytes.
 pub(super) fn floats(values: impl IntoIterator<Item = f64>) -> Vec<u8> {
     words(values.into_iter().map(|v| (v as f32).to_bits()))
 }
 
-/// `Tap` of the kernels.
+/// Returns `Tap`s of the kernels as bytes.
 fn taps(taps: &[Tap]) -> Vec<u8> {
     words(taps.iter().flat_map(|tap| {
         let low = if tap.inside { tap.low } else { u32::MAX };
@@ -147,7 +147,7 @@ fn taps(taps: &[Tap]) -> Vec<u8> {
     }))
 }
 
-/// `Blend` of the kernels.
+/// Returns `Blend`s of the kernels as bytes.
 fn blends(blends: &[Blend]) -> Vec<u8> {
     words(blends.iter().flat_map(|blend| {
         let (first, second) = match blend.sampling {
@@ -171,14 +171,14 @@ fn blends(blends: &[Blend]) -> Vec<u8> {
     }))
 }
 
-/// Masks that one of the blends samples, at most: 2 for a product.
+/// Returns the largest number of masks that one of the blends samples: 2 for a product.
 fn slots(blends: &[Blend]) -> usize {
     let product = |blend: &Blend| matches!(blend.sampling, Sampling::Product(..));
     if blends.iter().any(product) { 2 } else { 1 }
 }
 
-/// Per mask row i, where the view's rows with low = i begin; padding is left out, as its rows begin
-/// nowhere.
+/// Returns, for each mask row i, the first of the view's rows with low = i; rows of padding belong
+/// to no mask row.
 fn bands(rows: &[Tap], size: usize) -> Vec<u8> {
     let before = rows.iter().take_while(|tap| !tap.inside).count();
     let inside = rows.iter().filter(|tap| tap.inside).count();
@@ -186,7 +186,7 @@ fn bands(rows: &[Tap], size: usize) -> Vec<u8> {
     words((0..=size).map(|i| (before + rows.partition_point(|tap| (tap.low as usize) < i)) as u32))
 }
 
-/// Per mask column, the range of the view's columns that it touches.
+/// Returns, for each mask column, the range of the view's columns that it affects.
 fn spans(columns: &[Tap], size: usize) -> Vec<u8> {
     let before = columns.iter().take_while(|tap| !tap.inside).count();
     let inside = columns.iter().filter(|tap| tap.inside).count();
@@ -259,7 +259,7 @@ impl Blending for Cuda {
                 .flat_map(|pair| order.iter().map(move |&i| f(pair, i).to_bits()));
             self.table(&words(pixels))
         };
-        // What is beyond the last whole patch is not seen.
+        // Pixels beyond the last whole patch are ignored.
         let (height, width) = (height / patch * patch, width / patch * patch);
         let seen = |pair: &ViewPair| {
             let (mut rows, mut columns) = pair.view.taps(size);
@@ -299,7 +299,7 @@ impl Blending for Cuda {
             mask_size: masks.size,
             masks_count: masks.values.len(),
             count: batch.len(),
-            // With several masks the next blends may sample products where these do not.
+            // With several masks the next blends may sample products even if these do not.
             slots: slots(batch).max(masks.values.len().min(2)),
         })
     }
@@ -315,7 +315,7 @@ impl Blending for Cuda {
     }
 
     fn blend_impl(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<CudaMatrix> {
-        /// Blends that one thread makes of what it has read of the pictures.
+        /// Blends that one thread computes from the pixels it has read.
         const EACH: usize = 5;
         let columns = pictures.columns();
         let rows = batch.count * pictures.rows();
@@ -327,7 +327,7 @@ impl Blending for Cuda {
         };
         let threads = pictures.rows() * columns.div_ceil(4);
         let grid = (threads.div_ceil(128), batch.count.div_ceil(EACH), 1);
-        // SAFETY: sizes come from the pictures and the batch themselves.
+        // SAFETY: sizes are those of the pictures and the batch.
         unsafe { self.launch("blend", "blend", grid, 128, 0, &arguments) }?;
         Ok(y)
     }
@@ -366,10 +366,11 @@ impl Blending for Cuda {
         };
         let grid = (pictures.size, batch.count, pictures.views);
         let shared = 2 * pictures.width * 4;
-        // SAFETY: the trait compared the shapes; `parts` is as large as the kernel's contract says.
+        // SAFETY: the trait checked the shapes; `parts` is as large as the kernel's contract
+        // requires.
         unsafe { self.launch("blend", "blend_vjp", grid, 128, shared, &arguments) }?;
         let grid = (cells.div_ceil(128), batch.masks_count, 1);
-        // SAFETY: likewise.
+        // SAFETY: as above.
         unsafe {
             self.gpu
                 .launch(("blend", "blend_gather"), grid, 128, 0, &arguments)

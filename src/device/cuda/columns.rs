@@ -1,4 +1,4 @@
-//! Launches of `kernels/columns.cu`, and rows of another length.
+//! Launches of `kernels/columns.cu`, and reshaping.
 
 use cudarc::driver::DeviceRepr;
 
@@ -34,15 +34,14 @@ struct Scale {
 
 // SAFETY: laid out as the kernels' structs.
 unsafe impl DeviceRepr for Copy {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Scale {}
 
 /// Threads per block.
 const THREADS: u32 = 256;
 
 impl Cuda {
-    /// The grid of one thread for every 8 columns, or for every single one where `packed` does not
-    /// hold.
+    /// Returns a grid with one thread for every 8 columns, or for every column unless `packed`.
     pub(super) fn over_columns(
         &self,
         rows: usize,
@@ -55,7 +54,7 @@ impl Cuda {
         Ok((threads.div_ceil(THREADS as usize), 1, 1))
     }
 
-    /// `x * gain + onto`, each where there is one.
+    /// Computes `x * gain + onto`, each factor or term if given.
     fn scale(
         &self,
         x: &CudaMatrix,
@@ -72,12 +71,12 @@ impl Cuda {
             count: self.number(x.columns)?,
         };
         let grid = self.over_columns(x.rows, x.columns, x.columns.is_multiple_of(8))?;
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe { self.launch("columns", "scale_columns", grid, THREADS, 0, &arguments) }?;
         Ok(y)
     }
 
-    /// Columns `from ..` of x become columns `to ..` of y, `count` of them, which both have.
+    /// Copies `count` columns of x from `from` on to y from `to` on; both must have them.
     fn copy_columns(
         &self,
         (x, from): (&CudaMatrix, usize),
@@ -98,7 +97,7 @@ impl Cuda {
         };
         let packed = sizes.iter().all(|size| size.is_multiple_of(8));
         let grid = self.over_columns(x.rows, count, packed)?;
-        // SAFETY: both matrices have these columns, and as many rows.
+        // SAFETY: both matrices have these columns and the same number of rows.
         unsafe { self.launch("columns", "copy_columns", grid, THREADS, 0, &arguments) }
     }
 }

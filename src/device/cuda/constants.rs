@@ -1,5 +1,5 @@
-//! Small tables that operations read: indices, positions, rotary turns. They are uploaded once and
-//! found again by content.
+//! Small tables that operations read: indices, positions, rotary rotations. They are uploaded once
+//! and cached by content.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,38 +8,38 @@ use super::gpu::Gpu;
 use super::pool::Buffer;
 use crate::device::{DeviceError, Result};
 
-/// The most bytes of tables that are kept for operations to come.
+/// The largest number of bytes of tables that are cached.
 const KEPT: usize = 64 << 20;
 
-/// What a table is made from: a tag for its kind, and its source.
+/// A table's key: a tag for its kind, and the values it is made from.
 pub(super) type Key = (&'static str, Vec<u64>);
 
-/// Tables on the device by what they are made from.
+/// Tables on the device by their keys.
 #[derive(Default)]
 pub(super) struct Constants {
     tables: HashMap<Key, Arc<Buffer>>,
     bytes: usize,
-    /// Tables used since a recording began: it keeps them.
+    /// Tables used since a recording began, which holds them.
     used: Option<Vec<Arc<Buffer>>>,
-    /// While work is being captured, nothing can be uploaded.
+    /// Whether work is being captured: nothing can be uploaded then.
     capturing: bool,
-    /// Whether a table was refused for that reason.
+    /// Whether a table was refused during a capture.
     starved: bool,
 }
 
 impl Constants {
-    /// From here on, tables are noted for a recording.
+    /// Starts collecting the tables that a recording uses.
     pub fn begin(&mut self, capturing: bool) {
         self.used = Some(Vec::new());
         (self.capturing, self.starved) = (capturing, false);
     }
 
-    /// Whether a table was missing since [`Constants::begin`].
+    /// Checks whether a table was missing since [`Constants::begin`].
     pub fn starved(&self) -> bool {
         self.starved
     }
 
-    /// The tables used since [`Constants::begin`].
+    /// Returns the tables used since [`Constants::begin`].
     pub fn end(&mut self) -> Vec<Arc<Buffer>> {
         self.capturing = false;
         self.used.take().unwrap_or_default()
@@ -47,7 +47,7 @@ impl Constants {
 }
 
 impl Gpu {
-    /// The table of `key`, whose bytes are `make()`.
+    /// Returns the table of `key`, whose bytes are `make()`.
     pub fn constant(&self, key: Key, make: impl FnOnce() -> Vec<u8>) -> Result<Arc<Buffer>> {
         let _turn = self.turn();
         let mut constants = self.constants();
@@ -76,7 +76,7 @@ impl Gpu {
         Ok(table)
     }
 
-    /// A table of indices.
+    /// Returns a table of indices.
     pub fn indices(
         &self,
         tag: &'static str,

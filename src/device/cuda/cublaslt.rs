@@ -1,8 +1,8 @@
-//! Matrix products through NVIDIA's cuBLASLt, where its library is present.
+//! Matrix products through NVIDIA's cuBLASLt, if its library is present.
 //!
-//! The library sees column-major matrices, so it makes the transpose of what the kernels make: y^T
-//! = W x^T. No algorithm may split the sum over k: the bits of a row would depend on how the sum is
-//! split.
+//! The library uses column-major matrices, so it computes the transpose of the kernels' result:
+//! y^T = W x^T. Algorithms that split the sum over k are not allowed: the bits of a row would
+//! depend on how the sum is split.
 
 mod functions;
 
@@ -24,34 +24,34 @@ use super::pool::Buffer;
 use crate::device::{DeviceError, Result};
 use functions::{Found, Functions, Object, functions};
 
-/// `cublasOperation_t`: as it is, and transposed.
+/// `cublasOperation_t`: not transposed, and transposed.
 const AS_IT_IS: i32 = 0;
 const TRANSPOSED: i32 = 1;
 
-/// Bytes of workspace: what NVIDIA recommends for Hopper, more than for older ones.
+/// Bytes of workspace: NVIDIA's recommendation for Hopper, more than for older GPUs.
 const WORKSPACE: usize = 32 << 20;
 
-/// The library's version, as text, or why it is not used.
+/// Returns the library's version as text, or the reason why it is not used.
 pub fn version() -> std::result::Result<String, &'static str> {
-    // SAFETY: takes nothing.
+    // SAFETY: the function takes no arguments.
     functions().map(|f| functions::name(unsafe { (f.version)() }))
 }
 
-/// An algorithm of the library, for products of one shape; of use to the same version of the
-/// library only.
+/// An algorithm of the library for products of one shape, valid only for the same version of the
+/// library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Algorithm([u64; 8]);
 
 #[cfg(test)]
 impl Algorithm {
-    /// None of the library's.
+    /// Creates an algorithm that is not the library's.
     pub fn for_test(data: [u64; 8]) -> Algorithm {
         Algorithm(data)
     }
 }
 
-/// A product y = a b^T (b `[n, k]`) or, `vjp`, y = a b (b `[k, n]`), with bias and residual added;
-/// a `[m, k]`, y `[m, n]`, all row-major in the storage type.
+/// A product y = a b^T (b `[n, k]`) or, if `vjp`, y = a b (b `[k, n]`), plus bias and residual; a
+/// `[m, k]`, y `[m, n]`, all row-major in the storage type.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub vjp: bool,
@@ -78,20 +78,20 @@ pub(super) struct CublasLt {
 
 // SAFETY: a handle may be used from any thread.
 unsafe impl Send for CublasLt {}
-// SAFETY: the library says that calls with one handle may come from several threads; what they
-// share here, the workspace, is used in the order of the one stream.
+// SAFETY: the library allows calls with one handle from several threads; the workspace, which they
+// share, is used in the order of the one stream.
 unsafe impl Sync for CublasLt {}
 
 impl Drop for CublasLt {
     fn drop(&mut self) {
         if self.gpu.context.bind_to_thread().is_ok() {
-            // SAFETY: made by `create`, and given back once.
+            // SAFETY: created by `create`, and destroyed once.
             unsafe { (self.functions.destroy)(self.handle) };
         }
     }
 }
 
-/// One of the library's descriptions; given back when dropped.
+/// One of the library's descriptors, destroyed when dropped.
 struct Described {
     object: Object,
     destroy: unsafe extern "C" fn(Object) -> u32,
@@ -99,25 +99,25 @@ struct Described {
 
 impl Drop for Described {
     fn drop(&mut self) {
-        // SAFETY: made by the library, and given back once.
+        // SAFETY: created by the library, and destroyed once.
         unsafe { (self.destroy)(self.object) };
     }
 }
 
-/// A product as the library has it described.
+/// The library's descriptors of a product.
 struct Description {
     product: Described,
     a: Described,
     b: Described,
-    /// Of residual and y alike.
+    /// Layout of both residual and y.
     y: Described,
 }
 
 impl CublasLt {
-    /// The library for a GPU.
+    /// Creates a handle for a GPU.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] when the library is not there or does not take this GPU.
+    /// [`DeviceError::Unavailable`] if the library is missing or does not support this GPU.
     pub fn new(gpu: &Arc<Gpu>, storage: Storage) -> Result<CublasLt> {
         let unavailable = |reason: String| DeviceError::Unavailable {
             device: "cuBLASLt".into(),
@@ -134,7 +134,7 @@ impl CublasLt {
             return Err(unavailable(functions.words(status)));
         }
         let workspace = gpu.single_buffer(WORKSPACE)?;
-        // It stays as long as the weights do.
+        // The workspace lives as long as the weights.
         gpu.pool.is_weight(&workspace);
         Ok(CublasLt {
             functions,
@@ -165,10 +165,10 @@ impl CublasLt {
         Ok(Described { object, destroy })
     }
 
-    /// Sets an attribute of a product's description.
+    /// Sets an attribute of a product's descriptor.
     fn set<T>(&self, product: &Described, attribute: ProductAttribute, value: &T) -> Result<()> {
         let (value, bytes) = (from_ref(value).cast::<c_void>(), size_of::<T>());
-        // SAFETY: the value is read now, and is as long as it says.
+        // SAFETY: the value is read during the call, and its size is passed.
         let status =
             unsafe { (self.functions.set_product)(product.object, attribute as u32, value, bytes) };
         self.succeed(status, "describing a product")
@@ -183,7 +183,7 @@ impl CublasLt {
         self.succeed(status, "describing what an algorithm must keep to")
     }
 
-    /// A dense column-major matrix in the storage type.
+    /// Describes a dense column-major matrix in the storage type.
     fn matrix(&self, rows: usize, columns: usize) -> Result<Described> {
         let f = self.functions;
         let kind = match self.storage {
@@ -199,7 +199,7 @@ impl CublasLt {
 
     fn describe(&self, p: &Product) -> Result<Description> {
         let f = self.functions;
-        // The library takes the thread's current context.
+        // The library uses the thread's current context.
         self.gpu
             .context
             .bind_to_thread()
@@ -232,7 +232,7 @@ impl CublasLt {
                 &p.bias,
             )?;
         }
-        // Column by column, b's rows of k are columns of k, and its rows of n columns of n.
+        // In column-major order, b's rows of k are columns of k, and its rows of n columns of n.
         let a = if p.vjp {
             self.matrix(p.n, p.k)?
         } else {
@@ -246,11 +246,11 @@ impl CublasLt {
         })
     }
 
-    /// The algorithms that the library suggests for a product, the most promising first, at most
-    /// `most`; none where it has none.
+    /// Returns the algorithms that the library suggests for a product, the most promising first:
+    /// `most` at most, and none if the library has none.
     ///
     /// # Errors
-    /// What the library reports.
+    /// The error that the library reports.
     pub fn suggestions(&self, product: &Product, most: usize) -> Result<Vec<Algorithm>> {
         let (f, d) = (self.functions, self.describe(product)?);
         // SAFETY: writes one handle.
@@ -270,7 +270,7 @@ impl CublasLt {
         let mut found = vec![Found::EMPTY; most];
         let mut count = 0;
         let room = i32::try_from(most).unwrap_or(i32::MAX);
-        // SAFETY: all were described above; there is room for as many.
+        // SAFETY: all descriptors were created above; there is room for that many results.
         let status = unsafe {
             (f.suggest)(
                 self.handle,
@@ -286,7 +286,7 @@ impl CublasLt {
             )
         };
         if status != 0 {
-            // A shape that it does not take.
+            // The shape is not supported.
             return Ok(Vec::new());
         }
         let count = usize::try_from(count).unwrap_or(0);
@@ -294,15 +294,15 @@ impl CublasLt {
         Ok(usable.map(|f| Algorithm(f.algorithm.data)).collect())
     }
 
-    /// Whether an algorithm can make a product in the workspace that there is.
+    /// Checks whether an algorithm can compute a product in the available workspace.
     ///
     /// # Errors
-    /// When the product cannot be described.
+    /// An error if the product cannot be described.
     pub fn takes(&self, product: &Product, algorithm: Algorithm) -> Result<bool> {
         let (f, d) = (self.functions, self.describe(product)?);
         let algorithm = cublasLtMatmulAlgo_t { data: algorithm.0 };
         let mut found = Found::EMPTY;
-        // SAFETY: all were described above.
+        // SAFETY: all descriptors were created above.
         let status = unsafe {
             (f.check)(
                 self.handle,
@@ -315,8 +315,7 @@ impl CublasLt {
                 &mut found,
             )
         };
-        // The library need not write the status in `found` here: the one that it returns is the
-        // answer.
+        // The library need not write the status in `found` here: the returned one decides.
         Ok(status == 0 && found.workspace <= WORKSPACE)
     }
 
@@ -324,10 +323,10 @@ impl CublasLt {
     ///
     /// # Safety
     /// Every address must be that of a matrix of its shape in the storage type, aligned to 256
-    /// bytes: the library suggests algorithms for no less.
+    /// bytes, which the library's suggestions require.
     ///
     /// # Errors
-    /// What the library reports.
+    /// The error that the library reports.
     pub unsafe fn multiply(&self, p: &Product, algorithm: Algorithm) -> Result<()> {
         let _turn = self.gpu.turn();
         let doing = || format!("multiplying {} x {} x {}", p.m, p.n, p.k);
@@ -339,8 +338,8 @@ impl CublasLt {
         } else {
             (1.0, p.residual)
         };
-        // SAFETY: the matrices are the caller's, alpha and beta are read now, and the workspace is
-        // used in the stream's order.
+        // SAFETY: the caller guarantees the matrices, alpha and beta are read during the call, and
+        // the workspace is used in the stream's order.
         let status = unsafe {
             (self.functions.multiply)(
                 self.handle,

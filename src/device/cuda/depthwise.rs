@@ -28,15 +28,15 @@ unsafe impl DeviceRepr for Arguments {}
 
 /// Threads per block.
 const THREADS: u32 = 256;
-/// Places along a side of the tile that a block of the kernel for 7 x 7 taps makes, and its
+/// Places along a side of the tile that a block of the kernel for 7 x 7 taps computes, and its
 /// channels.
 const SIDE: usize = 16;
 const CHANNELS: usize = 64;
-/// Its dynamic shared memory in bytes: the tile with its halo, and the taps in f32.
+/// Dynamic shared memory of that kernel in bytes: the tile with its halo, and the taps in f32.
 const SHARED: usize = 2 * (SIDE + 6) * (SIDE + 6) * CHANNELS + 4 * 49 * CHANNELS;
 
 impl Cuda {
-    /// [`Depthwise::depthwise`]; with `flipped`, [`Depthwise::depthwise_vjp`].
+    /// Computes [`Depthwise::depthwise`]; with `flipped`, [`Depthwise::depthwise_vjp`].
     fn convolve(
         &self,
         x: &CudaMatrix,
@@ -76,7 +76,7 @@ impl Cuda {
             let grid = self.over_columns(rows, channels, channels.is_multiple_of(8))?;
             ("depthwise_any", grid, 0)
         };
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe { self.launch("depthwise", name, grid, THREADS, shared, &arguments) }?;
         Ok(y)
     }

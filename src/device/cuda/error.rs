@@ -1,10 +1,10 @@
-//! Errors of the CUDA driver as errors of the device.
+//! Conversion of errors of the CUDA driver to errors of the device.
 
 use cudarc::driver::{DriverError, sys};
 
 use crate::device::{DeviceError, Result};
 
-/// Says what was being done when the driver failed.
+/// Adds the failed operation to an error of the driver.
 pub(super) trait During<T> {
     fn during(self, operation: impl FnOnce() -> String) -> Result<T>;
 }
@@ -18,7 +18,7 @@ impl<T> During<T> for std::result::Result<T, DriverError> {
     }
 }
 
-/// The driver's own words, with its name for the error.
+/// Returns the driver's message, with its name for the error.
 pub(super) fn reason(error: DriverError) -> String {
     let text = |words: std::result::Result<&std::ffi::CStr, DriverError>| {
         words.ok().map(|w| w.to_string_lossy().into_owned())
@@ -30,7 +30,7 @@ pub(super) fn reason(error: DriverError) -> String {
     }
 }
 
-/// Whether the GPU's memory was exhausted.
+/// Checks whether the GPU's memory was exhausted.
 pub(super) fn is_out_of_memory(error: DriverError) -> bool {
     error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY
 }

@@ -1,5 +1,5 @@
-//! Linear layers with what follows them: launches of `kernels/gemm.cu`, or a product of cuBLASLt
-//! and one more kernel.
+//! Linear layers with their epilogues: launches of `kernels/gemm.cu`, or a product of cuBLASLt
+//! followed by one more kernel.
 
 use cudarc::driver::DeviceRepr;
 
@@ -10,8 +10,8 @@ use super::memory::{CudaMatrix, CudaWeight};
 use crate::device::{Activation, Gemm, Result, Rows};
 
 impl Product {
-    /// What the library makes of a product: without what follows it beyond bias and residual. A
-    /// kernel that follows takes it from where its own output, or what it works on, belongs.
+    /// Describes the library's part of a product: of the epilogue only bias and residual. A kernel
+    /// that follows reads the product from the place of its own output or operand.
     pub(super) fn of(
         layout: Layout,
         (m, n, k): (usize, usize, usize),
@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// What follows a product; `Epilogue` in `kernels/gemm.cu`.
+/// The epilogue of a product; `Epilogue` in `kernels/gemm.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Epilogue {
     Plain = 0,
@@ -74,7 +74,7 @@ pub(super) enum Epilogue {
 }
 
 impl Epilogue {
-    /// As a list of products names it.
+    /// Returns the name in a list of products.
     pub fn name(self) -> &'static str {
         match self {
             Epilogue::Plain => "plain",
@@ -88,7 +88,7 @@ impl Epilogue {
     }
 }
 
-/// Which way the weight `[out, in]` stands.
+/// The orientation of the weight `[out, in]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Layout {
     /// `x W^T`.
@@ -98,7 +98,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// As in the kernels' names.
+    /// Returns the name in the kernels' names.
     pub fn name(self) -> &'static str {
         match self {
             Layout::Forward => "nt",
@@ -112,7 +112,7 @@ const THREADS: u32 = 128;
 /// Dynamic shared memory of every tile, in bytes.
 const SHARED: usize = 49152;
 
-/// The block of the product that one thread block makes, rows and columns alike.
+/// The size of the product's square block that one thread block computes.
 #[derive(Clone, Copy)]
 enum Tile {
     Large = 128,
@@ -120,8 +120,8 @@ enum Tile {
 }
 
 impl Tile {
-    /// The large tile where the product fills the card with it. The bits of the result are the same
-    /// with both.
+    /// Returns the large tile if the product fills the GPU with it. The bits of the result are the
+    /// same with both.
     fn of(m: usize, n: usize, multiprocessors: usize) -> Tile {
         let blocks = m.div_ceil(128) * n.div_ceil(128);
         if m > 64 && blocks >= multiprocessors {
@@ -140,7 +140,7 @@ impl Tile {
 }
 
 impl Cuda {
-    /// The product of `sizes` m, n, k, the way that is chosen for its shape.
+    /// Computes the product of `sizes` m, n, k by the route that is selected for its shape.
     fn product(
         &self,
         layout: Layout,
@@ -152,7 +152,7 @@ impl Cuda {
             None => self.native(layout, (m, n, k), epilogue, arguments),
             Some((library, algorithm)) => {
                 let sizes = (m, n, k);
-                // SAFETY: the traits compare shapes.
+                // SAFETY: the traits check shapes.
                 unsafe {
                     self.library_product(&library, algorithm, layout, sizes, epilogue, &arguments)
                 }
@@ -160,7 +160,7 @@ impl Cuda {
         }
     }
 
-    /// The product through the kernels.
+    /// Computes the product with the kernels.
     pub(super) fn native(
         &self,
         layout: Layout,
@@ -168,7 +168,7 @@ impl Cuda {
         epilogue: Epilogue,
         arguments: Arguments,
     ) -> Result<()> {
-        // Under rotary positions a tile must hold whole heads: both halves of a pair.
+        // With rotary positions a tile must contain whole heads: both halves of a pair.
         let tile = match epilogue {
             Epilogue::Rope if arguments.head_dim > Tile::Small as i32 => Tile::Large,
             _ => Tile::of(m, n, self.multiprocessors),
@@ -183,15 +183,15 @@ impl Cuda {
         let name = format!("gemm_{}_{}_{}", layout.name(), tile.name(), self.storage);
         let side = tile as usize;
         let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
-        // SAFETY: the traits compare shapes.
+        // SAFETY: the traits check shapes.
         unsafe {
             self.gpu
                 .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
         }
     }
 
-    /// The product through cuBLASLt, rounded to the storage type, and what follows it as a kernel
-    /// of its own.
+    /// Computes the product with cuBLASLt, rounded to the storage type, and the epilogue with a
+    /// separate kernel.
     ///
     /// # Safety
     /// The addresses in `arguments` must be those of matrices of these sizes; `algorithm` must be
@@ -209,7 +209,7 @@ impl Cuda {
             return Ok(());
         }
         let product = Product::of(layout, (m, n, k), epilogue, g);
-        // SAFETY: the caller's; buffers are aligned to 512 bytes.
+        // SAFETY: guaranteed by the caller; buffers are aligned to 512 bytes.
         unsafe { library.multiply(&product, algorithm) }?;
         let elements = Elementwise {
             x: g.first,
@@ -249,8 +249,8 @@ impl Cuda {
         }
     }
 
-    /// `x W^T + bias + residual` with an epilogue that takes `operands`, one matrix of y's shape
-    /// for each of y and `also`.
+    /// Computes `x W^T + bias + residual` with an epilogue that reads `operands`, one matrix of y's
+    /// shape for each of y and `also`.
     fn forward(
         &self,
         x: &CudaMatrix,
@@ -272,7 +272,7 @@ impl Cuda {
         Ok(y)
     }
 
-    /// `dy W` with an epilogue.
+    /// Computes `dy W` with an epilogue.
     fn backward(
         &self,
         dy: &CudaMatrix,
@@ -292,7 +292,7 @@ impl Cuda {
         Ok(dx)
     }
 
-    /// Logits of tokens `start .. start + chunk` to `logits`, f32 `[rows, chunk]`.
+    /// Computes the logits of tokens `start .. start + chunk` in `logits`, f32 `[rows, chunk]`.
     pub(super) fn project(
         &self,
         x: &CudaMatrix,
@@ -311,8 +311,8 @@ impl Cuda {
         self.product(Layout::Forward, sizes, Epilogue::F32, arguments)
     }
 
-    /// `slope W` for tokens `start .. start + chunk`, to `sum`, f32 `[rows, in]`: the first chunk's
-    /// overwrites, others add.
+    /// Computes `slope W` for tokens `start .. start + chunk` in `sum`, f32 `[rows, in]`: the first
+    /// chunk overwrites it, others add to it.
     pub(super) fn project_back(
         &self,
         slope: u64,
@@ -450,8 +450,8 @@ impl Gemm for Cuda {
         frequencies: &[f64],
         positions: &[usize],
     ) -> Result<CudaMatrix> {
-        // No tile holds whole heads of such sizes; the choice must not depend on the number of
-        // rows, for its bits would.
+        // No tile contains whole heads of such sizes. The choice must not depend on the number of
+        // rows, since the bits would.
         if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
             let mut y = self.linear_impl(x, weight, bias, None)?;
             self.rope_impl(&mut y, head_dim, frequencies, positions, false)?;

@@ -13,13 +13,13 @@ use super::pool::{Arena, Buffer, Pool};
 use super::probe;
 use crate::device::Result;
 
-/// A GPU and what runs on it. All work goes to one stream, in order.
+/// A GPU and its resources. All work is submitted to one stream, in order.
 pub(super) struct Gpu {
     pub context: Arc<CudaContext>,
     pub stream: Arc<CudaStream>,
     pub pool: Arc<Pool>,
     pub constants: Mutex<Constants>,
-    /// Recordings alive.
+    /// Number of live recordings.
     pub recordings: AtomicUsize,
     turns: ReentrantMutex<()>,
     kernels: Kernels,
@@ -31,8 +31,8 @@ impl Gpu {
         probe::usable(ordinal)?;
         let opening = || format!("opening cuda:{ordinal}");
         let context = CudaContext::new(ordinal).during(opening)?;
-        // SAFETY: every buffer lives on the one stream made below, so no event is needed to order
-        // its uses.
+        // SAFETY: every buffer is used only on the one stream created below, so no event is needed
+        // to order its uses.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().during(opening)?;
         Ok(Gpu {
@@ -46,19 +46,19 @@ impl Gpu {
         })
     }
 
-    /// Waits for other threads: operations of several threads must not mix while some are recorded.
-    /// A thread may hold several.
+    /// Waits for other threads and locks them out: operations of several threads must not mix while
+    /// some are recorded. The lock is reentrant.
     pub fn turn(&self) -> ReentrantMutexGuard<'_, ()> {
         self.turns.lock()
     }
 
-    /// Device memory of at least `bytes`, undefined.
+    /// Allocates device memory of at least `bytes`, with undefined contents.
     pub fn buffer(&self, bytes: usize) -> Result<Buffer> {
         let _turn = self.turn();
         self.pool.buffer(bytes)
     }
 
-    /// As [`Gpu::buffer`], never one of a recording.
+    /// Allocates like [`Gpu::buffer`], but never from a recording's arena.
     pub fn single_buffer(&self, bytes: usize) -> Result<Buffer> {
         let _turn = self.turn();
         self.pool.buffer_of(Arena::Single, bytes)
@@ -68,8 +68,8 @@ impl Gpu {
     /// of dynamic shared memory. Nothing is launched for an empty grid.
     ///
     /// # Safety
-    /// `arguments` must be the struct that the kernel takes, and every address in it valid for what
-    /// the kernel does with it.
+    /// `arguments` must be the struct that the kernel takes, and every address in it must be valid
+    /// for the kernel's accesses.
     pub unsafe fn launch<A: DeviceRepr>(
         &self,
         (file, name): (&'static str, &str),
@@ -82,13 +82,13 @@ impl Gpu {
             return Ok(());
         }
         let _turn = self.turn();
-        // Looking up a function and asking for shared memory want a context too.
+        // Looking up a function and requesting shared memory need a current context too.
         self.context
             .bind_to_thread()
             .during(|| format!("launching {name}"))?;
         let shared = u32::try_from(shared).unwrap_or(u32::MAX);
         let function = self.kernels.function(file, name, shared)?;
-        // A grid that the driver does not take is its error, not a wrapped number.
+        // The driver rejects too large a grid, instead of a wrapped number being used.
         let dimension = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let config = LaunchConfig {
             grid_dim: (dimension(grid.0), dimension(grid.1), dimension(grid.2)),
@@ -97,13 +97,13 @@ impl Gpu {
         };
         let mut launch = self.stream.launch_builder(&function);
         launch.arg(arguments);
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { launch.launch(config) }
             .during(|| format!("launching {name} on {grid:?} blocks of {threads}"))?;
         Ok(())
     }
 
-    /// Copies `bytes` to a buffer's start, and waits until they may be changed.
+    /// Copies `bytes` to a buffer's start, and waits until `bytes` may be changed.
     pub fn write(&self, to: &Buffer, bytes: &[u8]) -> Result<()> {
         let _turn = self.turn();
         let copying = || format!("copying {} bytes to the GPU", bytes.len());
@@ -117,29 +117,29 @@ impl Gpu {
         self.synchronize(copying)
     }
 
-    /// Copies as many bytes as `bytes` has from a buffer's start.
+    /// Fills `bytes` from a buffer's start.
     pub fn read(&self, from: &Buffer, bytes: &mut [u8]) -> Result<()> {
         // SAFETY: the buffer is at least as long as the slice.
         unsafe { self.read_at(from.address(), bytes) }
     }
 
-    /// Copies as many bytes as `bytes` has from an address.
+    /// Fills `bytes` from an address.
     ///
     /// # Safety
-    /// As many bytes must be there.
+    /// The address must be valid for that many bytes.
     pub unsafe fn read_at(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         let _turn = self.turn();
         let length = bytes.len();
         let copying = || format!("copying {length} bytes from the GPU");
         self.context.bind_to_thread().during(copying)?;
-        // SAFETY: the caller's; the slice outlives the copy because of the wait.
+        // SAFETY: guaranteed by the caller; the slice outlives the copy because of the wait.
         unsafe {
             result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()).during(copying)?;
         }
         self.synchronize(copying)
     }
 
-    /// The first `count` f32 values of a buffer.
+    /// Returns the first `count` f32 values of a buffer.
     pub fn floats(&self, from: &Buffer, count: usize) -> Result<Vec<f32>> {
         let mut bytes = vec![0; count * 4];
         self.read(from, &mut bytes)?;
@@ -149,10 +149,10 @@ impl Gpu {
             .collect())
     }
 
-    /// Copies `bytes` bytes from one place on the GPU to another.
+    /// Copies `bytes` bytes from one address on the GPU to another.
     ///
     /// # Safety
-    /// Both must be that long and must not overlap.
+    /// Both must be valid for that many bytes and must not overlap.
     pub unsafe fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
         if bytes == 0 {
             return Ok(());
@@ -160,7 +160,7 @@ impl Gpu {
         let _turn = self.turn();
         let copying = || format!("copying {bytes} bytes on the GPU");
         self.context.bind_to_thread().during(copying)?;
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
             .during(copying)
     }
@@ -175,14 +175,14 @@ impl Gpu {
             .during(clearing)
     }
 
-    /// Waits for all submitted work, and reports what failed in it.
+    /// Waits for all submitted work, and reports its errors.
     pub fn synchronize(&self, doing: impl Fn() -> String) -> Result<()> {
         let _turn = self.turn();
         self.stream.synchronize().during(&doing)?;
         self.context.check_err().during(&doing)
     }
 
-    /// The cache of constants.
+    /// Returns the cache of constants.
     pub fn constants(&self) -> MutexGuard<'_, Constants> {
         self.constants
             .lock()

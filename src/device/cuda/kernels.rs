@@ -1,4 +1,4 @@
-//! The compiled kernels that the program carries, and their functions on one GPU.
+//! The compiled kernels in the program, and their functions on one GPU.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use crate::device::{DeviceError, Result};
 
 include!(concat!(env!("OUT_DIR"), "/fatbins.rs"));
 
-/// Dynamic shared memory that every kernel may use without asking, in bytes.
+/// Dynamic shared memory that every kernel may use without a request, in bytes.
 const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
 
-/// Kernel files by name, loaded when their first function is wanted.
+/// Kernel files by name, loaded when their first function is used.
 pub(super) struct Kernels {
     context: Arc<CudaContext>,
     loaded: Mutex<Loaded>,
@@ -34,8 +34,8 @@ impl Kernels {
         }
     }
 
-    /// Function `name` of kernel file `file`, allowed to use `shared` bytes of dynamic shared
-    /// memory.
+    /// Returns function `name` of kernel file `file`, allowed to use `shared` bytes of dynamic
+    /// shared memory.
     pub fn function(&self, file: &'static str, name: &str, shared: u32) -> Result<CudaFunction> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((function, allowed)) = loaded.functions.get(name)

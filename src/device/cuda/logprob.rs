@@ -12,7 +12,7 @@ use super::staging::Staged;
 use crate::device::ops::Logits;
 use crate::device::{LogProb, Memory, Result};
 
-/// Tokens of the vocabulary at a time; the same for every batch, so that sums have one order.
+/// Tokens of the vocabulary per chunk; the same for every batch, so that sums have a fixed order.
 const CHUNK: usize = 16384;
 
 /// `LogprobArguments` of the kernels.
@@ -41,7 +41,7 @@ struct Round {
 
 // SAFETY: laid out as the kernels' structs.
 unsafe impl DeviceRepr for Arguments {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Round {}
 
 /// Log-probabilities on the GPU, f32.
@@ -50,14 +50,14 @@ pub struct CudaValues {
     rows: usize,
 }
 
-/// What the vjp of log-probabilities wants: the rows that were projected, and the softmax's largest
-/// logit and sum per row. The logits themselves are made again, chunk by chunk.
+/// The state that the vjp of log-probabilities needs: the rows that were projected, and each row's
+/// largest logit and softmax sum. The logits are recomputed, chunk by chunk.
 pub struct CudaLogits {
     x: CudaMatrix,
     state: Buffer,
 }
 
-/// One weight per row of a score, f32, at a fixed place.
+/// One weight per row of a score, f32, at a fixed address.
 pub struct CudaWeights {
     staged: Staged,
     rows: usize,
@@ -69,7 +69,7 @@ impl Cuda {
             .indices("targets", targets.iter().map(|&t| t as usize))
     }
 
-    /// Does `each(first token, number of tokens)` for every chunk of the vocabulary.
+    /// Calls `each(first token, number of tokens)` for every chunk of the vocabulary.
     fn over_chunks(
         vocabulary: usize,
         mut each: impl FnMut(usize, usize) -> Result<()>,
@@ -133,7 +133,8 @@ impl LogProb for Cuda {
                 ..arguments
             };
             let grid = (x.rows, 1, 1);
-            // SAFETY: the chunk's logits were just made; targets and state have one entry per row.
+            // SAFETY: the chunk's logits were just computed; targets and state have one entry per
+            // row.
             unsafe {
                 self.gpu
                     .launch(("logprob", "logprob_chunk"), grid, 256, 0, &arguments)

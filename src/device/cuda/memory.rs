@@ -1,4 +1,4 @@
-//! Matrices and weights on the GPU, and how values get there and back.
+//! Matrices and weights on the GPU, and copies to and from it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,7 +15,7 @@ use crate::checkpoint::{Dtype, Tensor};
 use crate::device::error::expect;
 use crate::device::{DeviceProfile, Matrix, Memory, Result};
 
-/// How activations and weights are stored on a GPU. Arithmetic is f32 with either.
+/// The storage type of activations and weights on a GPU. Arithmetic is f32 with either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Storage {
     /// bfloat16: the range of f32, 8 bits of precision.
@@ -25,7 +25,7 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// As it stands in kernel names and on the command line.
+    /// Returns the name in kernel names and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Storage::Bf16 => "bf16",
@@ -33,7 +33,7 @@ impl Storage {
         }
     }
 
-    /// The nearest stored value.
+    /// Returns the nearest stored value.
     fn encode(self, value: f32) -> [u8; 2] {
         match self {
             Storage::Bf16 => bf16::from_f32(value).to_ne_bytes(),
@@ -72,17 +72,17 @@ impl Matrix for CudaMatrix {
 }
 
 impl CudaMatrix {
-    /// Its address on the device.
+    /// Returns its address on the device.
     pub(super) fn address(&self) -> u64 {
         self.buffer.address()
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     pub(super) fn count(&self) -> usize {
         self.rows * self.columns
     }
 
-    /// Another handle of the same values.
+    /// Returns another handle of the same values.
     pub(super) fn share(&self) -> CudaMatrix {
         CudaMatrix {
             buffer: self.buffer.clone(),
@@ -108,7 +108,7 @@ impl Matrix for CudaStatistics {
 }
 
 impl CudaStatistics {
-    /// Its address on the device.
+    /// Returns its address on the device.
     pub(super) fn address(&self) -> u64 {
         self.buffer.address()
     }
@@ -131,17 +131,17 @@ impl Matrix for CudaWeight {
 }
 
 /// Weights already on the GPU, for tied ones, by the address of their bytes; the tensor is kept, so
-/// that no other can come to lie at the same address.
+/// that no other tensor can get the same address.
 #[derive(Default)]
 pub(super) struct Weights {
     uploaded: HashMap<(usize, usize), (Tensor, Weak<Buffer>)>,
     /// Two page-locked buffers: one is filled while the other is copied.
     pinned: Vec<Pinned>,
-    /// Which of them is next.
+    /// Index of the next one.
     turn: usize,
 }
 
-/// Values that one thread converts at a time.
+/// Number of values that one thread converts at a time.
 const CONVERTED: usize = 1 << 16;
 /// Bytes of an activation or a weight, of either storage type.
 pub(super) const STORED: usize = 2;
@@ -149,7 +149,7 @@ pub(super) const STORED: usize = 2;
 const PINNED: usize = 16 << 20;
 
 impl Gpu {
-    /// A matrix whose values are undefined.
+    /// Allocates a matrix whose values are undefined.
     pub fn matrix(&self, rows: usize, columns: usize) -> Result<CudaMatrix> {
         Ok(CudaMatrix {
             buffer: Arc::new(self.elements(rows, columns, STORED)?),
@@ -158,7 +158,7 @@ impl Gpu {
         })
     }
 
-    /// f32 numbers whose values are undefined.
+    /// Allocates f32 numbers whose values are undefined.
     pub fn statistics(&self, rows: usize, columns: usize) -> Result<CudaStatistics> {
         Ok(CudaStatistics {
             buffer: self.elements(rows, columns, size_of::<f32>())?,
@@ -167,7 +167,7 @@ impl Gpu {
         })
     }
 
-    /// Memory for elements of so many bytes.
+    /// Allocates memory for elements of `each` bytes.
     fn elements(&self, rows: usize, columns: usize, each: usize) -> Result<Buffer> {
         let bytes = rows
             .checked_mul(columns)
@@ -178,7 +178,7 @@ impl Gpu {
         self.buffer(bytes.unwrap_or(0))
     }
 
-    /// A weight of `rows x columns`, through two page-locked buffers in turns.
+    /// Uploads a weight of `rows x columns` through two alternating page-locked buffers.
     fn weight(
         &self,
         storage: Storage,
@@ -238,7 +238,7 @@ impl Gpu {
     }
 }
 
-/// Checkpoint values, in whatever alignment, to the storage type.
+/// Converts checkpoint values, at any alignment, to the storage type.
 fn convert(storage: Storage, dtype: Dtype, from: &[u8], to: &mut [u8]) {
     let same = matches!(
         (storage, dtype),
@@ -287,7 +287,7 @@ impl Memory for Cuda {
         self.gpu.pool.limit(bytes);
     }
 
-    /// Rounds the values to the storage type.
+    /// Uploads values, rounded to the storage type.
     fn upload_impl(&self, rows: usize, columns: usize, values: &[f32]) -> Result<CudaMatrix> {
         let x = self.gpu.matrix(rows, columns)?;
         let encoded = values.iter().flat_map(|&v| self.storage.encode(v));

@@ -1,8 +1,8 @@
 //! The CUDA device: every operation as hand-written kernels (`kernels/`) on one NVIDIA GPU.
 //!
-//! Activations and weights are stored as bf16 or f16, sums are f32. Results are the same bits for
-//! the same inputs on the same GPU, whatever the batch: no operation uses floating-point atomics or
-//! splits a sum by the number of rows.
+//! Activations and weights are stored as bf16 or f16, sums are f32. The same inputs give the same
+//! bits on the same GPU, whatever the batch: no operation uses floating-point atomics or splits a
+//! sum by the number of rows.
 
 mod activation;
 mod attention;
@@ -48,8 +48,8 @@ pub use recording::CudaRecording;
 pub use route::Gemm;
 use route::Routes;
 
-/// The budget for activations where `free` bytes are: four fifths, for tables, the driver, and
-/// sizes that are rounded up.
+/// Returns the budget for activations if `free` bytes are free: four fifths, the rest being for
+/// tables, the driver, and sizes that are rounded up.
 pub(crate) fn budget(free: usize) -> usize {
     free / 5 * 4
 }
@@ -66,11 +66,11 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// GPU `ordinal`, with activations and weights stored as `storage`.
+    /// Opens GPU `ordinal`, with activations and weights stored as `storage`.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] when there is no such GPU or it cannot be used; what the driver
-    /// reports.
+    /// [`DeviceError::Unavailable`] if the GPU does not exist or cannot be used, and errors of the
+    /// driver.
     pub fn new(ordinal: usize, storage: Storage) -> Result<Cuda> {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
@@ -89,7 +89,7 @@ impl Cuda {
         })
     }
 
-    /// Whether repeated work is recorded as CUDA graphs, as it is by default. The bits of the
+    /// Sets whether repeated work is recorded as CUDA graphs; the default is true. The bits of the
     /// results are the same.
     #[must_use]
     pub fn with_graphs(mut self, graphs: bool) -> Cuda {
@@ -97,20 +97,20 @@ impl Cuda {
         self
     }
 
-    /// How activations and weights are stored.
+    /// Returns the storage type of activations.
     pub fn storage(&self) -> Storage {
         self.storage
     }
 
-    /// The most bytes of device memory held at once, weights included.
+    /// Returns the peak of the bytes of device memory held, weights included.
     pub fn peak_bytes(&self) -> usize {
         self.gpu.pool.peak()
     }
 
-    /// Bytes of memory free on the GPU, and in all.
+    /// Returns the GPU's free and total memory in bytes.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// The error that the driver reports.
     pub fn memory(&self) -> Result<(usize, usize)> {
         self.gpu
             .context
@@ -121,7 +121,7 @@ impl Cuda {
     /// Waits until all submitted work is done.
     ///
     /// # Errors
-    /// What the driver reports, also of work submitted earlier.
+    /// The error that the driver reports, including errors of work submitted earlier.
     pub fn synchronize(&self) -> Result<()> {
         self.gpu.synchronize(|| "waiting for the GPU".into())
     }
@@ -129,7 +129,7 @@ impl Cuda {
     /// Launches kernel `name` of `file` for the device's storage type.
     ///
     /// # Safety
-    /// As of [`Gpu::launch`].
+    /// As for [`Gpu::launch`].
     unsafe fn launch<A: DeviceRepr>(
         &self,
         file: &'static str,
@@ -140,14 +140,14 @@ impl Cuda {
         arguments: &A,
     ) -> Result<()> {
         let name = format!("{name}_{}", self.storage);
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             self.gpu
                 .launch((file, &name), grid, threads, shared, arguments)
         }
     }
 
-    /// A size as the kernels' 32-bit number.
+    /// Converts a size to the kernels' 32-bit number.
     fn number(&self, size: usize) -> Result<i32> {
         i32::try_from(size).map_err(|_| DeviceError::Unsupported {
             operation: "kernels",
@@ -172,7 +172,8 @@ impl Device for Cuda {
         DeviceProfile::CUDA.useful_rows
     }
 
-    /// f16 loses gradients below 6e-8; 2^10 keeps them far from both of its ends.
+    /// Returns 2^10 for f16, which loses gradients below 6e-8: this keeps them far from both ends
+    /// of its range.
     fn gradient_scale(&self) -> f64 {
         match self.storage {
             Storage::Bf16 => 1.0,

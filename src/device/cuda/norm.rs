@@ -37,8 +37,8 @@ struct VjpInputs<'a> {
 }
 
 impl Cuda {
-    /// y and statistics of `statistics` numbers per row: 2 of a layer norm, which has a bias, 1 of
-    /// a root-mean-square norm.
+    /// Computes y, and `statistics` numbers per row: 2 for a layer norm, which has a bias, 1 for a
+    /// root-mean-square norm.
     fn norm(
         &self,
         name: &'static str,
@@ -60,12 +60,12 @@ impl Cuda {
             eps: eps as f32,
             ..Arguments::default()
         };
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok((y, statistics))
     }
 
-    /// dx of a norm.
+    /// Computes dx of a norm.
     fn norm_vjp(&self, name: &'static str, inputs: &VjpInputs) -> Result<CudaMatrix> {
         let x = inputs.x;
         let dx = self.gpu.matrix(x.rows, x.columns)?;
@@ -79,7 +79,7 @@ impl Cuda {
             columns: self.number(x.columns)?,
             ..Arguments::default()
         };
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(dx)
     }

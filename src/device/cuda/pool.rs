@@ -1,7 +1,7 @@
-//! Device memory, kept for reuse.
+//! A pool of device memory.
 //!
-//! All work runs on one stream, in order, so a buffer may be handed on as soon as the work that
-//! uses it has been submitted.
+//! All work runs on one stream, in order, so a buffer may be reused as soon as the work that uses
+//! it has been submitted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +11,19 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use super::error::{During, is_out_of_memory};
 use crate::device::{DeviceError, Result};
 
-/// Buffers are as large as the next multiple of this, and lie at multiples of it.
+/// Sizes and addresses of buffers are multiples of this.
 pub(super) const GRAIN: usize = 512;
 
-/// Where unused buffers go.
+/// The groups in which buffers are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arena {
-    /// Work that is done once.
+    /// Buffers of work that runs once.
     Single,
-    /// Work that is recorded: its buffers are the recordings' alone, for a replay writes to all of
-    /// them.
+    /// Buffers of recorded work: no other work uses them, since a replay writes to all of them.
     Recorded,
 }
 
-/// A piece of device memory; it goes back to its pool when dropped.
+/// A piece of device memory, which returns to its pool when dropped.
 pub struct Buffer {
     slice: Option<CudaSlice<u8>>,
     address: u64,
@@ -33,7 +32,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Its address on the device.
+    /// Returns its address on the device.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -47,7 +46,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Unused buffers by size, and what may be held.
+/// Unused buffers by size, and limits.
 pub(super) struct Pool {
     stream: Arc<CudaStream>,
     state: Mutex<State>,
@@ -57,9 +56,9 @@ struct State {
     single: HashMap<usize, Vec<CudaSlice<u8>>>,
     recorded: HashMap<usize, Vec<CudaSlice<u8>>>,
     arena: Arena,
-    /// While work is being captured, nothing can be allocated.
+    /// Whether work is being captured: nothing can be allocated then.
     capturing: bool,
-    /// Whether a buffer was refused for that reason.
+    /// Whether a buffer was refused during a capture.
     starved: bool,
     held: usize,
     weights: usize,
@@ -75,7 +74,7 @@ impl State {
         }
     }
 
-    /// Gives unused buffers of single work back to the driver.
+    /// Frees unused buffers of single work.
     fn clear(&mut self) {
         for (bytes, slices) in self.single.drain() {
             self.held -= bytes * slices.len();
@@ -105,19 +104,20 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most bytes to hold beside the weights; unused buffers go before it is exceeded.
+    /// Limits the bytes held in addition to the weights; unused buffers are freed before the limit
+    /// is exceeded.
     pub fn limit(&self, bytes: usize) {
         let mut state = self.state();
         state.limit = bytes.saturating_add(state.weights);
     }
 
-    /// Notes that a buffer is a weight: it stays as long as the model does.
+    /// Marks a buffer as a weight, which lives as long as the model.
     pub fn is_weight(&self, buffer: &Buffer) {
         let bytes = buffer.slice.as_ref().map_or(0, CudaSlice::num_bytes);
         self.state().weights += bytes;
     }
 
-    /// Bytes held that nothing uses.
+    /// Returns the bytes of unused buffers.
     pub fn idle(&self) -> usize {
         let state = self.state();
         let arenas = [&state.single, &state.recorded];
@@ -125,30 +125,30 @@ impl Pool {
         sizes.map(|(bytes, slices)| bytes * slices.len()).sum()
     }
 
-    /// The most bytes held at once.
+    /// Returns the peak of the bytes held.
     pub fn peak(&self) -> usize {
         self.state().peak
     }
 
-    /// From here on buffers are those of recordings; while work is being captured, no new ones can
-    /// be had.
+    /// Starts allocating from the recordings' arena; while work is being captured, no new buffers
+    /// can be allocated.
     pub fn enter(&self, capturing: bool) {
         let mut state = self.state();
         (state.arena, state.capturing, state.starved) = (Arena::Recorded, capturing, false);
     }
 
-    /// Back to single work; whether a buffer was refused while work was being captured.
+    /// Returns to single work, and returns whether a buffer was refused during a capture.
     pub fn leave(&self) -> bool {
         let mut state = self.state();
         (state.arena, state.capturing) = (Arena::Single, false);
         std::mem::take(&mut state.starved)
     }
 
-    /// Succeeds unless work is being captured: then it is refused for want of what cannot be done
-    /// during a capture.
+    /// Returns an error if work is being captured, for operations that are impossible during a
+    /// capture.
     ///
     /// # Errors
-    /// [`DeviceError::Starved`].
+    /// [`DeviceError::Starved`] during a capture.
     pub fn not_while_capturing(&self) -> Result<()> {
         let mut state = self.state();
         if state.capturing {
@@ -158,7 +158,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Once no recording is left, their buffers may serve other work.
+    /// Releases the recordings' buffers for other work, once no recording is left.
     pub fn release_recorded(&self) {
         let mut state = self.state();
         let recorded = std::mem::take(&mut state.recorded);
@@ -167,13 +167,13 @@ impl Pool {
         }
     }
 
-    /// A buffer of at least `bytes` whose contents are undefined.
+    /// Allocates a buffer of at least `bytes` whose contents are undefined.
     pub fn buffer(self: &Arc<Self>, bytes: usize) -> Result<Buffer> {
         let arena = self.state().arena;
         self.buffer_of(arena, bytes)
     }
 
-    /// As [`Pool::buffer`], from one arena.
+    /// Allocates like [`Pool::buffer`], from one arena.
     pub fn buffer_of(self: &Arc<Self>, arena: Arena, bytes: usize) -> Result<Buffer> {
         let size = bytes.max(1).next_multiple_of(GRAIN);
         let mut state = self.state();
@@ -204,24 +204,24 @@ impl Pool {
         })
     }
 
-    /// Memory of undefined contents that goes back to the driver when it is dropped, and is not
-    /// counted; unused buffers make room.
+    /// Allocates memory of undefined contents that is freed when dropped, and is not counted;
+    /// unused buffers make room.
     ///
     /// # Errors
-    /// [`DeviceError::OutOfMemory`].
+    /// [`DeviceError::OutOfMemory`] if there is not enough memory.
     pub fn passing(&self, bytes: usize) -> Result<CudaSlice<u8>> {
         self.allocate(bytes, &mut self.state())
     }
 
     fn allocate(&self, size: usize, state: &mut State) -> Result<CudaSlice<u8>> {
-        // SAFETY: a buffer's contents are written before they are read; that is the contract of
+        // SAFETY: a buffer's contents are written before they are read, by the contract of
         // `buffer`.
         let ask = || unsafe { self.stream.alloc::<u8>(size) };
         match ask() {
             Err(error) if is_out_of_memory(error) => {
                 state.clear();
-                // Memory is given back in the stream's order: it is there once the stream has come
-                // so far.
+                // Memory is freed in the stream's order, so it is available only once the stream
+                // has reached that point.
                 self.stream
                     .synchronize()
                     .during(|| "waiting for memory".into())?;

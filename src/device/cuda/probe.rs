@@ -1,4 +1,4 @@
-//! What CUDA there is on this machine, found out without failing.
+//! Finds out which CUDA libraries and GPUs the machine has, without failing.
 
 use cudarc::driver::{result, sys};
 
@@ -6,7 +6,7 @@ use super::error::reason;
 use super::kernels::{ARCHS, CUDA_VERSION, FATBINS, PTX};
 use crate::device::{DeviceError, Result};
 
-/// The oldest compute capability that the kernels run on.
+/// The oldest compute capability that the kernels support.
 const OLDEST: (i32, i32) = (8, 0);
 
 /// A GPU as the driver describes it.
@@ -22,20 +22,20 @@ pub struct GpuInfo {
     pub memory: usize,
     /// Streaming multiprocessors.
     pub multiprocessors: i32,
-    /// Why foveate cannot use it, where it cannot.
+    /// The reason why foveate cannot use it, if any.
     pub unusable: Option<String>,
 }
 
-/// The GPUs of this machine.
+/// Returns the GPUs of this machine.
 ///
 /// # Errors
 /// One line that says why there are none: the program has no kernels, there is no driver, it is too
-/// old, it finds no device.
+/// old, or it finds no device.
 pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
     if FATBINS.is_empty() {
         return Err("this program was built without CUDA kernels (no nvcc was found)".into());
     }
-    // SAFETY: only looks whether the driver's library can be loaded.
+    // SAFETY: only checks whether the driver's library can be loaded.
     if !unsafe { sys::is_culib_present() } {
         return Err("no CUDA driver (libcuda was not found)".into());
     }
@@ -63,7 +63,7 @@ pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
     Ok(gpus)
 }
 
-/// A GPU that the driver does not describe; the others may be used.
+/// Describes a GPU about which the driver reports an error; the others may be used.
 fn unknown(ordinal: i32, reason: &str) -> GpuInfo {
     GpuInfo {
         ordinal: ordinal.cast_unsigned() as usize,
@@ -81,7 +81,7 @@ fn describe(
 ) -> std::result::Result<GpuInfo, cudarc::driver::DriverError> {
     use sys::CUdevice_attribute as Attribute;
     let device = result::device::get(ordinal)?;
-    // SAFETY: `device` is what the driver gave.
+    // SAFETY: `device` was returned by the driver.
     let attribute = |a| unsafe { result::device::get_attribute(device, a) };
     let capability = (
         attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
@@ -91,15 +91,15 @@ fn describe(
         ordinal: ordinal.cast_unsigned() as usize,
         name: result::device::get_name(device)?,
         capability,
-        // SAFETY: likewise.
+        // SAFETY: as above.
         memory: unsafe { result::device::total_mem(device) }?,
         multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         unusable: unusable(capability, version),
     })
 }
 
-/// Why GPUs of a compute capability cannot be used with a driver of a version (1000 * major + 10 *
-/// minor), where they cannot.
+/// Returns the reason why GPUs of a compute capability cannot be used with a driver of a version
+/// (1000 * major + 10 * minor), if any.
 fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     let (old, older) = OLDEST;
     if (major, minor) < OLDEST {
@@ -116,8 +116,8 @@ fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
             "expected one of the architectures that this program was built for ({built}), found {major}.{minor}"
         ));
     }
-    // Machine code runs with every driver of its major version; PTX wants one as new as the
-    // compiler that made it.
+    // Machine code runs with every driver of its major version; PTX requires one as new as the
+    // compiler that generated it.
     let (new, newer) = CUDA_VERSION.map_or((0, 0), |(a, b)| (a.cast_signed(), b.cast_signed()));
     let (found, minor) = (driver / 1000, driver % 1000 / 10);
     (driver < 1000 * new + 10 * newer).then(|| {
@@ -125,19 +125,19 @@ fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     })
 }
 
-/// Whether the program has machine code for a GPU, or compiles it from PTX when it is first used.
+/// Checks whether the program has machine code for a GPU; otherwise PTX is compiled on first use.
 pub fn has_machine_code(capability: (i32, i32)) -> bool {
     let (major, minor) = capability;
     ARCHS.iter().any(|arch| {
         let number: i32 = arch.trim_end_matches('a').parse().unwrap_or(0);
-        // Machine code runs on later minor versions of its major version; with the suffix `a`, on
-        // its own version alone.
+        // Machine code runs on later minor versions of its major version; with the suffix `a`, only
+        // on its own version.
         let exact = (number / 10, number % 10) == (major, minor);
         exact || (!arch.ends_with('a') && number / 10 == major && number % 10 <= minor)
     })
 }
 
-/// Succeeds when GPU `ordinal` can be used.
+/// Checks that GPU `ordinal` can be used.
 pub(super) fn usable(ordinal: usize) -> Result<()> {
     let unavailable = |reason| DeviceError::Unavailable {
         device: format!("cuda:{ordinal}"),

@@ -1,4 +1,5 @@
-//! What a GPU does at most: copies on it, and products of registers (`kernels/rates.cu`).
+//! Measures a GPU's peak rates: copies in its memory, and products of registers
+//! (`kernels/rates.cu`).
 
 use cudarc::driver::DeviceRepr;
 
@@ -7,8 +8,8 @@ use super::memory::{CudaMatrix, CudaStatistics};
 use super::pool::Buffer;
 use crate::device::{Matrix, Memory, Result};
 
-/// A copy from one buffer on a GPU to another, by the driver: what a vendor's own bandwidth tests
-/// measure, and no kernel of ours that could be bad at it.
+/// A copy from one buffer on a GPU to another, by the driver, as in vendors' own bandwidth tests,
+/// so that no kernel of this program affects the rate.
 pub(crate) struct Copies<'d> {
     device: &'d Cuda,
     from: Buffer,
@@ -17,7 +18,7 @@ pub(crate) struct Copies<'d> {
 }
 
 impl<'d> Copies<'d> {
-    /// Two buffers of `bytes` bytes.
+    /// Allocates two buffers of `bytes` bytes.
     pub fn new(device: &'d Cuda, bytes: usize) -> Result<Copies<'d>> {
         let copies = Copies {
             device,
@@ -29,7 +30,7 @@ impl<'d> Copies<'d> {
         Ok(copies)
     }
 
-    /// Bytes that one copy reads and writes together.
+    /// Returns the bytes that one copy reads and writes together.
     pub fn moved(&self) -> f64 {
         2.0 * self.bytes as f64
     }
@@ -37,7 +38,7 @@ impl<'d> Copies<'d> {
     /// Submits one copy.
     pub fn run(&self) -> Result<()> {
         let (to, from) = (self.to.address(), self.from.address());
-        // SAFETY: both buffers are that long, and they are two.
+        // SAFETY: both buffers are that long and distinct.
         unsafe { self.device.gpu.copy(to, from, self.bytes) }
     }
 }
@@ -58,10 +59,10 @@ unsafe impl DeviceRepr for Arguments {}
 /// Threads per block, four warps.
 const THREADS: u32 = 128;
 const WARPS: usize = 4;
-/// Blocks per multiprocessor, all of them there at once.
+/// Blocks per multiprocessor, all resident at once.
 const BLOCKS: usize = 8;
 
-/// Products of registers, by every warp that a GPU holds at once: `steps` times `a b^T`, summed.
+/// Products of registers, by all warps that a GPU can hold at once: `steps` times `a b^T`, summed.
 pub(crate) struct Products<'d> {
     device: &'d Cuda,
     a: CudaMatrix,
@@ -76,7 +77,7 @@ impl<'d> Products<'d> {
     /// Columns of both operands.
     pub const DEPTH: usize = 16;
 
-    /// Of `a` and `b`, `[SIDE, DEPTH]` each, row-major, rounded to the device's storage type.
+    /// Uploads `a` and `b`, `[SIDE, DEPTH]` each, row-major, rounded to the device's storage type.
     pub fn new(device: &'d Cuda, a: &[f32], b: &[f32], steps: usize) -> Result<Products<'d>> {
         let upload = |values| device.upload(Self::SIDE, Self::DEPTH, values);
         let warps = device.multiprocessors * BLOCKS * WARPS;
@@ -89,7 +90,7 @@ impl<'d> Products<'d> {
         })
     }
 
-    /// Floating-point operations of one run.
+    /// Returns the floating-point operations of one run.
     pub fn operations(&self) -> f64 {
         let step = 2 * Self::SIDE * Self::SIDE * Self::DEPTH;
         self.sums.rows() as f64 * self.steps as f64 * step as f64
@@ -112,7 +113,7 @@ impl<'d> Products<'d> {
         }
     }
 
-    /// The sums of the last run, warp by warp: `[SIDE, SIDE]` each, row-major.
+    /// Returns the sums of the last run, warp by warp: `[SIDE, SIDE]` each, row-major.
     pub fn sums(&self) -> Result<Vec<f32>> {
         self.device.download_statistics(&self.sums)
     }

@@ -1,8 +1,8 @@
 //! Operations recorded as a CUDA graph and replayed.
 //!
-//! The first time, work is done operation by operation, which allocates its memory and uploads its
-//! tables. The second time it is captured, from then on replayed with one launch. Its buffers
-//! belong to recordings alone, for a replay writes to all of them.
+//! The first time, work runs operation by operation, which allocates its memory and uploads its
+//! tables. The second time it is captured, and from then on replayed with one launch. No other work
+//! uses the buffers of recordings, since a replay writes to all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,15 +14,16 @@ use super::gpu::Gpu;
 use super::pool::Buffer;
 use crate::device::DeviceError;
 
-/// Work that is done again and again, and the handles of its results.
+/// Repeated work, and the handles of its results.
 pub struct CudaRecording<T> {
     results: Option<T>,
     graph: Option<Graph>,
-    /// Whether there was no memory for a graph: the work is done operation by operation every time.
+    /// Whether there was no memory for a graph: the work then runs operation by operation every
+    /// time.
     without_graph: bool,
     /// Tables that the work reads.
     tables: Vec<Arc<Buffer>>,
-    /// Set with the first work; its recordings are counted.
+    /// Set by the first work; its count of live recordings includes this one.
     gpu: Option<Arc<Gpu>>,
 }
 
@@ -31,7 +32,7 @@ struct Graph(CudaGraph);
 // SAFETY: a graph may be used from any thread, by one at a time; it is only used through `&mut` of
 // its recording.
 unsafe impl Send for Graph {}
-// SAFETY: there is no use of it through `&`.
+// SAFETY: it is never used through `&`.
 unsafe impl Sync for Graph {}
 
 impl<T> Default for CudaRecording<T> {
@@ -59,8 +60,8 @@ impl<T> Drop for CudaRecording<T> {
 }
 
 impl Gpu {
-    /// The contract is on `Device::replay`. Without `graphs` the work is done operation by
-    /// operation every time.
+    /// Implements `Device::replay`, which documents the contract. Without `graphs` the work runs
+    /// operation by operation every time.
     pub fn replay<T, R, E>(
         self: &Arc<Self>,
         graphs: bool,
@@ -91,7 +92,7 @@ impl Gpu {
             });
         }
         match &recording.results {
-            // Still in turn: another recording's work may write where these results are.
+            // The lock is still held: another recording's work may overwrite these results.
             Some(results) => read(results),
             None => Err(DeviceError::Starved.into()),
         }
@@ -108,8 +109,8 @@ impl Gpu {
         results
     }
 
-    /// Captures the work and launches it once; `None` when memory or a table was missing, so that
-    /// it must be done step by step once more, or every time.
+    /// Captures the work and launches it once; `None` if memory or a table was missing, so that it
+    /// must run operation by operation once more, or every time.
     fn capture<T, E>(
         &self,
         recording: &mut CudaRecording<T>,
@@ -120,7 +121,7 @@ impl Gpu {
     {
         let capturing = || "capturing a graph".to_string();
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // Nothing may be allocated from here on, not even by another thread.
+        // Nothing may be allocated from here on, in any thread.
         let scope = Scope::begin(self, true);
         self.stream.begin_capture(mode).during(capturing)?;
         let results = work();
@@ -151,7 +152,7 @@ impl Gpu {
 /// No flags.
 const INSTANTIATE: sys::CUgraphInstantiate_flags = sys::CUgraphInstantiate_flags(0);
 
-/// While it lives, buffers and tables are those of recordings.
+/// A scope in which buffers and tables are those of recordings.
 struct Scope<'a> {
     gpu: &'a Gpu,
     capturing: bool,
@@ -169,7 +170,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The tables that were used, and whether memory or a table was missing.
+    /// Returns the tables that were used, and whether memory or a table was missing.
     fn end(mut self) -> (Vec<Arc<Buffer>>, bool) {
         self.ended = true;
         let starved = self.gpu.pool.leave();
@@ -180,7 +181,7 @@ impl<'a> Scope<'a> {
 }
 
 impl Drop for Scope<'_> {
-    /// After a panic in the work: what it captured is thrown away, and the GPU can be used again.
+    /// After a panic in the work, discards its capture, so that the GPU can be used again.
     fn drop(&mut self) {
         if self.ended {
             return;

@@ -1,9 +1,9 @@
-//! Which way a matrix product goes: through `kernels/gemm.cu`, or through cuBLASLt and, for what
-//! follows the product, one more kernel.
+//! Selection of the route of a matrix product: `kernels/gemm.cu`, or cuBLASLt followed by one more
+//! kernel for the epilogue.
 //!
-//! A product's way depends on its layout, n, k and what follows it, never on m: a row has the same
-//! bits however many rows there are. The faster way is measured once, when a product of a shape
-//! first occurs, and kept for later runs ([`kept`]), so that these have the same bits too.
+//! A product's route depends on its layout, n, k and epilogue, never on m: a row has the same bits
+//! whatever the number of rows. The faster route is measured once, when a product of a shape first
+//! occurs, and kept for later runs ([`kept`]), so that these have the same bits too.
 
 mod kept;
 mod trial;
@@ -17,19 +17,19 @@ use super::gemm::{Arguments, Epilogue, Layout};
 use crate::device::{DeviceError, Result};
 use kept::Kept;
 
-/// Which matrix products go through cuBLASLt.
+/// The matrix products that go through cuBLASLt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gemm {
-    /// Those that are faster through it, where it is present.
+    /// Those that are faster through it, if it is present.
     Auto,
     /// None.
     #[default]
     Native,
-    /// All that it takes: those with n and k multiples of 8, the vocabulary projection apart.
+    /// All that it supports: those with n and k multiples of 8, except the vocabulary projection.
     Cublaslt,
 }
 
-/// What decides a product's way.
+/// The properties that decide a product's route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
     layout: Layout,
@@ -40,14 +40,14 @@ struct Shape {
     residual: bool,
 }
 
-/// A product's way.
+/// A product's route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Route {
     Native,
     Library(Algorithm),
 }
 
-/// A way, and the times that it was chosen by, in microseconds for [`trial`]'s number of rows.
+/// A route, and the times that decided it, in microseconds for [`trial`]'s number of rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Choice {
     route: Route,
@@ -56,7 +56,7 @@ struct Choice {
 }
 
 impl Choice {
-    /// Of a product that only the kernels make.
+    /// The choice for a product that only the kernels compute.
     const NATIVE: Choice = Choice {
         route: Route::Native,
         native: None,
@@ -64,14 +64,14 @@ impl Choice {
     };
 }
 
-/// The ways of all products so far.
+/// The routes of all products so far.
 #[derive(Default)]
 pub(super) struct Routes {
     gemm: Gemm,
     library: Option<Arc<CublasLt>>,
-    /// Why it is not used, where it was wanted.
+    /// The reason why the library is not used, if it was requested.
     absent: Option<String>,
-    /// Where choices are kept between runs.
+    /// The storage of choices between runs, if any.
     kept: Option<Kept>,
     choices: Mutex<HashMap<Shape, Choice>>,
 }
@@ -94,7 +94,7 @@ impl Shape {
         }
     }
 
-    /// Whether the library is asked at all: rows must be whole 16-byte pieces. The vocabulary
+    /// Checks whether the library is considered: rows must be whole 16-byte pieces. The vocabulary
     /// projection, f32, is bound by memory for its few rows and stays with the kernels.
     fn is_for_library(&self) -> bool {
         let whole =
@@ -104,7 +104,7 @@ impl Shape {
 }
 
 impl std::fmt::Display for Shape {
-    /// As in `nt 4096 x 11008 gate`: layout, n, k, what follows.
+    /// Formats as in `nt 4096 x 11008 gate`: layout, n, k, epilogue.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (layout, epilogue) = (self.layout.name(), self.epilogue.name());
         write!(f, "{layout} {} x {} {epilogue}", self.n, self.k)?;
@@ -133,12 +133,12 @@ impl std::fmt::Display for Choice {
 }
 
 impl Cuda {
-    /// Which matrix products go through cuBLASLt; [`Gemm::Native`] unless this is called. With
+    /// Sets which matrix products go through cuBLASLt; the default is [`Gemm::Native`]. With
     /// [`Gemm::Auto`] choices are read from and kept in the user's cache folder.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] when [`Gemm::Cublaslt`] is asked for and the library is not
-    /// there; what the driver reports.
+    /// [`DeviceError::Unavailable`] if [`Gemm::Cublaslt`] is requested and the library is missing,
+    /// and errors of the driver.
     pub fn with_gemm(mut self, gemm: Gemm) -> Result<Cuda> {
         let library = match gemm {
             Gemm::Native => Ok(None),
@@ -164,8 +164,8 @@ impl Cuda {
         Ok(self)
     }
 
-    /// The ways of all products so far, a line each, as in `gemm nt 4096 x 11008 gate: cublaslt
-    /// (native 812 us, cublaslt 604 us)`.
+    /// Returns the routes of all products so far, one line each, as in
+    /// `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`.
     pub(super) fn ways(&self) -> Vec<String> {
         if let Some(reason) = &self.routes.absent {
             return vec![format!("gemm: native; no cuBLASLt: {reason}")];
@@ -179,8 +179,8 @@ impl Cuda {
         lines
     }
 
-    /// The library and its algorithm for a product, if it goes that way. The operands serve for a
-    /// trial of both ways the first time.
+    /// Returns the library and its algorithm for a product, if that is its route. The first time,
+    /// both routes are tried with the operands.
     pub(super) fn through_library(
         &self,
         layout: Layout,
@@ -196,7 +196,7 @@ impl Cuda {
         let choice = match known() {
             Some(choice) => choice,
             None => {
-                // No other thread chooses now, nor captures.
+                // No other thread selects a route or captures now.
                 let _turn = self.gpu.turn();
                 match known() {
                     Some(choice) => choice,
@@ -218,8 +218,8 @@ impl Cuda {
         if !shape.is_for_library() {
             return Ok(Choice::NATIVE);
         }
-        // A trial waits for the GPU, which ends a capture: the work is done step by step once more
-        // then.
+        // A trial waits for the GPU, which ends a capture: the work then runs operation by
+        // operation once more.
         self.gpu.pool.not_while_capturing()?;
         let kept = self.routes.kept.as_ref();
         if let Some(choice) = kept.and_then(|kept| kept.read(shape))
@@ -228,14 +228,14 @@ impl Cuda {
             return Ok(choice);
         }
         let Some(choice) = self.try_both(library, shape, arguments)? else {
-            // No room to try; the kernels need none beside their operands. Another run may have
-            // more: this is not kept.
+            // There is no memory for a trial; the kernels need none beside their operands. Another
+            // run may have more memory, so this choice is not kept.
             return Ok(Choice::NATIVE);
         };
         let Some(kept) = kept else {
             return Ok(choice);
         };
-        // Another run may have been faster to choose: its choice is the one that stands, if it can.
+        // Another run may have kept a choice first: that one is used, if it can be.
         let standing = kept.keep(shape, choice);
         if self.can_go(library, shape, arguments, standing)? {
             return Ok(standing);
@@ -244,7 +244,7 @@ impl Cuda {
         Ok(choice)
     }
 
-    /// Whether the library still takes a choice that was kept.
+    /// Checks whether the library still supports a choice that was kept.
     fn can_go(
         &self,
         library: &CublasLt,
@@ -254,12 +254,12 @@ impl Cuda {
     ) -> Result<bool> {
         match choice.route {
             Route::Native => Ok(true),
-            // Of any number of rows.
+            // The number of rows does not matter.
             Route::Library(algorithm) => library.takes(&shape.product(1, arguments), algorithm),
         }
     }
 
-    /// Whether any product so far went through the library.
+    /// Checks whether any product so far went through the library.
     #[cfg(feature = "cli")]
     pub(crate) fn uses_library(&self) -> bool {
         let choices = self.routes.choices();
@@ -270,7 +270,7 @@ impl Cuda {
 }
 
 impl Shape {
-    /// The product of `m` rows that the library makes.
+    /// Describes the library's product of `m` rows.
     fn product(&self, m: usize, arguments: &Arguments) -> Product {
         Product::of(self.layout, (m, self.n, self.k), self.epilogue, arguments)
     }

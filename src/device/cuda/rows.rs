@@ -69,28 +69,28 @@ struct Repad {
 
 // SAFETY: laid out as the kernels' structs.
 unsafe impl DeviceRepr for Repad {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Mix {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Gather {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Rope {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl DeviceRepr for Finite {}
 
 /// Threads per row.
 const THREADS: u32 = 128;
 
-/// What a mixed row starts from.
+/// The initial value of a mixed row.
 enum Start<'a> {
-    /// The same rows for every sequence, or nothing.
+    /// The same rows for every sequence, or zero.
     Repeated(Option<&'a CudaMatrix>),
-    /// Rows of the whole batch, or nothing.
+    /// Rows of the whole batch, or zero.
     Whole(Option<&'a CudaMatrix>),
 }
 
 impl Cuda {
-    /// Sparse rows as offsets, row numbers and weights.
+    /// Returns sparse rows as offsets, row numbers and weights.
     fn sparse(&self, terms: &[Vec<(usize, f64)>]) -> Result<[Arc<Buffer>; 3]> {
         let ends = terms.iter().scan(0, |end, row| {
             *end += row.len();
@@ -135,13 +135,12 @@ impl Cuda {
             outputs: self.number(outputs)?,
             columns: self.number(x.columns)?,
         };
-        // SAFETY: the shapes were compared by the traits, and a row map's rows are below its
-        // inputs.
+        // SAFETY: the traits checked the shapes, and a row map's rows are below its inputs.
         unsafe { self.launch("rows", "mix_rows", (y.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(y)
     }
 
-    /// Cosines and sines of rotary positions `[positions, head_dim / 2]`.
+    /// Returns cosines and sines of rotary positions `[positions, head_dim / 2]`.
     pub(super) fn rotations(
         &self,
         frequencies: &[f64],
@@ -186,7 +185,7 @@ impl Cuda {
         unsafe { self.launch("rows", "rope", (rows, 1, 1), THREADS, 0, &arguments) }
     }
 
-    /// Heads of `from` columns as heads of `to`: widened with zeros, or cut back.
+    /// Converts heads of `from` columns to heads of `to`: widened with zeros, or cut.
     pub(super) fn repad(&self, x: &CudaMatrix, from: usize, to: usize) -> Result<CudaMatrix> {
         let heads = x.columns / from;
         let y = self.gpu.matrix(x.rows, heads * to)?;
@@ -202,7 +201,7 @@ impl Cuda {
         Ok(y)
     }
 
-    /// Whether every element is finite.
+    /// Checks whether every element is finite.
     pub(super) fn finite(&self, x: &CudaMatrix) -> Result<bool> {
         let found = self.gpu.buffer(4)?;
         self.gpu.zero(&found, 4)?;
@@ -232,14 +231,14 @@ impl Rows for Cuda {
             y: y.address(),
             columns: self.number(weight.columns)?,
         };
-        // SAFETY: the ids were compared with the table's rows.
+        // SAFETY: the ids were checked against the table's rows.
         unsafe { self.launch("rows", "gather", (ids.len(), 1, 1), THREADS, 0, &arguments) }?;
         Ok(y)
     }
 
     fn write_rows_impl(&self, target: &mut CudaMatrix, at: usize, x: &CudaMatrix) -> Result<()> {
         let to = target.address() + (at * target.columns * STORED) as u64;
-        // SAFETY: the rows fit, and a matrix is not written into itself: `target` is borrowed
+        // SAFETY: the rows fit, and a matrix is not copied into itself: `target` is borrowed
         // mutably.
         unsafe { self.gpu.copy(to, x.address(), x.count() * STORED) }
     }

@@ -39,10 +39,10 @@ unsafe impl DeviceRepr for Arguments {}
 
 /// Threads per block.
 const THREADS: usize = 128;
-/// Dynamic shared memory that every GPU has for a block, in bytes.
+/// Dynamic shared memory that every GPU provides to a block, in bytes.
 const SHARED: usize = 48 << 10;
 
-/// The team that makes a head's row, and its threads.
+/// Returns the name and the threads of the team that computes a head's row.
 fn team(head_dim: usize) -> (&'static str, usize) {
     let packs = if head_dim.is_multiple_of(8) {
         head_dim / 8
@@ -56,18 +56,20 @@ fn team(head_dim: usize) -> (&'static str, usize) {
     }
 }
 
-/// Shared memory of a block whose teams each hold `numbers` per key.
+/// Returns the shared memory of a block whose teams each hold `numbers` per key.
 fn shared(shape: &AttentionShape, numbers: usize) -> usize {
     THREADS / team(shape.head_dim).1 * numbers * shape.keys * 4
 }
 
-/// Numbers per key that a team of the vjp holds.
+/// Returns the numbers per key that a team of the vjp holds.
 fn vjp_numbers(shape: &AttentionShape) -> usize {
     2 * shape.heads / shape.kv_heads.max(1)
 }
 
-/// Whether the kernels for windows make an attention. A mask leaves no other kernels: those do not
-/// know it.
+/// Checks whether the kernels for windows compute an attention.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`] for a mask that they cannot compute, since no other kernels can.
 pub(super) fn takes(shape: &AttentionShape) -> Result<bool> {
     let fits = shared(shape, vjp_numbers(shape)) <= SHARED;
     if !fits && matches!(shape.visible, Visible::Masked(_)) {
@@ -81,7 +83,7 @@ pub(super) fn takes(shape: &AttentionShape) -> Result<bool> {
 }
 
 impl Cuda {
-    /// The arguments that forward and vjp share, and the table of what is seen.
+    /// Returns the arguments that forward and vjp share, and the table of visible keys.
     fn window_arguments(
         &self,
         shape: &AttentionShape,
@@ -131,11 +133,11 @@ impl Cuda {
         let (team, threads) = team(shape.head_dim);
         let blocks = (teams.div_ceil(THREADS / threads), 1, 1);
         let (name, shared) = (format!("{name}_{team}"), shared(shape, numbers));
-        // SAFETY: the trait compared the shapes.
+        // SAFETY: the trait checked the shapes.
         unsafe { self.launch("window", &name, blocks, THREADS as u32, shared, arguments) }
     }
 
-    /// [`Attention::attention`](crate::device::Attention::attention) of windows.
+    /// Computes [`Attention::attention`](crate::device::Attention::attention) of windows.
     pub(super) fn window(
         &self,
         shape: &AttentionShape,
@@ -154,7 +156,7 @@ impl Cuda {
         Ok((out, lse))
     }
 
-    /// [`Attention::attention_vjp`](crate::device::Attention::attention_vjp) of windows.
+    /// Computes [`Attention::attention_vjp`](crate::device::Attention::attention_vjp) of windows.
     pub(super) fn window_vjp(
         &self,
         shape: &AttentionShape,

@@ -9,7 +9,7 @@ use crate::device::{Blending, Part, Result};
 /// The sizes of pictures.
 #[derive(Debug)]
 pub(crate) struct MetaPictures {
-    /// Of all views together.
+    /// Patches of all views together.
     patches: usize,
     columns: usize,
     views: usize,
@@ -70,7 +70,7 @@ impl Blending for Meta {
         mask_size: usize,
     ) -> Result<MetaPictures> {
         Ok(MetaPictures {
-            // What is beyond the last whole patch is not seen.
+            // Pixels beyond the last whole patch are ignored.
             patches: views.len() * (height / patch) * (width / patch),
             columns: CHANNELS * patch * patch,
             views: views.len(),
@@ -123,7 +123,8 @@ impl Blending for Meta {
     ) -> Result<()> {
         let cost = tally::blend_vjp(dy.rows, dy.columns);
         self.meter.count_as(Part::Blend, cost);
-        // Each blend's own sums, in two halves per row of the mask, for both masks of a product.
+        // Each blend has its own sums, in two halves per row of the mask, for both masks of a
+        // product.
         let slots = batch.shape.masks.min(2);
         let sums = batch.shape.blends * pictures.views * slots * 2 * gradients.cells;
         drop(self.hold(4 * sums));

@@ -5,7 +5,7 @@ use super::{Meta, MetaMatrix, MetaWeight};
 use crate::device::{Activation, Gemm, Result};
 
 impl Meta {
-    /// A product with a weight: counted, with the operand as a device may pack it held meanwhile.
+    /// Counts a product with a weight, and holds the operand meanwhile as a device may pack it.
     fn product(&self, rows: usize, weight: &MetaWeight, bias: bool, beside: usize) {
         let layer = Linear::new(weight.inside, weight.out, bias);
         self.meter.count(layer.forward(rows, beside));

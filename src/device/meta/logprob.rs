@@ -5,7 +5,7 @@ use super::{Meta, MetaMatrix, MetaWeight, tally};
 use crate::device::ops::Logits;
 use crate::device::{LogProb, Result};
 
-/// Rows that were scored, and what is kept of them.
+/// The scored rows, and the memory held for them.
 #[derive(Debug)]
 pub(crate) struct MetaLogits {
     rows: usize,
@@ -19,9 +19,9 @@ impl Logits for MetaLogits {
 }
 
 impl LogProb for Meta {
-    /// How many.
+    /// The number of weights.
     type Weights = usize;
-    /// How many.
+    /// The number of values.
     type Values = usize;
     type Logits = MetaLogits;
 
@@ -46,7 +46,7 @@ impl LogProb for Meta {
         let (rows, hidden, vocabulary) = (x.rows, head.inside, head.out);
         let cost = tally::log_probability(rows, hidden, vocabulary);
         self.meter.count(cost);
-        // Kept whole where they are not made again.
+        // Devices that do not recompute the logits keep them whole.
         let held = self.hold(4 * rows * vocabulary + self.element * rows * hidden);
         Ok((targets.len(), MetaLogits { rows, _held: held }))
     }

@@ -1,4 +1,4 @@
-//! What the meta device counts.
+//! The meta device's counters.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::tally::{Parts, Tally};
 use crate::device::Part;
 
-/// Bytes of a number of a weight.
+/// Bytes of a weight's number.
 const BYTES: usize = 2;
 
 /// Counters of one meta device.
@@ -17,7 +17,7 @@ pub(crate) struct Meter(Mutex<Counts>);
 struct Counts {
     part: Part,
     costs: Parts<Tally>,
-    /// Bytes of what was loaded.
+    /// Bytes of loaded weights and constants.
     loaded: Parts<usize>,
     names: BTreeSet<String>,
     live: usize,
@@ -25,7 +25,7 @@ struct Counts {
     rows: usize,
 }
 
-/// Bytes that are held as long as this lives.
+/// Bytes that are held as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Held {
     meter: Arc<Meter>,
@@ -40,7 +40,7 @@ impl Drop for Held {
 
 impl Meter {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counters are whole whatever happened to who held them.
+        // Counters are consistent even if a holder of the lock panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +69,7 @@ impl Meter {
         *self.counts().costs.of(part) += cost;
     }
 
-    /// A matrix of so many rows was made.
+    /// Records that a matrix of this many rows was made.
     pub(super) fn wide(&self, rows: usize) {
         let mut counts = self.counts();
         counts.rows = counts.rows.max(rows);
@@ -87,13 +87,14 @@ impl Meter {
         }
     }
 
-    /// Bytes of all weights and constants loaded, two per number, a weight that was loaded twice
-    /// once.
+    /// Returns the bytes of all weights and constants loaded, two per number; a weight that was
+    /// loaded twice counts once.
     pub fn loaded(&self) -> Parts<usize> {
         self.counts().loaded
     }
 
-    /// What `work` costs, the most bytes held meanwhile, and the rows of the tallest matrix made.
+    /// Runs `work` and returns its result with its cost, the peak of the bytes held meanwhile, and
+    /// the rows of the tallest matrix made.
     pub fn during<R>(&self, work: impl FnOnce() -> R) -> (R, Measured) {
         {
             let mut counts = self.counts();
@@ -112,11 +113,11 @@ impl Meter {
     }
 }
 
-/// What some work took.
+/// The cost of some work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub cost: Parts<Tally>,
-    /// The most bytes held, what was held before included.
+    /// The peak of the bytes held, including those held before.
     pub peak: usize,
     /// Rows of the tallest matrix made.
     pub rows: usize,

@@ -1,21 +1,21 @@
-//! A device that computes nothing: it knows the sizes of matrices, and counts what operations on
-//! them would cost and hold.
+//! A device that computes nothing: it knows the sizes of matrices, and counts the costs and memory
+//! of operations on them.
 //!
-//! A model run on it tells which weights it loads, what an evaluation costs, and how much memory it
-//! needs, before anything is computed and without a copy of the model's shapes anywhere else.
+//! Running a model on it shows which weights it loads, the cost of an evaluation, and the memory it
+//! needs, before anything is computed and without a second description of the model's shapes.
 //!
 //! Operations are those of matrix products and attention, two per multiplication and addition.
 //! Attention is counted by tiles of 32 queries and 32 keys, cut at the edges: a causal tile counts
-//! whole when any of its queries sees any of its keys. The vjp of attention multiplies S, dP, dV
-//! and dK once for the keys, and S, dP and dQ once for the queries; the prefix has no gradient and
-//! is part of the latter only; with one query per sequence it multiplies all five once. The vjp of
-//! the vocabulary projection makes its logits anew. Everything else (norms, activations, softmax,
+//! whole if any of its queries sees any of its keys. The vjp of attention multiplies S, dP, dV and
+//! dK once for the keys, and S, dP and dQ once for the queries; the prefix has no gradient and is
+//! part of the latter only; with one query per sequence it multiplies all five once. The vjp of the
+//! vocabulary projection recomputes its logits. Everything else (norms, activations, softmax,
 //! blends) counts as bytes only.
 //!
-//! Bytes are what operations read and write, each operand once per operation: weights once per
-//! batch, activations of two bytes per element, statistics, logits and pictures of four. What stays
-//! on the chip inside a fused operation is not counted; nor are masks, weights of scores, and
-//! tables, which are small.
+//! Bytes are those that operations read and write, each operand once per operation: weights once
+//! per batch, activations of two bytes per element, statistics, logits and pictures of four. Data
+//! that stay on the chip inside a fused operation are not counted; nor are masks, weights of
+//! scores, and tables, which are small.
 
 mod activation;
 mod attention;
@@ -38,16 +38,16 @@ pub(crate) use meter::Measured;
 use meter::{Held, Meter};
 pub use tally::{Parts, Tally};
 
-/// The device. What is made by one of them is counted by that one.
+/// The device. It counts the operations on its own matrices.
 #[derive(Clone, Debug)]
 pub(crate) struct Meta {
     meter: Arc<Meter>,
-    /// Bytes of an element of activations.
+    /// Bytes of an activation element.
     element: usize,
 }
 
 impl Meta {
-    /// A device whose activations have `element` bytes.
+    /// Creates a device whose activations have `element` bytes.
     pub fn new(element: usize) -> Meta {
         Meta {
             meter: Arc::default(),
@@ -55,12 +55,12 @@ impl Meta {
         }
     }
 
-    /// What was counted.
+    /// Returns the device's counters.
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
     }
 
-    /// `count` bytes, held as long as the result lives.
+    /// Holds `count` bytes as long as the result lives.
     fn hold(&self, count: usize) -> Held {
         Meter::hold(&self.meter, count)
     }
@@ -74,7 +74,7 @@ impl Meta {
         }
     }
 
-    /// Numbers that are f32 whatever the activations are.
+    /// Creates a matrix of numbers that are f32 whatever the type of activations.
     fn statistics(&self, rows: usize, columns: usize) -> MetaMatrix {
         MetaMatrix {
             rows,
@@ -83,7 +83,7 @@ impl Meta {
         }
     }
 
-    /// Matrices of as many elements as `x` read or written.
+    /// Counts `times` matrices of the size of `x`, read or written.
     fn moved(&self, times: usize, x: &MetaMatrix) {
         self.meter.count(tally::moved(times * x.rows, x.columns));
     }

@@ -4,7 +4,7 @@ use super::{Meta, MetaMatrix, tally};
 use crate::device::{Norm, Result};
 
 impl Meta {
-    /// A norm, with a mean or without: its result and its statistics.
+    /// Counts a norm, with or without a mean, and returns its result and its statistics.
     fn norm(&self, x: &MetaMatrix, mean: bool) -> (MetaMatrix, MetaMatrix) {
         self.meter.count(tally::norm(x.rows, x.columns, mean));
         let statistics = self.statistics(x.rows, 1 + usize::from(mean));

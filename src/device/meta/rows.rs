@@ -54,7 +54,7 @@ impl Rows for Meta {
     }
 }
 
-/// Rows that the terms of a map read, per sequence.
+/// Returns the number of rows that the terms of a map read, per sequence.
 fn terms(rows: &[Vec<(usize, f64)>]) -> usize {
     rows.iter().map(Vec::len).sum()
 }

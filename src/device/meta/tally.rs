@@ -9,10 +9,10 @@ use crate::device::{AttentionShape, Part, Visible};
 
 /// Bytes of an element of activations or weights.
 const BYTES: usize = 2;
-/// Queries and keys of a tile of attention.
+/// Queries and keys of an attention tile.
 const TILE: usize = 32;
 
-/// What something costs. Whole numbers, exact below 2^53.
+/// A cost. Whole numbers, exact below 2^53.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     /// Operations of matrix products, two per multiplication and addition.
@@ -55,7 +55,7 @@ impl Sum for Tally {
     }
 }
 
-/// One thing per part of a model.
+/// One value per part of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Parts<T> {
     /// Blending the two pictures, and the gradient back to the masks.
@@ -83,7 +83,7 @@ impl<T> Parts<T> {
 }
 
 impl<T: Copy + Sum> Parts<T> {
-    /// All parts together.
+    /// Returns the sum of all parts.
     pub fn total(&self) -> T {
         [
             self.blend,
@@ -111,7 +111,7 @@ impl<T: Add<Output = T>> Add for Parts<T> {
     }
 }
 
-/// A matrix of activations, read or written.
+/// Returns the cost of reading or writing a matrix of activations.
 pub(crate) fn moved(rows: usize, columns: usize) -> Tally {
     Tally {
         operations: 0.0,
@@ -119,7 +119,7 @@ pub(crate) fn moved(rows: usize, columns: usize) -> Tally {
     }
 }
 
-/// Numbers of f32, read or written.
+/// Returns the cost of reading or writing f32 numbers.
 pub(crate) fn numbers(count: usize) -> Tally {
     Tally {
         operations: 0.0,
@@ -127,34 +127,35 @@ pub(crate) fn numbers(count: usize) -> Tally {
     }
 }
 
-/// A rearrangement of rows: the rows that are read, and those that are written.
+/// Returns the cost of rearranging rows: those that are read, and those that are written.
 pub(crate) fn mix(read: usize, written: usize, columns: usize) -> Tally {
     moved(read + written, columns)
 }
 
-/// A blend of two f32 pictures into the patches of `rows` rows in all, each of `pixels` values.
+/// Returns the cost of a blend of two f32 pictures into the patches of `rows` rows in all, each of
+/// `pixels` values.
 pub(crate) fn blend(rows: usize, pixels: usize) -> Tally {
     numbers(2 * rows * pixels) + moved(rows, pixels)
 }
 
-/// Its vjp: the patches' gradient, and the difference of the pictures.
+/// Returns the cost of a blend's vjp: the patches' gradient, and the difference of the pictures.
 pub(crate) fn blend_vjp(rows: usize, pixels: usize) -> Tally {
     moved(rows, pixels) + numbers(rows * pixels)
 }
 
-/// A norm: y and the statistics.
+/// Returns the cost of a norm: y and the statistics.
 pub(crate) fn norm(rows: usize, columns: usize, layer: bool) -> Tally {
     let per_row = if layer { 2 } else { 1 };
     moved(2 * rows + per_row, columns) + numbers(rows * per_row)
 }
 
-/// Its vjp, added to another matrix or not.
+/// Returns the cost of a norm's vjp, with or without adding another matrix.
 pub(crate) fn norm_vjp(rows: usize, columns: usize, layer: bool, onto: bool) -> Tally {
     let per_row = if layer { 2 } else { 1 };
     moved((3 + usize::from(onto)) * rows + 1, columns) + numbers(rows * per_row)
 }
 
-/// A product with a weight matrix, which is read; what else is read and written is not counted.
+/// Returns the cost of a product with a weight matrix: of its operands only the weight is counted.
 fn product(rows: usize, inside: usize, out: usize) -> Tally {
     let operations = 2.0 * rows as f64 * inside as f64 * out as f64;
     Tally {
@@ -176,23 +177,23 @@ impl Linear {
         Linear { inside, out, bias }
     }
 
-    /// Forward for `rows` rows. `beside`: further matrices of the output's size that are read or
-    /// written, such as a residual.
+    /// Returns the cost of the forward pass for `rows` rows. `beside`: number of additional
+    /// matrices of the output's size that are read or written, such as a residual.
     pub fn forward(self, rows: usize, beside: usize) -> Tally {
         product(rows, self.inside, self.out)
             + moved(rows, self.inside + (1 + beside) * self.out)
             + moved(usize::from(self.bias), self.out)
     }
 
-    /// The vjp for `rows` rows. `beside`: further matrices of the input's size that are read or
-    /// written.
+    /// Returns the cost of the vjp for `rows` rows. `beside`: number of additional matrices of the
+    /// input's size that are read or written.
     pub fn vjp(self, rows: usize, beside: usize) -> Tally {
         product(rows, self.inside, self.out) + moved(rows, self.out + (1 + beside) * self.inside)
     }
 }
 
-/// Pairs of a query and a key that are multiplied, per sequence and head: keys of the prefix, keys
-/// of the sequence's own.
+/// Returns the number of query-key pairs that are multiplied, per sequence and head: with keys of
+/// the prefix, and with the sequence's own keys.
 fn pairs(shape: &AttentionShape) -> (f64, f64) {
     let own = match &shape.visible {
         Visible::All | Visible::Masked(_) => shape.queries as f64 * shape.keys as f64,
@@ -207,7 +208,7 @@ fn pairs(shape: &AttentionShape) -> (f64, f64) {
     (shape.queries as f64 * shape.prefix as f64, own)
 }
 
-/// Operations of `prefix` and `own` products over the pairs of a shape.
+/// Returns the operations of `prefix` and `own` products over the pairs of a shape.
 fn products(shape: &AttentionShape, prefix: f64, own: f64) -> Tally {
     let (with_prefix, with_own) = pairs(shape);
     let each = 2.0 * shape.head_dim as f64 * (shape.batch * shape.heads) as f64;
@@ -217,13 +218,13 @@ fn products(shape: &AttentionShape, prefix: f64, own: f64) -> Tally {
     }
 }
 
-/// Keys and values, those of the prefix once per batch.
+/// Returns the cost of reading keys and values, those of the prefix once per batch.
 fn keys_and_values(shape: &AttentionShape, prefix: bool) -> Tally {
     let rows = shape.batch * shape.keys + if prefix { shape.prefix } else { 0 };
     moved(2 * rows, shape.kv_heads * shape.head_dim)
 }
 
-/// Attention: S and its product with V.
+/// Returns the cost of attention: S and its product with V.
 pub(crate) fn attention(shape: &AttentionShape) -> Tally {
     let rows = shape.batch * shape.queries;
     products(shape, 2.0, 2.0)
@@ -232,21 +233,21 @@ pub(crate) fn attention(shape: &AttentionShape) -> Tally {
         + numbers(rows * shape.heads)
 }
 
-/// The vjp of attention, by three kernels.
+/// Returns the cost of the vjp of attention, by three kernels.
 pub(crate) fn attention_vjp(shape: &AttentionShape) -> Tally {
     let rows = shape.batch * shape.queries;
     let queries = moved(rows, shape.heads * shape.head_dim);
     let statistics = numbers(rows * shape.heads);
-    // From dy and the output; one number per row and head.
+    // Reads dy and the output; writes one number per row and head.
     let delta = queries * 2 + statistics;
-    // From q, dy, k, v and both statistics.
+    // Reads q, dy, k, v and both statistics.
     let keys = queries * 2 + statistics * 2 + keys_and_values(shape, false) * 2;
     let own = queries * 3 + statistics * 2 + keys_and_values(shape, true);
     products(shape, 3.0, 7.0) + delta + keys + own
 }
 
-/// The vjp of attention with one query per sequence over few keys, by one kernel: dq from q, dy and
-/// the output, dk and dv from k and v.
+/// Returns the cost of the vjp of attention with one query per sequence over few keys, by one
+/// kernel: dq from q, dy and the output, dk and dv from k and v.
 pub(crate) fn window_vjp(shape: &AttentionShape) -> Tally {
     products(shape, 0.0, 5.0)
         + moved(4 * shape.batch, shape.heads * shape.head_dim)
@@ -254,19 +255,19 @@ pub(crate) fn window_vjp(shape: &AttentionShape) -> Tally {
         + numbers(shape.batch * shape.heads)
 }
 
-/// A depthwise convolution of `taps` taps, or its vjp.
+/// Returns the cost of a depthwise convolution of `taps` taps, or of its vjp.
 pub(crate) fn depthwise(rows: usize, columns: usize, taps: usize) -> Tally {
     moved(2 * rows + taps, columns)
 }
 
-/// Log-probabilities of one token per row: logits in f32, written and read once, and one number per
-/// row.
+/// Returns the cost of log-probabilities of one token per row: logits in f32, written and read
+/// once, and one number per row.
 pub(crate) fn log_probability(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(2 * rows * vocabulary + rows)
 }
 
-/// Their vjp: logits again, their gradient in the storage type, written and read once, and the
-/// product back.
+/// Returns the cost of the vjp of log-probabilities: logits again, their gradient in the storage
+/// type, written and read once, and the product with the weight.
 pub(crate) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) * 2
         + moved(2 * rows, hidden)
@@ -274,7 +275,7 @@ pub(crate) fn log_probability_vjp(rows: usize, hidden: usize, vocabulary: usize)
         + moved(2 * rows, vocabulary)
 }
 
-/// All logits of some rows.
+/// Returns the cost of all logits of some rows.
 pub(crate) fn logits(rows: usize, hidden: usize, vocabulary: usize) -> Tally {
     product(rows, hidden, vocabulary) + moved(rows, hidden) + numbers(rows * vocabulary)
 }

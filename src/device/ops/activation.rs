@@ -5,17 +5,17 @@ use crate::device::{Activation, Result};
 
 /// Activation functions, and gates of a gated MLP.
 pub trait Activations: Memory {
-    /// `y = f(x)` element by element.
+    /// Computes `y = f(x)` element by element.
     fn activation(&self, kind: Activation, x: &Self::Matrix) -> Result<Self::Matrix> {
         self.activation_impl(kind, x)
     }
-    /// Computes [`Activations::activation`].
+    /// Implements [`Activations::activation`].
     fn activation_impl(&self, kind: Activation, x: &Self::Matrix) -> Result<Self::Matrix>;
 
-    /// `dx = dy * f'(x)`.
+    /// Computes `dx = dy * f'(x)`.
     ///
     /// # Errors
-    /// Operands whose sizes differ.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if the sizes of operands differ.
     fn activation_vjp(
         &self,
         kind: Activation,
@@ -25,7 +25,7 @@ pub trait Activations: Memory {
         same_shape("activation_vjp", x.shape(), &dy)?;
         self.activation_vjp_impl(kind, x, dy)
     }
-    /// Computes [`Activations::activation_vjp`].
+    /// Implements [`Activations::activation_vjp`].
     fn activation_vjp_impl(
         &self,
         kind: Activation,
@@ -33,10 +33,10 @@ pub trait Activations: Memory {
         dy: Self::Matrix,
     ) -> Result<Self::Matrix>;
 
-    /// `y = f(gate) * up` element by element.
+    /// Computes `y = f(gate) * up` element by element.
     ///
     /// # Errors
-    /// Operands whose sizes differ.
+    /// As [`Activations::activation_vjp`].
     fn gate(
         &self,
         kind: Activation,
@@ -46,7 +46,7 @@ pub trait Activations: Memory {
         same_shape("gate", gate.shape(), up)?;
         self.gate_impl(kind, gate, up)
     }
-    /// Computes [`Activations::gate`].
+    /// Implements [`Activations::gate`].
     fn gate_impl(
         &self,
         kind: Activation,
@@ -54,10 +54,10 @@ pub trait Activations: Memory {
         up: &Self::Matrix,
     ) -> Result<Self::Matrix>;
 
-    /// Gradients of `gate` with respect to gate and up.
+    /// Returns the gradients of `gate` with respect to gate and up.
     ///
     /// # Errors
-    /// Operands whose sizes differ.
+    /// As [`Activations::activation_vjp`].
     fn gate_vjp(
         &self,
         kind: Activation,
@@ -69,7 +69,7 @@ pub trait Activations: Memory {
         same_shape("gate_vjp: dy", gate.shape(), &dy)?;
         self.gate_vjp_impl(kind, gate, up, dy)
     }
-    /// Computes [`Activations::gate_vjp`].
+    /// Implements [`Activations::gate_vjp`].
     fn gate_vjp_impl(
         &self,
         kind: Activation,

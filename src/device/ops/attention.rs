@@ -4,50 +4,50 @@ use super::{Matrix, Memory, Size, below, same_shape};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// What each query of an attention sees.
+/// The keys that each query of an attention sees.
 #[derive(Clone, Debug)]
 pub enum Visible {
-    /// Every key of its sequence.
+    /// Every key of the query's sequence.
     All,
-    /// The prefix and its sequence's keys up to and including the query's own place; query r of a
-    /// sequence stands at `places[r]` among the sequence's keys.
+    /// The prefix and the sequence's keys up to and including the query's own position; query r of
+    /// a sequence is at position `places[r]` among the sequence's keys.
     Causal(Vec<usize>),
-    /// Some of its sequence's keys: sequence s sees key j where element `(s % period) * keys + j`
-    /// is true; the period, the number of elements divided by `keys`, divides the batch. For one
-    /// query per sequence, without a prefix; every query sees a key.
+    /// A subset of the sequence's keys: sequence s sees key j if element `(s % period) * keys + j`
+    /// is true. The period, the number of elements divided by `keys`, divides the batch. Requires
+    /// one query per sequence and no prefix; every query must see a key.
     Masked(Vec<bool>),
 }
 
 /// The shape of an attention.
 #[derive(Clone, Debug)]
 pub struct AttentionShape {
-    /// Sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Queries per sequence.
+    /// Number of queries per sequence.
     pub queries: usize,
-    /// Keys per sequence, without the prefix.
+    /// Number of keys per sequence, without the prefix.
     pub keys: usize,
-    /// Keys before every sequence's own, shared by all.
+    /// Number of keys before every sequence's own, shared by all.
     pub prefix: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// Key-value heads; divides `heads`, and query head h reads key-value head `h / (heads /
-    /// kv_heads)`.
+    /// Number of key-value heads; divides `heads`. Query head h reads key-value head
+    /// `h / (heads / kv_heads)`.
     pub kv_heads: usize,
-    /// Size of a head.
+    /// Columns of a head.
     pub head_dim: usize,
-    /// What each query sees.
+    /// The keys that each query sees.
     pub visible: Visible,
 }
 
 impl AttentionShape {
-    /// The factor on the scores, `1 / sqrt(head_dim)`.
+    /// Returns the factor on the scores, `1 / sqrt(head_dim)`.
     pub fn scale(&self) -> f64 {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    /// How many of prefix and keys query `r` of a sequence sees, those that a mask hides from it
-    /// counted.
+    /// Returns the number of keys, prefix included, that query `r` of a sequence sees; keys hidden
+    /// by a mask are counted.
     pub fn seen(&self, r: usize) -> usize {
         match &self.visible {
             Visible::All | Visible::Masked(_) => self.prefix + self.keys,
@@ -55,7 +55,8 @@ impl AttentionShape {
         }
     }
 
-    /// Whether query `r` of a sequence sees key `j`, counted from the first of the prefix on.
+    /// Checks whether query `r` of a sequence sees key `j`, counted from the first of the prefix
+    /// on.
     pub fn sees(&self, sequence: usize, r: usize, j: usize) -> bool {
         match &self.visible {
             Visible::Masked(seen) => {
@@ -66,8 +67,8 @@ impl AttentionShape {
         }
     }
 
-    /// Whether each sequence has one query that sees its own few keys, all or some: such attentions
-    /// are done sequence by sequence, without tiles of queries.
+    /// Checks whether each sequence has one query that sees only its own few keys, all or some:
+    /// such attentions are computed sequence by sequence, without tiles of queries.
     pub(crate) fn is_window(&self) -> bool {
         let causal = matches!(self.visible, Visible::Causal(_));
         self.queries == 1 && self.prefix == 0 && !causal
@@ -81,14 +82,14 @@ pub struct AttentionInputs<'a, M> {
     pub q: &'a M,
     /// `[batch * keys, kv_heads * d]`.
     pub k: &'a M,
-    /// As k.
+    /// `[batch * keys, kv_heads * d]`.
     pub v: &'a M,
     /// Keys and values that every sequence sees before its own: at least `shape.prefix` rows of
     /// `kv_heads * d`.
     pub prefix: Option<(&'a M, &'a M)>,
 }
 
-// Derived ones would ask for them of `M`, which is only referred to.
+// Derived implementations would require the traits of `M`, which is only borrowed.
 impl<M> Clone for AttentionInputs<'_, M> {
     fn clone(&self) -> Self {
         *self
@@ -99,25 +100,27 @@ impl<M> Copy for AttentionInputs<'_, M> {}
 /// The output of an attention, its log-sum-exp, and the gradient of the output.
 #[derive(Debug)]
 pub struct AttentionSaved<'a, M, S> {
-    /// Of q's shape.
+    /// `[batch * queries, heads * d]`.
     pub out: &'a M,
     /// `[batch * queries, heads]`.
     pub lse: &'a S,
-    /// Of q's shape.
+    /// `[batch * queries, heads * d]`.
     pub dy: &'a M,
 }
 
-/// Scaled dot-product attention with grouped heads, causal or masked, behind a shared prefix.
+/// Scaled dot-product attention with grouped heads, causal or masked, after a shared prefix.
 pub trait Attention: Memory {
-    /// Scaled dot-product attention; the shapes and what each query sees are in [`AttentionShape`].
+    /// Computes scaled dot-product attention; [`AttentionShape`] defines the sizes and the visible
+    /// keys.
     ///
     /// q `[batch * queries, heads * d]`; k, v `[batch * keys, kv_heads * d]`; `prefix` holds keys
     /// and values (at least `shape.prefix` rows of `kv_heads * d`) that every sequence sees before
-    /// its own. Returns the output, of q's shape, and per row and head the log-sum-exp of the
-    /// scores `[batch * queries, heads]`.
+    /// its own. Returns the output, of q's shape, and the log-sum-exp of the scores per row and
+    /// head `[batch * queries, heads]`.
     ///
     /// # Errors
-    /// Operands of other sizes, a query without a key, a place or a mask that does not fit.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes, a
+    /// query without a key, or an invalid position or mask.
     fn attention(
         &self,
         shape: &AttentionShape,
@@ -130,15 +133,15 @@ pub trait Attention: Memory {
         check_inputs(shape, inputs)?;
         self.attention_impl(shape, inputs)
     }
-    /// Computes [`Attention::attention`].
+    /// Implements [`Attention::attention`].
     fn attention_impl(
         &self,
         shape: &AttentionShape,
         inputs: AttentionInputs<Self::Matrix>,
     ) -> Result<(Self::Matrix, Self::Statistics)>;
 
-    /// Gradients with respect to q, k and v; the prefix is constant. `out` and `lse` are what
-    /// `attention` returned.
+    /// Returns the gradients with respect to q, k and v; the prefix is constant. `out` and `lse`
+    /// are the results of `attention`.
     ///
     /// # Errors
     /// As [`Attention::attention`].
@@ -164,7 +167,7 @@ pub trait Attention: Memory {
         same_shape("attention_vjp: lse", (q.rows(), shape.heads), lse)?;
         self.attention_vjp_impl(shape, inputs, &AttentionSaved { out, lse, dy })
     }
-    /// Computes [`Attention::attention_vjp`].
+    /// Implements [`Attention::attention_vjp`].
     fn attention_vjp_impl(
         &self,
         shape: &AttentionShape,
@@ -179,7 +182,7 @@ fn check_inputs<M: Matrix>(shape: &AttentionShape, inputs: AttentionInputs<M>) -
     check(shape, q.shape(), k.shape(), v.shape(), prefix)
 }
 
-/// Operands of an attention against its shape.
+/// Checks the operands of an attention against its shape.
 fn check(
     s: &AttentionShape,
     q: Size,
@@ -224,8 +227,8 @@ fn check(
     }
 }
 
-/// One query per sequence, a whole number of rows of the mask that go into the batch, and a key in
-/// each.
+/// Checks a mask: one query per sequence, a whole number of rows that divides the batch, and a
+/// visible key in each row.
 fn mask(s: &AttentionShape, seen: &[bool]) -> Result<()> {
     let whole = s.keys > 0 && !seen.is_empty() && seen.len().is_multiple_of(s.keys);
     let repeats = whole && s.batch.is_multiple_of(seen.len() / s.keys);

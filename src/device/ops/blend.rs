@@ -1,17 +1,17 @@
-//! Blending a picture with its baseline under a mask, straight to patches, and back to the mask.
+//! Blending a picture with its baseline under a mask into patches, and the gradient of the mask.
 
 use super::{Memory, Size, below, same_shape};
 use crate::blend::{Blend, Masks, Sampling, ViewPair};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// Colours of a picture.
+/// Colour channels of a picture.
 pub(crate) const CHANNELS: usize = 3;
 
 /// The sizes of pictures on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PicturesShape {
-    /// Rows of the patch matrix per blend: patches of all views.
+    /// Rows of the patch matrix per blend: the patches of all views.
     pub rows: usize,
     /// Columns of the patch matrix.
     pub columns: usize,
@@ -21,7 +21,7 @@ pub struct PicturesShape {
 
 /// Two pictures as patches of one or several views, and how each view samples a mask.
 pub trait Pictures: Send + Sync {
-    /// Their sizes.
+    /// Returns their sizes.
     fn shape(&self) -> PicturesShape;
 }
 
@@ -30,23 +30,23 @@ pub trait Pictures: Send + Sync {
 pub struct BatchShape {
     /// Cells per side of a mask.
     pub mask_size: usize,
-    /// Masks.
+    /// Number of masks.
     pub masks: usize,
-    /// Blends.
+    /// Number of blends.
     pub blends: usize,
 }
 
-/// Masks and the blends that look through them, where `blend` and its vjp read them.
+/// Masks and the blends that use them, stored where `blend` and its vjp read them.
 pub trait Batch: Send + Sync {
-    /// Its sizes.
+    /// Returns its sizes.
     fn shape(&self) -> BatchShape;
 }
 
 /// One S x S gradient per mask, summed over batches.
 pub trait Gradients: Send + Sync {
-    /// Masks.
+    /// Returns the number of masks.
     fn masks(&self) -> usize;
-    /// Cells of each.
+    /// Returns the number of cells of each mask.
     fn cells(&self) -> usize;
 }
 
@@ -59,13 +59,13 @@ pub trait Blending: Memory {
     /// Gradients on the device.
     type Gradients: Gradients;
 
-    /// Prepares the views of two pictures for blending: at least one, all of one size, each with
-    /// its own place in the picture. Rows and columns beyond the last whole patch of `patch` are
-    /// not seen.
+    /// Prepares the views of two pictures for blending: at least one view, all of one size, each
+    /// with its own position in the picture. Rows and columns beyond the last whole patch of
+    /// `patch` pixels are ignored.
     ///
     /// # Errors
-    /// No views, views of different sizes, pixels that are not as many, a patch that does not fit,
-    /// a mask without cells.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for no views, views of different
+    /// sizes, a wrong number of pixels, a patch larger than the views, or a mask without cells.
     fn pictures(
         &self,
         views: &[ViewPair],
@@ -75,7 +75,7 @@ pub trait Blending: Memory {
         let size = check_pictures(views, patch, mask_size)?;
         self.pictures_impl(views, size, patch, mask_size)
     }
-    /// Computes [`Blending::pictures`] for views of `size` rows and columns.
+    /// Implements [`Blending::pictures`] for views of `size` rows and columns.
     fn pictures_impl(
         &self,
         views: &[ViewPair],
@@ -87,8 +87,8 @@ pub trait Blending: Memory {
     /// Copies masks and blends to the device.
     ///
     /// # Errors
-    /// Masks of another size than the pictures were prepared for, blends of masks that are not
-    /// there.
+    /// An error if the masks have another size than the pictures were prepared for, or a blend uses
+    /// a mask that does not exist.
     fn stage(
         &self,
         pictures: &Self::Pictures,
@@ -98,13 +98,13 @@ pub trait Blending: Memory {
         check_masks(pictures.shape().mask_size, masks, blends)?;
         self.stage_impl(masks, blends)
     }
-    /// Computes [`Blending::stage`].
+    /// Implements [`Blending::stage`].
     fn stage_impl(&self, masks: Masks, blends: &[Blend]) -> Result<Self::Batch>;
 
-    /// Puts other masks and blends, as many as before, in the place of a batch's.
+    /// Replaces the masks and blends of a batch with the same number of others.
     ///
     /// # Errors
-    /// As [`Blending::stage`], and another number of them.
+    /// As [`Blending::stage`], and if their number differs.
     fn restage(
         &self,
         pictures: &Self::Pictures,
@@ -124,37 +124,36 @@ pub trait Blending: Memory {
         expect(fits, "restage", say((most, places)), say(found))?;
         self.restage_impl(batch, masks, blends)
     }
-    /// Computes [`Blending::restage`].
+    /// Implements [`Blending::restage`].
     fn restage_impl(&self, batch: &mut Self::Batch, masks: Masks, blends: &[Blend]) -> Result<()>;
 
-    /// The patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`, rows
-    /// ordered blend, view, patch, columns ordered channel, row, column.
+    /// Returns the patch matrix of every blend: `[blends * views * patches, 3 * patch * patch]`,
+    /// rows ordered blend, view, patch, columns ordered channel, row, column.
     ///
-    /// With U the mask as the view samples it and w = alpha * U, a blend is `x * w + b * (1 - w)`
-    /// (deletion) or `b * w + x * (1 - w)` (insertion), plus noise, which differs from view to
-    /// view.
+    /// With U the mask sampled by the view and w = alpha * U, a blend is `x * w + b * (1 - w)`
+    /// (deletion) or `b * w + x * (1 - w)` (insertion), plus noise, which differs between views.
     ///
     /// # Errors
-    /// A batch of masks of another size.
+    /// An error if the batch's masks have another size.
     fn blend(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix> {
         check_batch("blend", pictures, batch)?;
         self.blend_impl(pictures, batch)
     }
-    /// Computes [`Blending::blend`].
+    /// Implements [`Blending::blend`].
     fn blend_impl(&self, pictures: &Self::Pictures, batch: &Self::Batch) -> Result<Self::Matrix>;
 
-    /// Gradients of `masks` masks, zero. They serve all pictures that were prepared for masks of
-    /// the same size.
+    /// Creates zero gradients of `masks` masks. They can be used with all pictures that were
+    /// prepared for masks of the same size.
     fn gradients(&self, pictures: &Self::Pictures, masks: usize) -> Result<Self::Gradients>;
     /// Sets gradients to zero.
     fn clear(&self, gradients: &mut Self::Gradients) -> Result<()>;
 
     /// Adds to `gradients`, one S x S grid per mask, the gradient of every blend's patches in all
-    /// views. Each blend is summed on its own, view by view, and the sums are added in the order of
-    /// the blends, so how a batch was cut does not show.
+    /// views. Each blend is summed separately, view by view, and the sums are added in the order of
+    /// the blends, so the division into batches does not change the result.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     fn blend_vjp(
         &self,
         pictures: &Self::Pictures,
@@ -175,7 +174,7 @@ pub trait Blending: Memory {
         expect(expected == found, "blend_vjp", say(expected), say(found))?;
         self.blend_vjp_impl(pictures, batch, dy, gradients)
     }
-    /// Computes [`Blending::blend_vjp`].
+    /// Implements [`Blending::blend_vjp`].
     fn blend_vjp_impl(
         &self,
         pictures: &Self::Pictures,
@@ -188,7 +187,7 @@ pub trait Blending: Memory {
     fn read_gradients(&self, gradients: &Self::Gradients) -> Result<Vec<Vec<f64>>>;
 }
 
-/// A batch of masks of the size that pictures were prepared for.
+/// Checks that a batch's masks have the size that the pictures were prepared for.
 fn check_batch(
     operation: &'static str,
     pictures: &impl Pictures,
@@ -199,8 +198,8 @@ fn check_batch(
     expect(found == expected, operation, cells, || found.to_string())
 }
 
-/// Views of one size, which is returned as rows and columns of pixels; two pictures of that size
-/// for each, and patches that tile it.
+/// Checks that the views have one size and pixels of both pictures, and that a patch fits in it.
+/// Returns the size as rows and columns of pixels.
 fn check_pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<Size> {
     let size = |pair: &ViewPair| (pair.view.height, pair.view.width);
     let (height, width) = views.first().map_or((0, 0), size);
@@ -228,8 +227,8 @@ fn check_pictures(views: &[ViewPair], patch: usize, mask_size: usize) -> Result<
     Ok((height, width))
 }
 
-/// Where each element of the patch matrix stands in a picture: patch by patch, in it channel, row,
-/// column.
+/// Returns the position in a picture of each element of the patch matrix: patch by patch, within it
+/// channel, row, column.
 pub(crate) fn patch_order(
     (height, width): Size,
     patch: usize,
@@ -245,7 +244,7 @@ pub(crate) fn patch_order(
     })
 }
 
-/// Masks of `size` cells a side, and blends that name no others.
+/// Checks that masks have `size` cells a side, and that blends use only existing masks.
 fn check_masks(size: usize, masks: Masks, blends: &[Blend]) -> Result<()> {
     let fits = masks.size == size && masks.values.iter().all(|m| m.len() == size * size);
     let expected = || format!("masks of {size} cells a side");
@@ -254,6 +253,6 @@ fn check_masks(size: usize, masks: Masks, blends: &[Blend]) -> Result<()> {
         Sampling::One(m) => [m, m],
         Sampling::Product(m, n) => [m, n],
     });
-    // The largest, so that the message says how many masks there would have to be.
+    // The largest, so that the message says how many masks are required.
     below("blend", used.max(), masks.values.len())
 }

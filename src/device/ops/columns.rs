@@ -6,32 +6,34 @@ use crate::device::error::expect;
 
 /// Operations on whole columns.
 pub trait Columns: Memory {
-    /// The same elements in rows of another length, not copied; it divides their number.
+    /// Reshapes a matrix to rows of another length, without copying.
     ///
     /// # Errors
-    /// A length that does not divide their number.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if the length does not divide the
+    /// number of elements.
     fn reshape(&self, x: Self::Matrix, columns: usize) -> Result<Self::Matrix> {
         let rows = reshaped(x.shape(), columns)?;
         self.reshape_impl(x, rows, columns)
     }
-    /// Computes [`Columns::reshape`].
+    /// Implements [`Columns::reshape`].
     fn reshape_impl(&self, x: Self::Matrix, rows: usize, columns: usize) -> Result<Self::Matrix>;
 
-    /// `a + b`, matrices of one size.
+    /// Computes `a + b` of matrices of one size.
     ///
     /// # Errors
-    /// Operands whose sizes differ.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if the sizes of operands differ.
     fn add(&self, a: &Self::Matrix, b: &Self::Matrix) -> Result<Self::Matrix> {
         same_shape("add", a.shape(), b)?;
         self.add_impl(a, b)
     }
-    /// Computes [`Columns::add`].
+    /// Implements [`Columns::add`].
     fn add_impl(&self, a: &Self::Matrix, b: &Self::Matrix) -> Result<Self::Matrix>;
 
-    /// `y = x * gain + onto`: x, onto and y `[n, c]`, gain `[1, c]`. Without `onto` it is its own
-    /// vjp.
+    /// Computes `y = x * gain + onto`: x, onto and y `[n, c]`, gain `[1, c]`. Without `onto` the
+    /// operation is its own vjp.
     ///
     /// # Errors
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     /// Operands of other sizes.
     fn scale_columns(
         &self,
@@ -43,7 +45,7 @@ pub trait Columns: Memory {
         same_shape_if("scale_columns: onto", x.shape(), onto)?;
         self.scale_columns_impl(x, gain, onto)
     }
-    /// Computes [`Columns::scale_columns`].
+    /// Implements [`Columns::scale_columns`].
     fn scale_columns_impl(
         &self,
         x: &Self::Matrix,
@@ -51,16 +53,16 @@ pub trait Columns: Memory {
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// Joins matrices of as many rows side by side, at least one. The vjp by each part is
-    /// [`Columns::take_columns`].
+    /// Joins at least one matrix side by side; all have the same number of rows. The vjp with
+    /// respect to each part is [`Columns::take_columns`].
     ///
     /// # Errors
-    /// No matrices, or of different numbers of rows.
+    /// An error for no matrices, or for matrices of different numbers of rows.
     fn join_columns(&self, parts: &[&Self::Matrix]) -> Result<Self::Matrix> {
         let (rows, columns) = joined(parts.iter().map(|part| part.shape()))?;
         self.join_columns_impl(parts, rows, columns)
     }
-    /// Computes [`Columns::join_columns`].
+    /// Implements [`Columns::join_columns`].
     fn join_columns_impl(
         &self,
         parts: &[&Self::Matrix],
@@ -71,7 +73,7 @@ pub trait Columns: Memory {
     /// Copies `count` columns of `x` from column `from` on.
     ///
     /// # Errors
-    /// Columns that are not there.
+    /// An error if `x` does not have these columns.
     fn take_columns(&self, x: &Self::Matrix, from: usize, count: usize) -> Result<Self::Matrix> {
         let columns = x.columns();
         let fits = from.checked_add(count).is_some_and(|end| end <= columns);
@@ -81,7 +83,7 @@ pub trait Columns: Memory {
         })?;
         self.take_columns_impl(x, from, count)
     }
-    /// Computes [`Columns::take_columns`].
+    /// Implements [`Columns::take_columns`].
     fn take_columns_impl(
         &self,
         x: &Self::Matrix,
@@ -90,7 +92,7 @@ pub trait Columns: Memory {
     ) -> Result<Self::Matrix>;
 }
 
-/// How many rows of `to` columns a matrix can be cut into.
+/// Returns the number of rows of `to` columns that a matrix can be cut into.
 fn reshaped((rows, columns): Size, to: usize) -> Result<usize> {
     let count = rows * columns;
     let expected = || format!("a row length that divides {rows} x {columns}");
@@ -103,7 +105,7 @@ fn reshaped((rows, columns): Size, to: usize) -> Result<usize> {
     Ok(count / to)
 }
 
-/// The size of parts of as many rows, side by side.
+/// Returns the size of matrices joined side by side.
 fn joined(parts: impl Iterator<Item = Size> + Clone) -> Result<Size> {
     let rows = parts.clone().next().map(|first| first.0);
     let even = parts.clone().all(|part| Some(part.0) == rows);

@@ -4,8 +4,8 @@ use super::{Matrix, Memory, Size, same_shape_if};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// The shape of a depthwise convolution, of stride 1 and with as many zeros around the grid as keep
-/// its size.
+/// The shape of a depthwise convolution of stride 1, padded with zeros so that the grid keeps its
+/// size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DepthwiseShape {
     /// Rows of the grid.
@@ -16,14 +16,14 @@ pub struct DepthwiseShape {
     pub size: usize,
 }
 
-/// Convolution of every channel with a kernel of its own.
+/// Convolution of every channel with its own kernel.
 pub trait Depthwise: Memory {
-    /// Convolves every channel with its own kernel and adds its bias: x and y `[batch * height *
-    /// width, c]`, grid by grid and row by row, kernel `[size * size, c]`, bias `[1, c]`. Outside
-    /// the grid x is zero.
+    /// Convolves every channel with its own kernel and adds its bias: x and y
+    /// `[batch * height * width, c]`, grid by grid and row by row, kernel `[size * size, c]`, bias
+    /// `[1, c]`. Outside the grid x is zero.
     ///
-    /// # Errors
-    /// Operands of other sizes, a kernel of an even size.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes or a
+    /// kernel of an even size.
     fn depthwise(
         &self,
         x: &Self::Matrix,
@@ -35,7 +35,7 @@ pub trait Depthwise: Memory {
         same_shape_if("depthwise: bias", (1, x.columns()), Some(bias))?;
         self.depthwise_impl(x, kernel, bias, shape)
     }
-    /// Computes [`Depthwise::depthwise`].
+    /// Implements [`Depthwise::depthwise`].
     fn depthwise_impl(
         &self,
         x: &Self::Matrix,
@@ -44,10 +44,10 @@ pub trait Depthwise: Memory {
         shape: DepthwiseShape,
     ) -> Result<Self::Matrix>;
 
-    /// `dx + onto` of `depthwise`.
+    /// Returns `dx + onto` of `depthwise`.
     ///
     /// # Errors
-    /// Operands of other sizes, a kernel of an even size.
+    /// As [`Depthwise::depthwise`].
     fn depthwise_vjp(
         &self,
         dy: &Self::Matrix,
@@ -59,7 +59,7 @@ pub trait Depthwise: Memory {
         same_shape_if("depthwise_vjp: onto", dy.shape(), onto)?;
         self.depthwise_vjp_impl(dy, kernel, shape, onto)
     }
-    /// Computes [`Depthwise::depthwise_vjp`].
+    /// Implements [`Depthwise::depthwise_vjp`].
     fn depthwise_vjp_impl(
         &self,
         dy: &Self::Matrix,
@@ -69,7 +69,7 @@ pub trait Depthwise: Memory {
     ) -> Result<Self::Matrix>;
 }
 
-/// Whole grids, and an odd kernel of as many channels.
+/// Checks that the grids are whole, and the kernel odd and of as many channels.
 fn check(x: Size, kernel: Size, shape: DepthwiseShape) -> Result<()> {
     let DepthwiseShape {
         height,

@@ -1,16 +1,16 @@
-//! Products with weights, and what is fused with them.
+//! Products with weights, and operations fused with them.
 
 use super::rows::check_rope;
 use super::{Activations, Matrix, Rows, same_shape, same_shape_if};
 use crate::device::{Activation, Result};
 
-/// Linear layers. What a device fuses with them has a plain composition as its default.
+/// Linear layers. Operations that a device may fuse with them are by default computed separately.
 pub trait Gemm: Activations + Rows {
-    /// `y = x W^T + bias + residual`. x `[n, in]`, W `[out, in]`, bias `[1, out]`, residual and y
-    /// `[n, out]`.
+    /// Computes `y = x W^T + bias + residual`: x `[n, in]`, W `[out, in]`, bias `[1, out]`,
+    /// residual and y `[n, out]`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     fn linear(
         &self,
         x: &Self::Matrix,
@@ -23,7 +23,7 @@ pub trait Gemm: Activations + Rows {
         same_shape_if("linear: residual", (x.rows(), weight.rows()), residual)?;
         self.linear_impl(x, weight, bias, residual)
     }
-    /// Computes [`Gemm::linear`].
+    /// Implements [`Gemm::linear`].
     fn linear_impl(
         &self,
         x: &Self::Matrix,
@@ -32,10 +32,10 @@ pub trait Gemm: Activations + Rows {
         residual: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// `dx = dy W + onto`. dy `[n, out]`, dx and onto `[n, in]`.
+    /// Computes `dx = dy W + onto`: dy `[n, out]`, dx and onto `[n, in]`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Gemm::linear`].
     fn linear_vjp(
         &self,
         dy: &Self::Matrix,
@@ -46,7 +46,7 @@ pub trait Gemm: Activations + Rows {
         same_shape_if("linear_vjp: onto", (dy.rows(), weight.columns()), onto)?;
         self.linear_vjp_impl(dy, weight, onto)
     }
-    /// Computes [`Gemm::linear_vjp`].
+    /// Implements [`Gemm::linear_vjp`].
     fn linear_vjp_impl(
         &self,
         dy: &Self::Matrix,
@@ -54,10 +54,10 @@ pub trait Gemm: Activations + Rows {
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// A linear layer and its activation: `h = x W^T + bias` and `f(h)`.
+    /// Computes a linear layer and its activation: `h = x W^T + bias` and `f(h)`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Gemm::linear`].
     fn linear_activation(
         &self,
         kind: Activation,
@@ -69,7 +69,7 @@ pub trait Gemm: Activations + Rows {
         same_shape_if("linear_activation: bias", (1, weight.rows()), bias)?;
         self.linear_activation_impl(kind, x, weight, bias)
     }
-    /// Computes [`Gemm::linear_activation`].
+    /// Implements [`Gemm::linear_activation`].
     fn linear_activation_impl(
         &self,
         kind: Activation,
@@ -82,10 +82,10 @@ pub trait Gemm: Activations + Rows {
         Ok((h, y))
     }
 
-    /// The gradient of h where `y = linear(f(h))`: `(dy W) * f'(h)`.
+    /// Returns the gradient of h where `y = linear(f(h))`: `(dy W) * f'(h)`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Gemm::linear`].
     fn linear_vjp_activation(
         &self,
         kind: Activation,
@@ -98,7 +98,7 @@ pub trait Gemm: Activations + Rows {
         same_shape(operation, (dy.rows(), weight.columns()), h)?;
         self.linear_vjp_activation_impl(kind, dy, weight, h)
     }
-    /// Computes [`Gemm::linear_vjp_activation`].
+    /// Implements [`Gemm::linear_vjp_activation`].
     fn linear_vjp_activation_impl(
         &self,
         kind: Activation,
@@ -109,10 +109,11 @@ pub trait Gemm: Activations + Rows {
         self.activation_vjp_impl(kind, h, self.linear_vjp_impl(dy, weight, None)?)
     }
 
-    /// A linear layer multiplied by a gate's activation: `up = x W^T + bias` and `f(gate) * up`.
+    /// Computes a linear layer and its product with a gate's activation: `up = x W^T + bias` and
+    /// `f(gate) * up`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Gemm::linear`].
     fn linear_gate(
         &self,
         kind: Activation,
@@ -126,7 +127,7 @@ pub trait Gemm: Activations + Rows {
         same_shape("linear_gate: gate", (x.rows(), weight.rows()), gate)?;
         self.linear_gate_impl(kind, gate, x, weight, bias)
     }
-    /// Computes [`Gemm::linear_gate`].
+    /// Implements [`Gemm::linear_gate`].
     fn linear_gate_impl(
         &self,
         kind: Activation,
@@ -140,10 +141,10 @@ pub trait Gemm: Activations + Rows {
         Ok((up, y))
     }
 
-    /// The gradients of gate and up where `y = linear(f(gate) * up)`.
+    /// Returns the gradients of gate and up where `y = linear(f(gate) * up)`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Gemm::linear`].
     fn linear_vjp_gate(
         &self,
         kind: Activation,
@@ -158,7 +159,7 @@ pub trait Gemm: Activations + Rows {
         same_shape("linear_vjp_gate: up", inside, up)?;
         self.linear_vjp_gate_impl(kind, dy, weight, gate, up)
     }
-    /// Computes [`Gemm::linear_vjp_gate`].
+    /// Implements [`Gemm::linear_vjp_gate`].
     fn linear_vjp_gate_impl(
         &self,
         kind: Activation,
@@ -170,10 +171,10 @@ pub trait Gemm: Activations + Rows {
         self.gate_vjp_impl(kind, gate, up, self.linear_vjp_impl(dy, weight, None)?)
     }
 
-    /// A linear layer whose output is rotated by [`Rows::rope`].
+    /// Computes a linear layer whose output is rotated by [`Rows::rope`].
     ///
     /// # Errors
-    /// Operands of other sizes, and those of [`Rows::rope`].
+    /// As [`Gemm::linear`] and [`Rows::rope`].
     fn linear_rope(
         &self,
         x: &Self::Matrix,
@@ -188,7 +189,7 @@ pub trait Gemm: Activations + Rows {
         check_rope((x.rows(), weight.rows()), head_dim, frequencies, positions)?;
         self.linear_rope_impl(x, weight, bias, head_dim, frequencies, positions)
     }
-    /// Computes [`Gemm::linear_rope`].
+    /// Implements [`Gemm::linear_rope`].
     fn linear_rope_impl(
         &self,
         x: &Self::Matrix,

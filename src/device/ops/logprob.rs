@@ -4,9 +4,9 @@ use super::{Gemm, Matrix, below, same_shape};
 use crate::device::Result;
 use crate::device::error::expect;
 
-/// What `log_probability_vjp` needs of `log_probability`.
+/// The values that `log_probability` saves for `log_probability_vjp`.
 pub trait Logits: Send + Sync {
-    /// Rows that were scored.
+    /// Returns the number of rows that were scored.
     fn rows(&self) -> usize;
 }
 
@@ -16,30 +16,31 @@ pub trait LogProb: Gemm {
     type Weights: Send + Sync;
     /// Log-probabilities, one per row.
     type Values: Send + Sync;
-    /// What the vjp needs of the forward pass.
+    /// The forward pass's values that the vjp needs.
     type Logits: Logits;
 
     /// Copies weights to the device, one per row of a score.
     fn weigh(&self, weights: &[f64]) -> Result<Self::Weights>;
-    /// How many weights these are.
+    /// Returns the number of weights.
     fn weight_count(&self, weights: &Self::Weights) -> usize;
-    /// Puts other weights, as many as before, in the place of these.
+    /// Replaces weights with the same number of others.
     ///
     /// # Errors
-    /// Another number of them.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if their number differs.
     fn reweigh(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()> {
         let (expected, found) = (self.weight_count(place), weights.len());
         let say = |count: usize| move || format!("{count} weights");
         expect(expected == found, "reweigh", say(expected), say(found))?;
         self.reweigh_impl(place, weights)
     }
-    /// Computes [`LogProb::reweigh`].
+    /// Implements [`LogProb::reweigh`].
     fn reweigh_impl(&self, place: &mut Self::Weights, weights: &[f64]) -> Result<()>;
 
-    /// Log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or better.
+    /// Computes the log-probability of one token per row: `log_softmax(x W^T)[target]`, in f32 or
+    /// better.
     ///
     /// # Errors
-    /// Operands of other sizes, a target outside the vocabulary.
+    /// An error for operands of other sizes, or a target outside the vocabulary.
     fn log_probability(
         &self,
         x: &Self::Matrix,
@@ -50,7 +51,7 @@ pub trait LogProb: Gemm {
         check_targets(x.rows(), head.rows(), targets)?;
         self.log_probability_impl(x, head, targets)
     }
-    /// Computes [`LogProb::log_probability`].
+    /// Implements [`LogProb::log_probability`].
     fn log_probability_impl(
         &self,
         x: &Self::Matrix,
@@ -60,10 +61,11 @@ pub trait LogProb: Gemm {
     /// Copies log-probabilities from the device.
     fn values(&self, values: &Self::Values) -> Result<Vec<f64>>;
 
-    /// `dx` for `sum over rows of weights[row] * log_probability[row]`.
+    /// Returns `dx` of `sum over rows of weights[row] * log_probability[row]`.
     ///
     /// # Errors
-    /// Another number of targets or weights than of rows, a target outside the vocabulary.
+    /// An error if the number of targets or weights is not that of the rows, or a target is outside
+    /// the vocabulary.
     fn log_probability_vjp(
         &self,
         logits: Self::Logits,
@@ -77,7 +79,7 @@ pub trait LogProb: Gemm {
         expect(found == rows, "log_probability_vjp", say(rows), say(found))?;
         self.log_probability_vjp_impl(logits, head, targets, weights)
     }
-    /// Computes [`LogProb::log_probability_vjp`].
+    /// Implements [`LogProb::log_probability_vjp`].
     fn log_probability_vjp_impl(
         &self,
         logits: Self::Logits,
@@ -86,21 +88,21 @@ pub trait LogProb: Gemm {
         weights: &Self::Weights,
     ) -> Result<Self::Matrix>;
 
-    /// `x W^T` row by row, in f32 or better.
+    /// Returns `x W^T` row by row, in f32 or better.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     fn logits(&self, x: &Self::Matrix, head: &Self::Weight) -> Result<Vec<Self::Host>> {
         same_shape("logits", (x.rows(), head.columns()), x)?;
         self.logits_impl(x, head)
     }
-    /// Computes [`LogProb::logits`].
+    /// Implements [`LogProb::logits`].
     fn logits_impl(&self, x: &Self::Matrix, head: &Self::Weight) -> Result<Vec<Self::Host>> {
         self.download(&self.linear_impl(x, head, None, None)?)
     }
 }
 
-/// One target per row, inside the vocabulary.
+/// Checks that there is one target per row, inside the vocabulary.
 fn check_targets(rows: usize, vocabulary: usize, targets: &[u32]) -> Result<()> {
     let say = |count: usize| move || format!("{count} targets");
     let found = targets.len();

@@ -1,4 +1,4 @@
-//! Matrices and weights on a device, and how values get there and back.
+//! Matrices and weights on a device, and copies to and from it.
 
 use super::Size;
 use crate::checkpoint::Tensor;
@@ -7,59 +7,58 @@ use crate::device::{Real, Result};
 
 /// The size of a matrix on a device.
 pub trait Matrix: Send + Sync {
-    /// Number of rows.
+    /// Returns the number of rows.
     fn rows(&self) -> usize;
-    /// Number of columns.
+    /// Returns the number of columns.
     fn columns(&self) -> usize;
-    /// Rows and columns.
+    /// Returns rows and columns.
     fn shape(&self) -> (usize, usize) {
         (self.rows(), self.columns())
     }
 }
 
-/// Matrices, weights, and the memory that they take.
+/// Matrices, weights, and their memory.
 pub trait Memory: Send + Sync + 'static {
-    /// The type in which values enter and leave the device.
+    /// The type of values copied to and from the device.
     type Host: Real;
     /// A row-major matrix of activations on the device.
     type Matrix: Matrix;
-    /// Numbers that a forward pass leaves for its vjp, in f32 or better whatever the activations
-    /// are.
+    /// Numbers that a forward pass saves for its vjp, in f32 or better whatever the type of
+    /// activations.
     type Statistics: Matrix;
-    /// A frozen weight matrix `[out, in]`, in the checkpoint's own dtype.
+    /// A frozen weight matrix `[out, in]`, in the checkpoint's dtype or the device's storage type.
     type Weight: Matrix;
 
-    /// Bytes of one activation element.
+    /// Returns the bytes of one activation element.
     fn element_bytes(&self) -> usize;
-    /// Bytes that operations need beside their inputs and outputs, for matrices of up to `rows x
-    /// columns`.
+    /// Returns the bytes that operations need in addition to their inputs and outputs, for matrices
+    /// of up to `rows x columns`.
     fn scratch_bytes(&self, rows: usize, columns: usize) -> usize;
-    /// A budget for activations that suits the device, in bytes, once a model's weights are where
-    /// they belong.
+    /// Returns a suitable budget for activations in bytes, after a model's weights are loaded.
     fn memory_budget(&self) -> usize;
-    /// Memory of matrices no longer in use is kept for the next ones, but given back before `bytes`
-    /// are exceeded.
+    /// Limits memory to `bytes`: unused memory of matrices is kept for reuse, but freed before the
+    /// limit is exceeded.
     fn limit_memory(&self, bytes: usize);
 
     /// Copies values to the device; `values` holds `rows * columns` of them.
     ///
     /// # Errors
-    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when it holds more or fewer; what
-    /// the device reports.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if it holds another number, and
+    /// the errors of the device.
     fn upload(&self, rows: usize, columns: usize, values: &[Self::Host]) -> Result<Self::Matrix> {
         let fits = rows.checked_mul(columns) == Some(values.len());
         let expected = || format!("{rows} x {columns} values");
         expect(fits, "upload", expected, || values.len().to_string())?;
         self.upload_impl(rows, columns, values)
     }
-    /// Computes [`Memory::upload`].
+    /// Implements [`Memory::upload`].
     fn upload_impl(
         &self,
         rows: usize,
         columns: usize,
         values: &[Self::Host],
     ) -> Result<Self::Matrix>;
-    /// Makes a matrix of zeros.
+    /// Creates a matrix of zeros.
     fn zeros(&self, rows: usize, columns: usize) -> Result<Self::Matrix> {
         self.upload(rows, columns, &vec![Self::Host::default(); rows * columns])
     }
@@ -67,29 +66,29 @@ pub trait Memory: Send + Sync + 'static {
     fn download(&self, x: &Self::Matrix) -> Result<Vec<Self::Host>>;
     /// Copies statistics from the device, row by row.
     fn download_statistics(&self, x: &Self::Statistics) -> Result<Vec<Self::Host>>;
-    /// Whether every element is finite.
+    /// Checks whether every element is finite.
     fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
 
-    /// Makes a weight matrix of a tensor whose first dimension is the output; the other dimensions
-    /// are flattened.
+    /// Creates a weight matrix from a tensor whose first dimension is the output; the other
+    /// dimensions are flattened.
     ///
     /// # Errors
-    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) when the tensor has not as many
-    /// bytes as its shape says.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if the tensor's number of bytes
+    /// does not match its shape.
     fn weight(&self, tensor: &Tensor) -> Result<Self::Weight> {
         let (out, inside) = weight_size(tensor)?;
         self.weight_impl(tensor, out, inside)
     }
-    /// Computes [`Memory::weight`].
+    /// Implements [`Memory::weight`].
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<Self::Weight>;
-    /// Whether it computes with a weight's numbers, or knows its shape only.
+    /// Checks whether the device computes with weights, rather than using only their shapes.
     fn reads_weights(&self) -> bool {
         true
     }
 }
 
-/// Rows and columns of a weight: a tensor whose first dimension is the output, with all of its
-/// bytes.
+/// Returns the rows and columns of a weight: a tensor whose first dimension is the output. Checks
+/// that it has all of its bytes.
 fn weight_size(tensor: &Tensor) -> Result<Size> {
     let bytes = tensor
         .shape

@@ -1,7 +1,6 @@
-//! The operations that a model is made of: one trait per operation family, with shapes, contracts
-//! and checks.
+//! The operations of models: one trait per operation family, with shapes, contracts and checks.
 //!
-//! An operation is as large as what gets fused on a GPU and no larger. Weights are frozen: every
+//! An operation comprises exactly the steps that are fused on a GPU. Weights are frozen: every
 //! operation has a `vjp` (vector-Jacobian product) with respect to its activations, none with
 //! respect to its weights.
 //!
@@ -9,9 +8,9 @@
 //! of B * n rows, sequence by sequence. `dy` is the gradient with respect to `y`. An `onto`
 //! argument is added to the result, which saves the sum of two branches its own pass.
 //!
-//! Each operation is a provided method that checks its operands, and calls the required method
-//! whose name ends in `_impl` and which computes. A device implements the latter alone; everything
-//! else calls the former. Sizes that do not fit are [`DeviceError::Shape`], indices outside their
+//! Each operation is a provided method that checks its operands and calls a required method, whose
+//! name ends in `_impl`, for the computation. Devices implement only the latter; all other code
+//! calls the former. Sizes that do not match are [`DeviceError::Shape`], indices outside their
 //! tables [`DeviceError::Index`](super::DeviceError::Index).
 
 mod activation;
@@ -43,14 +42,14 @@ use super::{DeviceError, Result};
 /// Rows and columns.
 type Size = (usize, usize);
 
-/// Succeeds when a matrix has these rows and columns.
+/// Checks that a matrix has these rows and columns.
 fn same_shape(operation: &'static str, expected: Size, found: &impl Matrix) -> Result<()> {
     let shape = found.shape();
     let say = |size: Size| move || format!("{size:?}");
     expect(shape == expected, operation, say(expected), say(shape))
 }
 
-/// As [`same_shape`], for an operand that may be absent.
+/// Checks like [`same_shape`] an operand that may be absent.
 fn same_shape_if(
     operation: &'static str,
     expected: Size,
@@ -59,7 +58,7 @@ fn same_shape_if(
     found.map_or(Ok(()), |found| same_shape(operation, expected, found))
 }
 
-/// Succeeds when every index is below `limit`.
+/// Checks that every index is below `limit`.
 fn below(
     operation: &'static str,
     indices: impl IntoIterator<Item = usize>,

@@ -5,12 +5,12 @@ use crate::device::Result;
 
 /// Layer normalisation and root-mean-square normalisation.
 pub trait Norm: Memory {
-    /// Layer normalisation over columns: `(x - mean) / sqrt(var + eps) * gain + bias`; gain and
-    /// bias `[1, columns]`. Returns y and per row the mean and the reciprocal standard deviation
-    /// `[n, 2]`.
+    /// Computes layer normalisation over columns: `(x - mean) / sqrt(var + eps) * gain + bias`;
+    /// gain and bias `[1, columns]`. Returns y, and per row the mean and the reciprocal standard
+    /// deviation `[n, 2]`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     fn layer_norm(
         &self,
         x: &Self::Matrix,
@@ -22,7 +22,7 @@ pub trait Norm: Memory {
         same_shape("layer_norm: bias", (1, x.columns()), bias)?;
         self.layer_norm_impl(x, gain, bias, eps)
     }
-    /// Computes [`Norm::layer_norm`].
+    /// Implements [`Norm::layer_norm`].
     fn layer_norm_impl(
         &self,
         x: &Self::Matrix,
@@ -31,10 +31,10 @@ pub trait Norm: Memory {
         eps: f64,
     ) -> Result<(Self::Matrix, Self::Statistics)>;
 
-    /// `dx + onto` of `layer_norm`.
+    /// Returns `dx + onto` of `layer_norm`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Norm::layer_norm`].
     fn layer_norm_vjp(
         &self,
         x: &Self::Matrix,
@@ -49,7 +49,7 @@ pub trait Norm: Memory {
         same_shape_if("layer_norm_vjp: onto", x.shape(), onto)?;
         self.layer_norm_vjp_impl(x, statistics, gain, dy, onto)
     }
-    /// Computes [`Norm::layer_norm_vjp`].
+    /// Implements [`Norm::layer_norm_vjp`].
     fn layer_norm_vjp_impl(
         &self,
         x: &Self::Matrix,
@@ -59,11 +59,11 @@ pub trait Norm: Memory {
         onto: Option<&Self::Matrix>,
     ) -> Result<Self::Matrix>;
 
-    /// Root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`; gain `[1,
-    /// columns]`. Returns y and per row the reciprocal root mean square `[n, 1]`.
+    /// Computes root-mean-square normalisation over columns: `x / sqrt(mean(x^2) + eps) * gain`;
+    /// gain `[1, columns]`. Returns y, and per row the reciprocal root mean square `[n, 1]`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Norm::layer_norm`].
     fn rms_norm(
         &self,
         x: &Self::Matrix,
@@ -73,7 +73,7 @@ pub trait Norm: Memory {
         same_shape("rms_norm: gain", (1, x.columns()), gain)?;
         self.rms_norm_impl(x, gain, eps)
     }
-    /// Computes [`Norm::rms_norm`].
+    /// Implements [`Norm::rms_norm`].
     fn rms_norm_impl(
         &self,
         x: &Self::Matrix,
@@ -81,10 +81,10 @@ pub trait Norm: Memory {
         eps: f64,
     ) -> Result<(Self::Matrix, Self::Statistics)>;
 
-    /// `dx + onto` of `rms_norm`.
+    /// Returns `dx + onto` of `rms_norm`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Norm::layer_norm`].
     fn rms_norm_vjp(
         &self,
         x: &Self::Matrix,
@@ -99,7 +99,7 @@ pub trait Norm: Memory {
         same_shape_if("rms_norm_vjp: onto", x.shape(), onto)?;
         self.rms_norm_vjp_impl(x, statistics, gain, dy, onto)
     }
-    /// Computes [`Norm::rms_norm_vjp`].
+    /// Implements [`Norm::rms_norm_vjp`].
     fn rms_norm_vjp_impl(
         &self,
         x: &Self::Matrix,

@@ -9,18 +9,19 @@ pub trait Rows: Memory {
     /// Copies the rows `ids` of a weight, `[ids, in]`.
     ///
     /// # Errors
-    /// An id that is not below the weight's rows.
+    /// [`DeviceError::Index`](crate::device::DeviceError::Index) for an id that is not below the
+    /// weight's rows.
     fn gather(&self, weight: &Self::Weight, ids: &[u32]) -> Result<Self::Matrix> {
         below("gather", ids.iter().map(|&id| id as usize), weight.rows())?;
         self.gather_impl(weight, ids)
     }
-    /// Computes [`Rows::gather`].
+    /// Implements [`Rows::gather`].
     fn gather_impl(&self, weight: &Self::Weight, ids: &[u32]) -> Result<Self::Matrix>;
 
     /// Copies all of `x` into `target` from row `at` on.
     ///
     /// # Errors
-    /// Rows that do not fit.
+    /// An error if the rows do not fit.
     fn write_rows(&self, target: &mut Self::Matrix, at: usize, x: &Self::Matrix) -> Result<()> {
         let (to, from) = (target.shape(), x.shape());
         let end = at.checked_add(from.0);
@@ -31,15 +32,15 @@ pub trait Rows: Memory {
         })?;
         self.write_rows_impl(target, at, x)
     }
-    /// Computes [`Rows::write_rows`].
+    /// Implements [`Rows::write_rows`].
     fn write_rows_impl(&self, target: &mut Self::Matrix, at: usize, x: &Self::Matrix)
     -> Result<()>;
 
-    /// Per sequence, `y = map x + constant`: x `[batch * map.inputs, c]`, constant `[map.outputs,
-    /// c]` the same for every sequence, y `[batch * map.outputs, c]`.
+    /// Computes `y = map x + constant` per sequence: x `[batch * map.inputs, c]`, constant
+    /// `[map.outputs, c]` the same for every sequence, y `[batch * map.outputs, c]`.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) for operands of other sizes.
     fn mix_rows(
         &self,
         x: &Self::Matrix,
@@ -51,7 +52,7 @@ pub trait Rows: Memory {
         same_shape_if("mix_rows: constant", (map.outputs(), columns), constant)?;
         self.mix_rows_impl(x, map, constant, batch)
     }
-    /// Computes [`Rows::mix_rows`] for `batch` sequences.
+    /// Implements [`Rows::mix_rows`] for `batch` sequences.
     fn mix_rows_impl(
         &self,
         x: &Self::Matrix,
@@ -60,10 +61,10 @@ pub trait Rows: Memory {
         batch: usize,
     ) -> Result<Self::Matrix>;
 
-    /// `dx = map^T dy + onto` per sequence.
+    /// Computes `dx = map^T dy + onto` per sequence.
     ///
     /// # Errors
-    /// Operands of other sizes.
+    /// As [`Rows::mix_rows`].
     fn mix_rows_vjp(
         &self,
         dy: &Self::Matrix,
@@ -75,7 +76,7 @@ pub trait Rows: Memory {
         same_shape_if("mix_rows_vjp: onto", (batch * map.inputs(), columns), onto)?;
         self.mix_rows_vjp_impl(dy, map, onto, batch)
     }
-    /// Computes [`Rows::mix_rows_vjp`] for `batch` sequences.
+    /// Implements [`Rows::mix_rows_vjp`] for `batch` sequences.
     fn mix_rows_vjp_impl(
         &self,
         dy: &Self::Matrix,
@@ -84,12 +85,13 @@ pub trait Rows: Memory {
         batch: usize,
     ) -> Result<Self::Matrix>;
 
-    /// Rotary position embedding in place: in each head of size d, pair (i, i + d/2) is rotated by
-    /// `position * frequency[i]`. Row r of x stands at `positions[r % positions.len()]`. `inverse`
-    /// rotates back, which is the vjp.
+    /// Applies rotary position embedding in place: in each head of size d, pair (i, i + d/2) is
+    /// rotated by `position * frequency[i]`. Row r of x is at position
+    /// `positions[r % positions.len()]`. `inverse` rotates back, which is the vjp.
     ///
     /// # Errors
-    /// Heads that do not divide the columns, another number of frequencies, no position.
+    /// An error for heads that do not divide the columns, another number of frequencies, or no
+    /// positions.
     fn rope(
         &self,
         x: &mut Self::Matrix,
@@ -101,7 +103,7 @@ pub trait Rows: Memory {
         check_rope(x.shape(), head_dim, frequencies, positions)?;
         self.rope_impl(x, head_dim, frequencies, positions, inverse)
     }
-    /// Computes [`Rows::rope`].
+    /// Implements [`Rows::rope`].
     fn rope_impl(
         &self,
         x: &mut Self::Matrix,
@@ -116,7 +118,7 @@ fn sequences(rows: usize, each: usize) -> usize {
     rows.checked_div(each).unwrap_or(0)
 }
 
-/// Heads that rotary positions fit.
+/// Checks that heads and frequencies fit the columns.
 pub(super) fn check_rope(
     (rows, columns): Size,
     head_dim: usize,
@@ -142,22 +144,21 @@ pub(super) fn check_rope(
     expect(heads && positions_fit, "rope", expected, found)
 }
 
-/// A fixed sparse matrix over the rows of a sequence: dropping, placing, pooling or reordering
-/// rows.
+/// A fixed sparse matrix over the rows of a sequence, which drops, places, pools or reorders rows.
 #[derive(Clone, Debug)]
 pub struct RowMap {
     inputs: usize,
-    /// Per output row, the input rows and their weights.
+    /// For each output row, the input rows and their weights.
     forward: Vec<Vec<(usize, f64)>>,
-    /// Per input row, the output rows and their weights.
+    /// For each input row, the output rows and their weights.
     backward: Vec<Vec<(usize, f64)>>,
 }
 
 impl RowMap {
-    /// From the terms of each output row: `(input row, weight)`.
+    /// Creates a map from the terms of each output row: `(input row, weight)`.
     ///
     /// # Panics
-    /// When an input row is not below `inputs`: maps are made by model code, never from a user's
+    /// If an input row is not below `inputs`: maps are made by model code, never from a user's
     /// data.
     pub(crate) fn new(inputs: usize, forward: Vec<Vec<(usize, f64)>>) -> RowMap {
         let mut backward = vec![Vec::new(); inputs];
@@ -173,7 +174,7 @@ impl RowMap {
         }
     }
 
-    /// Output row r is input row `rows[r]`, or nothing (zero) where that is `None`.
+    /// Creates a map whose output row r is input row `rows[r]`, or zero if that is `None`.
     ///
     /// # Panics
     /// As [`RowMap::new`].
@@ -186,22 +187,22 @@ impl RowMap {
         )
     }
 
-    /// Rows per sequence before.
+    /// Returns the number of input rows per sequence.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Rows per sequence after.
+    /// Returns the number of output rows per sequence.
     pub fn outputs(&self) -> usize {
         self.forward.len()
     }
 
-    /// The terms of each output row.
+    /// Returns the terms of each output row.
     pub fn forward(&self) -> &[Vec<(usize, f64)>] {
         &self.forward
     }
 
-    /// The terms of each input row in the transpose.
+    /// Returns the terms of each input row in the transpose.
     pub fn backward(&self) -> &[Vec<(usize, f64)>] {
         &self.backward
     }

@@ -1,5 +1,5 @@
-//! BMP, by the `image` crate. Of 16-bit pixels that crate rounds what it scales to eight bits, and
-//! Pillow cuts it off.
+//! BMP, by the `image` crate. For 16-bit pixels that crate rounds when it scales to eight bits, and
+//! Pillow truncates.
 
 use image::ImageFormat;
 
@@ -20,8 +20,8 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     Ok(decoded)
 }
 
-/// The largest stored values of red, green and blue, where a pixel has 16 bits in one of the two
-/// usual ways.
+/// Returns the largest stored values of red, green and blue, if a pixel has 16 bits in one of the
+/// two usual layouts.
 fn levels(file: &[u8]) -> Option<[u32; 3]> {
     let number = |at: usize| {
         file.get(at..)?

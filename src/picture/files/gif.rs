@@ -1,5 +1,5 @@
-//! GIF. Its frame is placed on the canvas as Pillow does: around it is the transparent colour where
-//! there is one, and else the first; a frame that reaches beyond the canvas makes it larger.
+//! GIF. Its frame is placed on the canvas as in Pillow: the rest is the transparent colour if there
+//! is one, else the first colour; a frame that extends beyond the canvas enlarges it.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use super::png::colour;
 use super::{Decoded, Source};
 use crate::picture::PictureError;
 
-/// Where the flags of the screen stand, and what follows the screen.
+/// The offset of the screen's flags, and of the data after the screen.
 const FLAGS: usize = 10;
 const AFTER_SCREEN: usize = 13;
-/// The flag of a table for all frames; with it the low three bits say how many colours that has.
+/// The flag of a global colour table; with it the low three bits give the number of its colours.
 const HAS_TABLE: u8 = 0x80;
 
 /// Decodes the first frame of a GIF file.
@@ -21,7 +21,7 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     let file = with_table(source.bytes);
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
-    // What is allocated is checked below.
+    // Allocations are checked below.
     options.set_memory_limit(MemoryLimit::Unlimited);
     let mut decoder = options.read_info(&*file).map_err(failed)?;
     let (screen_width, screen_height) = (decoder.width(), decoder.height());
@@ -54,8 +54,7 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// The file with a table of greys where it has none for all frames: indices without a table are
-/// greys.
+/// Adds a table of greys to a file without a global table: indices without a table are greys.
 fn with_table(file: &[u8]) -> Cow<'_, [u8]> {
     match file.get(FLAGS) {
         Some(flags) if flags & HAS_TABLE == 0 && file.len() >= AFTER_SCREEN => {

@@ -1,9 +1,9 @@
 //! JPEG, decoded by libjpeg-turbo's code: its inverse transform, its smooth upsampling and its
-//! colours are what Pillow has, and other decoders' differ from them in one sample of five.
+//! colours are those of Pillow; other decoders differ from them in one sample of five.
 //!
-//! The library is given the whole file at once through a source that has no more to give: where
-//! data are missing it stops, and the file is refused, as by Pillow. Damage inside of the data is a
-//! warning to the library, and to Pillow, and passes.
+//! The library gets the whole file at once through a source that cannot be refilled: where data are
+//! missing it stops, and the file is refused, as by Pillow. Damage inside the data is only a
+//! warning in the library, as in Pillow.
 
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_long};
@@ -21,11 +21,11 @@ use super::orientation::orientation;
 use super::{Decoded, Source, cmyk_to_rgb};
 use crate::picture::PictureError;
 
-/// The most passes over a progressive picture. Encoders make 10 and optimisers 20; a small file may
-/// ask for thousands.
+/// The largest number of passes over a progressive picture. Encoders make 10 and optimisers 20; a
+/// small file may request thousands.
 const MAX_SCANS: c_int = 200;
 
-/// What `jpeg_read_header` says of a picture's header, and of tables without a picture.
+/// The result of `jpeg_read_header` for a header of a picture, as opposed to tables only.
 const JPEG_HEADER_OK: c_int = 1;
 const JPEG_HEADER_TABLES_ONLY: c_int = 2;
 
@@ -41,8 +41,8 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// The EXIF block, in as many segments as it comes in, and the last XMP packet, of those before the
-/// first scan.
+/// Returns the EXIF block, joined from its segments, and the last XMP packet; only segments before
+/// the first scan are read.
 fn metadata(bytes: &[u8]) -> (Option<Vec<u8>>, Option<&[u8]>) {
     const EXIF: &[u8] = b"Exif\0\0";
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -76,7 +76,7 @@ fn metadata(bytes: &[u8]) -> (Option<Vec<u8>>, Option<&[u8]>) {
     (exif, xmp)
 }
 
-/// Columns, rows and RGB bytes.
+/// Returns columns, rows and RGB bytes.
 fn pixels(source: &Source) -> Result<(u32, u32, Vec<u8>), PictureError> {
     // SAFETY: zeros are a value of each of these C structures; the library sets what it needs
     // before it reads it.
@@ -114,7 +114,7 @@ fn pixels(source: &Source) -> Result<(u32, u32, Vec<u8>), PictureError> {
     result.unwrap_or_else(|payload| Err(source.failed(reason(payload))))
 }
 
-/// What the library said when it gave up.
+/// Returns the library's message of a fatal error.
 fn reason(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<GaveUp>() {
         Ok(gave_up) => gave_up.0,
@@ -128,8 +128,8 @@ fn decompress(
     source: &Source,
 ) -> Result<(u32, u32, Vec<u8>), PictureError> {
     let cut = || source.failed("the JPEG data end before the picture does");
-    // SAFETY: here and below the decoder is created, has a source, and the calls come in the order
-    // that the library asks for.
+    // SAFETY: here and below the decoder is created, has a source, and the calls are in the order
+    // that the library requires.
     let mut header = JPEG_HEADER_TABLES_ONLY;
     while header == JPEG_HEADER_TABLES_ONLY {
         header = unsafe { jpeg_read_header(decoder, 0) };
@@ -167,7 +167,7 @@ fn decompress(
             }
             3 => out.copy_from_slice(&line),
             _ => {
-                // Adobe's files, and all others by Pillow's reading, have their inks inverted.
+                // Inks are inverted in Adobe's files, and Pillow treats all others the same.
                 let (pixels, _) = line.as_chunks::<4>();
                 for (out, pixel) in out.chunks_exact_mut(3).zip(pixels) {
                     out.copy_from_slice(&cmyk_to_rgb(pixel.map(|ink| 255 - ink)));
@@ -175,12 +175,12 @@ fn decompress(
             }
         }
     }
-    // That nothing comes after the last row, not even an end, is no fault.
+    // Missing data after the last row, even a missing end marker, is not an error.
     unsafe { jpeg_finish_decompress(decoder) };
     Ok((width, height, rgb))
 }
 
-/// The library's reason to give up, on its way through the library's frames.
+/// The library's message of a fatal error, carried by unwinding through the library's frames.
 struct GaveUp(String);
 
 unsafe extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
@@ -188,7 +188,7 @@ unsafe extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
     // The library's JMSG_LENGTH_MAX.
     let mut text = [0_u8; 200];
     // SAFETY: the error manager is the one that was set, and its function writes at most that many
-    // bytes, a zero at the end. The crate's type of it promises to write nothing.
+    // bytes, including a final zero. The crate declares it as if it wrote nothing.
     unsafe {
         if let Some(format) = (*decoder.err).format_message {
             let format: Format = mem::transmute::<*const (), Format>(format as *const ());
@@ -197,7 +197,7 @@ unsafe extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
     }
     let length = text.iter().position(|&byte| byte == 0).unwrap_or(0);
     let text = String::from_utf8_lossy(&text[..length]).into_owned();
-    // Not a panic: no hook hears of it.
+    // Not a panic: panic hooks are not called.
     resume_unwind(Box::new(GaveUp(text)))
 }
 

@@ -17,13 +17,13 @@ use super::{Limits, PictureError};
 pub(super) struct Source<'a> {
     /// Its bytes.
     pub bytes: &'a [u8],
-    /// What stands for it in errors.
+    /// The picture's name in errors.
     pub name: &'a str,
-    /// What it may ask for.
+    /// The limits on the picture.
     pub limits: &'a Limits,
 }
 
-/// What a file holds.
+/// The contents of a file.
 pub(super) struct Decoded {
     /// Columns, as stored.
     pub width: u32,
@@ -31,12 +31,12 @@ pub(super) struct Decoded {
     pub height: u32,
     /// `height * width * 3`, row-major.
     pub rgb: Vec<u8>,
-    /// As EXIF counts it: 1 to 8 say how the picture is turned, anything else is upright.
+    /// The orientation by EXIF's numbers: 1 to 8; anything else is upright.
     pub orientation: u64,
 }
 
 impl Source<'_> {
-    /// A picture that does not decode.
+    /// Creates the error of a picture that does not decode.
     fn failed(&self, reason: impl ToString) -> PictureError {
         PictureError::Decode {
             name: self.name.to_owned(),
@@ -44,13 +44,13 @@ impl Source<'_> {
         }
     }
 
-    /// Fails unless a picture of that size may be decoded.
+    /// Checks that a picture of this size may be decoded.
     fn check(&self, width: u64, height: u64) -> Result<(), PictureError> {
         self.limits.check(self.name, width, height)
     }
 }
 
-/// The format of a file that begins so, if it is one that is read.
+/// Returns the format of a file with these first bytes, if it is supported.
 pub(super) fn format(head: &[u8]) -> Option<ImageFormat> {
     let read = [
         ImageFormat::Png,
@@ -79,11 +79,11 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     }
 }
 
-/// The pixel that Pillow makes of one of cyan, magenta, yellow and black.
+/// Converts a CMYK pixel to RGB as Pillow does.
 fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let white = u32::from(255 - black);
     [cyan, magenta, yellow].map(|ink| {
-        // The product over 255, rounded.
+        // The product divided by 255, rounded.
         let product = u32::from(ink) * white + 128;
         white.saturating_sub((product + (product >> 8)) >> 8) as u8
     })

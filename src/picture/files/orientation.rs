@@ -1,23 +1,22 @@
-//! How a picture is turned: the EXIF tag, or else the one in an XMP packet, as Pillow's
-//! `ImageOps.exif_transpose` looks for them.
+//! The orientation of a picture: from the EXIF tag, or else from an XMP packet, as in Pillow's
+//! `ImageOps.exif_transpose`.
 
 /// The TIFF tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
 /// The TIFF tag of an XMP packet.
 pub(super) const XMP: u16 = 700;
 
-/// The orientation that an EXIF block says; where it has none, that of an XMP packet; 1, upright,
-/// where neither has.
+/// Returns the orientation of an EXIF block, else that of an XMP packet, else 1, upright.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u64 {
     let tag = exif.and_then(|block| field(after_mark(block), ORIENTATION));
     match tag {
-        // A tag that is there but is no number counts: the packet is not looked at.
+        // A tag that exists but is not a number counts: the packet is then ignored.
         Some(field) => field.number().unwrap_or(1),
         None => xmp.and_then(in_packet).unwrap_or(1),
     }
 }
 
-/// An EXIF block without the mark before it, which may stand there twice.
+/// Returns an EXIF block without its mark, which may occur twice.
 fn after_mark(mut block: &[u8]) -> &[u8] {
     for _ in 0..2 {
         block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
@@ -25,7 +24,7 @@ fn after_mark(mut block: &[u8]) -> &[u8] {
     block
 }
 
-/// The first `tiff:Orientation` of a packet, an attribute or an element.
+/// Returns the first `tiff:Orientation` of a packet, an attribute or an element.
 fn in_packet(packet: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"tiff:Orientation";
     packet
@@ -41,9 +40,9 @@ fn in_packet(packet: &[u8]) -> Option<u64> {
 
 /// A field of a TIFF directory.
 pub(super) struct Field<'a> {
-    /// The type's number.
+    /// The type's number in TIFF.
     kind: u16,
-    /// How many values it has.
+    /// The number of values.
     count: u64,
     /// The values' bytes.
     pub bytes: &'a [u8],
@@ -51,13 +50,13 @@ pub(super) struct Field<'a> {
 }
 
 impl Field<'_> {
-    /// The value of a field that holds one whole number.
+    /// Returns the value of a field that holds one whole number.
     pub fn number(&self) -> Option<u64> {
         let whole = matches!(self.kind, 3 | 4 | 8 | 9 | 13 | 16 | 17 | 18);
         (whole && self.count == 1).then(|| unsigned(self.bytes, self.big_endian))
     }
 
-    /// The values of a field of 16-bit numbers; none of another field.
+    /// Returns the values of a field of 16-bit numbers; empty for another field.
     pub fn numbers(&self) -> Vec<u64> {
         let words = self.bytes.chunks_exact(2);
         let words = words.filter(|_| self.kind == 3);
@@ -65,7 +64,7 @@ impl Field<'_> {
     }
 }
 
-/// An unsigned number of at most eight bytes.
+/// Reads an unsigned number of at most eight bytes.
 fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     let join = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
     match big_endian {
@@ -74,8 +73,8 @@ fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     }
 }
 
-/// The last field with that tag in the first directory of a TIFF file or of an EXIF block, which
-/// has the form of one. Fields behind damage are not found.
+/// Finds the last field with this tag in the first directory of a TIFF file or of an EXIF block,
+/// which has the same layout. Fields after damage are not found.
 pub(super) fn field(file: &[u8], wanted: u16) -> Option<Field<'_>> {
     let big_endian = match file.get(..2)? {
         b"MM" => true,
@@ -87,7 +86,7 @@ pub(super) fn field(file: &[u8], wanted: u16) -> Option<Field<'_>> {
         let bytes = file.get(at..at.checked_add(length)?)?;
         Some(unsigned(bytes, big_endian))
     };
-    // A TIFF of more than 4 GB counts and points with eight bytes.
+    // A TIFF of more than 4 GB has counts and offsets of eight bytes.
     let (pointer, counter, start) = match number(2, 2)? {
         42 => (4, 2, number(4, 4)?),
         43 => (8, 8, number(8, 8)?),
@@ -131,7 +130,7 @@ pub(super) fn field(file: &[u8], wanted: u16) -> Option<Field<'_>> {
     found
 }
 
-/// The bytes of one value of a TIFF type.
+/// Returns the bytes of one value of a TIFF type.
 fn size_of(kind: u64) -> Option<u64> {
     Some(match kind {
         1 | 2 | 6 | 7 => 1,
@@ -153,8 +152,7 @@ mod tests {
         for end in 0..block.len() - 4 {
             assert_eq!(orientation(Some(&block[..end]), None), 1, "{end} bytes");
         }
-        // A directory that begins at the end of what can be addressed, and one that says it has
-        // 65535 fields.
+        // A directory at the end of the addressable range, and one that claims 65535 fields.
         assert_eq!(orientation(Some(b"II*\0\xff\xff\xff\xff"), None), 1);
         let mut many = block.to_vec();
         many[14..16].fill(0xFF);

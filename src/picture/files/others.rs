@@ -1,4 +1,4 @@
-//! The formats that the `image` crate decodes whole.
+//! The formats that the `image` crate decodes on its own.
 
 use std::io::Cursor;
 
@@ -8,12 +8,12 @@ use super::orientation::orientation;
 use super::{Decoded, Source};
 use crate::picture::PictureError;
 
-/// Decodes a file of a format that is known.
+/// Decodes a file of a known format.
 pub(super) fn decode(source: &Source, format: ImageFormat) -> Result<Decoded, PictureError> {
     let failed = |error: image::ImageError| source.failed(error);
     let mut reader = ImageReader::with_format(Cursor::new(source.bytes), format);
     let mut limits = Limits::no_limits();
-    // What a decoder holds: the deepest pixels, and room to work in.
+    // The memory of a decoder: the deepest pixels, and working memory.
     limits.max_alloc = Some(source.limits.max_bytes.saturating_mul(2));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
@@ -30,8 +30,8 @@ pub(super) fn decode(source: &Source, format: ImageFormat) -> Result<Decoded, Pi
     })
 }
 
-/// The bytes of a decoded picture as Pillow has them: of 16-bit colours the high byte, 16-bit greys
-/// and numbers cut at 255.
+/// Converts a decoded picture to the bytes that Pillow has: of 16-bit colours the high byte, 16-bit
+/// greys and numbers clipped at 255.
 fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
     let high = |value: u16| (value >> 8) as u8;
     let cut = |value: u16| value.min(255) as u8;

@@ -1,5 +1,5 @@
-//! PNG. The `png` crate unpacks the pixels; which chunks count, and which of their checksums, is
-//! told here, as Pillow has it: every checksum before the first IDAT, and none from there on.
+//! PNG. The `png` crate unpacks the pixels; the chunks and checksums that count are selected here
+//! as in Pillow: every checksum before the first IDAT, and none from there on.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
@@ -12,7 +12,7 @@ use super::{Decoded, Source};
 use crate::picture::PictureError;
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// The most bytes that a compressed text may become, Pillow's limit.
+/// The largest size in bytes of an uncompressed text, Pillow's limit.
 const MAX_TEXT: u64 = 1 << 20;
 
 /// Decodes a PNG file; of an animation, the first picture.
@@ -50,17 +50,17 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// How the samples of a row are packed.
+/// The packing of the samples of a row.
 struct Row<'a> {
     colours: ColorType,
-    /// Bits of a sample.
+    /// Bits per sample.
     depth: u8,
     palette: &'a [u8],
 }
 
 impl Row<'_> {
-    /// Appends a row's pixels. Of 16-bit samples the high byte is kept, but grey ones are cut at
-    /// 255.
+    /// Appends a row's pixels. Of 16-bit samples the high byte is kept, but grey ones are clipped
+    /// at 255.
     fn unpack(&self, line: &[u8], width: usize, out: &mut Vec<u8>) {
         let bytes = usize::from(self.depth / 8).max(1);
         let every = |samples: usize| line.chunks_exact(samples * bytes);
@@ -89,14 +89,14 @@ impl Row<'_> {
     }
 }
 
-/// The samples of a row that has several to a byte, or one.
+/// Returns the samples of a row that has one or several per byte.
 pub(super) fn samples(line: &[u8], depth: u8) -> impl Iterator<Item = u8> + '_ {
     let of_byte =
         move |byte: u8| (0..8 / depth).map(move |index| (byte << (index * depth)) >> (8 - depth));
     line.iter().flat_map(move |&byte| of_byte(byte))
 }
 
-/// A colour of a palette of RGB bytes; black where it has no such one.
+/// Returns a colour of a palette of RGB bytes; black if the index is beyond its end.
 pub(super) fn colour(palette: &[u8], index: u8) -> [u8; 3] {
     let (colours, _) = palette.as_chunks::<3>();
     colours.get(usize::from(index)).copied().unwrap_or_default()
@@ -110,11 +110,11 @@ struct Header<'a> {
     rest: &'a [u8],
 }
 
-/// What counts of a file's chunks.
+/// The chunks of a file that are used.
 struct Chunks<'a> {
     header: Header<'a>,
     palette: &'a [u8],
-    /// The bodies of the first IDAT chunks in succession.
+    /// The bodies of the first consecutive IDAT chunks.
     data: Vec<&'a [u8]>,
     exif: Option<&'a [u8]>,
     /// An EXIF block as hexadecimal text, which other programs write.
@@ -138,8 +138,8 @@ impl<'a> Chunks<'a> {
             xmp: None,
         };
         let mut rest = &source.bytes[SIGNATURE.len().min(source.bytes.len())..];
-        // Pillow reads the chunks before the pixels strictly, the pixels, and what follows them as
-        // long as it makes sense.
+        // Pillow reads the chunks before the pixels strictly, then the pixels, then the chunks
+        // after them as far as they are valid.
         let mut after = false;
         while let Some((length, kind, body, checksum)) = next(&mut rest) {
             if kind == *b"IEND" || (!kind.is_ascii() && after) {
@@ -155,7 +155,7 @@ impl<'a> Chunks<'a> {
             after = !first;
             let name = kind.escape_ascii();
             if body.len() < length {
-                // A last chunk after the pixels that is cut is not missed.
+                // A truncated last chunk after the pixels is not an error.
                 if after {
                     break;
                 }
@@ -191,7 +191,7 @@ impl<'a> Chunks<'a> {
         Ok(chunks)
     }
 
-    /// Keeps the texts that may say how the picture is turned.
+    /// Keeps the texts that may contain the orientation.
     fn text(&mut self, kind: &[u8; 4], body: &'a [u8]) {
         let Some((key, value)) = split_at_zero(body) else {
             return;
@@ -209,7 +209,7 @@ impl<'a> Chunks<'a> {
         *place = text.or(place.take());
     }
 
-    /// The file again, with what a decoder of the pixels needs.
+    /// Rebuilds the file with only the chunks that a decoder of the pixels needs.
     fn essential(&self) -> Vec<u8> {
         let length: usize = self.data.iter().map(|part| part.len() + 12).sum();
         let mut file = Vec::with_capacity(length + self.palette.len() + 64);
@@ -224,7 +224,7 @@ impl<'a> Chunks<'a> {
             self.header.width.to_be_bytes(),
             self.header.height.to_be_bytes(),
         ];
-        // Pillow looks at none but the first two and the last.
+        // Pillow only checks the first two and the last.
         let rest = [self.header.rest[0], self.header.rest[1], 0, 0];
         let interlaced = [u8::from(self.header.rest[4] != 0)];
         chunk(b"IHDR", &[&size.concat(), &rest, &interlaced]);
@@ -254,10 +254,10 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// A chunk: the length that it should have, kind, as much of its body as is there, checksum.
+/// A chunk: its stated length, kind, its body as far as present, checksum.
 type Chunk<'a> = (usize, [u8; 4], &'a [u8], Option<u32>);
 
-/// The next chunk.
+/// Reads the next chunk.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<Chunk<'a>> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let (kind, after) = after.split_first_chunk::<4>()?;
@@ -280,8 +280,8 @@ fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// The text of an iTXt chunk after its key: a flag and a method of packing, a language, the key
-/// translated, the text.
+/// Returns the text of an iTXt chunk, after its key, a flag and a method of compression, a language
+/// and the translated key.
 fn international(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (&[packed, method], rest) = value.split_first_chunk::<2>()?;
     let (_, rest) = split_at_zero(rest)?;
@@ -293,7 +293,7 @@ fn international(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// A text unpacked, if it is whole and not too long.
+/// Decompresses a text, if it is complete and not too long.
 fn inflate(packed: &[u8]) -> Option<Cow<'static, [u8]>> {
     let mut text = Vec::new();
     let mut unpacked = ZlibDecoder::new(packed).take(MAX_TEXT);
@@ -301,7 +301,7 @@ fn inflate(packed: &[u8]) -> Option<Cow<'static, [u8]>> {
     Some(Cow::Owned(text))
 }
 
-/// The bytes of a profile in hexadecimal digits, from its fourth line on.
+/// Decodes the bytes of a profile from hexadecimal digits, from its fourth line on.
 fn bytes_of(profile: &[u8]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = profile
         .split(|&byte| byte == b'\n')

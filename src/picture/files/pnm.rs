@@ -1,6 +1,5 @@
 //! PBM, PGM and PPM, raw and plain. Samples of another depth than eight bits are scaled and rounded
-//! as Pillow does it: colours to 255, greys beyond 255 to 65535, of which what is above 255 is
-//! white.
+//! as in Pillow: colours to 255, greys deeper than 255 to 65535 and then clipped at 255.
 
 use super::{Decoded, Source};
 use crate::picture::PictureError;
@@ -49,7 +48,7 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// What is left of the file.
+/// The unread rest of the file.
 struct Text<'a> {
     rest: &'a [u8],
 }
@@ -61,7 +60,7 @@ impl<'a> Text<'a> {
         Some(first)
     }
 
-    /// The next word, and the one blank behind it. Comments reach to the end of their line.
+    /// Reads the next word, and one blank after it. Comments extend to the end of their line.
     fn token(&mut self) -> Option<&'a [u8]> {
         loop {
             let start = self.rest;
@@ -86,10 +85,10 @@ fn blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C)
 }
 
-/// What a sample becomes.
+/// The conversion of a sample.
 struct Scale {
     most: u32,
-    /// The sample that `most` becomes, before it is cut at 255.
+    /// The value that `most` is scaled to, before clipping at 255.
     white: f64,
 }
 
@@ -108,8 +107,8 @@ impl Scale {
     }
 }
 
-/// The samples of a picture, which come in one of four ways; `None` where they end too early or are
-/// beyond the maximum.
+/// The samples of a picture, in one of four encodings. Reading returns `None` if they end too early
+/// or exceed the maximum.
 struct Samples {
     count: usize,
     scale: Scale,
@@ -150,7 +149,7 @@ impl Samples {
         Some(values)
     }
 
-    /// Digits that need no blanks between them.
+    /// Reads digits that may stand without blanks between them.
     fn plain_bits(&self, text: &mut Text) -> Option<Vec<u8>> {
         let mut values = Vec::new();
         while values.len() < self.count {

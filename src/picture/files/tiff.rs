@@ -1,5 +1,5 @@
-//! TIFF, by the `image` crate; what that crate does not read, or rounds otherwise than Pillow, by
-//! the `tiff` crate below it: palettes, inks, and greys of 32 bits.
+//! TIFF, by the `image` crate; by the underlying `tiff` crate for formats that the former does not
+//! read, or rounds differently from Pillow: palettes, inks, and greys of 32 bits.
 
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ use super::png::samples;
 use super::{Decoded, Source, cmyk_to_rgb, others};
 use crate::picture::PictureError;
 
-/// Tags of a directory, and the value of one: colours that are looked up in a table.
+/// Tags of a directory, and the value of a tag for palette colours.
 const BITS: u16 = 258;
 const PHOTOMETRIC: u16 = 262;
 const TABLE: u16 = 320;
@@ -32,7 +32,7 @@ pub(super) fn decode(source: &Source) -> Result<Decoded, PictureError> {
     })
 }
 
-/// A decoder of a file, and columns and rows.
+/// A decoder of a file, with columns and rows.
 type Opened<'a> = (Decoder<Cursor<&'a [u8]>>, u32, u32);
 
 /// Opens a file and checks its size.
@@ -60,7 +60,7 @@ fn colours(source: &Source) -> Result<Decoded, PictureError> {
             let (pixels, _) = inks.as_chunks::<4>();
             pixels.iter().flat_map(|&p| cmyk_to_rgb(p)).collect()
         }
-        // Numbers are cut at 0 and at 255.
+        // Numbers are clipped at 0 and at 255.
         (_, DecodingResult::F32(greys)) => greys.iter().flat_map(|&v| [v as u8; 3]).collect(),
         (_, DecodingResult::U32(greys)) => {
             let cut = |v: u32| v.min(255) as u8;
@@ -75,7 +75,7 @@ fn colours(source: &Source) -> Result<Decoded, PictureError> {
     filled(source, width, height, rgb)
 }
 
-/// A picture whose colours are looked up, read as one of greys, which the indices are then.
+/// Decodes a palette picture: its indices are read as greys.
 fn palette(source: &Source, kind: &Field) -> Result<Decoded, PictureError> {
     let failed = |error: ::tiff::TiffError| source.failed(error);
     let depth = field(source.bytes, BITS).and_then(|bits| bits.number());
@@ -116,7 +116,7 @@ fn palette(source: &Source, kind: &Field) -> Result<Decoded, PictureError> {
     filled(source, width, height, rgb)
 }
 
-/// Fails if there are more or fewer bytes than pixels, as when channels are stored in planes.
+/// Checks that the bytes match the pixels, which they do not if channels are stored in planes.
 fn filled(source: &Source, width: u32, height: u32, rgb: Vec<u8>) -> Result<Decoded, PictureError> {
     if rgb.len() as u64 != 3 * u64::from(width) * u64::from(height) {
         return Err(source.failed("its samples are stored in a way that is not read"));

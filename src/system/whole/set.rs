@@ -1,4 +1,4 @@
-//! Several files in place of others, none of one set ever beside one of another.
+//! Replacement of several files at once, so that files of two sets never lie side by side.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,34 +11,34 @@ use super::{
     OWN, SUFFIX, enter, holds, lock_folder, readable_as_in, replaceable, sweep, sync_folder, unheld,
 };
 
-/// In a temporary folder: the file that its process holds locked.
+/// Name of the file, in a temporary folder, that its process holds locked.
 const LOCK: &str = "lock";
-/// Files that are to be placed.
+/// Folder of the files to be placed.
 const NEW: &str = "new";
-/// The one that is placed last.
+/// Folder of the file that is placed last.
 const RECORD: &str = "record";
-/// Files that were taken out of the folder: while it has this name, what is old goes back.
+/// Folder of the files moved out. While it has this name, recovery restores the old files.
 const OLD: &str = "old";
-/// The same once all are out: now what is new goes in.
+/// The same folder once all files are out. From then on, recovery places the new files.
 const OUT: &str = "out";
 
-/// Held while a set is placed, so that a process that is told to end places all of it or nothing.
+/// Held while a set is placed, so that a process that is told to end places all of it or none.
 static PLACING: Mutex<()> = Mutex::new(());
 
 pub(super) fn placing() -> MutexGuard<'static, ()> {
     PLACING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A temporary folder inside a folder, in which files are written that will belong there.
+/// A temporary folder inside a folder, for files that will be placed there.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    /// Closed, which unlocks it, before the temporary folder goes.
+    /// Dropped, and so unlocked, before the temporary folder is removed.
     _lock: File,
     temporary: TempDir,
     folder: PathBuf,
 }
 
-/// One of the steps by which a set is placed.
+/// A step of placing a set.
 #[derive(Debug)]
 enum Step {
     Rename(PathBuf, PathBuf),
@@ -46,7 +46,7 @@ enum Step {
 }
 
 impl Staging {
-    /// In `folder`, which must exist and be writable.
+    /// Creates a temporary folder in `folder`, which must exist and be writable.
     pub fn new(folder: &Path) -> io::Result<Staging> {
         loop {
             let _making = enter(folder);
@@ -56,7 +56,7 @@ impl Staging {
                 .tempdir_in(folder)?;
             let path = temporary.path().join(LOCK);
             let lock = match File::create_new(&path) {
-                // Another process has taken the folder away, which had no lock yet.
+                // Another process has removed the folder before it was locked.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 lock => lock?,
             };
@@ -73,7 +73,7 @@ impl Staging {
         }
     }
 
-    /// Where the files are to be written.
+    /// Returns the folder to write the files to.
     pub fn path(&self) -> PathBuf {
         self.part(NEW)
     }
@@ -85,27 +85,27 @@ impl Staging {
         self.finish(name)
     }
 
-    /// Makes sure that a file that was written is on the disk and as readable as a result.
+    /// Synchronises a written file to disk and makes it as readable as a result.
     pub fn finish(&self, name: &str) -> io::Result<()> {
         let file = File::options().write(true).open(self.path().join(name))?;
         readable_as_in(&self.folder, &file)?;
         file.sync_all()
     }
 
-    /// Puts all the files that were written into the folder, `record` last. What is there of
-    /// `names`, which are those of every file that such a set can have, is taken out before, the
-    /// record first.
+    /// Moves all the written files into the folder, `record` last. `names` are the names of every
+    /// file that such a set can have: existing ones are moved out first, the record before the
+    /// others.
     ///
     /// # Errors
-    /// A file of that name that is no regular one; what the file system reports. All is as it was
-    /// before then.
+    /// An error if a file of such a name exists and is not regular, and the file system's errors.
+    /// The folder is then as it was before.
     pub fn place(self, record: &str, names: &[&str]) -> io::Result<()> {
         for name in names {
             replaceable(&self.folder.join(name))?;
         }
         let _placing = placing();
         let _alone = lock_folder(&self.folder);
-        // What another process began here and did not end would otherwise be ended after this.
+        // Recover an interrupted set first; otherwise it would be completed over this one.
         sweep(&self.folder);
         fs::create_dir(self.part(OLD))?;
         carry_out(&self.steps(record, names)?)
@@ -141,7 +141,7 @@ impl Staging {
     }
 }
 
-/// Takes every step, or none.
+/// Carries out every step, or none.
 fn carry_out(steps: &[Step]) -> io::Result<()> {
     for (done, step) in steps.iter().enumerate() {
         if let Err(error) = step.take() {
@@ -162,7 +162,7 @@ impl Step {
         }
     }
 
-    /// As far as that is possible: what cannot go back is in the temporary folder.
+    /// Undoes the step as far as possible: what cannot be moved back stays in the temporary folder.
     fn take_back(&self) {
         if let Step::Rename(from, to) = self {
             let _ = fs::rename(to, from);
@@ -170,7 +170,8 @@ impl Step {
     }
 }
 
-/// Names of the files in a folder that is no symbolic link; none where there is no such folder.
+/// Returns the names of the files in a folder that is not a symbolic link; none if it does not
+/// exist.
 fn files(folder: &Path) -> io::Result<Vec<String>> {
     if !fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir()) {
         return Ok(Vec::new());
@@ -189,12 +190,12 @@ fn files(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Ends what a process that died began in the temporary folder `left`, inside `folder`, and takes
-/// it away. Nothing is done where a process holds it. The folder must be locked.
+/// Completes or undoes what a dead process began in the temporary folder `left`, inside `folder`,
+/// and removes it. Does nothing if a process holds it. The folder must be locked.
 pub(super) fn recover(left: &Path, folder: &Path) {
     let lock = left.join(LOCK);
     if !lock.exists() {
-        // It was made and not yet locked. What is not empty is not of this kind.
+        // It was made but not locked yet. A folder that is not empty is not of this kind.
         let _ = fs::remove_dir(left);
         return;
     }
@@ -206,7 +207,7 @@ pub(super) fn recover(left: &Path, folder: &Path) {
     }
 }
 
-/// Puts what is old back into the folder where not all of it was taken out, or else what is new.
+/// Moves the old files back into the folder if not all were moved out, else the new ones.
 fn back(left: &Path, folder: &Path) -> io::Result<()> {
     let records = files(&left.join(RECORD))?;
     let record = |name: &String| records.contains(name);
@@ -231,7 +232,7 @@ fn back(left: &Path, folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Those of the old set, of the new one, and what a set can have.
+    /// The old set, the new set, and all names that a set can have.
     const FIRST: [&str; 4] = ["record.json", "a.png", "b.png", "only-old.png"];
     const SECOND: [&str; 4] = ["record.json", "a.png", "b.png", "only-new.png"];
     const ALL: [&str; 5] = [
@@ -250,7 +251,7 @@ mod tests {
         staging
     }
 
-    /// A folder with the old set and a file of the user's.
+    /// Creates a folder with the old set and a file of the user's.
     fn folder() -> TempDir {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("notes.txt"), "the user's").unwrap();
@@ -260,7 +261,7 @@ mod tests {
         folder
     }
 
-    /// Contents by name, of the files that a set can have.
+    /// Returns the contents, by name, of the files that a set can have.
     fn found(folder: &Path) -> Vec<(&'static str, String)> {
         assert_eq!(
             fs::read_to_string(folder.join("notes.txt")).unwrap(),
@@ -288,13 +289,13 @@ mod tests {
         let expected = ["record.json", "a.png", "b.png", "only-new.png"];
         assert_eq!(found(folder.path()), whole(&expected, "new"));
         assert_eq!(names(folder.path()), 5);
-        // Dropped without being placed, it leaves nothing.
+        // A set dropped without being placed leaves nothing.
         drop(staged(folder.path(), &SECOND, "newer"));
         assert_eq!(names(folder.path()), 5);
     }
 
-    /// A process that dies between any two steps leaves no mixture, and the next one to write there
-    /// finds a whole set.
+    /// A process that dies between any two steps leaves no mixture, and the next process to write
+    /// there finds a whole set.
     #[test]
     fn death_at_any_step_leaves_no_mixture() {
         let (mut died, mut sets) = (0, Vec::new());
@@ -308,7 +309,7 @@ mod tests {
                 break;
             }
             carry_out(&steps[..died]).unwrap();
-            // Locked, it is of a living process, and stays.
+            // A locked folder belongs to a living process and stays.
             sweep(path);
             let Staging {
                 _lock: lock,
@@ -355,7 +356,7 @@ mod tests {
         }
     }
 
-    /// Two dead processes, one of which died half-way, and a third that had begun before.
+    /// Two dead processes, one of them half-way, and a third that had started before.
     #[test]
     fn what_a_dead_process_began_is_not_ended_over_a_later_set() {
         let folder = folder();
@@ -401,7 +402,7 @@ mod tests {
         assert_eq!(names(path), 5);
     }
 
-    /// A temporary folder from elsewhere whose parts are links does not reach out of the folder.
+    /// A foreign temporary folder that contains links does not reach outside of the folder.
     #[test]
     #[cfg(unix)]
     fn parts_that_are_links_are_not_followed() {

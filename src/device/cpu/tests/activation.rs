@@ -13,10 +13,11 @@ const KINDS: [Activation; 4] = [
     Activation::QuickGelu,
     Activation::Silu,
 ];
-/// Rows and columns; the last is longer than one task's share.
+/// Rows and columns; the last is longer than one task's part.
 const SIZES: [(usize, usize); 4] = [(1, 1), (7, 13), (3, 33), (131, 257)];
 
-/// The derivative of an activation by the five-point central difference of its definition in f64.
+/// Returns an activation's derivative by the five-point central difference of its definition in
+/// f64.
 fn derivative(kind: Activation, x: f64) -> f64 {
     let (h, f) = (1e-3, |x: f64| naive::activation::<f64>(kind, x));
     (8.0 * (f(x + h) - f(x - h)) - (f(x + 2.0 * h) - f(x - 2.0 * h))) / (12.0 * h)
@@ -44,7 +45,7 @@ fn activations_equal_their_definitions() {
                 .activation(kind, &matrix(&f32s, 1, points.len(), &points))
                 .unwrap(),
         );
-        // By magnitude, so that the small values near zero and in the left tail are looked at too.
+        // By magnitude, so that small values near zero and in the left tail are checked too.
         for range in [0.0..0.1, 0.1..1.0, 1.0..6.0, 6.0..31.0] {
             let near: Vec<usize> = (0..points.len())
                 .filter(|&i| range.contains(&points[i].abs()))

@@ -11,7 +11,7 @@ use crate::device::{AttentionShape, Visible};
 /// Rows of the prefix buffers beyond those in use.
 const SPARE: usize = 3;
 
-/// A random attention.
+/// Creates a random attention.
 fn make(random: &mut Random, shape: AttentionShape) -> naive::Attention {
     let (width, kv) = (
         shape.heads * shape.head_dim,
@@ -55,7 +55,7 @@ fn upload<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention) -> Uploaded<T> {
     }
 }
 
-/// out and lse.
+/// Returns out and lse.
 fn forward<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention) -> (Vec<f64>, Vec<f64>) {
     let x = upload(d, a);
     let prefix = (a.shape.prefix > 0).then_some((&x.prefix.0, &x.prefix.1));
@@ -63,7 +63,7 @@ fn forward<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention) -> (Vec<f64>, Vec<f64>)
     (values(&out), values(&lse))
 }
 
-/// dq, dk and dv.
+/// Returns dq, dk and dv.
 fn vjp<T: CpuReal>(d: &Cpu<T>, a: &naive::Attention, dy: &[f64]) -> [Vec<f64>; 3] {
     let x = upload(d, a);
     let prefix = (a.shape.prefix > 0).then_some((&x.prefix.0, &x.prefix.1));
@@ -126,8 +126,8 @@ fn chosen(
     }
 }
 
-/// One query per sequence; sequences take turns in `period` rows of a mask, of which each sees some
-/// keys.
+/// Creates a masked attention with one query per sequence; sequences cycle through `period` rows of
+/// a mask, each of which shows some keys.
 fn masked(
     (batch, period): (usize, usize),
     keys: usize,
@@ -141,7 +141,7 @@ fn masked(
     }
 }
 
-/// Small shapes, for differences in every element.
+/// Returns small shapes, for differences in every element.
 fn small() -> Vec<AttentionShape> {
     vec![
         all(2, 3, 3, (2, 2), 1),
@@ -163,7 +163,7 @@ fn small() -> Vec<AttentionShape> {
     ]
 }
 
-/// Larger shapes: heads, rows and keys beside the edges of tiles and blocks.
+/// Returns larger shapes: heads, rows and keys near the edges of tiles and blocks.
 fn large() -> Vec<AttentionShape> {
     vec![
         all(2, 37, 41, (3, 3), 5),

@@ -1,4 +1,4 @@
-//! Blends of two pictures through masks, and the gradient back to the masks.
+//! Blends of two pictures under masks, and the gradient of the masks.
 
 use super::naive::plus;
 use super::support::{
@@ -9,9 +9,9 @@ use crate::blend::{Blend, Masks, Path, Sampling, ViewPair};
 use crate::device::cpu::{Cpu, CpuPictures, CpuReal};
 use crate::device::prelude::*;
 
-/// Two pictures, their views, three masks and the blends of them.
+/// Two pictures, their views, three masks and blends of them.
 pub(super) struct Case {
-    /// View by view.
+    /// Pixels view by view.
     pub picture: Vec<f32>,
     pub baseline: Vec<f32>,
     pub views: Vec<View>,
@@ -53,7 +53,7 @@ impl Case {
         }
     }
 
-    /// Rows per blend.
+    /// Returns the number of rows per blend.
     pub fn patches(&self) -> usize {
         let of = |view: &View| (view.height / self.patch) * (view.width / self.patch);
         self.views.iter().map(of).sum()
@@ -67,7 +67,7 @@ impl Case {
         format!("{:?} mask {}", self.views, self.size)
     }
 
-    /// Every view with its pixels.
+    /// Returns every view with its pixels.
     fn pairs(&self) -> Vec<ViewPair<'_>> {
         let pixels = self.picture.len() / self.views.len();
         let parts = self
@@ -96,7 +96,7 @@ impl Case {
         values(&d.blend(&pictures, &batch).unwrap())
     }
 
-    /// The gradients added to `gradients`.
+    /// Adds the gradients to `gradients`.
     pub fn vjp<T: CpuReal>(&self, d: &Cpu<T>, dy: &[f64], gradients: &mut Vec<Vec<f64>>) {
         let pictures = self.pictures(d);
         let dy = matrix(d, self.blends.len() * self.patches(), self.columns(), dy);
@@ -108,7 +108,7 @@ impl Case {
         d.blend_vjp(&pictures, &batch, &dy, gradients).unwrap();
     }
 
-    /// The formula, pixel by pixel, in f64 or with every step rounded by `round`.
+    /// Evaluates the formula pixel by pixel, in f64 or with every step rounded by `round`.
     fn plain(&self, round: impl Fn(f64) -> f64) -> Vec<f64> {
         let pairs = self.pairs();
         let mut out = Vec::new();
@@ -148,7 +148,7 @@ impl Case {
     }
 }
 
-/// A random blend of three masks.
+/// Creates a random blend of three masks.
 fn blend(random: &mut Random) -> Blend {
     let sampling = match random.below(3) {
         0 => Sampling::One(random.below(3)),
@@ -177,8 +177,8 @@ fn view(height: usize, width: usize, resized: (usize, usize), offset: (isize, is
     }
 }
 
-/// Views (whole, cropped, padded, cropped one way and padded the other; several, as tiles), patch
-/// sizes and mask sizes.
+/// Returns cases of views (whole, cropped, padded, cropped one way and padded the other; several,
+/// as tiles), patch sizes and mask sizes.
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     // The whole picture and four tiles of it, padded above and below; then a crop beside padding.
     let tile = |y: isize, x| view(4, 4, (6, 8), (y - 1, x));
@@ -305,7 +305,7 @@ fn alpha_nought_gives_one_picture_and_alpha_one_the_other() {
 #[test]
 fn gradients_serve_all_pictures_of_their_mask_size() {
     let (d, mut random) = (device::<f64>(), Random::new(76));
-    // Two encoders at their own resolutions and patches, the same masks and blends.
+    // Two encoders with different resolutions and patches, the same masks and blends.
     let near = Case::new(&mut random, vec![view(4, 4, (4, 7), (0, 2))], 2, 3, 4);
     let mut far = Case::new(&mut random, vec![view(9, 6, (9, 6), (0, 0)); 2], 3, 3, 4);
     (far.masks, far.blends) = (near.masks.clone(), near.blends.clone());

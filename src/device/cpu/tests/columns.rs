@@ -1,4 +1,4 @@
-//! Columns side by side, cut out, scaled; sums, and rows of another length.
+//! Tests of joining, cutting, scaling, adding and reshaping.
 
 use super::naive::plus;
 use super::support::{Random, assert_bits, assert_same, device, inner, matrix, values};
@@ -31,7 +31,7 @@ fn columns_are_scaled_and_added_to() {
         assert_same("scaled onto", &values(&y), &plus(&scaled, &ontos));
         let sum = d.add(&x, &onto).unwrap();
         assert_same("sum", &values(&sum), &plus(&xs, &ontos));
-        // It is linear, so its own vjp.
+        // The operation is linear, so it is its own vjp.
         let back = d.scale_columns(&onto, &gain, None).unwrap();
         let difference = inner(&scaled, &ontos) - inner(&xs, &values(&back));
         assert!(difference.abs() < 1e-9, "its own transpose");

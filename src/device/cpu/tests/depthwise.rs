@@ -9,7 +9,8 @@ use crate::device::DepthwiseShape;
 use crate::device::cpu::{Cpu, CpuReal};
 use crate::device::prelude::*;
 
-/// Grids, height, width, size and channels: smaller and larger than the kernel, one wide, one tall.
+/// Grids, height, width, size and channels: smaller and larger than the kernel, one column, one
+/// row.
 const CASES: [(usize, usize, usize, usize, usize); 7] = [
     (1, 1, 1, 1, 1),
     (2, 3, 4, 3, 2),

@@ -1,4 +1,4 @@
-//! Sizes that do not fit are errors, never a panic.
+//! Sizes that do not match are errors, never a panic.
 
 use super::support::device;
 use crate::blend::View;
@@ -159,7 +159,7 @@ fn norms() {
     shape(d.rms_norm_vjp(&x, &one, &narrow, &x, None));
     shape(d.rms_norm_vjp(&x, &one, &g, &g, None));
     shape(d.rms_norm_vjp(&x, &one, &g, &x, Some(&g)));
-    // Nothing to normalise is no fault.
+    // Normalising an empty matrix is not an error.
     let (x, g) = (zeros(&d, 2, 0), zeros(&d, 1, 0));
     let (_, statistics) = d.layer_norm(&x, &g, &g, 1e-5).unwrap();
     d.layer_norm_vjp(&x, &statistics, &g, &x, Some(&x)).unwrap();
@@ -237,7 +237,7 @@ fn masks_of_attention() {
     assert!(d.attention(&good, &q, &k, &k, None).is_ok());
     shape(d.attention(&with(&[]), &q, &k, &k, None));
     shape(d.attention(&with(&[true; 4]), &q, &k, &k, None));
-    // Three rows do not go into four sequences; the second row sees nothing.
+    // Three rows cannot be divided among four sequences; the second row sees nothing.
     shape(d.attention(&with(&[true; 9]), &q, &k, &k, None));
     let blind = with(&[true, true, true, false, false, false]);
     shape(d.attention(&blind, &q, &k, &k, None));

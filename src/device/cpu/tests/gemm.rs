@@ -10,12 +10,12 @@ use crate::device::cpu::Cpu;
 use crate::device::cpu::CpuReal;
 use crate::device::prelude::*;
 
-/// Sizes at and beside the edges of tiles, panels and blocks.
+/// Sizes at and near the edges of tiles, panels and blocks.
 const EDGES: [usize; 17] = [
     1, 2, 11, 12, 13, 31, 32, 33, 63, 65, 191, 193, 255, 256, 257, 383, 385,
 ];
 
-/// y of `linear` and dx of `linear_vjp` on a device, and the plain sums in precision `N`.
+/// y of `linear` and dx of `linear_vjp` on a device, and naive sums in precision `N`.
 struct Case {
     m: usize,
     n: usize,

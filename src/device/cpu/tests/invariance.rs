@@ -1,4 +1,4 @@
-//! A row's result is the same bits whatever the batch it is computed in and the number of threads.
+//! A row's result has the same bits whatever its batch and the number of threads.
 
 use super::blend;
 use super::support::{Random, assert_bits, matrix, rows_of, values};
@@ -8,7 +8,7 @@ use crate::device::prelude::*;
 use crate::device::{AttentionShape, Visible};
 
 /// Runs `whole` on all rows of `x` with one and three threads, and on every `part` rows alone; all
-/// must agree.
+/// results must agree.
 fn check<T: CpuReal>(
     what: &str,
     x: &[f64],
@@ -107,7 +107,7 @@ fn norms() {
     });
 }
 
-/// One matrix of q, k, v and dy side by side, so that a part of its rows is a sequence.
+/// Uses one matrix of q, k, v and dy side by side, so that a part of its rows is a sequence.
 fn attentions<T: CpuReal>(seed: u64) {
     let mut random = Random::new(seed);
     for (batch, n, prefix, heads, kv, d_head, causal) in [

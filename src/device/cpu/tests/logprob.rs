@@ -50,7 +50,7 @@ fn log_probability_equals_its_plain_statement() {
         assert_calibrated(&what, &found, &plain, &exact, FORWARD);
 
         let weights = random.values(m);
-        // weight * (one_hot - softmax) W, plainly.
+        // weight * (one_hot - softmax) W, computed naively.
         let gradient = |logits: &[f64], f: &dyn Fn(&[f64], usize) -> f64| -> Vec<f64> {
             let row = |(i, row): (usize, &[f64])| {
                 let target = targets[i] as usize;

@@ -1,7 +1,7 @@
-//! The operations stated plainly, one scalar after the other, in either precision.
+//! Naive implementations of the operations, one scalar after the other, in either precision.
 //!
-//! Functions are those of the standard library in `f64`, rounded; nothing here is shared with the
-//! device's own code.
+//! Functions are those of the standard library in `f64`, rounded; no code is shared with the
+//! device.
 
 use crate::checkpoint::Activation;
 use crate::device::{AttentionShape, Real, Visible};
@@ -18,7 +18,7 @@ fn exp<T: Real>(x: T) -> T {
     T::of(x.to_f64().exp())
 }
 
-/// `a[m x k] * b[n x k]^T`.
+/// Computes `a[m x k] * b[n x k]^T`.
 pub(super) fn linear<T: Real>(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
     let (a, b) = (to::<T>(a), to::<T>(b));
     let mut y = vec![T::ZERO; m * n];
@@ -32,14 +32,14 @@ pub(super) fn linear<T: Real>(a: &[f64], b: &[f64], m: usize, n: usize, k: usize
     back(&y)
 }
 
-/// The transpose of an `m x n` matrix.
+/// Returns the transpose of an `m x n` matrix.
 pub(super) fn transpose(x: &[f64], m: usize, n: usize) -> Vec<f64> {
     (0..n)
         .flat_map(|j| (0..m).map(move |i| x[i * n + j]))
         .collect()
 }
 
-/// Element by element sum.
+/// Returns the element-wise sum.
 pub(super) fn plus(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }
@@ -56,7 +56,8 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    /// Start of the head of key `j` (prefix first) in the prefix or in the sequence's own rows.
+    /// Returns the start of the head of key `j` (prefix first) in the prefix or in the sequence's
+    /// own rows.
     fn key(&self, b: usize, h: usize, j: usize) -> (bool, usize) {
         let s = &self.shape;
         let (head, width) = (
@@ -77,7 +78,7 @@ impl Attention {
         }
     }
 
-    /// Probabilities and log-sum-exp of one query.
+    /// Returns probabilities and log-sum-exp of one query.
     fn row<T: Real>(&self, b: usize, h: usize, r: usize) -> (Vec<T>, T) {
         let s = &self.shape;
         let q = &self.q[(b * s.queries + r) * s.heads * s.head_dim + h * s.head_dim..];
@@ -111,7 +112,7 @@ impl Attention {
         )
     }
 
-    /// out and lse.
+    /// Returns out and lse.
     pub fn forward<T: Real>(&self) -> (Vec<f64>, Vec<f64>) {
         let s = &self.shape;
         let (mut out, mut lse) = (Vec::new(), Vec::new());
@@ -139,7 +140,7 @@ impl Attention {
         (out, lse)
     }
 
-    /// dq, dk and dv.
+    /// Returns dq, dk and dv.
     pub fn vjp<T: Real>(&self, dy: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let s = &self.shape;
         let scale = T::of(1.0 / (s.head_dim as f64).sqrt());
@@ -187,8 +188,8 @@ impl Attention {
     }
 }
 
-/// A depthwise convolution: y by its definition, channel by channel, on grids of `height x width`
-/// places and `size x size` taps.
+/// Computes a depthwise convolution by its definition, channel by channel, on grids of
+/// `height x width` places and `size x size` taps.
 pub(super) fn depthwise<T: Real>(
     x: &[f64],
     kernel: &[f64],
@@ -220,7 +221,7 @@ pub(super) fn depthwise<T: Real>(
     back(&y)
 }
 
-/// Layer normalisation of rows as long as `gain`.
+/// Computes layer normalisation of rows as long as `gain`.
 pub(super) fn layer_norm<T: Real>(x: &[f64], gain: &[f64], bias: &[f64], eps: f64) -> Vec<f64> {
     let count = T::of(gain.len() as f64);
     let (gain, bias) = (to::<T>(gain), to::<T>(bias));
@@ -236,7 +237,7 @@ pub(super) fn layer_norm<T: Real>(x: &[f64], gain: &[f64], bias: &[f64], eps: f6
     x.chunks(gain.len()).flat_map(row).collect()
 }
 
-/// dx of `layer_norm`: the derivative through mean and deviation written out.
+/// Returns dx of `layer_norm`: the derivative through mean and deviation written out.
 pub(super) fn layer_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f64]) -> Vec<f64> {
     let count = T::of(gain.len() as f64);
     let row = |(x, dy): (&[f64], &[f64])| {
@@ -262,7 +263,7 @@ pub(super) fn layer_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f
         .collect()
 }
 
-/// Root-mean-square normalisation of rows as long as `gain`.
+/// Computes root-mean-square normalisation of rows as long as `gain`.
 pub(super) fn rms_norm<T: Real>(x: &[f64], gain: &[f64], eps: f64) -> Vec<f64> {
     let row = |x: &[f64]| {
         let x = to::<T>(x);
@@ -275,7 +276,7 @@ pub(super) fn rms_norm<T: Real>(x: &[f64], gain: &[f64], eps: f64) -> Vec<f64> {
     x.chunks(gain.len()).flat_map(row).collect()
 }
 
-/// dx of `rms_norm`.
+/// Returns dx of `rms_norm`.
 pub(super) fn rms_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f64]) -> Vec<f64> {
     let row = |(x, dy): (&[f64], &[f64])| {
         let (x, e): (Vec<T>, Vec<T>) = (
@@ -298,7 +299,7 @@ pub(super) fn rms_norm_vjp<T: Real>(x: &[f64], gain: &[f64], eps: f64, dy: &[f64
         .collect()
 }
 
-/// An activation by its definition.
+/// Computes an activation by its definition.
 pub(super) fn activation<T: Real>(kind: Activation, x: f64) -> f64 {
     let x = T::of(x);
     let sigmoid = |x: T| T::ONE / (T::ONE + exp(-x));
@@ -318,7 +319,7 @@ pub(super) fn activation<T: Real>(kind: Activation, x: f64) -> f64 {
     .to_f64()
 }
 
-/// The derivative of an activation, as textbooks write it.
+/// Computes the derivative of an activation by its textbook formula.
 pub(super) fn derivative<T: Real>(kind: Activation, x: f64) -> f64 {
     let x = T::of(x);
     let swish = |k: T| {
@@ -343,7 +344,7 @@ pub(super) fn derivative<T: Real>(kind: Activation, x: f64) -> f64 {
     .to_f64()
 }
 
-/// log_softmax(row)[target].
+/// Returns log_softmax(row)[target].
 pub(super) fn log_probability<T: Real>(row: &[f64], target: usize) -> f64 {
     let row = to::<T>(row);
     let top = row

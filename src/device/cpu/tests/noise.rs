@@ -8,12 +8,12 @@ use crate::device::prelude::*;
 
 const SIDE: usize = 64;
 
-/// The noise alone: blends of two pictures that are zero.
+/// Returns the noise alone: blends of two pictures that are zero.
 fn noise(d: &Cpu<f32>, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
     noise_of_views(d, 1, patch, noises)
 }
 
-/// Likewise, of several views.
+/// Returns the noise of several views.
 fn noise_of_views(d: &Cpu<f32>, views: usize, patch: usize, noises: &[Noise]) -> Vec<Vec<f64>> {
     let zero = vec![0.0; 3 * SIDE * SIDE];
     let view = View {

@@ -151,8 +151,8 @@ fn norm_vjps_are_the_derivatives_plus_onto() {
     for c in cases(&mut random) {
         let what = format!("{} x {}", c.rows, c.columns);
         let dx = c.layer_vjp(&d, false);
-        // Of one or two columns the output is constant but for eps, whose scale the differences
-        // cannot resolve.
+        // With one or two columns the output is constant except for eps, whose scale the
+        // differences cannot resolve.
         if c.columns > 2 {
             assert_vjp(
                 &format!("layer_norm {what}"),

@@ -1,4 +1,4 @@
-//! The memory of matrices is used again, and given back at the limit.
+//! The memory of matrices is reused, and freed at the limit.
 
 use super::support::{Random, device};
 use crate::device::Real;
@@ -31,7 +31,7 @@ fn free_memory_is_given_back_before_the_limit() {
     let d = device::<f32>();
     let limit = 10_000 * size_of::<f32>();
     d.limit_memory(limit);
-    // Every length is new, so that nothing can be used again.
+    // Every length is new, so that nothing can be reused.
     for n in 1..200 {
         drop(d.upload(1, 17 * n, &vec![f32::ZERO; 17 * n]).unwrap());
         assert!(d.peak_bytes() <= limit, "{n}");

@@ -6,7 +6,7 @@ use crate::checkpoint::Dtype;
 use crate::device::RowMap;
 use crate::device::prelude::*;
 
-/// A map with rows that nothing reaches, repeated rows, zero weights and several terms.
+/// Creates a map with empty rows, repeated rows, zero weights and several terms.
 fn map(random: &mut Random, inputs: usize, outputs: usize) -> RowMap {
     let row = |random: &mut Random| {
         let terms = random.below(4);

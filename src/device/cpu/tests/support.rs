@@ -1,4 +1,4 @@
-//! What the tests of devices and layers share: seeded numbers, tensors of any dtype, and the
+//! Shared helpers for the tests of devices and layers: seeded numbers, tensors of any dtype, and
 //! comparisons.
 
 use rand::rngs::StdRng;
@@ -17,29 +17,29 @@ impl Random {
         Random(StdRng::seed_from_u64(seed))
     }
 
-    /// An index below `limit`.
+    /// Returns an index below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.0.random_range(0..limit)
     }
 
-    /// One of the choices.
+    /// Returns one of the choices.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    /// A number that `f32` represents, evenly spread.
+    /// Returns a uniformly distributed number that `f32` represents.
     pub fn between(&mut self, low: f32, high: f32) -> f64 {
         f64::from(self.0.random_range(low..high))
     }
 
-    /// `n` numbers in -1.5 .. 1.5 that `f32` represents, so that both working precisions start from
-    /// the same.
+    /// Returns `n` numbers in -1.5 .. 1.5 that `f32` represents, so that both working precisions
+    /// start from the same values.
     pub fn values(&mut self, n: usize) -> Vec<f64> {
         (0..n).map(|_| self.between(-1.5, 1.5)).collect()
     }
 
-    /// A weight `[out, in]` and the values that its dtype made of it. With `odd`, its bytes lie at
-    /// an odd address.
+    /// Creates a weight `[out, in]` and returns it with its values in that dtype. With `odd`, its
+    /// bytes start at an odd address.
     pub fn tensor(
         &mut self,
         dtype: Dtype,
@@ -79,7 +79,7 @@ impl Random {
         (tensor, values.into_iter().map(exact).collect())
     }
 
-    /// An f32 weight on a device and its values.
+    /// Creates an f32 weight on a device and returns it with its values.
     pub fn weight<T: CpuReal>(
         &mut self,
         device: &Cpu<T>,
@@ -90,7 +90,7 @@ impl Random {
         (device.weight(&tensor).unwrap(), values)
     }
 
-    /// A matrix on a device and its values.
+    /// Creates a matrix on a device and returns it with its values.
     pub fn matrix<T: CpuReal>(
         &mut self,
         device: &Cpu<T>,
@@ -102,7 +102,8 @@ impl Random {
     }
 }
 
-/// A safetensors file of one tensor, its header lengthened by `padding` bytes, read back.
+/// Creates a safetensors file of one tensor, its header lengthened by `padding` bytes, and reads
+/// it.
 fn embedded(dtype: &str, shape: [usize; 2], data: &[u8], padding: usize) -> Tensor {
     let entry =
         serde_json::json!({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, data.len()]}});
@@ -122,12 +123,12 @@ fn embedded(dtype: &str, shape: [usize; 2], data: &[u8], padding: usize) -> Tens
         .clone()
 }
 
-/// A device of two threads.
+/// Creates a device of two threads.
 pub(crate) fn device<T: CpuReal>() -> Cpu<T> {
     Cpu::new(2).unwrap()
 }
 
-/// A matrix of the values nearest to these.
+/// Creates a matrix of the values nearest to these.
 pub(crate) fn matrix<T: CpuReal>(
     device: &Cpu<T>,
     rows: usize,
@@ -138,12 +139,12 @@ pub(crate) fn matrix<T: CpuReal>(
     device.upload(rows, columns, &values).unwrap()
 }
 
-/// The values of a matrix.
+/// Returns the values of a matrix.
 pub(crate) fn values<T: CpuReal>(x: &CpuMatrix<T>) -> Vec<f64> {
     x.values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// Rows `first .. first + count` of a matrix.
+/// Returns rows `first .. first + count` of a matrix.
 pub(crate) fn rows_of<T: CpuReal>(
     device: &Cpu<T>,
     x: &CpuMatrix<T>,
@@ -160,12 +161,12 @@ pub(crate) fn rows_of<T: CpuReal>(
         .unwrap()
 }
 
-/// The largest absolute value.
+/// Returns the largest absolute value.
 pub(crate) fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| v.abs().max(m))
 }
 
-/// The largest absolute difference; a NaN counts as infinite.
+/// Returns the largest absolute difference; a NaN counts as infinite.
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "as many values");
     let difference = |(a, b): (&f64, &f64)| {
@@ -187,7 +188,7 @@ pub(crate) fn assert_same(what: &str, out: &[f64], expected: &[f64]) {
     );
 }
 
-/// Asserts that two results are the same bits.
+/// Asserts that two results have the same bits.
 pub(crate) fn assert_bits(what: &str, a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len(), "{what}: as many values");
     let first = a
@@ -201,8 +202,8 @@ pub(crate) fn assert_bits(what: &str, a: &[f64], b: &[f64]) {
     );
 }
 
-/// Asserts that an f32 result is at most `factor` times as far from the f64 reference as the plain
-/// f32 computation is, with a floor of four units in the last place of the largest value.
+/// Asserts that an f32 result is at most `factor` times as far from the f64 reference as the naive
+/// f32 computation, with a floor of four units in the last place of the largest value.
 pub(crate) fn assert_calibrated(
     what: &str,
     out: &[f64],
@@ -266,8 +267,8 @@ pub(crate) fn assert_vjp(
     }
 }
 
-/// d/dt of `<dy, f(x + t v)>` at 0 by the five-point central difference, whose error is of order
-/// h^4.
+/// Returns d/dt of `<dy, f(x + t v)>` at 0 by the five-point central difference, whose error is of
+/// order h^4.
 fn slope(f: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64], dy: &[f64]) -> f64 {
     let h = 1e-3;
     let at = |t: f64| f(&x.iter().zip(v).map(|(x, v)| x + t * v).collect::<Vec<_>>());
@@ -282,7 +283,7 @@ fn slope(f: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64], v: &[f64], dy: &[f64]) -> f
     terms.sum::<f64>() / (12.0 * h)
 }
 
-/// Inner product.
+/// Returns the inner product.
 pub(crate) fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

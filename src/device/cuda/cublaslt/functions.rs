@@ -1,8 +1,8 @@
-//! The functions of NVIDIA's cuBLASLt, looked up in its library when the program runs.
+//! The functions of NVIDIA's cuBLASLt, loaded from its library at run time.
 //!
-//! cudarc has them too, but knows the names of the library up to CUDA 12 and ends the program when
-//! a function is missing. Types and numbers are cudarc's; statuses are plain numbers, since a newer
-//! library may return ones that no header here has.
+//! cudarc has them too, but knows the library's names only up to CUDA 12 and ends the program if a
+//! function is missing. Types and numbers are cudarc's; statuses are plain numbers, since a newer
+//! library may return statuses that these headers do not define.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -16,16 +16,16 @@ use libloading::Library;
 pub struct Found {
     /// The algorithm, opaque.
     pub algorithm: cublasLtMatmulAlgo_t,
-    /// Bytes of workspace that it needs.
+    /// Bytes of workspace required.
     pub workspace: usize,
-    /// Whether it can be used: 0.
+    /// Status: 0 if it can be used.
     pub status: u32,
     waves: f32,
     reserved: [c_int; 4],
 }
 
 impl Found {
-    /// Nothing found yet.
+    /// A result to be filled in.
     pub const EMPTY: Found = Found {
         algorithm: cublasLtMatmulAlgo_t { data: [0; 8] },
         workspace: 0,
@@ -40,13 +40,13 @@ pub type Object = *mut c_void;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident = $symbol:literal ($($type:ty),*) -> $result:ty;)*) => {
-        /// The functions, by what they do.
+        /// The functions, named by their purpose.
         pub struct Functions {
             $($(#[$doc])* pub $name: unsafe extern "C" fn($($type),*) -> $result,)*
         }
 
         impl Functions {
-            /// All of them, or the name of the first that is missing.
+            /// Loads all functions, or returns the name of the first that is missing.
             fn of(library: &Library) -> Result<Functions, &'static str> {
                 // SAFETY: the types are those of cublasLt.h, the same since CUDA 11.4.
                 unsafe {
@@ -60,48 +60,48 @@ macro_rules! functions {
 }
 
 functions! {
-    /// The library's version: 10000 * major + 100 * minor + patch.
+    /// Returns the library's version: 10000 * major + 100 * minor + patch.
     version = "cublasLtGetVersion" () -> usize;
-    /// A status in words.
+    /// Returns a description of a status.
     describe = "cublasLtGetStatusString" (u32) -> *const c_char;
-    /// A handle for the current context.
+    /// Creates a handle for the current context.
     create = "cublasLtCreate" (*mut Object) -> u32;
-    /// Gives it back.
+    /// Destroys a handle.
     destroy = "cublasLtDestroy" (Object) -> u32;
-    /// What is multiplied how: compute type, type of alpha and beta.
+    /// Creates a product's descriptor: compute type, type of alpha and beta.
     create_product = "cublasLtMatmulDescCreate" (*mut Object, u32, u32) -> u32;
-    /// Attribute, value, its bytes.
+    /// Sets an attribute: attribute, value, its bytes.
     set_product = "cublasLtMatmulDescSetAttribute" (Object, u32, *const c_void, usize) -> u32;
-    /// Gives it back.
+    /// Destroys a product's descriptor.
     destroy_product = "cublasLtMatmulDescDestroy" (Object) -> u32;
-    /// A matrix in column-major order: type, rows, columns, elements from column to column.
+    /// Creates a column-major layout: type, rows, columns, elements between columns.
     create_matrix = "cublasLtMatrixLayoutCreate" (*mut Object, u32, u64, u64, i64) -> u32;
-    /// Gives it back.
+    /// Destroys a layout.
     destroy_matrix = "cublasLtMatrixLayoutDestroy" (Object) -> u32;
-    /// What an algorithm must keep to.
+    /// Creates the constraints on an algorithm.
     create_preference = "cublasLtMatmulPreferenceCreate" (*mut Object) -> u32;
-    /// Attribute, value, its bytes.
+    /// Sets a constraint: attribute, value, its bytes.
     set_preference = "cublasLtMatmulPreferenceSetAttribute" (Object, u32, *const c_void, usize) -> u32;
-    /// Gives it back.
+    /// Destroys the constraints.
     destroy_preference = "cublasLtMatmulPreferenceDestroy" (Object) -> u32;
-    /// Handle, product, matrices A to D, preference, how many algorithms are wanted, room for them,
-    /// how many there are.
+    /// Suggests algorithms: handle, product, matrices A to D, preference, number of algorithms
+    /// wanted, room for them, number found.
     suggest = "cublasLtMatmulAlgoGetHeuristic"
         (Object, Object, Object, Object, Object, Object, Object, c_int, *mut Found, *mut c_int) -> u32;
-    /// Handle, product, matrices A to D, an algorithm, what it needs.
+    /// Checks an algorithm: handle, product, matrices A to D, the algorithm, its requirements.
     check = "cublasLtMatmulAlgoCheck"
         (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found) -> u32;
-    /// D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm, workspace and
-    /// its bytes, stream.
+    /// Computes D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm,
+    /// workspace and its bytes, stream.
     multiply = "cublasLtMatmul"
         (Object, Object, *const c_void, u64, Object, u64, Object, *const c_void, u64, Object, u64, Object,
          *const cublasLtMatmulAlgo_t, u64, usize, Object) -> u32;
 }
 
 impl Functions {
-    /// A status in the library's words.
+    /// Returns the library's description of a status.
     pub fn words(&self, status: u32) -> String {
-        // SAFETY: the library gives a text that is never freed, or null.
+        // SAFETY: the library returns a text that is never freed, or null.
         let text = unsafe { (self.describe)(status) };
         if text.is_null() {
             return format!("status {status}");
@@ -112,16 +112,16 @@ impl Functions {
     }
 }
 
-/// The environment variable that says which library to take; empty for none.
+/// The environment variable that names the library to load; empty for none.
 pub const VARIABLE: &str = "FOVEATE_CUBLASLT";
 
-/// Where the library is looked for by the system's loader.
+/// Names of the library for the system's loader.
 const NAMES: [&str; 3] = ["libcublasLt.so", "libcublasLt.so.13", "libcublasLt.so.12"];
 
-/// The oldest version that is used.
+/// The oldest supported version.
 const OLDEST: usize = 12_00_00;
 
-/// The library's functions, loaded once, or why there are none.
+/// Returns the library's functions, loaded once, or the reason why there are none.
 pub fn functions() -> Result<&'static Functions, &'static str> {
     static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
     let loaded = FUNCTIONS.get_or_init(|| match std::env::var(VARIABLE) {
@@ -148,9 +148,9 @@ fn load(names: &[&str]) -> Result<Functions, String> {
     };
     let functions = Functions::of(&library)
         .map_err(|symbol| format!("cuBLASLt: expected the function {symbol}, found none"))?;
-    // Its code must stay: the functions are kept until the program ends.
+    // Its code must stay loaded: the functions are kept until the program ends.
     std::mem::forget(library);
-    // SAFETY: takes nothing.
+    // SAFETY: the function takes no arguments.
     let version = unsafe { (functions.version)() };
     if version < OLDEST {
         return Err(format!(
@@ -162,7 +162,7 @@ fn load(names: &[&str]) -> Result<Functions, String> {
     Ok(functions)
 }
 
-/// A version as it is written.
+/// Formats a version.
 pub fn name(version: usize) -> String {
     format!(
         "{}.{}.{}",

@@ -1,9 +1,9 @@
-//! Choices between runs: one small file per shape in the user's cache folder. Without them a second
-//! run could choose otherwise, and its bits would be others.
+//! Choices kept between runs: one small file per shape in the user's cache folder. Without them a
+//! second run could choose differently, and its bits would differ.
 //!
-//! A file appears whole, and the first one stands: runs that start together agree. Choices hold for
-//! one kind of GPU, one version of cuBLASLt and of foveate, and one storage type. What cannot be
-//! written holds for all devices of this process.
+//! Files are written atomically, and the first one is kept: runs that start together agree. Choices
+//! are valid for one kind of GPU, one version of cuBLASLt and of foveate, and one storage type.
+//! Choices that cannot be written are shared by all devices of this process.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -22,10 +22,10 @@ pub(super) struct Kept {
     folder: PathBuf,
 }
 
-/// A choice as it is written.
+/// A choice as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    /// The library's algorithm; none for the kernels.
+    /// The library's algorithm; `None` for the kernels.
     algorithm: Option<cublaslt::Algorithm>,
     native_microseconds: Option<f64>,
     cublaslt_microseconds: Option<f64>,
@@ -54,15 +54,15 @@ impl From<Record> for Choice {
     }
 }
 
-/// The choices that could not be written, by the files where they belong.
+/// Returns the choices that could not be written, by the paths of their files.
 fn unwritten() -> MutexGuard<'static, HashMap<PathBuf, Choice>> {
     static UNWRITTEN: LazyLock<Mutex<HashMap<PathBuf, Choice>>> = LazyLock::new(Mutex::default);
     UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kept {
-    /// Those of a device. Where the system has no cache folder for the user, nothing can be
-    /// written.
+    /// Returns the folder of a device. If the system has no cache folder for the user, nothing can
+    /// be written.
     pub fn of(device: &Cuda) -> Option<Kept> {
         let name = device.gpu.context.name().ok()?;
         let version = cublaslt::version().ok()?;
@@ -72,7 +72,7 @@ impl Kept {
             device.storage,
             env!("CARGO_PKG_VERSION")
         );
-        // No file can be below a device.
+        // No file can be created below a device.
         let cache = dirs::cache_dir().unwrap_or_else(|| "/dev/null".into());
         let folder = cache.join("foveate").join("gemm");
         Some(Kept {
@@ -85,7 +85,7 @@ impl Kept {
             .join(format!("{}.json", file_name(&shape.to_string())))
     }
 
-    /// The choice for a shape, where one was kept and can be read.
+    /// Reads the choice for a shape, if one was kept and is readable.
     pub fn read(&self, shape: Shape) -> Option<Choice> {
         let path = self.path(shape);
         let written = || {
@@ -96,14 +96,14 @@ impl Kept {
         written().or_else(|| unwritten().get(&path).copied())
     }
 
-    /// Keeps a choice, and gives the one that stands: another's, if it was there first.
+    /// Keeps a choice, and returns the one that is valid: another run's, if that was kept first.
     pub fn keep(&self, shape: Shape, choice: Choice) -> Choice {
         let path = self.path(shape);
         let write = || -> std::io::Result<()> {
             match self.file(choice)?.persist_noclobber(&path) {
                 Ok(_) => {}
                 Err(there) if self.read(shape).is_some() => drop(there),
-                // What is there cannot be read: it is replaced.
+                // The existing file cannot be read, so it is replaced.
                 Err(there) => there.file.persist(&path).map(drop)?,
             }
             Ok(())
@@ -114,7 +114,7 @@ impl Kept {
         }
     }
 
-    /// Keeps a choice in place of one that can no longer be followed.
+    /// Keeps a choice in place of one that can no longer be used.
     pub fn replace(&self, shape: Shape, choice: Choice) {
         let path = self.path(shape);
         let write = || -> std::io::Result<()> {
@@ -126,7 +126,7 @@ impl Kept {
         }
     }
 
-    /// A choice in a file beside those kept.
+    /// Writes a choice to a temporary file in the same folder.
     fn file(&self, choice: Choice) -> std::io::Result<NamedTempFile> {
         std::fs::create_dir_all(&self.folder)?;
         let mut file = temporary(&self.folder)?;
@@ -135,7 +135,7 @@ impl Kept {
     }
 }
 
-/// Letters, digits, points and hyphens; all else becomes a hyphen.
+/// Replaces all characters except letters, digits, points and hyphens with hyphens.
 fn file_name(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '.';
     text.chars()

@@ -1,5 +1,5 @@
-//! Both ways of a product, tried on operands of our own: time, and whether the library's rows stand
-//! for themselves.
+//! A trial of both routes of a product with separate operands: their times, and whether the
+//! library's rows are independent of each other.
 
 use cudarc::driver::{CudaSlice, DevicePtr, sys};
 
@@ -11,31 +11,33 @@ use crate::device::cuda::pool::GRAIN;
 use crate::device::cuda::{Cuda, Gemm};
 use crate::device::{DeviceError, Result};
 
-/// Algorithms of the library that are tried.
+/// Number of the library's algorithms that are tried.
 const CANDIDATES: usize = 4;
-/// Timed runs of each, the fastest of which counts.
+/// Timed runs of each, of which the fastest counts.
 const RUNS: usize = 3;
-/// The library must need at most this share of the native time: near-ties stay native.
+/// Largest ratio of the library's time to the native time at which the library is used: near-ties
+/// stay native.
 const SHARE: f64 = 0.95;
-/// Rows whose bits are compared.
+/// Number of rows whose bits are compared.
 const COMPARED: usize = 256;
 
-/// Rows of a trial: four tiles of 128 x 128 for each multiprocessor, whatever the batch to come.
+/// Returns the number of rows of a trial: four tiles of 128 x 128 for each multiprocessor, whatever
+/// the later batches.
 fn rows(n: usize, multiprocessors: usize) -> usize {
     (4 * multiprocessors * 128 * 128 / n).clamp(1024, 8192)
 }
 
-/// Memory of a trial, given back at its end.
+/// Memory of a trial, freed at its end.
 struct Operands {
     arguments: Arguments,
-    /// Where the library's product goes when its rows are compared.
+    /// The address of the library's product when its rows are compared.
     compared: u64,
     _memory: CudaSlice<u8>,
 }
 
 impl Cuda {
-    /// The faster way for a shape; `None` when there is no memory to try. `arguments` tell which
-    /// operands there are; the weight, the bias and the rotary table are used.
+    /// Returns the faster route for a shape; `None` if there is no memory for a trial. `arguments`
+    /// tell which operands exist; the weight, the bias and the rotary table are used.
     pub(super) fn try_both(
         &self,
         library: &CublasLt,
@@ -67,7 +69,7 @@ impl Cuda {
         let mut timed = Vec::new();
         for algorithm in candidates {
             let microseconds = self.time(|| {
-                // SAFETY: the operands are of m rows.
+                // SAFETY: the operands have m rows.
                 unsafe {
                     self.library_product(library, algorithm, shape.layout, sizes, shape.epilogue, a)
                 }
@@ -77,8 +79,8 @@ impl Cuda {
         Ok(Some(faster(native, &timed)))
     }
 
-    /// Operands of `m` rows for those that there are, filled with the weight's values over and
-    /// over. They lie like buffers of their own: an algorithm may want no less.
+    /// Allocates operands of `m` rows in place of those given, filled with the weight's values
+    /// repeatedly. They are aligned like separate buffers, since an algorithm may require it.
     fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Operands> {
         let place = |columns: usize| (m * columns * 2).next_multiple_of(GRAIN);
         let (of_a, of_y) = (place(shape.k), place(shape.n));
@@ -97,7 +99,7 @@ impl Cuda {
         let start = memory.device_ptr(&self.gpu.stream).0;
         let weight = shape.n * shape.k * 2;
         for at in (0..bytes).step_by(weight) {
-            // SAFETY: both are on the device, and the weight is as long.
+            // SAFETY: both are on the device, and the weight is that long.
             unsafe {
                 self.gpu
                     .copy(start + at as u64, given.b, weight.min(bytes - at))
@@ -107,7 +109,7 @@ impl Cuda {
         let mut place = |(address, bytes): (u64, usize)| {
             let here = next;
             next += bytes as u64;
-            // What there is none of stays away.
+            // Absent operands stay absent.
             if address == 0 { 0 } else { here }
         };
         let [a, y, residual, first, second, also, compared] = places.map(&mut place);
@@ -126,7 +128,7 @@ impl Cuda {
         })
     }
 
-    /// Whether the library's rows have the same bits whatever their number.
+    /// Checks whether the library's rows have the same bits whatever their number.
     fn rows_stand_alone(
         &self,
         library: &CublasLt,
@@ -139,11 +141,11 @@ impl Cuda {
         if !library.takes(&all, algorithm)? {
             return Ok(false);
         }
-        // SAFETY: the operands are of m rows.
+        // SAFETY: the operands have m rows.
         unsafe { library.multiply(&all, algorithm) }?;
         let bits = |address: u64, rows: usize| {
             let mut bytes = vec![0; rows.min(COMPARED) * shape.n * 2];
-            // SAFETY: the operands have at least as many rows.
+            // SAFETY: the operands have at least that many rows.
             unsafe { self.gpu.read_at(address, &mut bytes) }.map(|()| bytes)
         };
         for m in [1, 77, m / 2] {
@@ -152,7 +154,7 @@ impl Cuda {
             if !library.takes(&some, algorithm)? {
                 return Ok(false);
             }
-            // SAFETY: of fewer rows.
+            // SAFETY: the product has fewer rows than the operands.
             unsafe { library.multiply(&some, algorithm) }?;
             if bits(all.y, m)? != bits(some.y, m)? {
                 return Ok(false);
@@ -161,7 +163,7 @@ impl Cuda {
         Ok(true)
     }
 
-    /// Microseconds of the fastest of several runs, after one that is not counted.
+    /// Returns the microseconds of the fastest of several runs, after one that is not counted.
     fn time(&self, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
         let _turn = self.gpu.turn();
         let timing = || "timing matrix products".to_string();
@@ -184,7 +186,7 @@ impl Cuda {
     }
 }
 
-/// The faster way, by microseconds; near-ties stay native.
+/// Returns the faster route, by microseconds; near-ties stay native.
 fn faster(native: f64, library: &[(Algorithm, f64)]) -> Choice {
     let best = library.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     Choice {
