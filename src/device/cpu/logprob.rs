@@ -97,4 +97,7 @@ impl<T: CpuReal> Logits for CpuMatrix<T> {
     fn rows(&self) -> usize {
         Matrix::rows(self)
     }
+    fn are_of(&self, vocabulary: usize, _: usize) -> bool {
+        self.columns() == vocabulary
+    }
 }

@@ -84,6 +84,9 @@ impl Logits for CudaLogits {
     fn rows(&self) -> usize {
         self.x.rows
     }
+    fn are_of(&self, _: usize, hidden: usize) -> bool {
+        self.x.columns == hidden
+    }
 }
 
 impl LogProb for Cuda {

@@ -9,12 +9,17 @@ use crate::device::{LogProb, Result};
 #[derive(Debug)]
 pub(crate) struct MetaLogits {
     rows: usize,
+    /// Size of the projection.
+    head: (usize, usize),
     _held: Held,
 }
 
 impl Logits for MetaLogits {
     fn rows(&self) -> usize {
         self.rows
+    }
+    fn are_of(&self, vocabulary: usize, hidden: usize) -> bool {
+        self.head == (vocabulary, hidden)
     }
 }
 
@@ -48,7 +53,14 @@ impl LogProb for Meta {
         self.meter.count(cost);
         // Devices that do not recompute the logits keep them whole.
         let held = self.hold(4 * rows * vocabulary + self.element * rows * hidden);
-        Ok((targets.len(), MetaLogits { rows, _held: held }))
+        Ok((
+            targets.len(),
+            MetaLogits {
+                rows,
+                head: (vocabulary, hidden),
+                _held: held,
+            },
+        ))
     }
 
     fn values(&self, values: &usize) -> Result<Vec<f64>> {

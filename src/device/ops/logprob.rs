@@ -8,6 +8,8 @@ use crate::device::error::expect;
 pub trait Logits: Send + Sync {
     /// Returns the number of rows that were scored.
     fn rows(&self) -> usize;
+    /// Returns whether they may be of a vocabulary projection `[vocabulary, hidden]`.
+    fn are_of(&self, vocabulary: usize, hidden: usize) -> bool;
 }
 
 /// Log-probabilities and their vjp.
@@ -64,8 +66,8 @@ pub trait LogProb: Gemm {
     /// Returns `dx` of `sum over rows of weights[row] * log_probability[row]`.
     ///
     /// # Errors
-    /// An error if the number of targets or weights is not that of the rows, or a target is outside
-    /// the vocabulary.
+    /// An error if the number of targets or weights is not that of the rows, a target is outside
+    /// the vocabulary, or the head is not that of the forward pass.
     fn log_probability_vjp(
         &self,
         logits: Self::Logits,
@@ -75,6 +77,11 @@ pub trait LogProb: Gemm {
     ) -> Result<Self::Matrix> {
         let (rows, found) = (logits.rows(), self.weight_count(weights));
         check_targets(rows, head.rows(), targets)?;
+        let fits = logits.are_of(head.rows(), head.columns());
+        let expected = || "the projection of the forward pass".to_string();
+        expect(fits, "log_probability_vjp", expected, || {
+            format!("{:?}", head.shape())
+        })?;
         let say = |count: usize| move || format!("{count} weights");
         expect(found == rows, "log_probability_vjp", say(rows), say(found))?;
         self.log_probability_vjp_impl(logits, head, targets, weights)

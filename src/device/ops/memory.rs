@@ -1,6 +1,5 @@
 //! Matrices and weights on a device, and copies to and from it.
 
-use super::Size;
 use crate::checkpoint::Tensor;
 use crate::device::error::expect;
 use crate::device::{Real, Result};
@@ -74,10 +73,13 @@ pub trait Memory: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if the tensor's number of bytes
-    /// does not match its shape.
+    /// does not match its shape, on a device that reads them.
     fn weight(&self, tensor: &Tensor) -> Result<Self::Weight> {
-        let (out, inside) = weight_size(tensor)?;
-        self.weight_impl(tensor, out, inside)
+        if self.reads_weights() {
+            check_bytes(tensor)?;
+        }
+        let out = tensor.shape.first().copied().unwrap_or(0);
+        self.weight_impl(tensor, out, tensor.shape.iter().skip(1).product())
     }
     /// Implements [`Memory::weight`].
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<Self::Weight>;
@@ -87,9 +89,8 @@ pub trait Memory: Send + Sync + 'static {
     }
 }
 
-/// Returns the rows and columns of a weight: a tensor whose first dimension is the output. Checks
-/// that it has all of its bytes.
-fn weight_size(tensor: &Tensor) -> Result<Size> {
+/// Checks that a tensor has a dimension, and all of its bytes.
+fn check_bytes(tensor: &Tensor) -> Result<()> {
     let bytes = tensor
         .shape
         .iter()
@@ -98,7 +99,5 @@ fn weight_size(tensor: &Tensor) -> Result<Size> {
     let fits = !tensor.shape.is_empty() && bytes == Some(tensor.bytes().len());
     expect(fits, "weight", expected, || {
         format!("{} bytes", tensor.bytes().len())
-    })?;
-    let rows = tensor.shape.first().copied().unwrap_or(0);
-    Ok((rows, tensor.shape.iter().skip(1).product()))
+    })
 }
