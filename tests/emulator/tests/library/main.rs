@@ -8,8 +8,10 @@ use std::env;
 
 use emulator::{Emulator, library};
 use foveate::checkpoint::Tensor;
+use foveate::device::Result;
 use foveate::device::cuda::{Cuda, CudaMatrix, CudaRecording, Gemm, Storage};
-use foveate::device::{Device, Result};
+use foveate::device::ops::Gemm as _;
+use foveate::device::prelude::*;
 
 /// Returns pseudorandom values in -1 .. 1 from a seed.
 fn values(seed: u32, count: usize) -> Vec<f32> {

@@ -1,8 +1,8 @@
 //! Tests of the steady state of an optimisation: no allocations, one graph launch per batch, and
 //! only masks, gradients and log-probabilities are copied.
 
+use foveate::blend::Path;
 use foveate::blend::{Blend, Masks, Sampling};
-use foveate::device::Direction;
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::lvlm::{SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
@@ -29,10 +29,10 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
     let blends: Vec<Blend> = (1..=blends_count)
         .map(|n| Blend {
             sampling: Sampling::One(0),
-            direction: if n % 2 == 0 {
-                Direction::Keep
+            path: if n % 2 == 0 {
+                Path::Deletion
             } else {
-                Direction::Reveal
+                Path::Insertion
             },
             alpha: n as f64 / blends_count as f64,
             noise: None,

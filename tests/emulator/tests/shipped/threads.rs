@@ -3,8 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
+use foveate::blend::Path;
 use foveate::blend::{Blend, Masks};
-use foveate::device::Direction;
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::lvlm::{Lvlm, SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
@@ -31,7 +31,7 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
     let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
     session.set_answer(answer).unwrap();
     let tokens: Vec<usize> = (0..answer.len()).collect();
-    let blends = [Direction::Keep, Direction::Reveal].map(|d| Blend::whole(0, d));
+    let blends = [Path::Deletion, Path::Insertion].map(|d| Blend::whole(0, d));
     let round = |n: usize| {
         together.wait();
         let mask = [vec![n as f64 / ROUNDS as f64; SIZE * SIZE]];
