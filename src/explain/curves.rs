@@ -41,10 +41,12 @@ pub(crate) fn schedule(cells: usize) -> Schedule {
         gradient: false,
         calls,
     };
-    let whole = pass(HELD, groups / HELD);
-    let rest = pass(groups % HELD, usize::from(groups % HELD > 0));
+    let mut passes = vec![pass(HELD, groups / HELD)];
+    if !groups.is_multiple_of(HELD) {
+        passes.push(pass(groups % HELD, 1));
+    }
     Schedule {
-        passes: vec![whole, rest],
+        passes,
         open_ended: false,
     }
 }
