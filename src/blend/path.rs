@@ -11,7 +11,7 @@ pub enum Path {
     Insertion,
 }
 
-/// The mask of a blend, by its index in [`Masks`].
+/// The mask of a blend, by its index in [`Masks`](super::Masks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
     /// One mask.

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::demo::demo_files;
-use super::fit::{OpenOptions, complete, fit, listed};
+#[cfg(any(test, feature = "cli"))]
+use super::fit::listed;
+use super::fit::{OpenOptions, complete, fit};
 use super::model::Model;
 use super::model_device::ModelDevice;
 use crate::checkpoint::{
@@ -14,6 +16,7 @@ use crate::lvlm::error::Result;
 use crate::lvlm::families::refused;
 use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::traits::Family;
+#[cfg(any(test, feature = "cli"))]
 use crate::lvlm::loader::Listed;
 use crate::lvlm::model::Lvlm;
 
