@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
-use crate::device::cuda::Gemm;
+use crate::device::cuda::GemmBackend;
 use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
 use crate::picture::{Baseline, Limits, Picture};
@@ -71,12 +71,12 @@ impl GemmName {
     }
 }
 
-impl From<GemmName> for Gemm {
-    fn from(name: GemmName) -> Gemm {
+impl From<GemmName> for GemmBackend {
+    fn from(name: GemmName) -> GemmBackend {
         match name {
-            GemmName::Auto => Gemm::Auto,
-            GemmName::Native => Gemm::Native,
-            GemmName::Cublaslt => Gemm::Cublaslt,
+            GemmName::Auto => GemmBackend::Auto,
+            GemmName::Native => GemmBackend::Native,
+            GemmName::Cublaslt => GemmBackend::Cublaslt,
         }
     }
 }

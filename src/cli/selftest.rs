@@ -13,7 +13,7 @@ use super::options::{DeviceName, GemmName};
 use super::output::{expect_file, write_file};
 use super::print;
 use crate::device::DeviceError;
-use crate::device::cuda::{self, Cuda, Gemm, Storage};
+use crate::device::cuda::{self, Cuda, GemmBackend, Storage};
 use crate::selftest::{CASES, CUBLASLT, Check, Extent, FAMILIES, Part, family, recorded};
 
 /// How much is computed.
@@ -78,7 +78,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         });
     }
     let device = |storage, gemm| Cuda::new(ordinal, storage)?.with_gemm(gemm);
-    let gemm = Gemm::from(options.gemm);
+    let gemm = GemmBackend::from(options.gemm);
     let extent = match options.extent {
         ExtentName::Small => Extent::Small,
         ExtentName::Large => Extent::Large,
@@ -91,7 +91,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         .filter(|name| wanted(name))
         .flat_map(|n| [(n, Storage::Bf16), (n, Storage::F16)])
     {
-        let device = device(storage, Gemm::Native)?;
+        let device = device(storage, GemmBackend::Native)?;
         let checks = family(name, &device, storage, extent, options.seed)?;
         groups.push((format!("{name} in {storage}"), checks));
         report(&groups)?;
@@ -156,10 +156,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
 /// # Errors
 /// Returns any other error of the driver.
 fn library(
-    device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
+    device: &impl Fn(Storage, GemmBackend) -> crate::device::Result<Cuda>,
     storage: Storage,
 ) -> crate::device::Result<std::result::Result<Cuda, DeviceError>> {
-    match device(storage, Gemm::Cublaslt) {
+    match device(storage, GemmBackend::Cublaslt) {
         Err(reason @ DeviceError::Unavailable { .. }) => Ok(Err(reason)),
         other => other.map(Ok),
     }

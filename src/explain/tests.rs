@@ -355,6 +355,15 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
 }
 
 #[test]
+fn methods_are_recorded_by_their_names() {
+    for method in [Method::IgosPlus, Method::IgosPlusPlus] {
+        let settings = settings(method);
+        let recorded = serde_json::to_value(method).unwrap();
+        assert_eq!(recorded, method.with(&settings).name());
+    }
+}
+
+#[test]
 fn both_optimisers_lower_the_objective() {
     let model = Quadratic::new();
     for optimizer in [OptimizerKind::Nag, OptimizerKind::LineSearch] {

@@ -7,7 +7,7 @@ use super::library;
 use crate::cli::error::CliError;
 use crate::cli::print;
 use crate::cli::units::{bytes, scaled, time};
-use crate::device::cuda::{Cuda, Gemm, Storage};
+use crate::device::cuda::{Cuda, GemmBackend, Storage};
 use crate::selftest::throughput::{Found, Goal, Limit, Line, Rates, measure, models, rates};
 use crate::selftest::{Check, Extent};
 
@@ -20,8 +20,8 @@ const STORAGE: Storage = Storage::Bf16;
 /// # Errors
 /// Returns the GPU's errors.
 pub(super) fn run(
-    device: &impl Fn(Storage, Gemm) -> crate::device::Result<Cuda>,
-    gemm: Gemm,
+    device: &impl Fn(Storage, GemmBackend) -> crate::device::Result<Cuda>,
+    gemm: GemmBackend,
     extent: Extent,
 ) -> Result<(Vec<Check>, Value), CliError> {
     let has_library = library(device, STORAGE)?.is_ok();
@@ -29,7 +29,11 @@ pub(super) fn run(
     // The last storage type is the one whose rates everything is compared with.
     for storage in [Storage::F16, STORAGE] {
         let library = library(device, storage)?.ok();
-        let (rates, checked) = rates(&device(storage, Gemm::Native)?, library.as_ref(), extent)?;
+        let (rates, checked) = rates(
+            &device(storage, GemmBackend::Native)?,
+            library.as_ref(),
+            extent,
+        )?;
         print(&card(&rates, storage))?;
         checks.extend(checked);
         measured.push((storage, rates));
@@ -37,8 +41,9 @@ pub(super) fn run(
     let mut records = Vec::new();
     if let Some((storage, rates)) = measured.last() {
         for shapes in models(extent) {
-            let native = || device(*storage, Gemm::Native);
-            let chosen = (has_library && gemm != Gemm::Native).then_some(|| device(*storage, gemm));
+            let native = || device(*storage, GemmBackend::Native);
+            let chosen =
+                (has_library && gemm != GemmBackend::Native).then_some(|| device(*storage, gemm));
             let measured = measure(native, chosen, shapes, rates, extent)?;
             let title = |name: &str| format!("{name}, batch {}, {storage}", shapes.batch);
             print(&table(&title(shapes.name), &measured.operations))?;

@@ -202,10 +202,6 @@ impl<T: CpuReal> Memory for Cpu<T> {
         self.download(x)
     }
 
-    fn is_finite(&self, x: &CpuMatrix<T>) -> Result<bool> {
-        Ok(x.values.iter().all(|v| v.is_finite()))
-    }
-
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<CpuWeight> {
         Ok(CpuWeight {
             tensor: tensor.clone(),

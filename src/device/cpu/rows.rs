@@ -79,6 +79,10 @@ pub(super) fn rope<T: Real>(
 }
 
 impl<T: CpuReal> Rows for Cpu<T> {
+    fn is_finite(&self, x: &CpuMatrix<T>) -> Result<bool> {
+        Ok(x.values.iter().all(|v| v.is_finite()))
+    }
+
     fn gather_impl(&self, weight: &CpuWeight, ids: &[u32]) -> Result<CpuMatrix<T>> {
         let mut y = self.matrix(ids.len(), weight.columns);
         for (&id, out) in ids.iter().zip(y.values.chunks_mut(weight.columns.max(1))) {

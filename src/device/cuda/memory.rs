@@ -313,10 +313,6 @@ impl Memory for Cuda {
         self.gpu.floats(&x.buffer, x.rows * x.columns)
     }
 
-    fn is_finite(&self, x: &CudaMatrix) -> Result<bool> {
-        self.finite(x)
-    }
-
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<CudaWeight> {
         self.gpu
             .weight(self.storage, &self.weights, tensor, (out, inside))

@@ -45,7 +45,7 @@ pub use probe::{GpuInfo, gpus, has_machine_code};
 #[cfg(feature = "cli")]
 pub(crate) use rates::{Copies, Products};
 pub use recording::CudaRecording;
-pub use route::Gemm;
+pub use route::GemmBackend;
 use route::Routes;
 
 /// Returns the budget for activations if `free` bytes are free: four fifths, the rest being for

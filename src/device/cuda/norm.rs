@@ -27,15 +27,6 @@ unsafe impl DeviceRepr for Arguments {}
 /// Threads per row.
 const THREADS: u32 = 128;
 
-/// The operands of a norm's vjp.
-struct VjpInputs<'a> {
-    x: &'a CudaMatrix,
-    statistics: &'a CudaStatistics,
-    gain: &'a CudaMatrix,
-    dy: &'a CudaMatrix,
-    onto: Option<&'a CudaMatrix>,
-}
-
 impl Cuda {
     /// Computes y, and `statistics` numbers per row: 2 for a layer norm, which has a bias, 1 for a
     /// root-mean-square norm.
@@ -66,15 +57,22 @@ impl Cuda {
     }
 
     /// Computes dx of a norm.
-    fn norm_vjp(&self, name: &'static str, inputs: &VjpInputs) -> Result<CudaMatrix> {
-        let x = inputs.x;
+    fn norm_vjp(
+        &self,
+        name: &'static str,
+        x: &CudaMatrix,
+        statistics: &CudaStatistics,
+        gain: &CudaMatrix,
+        dy: &CudaMatrix,
+        onto: Option<&CudaMatrix>,
+    ) -> Result<CudaMatrix> {
         let dx = self.gpu.matrix(x.rows, x.columns)?;
         let arguments = Arguments {
             x: x.address(),
-            gain: inputs.gain.address(),
-            statistics: inputs.statistics.address(),
-            dy: inputs.dy.address(),
-            onto: inputs.onto.map_or(0, CudaMatrix::address),
+            gain: gain.address(),
+            statistics: statistics.address(),
+            dy: dy.address(),
+            onto: onto.map_or(0, CudaMatrix::address),
             out: dx.address(),
             columns: self.number(x.columns)?,
             ..Arguments::default()
@@ -104,14 +102,7 @@ impl Norm for Cuda {
         dy: &CudaMatrix,
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let inputs = VjpInputs {
-            x,
-            statistics,
-            gain,
-            dy,
-            onto,
-        };
-        self.norm_vjp("layer_norm_vjp", &inputs)
+        self.norm_vjp("layer_norm_vjp", x, statistics, gain, dy, onto)
     }
 
     fn rms_norm_impl(
@@ -131,13 +122,6 @@ impl Norm for Cuda {
         dy: &CudaMatrix,
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let inputs = VjpInputs {
-            x,
-            statistics,
-            gain,
-            dy,
-            onto,
-        };
-        self.norm_vjp("rms_norm_vjp", &inputs)
+        self.norm_vjp("rms_norm_vjp", x, statistics, gain, dy, onto)
     }
 }

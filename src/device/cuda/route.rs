@@ -19,7 +19,7 @@ use kept::Kept;
 
 /// The matrix products that go through cuBLASLt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gemm {
+pub enum GemmBackend {
     /// Those that are faster through it, if it is present.
     Auto,
     /// None.
@@ -67,7 +67,7 @@ impl Choice {
 /// The routes of all products so far.
 #[derive(Default)]
 pub(super) struct Routes {
-    gemm: Gemm,
+    gemm: GemmBackend,
     library: Option<Arc<CublasLt>>,
     /// The reason why the library is not used, if it was requested.
     absent: Option<String>,
@@ -133,20 +133,22 @@ impl std::fmt::Display for Choice {
 }
 
 impl Cuda {
-    /// Sets which matrix products go through cuBLASLt; the default is [`Gemm::Native`]. With
-    /// [`Gemm::Auto`] choices are read from and kept in the user's cache folder.
+    /// Sets which matrix products go through cuBLASLt; the default is [`GemmBackend::Native`]. With
+    /// [`GemmBackend::Auto`] choices are read from and kept in the user's cache folder.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] if [`Gemm::Cublaslt`] is requested and the library is missing,
+    /// [`DeviceError::Unavailable`] if [`GemmBackend::Cublaslt`] is requested and the library is missing,
     /// and errors of the driver.
-    pub fn with_gemm(mut self, gemm: Gemm) -> Result<Cuda> {
+    pub fn with_gemm(mut self, gemm: GemmBackend) -> Result<Cuda> {
         let library = match gemm {
-            Gemm::Native => Ok(None),
-            Gemm::Auto | Gemm::Cublaslt => CublasLt::new(&self.gpu, self.storage).map(Some),
+            GemmBackend::Native => Ok(None),
+            GemmBackend::Auto | GemmBackend::Cublaslt => {
+                CublasLt::new(&self.gpu, self.storage).map(Some)
+            }
         };
         let (library, absent) = match library {
             Ok(library) => (library, None),
-            Err(DeviceError::Unavailable { reason, .. }) if gemm == Gemm::Auto => {
+            Err(DeviceError::Unavailable { reason, .. }) if gemm == GemmBackend::Auto => {
                 (None, Some(reason))
             }
             Err(error) => return Err(error),
@@ -154,7 +156,7 @@ impl Cuda {
         self.routes = Routes {
             gemm,
             kept: match (gemm, &library) {
-                (Gemm::Auto, Some(_)) => Kept::of(&self),
+                (GemmBackend::Auto, Some(_)) => Kept::of(&self),
                 _ => None,
             },
             library: library.map(Arc::new),

@@ -200,9 +200,10 @@ impl Cuda {
         unsafe { self.launch("rows", "repad", (x.rows, 1, 1), THREADS, 0, &arguments) }?;
         Ok(y)
     }
+}
 
-    /// Checks whether every element is finite.
-    pub(super) fn finite(&self, x: &CudaMatrix) -> Result<bool> {
+impl Rows for Cuda {
+    fn is_finite(&self, x: &CudaMatrix) -> Result<bool> {
         let found = self.gpu.buffer(4)?;
         self.gpu.zero(&found, 4)?;
         let arguments = Finite {
@@ -217,9 +218,7 @@ impl Cuda {
         self.gpu.read(&found, &mut bytes)?;
         Ok(bytes == [0; 4])
     }
-}
 
-impl Rows for Cuda {
     fn gather_impl(&self, weight: &CudaWeight, ids: &[u32]) -> Result<CudaMatrix> {
         let table = self
             .gpu

@@ -77,10 +77,6 @@ impl Memory for Meta {
         self.download(x)
     }
 
-    fn is_finite(&self, _: &MetaMatrix) -> Result<bool> {
-        Ok(true)
-    }
-
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<MetaWeight> {
         self.meter.load_once(&tensor.name, out * inside);
         Ok(MetaWeight { out, inside })

@@ -4,6 +4,10 @@ use super::{Meta, MetaMatrix, MetaWeight, tally};
 use crate::device::{Result, RowMap, Rows};
 
 impl Rows for Meta {
+    fn is_finite(&self, _: &MetaMatrix) -> Result<bool> {
+        Ok(true)
+    }
+
     fn gather_impl(&self, weight: &MetaWeight, ids: &[u32]) -> Result<MetaMatrix> {
         let rows = ids.len();
         self.meter.count(tally::mix(rows, rows, weight.inside));

@@ -65,8 +65,6 @@ pub trait Memory: Send + Sync + 'static {
     fn download(&self, x: &Self::Matrix) -> Result<Vec<Self::Host>>;
     /// Copies statistics from the device, row by row.
     fn download_statistics(&self, x: &Self::Statistics) -> Result<Vec<Self::Host>>;
-    /// Checks whether every element is finite.
-    fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
 
     /// Creates a weight matrix from a tensor whose first dimension is the output; the other
     /// dimensions are flattened.

@@ -6,6 +6,9 @@ use crate::device::error::expect;
 
 /// Operations on whole rows.
 pub trait Rows: Memory {
+    /// Checks whether every element is finite.
+    fn is_finite(&self, x: &Self::Matrix) -> Result<bool>;
+
     /// Copies the rows `ids` of a weight, `[ids, in]`.
     ///
     /// # Errors

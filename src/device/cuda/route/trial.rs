@@ -8,7 +8,7 @@ use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
 use crate::device::cuda::error::During;
 use crate::device::cuda::gemm::Arguments;
 use crate::device::cuda::pool::GRAIN;
-use crate::device::cuda::{Cuda, Gemm};
+use crate::device::cuda::{Cuda, GemmBackend};
 use crate::device::{DeviceError, Result};
 
 /// Number of the library's algorithms that are tried.
@@ -57,7 +57,7 @@ impl Cuda {
             }
         }
         let a = &operands.arguments;
-        if self.routes.gemm == Gemm::Cublaslt {
+        if self.routes.gemm == GemmBackend::Cublaslt {
             let route = candidates.first().copied().map(Route::Library);
             return Ok(Some(route.map_or(Choice::NATIVE, |route| Choice {
                 route,

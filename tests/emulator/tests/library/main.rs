@@ -9,8 +9,7 @@ use std::env;
 use emulator::{Emulator, library};
 use foveate::checkpoint::Tensor;
 use foveate::device::Result;
-use foveate::device::cuda::{Cuda, CudaMatrix, CudaRecording, Gemm, Storage};
-use foveate::device::ops::Gemm as _;
+use foveate::device::cuda::{Cuda, CudaMatrix, CudaRecording, GemmBackend, Storage};
 use foveate::device::prelude::*;
 
 /// Returns pseudorandom values in -1 .. 1 from a seed.
@@ -56,7 +55,7 @@ fn emulated_products_take_the_algorithm_whose_rows_stand_alone() {
         let native = Cuda::new(0, storage).unwrap();
         let through = Cuda::new(0, storage)
             .unwrap()
-            .with_gemm(Gemm::Cublaslt)
+            .with_gemm(GemmBackend::Cublaslt)
             .unwrap();
         let expected = layer(&native, ROWS).unwrap();
         let all = layer(&through, ROWS).unwrap();

@@ -174,9 +174,6 @@ impl Memory for Counting {
     fn download_statistics(&self, x: &M) -> Result<Vec<f32>> {
         self.on.download_statistics(x)
     }
-    fn is_finite(&self, x: &M) -> Result<bool> {
-        self.on.is_finite(x)
-    }
     fn weight_impl(&self, tensor: &Tensor, out: usize, inside: usize) -> Result<Weight> {
         let mut counts = self.counts.lock().unwrap();
         if counts.weights.insert(tensor.name.clone()) {
@@ -448,6 +445,10 @@ impl Activations for Counting {
 }
 
 impl Rows for Counting {
+    fn is_finite(&self, x: &M) -> Result<bool> {
+        self.on.is_finite(x)
+    }
+
     fn gather_impl(&self, weight: &Weight, ids: &[u32]) -> Result<M> {
         let y = self.on.gather(&weight.on, ids)?;
         self.moved(&[&y, &y]);
