@@ -18,17 +18,16 @@
 
 mod ast;
 mod evaluate;
-mod expressions;
 mod filters;
 mod functions;
 mod lexer;
 mod methods;
 mod numbers;
 mod operators;
+mod parser;
 mod percent;
 mod predicates;
 mod sequences;
-mod statements;
 mod value;
 mod write;
 
@@ -107,7 +106,7 @@ impl Template {
         if source.len() > SIZE {
             return Err(Error::new(format!("expected at most {SIZE} bytes")));
         }
-        Ok(Self(Arc::new(statements::parse(source)?)))
+        Ok(Self(Arc::new(parser::parse(source)?)))
     }
 
     /// Renders the template.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::ast::{Expr, For, Kind, MacroDef, Statement, StatementKind, Target};
-use super::expressions::Parser;
-use super::lexer::{Token, tokens};
-use super::{Error, Result};
+use super::Parser;
+use crate::checkpoint::jinja::ast::{Expr, For, Kind, MacroDef, Statement, StatementKind, Target};
+use crate::checkpoint::jinja::lexer::{Token, tokens};
+use crate::checkpoint::jinja::{Error, Result};
 
 /// Parses a template.
-pub(super) fn parse(source: &str) -> Result<Vec<Statement>> {
+pub(in crate::checkpoint::jinja) fn parse(source: &str) -> Result<Vec<Statement>> {
     let mut parser = Parser {
         tokens: tokens(source)?,
         at: 0,
