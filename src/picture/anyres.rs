@@ -293,5 +293,4 @@ fn best(pinpoints: &[(u32, u32)], (width, height): (u32, u32)) -> (u32, u32) {
 }
 
 #[cfg(test)]
-#[path = "anyres_tests.rs"]
 mod tests;

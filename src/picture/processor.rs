@@ -402,5 +402,4 @@ fn overlap(start: i64, length: u32, limit: u32) -> ((u32, u32), usize) {
 }
 
 #[cfg(test)]
-#[path = "processor_tests.rs"]
 mod tests;

@@ -407,5 +407,4 @@ fn resample(picture: &Picture, columns: &Axis, rows: &Axis) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "resize_tests.rs"]
 mod tests;

@@ -18,8 +18,6 @@ mod png;
 mod tokens;
 
 #[cfg(test)]
-mod overlay_tests;
-#[cfg(test)]
 mod tests;
 
 pub use curves::{CurvesPlot, curves};

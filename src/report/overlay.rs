@@ -253,3 +253,6 @@ fn draw_legend(out: &mut RgbImage, top: u32, text_height: f32, ramp: &Ramp) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

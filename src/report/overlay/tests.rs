@@ -4,8 +4,8 @@ use image::{Rgb, RgbImage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::colour::{Ramp, contrast, lightness};
-use super::*;
+use crate::report::colour::{Ramp, contrast, lightness};
+use crate::report::*;
 
 /// Returns a map with one bright cell.
 fn one_cell(size: usize, cell: usize) -> Vec<f32> {

@@ -1,0 +1,207 @@
+//! Tables of other data: their columns, pictures and boxes.
+
+use super::*;
+
+#[test]
+fn a_table_with_the_usual_columns() {
+    let row = row(json!({
+        "id": "x", "image": "a/b.png", "question": "Which?", "answer": "two", "category": "k",
+        "choices": "[\"one\", \"two\"]", "box": "[1, 2, 3, 4]",
+    }));
+    assert_eq!(Layout::detect(&names(&row)), Layout::Table);
+    let (open, choice) = both(Layout::Table, &row, 0);
+    assert_eq!(open.question, "Which?");
+    assert_eq!(
+        choice.question,
+        "Which?\nA. one\nB. two\nAnswer with the option's letter from the given choices directly."
+    );
+    assert_eq!(open.right, right("two", 'B'));
+    assert_eq!(open.boxes, [[1.0, 2.0, 3.0, 4.0]]);
+    assert_eq!(open.picture, Source::File(vec!["a/b.png".into()]));
+    assert_eq!(
+        (open.id.as_str(), open.category.as_deref()),
+        ("x", Some("k"))
+    );
+}
+
+#[test]
+fn a_table_with_named_columns() {
+    let columns = Columns {
+        id: Some("key".into()),
+        image: Some("file".into()),
+        question: Some("q".into()),
+        right: Some("gold".into()),
+        choices: Some("opts".into()),
+        boxes: Some("where".into()),
+        category: Some("type".into()),
+        explain: Some("said".into()),
+        box_format: BoxFormat::Xywh,
+        ..Columns::default()
+    };
+    assert_eq!(
+        Layout::Table.required(&columns),
+        ["file", "q", "key", "gold", "opts", "where", "type", "said"]
+    );
+    let row = row(json!({
+        "key": 5, "file": "f.png", "q": "Is it?", "gold": "(a)", "opts": "(a) Yes (b) No",
+        "where": [[10, 20, 3, 4]], "type": "yn", "said": " It is.", "answer": "not this",
+    }));
+    let sample = Layout::Table
+        .sample(
+            &row,
+            9,
+            &Reading {
+                columns,
+                ..Reading::default()
+            },
+        )
+        .unwrap();
+    assert_eq!(sample.id, "5");
+    assert_eq!(sample.right, right("Yes", 'A'));
+    assert_eq!(sample.boxes, [[10.0, 20.0, 13.0, 24.0]]);
+    assert_eq!(sample.answer.as_deref(), Some(" It is."));
+    assert_eq!(sample.category.as_deref(), Some("yn"));
+}
+
+#[test]
+fn pictures_come_as_paths_base64_or_bytes() {
+    use base64::Engine;
+    let bytes: Vec<u8> = (0..300u16).map(|b| b as u8).collect();
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+    let picture = |image: Value| {
+        let row = row(json!({"question": "?", "image": image}));
+        let sample = Layout::Table.sample(&row, 2, &Reading::default());
+        sample.map(|s| s.picture).map_err(|e| e.message)
+    };
+    let inside = Source::Bytes("image of 2".into(), bytes.clone());
+    assert_eq!(picture(json!(encoded)), Ok(inside.clone()));
+    assert_eq!(
+        picture(json!(format!("data:image/png;base64,{encoded}"))),
+        Ok(inside)
+    );
+    let long = format!("{}.png", "folder/".repeat(20));
+    assert_eq!(picture(json!(long)), Ok(Source::File(vec![long.clone()])));
+    assert!(
+        picture(json!("~".repeat(1000)))
+            .unwrap_err()
+            .contains("base64")
+    );
+    assert!(
+        picture(json!(null))
+            .unwrap_err()
+            .contains("expected a picture")
+    );
+    let named = with_bytes(
+        json!({"question": "?", "image": "cat.png"}),
+        "image",
+        &bytes,
+    );
+    let sample = Layout::Table
+        .sample(&named, 2, &Reading::default())
+        .unwrap();
+    assert_eq!(sample.picture, Source::Bytes("cat.png".into(), bytes));
+}
+
+#[test]
+fn a_list_of_one_picture_is_a_picture() {
+    let picture = |image: Value| {
+        let row = row(json!({"question": "?", "image": image}));
+        let sample = Layout::Table.sample(&row, 2, &Reading::default());
+        sample.map(|s| s.picture).map_err(|e| e.message)
+    };
+    for form in [
+        json!("a.png"),
+        json!(["a.png"]),
+        json!({"path": "a.png", "bytes": null}),
+        json!([{"path": "a.png", "bytes": null}]),
+        json!("['a.png']"),
+        json!("[\"a.png\"]"),
+    ] {
+        let expected = Source::File(vec!["a.png".into()]);
+        assert_eq!(picture(form.clone()), Ok(expected), "{form}");
+    }
+    // A file name that looks like a list.
+    let bracket = Source::File(vec!["[1] a.png".into()]);
+    assert_eq!(picture(json!("[1] a.png")), Ok(bracket));
+    for (form, word) in [
+        (
+            json!(["a.png", "b.png"]),
+            "a list of 2: a sample is about one",
+        ),
+        (
+            json!([{"path": "a.png"}, {"path": "b.png"}, null]),
+            "a list of 3",
+        ),
+        (json!("['a.png', 'b.png']"), "a list of 2"),
+        (json!([]), "an empty list"),
+        (
+            json!({"path": null, "bytes": null}),
+            "expected a picture, found {",
+        ),
+        (json!([null]), "expected a picture"),
+    ] {
+        let message = picture(form.clone()).unwrap_err();
+        assert!(message.contains(word), "{form}: {message}");
+    }
+}
+
+#[test]
+fn rows_without_question_or_with_odd_boxes_say_so() {
+    let message = |cells: Value| {
+        let sample = Layout::Table.sample(&row(cells), 0, &Reading::default());
+        sample.unwrap_err().message
+    };
+    assert!(message(json!({"image": "a.png", "question": " "})).contains("\"question\""));
+    let odd = message(json!({"image": "a.png", "question": "?", "box": [1, 2, 3]}));
+    assert!(
+        odd.contains("four numbers") && odd.contains("[1,2,3]"),
+        "{odd}"
+    );
+    let words = message(json!({"image": "a.png", "question": "?", "bbox": "1 2 3 4"}));
+    assert!(words.contains("found 1 2 3 4"), "{words}");
+}
+
+#[test]
+fn boxes_that_cannot_be_are_the_samples_error() {
+    let boxes = |value: Value, box_format| {
+        let columns = Columns {
+            box_format,
+            ..Columns::default()
+        };
+        let reading = Reading {
+            columns,
+            ..Reading::default()
+        };
+        let row = row(json!({"image": "a.png", "question": "?", "boxes": value}));
+        Layout::Table
+            .sample(&row, 0, &reading)
+            .map(|s| s.boxes)
+            .map_err(|e| e.message)
+    };
+    use BoxFormat::{Xywh, Xyxy};
+    for (value, format, expected) in [
+        (json!([1, 2, 3, 4]), Xyxy, [1.0, 2.0, 3.0, 4.0]),
+        (json!([-1.5, -2, 3, 4]), Xyxy, [-1.5, -2.0, 3.0, 4.0]),
+        (json!([-1.5, -2, 3, 4]), Xywh, [-1.5, -2.0, 1.5, 2.0]),
+        (json!([1, 2, 0, 0]), Xywh, [1.0, 2.0, 1.0, 2.0]),
+        (json!([0, 0, 1e308, 1e308]), Xyxy, [0.0, 0.0, 1e308, 1e308]),
+    ] {
+        assert_eq!(boxes(value.clone(), format), Ok(vec![expected]), "{value}");
+    }
+    for (value, format) in [
+        (json!([1e308, 1e308, 1e308, 1e308]), Xywh),
+        (json!([-1e308, 0, -1e308, 1]), Xywh),
+        (json!([1, 2, -3, 4]), Xywh),
+        (json!([3, 2, 1, 4]), Xyxy),
+        (json!([1, 4, 3, 2]), Xyxy),
+        (json!([[1, 2, 3, 4], [1, 2, 3]]), Xyxy),
+        // NaN in Parquet.
+        (json!([1, 2, null, 4]), Xyxy),
+    ] {
+        let message = boxes(value.clone(), format).unwrap_err();
+        assert!(
+            message.contains("\"boxes\": expected"),
+            "{value}: {message}"
+        );
+    }
+}
