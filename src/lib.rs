@@ -37,7 +37,13 @@
 //! let model = open(None, Cpu::<f32>::new(0)?)?;
 //! let scene = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo/scenes/0000.png");
 //! let picture = Picture::open(scene.as_ref())?;
-//! let settings = Settings { mask_size: 8, iterations: 1, steps: 2, curves: false, ..Settings::default() };
+//! let settings = Settings {
+//!     mask_size: 8,
+//!     iterations: 1,
+//!     steps: 2,
+//!     curves: false,
+//!     ..Settings::default()
+//! };
 //! let request = Request {
 //!     picture: &picture,
 //!     question: "How many objects are there?",
@@ -88,7 +94,8 @@
 //!
 //! let picture = Picture::from_rgb(64, 64, vec![128; 64 * 64 * 3])?;
 //! let mask = Mask::new(2, vec![1.0, 0.25, 1.0, 1.0])?;
-//! let drawn = overlay(picture.rgb(), picture.width(), picture.height(), &mask.saliency(), mask.size())?;
+//! let (width, height) = (picture.width(), picture.height());
+//! let drawn = overlay(picture.rgb(), width, height, &mask.saliency(), mask.size())?;
 //! let file: Vec<u8> = png(&drawn)?;
 //! # assert!(!file.is_empty());
 //! # Ok(())
@@ -159,7 +166,13 @@
 //! let model = open(None, Cpu::<f32>::new(0)?)?;
 //! let picture = Picture::from_rgb(8, 8, vec![200; 8 * 8 * 3])?;
 //! let settings = Settings::default();
-//! let request = Request { picture: &picture, question: "What is it?", answer: None, keys: None, settings: &settings };
+//! let request = Request {
+//!     picture: &picture,
+//!     question: "What is it?",
+//!     answer: None,
+//!     keys: None,
+//!     settings: &settings,
+//! };
 //! let mut deadline = Deadline(Instant::now() + Duration::ZERO);
 //! assert!(matches!(explain(&*model, &request, &mut deadline), Err(ExplainError::Cancelled)));
 //! # Ok(())

@@ -451,7 +451,8 @@ fn a_full_disk() {
     let run = Run::new();
     let (picture, question) = scene();
     let script = format!(
-        "trap '' XFSZ; ulimit -f 8; exec {} explain --image {} --question '{question}' --out out {}",
+        "trap '' XFSZ; ulimit -f 8; exec {} explain --image {} --question \
+         '{question}' --out out {}",
         env!("CARGO_BIN_EXE_foveate"),
         picture.display(),
         QUICK.join(" ")

@@ -1,4 +1,5 @@
-//! The fonts that foveate draws text with, as bytes of their files. They are a crate of their own because their licences are.
+//! The fonts that foveate draws text with, as bytes of their files. They are a crate of their own
+//! because their licences are.
 
 /// DejaVu Sans.
 pub const SANS: &[u8] = include_bytes!("DejaVuSans.ttf");

@@ -51,7 +51,11 @@ pub fn index(data: &[u8]) {
     let _ = Tensors::open(&files([
         ("model.safetensors.index.json", data),
         ("a.safetensors", EMPTY),
-        ("b.safetensors", b"\x44\0\0\0\0\0\0\0{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}            \0\0\0\0"),
+        (
+            "b.safetensors",
+            b"\x44\0\0\0\0\0\0\0\
+              {\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}            \0\0\0\0",
+        ),
     ]));
 }
 

@@ -21,23 +21,26 @@ const DEFINITIONS: [(&str, &str); 9] = [
     ),
     (
         "token_log_ratio",
-        "mean log-ratio of all tokens of all answers, in nats; samples are drawn with all of their tokens",
+        "mean log-ratio of all tokens of all answers, in nats; samples are drawn \
+         with all of their tokens",
     ),
     ("token_log_ratio_q25", "their first quartile"),
     ("token_log_ratio_q50", "their median"),
     ("token_log_ratio_q75", "their third quartile"),
     (
         "token_probability",
-        "mean probability of an answer's tokens, given the picture or the baseline, and the answer before each",
+        "mean probability of an answer's tokens, given the picture or the baseline, \
+         and the answer before each",
     ),
     (
         "probability_halved",
-        "share of the answers whose mean token probability is at most half as large with the baseline",
+        "share of the answers whose mean token probability is at most half \
+         as large with the baseline",
     ),
     (
         "kept_by_baseline",
-        "share of the answers all of whose tokens have a probability above 1/2 with the baseline: greedy decoding of the baseline \
-         picture begins with the same answer for certain",
+        "share of the answers all of whose tokens have a probability above 1/2 with the baseline: \
+         greedy decoding of the baseline picture begins with the same answer for certain",
     ),
     (
         "answer_changed",

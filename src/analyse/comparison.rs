@@ -16,13 +16,14 @@ use crate::run::{Manifest, Record, Run};
 const DEFINITIONS: [(&str, &str); 2] = [
     (
         "rank_correlation",
-        "Spearman's correlation of the cells of two models' maps of a sample, ties averaged; of maps of different sizes the larger \
-         is sampled at the cells of the smaller",
+        "Spearman's correlation of the cells of two models' maps of a sample, ties averaged; of \
+         maps of different sizes the larger is sampled at the cells of the smaller",
     ),
     (
         "top_iou",
-        "intersection over union of the most salient share of cells (top_share) of two models' maps of a sample; of equal cells the \
-         first row by row are taken; chance is top_share / (2 - top_share)",
+        "intersection over union of the most salient share of cells (top_share) of two \
+         models' maps of a sample; of equal cells the first row by row are taken; chance \
+         is top_share / (2 - top_share)",
     ),
 ];
 

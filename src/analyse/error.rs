@@ -38,7 +38,10 @@ pub enum AnalyseError {
         found: usize,
     },
     /// The runs are of different data, or of questions asked in different forms.
-    #[error("{path}: expected the data and the form of question of {first}, found others:\n{}", .differences.join("\n"))]
+    #[error(
+        "{path}: expected the data and the form of question of {first}, found others:\n{}",
+        .differences.join("\n")
+    )]
     Different {
         /// The run that differs.
         path: String,

@@ -35,14 +35,16 @@ impl Measure {
 }
 
 const NO_MAP: &str = "no answer depends on the picture, so that there is no map";
-const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give nearly the same probability";
+const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give \
+                        nearly the same probability";
 const NO_BOX: &str = "no sample has both a map and a box within its picture";
 
 /// Whether the answer is right.
 pub(super) const CORRECT: Measure = Measure {
     name: "correct",
     meaning: "share of the answers that are right, of those that can be judged",
-    lacking: "no answer can be judged: the data have no right answers, or none short enough to be looked for",
+    lacking: "no answer can be judged: the data have no right answers, or none \
+              short enough to be looked for",
     of_model: true,
     of: Of::Share(|s| s.correct),
 };
@@ -59,7 +61,8 @@ pub(super) const MEASURES: [Measure; 11] = [
     },
     Measure {
         name: "log_ratio",
-        meaning: "mean log-ratio of an answer's tokens, log p(token | picture) - log p(token | baseline), in nats",
+        meaning: "mean log-ratio of an answer's tokens, log p(token | picture) - log \
+                  p(token | baseline), in nats",
         lacking: "no sample is explained",
         of_model: true,
         of: Of::Number(|s| Some(s.log_ratio)),
@@ -94,7 +97,8 @@ pub(super) const MEASURES: [Measure; 11] = [
     },
     Measure {
         name: "peak_in_box",
-        meaning: "share of the maps whose maximum, the first of equal ones, lies in a box, 2 pixels of slack allowed",
+        meaning: "share of the maps whose maximum, the first of equal ones, lies in a box, \
+                  2 pixels of slack allowed",
         lacking: NO_BOX,
         of_model: true,
         of: Of::Share(|s| s.pointing.map(|p| p.peak)),
@@ -108,14 +112,16 @@ pub(super) const MEASURES: [Measure; 11] = [
     },
     Measure {
         name: "best_iou",
-        meaning: "largest intersection over union of the boxes with the map above a threshold, over all thresholds",
+        meaning: "largest intersection over union of the boxes with the map above a \
+                  threshold, over all thresholds",
         lacking: NO_BOX,
         of_model: true,
         of: Of::Number(|s| s.pointing.map(|p| p.best_iou)),
     },
     Measure {
         name: "box_area",
-        meaning: "share of the picture that the boxes cover, which is the mass that chance would put there",
+        meaning: "share of the picture that the boxes cover, which is the mass \
+                  that chance would put there",
         lacking: NO_BOX,
         of_model: false,
         of: Of::Number(|s| s.pointing.map(|p| p.area)),

@@ -51,10 +51,19 @@ pub(super) fn rebuild(
         "Qwen2Tokenizer" => (
             json!({ "type": "NFC" }),
             json!({ "type": "Sequence", "pretokenizers": [
-                { "type": "Split", "pattern": { "Regex": QWEN2 }, "behavior": "Isolated", "invert": false },
-                { "type": "ByteLevel", "add_prefix_space": prefix.unwrap_or(false), "trim_offsets": true, "use_regex": false },
+                {
+                    "type": "Split", "pattern": { "Regex": QWEN2 },
+                    "behavior": "Isolated", "invert": false
+                },
+                {
+                    "type": "ByteLevel", "add_prefix_space": prefix.unwrap_or(false),
+                    "trim_offsets": true, "use_regex": false
+                },
             ] }),
-            json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+            json!({
+                "type": "ByteLevel", "add_prefix_space": true,
+                "trim_offsets": true, "use_regex": true
+            }),
             false,
         ),
         "LlamaTokenizer" if shape.is_byte_level() => return Ok(()),
@@ -79,7 +88,10 @@ pub(super) fn rebuild(
             }
             (
                 Value::Null,
-                json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false }),
+                json!({
+                    "type": "Metaspace", "replacement": "\u{2581}",
+                    "prepend_scheme": scheme, "split": false
+                }),
                 json!({ "type": "Sequence", "decoders": decoders }),
                 true,
             )
@@ -89,8 +101,8 @@ pub(super) fn rebuild(
                 file: files.path(TOKENIZER_CONFIG),
                 field: "tokenizer_class".to_string(),
                 found: other.to_string(),
-                expected: "Qwen2Tokenizer, LlamaTokenizer or a class that takes tokenizer.json as it stands \
-                           (TokenizersBackend, PreTrainedTokenizerFast)"
+                expected: "Qwen2Tokenizer, LlamaTokenizer or a class that takes tokenizer.json as \
+                           it stands (TokenizersBackend, PreTrainedTokenizerFast)"
                     .to_string(),
             });
         }
@@ -103,7 +115,8 @@ pub(super) fn rebuild(
     let own = &shape.model;
     if flag(&own.byte_fallback) != fallback || flag(&own.fuse_unk) != fallback {
         return Err(fail(format!(
-            "model: transformers rebuilds a {class} with byte_fallback and fuse_unk {fallback}; found {} and {}",
+            "model: transformers rebuilds a {class} with byte_fallback and fuse_unk \
+             {fallback}; found {} and {}",
             own.byte_fallback, own.fuse_unk
         )));
     }

@@ -58,7 +58,8 @@ pub enum CheckpointError {
     },
     /// A clone made without Git LFS leaves small pointer texts in place of the files.
     #[error(
-        "{file}: is a Git LFS pointer, not the file itself; fetch it with `git lfs pull` or download it again"
+        "{file}: is a Git LFS pointer, not the file itself; fetch it with `git lfs \
+         pull` or download it again"
     )]
     LfsPointer {
         /// The file.
@@ -75,7 +76,8 @@ pub enum CheckpointError {
     },
     /// The header's stated length exceeds the file or the format's limit.
     #[error(
-        "{file}: header of {header} bytes announced, the file has room for {room}: truncated or not safetensors"
+        "{file}: header of {header} bytes announced, the file has room for {room}: \
+         truncated or not safetensors"
     )]
     HeaderBeyondFile {
         /// The file.
@@ -105,7 +107,8 @@ pub enum CheckpointError {
     },
     /// A tensor's byte range contradicts its shape and dtype.
     #[error(
-        "{file}: tensor {tensor}: {dtype} of shape {shape:?} takes {expected} bytes, its range [{begin}, {end}) does not"
+        "{file}: tensor {tensor}: {dtype} of shape {shape:?} takes {expected} bytes, its range \
+         [{begin}, {end}) does not"
     )]
     ByteRange {
         /// The file.
@@ -145,7 +148,8 @@ pub enum CheckpointError {
     },
     /// A tensor reaches past the end of the file.
     #[error(
-        "{file}: tensor {tensor} ends at byte {end} of the data, the file holds {data}: truncated, or its offsets are wrong"
+        "{file}: tensor {tensor} ends at byte {end} of the data, the file holds {data}: truncated, \
+         or its offsets are wrong"
     )]
     BeyondFile {
         /// The file.
@@ -158,7 +162,10 @@ pub enum CheckpointError {
         data: usize,
     },
     /// A tensor in a number format that is not supported.
-    #[error("{file}: tensor {tensor} is {dtype}{}; supported are F16, BF16 and F32", quantised(.dtype))]
+    #[error(
+        "{file}: tensor {tensor} is {dtype}{}; supported are F16, BF16 and F32",
+        quantised(.dtype)
+    )]
     UnsupportedDtype {
         /// The file.
         file: String,
@@ -254,7 +261,11 @@ pub enum CheckpointError {
     },
 
     /// An encoder with a checkpoint of its own was not found.
-    #[error("{file}: {field} names the encoder {encoder:?}, which was not found; looked for in {}; name a folder that holds it with --encoders", .looked.join(", "))]
+    #[error(
+        "{file}: {field} names the encoder {encoder:?}, which was not found; looked for in {}; \
+         name a folder that holds it with --encoders",
+        .looked.join(", ")
+    )]
     MissingEncoder {
         /// The model's config file.
         file: String,
@@ -328,7 +339,8 @@ pub enum CheckpointError {
     },
     /// The tokenizer has no image token for the prompt.
     #[error(
-        "{file}: no image token: the config's image_token_id is {id}, the tokenizer has {found} there and looked for {text:?}"
+        "{file}: no image token: the config's image_token_id is {id}, the tokenizer has {found} \
+         there and looked for {text:?}"
     )]
     NoImageToken {
         /// The tokenizer's file.
@@ -341,7 +353,12 @@ pub enum CheckpointError {
         found: String,
     },
     /// The prompt does not hold exactly one image token.
-    #[error("{file}: the chat template puts {found} image {noun} ({token:?}) into the prompt; expected exactly one", found = if *.found == 0 { "no".to_string() } else { .found.to_string() }, noun = if *.found > 1 { "tokens" } else { "token" })]
+    #[error(
+        "{file}: the chat template puts {found} image {noun} ({token:?}) into the prompt; \
+         expected exactly one",
+        found = if *.found == 0 { "no".to_string() } else { .found.to_string() },
+        noun = if *.found > 1 { "tokens" } else { "token" }
+    )]
     ImageTokens {
         /// The source of the chat template.
         file: String,

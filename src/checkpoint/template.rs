@@ -28,9 +28,10 @@ pub enum Template {
 /// LLaVA-1.5's template: Vicuna's, as in the original LLaVA's `conv_vicuna_v1`.
 pub const VICUNA: DefaultTemplate = DefaultTemplate {
     name: "LLaVA-1.5",
-    text: "A chat between a curious human and an artificial intelligence assistant. The assistant gives \
-    helpful, detailed, and polite answers to the human's questions. USER: {% for part in messages[0]['content'] %}\
-    {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:",
+    text: "A chat between a curious human and an artificial intelligence assistant. The assistant \
+           gives helpful, detailed, and polite answers to the human's questions. USER: \
+           {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}\
+           {{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %} ASSISTANT:",
 };
 /// Placeholder for the question while the text around it is determined. The characters are of
 /// Unicode's private use, so no ordinary text contains them.

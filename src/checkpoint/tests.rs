@@ -66,11 +66,13 @@ pub(crate) fn config() -> Value {
     json!({
         "model_type": "llava", "image_token_index": 3,
         "vision_config": {
-            "model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2,
+            "model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size": 12,
+            "num_hidden_layers": 2,
             "num_attention_heads": 2, "image_size": 8, "patch_size": 4,
         },
         "text_config": {
-            "model_type": "llama", "vocab_size": 340, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
+            "model_type": "llama", "vocab_size": 340, "hidden_size": 8, "intermediate_size": 12,
+            "num_hidden_layers": 1,
             "num_attention_heads": 2, "eos_token_id": 2,
         },
     })

@@ -225,17 +225,30 @@ fn summary(options: &Options, settings: &Settings, explanation: &Explanation) ->
         lines.push(format!("key tokens: {}", keys.join(", ")));
     } else {
         lines.push(format!(
-            "the answer does not depend on the picture: no token gains more than {} nats from it, so there is no mask",
+            "the answer does not depend on the picture: no token gains more than {} nats \
+             from it, so there is no mask",
             settings.threshold
         ));
     }
     if let Some(curves) = &explanation.curves {
-        lines.push(match (curves.deletion_score, curves.insertion_score, &curves.reason) {
-            (Some(deletion), Some(insertion), _) => {
-                format!("deletion {deletion:.3} (low is good), insertion {insertion:.3} (high is good)")
-            }
-            (_, _, reason) => format!("scores undefined: {}", reason.as_deref().unwrap_or("no range to divide by")),
-        });
+        lines.push(
+            match (
+                curves.deletion_score,
+                curves.insertion_score,
+                &curves.reason,
+            ) {
+                (Some(deletion), Some(insertion), _) => {
+                    format!(
+                        "deletion {deletion:.3} (low is good), insertion \
+                         {insertion:.3} (high is good)"
+                    )
+                }
+                (_, _, reason) => format!(
+                    "scores undefined: {}",
+                    reason.as_deref().unwrap_or("no range to divide by")
+                ),
+            },
+        );
     }
     lines.push(format!("written to {}", options.out.display()));
     lines.join("\n")

@@ -17,7 +17,11 @@ pub(super) struct Statistics {
     #[arg(long, value_name = "N", default_value_t = AnalyseSettings::default().bootstrap.resamples)]
     resamples: usize,
     /// The share of a figure's bootstrap distribution that its interval covers
-    #[arg(long, value_name = "SHARE", default_value_t = AnalyseSettings::default().bootstrap.confidence)]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = AnalyseSettings::default().bootstrap.confidence
+    )]
     confidence: f64,
 }
 
@@ -109,7 +113,8 @@ pub(super) fn table(figures: &Figures, bootstrap: &Bootstrap) -> String {
     }
     let _ = write!(
         text,
-        "\n{percent} % percentile bootstrap over samples, {resamples} resamples, seed {seed}; p (Holm) is corrected for the {} contrasts",
+        "\n{percent} % percentile bootstrap over samples, {resamples} resamples, seed {seed}; p \
+         (Holm) is corrected for the {} contrasts",
         figures.contrasts.len()
     );
     text

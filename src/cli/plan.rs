@@ -43,7 +43,12 @@ pub(super) struct PlanOptions {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = count)]
     key_tokens: usize,
     /// The card, with the memory and rates of NVIDIA's data sheets
-    #[arg(long, value_name = "NAME", default_value = "h100-sxm", value_parser = PossibleValuesParser::new(cards::names()))]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "h100-sxm",
+        value_parser = PossibleValuesParser::new(cards::names())
+    )]
     card: String,
     /// Memory of the card, such as 80GB, instead of the data sheet's
     #[arg(long, value_name = "SIZE")]
@@ -55,7 +60,13 @@ pub(super) struct PlanOptions {
     #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true)]
     bandwidth: Option<f64>,
     /// The part of both rates that is reached, above 0 and at most 1
-    #[arg(long, value_name = "PART", default_value_t = 0.5, value_parser = part, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.5,
+        value_parser = part,
+        allow_negative_numbers = true
+    )]
     fraction: f64,
     /// The most memory for activations [default: four fifths of what the weights leave free on the
     /// card]

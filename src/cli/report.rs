@@ -105,7 +105,8 @@ fn notes(page: &Page, missing: &Missing) {
     if let Some(reason) = &missing.reason {
         let count = missing.count;
         note(&format!(
-            "{count} of {samples} samples are shown without their pictures, the first because: {reason}"
+            "{count} of {samples} samples are shown without their pictures, \
+             the first because: {reason}"
         ));
     }
 }

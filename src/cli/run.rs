@@ -227,7 +227,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     }))?;
     if let Some((index, why)) = &summary.unjudged.first {
         note(&format!(
-            "{} of {} answers cannot be judged, the first that of sample {index}, since its right answer is unclear: {why}",
+            "{} of {} answers cannot be judged, the first that of sample {index}, since its right \
+             answer is unclear: {why}",
             summary.unjudged.count, summary.done
         ));
     }

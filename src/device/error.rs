@@ -42,7 +42,8 @@ pub enum DeviceError {
     },
     /// The memory of a GPU is exhausted.
     #[error(
-        "GPU memory: expected room for {bytes} bytes more, found none beside the {held} bytes that foveate holds"
+        "GPU memory: expected room for {bytes} bytes more, found none beside the {held} \
+         bytes that foveate holds"
     )]
     OutOfMemory {
         /// Bytes requested.

@@ -39,8 +39,8 @@ pub enum LvlmError {
     },
     /// A model that is not among those of a program that is to be reproduced.
     #[error(
-        "compat {program}: expected one of that program's models (LLaVA-1.5, LLaVA-OneVision, Mini-Gemini, Cambrian-1), found \
-         {found}"
+        "compat {program}: expected one of that program's models \
+         (LLaVA-1.5, LLaVA-OneVision, Mini-Gemini, Cambrian-1), found {found}"
     )]
     Compat {
         /// The program.
@@ -51,8 +51,8 @@ pub enum LvlmError {
     /// A sliding window shorter than the sequence, so that some tokens would not see all before
     /// them.
     #[error(
-        "prompt and answer: expected at most {limit} tokens (sliding_window of config.json: attention within a window is not \
-         supported), found {found}"
+        "prompt and answer: expected at most {limit} tokens \
+         (sliding_window of config.json: attention within a window is not supported), found {found}"
     )]
     SlidingWindow {
         /// The window, in tokens.
@@ -62,8 +62,8 @@ pub enum LvlmError {
     },
     /// A token of the prompt that the model's embedding has no row for.
     #[error(
-        "prompt: expected tokens of the model's vocabulary, below {limit} (vocab_size of config.json), found {found} ({text:?}), which \
-         only the tokenizer has"
+        "prompt: expected tokens of the model's vocabulary, below {limit} \
+         (vocab_size of config.json), found {found} ({text:?}), which only the tokenizer has"
     )]
     Vocabulary {
         /// Rows of the embedding.
@@ -75,7 +75,8 @@ pub enum LvlmError {
     },
     /// The image processor's picture is not what the encoder takes.
     #[error(
-        "image processor: expected {expected} x {expected} pixels (vision_config.image_size), it makes {width} x {height}"
+        "image processor: expected {expected} x {expected} pixels (vision_config.image_size), it \
+         makes {width} x {height}"
     )]
     PictureSize {
         /// The encoder's side.
@@ -87,8 +88,8 @@ pub enum LvlmError {
     },
     /// A picture so thin that none of the model's visual tokens is more than padding.
     #[error(
-        "picture: expected sides that differ by a factor of less than {limit} (the model's visual tokens each way), found \
-         {width} x {height}"
+        "picture: expected sides that differ by a factor of less than {limit} \
+         (the model's visual tokens each way), found {width} x {height}"
     )]
     TooThin {
         /// Visual tokens each way.
@@ -100,7 +101,8 @@ pub enum LvlmError {
     },
     /// A prompt whose picture is not at the rows where the model's layers expect it.
     #[error(
-        "prompt: expected the picture from row {expected} on ({field} of config.json), found it from row {found} on"
+        "prompt: expected the picture from row {expected} on ({field} of config.json), \
+         found it from row {found} on"
     )]
     ImagePosition {
         /// The field that says so.
@@ -122,7 +124,10 @@ pub enum LvlmError {
     #[error("the work was given up before its end")]
     Cancelled,
     /// One blend does not fit the memory budget.
-    #[error("memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}", mebibytes(*.needed))]
+    #[error(
+        "memory budget: expected at least {needed} bytes ({}) for one blend, found {budget}",
+        mebibytes(*.needed)
+    )]
     Memory {
         /// Bytes that one blend needs.
         needed: usize,
@@ -155,7 +160,8 @@ pub enum LvlmError {
     },
     /// A gradient beyond the range of the numbers it is computed in.
     #[error(
-        "gradient of the mask: expected finite numbers, found infinity or NaN in {dtype}; bf16 has a wider range than f16"
+        "gradient of the mask: expected finite numbers, found infinity or NaN in {dtype}; bf16 \
+         has a wider range than f16"
     )]
     Gradient {
         /// The device's storage format of activations.

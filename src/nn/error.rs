@@ -11,7 +11,8 @@ pub enum NnError {
     Device(#[from] DeviceError),
     /// A layer's output has infinities or NaN.
     #[error(
-        "{layer}: expected finite output, found infinity or NaN; its weights are the first to look at"
+        "{layer}: expected finite output, found infinity or NaN; its weights \
+         are the first to look at"
     )]
     NotFinite {
         /// The first such layer.

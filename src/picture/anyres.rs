@@ -249,7 +249,8 @@ impl AnyResolution {
             let expected = best(&self.model, (width, height));
             if expected != (rows, columns) {
                 let expected = format!(
-                    "resolutions that fit a picture of {width} x {height} into {} x {}, as those of config.json do",
+                    "resolutions that fit a picture of {width} x {height} into {} x \
+                     {}, as those of config.json do",
                     expected.1, expected.0
                 );
                 return Err(PictureError::Field {

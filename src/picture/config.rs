@@ -131,7 +131,8 @@ const LLAVA_ONEVISION: Defaults = Defaults {
     tiles: Some(Tiles::LlavaOnevision),
     ..CLIP
 };
-const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, LlavaImageProcessor, LlavaNextImageProcessor, \
+const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, \
+                         LlavaImageProcessor, LlavaNextImageProcessor, \
                          LlavaOnevisionImageProcessor or SiglipImageProcessor";
 
 impl Settings {
@@ -389,8 +390,8 @@ impl Fields<'_> {
                 Ok(SizeRule::Within { height, width })
             }
             _ => {
-                let expected = "an integer, or an object of shortest_edge, of shortest_edge and longest_edge, \
-                                of height and width, or of max_height and max_width";
+                let expected = "an integer, or an object of shortest_edge, of shortest_edge and \
+                                longest_edge, of height and width, or of max_height and max_width";
                 Err(self.wrong("size", expected, value))
             }
         }

@@ -15,7 +15,8 @@ pub enum PictureError {
     },
     /// The file is larger than the limit.
     #[error(
-        "{name}: a file of {found} bytes; expected at most {limit} (more with --max-pixels, or picture::Limits)"
+        "{name}: a file of {found} bytes; expected at most {limit} \
+         (more with --max-pixels, or picture::Limits)"
     )]
     FileSize {
         /// The file.
@@ -27,7 +28,8 @@ pub enum PictureError {
     },
     /// The file's picture has no pixels, or more than the limit.
     #[error(
-        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1, at most {limit} pixels in all and {side} on a side (more with --max-pixels, or picture::Limits)"
+        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1, at most {limit} \
+         pixels in all and {side} on a side (more with --max-pixels, or picture::Limits)"
     )]
     TooLarge {
         /// The file.
@@ -51,7 +53,8 @@ pub enum PictureError {
     },
     /// A picture without pixels, or with more than the limit.
     #[error(
-        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at most {limit} pixels in all"
+        "{name}: a picture of {width} x {height} pixels; expected at least 1 x 1 and at \
+         most {limit} pixels in all"
     )]
     Size {
         /// The file, or the intended picture.

@@ -7,7 +7,8 @@
 //!   `GaussianBlur`.
 //! - [`Processor`] applies a `preprocessor_config.json`: it converts a picture to an encoder's
 //!   input.
-//! - [`View`](crate::blend::View) maps the pixels of such a tensor to the picture, and samples a mask there.
+//! - [`View`](crate::blend::View) maps the pixels of such a tensor to the picture, and samples a
+//!   mask there.
 //! - [`Baseline`] makes the picture that masked pixels are replaced with.
 
 mod anyres;

@@ -111,7 +111,10 @@ impl Data {
             _ => return None,
         };
         self.reading.columns.answers.is_auto().then(|| {
-            format!("right answers are taken for numbers of options, from {from} on; else give --answer-format")
+            format!(
+                "right answers are taken for numbers of options, from {from} on; \
+                     else give --answer-format"
+            )
         })
     }
 

@@ -40,7 +40,10 @@ pub enum RunError {
         found: String,
     },
     /// A folder holds a different run from the requested one.
-    #[error("{path}: expected the run that is recorded there, found other settings:\n{}", .differences.join("\n"))]
+    #[error(
+        "{path}: expected the run that is recorded there, found other settings:\n{}",
+        .differences.join("\n")
+    )]
     Different {
         /// The folder.
         path: String,
@@ -49,7 +52,8 @@ pub enum RunError {
     },
     /// Another process writes to the folder.
     #[error(
-        "{path}: another process writes to this run; wait for it, choose another folder, or take another shard (--shard I/N)"
+        "{path}: another process writes to this run; wait for it, choose another folder, or take \
+         another shard (--shard I/N)"
     )]
     Locked {
         /// The folder.

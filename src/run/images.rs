@@ -63,7 +63,8 @@ impl ImageFolder {
             }
         }
         Err(Error::other(format!(
-            "expected a file below {}, found a name that leads out of it; with --images-anywhere it is read",
+            "expected a file below {}, found a name that leads out of it; with \
+             --images-anywhere it is read",
             self.path.display()
         )))
     }

@@ -9,8 +9,9 @@
 //! let run = foveate::run::Run::open("out".as_ref())?;
 //! for record in run.records()? {
 //!     let record = record?;
-//!     let (answer, mask) = (record.explanation.as_ref().map(|e| &e.answer.text), run.mask(&record)?);
-//!     println!("{}: {answer:?}, {} cells", record.id, mask.map_or(0, |m| m.values().len()));
+//!     let answer = record.explanation.as_ref().map(|e| &e.answer.text);
+//!     let cells = run.mask(&record)?.map_or(0, |mask| mask.values().len());
+//!     println!("{}: {answer:?}, {cells} cells", record.id);
 //! }
 //! # Ok(())
 //! # }

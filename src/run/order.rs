@@ -51,7 +51,8 @@ impl Order {
             let (file, offset) = self.places.of(self.masks);
             if (&place.file, place.offset, place.size) != (&file, offset, self.places.size) {
                 return Err(format!(
-                    "expected a mask of {} cells a side in {file} from byte {offset} on, found one of {} in {:?} from {} on",
+                    "expected a mask of {} cells a side in {file} from byte {offset} on, found one \
+                     of {} in {:?} from {} on",
                     self.places.size, place.size, place.file, place.offset
                 ));
             }

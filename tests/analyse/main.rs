@@ -39,7 +39,10 @@ fn figures_are_as_by_hand() {
     folder.run("run", &manifest("m", 4, 9), &samples());
     let text = succeeded(&folder.foveate(&["analyse", "run", "--out", "out"], &[]));
     assert!(
-        text.contains("8 of 9 samples recorded, 7 explained, 1 failed; 7 judged, 6 with a map, 6 with a map and boxes"),
+        text.contains(
+            "8 of 9 samples recorded, 7 explained, 1 failed; 7 judged, 6 with a \
+                       map, 6 with a map and boxes"
+        ),
         "{text}"
     );
     let found = folder.json("out/analysis.json");

@@ -206,7 +206,8 @@ impl Browser {
         let (id, value) = (json!(id), json!(value));
         self.value(&format!(
             "{{ const field = document.getElementById({id}); field.value = {value};
-               for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {{ bubbles: true }})); }}"
+               for (const kind of ['input', 'change']) \
+               field.dispatchEvent(new Event(kind, {{ bubbles: true }})); }}"
         ));
     }
 

@@ -14,7 +14,8 @@ use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 /// Text that would end an element or run as a script if it were not escaped.
-pub const NASTY: &str = "</script><script>document.title = 'taken over'</script><!-- <img src=x onerror=\"fetch('http://localhost:1')\"> &amp; 'q'";
+pub const NASTY: &str = "</script><script>document.title = 'taken over'</script><!-- <img src=x \
+                         onerror=\"fetch('http://localhost:1')\"> &amp; 'q'";
 /// Cells per side of the maps.
 pub const SIZE: usize = 32;
 /// Number of picture files that the samples share.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::made_up::{MadeUp, NASTY, SIZE};
 
-const LISTED: &str = "Array.from(document.querySelectorAll('.card'), (card) => Number(card.id.slice('sample'.length)))";
+const LISTED: &str = "Array.from(document.querySelectorAll('.card'), (card) => \
+                      Number(card.id.slice('sample'.length)))";
 
 fn listed(browser: &mut Browser) -> Vec<usize> {
     serde_json::from_value(browser.value(LISTED)).unwrap()
@@ -86,7 +87,11 @@ fn samples_are_filtered_and_sorted() {
         assert_eq!(listed(&mut browser), expected, "{field} {value}");
         let count = browser.value("document.getElementById('count').textContent");
         assert_eq!(count, format!("{} of 120", expected.len()));
-        let shown: Vec<usize> = serde_json::from_value(browser.value("histograms.map((h) => h.count(listed.map((c) => entries[c.place])).reduce((a, b) => a + b))")).unwrap();
+        let shown = browser.value(
+            "histograms.map((h) => h.count(listed.map((c) => entries[c.place]))\
+             .reduce((a, b) => a + b))",
+        );
+        let shown: Vec<usize> = serde_json::from_value(shown).unwrap();
         assert_eq!(
             shown[1],
             all.iter()
@@ -108,7 +113,10 @@ fn samples_are_filtered_and_sorted() {
     browser.press("Escape");
 
     let range = "document.querySelectorAll('.plot')[1].querySelectorAll('input')";
-    browser.value(&format!("{range}[0].value = '0.5'; {range}[0].dispatchEvent(new Event('input', {{ bubbles: true }}))"));
+    browser.value(&format!(
+        "{range}[0].value = '0.5'; \
+                            {range}[0].dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    ));
     assert_eq!(
         listed(&mut browser),
         those(all, |r| score(r).is_some_and(|s| (s * 1e4).round() >= 5e3))
@@ -142,7 +150,8 @@ fn keys_move_and_help() {
     let made = MadeUp::new(30, 30);
     browser.open(&made.page(), "");
     let current = "document.querySelector('.card[aria-current=true]')?.id ?? ''";
-    let near = "(() => { const top = document.querySelector('.card[aria-current=true]').getBoundingClientRect().top;
+    let near = "(() => { const top = document.querySelector('.card[aria-current=true]')\
+                  .getBoundingClientRect().top;
                   return top >= document.getElementById('bar').offsetHeight && top < 200; })()";
     for (key, expected) in [
         ("j", "sample0"),
@@ -226,7 +235,8 @@ fn texts_are_shown_not_run() {
     // near the window.
     browser.value("goTo(cards[0])");
     browser.until("document.querySelectorAll('#sample0 .answer > *').length > 0");
-    let words = "[...document.querySelectorAll('#sample0 .answer > *')].map((w) => [w.localName, w.textContent])";
+    let words = "[...document.querySelectorAll('#sample0 .answer > *')].map((w) => \
+                 [w.localName, w.textContent])";
     let words: Vec<(String, String)> = serde_json::from_value(browser.value(words)).unwrap();
     let key: Vec<&str> = words
         .iter()
@@ -256,7 +266,10 @@ fn the_slider_goes_from_the_picture_to_the_map() {
             .success()
     );
     browser.open(&made.path("run/report.html"), "");
-    browser.until("document.querySelector('canvas').width === 320 && document.querySelector('canvas').height === 240");
+    browser.until(
+        "document.querySelector('canvas').width === 320 && \
+                   document.querySelector('canvas').height === 240",
+    );
     let corners = "(() => { const canvas = document.querySelector('canvas'); const read = (x, y) =>
         [...canvas.getContext('2d').getImageData(x, y, 1, 1).data.slice(0, 3)];
         return [read(0, 0), read(319, 0), read(0, 239), read(319, 239)]; })()";
@@ -361,22 +374,27 @@ const CONTRASTS: &str = "(() => {
         canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
         return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
     };
-    const ground = (element) => element ? over(ground(element.parentElement), getComputedStyle(element).backgroundColor) : [255, 255, 255];
+    const ground = (element) => element \
+        ? over(ground(element.parentElement), getComputedStyle(element).backgroundColor) \
+        : [255, 255, 255];
     const luminance = (rgb) => {
-        const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        const [r, g, b] = rgb.map((v) => v / 255)\
+            .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const poor = [];
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) {
         const element = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || !element.checkVisibility() || element.closest('script, style, .hidden, noscript')) continue;
+        if (!walk.currentNode.data.trim() || !element.checkVisibility() || \
+            element.closest('script, style, .hidden, noscript')) continue;
         const under = ground(element);
         const style = getComputedStyle(element);
         const ink = over(under, element.closest('svg') ? style.fill : style.color);
         const [a, b] = [luminance(under), luminance(ink)];
         const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-        if (contrast < 4.5) poor.push([walk.currentNode.data.trim().slice(0, 30), contrast, under, ink]);
+        if (contrast < 4.5) \
+            poor.push([walk.currentNode.data.trim().slice(0, 30), contrast, under, ink]);
     }
     return poor;
 })()";
@@ -398,14 +416,18 @@ fn two_thousand_samples_open_quickly() {
     let filled = "document.querySelectorAll('.card canvas').length";
     browser.until("document.querySelectorAll('.card canvas').length > 0");
     assert!(browser.value(filled).as_u64().unwrap() < 20);
-    let time = "(() => { const start = performance.now(); document.getElementById('search').value = '7'; update(); return performance.now() - start; })()";
+    let time = "(() => { const start = performance.now(); document.getElementById('search').value \
+                = '7'; update(); return performance.now() - start; })()";
     let milliseconds = browser.value(time).as_f64().unwrap();
     println!("filtered in {milliseconds} ms");
     assert!(milliseconds < 3000.0, "{milliseconds}");
     browser.press("Escape");
     // Far down and back: cards away from the screen are emptied again.
     browser.value("goTo(cards[1990])");
-    browser.until("document.querySelector('#sample1990 canvas')?.width > 0 && !document.querySelector('#sample0').firstChild");
+    browser.until(
+        "document.querySelector('#sample1990 canvas')?.width > 0 && \
+                   !document.querySelector('#sample0').firstChild",
+    );
     assert!(browser.value(filled).as_u64().unwrap() < 20);
     let shown: Value = browser.value("view.shown.size");
     assert!(shown.as_u64().unwrap() < 20, "{shown}");

@@ -117,8 +117,10 @@ fn cv_bench_row(place: usize, scene: &Scene) -> Value {
     json!({
         "idx": place, "type": "2D", "task": "Color", "question": scene.question, "choices": [a, b],
         "answer": format!("({letter})"), "prompt": format!("{}\n(A) {a}\n(B) {b}", scene.question),
-        "filename": format!("img/2D/{place}.png"), "source": "demo", "source_dataset": "demo scenes",
-        "source_filename": scene.picture, "target_class": null, "target_size": null, "bbox": [scene.rectangle],
+        "filename": format!("img/2D/{place}.png"), "source": "demo",
+        "source_dataset": "demo scenes",
+        "source_filename": scene.picture, "target_class": null, "target_size": null,
+        "bbox": [scene.rectangle],
     })
 }
 
@@ -178,7 +180,8 @@ fn cv_bench_parquet(folder: &Folder, compression: Compression) {
         optional group image { optional binary bytes; optional binary path (UTF8); }
         optional binary question (UTF8);
         optional group choices (LIST) { repeated group list { optional binary element (UTF8); } }
-        optional binary answer (UTF8); optional binary prompt (UTF8); optional binary filename (UTF8);
+        optional binary answer (UTF8); optional binary prompt (UTF8); \
+        optional binary filename (UTF8);
         optional binary source_dataset (UTF8);
         optional group bbox (LIST) { repeated group list {
             optional group element (LIST) { repeated group list { optional double element; } } } }
@@ -279,7 +282,8 @@ fn mmstar_in_tsv() {
         let bytes = std::fs::read(folder_of_scenes().join(&scene.picture)).unwrap();
         let image = base64::engine::general_purpose::STANDARD.encode(bytes);
         text += &format!(
-            "{place}\t\"{}\nOptions: A: {a}, B: {b}\"\t{image}\t{letter}\tcoarse perception\tdemo\n",
+            "{place}\t\"{}\nOptions: A: {a}, B: \
+             {b}\"\t{image}\t{letter}\tcoarse perception\tdemo\n",
             scene.question
         );
     }
@@ -294,7 +298,9 @@ fn llava_bench() {
     for (place, scene) in scenes().iter().take(2).enumerate() {
         let image = format!("{:03}.jpg", place + 1);
         copy_picture(&folder, scene, &format!("images/{image}"));
-        let row = json!({"question_id": place, "image": image, "text": scene.question, "category": "conv"});
+        let row = json!({
+            "question_id": place, "image": image, "text": scene.question, "category": "conv"
+        });
         text += &format!("{row}\n");
     }
     folder.write("questions.jsonl", &text);

@@ -13,7 +13,8 @@ fn judged(rows: &[(Value, Value, &str)], more: &[&str]) -> (Vec<Value>, String) 
     let mut text = String::new();
     for (options, answer, said) in rows {
         let row = json!({
-            "image": scene.picture, "question": scene.question, "options": options, "answer": answer, "said": said,
+            "image": scene.picture, "question": scene.question, "options": options,
+            "answer": answer, "said": said,
         });
         text += &format!("{row}\n");
     }

@@ -75,7 +75,8 @@ impl Folder {
         let line = |n: usize| {
             let scene = &scenes[n % scenes.len()];
             let cells = json!({
-                "id": format!("q{n}"), "image": scene.picture, "question": scene.question, "answer": scene.answer,
+                "id": format!("q{n}"), "image": scene.picture, "question": scene.question,
+                "answer": scene.answer,
                 "box": scene.rectangle,
             });
             format!("{cells}\n")

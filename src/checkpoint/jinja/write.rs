@@ -118,8 +118,17 @@ fn quote(text: &str, out: &mut String) -> Result<()> {
 
 /// Checks for blocks of punctuation and symbols without unassigned characters.
 fn is_printed(c: char) -> bool {
-    matches!(c, '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{20a0}'..='\u{20bf}' | '\u{2190}'..='\u{23ff}'
-        | '\u{2500}'..='\u{27bf}' | '\u{3001}'..='\u{303f}' | '\u{ff01}'..='\u{ff65}' | '\u{1f300}'..='\u{1f64f}')
+    matches!(
+        c,
+        '\u{2010}'..='\u{2027}'
+            | '\u{2030}'..='\u{205e}'
+            | '\u{20a0}'..='\u{20bf}'
+            | '\u{2190}'..='\u{23ff}'
+            | '\u{2500}'..='\u{27bf}'
+            | '\u{3001}'..='\u{303f}'
+            | '\u{ff01}'..='\u{ff65}'
+            | '\u{1f300}'..='\u{1f64f}'
+    )
 }
 
 /// The options of `json.dumps`.

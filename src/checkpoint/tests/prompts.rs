@@ -200,7 +200,8 @@ fn number_of_images_that_a_template_places() {
             Some(2),
         ),
         (
-            "{% if messages[0]['content'] is string %}{{ raise_exception('no') }}{% endif %}{{ messages[0]['content'][1]['text'] }}",
+            "{% if messages[0]['content'] is string %}{{ raise_exception('no') }}{% endif %}\
+             {{ messages[0]['content'][1]['text'] }}",
             Some(0),
         ),
     ];
@@ -219,7 +220,10 @@ fn number_of_images_that_a_template_places() {
             Some(wanted) => {
                 let error = outcome.unwrap_err();
                 assert!(
-                    matches!(&error, CheckpointError::ImageTokens { found, .. } if *found == wanted),
+                    matches!(
+                        &error,
+                        CheckpointError::ImageTokens { found, .. } if *found == wanted
+                    ),
                     "{error}"
                 );
                 assert!(error.to_string().contains(if wanted == 0 {
@@ -278,8 +282,9 @@ fn templates_that_fail() {
 fn without_a_template_llava_1_5s() {
     let dir = folder(None, |_| {});
     let (_, template) = both(&files(&dir)).unwrap();
-    let wanted = "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, \
-                  detailed, and polite answers to the human's questions. USER: <image>\nWhat? ASSISTANT:";
+    let wanted = "A chat between a curious human and an artificial intelligence assistant. The \
+                  assistant gives helpful, detailed, and polite answers to the human's questions. \
+                  USER: <image>\nWhat? ASSISTANT:";
     assert_eq!(template.render("What?").unwrap().text(), wanted);
     assert!(template.source().contains("built in"));
 }
@@ -369,10 +374,19 @@ fn tokenizers_that_cannot_be_loaded() {
 
 #[test]
 fn tokens_that_only_tokenizer_config_has() {
-    let entry = |content: &str| json!({"content": content, "special": true, "lstrip": false, "rstrip": false, "single_word": false, "normalized": false});
+    let entry = |content: &str| {
+        json!({
+            "content": content, "special": true, "lstrip": false, "rstrip": false,
+            "single_word": false, "normalized": false
+        })
+    };
     let dir = folder(None, |_| {});
     let size = both(&files(&dir)).unwrap().0.vocab_size();
-    let config = |id: usize| json!({"added_tokens_decoder": {id.to_string(): entry("<extra>"), "3": entry("<image>")}});
+    let config = |id: usize| {
+        json!({"added_tokens_decoder": {
+            id.to_string(): entry("<extra>"), "3": entry("<image>")
+        }})
+    };
     write(&dir, "tokenizer_config.json", config(size).to_string());
     let (tokenizer, _) = both(&files(&dir)).unwrap();
     assert_eq!(tokenizer.token(size as u32).as_deref(), Some("<extra>"));

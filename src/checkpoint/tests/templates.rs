@@ -89,7 +89,8 @@ fn hostile_templates_are_errors() {
     };
     let loops = |inside: &str, count: usize| {
         format!(
-            "{{% set ns = namespace(x=[1, 2]) %}}{{% for i in range({count}) %}}{inside}{{% endfor %}}{{{{ ns.x }}}}"
+            "{{% set ns = namespace(x=[1, 2]) %}}{{% for i in range({count}) %}}\
+             {inside}{{% endfor %}}{{{{ ns.x }}}}"
         )
     };
     for template in [
@@ -117,7 +118,9 @@ fn hostile_templates_are_errors() {
         loops("{% set ns.x = namespace(x=ns.x) %}", 60_000),
         loops("{% set ns.x = ns %}", 2),
         "{{ messages | tojson(indent=1000000000000) }}".to_string(),
-        "{{ messages | tojson(indent='x' * 100000) | length }}{{ [[[[[[]]]]]] | tojson(indent='x' * 50000000) }}".to_string(),
+        "{{ messages | tojson(indent='x' * 100000) | length }}\
+         {{ [[[[[[]]]]]] | tojson(indent='x' * 50000000) }}"
+            .to_string(),
         "{{ 'x' * 1000000000000 }}".to_string(),
         "{{ '%1000000000000d' % 1 }}".to_string(),
         "{{ '%.1000000000f' % 1.0 }}".to_string(),
@@ -125,12 +128,18 @@ fn hostile_templates_are_errors() {
         "{{ 'x' | indent(1000000000000) }}".to_string(),
         "{{ 'x'.zfill(10000000000) }}".to_string(),
         "{% set x = 'a' * 1000000 %}{{ x.replace('a', x) | length }}".to_string(),
-        "{% set x = 'a' * 1000000 %}{% for i in range(100000) %}{{ x.find('b') }}{% endfor %}".to_string(),
-        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}".to_string(),
+        "{% set x = 'a' * 1000000 %}{% for i in range(100000) %}\
+         {{ x.find('b') }}{% endfor %}"
+            .to_string(),
+        "{% for i in range(100000) %}{% for j in range(100000) %}\
+         {% endfor %}{% endfor %}"
+            .to_string(),
         "{% for i in range(100000) %}{{ 'long text' * 100 }}{% endfor %}".to_string(),
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_string(),
         "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}".to_string(),
-        "{{ range(9223372036854775807) }}{{ range(-9223372036854775807, 9223372036854775807) | list }}".to_string(),
+        "{{ range(9223372036854775807) }}\
+         {{ range(-9223372036854775807, 9223372036854775807) | list }}"
+            .to_string(),
         "{{ (-9223372036854775807 - 1) // -1 }}".to_string(),
         "{{ -9223372036854775807 - 2 }}".to_string(),
         "{% for i in range(100000) if [1] * 100000 %}{% endfor %}".to_string(),
@@ -142,7 +151,10 @@ fn hostile_templates_are_errors() {
         });
         let shown: String = template.chars().take(60).collect();
         let error = error.expect(&shown).expect_err(&shown);
-        assert!(!error.contains('\n') && error.len() < 300, "{shown}: {error}");
+        assert!(
+            !error.contains('\n') && error.len() < 300,
+            "{shown}: {error}"
+        );
         let seconds = started.elapsed().as_secs_f64();
         assert!(seconds < 20.0, "{shown}: {seconds} s");
     }

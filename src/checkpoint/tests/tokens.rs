@@ -134,14 +134,31 @@ fn vocabulary(ids: &[(&str, u64)]) -> Value {
 fn hostile_tokenizers_are_errors() {
     let long = "a".repeat(1500);
     let tokens = |list: Value| json!({ "added_tokens": list });
-    let token = |id: u64, content: &str| json!({ "id": id, "content": content, "lstrip": false, "rstrip": false, "single_word": false, "normalized": true, "special": false });
-    let replace = |pattern: Value, content: &str| json!({ "type": "Replace", "pattern": pattern, "content": content });
+    let token = |id: u64, content: &str| {
+        json!({
+            "id": id, "content": content, "lstrip": false, "rstrip": false,
+            "single_word": false, "normalized": true, "special": false
+        })
+    };
+    let replace = |pattern: Value, content: &str| {
+        json!({
+            "type": "Replace", "pattern": pattern, "content": content
+        })
+    };
     let sequence =
         |stages: Vec<Value>| json!({ "normalizer": { "type": "Sequence", "normalizers": stages } });
     let map =
         |map: &str| json!({ "normalizer": { "type": "Precompiled", "precompiled_charsmap": map } });
-    let single = |pieces: Value| json!({ "post_processor": { "type": "TemplateProcessing", "single": pieces, "pair": [], "special_tokens": {} } });
-    let split = |regex: &str| json!({ "pre_tokenizer": { "type": "Split", "pattern": { "Regex": regex }, "behavior": "Isolated", "invert": false } });
+    let single = |pieces: Value| {
+        json!({ "post_processor": {
+            "type": "TemplateProcessing", "single": pieces, "pair": [], "special_tokens": {}
+        } })
+    };
+    let split = |regex: &str| {
+        json!({ "pre_tokenizer": {
+            "type": "Split", "pattern": { "Regex": regex }, "behavior": "Isolated", "invert": false
+        } })
+    };
     for (what, edits) in [
         (
             "an empty pattern",
@@ -176,7 +193,9 @@ fn hostile_tokenizers_are_errors() {
         ("many stages", sequence(vec![json!({ "type": "NFC" }); 100])),
         (
             "growth of tokens",
-            json!({ "decoder": { "type": "Sequence", "decoders": [replace(json!({ "String": "a" }), &long), replace(json!({ "String": "a" }), &long)] } }),
+            json!({ "decoder": { "type": "Sequence", "decoders": [
+                replace(json!({ "String": "a" }), &long), replace(json!({ "String": "a" }), &long)
+            ] } }),
         ),
         ("an empty map", map("")),
         ("a short map", map("AAAA")),
@@ -255,7 +274,9 @@ fn hostile_tokenizers_are_errors() {
         ),
         (
             "a long word",
-            json!({ "model": { "type": "Unigram", "vocab": [["x".repeat(1 << 20), -1.0]], "unk_id": null } }),
+            json!({ "model": {
+                "type": "Unigram", "vocab": [["x".repeat(1 << 20), -1.0]], "unk_id": null
+            } }),
         ),
         (
             "an unknown word that is not there",
@@ -291,13 +312,18 @@ fn texts_that_break_a_tokenizer_are_errors() {
     if let Err(error) = error {
         assert!(matches!(error, CheckpointError::Decode { .. }), "{error}");
     }
-    let grows = json!({ "normalizer": { "type": "Replace", "pattern": { "String": "Z" }, "content": "z".repeat(2000) } });
+    let grows = json!({ "normalizer": {
+        "type": "Replace", "pattern": { "String": "Z" }, "content": "z".repeat(2000)
+    } });
     let tokenizer = load(&edited("tiny-llava", &json!({ "tokenizer.json": grows }))).unwrap();
     let error = tokenizer.encode_answer(&"Z".repeat(1 << 20)).unwrap_err();
     assert!(matches!(error, CheckpointError::Encode { .. }), "{error}");
     assert!(tokenizer.encode_answer("Z").is_ok());
     // Unbounded backtracking.
-    let split = json!({ "pre_tokenizer": { "type": "Split", "pattern": { "Regex": "(?:(?=a)a+)+b" }, "behavior": "Isolated", "invert": false } });
+    let split = json!({ "pre_tokenizer": {
+        "type": "Split", "pattern": { "Regex": "(?:(?=a)a+)+b" },
+        "behavior": "Isolated", "invert": false
+    } });
     let tokenizer = load(&edited("tiny-llava", &json!({ "tokenizer.json": split }))).unwrap();
     let started = std::time::Instant::now();
     let _ = tokenizer.encode_answer(&"a".repeat(100_000));

@@ -44,7 +44,8 @@ fn numbers_of_every_dtype_aligned_or_not() {
         let end = pad + 8;
         let header = json!({
             "pad": entry("U8", &[pad], 0, pad), "half": entry("F16", &[2, 2], pad, end),
-            "brain": entry("BF16", &[4], end, end + 8), "single": entry("F32", &[1, 4], end + 8, end + 24),
+            "brain": entry("BF16", &[4], end, end + 8),
+            "single": entry("F32", &[1, 4], end + 8, end + 24),
             "__metadata__": {"format": "pt"},
         });
         let mut bytes = raw(&header, pad as usize);
@@ -77,9 +78,10 @@ fn numbers_of_every_dtype_aligned_or_not() {
 #[test]
 fn too_short() {
     for length in 0..8 {
-        assert!(
-            matches!(fails(vec![0; length]), CheckpointError::TooShort { bytes, .. } if bytes == length)
-        );
+        assert!(matches!(
+            fails(vec![0; length]),
+            CheckpointError::TooShort { bytes, .. } if bytes == length
+        ));
     }
 }
 
@@ -88,9 +90,10 @@ fn header_longer_than_the_file() {
     let sound = weights(&[spec("a", "F32", &[2])]);
     for length in [200, u64::MAX, u64::MAX - 7, 1 << 62] {
         let bytes = [length.to_le_bytes().as_slice(), &sound[8..]].concat();
-        assert!(
-            matches!(fails(bytes), CheckpointError::HeaderBeyondFile { header, .. } if header == length)
-        );
+        assert!(matches!(
+            fails(bytes),
+            CheckpointError::HeaderBeyondFile { header, .. } if header == length
+        ));
     }
 }
 
@@ -121,7 +124,10 @@ fn every_truncation_is_an_error() {
         let error = fails(&sound[..length]);
         if length >= sound.len() - 8 {
             assert!(
-                matches!(&error, CheckpointError::BeyondFile { tensor, end: 20, .. } if tensor == "second"),
+                matches!(
+                    &error,
+                    CheckpointError::BeyondFile { tensor, end: 20, .. } if tensor == "second"
+                ),
                 "{error}"
             );
         }
@@ -133,7 +139,10 @@ fn offsets_beyond_the_file() {
     let header = json!({"a": entry("F32", &[2], 0, 8), "b": entry("F32", &[100], 8, 408)});
     let error = fails(raw(&header, 16));
     assert!(
-        matches!(&error, CheckpointError::BeyondFile { tensor, end: 408, data: 16, .. } if tensor == "b"),
+        matches!(
+            &error,
+            CheckpointError::BeyondFile { tensor, end: 408, data: 16, .. } if tensor == "b"
+        ),
         "{error}"
     );
 }
@@ -173,7 +182,10 @@ fn overlapping_tensors_are_both_named() {
     let header = json!({"left": entry("F32", &[4], 0, 16), "right": entry("F32", &[4], 8, 24)});
     let error = fails(raw(&header, 24));
     assert!(
-        matches!(&error, CheckpointError::Overlap { first, second, .. } if first == "left" && second == "right"),
+        matches!(
+            &error,
+            CheckpointError::Overlap { first, second, .. } if first == "left" && second == "right"
+        ),
         "{error}"
     );
     let header = json!({"a": entry("F32", &[2], 0, 8), "b": entry("F32", &[2], 0, 8)});
@@ -210,7 +222,10 @@ fn shape_that_contradicts_the_bytes() {
     for (begin, end) in [(0, 8), (0, 16), (12, 0), (4, 0)] {
         let error = fails(raw(&json!({"a": entry("F32", &[3], begin, end)}), 16));
         assert!(
-            matches!(&error, CheckpointError::ByteRange { tensor, expected: 12, .. } if tensor == "a"),
+            matches!(
+                &error,
+                CheckpointError::ByteRange { tensor, expected: 12, .. } if tensor == "a"
+            ),
             "{error}"
         );
     }
@@ -278,12 +293,17 @@ fn missing_and_foreign_weights() {
 fn missing_tensor_and_contradicting_shape() {
     let (_dir, outcome) = open(weights(&[spec("w", "F32", &[2, 3])]));
     let tensors = outcome.unwrap();
-    assert!(
-        matches!(tensors.require("v", &[2]), Err(CheckpointError::MissingTensor { tensor, .. }) if tensor == "v")
-    );
+    assert!(matches!(
+        tensors.require("v", &[2]),
+        Err(CheckpointError::MissingTensor { tensor, .. }) if tensor == "v"
+    ));
     let error = tensors.require("w", &[3, 2]).unwrap_err();
     assert!(
-        matches!(&error, CheckpointError::ShapeMismatch { expected, found, .. } if *expected == [3, 2] && *found == [2, 3]),
+        matches!(
+            &error,
+            CheckpointError::ShapeMismatch { expected, found, .. }
+                if *expected == [3, 2] && *found == [2, 3]
+        ),
         "{error}"
     );
 }
@@ -319,7 +339,10 @@ fn sharded_weights() {
     .1
     .unwrap_err();
     assert!(
-        matches!(&error, CheckpointError::MissingShard { shard, .. } if shard == "lost.safetensors"),
+        matches!(
+            &error,
+            CheckpointError::MissingShard { shard, .. } if shard == "lost.safetensors"
+        ),
         "{error}"
     );
     let error = shards(index(

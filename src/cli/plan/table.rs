@@ -37,8 +37,8 @@ pub(in crate::cli) fn table(report: &Report) -> String {
     let size = |n: usize| bytes(n as f64);
     text.row("weights", &format!(
         "{} in 2 bytes each: vision encoder {}, projector {}, decoder {}, vocabulary projection {}",
-        size(memory.weights_total), size(weights.vision), size(weights.projector), size(weights.decoder),
-        size(weights.vocabulary)
+        size(memory.weights_total), size(weights.vision), size(weights.projector),
+        size(weights.decoder), size(weights.vocabulary)
     ));
     text.row(
         "activations",
@@ -146,7 +146,8 @@ pub(in crate::cli) fn table(report: &Report) -> String {
         ),
     );
     text.0.push(
-        "Operations are two per multiply-add of a product. Work of the host (decoding, blur, the mask's update) is not counted."
+        "Operations are two per multiply-add of a product. Work of the host \
+         (decoding, blur, the mask's update) is not counted."
             .into(),
     );
     text.0.join("\n")

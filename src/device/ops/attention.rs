@@ -236,7 +236,8 @@ fn mask(s: &AttentionShape, seen: &[bool]) -> Result<()> {
     let expected = || {
         let (keys, batch) = (s.keys, s.batch);
         format!(
-            "one query, no prefix, and a mask of {keys} keys, one of them seen, for sequences whose number divides {batch}"
+            "one query, no prefix, and a mask of {keys} keys, one of them seen, for sequences \
+             whose number divides {batch}"
         )
     };
     expect(

@@ -151,7 +151,8 @@ impl DecoderConfig {
             RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
         };
         let mut sizes = json!({
-            "kind": self.kind.name, "layers": self.layers, "width": self.hidden, "heads": self.heads,
+            "kind": self.kind.name, "layers": self.layers, "width": self.hidden,
+            "heads": self.heads,
             "key-value heads": self.kv_heads, "head width": self.head_dim, "mlp": self.intermediate,
             "vocabulary": self.vocab, "context": self.max_positions, "rope": rope,
             "tied embeddings": self.tied_embeddings, "activation": self.activation.to_string(),

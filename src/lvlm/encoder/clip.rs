@@ -105,7 +105,8 @@ impl ClipConfig {
     /// Describes it: sizes and choices by name, of which `used` layers run.
     pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
         json!({
-            "kind": "CLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
+            "kind": "CLIP ViT", "layers": self.layers, "used": used, "width": self.hidden,
+            "heads": self.heads,
             "mlp": self.intermediate, "pixels": self.image_size, "patch": self.patch_size,
             "activation": self.activation.to_string(),
         })

@@ -65,7 +65,8 @@ impl ConvnextSizes {
     /// Describes it: sizes by name.
     pub fn described(&self, pixels: usize) -> Value {
         json!({
-            "kind": "ConvNeXt", "depths": format!("{:?}", self.depths), "widths": format!("{:?}", self.widths),
+            "kind": "ConvNeXt", "depths": format!("{:?}", self.depths),
+            "widths": format!("{:?}", self.widths),
             "pixels": pixels, "patch": STEM,
         })
     }

@@ -70,7 +70,8 @@ impl Dinov2Config {
     /// Describes it: sizes and choices by name, for views of `pixels` each way.
     pub fn sizes(&self, pixels: usize) -> Value {
         json!({
-            "kind": "DINOv2 ViT", "layers": self.layers, "used": self.layers, "width": self.hidden, "heads": self.heads,
+            "kind": "DINOv2 ViT", "layers": self.layers, "used": self.layers, "width": self.hidden,
+            "heads": self.heads,
             "mlp": self.intermediate, "pixels": pixels, "patch": self.patch_size,
             "activation": self.vit(pixels).activation.to_string(),
         })

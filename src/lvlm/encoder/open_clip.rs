@@ -87,7 +87,8 @@ impl OpenClipConfig {
             return Err(top.error("model_cfg.vision_cfg.timm_model_name", found, expected));
         }
         let sizes = json!({
-            "kind": "SigLIP ViT", "layers": layers, "used": layers, "width": hidden, "heads": heads, "mlp": intermediate,
+            "kind": "SigLIP ViT", "layers": layers, "used": layers, "width": hidden, "heads": heads,
+            "mlp": intermediate,
             "pixels": self.image_size, "patch": patch, "activation": Activation::Gelu.to_string(),
         });
         let vit = VitSizes {

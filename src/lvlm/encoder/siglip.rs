@@ -95,7 +95,8 @@ impl SiglipConfig {
     /// Describes it: sizes and choices by name, of which `used` layers run.
     pub(in crate::lvlm) fn sizes(&self, used: usize) -> Value {
         json!({
-            "kind": "SigLIP ViT", "layers": self.layers, "used": used, "width": self.hidden, "heads": self.heads,
+            "kind": "SigLIP ViT", "layers": self.layers, "used": used, "width": self.hidden,
+            "heads": self.heads,
             "mlp": self.intermediate, "pixels": self.image_size, "patch": self.patch_size,
             "activation": self.activation.to_string(),
         })

@@ -6,9 +6,10 @@ use crate::checkpoint::{CheckpointError, Config};
 use crate::lvlm::family::traits::Family;
 
 /// The supported model types, for messages.
-const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), llava_llama, llava_mistral, \
-    llava_qwen (LLaVA-1.5, NeXT and OneVision in the original layout), mgm, mgm_gemma (Mini-Gemini), cambrian_llama, \
-    cambrian_phi3 (Cambrian-1)";
+const SUPPORTED: &str = "llava, llava_next, llava_onevision (in the layout of transformers), \
+                         llava_llama, llava_mistral, llava_qwen \
+                         (LLaVA-1.5, NeXT and OneVision in the original layout), mgm, mgm_gemma \
+                         (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
 
 /// Work on a family of any type.
 pub(in crate::lvlm) trait Visitor {

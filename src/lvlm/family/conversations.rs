@@ -8,8 +8,8 @@ use crate::lvlm::decoder::Kind;
 /// The picture and the question of the turn.
 macro_rules! turn {
     () => {
-        "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}\
-         {{ part['text'] }}{% endif %}{% endfor %}"
+        "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}\
+         {{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
     };
 }
 pub(in crate::lvlm) use turn;
@@ -18,8 +18,8 @@ pub(in crate::lvlm) use turn;
 pub(in crate::lvlm) const VICUNA_V1: DefaultTemplate = DefaultTemplate {
     name: "vicuna_v1",
     text: concat!(
-        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and \
-         polite answers to the user's questions. USER: ",
+        "A chat between a curious user and an artificial intelligence assistant. The assistant \
+         gives helpful, detailed, and polite answers to the user's questions. USER: ",
         turn!(),
         " ASSISTANT:"
     ),
@@ -51,11 +51,13 @@ const MISTRAL_INSTRUCT: DefaultTemplate = DefaultTemplate {
 /// Llama 3's own template, which also trims the text, and the tokenizer puts another before it.
 const LLAVA_LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "llava_llama_3",
-    text: "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \
-           assistant. You are able to understand the visual content that the user provides, and assist the user with a variety of \
-           tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n\
-           {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}\
-           {{ part['text'].rstrip() }}{% endif %}{% endfor %}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n{{ '\n' }}",
+    text: "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are \
+           a helpful language and vision assistant. You are able to understand the visual content \
+           that the user provides, and assist the user with a variety of tasks using natural \
+           language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n\
+           {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}\
+           {{ image_token + '\n' }}{% else %}{{ part['text'].rstrip() }}{% endif %}{% endfor %}\
+           <|eot_id|><|start_header_id|>assistant<|end_header_id|>\n{{ '\n' }}",
 };
 
 /// Tokens that end an answer in one of these conversations.

@@ -71,8 +71,8 @@ impl OriginalPinpoints {
 
 fn expected() -> String {
     format!(
-        "a list of pairs of widths and heights from 1 to {MAX_EDGE}, or a range of tiles such as \"(1x1),...,(6x6)\" of at most \
-         {MOST_TILES} each way"
+        "a list of pairs of widths and heights from 1 to {MAX_EDGE}, or a range of tiles such as \
+         \"(1x1),...,(6x6)\" of at most {MOST_TILES} each way"
     )
 }
 

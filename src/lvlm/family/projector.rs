@@ -57,7 +57,8 @@ impl Projector {
     /// Describes it: sizes and choices by name.
     pub fn sizes(self, from: usize, to: usize) -> Value {
         json!({
-            "kind": "two-layer MLP", "from": from, "to": to, "activation": self.activation.to_string(),
+            "kind": "two-layer MLP", "from": from, "to": to,
+            "activation": self.activation.to_string(),
         })
     }
 }

@@ -171,7 +171,12 @@ fn layers_used_and_visual_tokens() {
 
 #[test]
 fn bad_fields_are_named() {
-    let llama3 = |low: f64, high: f64| json!({"rope_type": "llama3", "factor": 2.0, "low_freq_factor": low, "high_freq_factor": high});
+    let llama3 = |low: f64, high: f64| {
+        json!({
+            "rope_type": "llama3", "factor": 2.0,
+            "low_freq_factor": low, "high_freq_factor": high
+        })
+    };
     let cases = [
         (
             "vision_config.hidden_size",
@@ -410,7 +415,8 @@ fn other_architectures_are_named() {
 #[test]
 fn the_original_layout() {
     let base = json!({
-        "model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336", "mm_projector_type": "mlp2x_gelu",
+        "model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336",
+        "mm_projector_type": "mlp2x_gelu",
         "image_aspect_ratio": "pad",
     });
     let read = |config: &Value| {

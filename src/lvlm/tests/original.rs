@@ -216,7 +216,8 @@ fn conversations() {
     let text = std::fs::read_to_string(plain.join("tokenizer.json")).unwrap();
     let mut tokenizer: Value = serde_json::from_str(&text).unwrap();
     let mark = json!({
-        "id": 400, "content": "<|im_start|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        "id": 400, "content": "<|im_start|>", "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false,
         "special": true,
     });
     tokenizer["added_tokens"].as_array_mut().unwrap().push(mark);
@@ -225,8 +226,8 @@ fn conversations() {
         (
             "tiny-onevision-authors",
             &plain,
-            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\nWhat?<|im_end|>\n\
-             <|im_start|>assistant\n",
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n\
+             <image>\nWhat?<|im_end|>\n<|im_start|>assistant\n",
         ),
         (
             "tiny-next-authors-mistral",
@@ -236,21 +237,24 @@ fn conversations() {
         (
             "tiny-next-authors",
             &plain,
-            "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and \
-             polite answers to the user's questions. USER: <image>\nWhat? ASSISTANT:",
+            "A chat between a curious user and an artificial intelligence assistant. The \
+             assistant gives helpful, detailed, and polite answers to the user's questions. \
+             USER: <image>\nWhat? ASSISTANT:",
         ),
         (
             "tiny-next-authors",
             &chatml,
-            "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\nWhat?<|im_end|><|im_start|>assistant\n",
+            "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\n\
+             What?<|im_end|><|im_start|>assistant\n",
         ),
         (
             "tiny-next-authors",
             &hd,
-            "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \
-             assistant. You are able to understand the visual content that the user provides, and assist the user with a variety \
-             of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat?<|eot_id|>\
-             <|start_header_id|>assistant<|end_header_id|>\n\n",
+            "<|begin_of_text|><|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou \
+             are a helpful language and vision assistant. You are able to understand the visual \
+             content that the user provides, and assist the user with a variety of tasks using \
+             natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n<image>\n\
+             What?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         ),
     ] {
         let files = Files::folder(vocabulary).unwrap();

@@ -59,9 +59,10 @@ fn a_whole_checkpoint() {
     assert!(opened.processor.file.ends_with("processor_config.json"));
     assert_eq!(opened.processor.text().unwrap(), nested);
     write(&dir, "processor_config.json", "{\"size\": 8}");
-    assert!(
-        matches!(fails(&dir), CheckpointError::MissingFile { file, .. } if file.ends_with("preprocessor_config.json"))
-    );
+    assert!(matches!(
+        fails(&dir),
+        CheckpointError::MissingFile { file, .. } if file.ends_with("preprocessor_config.json")
+    ));
 }
 
 #[test]
@@ -74,7 +75,10 @@ fn embedded_files() {
         open_files(Files::embedded("the demo", &FILES), &OpenOptions::default()).unwrap_err(),
     );
     assert!(
-        matches!(&error, CheckpointError::TooShort { file, .. } if file == "the demo/model.safetensors"),
+        matches!(
+            &error,
+            CheckpointError::TooShort { file, .. } if file == "the demo/model.safetensors"
+        ),
         "{error}"
     );
 }
@@ -82,17 +86,19 @@ fn embedded_files() {
 #[test]
 fn an_unsupported_architecture_comes_before_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(
-        matches!(fails(&dir), CheckpointError::MissingFile { file, .. } if file.ends_with("config.json"))
-    );
+    assert!(matches!(
+        fails(&dir),
+        CheckpointError::MissingFile { file, .. } if file.ends_with("config.json")
+    ));
     write(
         &dir,
         "config.json",
         json!({"model_type": "llava_other"}).to_string(),
     );
-    assert!(
-        matches!(fails(&dir), CheckpointError::UnsupportedArchitecture { found, .. } if found == "llava_other")
-    );
+    assert!(matches!(
+        fails(&dir),
+        CheckpointError::UnsupportedArchitecture { found, .. } if found == "llava_other"
+    ));
 }
 
 #[test]
@@ -121,9 +127,10 @@ fn a_shape_that_contradicts_the_config() {
     let mut changed = tensors();
     changed[1].2[0] += 1;
     write(&dir, "model.safetensors", weights(&changed));
-    assert!(
-        matches!(fails(&dir), CheckpointError::ShapeMismatch { tensor, .. } if tensor == changed[1].0)
-    );
+    assert!(matches!(
+        fails(&dir),
+        CheckpointError::ShapeMismatch { tensor, .. } if tensor == changed[1].0
+    ));
     let found = inspect(dir.path(), &OpenOptions::default()).unwrap();
     assert_eq!(
         (
@@ -264,7 +271,8 @@ fn adapters_quantised_weights_and_experts_are_called_so() {
     let adapter = json!({"peft_type": "LORA", "base_model_name_or_path": "lmsys/vicuna-7b-v1.5"});
     write(&dir, "adapter_config.json", adapter.to_string());
     for message in refusals(&dir) {
-        let expected = "adapter_config.json: a LoRA adapter of lmsys/vicuna-7b-v1.5, which is not supported; merge";
+        let expected = "adapter_config.json: a LoRA adapter of lmsys/vicuna-7b-v1.5, \
+                        which is not supported; merge";
         assert!(message.contains(expected), "{message}");
     }
     // The weights of an adapter come without a config of the model's own.

@@ -200,7 +200,9 @@ fn numbers_have_four_digits() {
         ..Detail::default()
     };
     let value = serde_json::to_value(&detail).unwrap();
-    let expected = serde_json::json!({"fraction": [0.0, 0.3333], "deletion": [null, 1.0], "insertion": [-1.2346, 0.0]});
+    let expected = serde_json::json!({
+        "fraction": [0.0, 0.3333], "deletion": [null, 1.0], "insertion": [-1.2346, 0.0]
+    });
     assert_eq!(value["curves"], expected);
 }
 

@@ -86,7 +86,9 @@ fn shell(page: &Page, script: &str) -> Result<String> {
     let template = environment
         .get_template("page.html")
         .map_err(ReportError::page)?;
-    let share = |share: Share| context! { percent => share.percent(), count => share.count, of => share.of };
+    let share = |share: Share| {
+        context! { percent => share.percent(), count => share.count, of => share.of }
+    };
     let mean =
         |mean: Mean| context! { value => mean.value.map(|v| format!("{v:.3}")), of => mean.of };
     template

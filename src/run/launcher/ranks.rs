@@ -50,7 +50,8 @@ pub(super) fn ranks(environment: Environment) -> Result<Option<Part>> {
                 return Err(refused(
                     index,
                     format!(
-                        "the same launcher as, or one of processes each of which started several of, {}; else {OPTION}",
+                        "the same launcher as, or one of processes each of which started \
+                         several of, {}; else {OPTION}",
                         finer.reason
                     ),
                     part.reason,

@@ -76,7 +76,8 @@ fn array_element(environment: Environment, id: usize) -> Result<Shard> {
     match place(id) {
         Some(index) if whole => Shard::new(index, count),
         _ => Err(wrong(format!(
-            "an array without gaps, such as 0-7; for others the number of shards as --shards, elements from 0; else {OPTION}"
+            "an array without gaps, such as 0-7; for others the number of shards as --shards, \
+             elements from 0; else {OPTION}"
         ))),
     }
 }

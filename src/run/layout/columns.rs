@@ -198,7 +198,8 @@ pub(super) fn options(row: &Row, column: &str) -> Result<Option<Vec<String>>, St
     };
     read.map(Some).ok_or_else(|| {
         format!(
-            "column {column:?}: expected options as a list of texts in JSON or Python, or as text such as (a) Yes (b) No, found {}",
+            "column {column:?}: expected options as a list of texts in JSON or Python, or as text \
+             such as (a) Yes (b) No, found {}",
             shown(row, column)
         )
     })
@@ -349,7 +350,8 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
     match base64::engine::general_purpose::STANDARD.decode(packed) {
         Ok(bytes) => Ok(Source::Bytes(format!("{column} of {id}"), bytes)),
         Err(error) => Err(BadRow::new(format!(
-            "column {column:?}: expected a path, or a picture in base64, found {} characters that are neither: {error}",
+            "column {column:?}: expected a path, or a picture in base64, found {} characters \
+             that are neither: {error}",
             text.len()
         ))),
     }

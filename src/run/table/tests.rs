@@ -25,14 +25,16 @@ fn rows(path: &Path, wanted: impl Fn(usize) -> bool + Send + Sync + 'static) -> 
 fn every_format_gives_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let f = folder.path();
-    let lines = "{\"id\":\"a\",\"n\":1,\"q\":\"x, \\\"y\\\"\"}\n\n{\"id\":\"b\",\"n\":2,\"q\":\"two\\nlines\"}\n";
+    let lines = "{\"id\":\"a\",\"n\":1,\"q\":\"x, \\\"y\\\"\"}\n\n\
+                 {\"id\":\"b\",\"n\":2,\"q\":\"two\\nlines\"}\n";
     let paths = [
         file(f, "d.jsonl", lines),
         file(f, "lines.json", lines),
         file(
             f,
             "array.json",
-            " [{\"id\":\"a\",\"n\":1,\"q\":\"x, \\\"y\\\"\"},\n {\"id\":\"b\",\"n\":2,\"q\":\"two\\nlines\"}]",
+            " [{\"id\":\"a\",\"n\":1,\"q\":\"x, \\\"y\\\"\"},\n \
+             {\"id\":\"b\",\"n\":2,\"q\":\"two\\nlines\"}]",
         ),
         file(
             f,

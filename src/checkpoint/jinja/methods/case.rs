@@ -92,7 +92,13 @@ fn titled(text: &str) -> Result<String> {
 fn title_case(c: char) -> Result<char> {
     let mut upper = c.to_uppercase();
     let first = upper.next().unwrap_or(c);
-    let special = matches!(c, '\u{1c4}'..='\u{1cc}' | '\u{1f1}'..='\u{1f3}' | '\u{10d0}'..='\u{10ff}' | '\u{1c90}'..='\u{1cbf}');
+    let special = matches!(
+        c,
+        '\u{1c4}'..='\u{1cc}'
+            | '\u{1f1}'..='\u{1f3}'
+            | '\u{10d0}'..='\u{10ff}'
+            | '\u{1c90}'..='\u{1cbf}'
+    );
     if upper.next().is_some() || special {
         return Err(Error::new(format!(
             "the title case of {c:?} is not supported"

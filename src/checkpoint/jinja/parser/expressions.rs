@@ -91,7 +91,10 @@ impl Parser {
                 Token::Name(name) if name == "in" => Comparison::In,
                 Token::Name(name)
                     if name == "not"
-                        && matches!(self.tokens.get(self.at + 1), Some((Token::Name(n), _)) if n == "in") =>
+                        && matches!(
+                            self.tokens.get(self.at + 1),
+                            Some((Token::Name(n), _)) if n == "in"
+                        ) =>
                 {
                     self.next();
                     Comparison::NotIn

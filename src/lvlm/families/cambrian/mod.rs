@@ -326,7 +326,8 @@ impl Family for Cambrian {
             name: "projector",
             prefixes: prefixes.map(|name| format!("model.{name}")).to_vec(),
             sizes: json!({
-                "kind": "spatial vision aggregator", "width": self.width, "tokens": self.queries.pow(2),
+                "kind": "spatial vision aggregator", "width": self.width,
+                "tokens": self.queries.pow(2),
                 "layers before the decoder": self.depth,
                 "layers inside": self.steps.used(), "to": self.text.hidden,
             }),

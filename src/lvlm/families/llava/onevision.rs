@@ -33,8 +33,9 @@ impl Variant for OnevisionVariant {
     const PROCESSOR: &'static str = "LlavaOnevisionImageProcessor";
     const TEMPLATE: DefaultTemplate = DefaultTemplate {
         name: "LLaVA-OneVision",
-        text: "<|im_start|>user {% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}{{ image_token + '\n' }}\
-        {% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|><|im_start|>assistant{{ '\n' }}",
+        text: "<|im_start|>user {% for part in messages[0]['content'] %}\
+               {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}\
+               {% endif %}{% endfor %}<|im_end|><|im_start|>assistant{{ '\n' }}",
     };
     const DECODERS: [&'static str; 3] = ["qwen2", "llama", "mistral"];
     const DECODERS_TEXT: &'static str = "qwen2, llama, mistral";

@@ -289,7 +289,11 @@ impl Family for MiniGemini {
         parts.push(PartOf {
             name: "projector",
             prefixes: vec!["model.mm_projector.".into(), "model.vlm_uni_".into()],
-            sizes: json!({ "kind": "patch mining and a two-layer MLP", "to": self.text.hidden, "tiles": self.grid.pow(2) }),
+            sizes: json!({
+                "kind": "patch mining and a two-layer MLP",
+                "to": self.text.hidden,
+                "tiles": self.grid.pow(2),
+            }),
         });
         parts
     }

@@ -15,9 +15,10 @@ const GEMMA: DefaultTemplate = DefaultTemplate {
 const LLAMA_3: DefaultTemplate = DefaultTemplate {
     name: "Mini-Gemini, llama_3",
     text: concat!(
-        "<|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision assistant. You are able to \
-         understand the visual content that the user provides, and assist the user with a variety of tasks using natural \
-         language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
+        "<|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and vision \
+         assistant. You are able to understand the visual content that the user provides, and \
+         assist the user with a variety of tasks using natural language.<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\n",
         turn!(),
         "<|eot_id|><|start_header_id|>system<|end_header_id|>\n{{ '\n' }}"
     ),

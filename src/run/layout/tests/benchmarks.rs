@@ -57,7 +57,8 @@ fn cv_bench() {
         "answer": "(B)",
         "prompt": "Which is closer, the chair or the desk?\n(A) chair\n(B) desk",
         "filename": "img/3D/depth/x.png",
-        "source": "Omni3D", "source_dataset": "Omni3D SUNRGBD", "source_filename": "x", "target_class": null,
+        "source": "Omni3D", "source_dataset": "Omni3D SUNRGBD", "source_filename": "x",
+        "target_class": null,
         "target_size": null,
         "bbox": [[1.5, 2.0, 30.0, 40.0], [5.0, 6.0, 7.0, 8.0]],
     });
@@ -109,7 +110,8 @@ fn mmstar() {
         assert_eq!(Layout::detect(&names(&row)), Layout::Mmstar);
         both(Layout::Mmstar, &row, 12)
     };
-    let question = "Where is the cat?\nOptions: A: On the mat, B: Under the mat: asleep, C: By the mat., D: Away";
+    let question = "Where is the cat?\nOptions: A: On the mat, B: Under the mat: \
+                    asleep, C: By the mat., D: Away";
     let (open, choice) = sample(question, json!({}));
     assert_eq!(open.question, "Where is the cat?");
     assert_eq!(
@@ -177,7 +179,8 @@ fn llava_bench_carries_reference_answers() {
     let answers = folder.path().join("answers_gpt4.jsonl");
     std::fs::write(&answers, "").unwrap();
     assert_eq!(references_beside(&questions), Some(answers));
-    let lines = "{\"question_id\": 4, \"text\": \"Diamond Head.\"}\nbroken\n{\"question_id\": \"x\", \"text\": \"Other.\"}\n";
+    let lines = "{\"question_id\": 4, \"text\": \"Diamond Head.\"}\nbroken\n\
+                 {\"question_id\": \"x\", \"text\": \"Other.\"}\n";
     let reading = Reading {
         references: references(lines),
         ..Reading::default()
@@ -185,7 +188,10 @@ fn llava_bench_carries_reference_answers() {
     let wild = row(json!({"question_id": 4, "image": "002.jpg", "text": "Where is it?"}));
     let sample = Layout::LlavaBench.sample(&wild, 4, &reading).unwrap();
     assert_eq!(sample.right.unwrap().text.as_deref(), Some("Diamond Head."));
-    let inside = json!({"question_id": 5, "image": null, "question": "Where?", "gpt_answer": "There.", "category": "conv"});
+    let inside = json!({
+        "question_id": 5, "image": null, "question": "Where?", "gpt_answer": "There.",
+        "category": "conv"
+    });
     let inside = with_bytes(inside, "image", b"jpg");
     assert_eq!(Layout::detect(&names(&inside)), Layout::LlavaBench);
     let sample = Layout::LlavaBench.sample(&inside, 5, &reading).unwrap();
