@@ -32,7 +32,10 @@ pub(super) enum CliError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// Samples of a run failed; the others are done.
-    #[error("{failed} of {done} samples failed: {causes}{}", if *.stopped { "; stopped, since more failed than --max-failures allows" } else { "" })]
+    #[error(
+        "{failed} of {done} samples failed: {causes}{}",
+        if *.stopped { "; stopped, since more failed than --max-failures allows" } else { "" }
+    )]
     Samples {
         failed: usize,
         done: usize,

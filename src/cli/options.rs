@@ -170,7 +170,12 @@ pub(super) struct MethodOptions {
     #[arg(long, default_value_t = Settings::default().seed)]
     seed: u64,
     /// Log-ratio in nats (picture over baseline) above which a token of the answer is key
-    #[arg(long, value_name = "NATS", default_value_t = Settings::default().threshold, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "NATS",
+        default_value_t = Settings::default().threshold,
+        allow_negative_numbers = true
+    )]
     threshold: f64,
     /// The longest greedy answer, in tokens [default: 128; with --compat that program's own]
     #[arg(long, value_name = "TOKENS")]
@@ -192,7 +197,11 @@ pub(super) struct MethodOptions {
 pub(super) struct PictureOptions {
     /// The most pixels of a picture, at any width and height [default: 178956970, at most 65536 on
     /// a side]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=Picture::MAX_PIXELS))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=Picture::MAX_PIXELS)
+    )]
     max_pixels: Option<u64>,
 }
 

@@ -101,8 +101,8 @@ pub fn deletion_insertion(
         |curve: &[f64]| (range >= LEAST_RANGE).then(|| (area(&fraction, curve) - to) / range);
     let reason = (range < LEAST_RANGE).then(|| {
         format!(
-            "the key tokens' mean probability is {from:.4} with the picture and {to:.4} with the baseline: a difference \
-             below {LEAST_RANGE} is too small to divide by"
+            "the key tokens' mean probability is {from:.4} with the picture and {to:.4} with the \
+             baseline: a difference below {LEAST_RANGE} is too small to divide by"
         )
     });
     let (deletion_score, insertion_score) = (score(&deletion), score(&insertion));

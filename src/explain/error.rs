@@ -46,7 +46,8 @@ pub enum ExplainError {
     },
     /// The model returned an empty answer.
     #[error(
-        "answer: the model ended its answer at once, so there is nothing to explain; give one with --answer"
+        "answer: the model ended its answer at once, so there is nothing to \
+         explain; give one with --answer"
     )]
     NoAnswer,
 }

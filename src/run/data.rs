@@ -113,7 +113,7 @@ impl Data {
         self.reading.columns.answers.is_auto().then(|| {
             format!(
                 "right answers are taken for numbers of options, from {from} on; \
-                     else give --answer-format"
+                 else give --answer-format"
             )
         })
     }

@@ -50,8 +50,9 @@ macro_rules! model {
 /// Embeds the files of a model's folder as written by transformers 5.
 macro_rules! model_of_5 {
     ($folder:literal) => {
-        model!($folder: "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-            "chat_template.jinja", "preprocessor_config.json", "generation_config.json")
+        model!($folder: "config.json", "model.safetensors", "tokenizer.json",
+            "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json",
+            "generation_config.json")
     };
 }
 
@@ -59,8 +60,9 @@ const TINY: &[(&str, &[u8])] = model_of_5!("tiny-llava");
 const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
 const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
 const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
-const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json", "model-00001-of-00002.safetensors",
-    "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
+const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
+    "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+    "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
     "preprocessor_config.json");
 
 /// The recorded cases.

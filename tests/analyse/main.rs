@@ -41,7 +41,7 @@ fn figures_are_as_by_hand() {
     assert!(
         text.contains(
             "8 of 9 samples recorded, 7 explained, 1 failed; 7 judged, 6 with a \
-                       map, 6 with a map and boxes"
+             map, 6 with a map and boxes"
         ),
         "{text}"
     );

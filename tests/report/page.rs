@@ -115,7 +115,7 @@ fn samples_are_filtered_and_sorted() {
     let range = "document.querySelectorAll('.plot')[1].querySelectorAll('input')";
     browser.value(&format!(
         "{range}[0].value = '0.5'; \
-                            {range}[0].dispatchEvent(new Event('input', {{ bubbles: true }}))"
+         {range}[0].dispatchEvent(new Event('input', {{ bubbles: true }}))"
     ));
     assert_eq!(
         listed(&mut browser),
@@ -268,7 +268,7 @@ fn the_slider_goes_from_the_picture_to_the_map() {
     browser.open(&made.path("run/report.html"), "");
     browser.until(
         "document.querySelector('canvas').width === 320 && \
-                   document.querySelector('canvas').height === 240",
+         document.querySelector('canvas').height === 240",
     );
     let corners = "(() => { const canvas = document.querySelector('canvas'); const read = (x, y) =>
         [...canvas.getContext('2d').getImageData(x, y, 1, 1).data.slice(0, 3)];
@@ -426,7 +426,7 @@ fn two_thousand_samples_open_quickly() {
     browser.value("goTo(cards[1990])");
     browser.until(
         "document.querySelector('#sample1990 canvas')?.width > 0 && \
-                   !document.querySelector('#sample0').firstChild",
+         !document.querySelector('#sample0').firstChild",
     );
     assert!(browser.value(filled).as_u64().unwrap() < 20);
     let shown: Value = browser.value("view.shown.size");

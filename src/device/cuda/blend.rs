@@ -247,7 +247,8 @@ impl Blending for Cuda {
             "pictures",
             || {
                 format!(
-                    "at most {MOST_VIEWS} views of at most {WIDEST} columns and masks of at most {MOST_CELLS} cells a side"
+                    "at most {MOST_VIEWS} views of at most {WIDEST} columns and masks of at most \
+                     {MOST_CELLS} cells a side"
                 )
             },
             || format!("{} of {width} and {size}", views.len()),

@@ -49,7 +49,8 @@ pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
     if version / 1000 < major {
         let (found, minor) = (version / 1000, version % 1000 / 10);
         return Err(format!(
-            "the CUDA driver is too old: expected one for CUDA {major}.0 or newer, found one for {found}.{minor}"
+            "the CUDA driver is too old: expected one for CUDA {major}.0 or newer, \
+             found one for {found}.{minor}"
         ));
     }
     let count = result::device::get_count()
@@ -113,7 +114,8 @@ fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     if PTX.is_none_or(|ptx| ptx.cast_signed() > 10 * major + minor) {
         let built = ARCHS.join(", ");
         return Some(format!(
-            "expected one of the architectures that this program was built for ({built}), found {major}.{minor}"
+            "expected one of the architectures that this program was built for \
+             ({built}), found {major}.{minor}"
         ));
     }
     // Machine code runs with every driver of its major version; PTX requires one as new as the
@@ -121,7 +123,10 @@ fn unusable((major, minor): (i32, i32), driver: i32) -> Option<String> {
     let (new, newer) = CUDA_VERSION.map_or((0, 0), |(a, b)| (a.cast_signed(), b.cast_signed()));
     let (found, minor) = (driver / 1000, driver % 1000 / 10);
     (driver < 1000 * new + 10 * newer).then(|| {
-        format!("expected a driver for CUDA {new}.{newer} or newer, which can compile the kernels for this GPU, found one for {found}.{minor}")
+        format!(
+            "expected a driver for CUDA {new}.{newer} or newer, which can compile the kernels \
+             for this GPU, found one for {found}.{minor}"
+        )
     })
 }
 

@@ -137,8 +137,8 @@ impl Cuda {
     /// [`GemmBackend::Auto`] choices are read from and kept in the user's cache folder.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] if [`GemmBackend::Cublaslt`] is requested and the library is missing,
-    /// and errors of the driver.
+    /// [`DeviceError::Unavailable`] if [`GemmBackend::Cublaslt`] is requested and the library is
+    /// missing, and errors of the driver.
     pub fn with_gemm(mut self, gemm: GemmBackend) -> Result<Cuda> {
         let library = match gemm {
             GemmBackend::Native => Ok(None),

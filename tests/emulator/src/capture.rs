@@ -144,9 +144,13 @@ impl Driver {
 
 driver_calls! {
     /// Starts recording a stream's work instead of running it.
-    Context fn cuStreamBeginCapture_v2(driver, stream: usize, mode: c_int) { driver.begin_capture(stream, mode) }
+    Context fn cuStreamBeginCapture_v2(driver, stream: usize, mode: c_int) {
+        driver.begin_capture(stream, mode)
+    }
     /// Ends the capture and returns the graph.
-    Context fn cuStreamEndCapture(driver, stream: usize, graph: Out<usize>) { driver.end_capture(stream, graph) }
+    Context fn cuStreamEndCapture(driver, stream: usize, graph: Out<usize>) {
+        driver.end_capture(stream, graph)
+    }
     /// Returns 0 for no capture, 1 for a capture, 2 for an invalidated one.
     Context fn cuStreamIsCapturing(driver, stream: usize, status: Out<c_int>) {
         let capture = driver.stream(stream)?.capture.as_ref();
@@ -155,7 +159,8 @@ driver_calls! {
     /// Like cuStreamIsCapturing, with the capture's number; the incomplete graph and its
     /// dependencies are not returned.
     Context fn cuStreamGetCaptureInfo_v2(
-        driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>, dependencies: Out<usize>, count: Out<usize>,
+        driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>,
+        dependencies: Out<usize>, count: Out<usize>,
     ) {
         graph.put_if_wanted(0);
         dependencies.put_if_wanted(0);
@@ -164,7 +169,8 @@ driver_calls! {
     }
     /// The same under its name in CUDA 13.
     Context fn cuStreamGetCaptureInfo_v3(
-        driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>, dependencies: Out<usize>, edges: Out<usize>, count: Out<usize>,
+        driver, stream: usize, status: Out<c_int>, id: Out<u64>, graph: Out<usize>,
+        dependencies: Out<usize>, edges: Out<usize>, count: Out<usize>,
     ) {
         graph.put_if_wanted(0);
         dependencies.put_if_wanted(0);
@@ -173,7 +179,11 @@ driver_calls! {
         driver.capture_info(stream, status, id)
     }
     /// Creates a graph that can be launched.
-    Context fn cuGraphInstantiateWithFlags(driver, executable: Out<usize>, graph: usize, _flags: u64) { driver.instantiate(graph, executable) }
+    Context fn cuGraphInstantiateWithFlags(
+        driver, executable: Out<usize>, graph: usize, _flags: u64,
+    ) {
+        driver.instantiate(graph, executable)
+    }
     /// Replays a graph in stream order.
     Context fn cuGraphLaunch(driver, executable: usize, stream: usize) {
         let graph = driver.executables.get(&executable).cloned().ok_or(Status::INVALID_HANDLE)?;
@@ -185,9 +195,13 @@ driver_calls! {
         driver.executables.get(&executable).map(drop).ok_or(Status::INVALID_HANDLE)
     }
     /// Destroys a launchable graph.
-    Context fn cuGraphExecDestroy(driver, executable: usize) { driver.executables.remove(&executable).map(drop).ok_or(Status::INVALID_HANDLE) }
+    Context fn cuGraphExecDestroy(driver, executable: usize) {
+        driver.executables.remove(&executable).map(drop).ok_or(Status::INVALID_HANDLE)
+    }
     /// Destroys a graph.
-    Context fn cuGraphDestroy(driver, graph: usize) { driver.graphs.remove(&graph).map(drop).ok_or(Status::INVALID_HANDLE) }
+    Context fn cuGraphDestroy(driver, graph: usize) {
+        driver.graphs.remove(&graph).map(drop).ok_or(Status::INVALID_HANDLE)
+    }
     /// Returns the number of a graph's nodes, or all of them by number.
     Context fn cuGraphGetNodes(driver, graph: usize, nodes: *mut usize, count: *mut usize) {
         let known = driver.graphs.get(&graph).ok_or(Status::INVALID_HANDLE)?.len();

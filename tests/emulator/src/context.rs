@@ -27,18 +27,26 @@ impl Driver {
 
 driver_calls! {
     /// Returns the device's context.
-    Init fn cuDevicePrimaryCtxRetain(driver, context: Out<usize>, device: c_int) { context.put(driver.context_of(device)?) }
+    Init fn cuDevicePrimaryCtxRetain(driver, context: Out<usize>, device: c_int) {
+        context.put(driver.context_of(device)?)
+    }
     /// Releases the context. Objects created in it remain, as does an error that made it unusable:
     /// a process cannot recover from such errors.
-    Init fn cuDevicePrimaryCtxRelease_v2(driver, device: c_int) { driver.context_of(device).map(drop) }
+    Init fn cuDevicePrimaryCtxRelease_v2(driver, device: c_int) {
+        driver.context_of(device).map(drop)
+    }
     /// Returns whether the context is in use.
-    Init fn cuDevicePrimaryCtxGetState(driver, device: c_int, flags: Out<c_uint>, active: Out<c_int>) {
+    Init fn cuDevicePrimaryCtxGetState(
+        driver, device: c_int, flags: Out<c_uint>, active: Out<c_int>,
+    ) {
         driver.context_of(device)?;
         flags.put(0)?;
         active.put(1)
     }
     /// Sets the scheduling of waits; has no effect.
-    Init fn cuDevicePrimaryCtxSetFlags_v2(driver, device: c_int, _flags: c_uint) { driver.context_of(device).map(drop) }
+    Init fn cuDevicePrimaryCtxSetFlags_v2(driver, device: c_int, _flags: c_uint) {
+        driver.context_of(device).map(drop)
+    }
     /// Returns the calling thread's context.
     Init fn cuCtxGetCurrent(_driver, context: Out<usize>) { context.put(current_context()) }
     /// Sets the calling thread's context; 0 for none.

@@ -130,7 +130,10 @@ impl Driver {
 }
 
 macro_rules! library_calls {
-    ($($(#[$doc:meta])* fn $name:ident($driver:ident $(, $argument:ident: $type:ty)* $(,)?) $body:block)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($driver:ident $(, $argument:ident: $type:ty)* $(,)?) $body:block
+    )*) => {$(
         $(#[$doc])*
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
@@ -180,7 +183,9 @@ library_calls! {
         product.put(new)
     }
     /// Sets the transposition of A or B, the epilogue that adds a bias, or the bias.
-    fn cublasLtMatmulDescSetAttribute(driver, product: usize, attribute: u32, new: *const c_void, bytes: usize) {
+    fn cublasLtMatmulDescSetAttribute(
+        driver, product: usize, attribute: u32, new: *const c_void, bytes: usize,
+    ) {
         let product = driver.cublaslt.products.get_mut(&product).ok_or(Status::INVALID_VALUE)?;
         // SAFETY: the caller provides `bytes` bytes.
         unsafe {
@@ -203,7 +208,9 @@ library_calls! {
         driver.cublaslt.products.remove(&product).map(drop).ok_or(Status::INVALID_VALUE)
     }
     /// Creates the layout of a column-major matrix of bf16 or f16.
-    fn cublasLtMatrixLayoutCreate(driver, matrix: Out<usize>, kind: u32, rows: u64, columns: u64, step: i64) {
+    fn cublasLtMatrixLayoutCreate(
+        driver, matrix: Out<usize>, kind: u32, rows: u64, columns: u64, step: i64,
+    ) {
         let described = Matrix::new(kind, rows, columns, step)?;
         let new = driver.handle();
         driver.cublaslt.matrices.insert(new, described);
@@ -220,8 +227,11 @@ library_calls! {
         preference.put(new)
     }
     /// Sets the workspace or the allowed reductions of a split sum.
-    fn cublasLtMatmulPreferenceSetAttribute(driver, preference: usize, attribute: u32, new: *const c_void, bytes: usize) {
-        let preference = driver.cublaslt.preferences.get_mut(&preference).ok_or(Status::INVALID_VALUE)?;
+    fn cublasLtMatmulPreferenceSetAttribute(
+        driver, preference: usize, attribute: u32, new: *const c_void, bytes: usize,
+    ) {
+        let preference = driver.cublaslt.preferences.get_mut(&preference);
+        let preference = preference.ok_or(Status::INVALID_VALUE)?;
         // SAFETY: the caller provides `bytes` bytes.
         unsafe {
             match attribute {
@@ -238,13 +248,15 @@ library_calls! {
     }
     /// Returns the emulator's algorithms that satisfy the preference; see [`ALGORITHMS`].
     fn cublasLtMatmulAlgoGetHeuristic(
-        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, preference: usize, wanted: c_int,
-        found: *mut Found, count: Out<c_int>,
+        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize,
+        preference: usize, wanted: c_int, found: *mut Found, count: Out<c_int>,
     ) {
         known(&driver.cublaslt.handles, handle)?;
         driver.product(product, [a, b, c, d])?;
         let preference = known(&driver.cublaslt.preferences, preference)?;
-        let keeps = |a: &&Algorithm| a.workspace <= preference.workspace && (!a.splits || preference.reductions != 0);
+        let keeps = |a: &&Algorithm| {
+            a.workspace <= preference.workspace && (!a.splits || preference.reductions != 0)
+        };
         let most = usize::try_from(wanted).map_err(|_| Status::INVALID_VALUE)?;
         let mut written = 0;
         for algorithm in ALGORITHMS.iter().filter(keeps).take(most) {
@@ -257,7 +269,8 @@ library_calls! {
     /// Returns the workspace and waves that an algorithm needs for a product. As in the library's
     /// header, the algorithm and its status are not returned.
     fn cublasLtMatmulAlgoCheck(
-        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize, algorithm: *const [u64; 8], found: *mut Found,
+        driver, handle: usize, product: usize, a: usize, b: usize, c: usize, d: usize,
+        algorithm: *const [u64; 8], found: *mut Found,
     ) {
         known(&driver.cublaslt.handles, handle)?;
         driver.product(product, [a, b, c, d])?;
@@ -270,9 +283,10 @@ library_calls! {
     }
     /// Submits a product to a stream.
     fn cublasLtMatmul(
-        driver, handle: usize, product: usize, alpha: *const f32, a: usize, a_matrix: usize, b: usize, b_matrix: usize,
-        beta: *const f32, c: usize, c_matrix: usize, d: usize, d_matrix: usize, algorithm: *const [u64; 8], workspace: usize,
-        workspace_bytes: usize, stream: usize,
+        driver, handle: usize, product: usize, alpha: *const f32, a: usize, a_matrix: usize,
+        b: usize, b_matrix: usize, beta: *const f32, c: usize, c_matrix: usize, d: usize,
+        d_matrix: usize, algorithm: *const [u64; 8], workspace: usize, workspace_bytes: usize,
+        stream: usize,
     ) {
         known(&driver.cublaslt.handles, handle)?;
         let product = driver.product(product, [a_matrix, b_matrix, c_matrix, d_matrix])?;
@@ -283,7 +297,8 @@ library_calls! {
         }
         // SAFETY: the caller provides both.
         let factors = unsafe { (*alpha, *beta) };
-        let product = product.on([a, b, c, d], factors, algorithm, (workspace, algorithm.workspace))?;
+        let workspace = (workspace, algorithm.workspace);
+        let product = product.on([a, b, c, d], factors, algorithm, workspace)?;
         driver.submit(stream, Operation::Product(Arc::new(product)))
     }
 }

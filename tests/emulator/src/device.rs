@@ -90,10 +90,10 @@ impl Driver {
     fn attribute(&self, attribute: c_int, device: c_int) -> c_int {
         let card = self.card();
         match attribute {
-            1..=3 => 1024,                               // threads of a block, its x and y
-            4 => 64,                                     // its z
-            5 => c_int::MAX,                             // grid x
-            6 | 7 => 65535,                              // grid y and z
+            1..=3 => 1024,    // threads of a block, its x and y
+            4 => 64,          // its z
+            5 => c_int::MAX,  // grid x
+            6 | 7 => 65535,   // grid y and z
             8 => 49152,       // shared memory of a block without opting in
             9 => 65536,       // constant memory
             10 => 32,         // warp
@@ -101,11 +101,13 @@ impl Driver {
             12 | 82 => 65536, // registers of a block, of a multiprocessor
             13 => 1_980_000,  // kHz
             14 => 512,        // texture alignment
-            15 | 19 | 31 | 41 | 78 | 83 | 95 | 115 => 1, // overlap, mapped host memory, concurrent kernels, unified addressing,
-            16 => card.multiprocessors, //   stream priorities, managed memory, cooperative launch, memory pools
-            33 => device,               // PCI bus
-            36 => 2_619_000,            // memory kHz
-            37 => 5120,                 // memory bus bits
+            // Overlap, mapped host memory, concurrent kernels, unified addressing, stream
+            // priorities, managed memory, cooperative launch, memory pools.
+            15 | 19 | 31 | 41 | 78 | 83 | 95 | 115 => 1,
+            16 => card.multiprocessors,
+            33 => device,    // PCI bus
+            36 => 2_619_000, // memory kHz
+            37 => 5120,      // memory bus bits
             38 => card.l2_bytes,
             39 => card.threads_per_multiprocessor,
             40 => 3, // copy engines
@@ -130,9 +132,13 @@ driver_calls! {
         Ok(())
     }
     /// Returns the newest CUDA version that the driver supports.
-    Nothing fn cuDriverGetVersion(driver, version: Out<c_int>) { version.put(driver.settings.driver) }
+    Nothing fn cuDriverGetVersion(driver, version: Out<c_int>) {
+        version.put(driver.settings.driver)
+    }
     /// Returns the number of devices.
-    Init fn cuDeviceGetCount(driver, count: Out<c_int>) { count.put(driver.settings.devices as c_int) }
+    Init fn cuDeviceGetCount(driver, count: Out<c_int>) {
+        count.put(driver.settings.devices as c_int)
+    }
     /// Returns the device of a number.
     Init fn cuDeviceGet(driver, device: Out<c_int>, ordinal: c_int) {
         driver.check_device(ordinal)?;
@@ -156,9 +162,15 @@ driver_calls! {
         Ok(())
     }
     /// Returns its identity.
-    Init fn cuDeviceGetUuid_v2(driver, uuid: Out<[u8; 16]>, device: c_int) { driver.check_device(device)?; uuid.put(identity(device)) }
+    Init fn cuDeviceGetUuid_v2(driver, uuid: Out<[u8; 16]>, device: c_int) {
+        driver.check_device(device)?;
+        uuid.put(identity(device))
+    }
     /// Returns its identity, under the name in older drivers.
-    Init fn cuDeviceGetUuid(driver, uuid: Out<[u8; 16]>, device: c_int) { driver.check_device(device)?; uuid.put(identity(device)) }
+    Init fn cuDeviceGetUuid(driver, uuid: Out<[u8; 16]>, device: c_int) {
+        driver.check_device(device)?;
+        uuid.put(identity(device))
+    }
     /// Returns its memory in bytes.
     Init fn cuDeviceTotalMem_v2(driver, bytes: Out<usize>, device: c_int) {
         driver.check_device(device)?;

@@ -88,11 +88,14 @@ driver_calls! {
     /// Creates an event.
     Context fn cuEventCreate(driver, event: Out<usize>, flags: c_uint) {
         let handle = driver.handle();
-        driver.events.insert(handle, Event { timing: flags & DISABLE_TIMING == 0, pending: 0, time: None, captured: false });
+        let timing = flags & DISABLE_TIMING == 0;
+        driver.events.insert(handle, Event { timing, pending: 0, time: None, captured: false });
         event.put(handle)
     }
     /// Destroys an event.
-    Context fn cuEventDestroy_v2(driver, event: usize) { driver.events.remove(&event).map(drop).ok_or(Status::INVALID_HANDLE) }
+    Context fn cuEventDestroy_v2(driver, event: usize) {
+        driver.events.remove(&event).map(drop).ok_or(Status::INVALID_HANDLE)
+    }
     /// Records an event in a stream's work.
     Context fn cuEventRecord(driver, event: usize, stream: usize) { driver.record(event, stream) }
     /// Waits for the event.
@@ -100,10 +103,16 @@ driver_calls! {
     /// Returns whether the event has completed, after completing it.
     Context fn cuEventQuery(driver, event: usize) { driver.wait_for_event(event) }
     /// Makes a stream wait for an event.
-    Context fn cuStreamWaitEvent(driver, stream: usize, event: usize, _flags: c_uint) { driver.stream_waits(stream, event) }
+    Context fn cuStreamWaitEvent(driver, stream: usize, event: usize, _flags: c_uint) {
+        driver.stream_waits(stream, event)
+    }
     /// Returns the milliseconds between two events; NOT_READY before both are known to have
     /// completed.
-    Context fn cuEventElapsedTime(driver, milliseconds: Out<f32>, start: usize, end: usize) { milliseconds.put(driver.elapsed(start, end)?) }
+    Context fn cuEventElapsedTime(driver, milliseconds: Out<f32>, start: usize, end: usize) {
+        milliseconds.put(driver.elapsed(start, end)?)
+    }
     /// The same under its name in CUDA 13.
-    Context fn cuEventElapsedTime_v2(driver, milliseconds: Out<f32>, start: usize, end: usize) { milliseconds.put(driver.elapsed(start, end)?) }
+    Context fn cuEventElapsedTime_v2(driver, milliseconds: Out<f32>, start: usize, end: usize) {
+        milliseconds.put(driver.elapsed(start, end)?)
+    }
 }

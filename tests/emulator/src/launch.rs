@@ -122,13 +122,15 @@ impl Driver {
 driver_calls! {
     /// Submits a launch to a stream; its faults are reported at the next synchronisation.
     Context fn cuLaunchKernel(
-        driver, function: usize, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint, block_z: c_uint,
-        dynamic_bytes: c_uint, stream: usize, arguments: *mut *mut c_void, extra: *mut *mut c_void,
+        driver, function: usize, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint,
+        block_y: c_uint, block_z: c_uint, dynamic_bytes: c_uint, stream: usize,
+        arguments: *mut *mut c_void, extra: *mut *mut c_void,
     ) {
         if !extra.is_null() {
             return Err(Status::INVALID_VALUE);
         }
-        let prepared = driver.prepare(function, [grid_x, grid_y, grid_z], [block_x, block_y, block_z], dynamic_bytes, arguments)?;
+        let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
+        let prepared = driver.prepare(function, grid, block, dynamic_bytes, arguments)?;
         driver.submit(stream, Operation::Launch(Arc::new(prepared)))
     }
 }

@@ -83,20 +83,29 @@ impl Driver {
 
 driver_calls! {
     /// Loads a fatbin, compressed or not, or a cubin.
-    Context fn cuModuleLoadData(driver, module: Out<usize>, image: *const c_void) { driver.load(image, module) }
+    Context fn cuModuleLoadData(driver, module: Out<usize>, image: *const c_void) {
+        driver.load(image, module)
+    }
     /// Loads an image; the options have no effect.
-    Context fn cuModuleLoadDataEx(driver, module: Out<usize>, image: *const c_void, _count: u32, _options: *mut c_int, _values: *mut *mut c_void) {
+    Context fn cuModuleLoadDataEx(
+        driver, module: Out<usize>, image: *const c_void, _count: u32, _options: *mut c_int,
+        _values: *mut *mut c_void,
+    ) {
         driver.load(image, module)
     }
     /// Loads an image.
-    Context fn cuModuleLoadFatBinary(driver, module: Out<usize>, image: *const c_void) { driver.load(image, module) }
+    Context fn cuModuleLoadFatBinary(driver, module: Out<usize>, image: *const c_void) {
+        driver.load(image, module)
+    }
     /// Unloads the module and its functions.
     Context fn cuModuleUnload(driver, module: usize) {
         driver.flush()?;
         driver.unload(module)
     }
     /// Returns the kernel of a name, if `kernels/*.cu` has one.
-    Context fn cuModuleGetFunction(driver, function: Out<usize>, module: usize, name: *const c_char) {
+    Context fn cuModuleGetFunction(
+        driver, function: Out<usize>, module: usize, name: *const c_char,
+    ) {
         if name.is_null() {
             return Err(Status::INVALID_VALUE);
         }
@@ -109,7 +118,8 @@ driver_calls! {
         let limit = driver.most_shared_bytes();
         let function = driver.functions.get_mut(&function).ok_or(Status::INVALID_HANDLE)?;
         if attribute == 8 {
-            let bytes = u32::try_from(value).ok().filter(|bytes| *bytes <= limit).ok_or(Status::INVALID_VALUE)?;
+            let bytes = u32::try_from(value).ok().filter(|bytes| *bytes <= limit);
+            let bytes = bytes.ok_or(Status::INVALID_VALUE)?;
             function.most_dynamic = bytes;
             function.opted_in = bytes > SHARED_BYTES;
         }
@@ -132,9 +142,12 @@ driver_calls! {
         driver.functions.get(&function).map(drop).ok_or(Status::INVALID_HANDLE)
     }
     /// Returns the occupancy by threads and shared memory alone.
-    Context fn cuOccupancyMaxActiveBlocksPerMultiprocessor(driver, blocks: Out<c_int>, function: usize, threads: c_int, dynamic: usize) {
+    Context fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        driver, blocks: Out<c_int>, function: usize, threads: c_int, dynamic: usize,
+    ) {
         driver.functions.get(&function).ok_or(Status::INVALID_HANDLE)?;
         let by_shared = (driver.most_shared_bytes() as usize + 1024) / (dynamic + 1024);
-        blocks.put((driver.threads_per_multiprocessor() / threads.max(1)).min(by_shared as c_int).min(32))
+        let by_threads = driver.threads_per_multiprocessor() / threads.max(1);
+        blocks.put(by_threads.min(by_shared as c_int).min(32))
     }
 }

@@ -18,7 +18,11 @@ macro_rules! statuses {
         impl Status {
             $(pub const $name: Status = Status($code);)*
         }
-        const NAMES: &[(u32, &CStr, &CStr)] = &[$(($code, as_c(concat!("CUDA_ERROR_", stringify!($name), "\0")), as_c(concat!($text, "\0")))),*];
+        const NAMES: &[(u32, &CStr, &CStr)] = &[$((
+            $code,
+            as_c(concat!("CUDA_ERROR_", stringify!($name), "\0")),
+            as_c(concat!($text, "\0")),
+        )),*];
     };
 }
 
@@ -59,9 +63,11 @@ statuses! {
     STREAM_CAPTURE_INVALIDATED = 901, "operation failed due to a previous error during capture";
     STREAM_CAPTURE_UNJOINED = 904, "capturing stream has unjoined work";
     STREAM_CAPTURE_ISOLATION = 905, "dependency created on uncaptured work in another stream";
-    STREAM_CAPTURE_IMPLICIT = 906, "operation would make the legacy stream depend on a capturing blocking stream";
+    STREAM_CAPTURE_IMPLICIT = 906,
+        "operation would make the legacy stream depend on a capturing blocking stream";
     CAPTURED_EVENT = 907, "operation not permitted on an event last recorded in a capturing stream";
-    STREAM_CAPTURE_WRONG_THREAD = 908, "attempt to terminate a thread-local capture sequence from another thread";
+    STREAM_CAPTURE_WRONG_THREAD = 908,
+        "attempt to terminate a thread-local capture sequence from another thread";
     UNKNOWN = 999, "unknown error";
 }
 

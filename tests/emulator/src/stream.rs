@@ -169,9 +169,15 @@ impl Driver {
 
 driver_calls! {
     /// Creates a stream.
-    Context fn cuStreamCreate(driver, stream: Out<usize>, _flags: c_uint) { driver.create_stream(stream) }
+    Context fn cuStreamCreate(driver, stream: Out<usize>, _flags: c_uint) {
+        driver.create_stream(stream)
+    }
     /// Creates a stream; the priority has no effect.
-    Context fn cuStreamCreateWithPriority(driver, stream: Out<usize>, _flags: c_uint, _priority: c_int) { driver.create_stream(stream) }
+    Context fn cuStreamCreateWithPriority(
+        driver, stream: Out<usize>, _flags: c_uint, _priority: c_int,
+    ) {
+        driver.create_stream(stream)
+    }
     /// Destroys a stream; its work still runs.
     Context fn cuStreamDestroy_v2(driver, stream: usize) {
         if LEGACY.contains(&stream) || stream == PER_THREAD {
@@ -184,7 +190,10 @@ driver_calls! {
     /// Returns whether a stream's work is done, after running it.
     Context fn cuStreamQuery(driver, stream: usize) { driver.wait_for_stream(stream) }
     /// Calls a host function in stream order. It may not call driver functions.
-    Context fn cuLaunchHostFunc(driver, stream: usize, function: Option<unsafe extern "C" fn(*mut c_void)>, argument: *mut c_void) {
+    Context fn cuLaunchHostFunc(
+        driver, stream: usize, function: Option<unsafe extern "C" fn(*mut c_void)>,
+        argument: *mut c_void,
+    ) {
         let function = function.ok_or(Status::INVALID_VALUE)?;
         driver.submit(stream, Operation::Call(HostCall { function, argument: argument as usize }))
     }

@@ -51,7 +51,9 @@ macro_rules! functions {
                 // SAFETY: the types are those of cublasLt.h, the same since CUDA 11.4.
                 unsafe {
                     Ok(Functions {
-                        $($name: *library.get(concat!($symbol, "\0").as_bytes()).map_err(|_| $symbol)?,)*
+                        $($name: *library
+                            .get(concat!($symbol, "\0").as_bytes())
+                            .map_err(|_| $symbol)?,)*
                     })
                 }
             }
@@ -81,21 +83,24 @@ functions! {
     /// Creates the constraints on an algorithm.
     create_preference = "cublasLtMatmulPreferenceCreate" (*mut Object) -> u32;
     /// Sets a constraint: attribute, value, its bytes.
-    set_preference = "cublasLtMatmulPreferenceSetAttribute" (Object, u32, *const c_void, usize) -> u32;
+    set_preference = "cublasLtMatmulPreferenceSetAttribute"
+        (Object, u32, *const c_void, usize) -> u32;
     /// Destroys the constraints.
     destroy_preference = "cublasLtMatmulPreferenceDestroy" (Object) -> u32;
     /// Suggests algorithms: handle, product, matrices A to D, preference, number of algorithms
     /// wanted, room for them, number found.
     suggest = "cublasLtMatmulAlgoGetHeuristic"
-        (Object, Object, Object, Object, Object, Object, Object, c_int, *mut Found, *mut c_int) -> u32;
+        (Object, Object, Object, Object, Object, Object, Object, c_int, *mut Found, *mut c_int)
+        -> u32;
     /// Checks an algorithm: handle, product, matrices A to D, the algorithm, its requirements.
     check = "cublasLtMatmulAlgoCheck"
-        (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found) -> u32;
+        (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found)
+        -> u32;
     /// Computes D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm,
     /// workspace and its bytes, stream.
     multiply = "cublasLtMatmul"
-        (Object, Object, *const c_void, u64, Object, u64, Object, *const c_void, u64, Object, u64, Object,
-         *const cublasLtMatmulAlgo_t, u64, usize, Object) -> u32;
+        (Object, Object, *const c_void, u64, Object, u64, Object, *const c_void, u64, Object, u64,
+         Object, *const cublasLtMatmulAlgo_t, u64, usize, Object) -> u32;
 }
 
 impl Functions {

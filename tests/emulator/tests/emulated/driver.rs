@@ -209,7 +209,8 @@ fn emulated_pointers_that_are_not_the_devices_are_found() -> Outcome {
         let device = Device::open()?;
         let function = device.kernel(kernel)?;
         let mut y = device.upload(&[0i32; 32])?;
-        let hidden = [host.as_ptr() as u64, 0]; // { const int* x; int unused; }, and a plain pointer to the other kernel
+        // { const int* x; int unused; }, and a plain pointer to the other kernel.
+        let hidden = [host.as_ptr() as u64, 0];
         let mut launch = device.stream.launch_builder(&function);
         launch.arg(&hidden).arg(&mut y);
         // SAFETY: the arguments have the kernel's layout; the bad pointer is intended.

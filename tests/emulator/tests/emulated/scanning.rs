@@ -20,7 +20,8 @@ fn emulated_kernels_are_found_with_their_bounds() {
     let text = "void helper(int x);\n\
         extern \"C\" emulated_kernel_marker void plain(const float* x) { call(x); }\n\
         extern \"C\" emulated_kernel_marker void emulated_bounds_marker(128) bounded(int n) {}\n\
-        extern \"C\" emulated_kernel_marker emulated_bounds_marker((WARPS * 32), Tile<2>::BLOCKS) void early(Arguments a) {}\n\
+        extern \"C\" emulated_kernel_marker emulated_bounds_marker((WARPS * 32), Tile<2>::BLOCKS) \
+        void early(Arguments a) {}\n\
         emulated_kernel_marker void plain(const float* x);";
     let expected = [
         pair("plain", ""),
@@ -32,7 +33,8 @@ fn emulated_kernels_are_found_with_their_bounds() {
 
 #[test]
 fn emulated_bounds_belong_to_their_own_kernel() {
-    let text = "emulated_kernel_marker void one(int x); emulated_kernel_marker void emulated_bounds_marker(64) two();";
+    let text = "emulated_kernel_marker void one(int x); \
+        emulated_kernel_marker void emulated_bounds_marker(64) two();";
     assert_eq!(found(text), [pair("one", ""), pair("two", "64")]);
     assert_eq!(found("no kernel at all"), []);
 }
@@ -40,8 +42,11 @@ fn emulated_bounds_belong_to_their_own_kernel() {
 #[test]
 fn emulated_translation_unit_registers_each_kernel() {
     let kernels = scan::kernels(
-        "emulated_kernel_marker void emulated_bounds_marker(64, 2) two(); emulated_kernel_marker void one();",
+        "emulated_kernel_marker void emulated_bounds_marker(64, 2) two(); \
+         emulated_kernel_marker void one();",
     );
     let unit = scan::translation_unit(Path::new("/kernels/some.cu"), &kernels);
-    assert!(unit.contains("#include \"/kernels/some.cu\"\nEMULATED_REGISTER(two, 64, 2)\nEMULATED_REGISTER(one)\n}"), "{unit}");
+    let expected = "#include \"/kernels/some.cu\"\n\
+        EMULATED_REGISTER(two, 64, 2)\nEMULATED_REGISTER(one)\n}";
+    assert!(unit.contains(expected), "{unit}");
 }
