@@ -255,7 +255,7 @@ impl MachineOptions {
 }
 
 impl MethodOptions {
-    /// Returns the requested settings, with the memory budget of [`Settings::default`].
+    /// Returns the requested settings, without a memory budget.
     pub fn settings(&self) -> Settings {
         let following = Settings::following(self.compat.map(Compat::from));
         Settings {
@@ -292,12 +292,10 @@ impl MethodOptions {
     }
 }
 
-/// Returns the settings requested by both groups of options; the memory budget defaults to that of
-/// [`Settings::default`].
+/// Returns the settings requested by both groups of options.
 pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
-    let settings = method.settings();
     Settings {
-        memory_budget: machine.budget().unwrap_or(settings.memory_budget),
-        ..settings
+        memory_budget: machine.budget(),
+        ..method.settings()
     }
 }

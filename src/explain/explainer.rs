@@ -249,7 +249,9 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let (settings, prompt) = (&prepared.settings, prepared.prompt);
     let options = SessionOptions {
         mask_size: settings.mask_size,
-        memory_budget: settings.memory_budget,
+        memory_budget: settings
+            .memory_budget
+            .unwrap_or_else(|| model.memory_budget()),
     };
     let mut session = model.begin(prepared.pictures, &prompt, options)?;
 

@@ -82,7 +82,7 @@ pub(super) fn lines<D: Timed>(
 fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     let defaults = Settings {
         max_new_tokens: ANSWER,
-        memory_budget: model.memory_budget(),
+        memory_budget: Some(model.memory_budget()),
         ..Settings::default()
     };
     match extent {
@@ -200,7 +200,10 @@ impl Whole<'_> {
         let size = self.settings.mask_size;
         let options = SessionOptions {
             mask_size: size,
-            memory_budget: self.settings.memory_budget,
+            memory_budget: self
+                .settings
+                .memory_budget
+                .unwrap_or_else(|| self.model.memory_budget()),
         };
         let mut session = self
             .model
