@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::igos::Igos;
 use super::{Iteration, Mask, Result, Settings};
-use crate::lvlm::{Callback, Session};
+use crate::lvlm::{Callback, Scorer};
 
 /// A group of equal calls of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +43,15 @@ pub trait Attribution {
     /// Returns the calls that [`Attribution::run`] will make.
     fn schedule(&self) -> Schedule;
 
-    /// Finds the mask of the tokens `keys` of the session's answer. `evaluated` is called after
+    /// Finds the mask of the tokens `keys` of the scorer's answer. `evaluated` is called after
     /// every batch; `each` after every iteration, if the method has iterations, with its number,
     /// its measurements and its mask.
     ///
     /// # Errors
-    /// Returns an error if a setting is out of range, and the session's errors.
+    /// Returns an error if a setting is out of range, and the scorer's errors.
     fn run(
         &self,
-        session: &dyn Session,
+        scorer: &dyn Scorer,
         keys: &[usize],
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),

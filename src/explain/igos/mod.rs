@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribution, Mask, OptimizerKind, Pass, Result, Schedule, Settings};
 use crate::blend::{Path, Sampling};
-use crate::lvlm::{Callback, Session};
+use crate::lvlm::{Callback, Scorer};
 use objective::{Objective, WeightedPath};
 use optimiser::{Nesterov, line_search};
 pub use regulariser::Regulariser;
@@ -103,19 +103,19 @@ impl Attribution for Igos<'_> {
 
     fn run(
         &self,
-        session: &dyn Session,
+        scorer: &dyn Scorer,
         keys: &[usize],
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
         let settings = self.settings;
         settings.validate()?;
-        let (view, pixels) = session.first_view();
+        let (view, pixels) = scorer.first_view();
         let weights = [settings.l1, settings.l2, settings.l3];
         let regulariser = Regulariser::new(view, pixels, weights, settings.gamma)?;
         let objective = Objective {
-            session,
-            regulariser: &regulariser.behind(session.resampling()),
+            scorer,
+            regulariser: &regulariser.behind(scorer.resampling()),
             settings,
             paths: &self.paths,
             keys,

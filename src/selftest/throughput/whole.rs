@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceError, DeviceProfile};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
-    Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
+    Blueprint, Lengths, Lvlm, LvlmError, Prompt, SessionOptions, Tally, go_on, load,
 };
 use crate::nn::{Checkpointing, NnError};
 use crate::picture::{Baseline, Picture};
@@ -210,33 +210,33 @@ impl Whole<'_> {
             .start(&self.picture, &baseline, &self.prompt, options)?;
         // Tokens of the demo model's vocabulary; any would do.
         let answer: Vec<u32> = (5..).take(ANSWER).collect();
-        session.set_answer(&answer)?;
+        let scorer = session.scorer(&answer)?;
         let (path, mask) = (path(blends), [vec![0.5; size * size]]);
         let weights = vec![1.0 / blends as f64; blends];
-        let run = |session: &dyn Session| -> Result<(), ExplainError> {
+        let run = || -> Result<(), ExplainError> {
             let masks = Masks {
                 size,
                 values: &mask,
             };
             if gradient {
-                session.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
+                scorer.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
             } else {
-                session.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
+                scorer.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
             }
             Ok(())
         };
         // The first run is operation by operation, the second is recorded, and the timing's own
         // first run is not counted either.
-        run(&*session)?;
+        run()?;
         let seconds = Repetitions::of(self.extent).seconds(|count| {
             let start = Instant::now();
             for _ in 0..count {
-                run(&*session)?;
+                run()?;
             }
             Ok::<_, ExplainError>(start.elapsed())
         })?;
         let shape = if gradient {
-            let plan = session.plan(blends, &KEYS)?;
+            let plan = scorer.plan(blends, &KEYS)?;
             let kept = match plan.checkpointing {
                 Checkpointing::Inputs => ", activations made again",
                 Checkpointing::Everything | Checkpointing::Nothing => "",
