@@ -282,7 +282,7 @@ fn answer_to_the_baseline() {
 }
 
 #[test]
-fn log_probabilities_and_pixel_gradient() {
+fn log_probabilities() {
     for case in Case::all() {
         let model = case.model();
         let mut session = case.session(&*model);
@@ -315,14 +315,6 @@ fn log_probabilities_and_pixel_gradient() {
             &found[1],
             &case.tensor("logp_baseline"),
             1e-4,
-        );
-        let expected = case.views("grad_pixels");
-        let found = scorer.pixel_gradients(&case.keys()).unwrap().concat();
-        close(
-            &format!("{} grad_pixels", case.name),
-            &found,
-            &expected,
-            1e-4 * largest(&expected),
         );
     }
 }

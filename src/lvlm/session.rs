@@ -106,6 +106,7 @@ pub trait Scorer {
     ///
     /// # Errors
     /// As [`Scorer::log_probabilities`].
+    #[cfg(test)]
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>>;
     /// Returns how a batch of `blends` blends is cut for gradients of the score of `tokens`.
     ///

@@ -99,6 +99,7 @@ impl Scorer for ResampledScorer<'_> {
         Ok((values, gradients.collect()))
     }
 
+    #[cfg(test)]
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
         self.inner.pixel_gradients(tokens)
     }
