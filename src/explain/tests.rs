@@ -348,11 +348,14 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
 
 #[test]
 fn methods_are_recorded_by_their_names() {
-    for method in [Method::IgosPlus, Method::IgosPlusPlus] {
+    for method in Method::ALL {
         let settings = settings(method);
-        let recorded = serde_json::to_value(method).unwrap();
-        assert_eq!(recorded, method.with(&settings).name());
+        let name = method.with(&settings).name();
+        assert_eq!(serde_json::to_value(method).unwrap(), name);
+        assert_eq!(name.parse::<Method>().unwrap(), method);
     }
+    let unknown = "igos".parse::<Method>().unwrap_err().to_string();
+    assert_eq!(unknown, "method: expected igos+ or igos++, found igos");
 }
 
 #[test]

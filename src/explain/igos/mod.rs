@@ -27,6 +27,7 @@ pub struct Iteration {
 /// iGOS+ or iGOS++ with its settings.
 pub(super) struct Igos<'a> {
     name: &'static str,
+    summary: &'static str,
     settings: &'a Settings,
     /// Number of optimised masks; the result is their product.
     masks: usize,
@@ -44,6 +45,7 @@ impl<'a> Igos<'a> {
         };
         Igos {
             name: "igos+",
+            summary: "One mask for deletion and insertion",
             settings,
             masks: 1,
             paths: vec![path(Path::Deletion, 1.0), path(Path::Insertion, -1.0)],
@@ -59,6 +61,7 @@ impl<'a> Igos<'a> {
         };
         Igos {
             name: "igos++",
+            summary: "A deletion mask and an insertion mask",
             settings,
             masks: 2,
             paths: vec![
@@ -74,6 +77,10 @@ impl<'a> Igos<'a> {
 impl Attribution for Igos<'_> {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn summary(&self) -> &'static str {
+        self.summary
     }
 
     fn schedule(&self) -> Schedule {
