@@ -27,7 +27,7 @@ mod workload;
 
 use serde::Serialize;
 
-use super::Extent;
+use super::{Extent, FAMILIES};
 use crate::device::Result;
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
@@ -39,20 +39,19 @@ pub use rates::{Rates, Source, rates};
 use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
 pub use workload::{Limit, Operands, Prepared, Timed, Workload};
 
-/// The families of workloads; those whose speed may depend on the storage type come first.
-pub const FAMILIES: [&str; 11] = [
-    "gemm",
-    "attention",
-    "blend",
-    "window",
-    "norm",
-    "activation",
-    "rows",
-    "columns",
-    "depthwise",
-    "logprob",
-    "recording",
-];
+/// The families on a GPU's tensor cores, whose speed may depend on the storage type.
+pub const TENSOR_CORES: [&str; 2] = ["gemm", "attention"];
+
+/// Returns the families of workloads: those on the tensor cores, the other families of operations,
+/// and `recording`, which measures the launch of recorded work and has no results to check.
+pub fn families() -> Vec<&'static str> {
+    let others = FAMILIES.into_iter().filter(|f| !TENSOR_CORES.contains(f));
+    TENSOR_CORES
+        .into_iter()
+        .chain(others)
+        .chain(["recording"])
+        .collect()
+}
 
 /// Returns the workloads of a family. An unknown family has none.
 pub fn workloads<'d, D: Timed>(
@@ -118,7 +117,7 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
         let lines = operations(&device, families, &pool, (shapes, goal), rates, extent)?;
         Ok((lines, device.choices()))
     };
-    let own = native().and_then(|device| lines(device, &FAMILIES, OWN_PRODUCTS));
+    let own = native().and_then(|device| lines(device, &families(), OWN_PRODUCTS));
     let others = match &chosen {
         Some(chosen) => chosen().and_then(|device| lines(device, &["gemm"], CHOSEN_PRODUCTS)),
         None => Ok((Vec::new(), Vec::new())),
@@ -175,7 +174,7 @@ mod tests {
         let cpu = || Cpu::<f32>::new(2);
         let measured = measure(cpu, Some(cpu), &TINY, &rates, Extent::Small).unwrap();
         assert!(measured.chosen.iter().all(|l| l.family == "gemm") && !measured.chosen.is_empty());
-        for family in FAMILIES {
+        for family in families() {
             let of = |l: &Line| l.family == family;
             assert!(measured.operations.iter().any(of), "{family}");
         }
@@ -203,7 +202,7 @@ mod tests {
             pool: &pool,
         };
         for shapes in models(Extent::Large) {
-            for family in FAMILIES {
+            for family in families() {
                 let all = workloads(family, on, shapes);
                 assert!(!all.is_empty(), "{family}");
                 for w in all {
