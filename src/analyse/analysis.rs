@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figures::Sides;
-use super::measures::{CORRECT, MEASURES, Measure, Of};
+use super::measures::{CORRECT, MEASURES, Measure, MeasureKind};
 use super::statistics::{fisher, rank_sum, signed_rank};
 use super::{
     AnalyseError, AnalyseSettings, Bootstrap, Figures, Histogram, Result, Sample, Samples,
@@ -267,9 +267,9 @@ fn contrast(
     settings: &AnalyseSettings,
 ) {
     let yes = |values: &[f64]| (values.iter().sum::<f64>() as u64, values.len() as u64);
-    let test = match measure.of {
-        Of::Share(_) => fisher(yes(a), yes(b)),
-        Of::Number(_) => rank_sum(a, b),
+    let test = match measure.kind {
+        MeasureKind::Share(_) => fisher(yes(a), yes(b)),
+        MeasureKind::Number(_) => rank_sum(a, b),
     };
     let Some(test) = test else { return };
     let sides = Sides {

@@ -286,8 +286,8 @@ fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
 
 /// Returns the lengths of the prompt made by the chat template, extended to the requested length.
 fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliError> {
-    let (before, behind) = blueprint.prompt("What is in the picture?")?;
-    let least = PROMPT_TOKENS.max(before + behind);
+    let (before, after) = blueprint.prompt("What is in the picture?")?;
+    let least = PROMPT_TOKENS.max(before + after);
     let prompt = options.prompt_tokens.unwrap_or(least);
     if prompt <= before {
         return Err(CliError::Option {

@@ -122,7 +122,7 @@ impl Attribution for Igos<'_> {
         let regulariser = Regulariser::new(view, pixels, weights, settings.gamma)?;
         let objective = Objective {
             scorer,
-            regulariser: &regulariser.behind(scorer.resampling()),
+            regulariser: &regulariser.with_resampling(scorer.resampling()),
             settings,
             paths: &self.paths,
             keys,
