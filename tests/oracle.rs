@@ -249,8 +249,10 @@ fn prompt_answer_and_key_tokens() {
         let found = match case.results.compat() {
             None => key_tokens(&image, &baseline, &texts, threshold),
             Some(_) => lvlm_interpretation::key_tokens(
-                (&image, &baseline),
-                (&answer, &texts),
+                &image,
+                &baseline,
+                &answer,
+                &texts,
                 &|id| model.tokenizer().token(id),
                 threshold,
             ),

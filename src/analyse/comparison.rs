@@ -320,7 +320,7 @@ fn agreements(
         let group = format!("{}, {}", names[a], names[b]);
         let lacking = "no sample has a map in both";
         for (name, values) in [("rank_correlation", &ranks), ("top_iou", &tops)] {
-            figures.mean(&settings.bootstrap, (name, &group), values, lacking);
+            figures.mean(&settings.bootstrap, name, &group, values, lacking);
         }
     }
     Ok(agreed)
@@ -356,7 +356,7 @@ fn of_models(
             .collect();
         for (name, values) in names.iter().zip(&values) {
             let values: Vec<f64> = values.iter().flatten().copied().collect();
-            figures.mean(plan, (measure.name, name), &values, measure.lacking);
+            figures.mean(plan, measure.name, name, &values, measure.lacking);
         }
         for (a, b) in pairs(names.len()) {
             let both = values[a].iter().zip(&values[b]);
@@ -372,7 +372,7 @@ fn of_models(
                 name: measure.name,
                 groups,
             };
-            figures.pairs(plan, sides, (&one, &other), test);
+            figures.pairs(plan, sides, &one, &other, test);
         }
     }
 }

@@ -298,8 +298,10 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             match settings.compat {
                 None => key_tokens(&image, &base, &alone, settings.threshold),
                 Some(Compat::LvlmInterpretation) => lvlm_interpretation::key_tokens(
-                    (&image, &base),
-                    (&ids, &alone),
+                    &image,
+                    &base,
+                    &ids,
+                    &alone,
                     &|id| tokenizer.token(id),
                     settings.threshold,
                 ),

@@ -32,12 +32,12 @@ use crate::device::Result;
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
 use goals::{CHOSEN_PRODUCTS, OWN_PRODUCTS};
-pub use line::{Found, Goal, Line};
+pub use line::{Found, Line};
 pub use model::{pool, random_checkpoint};
 pub use pool::Pool;
 pub use rates::{Rates, Source, rates};
 use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
-pub use workload::{Limit, Operands, Prepared, Timed, Workload};
+pub use workload::{Goal, Limit, Operands, Prepared, Timed, Workload};
 
 /// The families on a GPU's tensor cores, whose speed may depend on the storage type.
 pub const TENSOR_CORES: [&str; 2] = ["gemm", "attention"];
@@ -114,7 +114,7 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
     let pool = pool(shapes, 0)?;
     let open = || chosen.as_ref().map_or_else(&native, |chosen| chosen());
     let lines = |device: D, families: &[&str], goal| -> Result<_> {
-        let lines = operations(&device, families, &pool, (shapes, goal), rates, extent)?;
+        let lines = operations(&device, families, &pool, shapes, goal, rates, extent)?;
         Ok((lines, device.choices()))
     };
     let own = native().and_then(|device| lines(device, &families(), OWN_PRODUCTS));
@@ -142,7 +142,8 @@ fn operations<D: Timed>(
     device: &D,
     families: &[&str],
     pool: &Pool,
-    (shapes, goal): (&'static Shapes, f64),
+    shapes: &'static Shapes,
+    goal: f64,
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>> {
@@ -152,7 +153,7 @@ fn operations<D: Timed>(
         .flat_map(|family| workloads(family, on, shapes))
         .map(|mut workload| {
             if workload.family == "gemm" {
-                workload.goal = workload.goal.map(|_| goal);
+                workload.goal = workload.goal.map(|_| Goal::Share(goal));
             }
             Line::of(&workload, rates, extent)
         })

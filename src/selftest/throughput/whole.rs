@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::goals::ATTRIBUTION;
-use super::line::{Goal, Line, Repetitions};
+use super::line::{Line, Repetitions};
 use super::model::{random_checkpoint, weight_bytes};
 use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
-use super::workload::{Limit, Timed};
+use super::workload::{Goal, Label, Limit, Target, Timed};
 use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceError, DeviceProfile};
@@ -46,9 +46,9 @@ pub(super) fn lines<D: Timed>(
     device.wait().map_err(LvlmError::from)?;
     let room = device.memory_budget();
     let nothing = |missing| {
-        let what = (FAMILY, "all".to_string(), shapes.whole.to_string());
-        let kind = (Limit::Latency, Tally::default(), None);
-        Ok(vec![Line::missing(what, kind, missing)])
+        let label = Label::new(FAMILY, "all", shapes.whole);
+        let target = Target::new(Limit::Latency, Tally::default(), None);
+        Ok(vec![Line::missing(label, target, missing)])
     };
     if needed > room {
         return nothing(format!(
@@ -148,8 +148,12 @@ impl Whole<'_> {
             settings: &self.settings,
         };
         let goal = (self.shapes.name == LLAVA_1_5_7B.name).then_some(Goal::Seconds(ATTRIBUTION));
-        let kind = (Limit::Latency, Tally::default(), goal);
-        let what = |evaluations: Option<usize>| {
+        let target = Target {
+            limit: Limit::Latency,
+            cost: Tally::default(),
+            goal,
+        };
+        let label = |evaluations: Option<usize>| {
             let count = evaluations.map(|n| format!("{n} evaluations, "));
             let shape = format!(
                 "{}prompt of {} tokens, answer of {ANSWER}, {} key",
@@ -157,38 +161,44 @@ impl Whole<'_> {
                 self.prompt.ids.len(),
                 KEYS.len()
             );
-            (FAMILY, format!("attribution, {when}"), shape)
+            Label::new(FAMILY, format!("attribution, {when}"), shape)
         };
         let start = Instant::now();
         match explain(self.model, &request, &mut Silent) {
             Ok(explanation) => {
                 let (seconds, count) =
                     (start.elapsed().as_secs_f64(), explanation.cost.evaluations);
-                let found = (seconds, Some(count));
-                Ok(Line::measured(what(Some(count)), kind, found, self.rates))
+                Ok(Line::measured(
+                    label(Some(count)),
+                    target,
+                    seconds,
+                    Some(count),
+                    self.rates,
+                ))
             }
             Err(ExplainError::NoAnswer | ExplainError::Key { .. }) => {
                 let early = "the model of random weights ended its answer early".to_string();
-                Ok(Line::missing(what(None), kind, early))
+                Ok(Line::missing(label(None), target, early))
             }
-            Err(error) => Ok(Line::missing(what(None), kind, shortage(error)?)),
+            Err(error) => Ok(Line::missing(label(None), target, shortage(error)?)),
         }
     }
 
     /// Measures repeated batches of a path.
     fn evaluations(&self, name: &str, gradient: bool) -> Result<Line, ExplainError> {
         let blends = self.shapes.batch;
-        let limit = (Limit::Products, self.cost(blends, gradient)?, None);
+        let target = Target::new(Limit::Products, self.cost(blends, gradient)?, None);
         match self.evaluate(blends, gradient) {
             Ok((seconds, shape)) => Ok(Line::measured(
-                (FAMILY, name.to_string(), shape),
-                limit,
-                (seconds, Some(blends)),
+                Label::new(FAMILY, name, shape),
+                target,
+                seconds,
+                Some(blends),
                 self.rates,
             )),
             Err(error) => Ok(Line::missing(
-                (FAMILY, name.to_string(), format!("{blends} evaluations")),
-                limit,
+                Label::new(FAMILY, name, format!("{blends} evaluations")),
+                target,
                 shortage(error)?,
             )),
         }
