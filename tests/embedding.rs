@@ -50,42 +50,34 @@ fn questions_to_a_session_that_do_not_fit() {
         values: &mask,
     };
     let blends = [Blend::whole(0, Path::Deletion)];
-    let ask = |session: &dyn foveate::lvlm::Session, tokens: &[usize], weights: &[f64]| {
-        session
+    let ask = |scorer: &dyn foveate::lvlm::Scorer, tokens: &[usize], weights: &[f64]| {
+        scorer
             .gradient(masks, &blends, weights, tokens, &mut go_on)
             .map(|_| ())
     };
-    // No answer has been set.
-    let early = ask(&*session, &[0], &[1.0]);
-    assert!(
-        matches!(
-            early,
-            Err(LvlmError::Token {
-                answer: 0,
-                found: 0
-            })
-        ),
-        "{early:?}"
-    );
     assert!(matches!(
-        session.set_answer(&[]),
+        session.scorer(&[]).map(drop),
         Err(LvlmError::EmptyAnswer)
     ));
     assert!(matches!(
-        session.set_answer(&[3]),
+        session.scorer(&[3]).map(drop),
         Err(LvlmError::BadToken { found: 3, .. })
     ));
     assert!(matches!(
-        session.set_answer(&[9999]),
+        session.scorer(&[9999]).map(drop),
         Err(LvlmError::BadToken { found: 9999, .. })
     ));
     assert!(matches!(
-        session.set_answer(&[5; 600]),
+        session.scorer(&[5; 600]).map(drop),
         Err(LvlmError::TooLong { limit: 512, .. })
     ));
-    session.set_answer(&[5, 6]).unwrap();
-    assert!(ask(&*session, &[0, 1], &[1.0]).is_ok());
-    let beyond = ask(&*session, &[2], &[1.0]);
+    // One answer after another.
+    let scorer = session.scorer(&[5]).unwrap();
+    assert!(ask(&*scorer, &[0], &[1.0]).is_ok());
+    drop(scorer);
+    let scorer = session.scorer(&[5, 6]).unwrap();
+    assert!(ask(&*scorer, &[0, 1], &[1.0]).is_ok());
+    let beyond = ask(&*scorer, &[2], &[1.0]);
     assert!(
         matches!(
             beyond,
@@ -97,10 +89,10 @@ fn questions_to_a_session_that_do_not_fit() {
         "{beyond:?}"
     );
     for token in [usize::MAX, 1 << 40] {
-        let beyond = ask(&*session, &[0, token], &[1.0]);
+        let beyond = ask(&*scorer, &[0, token], &[1.0]);
         assert!(matches!(beyond, Err(LvlmError::Token { answer: 2, .. })));
     }
-    let weights = ask(&*session, &[0], &[1.0, 1.0]);
+    let weights = ask(&*scorer, &[0], &[1.0, 1.0]);
     assert!(
         matches!(
             weights,
@@ -118,7 +110,7 @@ fn questions_to_a_session_that_do_not_fit() {
         values: &small,
     };
     assert!(
-        session
+        scorer
             .log_probabilities(masks, &blends, &[0], &mut go_on)
             .is_err()
     );
@@ -127,7 +119,7 @@ fn questions_to_a_session_that_do_not_fit() {
         values: &[],
     };
     assert!(
-        session
+        scorer
             .log_probabilities(masks, &blends, &[0], &mut go_on)
             .is_err()
     );

@@ -164,7 +164,7 @@ fn made(
     };
     let mut session = model.start(picture, picture, &prompt, options)?;
     let greedy = session.generate(BlendPath::Deletion, 6, &mut go_on)?;
-    session.set_answer(&table.answer)?;
+    let scorer = session.scorer(&table.answer)?;
     let tokens: Vec<usize> = (0..table.answer.len()).collect();
     let ones = [vec![1.0; 16]];
     let whole = Masks {
@@ -172,7 +172,7 @@ fn made(
         values: &ones,
     };
     let blend = Blend::whole(0, BlendPath::Deletion);
-    let mut logp = session.log_probabilities(whole, &[blend], &tokens, &mut go_on)?;
+    let mut logp = scorer.log_probabilities(whole, &[blend], &tokens, &mut go_on)?;
     Ok(Made {
         ids,
         image_tokens: images,

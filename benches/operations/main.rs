@@ -11,7 +11,9 @@ use foveate::device::cuda::{self, Storage};
 use foveate::selftest::throughput::shapes::{
     LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, SMALL, Shapes, TINY,
 };
-use foveate::selftest::throughput::{FAMILIES, Limit, Operands, Pool, Timed, pool, workloads};
+use foveate::selftest::throughput::{
+    Limit, Operands, Pool, TENSOR_CORES, Timed, families, pool, workloads,
+};
 use foveate::{Cpu, Cuda};
 
 fn main() {
@@ -24,7 +26,7 @@ fn main() {
     let numbers = |shapes| pool(shapes, 0).expect("the built-in model is whole");
     let cpu = Cpu::<f32>::new(0).expect("threads");
     for &shapes in on_cpu {
-        benches(&mut c, &FAMILIES, "cpu", &cpu, &numbers(shapes), shapes);
+        benches(&mut c, &families(), "cpu", &cpu, &numbers(shapes), shapes);
     }
     match gpu() {
         Ok(()) => {
@@ -33,11 +35,17 @@ fn main() {
             for &shapes in on_gpu {
                 let numbers = numbers(shapes);
                 let f16 = open(Storage::F16);
-                benches(&mut c, &FAMILIES, "cuda:0 f16", &f16, &numbers, shapes);
+                benches(&mut c, &families(), "cuda:0 f16", &f16, &numbers, shapes);
                 drop(f16);
-                // The families on the tensor cores.
-                let (bf16, products) = (open(Storage::Bf16), &FAMILIES[..2]);
-                benches(&mut c, products, "cuda:0 bf16", &bf16, &numbers, shapes);
+                let bf16 = open(Storage::Bf16);
+                benches(
+                    &mut c,
+                    &TENSOR_CORES,
+                    "cuda:0 bf16",
+                    &bf16,
+                    &numbers,
+                    shapes,
+                );
             }
         }
         Err(reason) => eprintln!("cuda:0 is left out: {reason}"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figures::Sides;
-use super::measures::{CORRECT, MEASURES, Measure, Of};
+use super::measures::{CORRECT, MEASURES, Measure, MeasureKind};
 use super::statistics::{fisher, rank_sum, signed_rank};
 use super::{
     AnalyseError, AnalyseSettings, Bootstrap, Figures, Histogram, Result, Sample, Samples,
@@ -181,29 +181,24 @@ fn of_the_picture(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
         all(|s| s.probability_picture),
         all(|s| s.probability_baseline),
     );
-    figures.mean(plan, ("token_probability", "picture"), &with.0, "");
-    figures.mean(plan, ("token_probability", "baseline"), &with.1, "");
+    figures.mean(plan, "token_probability", "picture", &with.0, "");
+    figures.mean(plan, "token_probability", "baseline", &with.1, "");
     let differences: Vec<f64> = with.0.iter().zip(&with.1).map(|(a, b)| a - b).collect();
     let sides = Sides {
         name: "token_probability",
         groups: ["picture".into(), "baseline".into()],
     };
-    figures.pairs(plan, sides, (&with.0, &with.1), signed_rank(&differences));
+    figures.pairs(plan, sides, &with.0, &with.1, signed_rank(&differences));
     let share = |of: fn(&Sample) -> bool| -> Vec<f64> {
         samples.iter().map(|s| f64::from(u8::from(of(s)))).collect()
     };
     let halved = share(|s| s.probability_baseline <= 0.5 * s.probability_picture);
-    figures.mean(plan, ("probability_halved", "all"), &halved, "");
+    figures.mean(plan, "probability_halved", "all", &halved, "");
     let kept = share(|s| s.kept_by_baseline);
-    figures.mean(plan, ("kept_by_baseline", "all"), &kept, "");
+    figures.mean(plan, "kept_by_baseline", "all", &kept, "");
     let changed = samples.iter().filter_map(|s| s.answer_changed);
     let changed: Vec<f64> = changed.map(|c| f64::from(u8::from(c))).collect();
-    figures.mean(
-        plan,
-        ("answer_changed", "all"),
-        &changed,
-        NO_BASELINE_ANSWER,
-    );
+    figures.mean(plan, "answer_changed", "all", &changed, NO_BASELINE_ANSWER);
 }
 
 /// Adds the figures on where the model looks when it is right and when it is wrong.
@@ -218,20 +213,21 @@ fn of_correctness(figures: &mut Figures, samples: &[Sample], settings: &AnalyseS
             of_group.filter_map(|s| measure.value(s)).collect()
         };
         let all = values(None);
-        figures.mean(plan, (measure.name, "all"), &all, measure.lacking);
+        figures.mean(plan, measure.name, "all", &all, measure.lacking);
         if all.is_empty() || !judged || measure.name == CORRECT.name {
             continue;
         }
         let (right, wrong) = (values(Some(true)), values(Some(false)));
         for (group, values) in [("right", &right), ("wrong", &wrong)] {
             let lacking = format!("no answer that is {group} has it");
-            figures.mean(plan, (measure.name, group), values, &lacking);
+            figures.mean(plan, measure.name, group, values, &lacking);
         }
         contrast(
             figures,
             measure,
             ["right", "wrong"],
-            (&right, &wrong),
+            &right,
+            &wrong,
             settings,
         );
     }
@@ -249,15 +245,9 @@ fn by_dependence(figures: &mut Figures, samples: &[Sample], settings: &AnalyseSe
     });
     for (group, values) in groups.iter().zip(&values) {
         let lacking = format!("no judged answer is {group}");
-        figures.mean(&settings.bootstrap, (CORRECT.name, group), values, &lacking);
+        figures.mean(&settings.bootstrap, CORRECT.name, group, values, &lacking);
     }
-    contrast(
-        figures,
-        &CORRECT,
-        groups,
-        (&values[0], &values[1]),
-        settings,
-    );
+    contrast(figures, &CORRECT, groups, &values[0], &values[1], settings);
 }
 
 /// Compares two groups by the test for the measure; adds nothing if a group is empty, which its
@@ -266,18 +256,19 @@ fn contrast(
     figures: &mut Figures,
     measure: &Measure,
     groups: [&str; 2],
-    (a, b): (&[f64], &[f64]),
+    a: &[f64],
+    b: &[f64],
     settings: &AnalyseSettings,
 ) {
     let yes = |values: &[f64]| (values.iter().sum::<f64>() as u64, values.len() as u64);
-    let test = match measure.of {
-        Of::Share(_) => fisher(yes(a), yes(b)),
-        Of::Number(_) => rank_sum(a, b),
+    let test = match measure.kind {
+        MeasureKind::Share(_) => fisher(yes(a), yes(b)),
+        MeasureKind::Number(_) => rank_sum(a, b),
     };
     let Some(test) = test else { return };
     let sides = Sides {
         name: measure.name,
         groups: groups.map(String::from),
     };
-    figures.two_groups(&settings.bootstrap, sides, (a, b), test);
+    figures.two_groups(&settings.bootstrap, sides, a, b, test);
 }

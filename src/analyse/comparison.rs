@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::analysis::Counts;
 use super::figures::Sides;
 use super::map::{Agreement, agreement, chance_iou};
-use super::measures::{MEASURES, Measure, Of};
+use super::measures::{MEASURES, Measure, MeasureKind};
 use super::statistics::{mcnemar, signed_rank};
 use super::{AnalyseError, AnalyseSettings, Figures, Result, Sample, Samples};
 use crate::run::{Manifest, Record, Run};
@@ -127,8 +127,10 @@ pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     let (samples, unpaired) = paired(&names, all);
     if samples[0].is_empty() {
         return Err(AnalyseError::Unpaired {
-            first: first.folder().display().to_string(),
-            path: others[0].folder().display().to_string(),
+            paths: runs
+                .iter()
+                .map(|run| run.folder().display().to_string())
+                .collect(),
         });
     }
     let mut figures = Figures::default();
@@ -319,7 +321,7 @@ fn agreements(
         let group = format!("{}, {}", names[a], names[b]);
         let lacking = "no sample has a map in both";
         for (name, values) in [("rank_correlation", &ranks), ("top_iou", &tops)] {
-            figures.mean(&settings.bootstrap, (name, &group), values, lacking);
+            figures.mean(&settings.bootstrap, name, &group, values, lacking);
         }
     }
     Ok(agreed)
@@ -355,7 +357,7 @@ fn of_models(
             .collect();
         for (name, values) in names.iter().zip(&values) {
             let values: Vec<f64> = values.iter().flatten().copied().collect();
-            figures.mean(plan, (measure.name, name), &values, measure.lacking);
+            figures.mean(plan, measure.name, name, &values, measure.lacking);
         }
         for (a, b) in pairs(names.len()) {
             let both = values[a].iter().zip(&values[b]);
@@ -371,20 +373,20 @@ fn of_models(
                 name: measure.name,
                 groups,
             };
-            figures.pairs(plan, sides, (&one, &other), test);
+            figures.pairs(plan, sides, &one, &other, test);
         }
     }
 }
 
 fn paired_test(measure: &Measure, a: &[f64], b: &[f64]) -> super::statistics::Test {
     let pairs = a.iter().zip(b);
-    match measure.of {
-        Of::Share(_) => {
+    match measure.kind {
+        MeasureKind::Share(_) => {
             let count = |larger: fn(f64, f64) -> bool| {
                 pairs.clone().filter(|(x, y)| larger(**x, **y)).count()
             };
             mcnemar(count(|x, y| x > y) as u64, count(|x, y| x < y) as u64)
         }
-        Of::Number(_) => signed_rank(&pairs.map(|(x, y)| x - y).collect::<Vec<_>>()),
+        MeasureKind::Number(_) => signed_rank(&pairs.map(|(x, y)| x - y).collect::<Vec<_>>()),
     }
 }

@@ -51,11 +51,42 @@ pub enum AnalyseError {
         differences: Vec<String>,
     },
     /// The runs have no explained sample in common.
-    #[error("{first} and {path}: expected samples that both explain, found none")]
+    #[error(
+        "{}: expected samples that {} explain, found none",
+        listed(.paths),
+        if .paths.len() == 2 { "both" } else { "all" }
+    )]
     Unpaired {
-        /// The first run.
-        first: String,
-        /// The other.
-        path: String,
+        /// All runs that were compared: of more than two, each pair may have samples in common.
+        paths: Vec<String>,
     },
+}
+
+/// Returns paths as text: `a, b and c`.
+fn listed(paths: &[String]) -> String {
+    match paths {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => paths.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_runs_without_a_common_sample_are_named() {
+        let text = |paths: &[&str]| {
+            let paths = paths.iter().map(|path| path.to_string()).collect();
+            AnalyseError::Unpaired { paths }.to_string()
+        };
+        assert_eq!(
+            text(&["a", "b"]),
+            "a and b: expected samples that both explain, found none"
+        );
+        assert_eq!(
+            text(&["a", "b", "c"]),
+            "a, b and c: expected samples that all explain, found none"
+        );
+    }
 }

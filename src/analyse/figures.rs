@@ -95,7 +95,8 @@ impl Figures {
     pub(super) fn mean(
         &mut self,
         plan: &Bootstrap,
-        (name, group): (&'static str, &str),
+        name: &'static str,
+        group: &str,
         values: &[f64],
         lacking: &str,
     ) {
@@ -111,10 +112,11 @@ impl Figures {
         &mut self,
         plan: &Bootstrap,
         sides: Sides,
-        (a, b): (&[f64], &[f64]),
+        a: &[f64],
+        b: &[f64],
         test: Test,
     ) {
-        self.contrast(sides, (a, b), plan.difference(a, b), test);
+        self.contrast(sides, a, b, plan.difference(a, b), test);
     }
 
     /// Adds a contrast of at least one pair.
@@ -122,17 +124,19 @@ impl Figures {
         &mut self,
         plan: &Bootstrap,
         sides: Sides,
-        (a, b): (&[f64], &[f64]),
+        a: &[f64],
+        b: &[f64],
         test: Test,
     ) {
         let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-        self.contrast(sides, (a, b), plan.mean(&differences), test);
+        self.contrast(sides, a, b, plan.mean(&differences), test);
     }
 
     fn contrast(
         &mut self,
         Sides { name, groups }: Sides,
-        (a, b): (&[f64], &[f64]),
+        a: &[f64],
+        b: &[f64],
         estimate: Estimate,
         test: Test,
     ) {

@@ -4,7 +4,7 @@ use super::Sample;
 
 /// The value of a measure for a sample.
 #[derive(Clone, Copy)]
-pub(super) enum Of {
+pub(super) enum MeasureKind {
     /// Yes or no.
     Share(fn(&Sample) -> Option<bool>),
     /// A number.
@@ -21,15 +21,15 @@ pub(super) struct Measure {
     pub lacking: &'static str,
     /// Whether it depends on the model, so that models can be compared by it.
     pub of_model: bool,
-    pub of: Of,
+    pub kind: MeasureKind,
 }
 
 impl Measure {
     /// Returns its value, 1 for yes.
     pub fn value(&self, sample: &Sample) -> Option<f64> {
-        match self.of {
-            Of::Share(of) => of(sample).map(|yes| f64::from(u8::from(yes))),
-            Of::Number(of) => of(sample),
+        match self.kind {
+            MeasureKind::Share(of) => of(sample).map(|yes| f64::from(u8::from(yes))),
+            MeasureKind::Number(of) => of(sample),
         }
     }
 }
@@ -46,7 +46,7 @@ pub(super) const CORRECT: Measure = Measure {
     lacking: "no answer can be judged: the data have no right answers, or none \
               short enough to be looked for",
     of_model: true,
-    of: Of::Share(|s| s.correct),
+    kind: MeasureKind::Share(|s| s.correct),
 };
 
 /// All measures, in the order of the tables.
@@ -57,7 +57,7 @@ pub(super) const MEASURES: [Measure; 11] = [
         meaning: "share of the answers that depend on the picture, that is, have a key token",
         lacking: "no sample is explained",
         of_model: true,
-        of: Of::Share(|s| Some(s.image_dependent)),
+        kind: MeasureKind::Share(|s| Some(s.image_dependent)),
     },
     Measure {
         name: "log_ratio",
@@ -65,35 +65,35 @@ pub(super) const MEASURES: [Measure; 11] = [
                   p(token | baseline), in nats",
         lacking: "no sample is explained",
         of_model: true,
-        of: Of::Number(|s| Some(s.log_ratio)),
+        kind: MeasureKind::Number(|s| Some(s.log_ratio)),
     },
     Measure {
         name: "mean_saliency",
         meaning: "mean of 1 - mask over its cells",
         lacking: NO_MAP,
         of_model: true,
-        of: Of::Number(|s| s.mean_saliency),
+        kind: MeasureKind::Number(|s| s.mean_saliency),
     },
     Measure {
         name: "focus_area",
         meaning: "smallest share of the mask's cells that holds half of the saliency",
         lacking: NO_MAP,
         of_model: true,
-        of: Of::Number(|s| s.focus_area),
+        kind: MeasureKind::Number(|s| s.focus_area),
     },
     Measure {
         name: "deletion",
         meaning: "normalised area under the deletion curve; low is good",
         lacking: NO_SCORE,
         of_model: true,
-        of: Of::Number(|s| s.deletion),
+        kind: MeasureKind::Number(|s| s.deletion),
     },
     Measure {
         name: "insertion",
         meaning: "normalised area under the insertion curve; high is good",
         lacking: NO_SCORE,
         of_model: true,
-        of: Of::Number(|s| s.insertion),
+        kind: MeasureKind::Number(|s| s.insertion),
     },
     Measure {
         name: "peak_in_box",
@@ -101,14 +101,14 @@ pub(super) const MEASURES: [Measure; 11] = [
                   2 pixels of slack allowed",
         lacking: NO_BOX,
         of_model: true,
-        of: Of::Share(|s| s.pointing.map(|p| p.peak)),
+        kind: MeasureKind::Share(|s| s.pointing.map(|p| p.peak)),
     },
     Measure {
         name: "mass_in_box",
         meaning: "share of the saliency that lies in the boxes",
         lacking: NO_BOX,
         of_model: true,
-        of: Of::Number(|s| s.pointing.map(|p| p.mass)),
+        kind: MeasureKind::Number(|s| s.pointing.map(|p| p.mass)),
     },
     Measure {
         name: "best_iou",
@@ -116,7 +116,7 @@ pub(super) const MEASURES: [Measure; 11] = [
                   threshold, over all thresholds",
         lacking: NO_BOX,
         of_model: true,
-        of: Of::Number(|s| s.pointing.map(|p| p.best_iou)),
+        kind: MeasureKind::Number(|s| s.pointing.map(|p| p.best_iou)),
     },
     Measure {
         name: "box_area",
@@ -124,6 +124,6 @@ pub(super) const MEASURES: [Measure; 11] = [
                   that chance would put there",
         lacking: NO_BOX,
         of_model: false,
-        of: Of::Number(|s| s.pointing.map(|p| p.area)),
+        kind: MeasureKind::Number(|s| s.pointing.map(|p| p.area)),
     },
 ];

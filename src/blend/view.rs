@@ -97,7 +97,7 @@ impl View {
     }
 
     fn axis(&self, length: usize, resized: usize, offset: isize, size: usize) -> Vec<Tap> {
-        axis_taps((length, self.unit), resized, offset, size)
+        axis_taps(length, self.unit, resized, offset, size)
     }
 
     /// Samples a mask at the view's pixels: `height * width`, row-major. `mask` is `size * size`,
@@ -169,12 +169,7 @@ impl View {
     }
 }
 
-fn axis_taps(
-    (length, unit): (usize, usize),
-    resized: usize,
-    offset: isize,
-    size: usize,
-) -> Vec<Tap> {
+fn axis_taps(length: usize, unit: usize, resized: usize, offset: isize, size: usize) -> Vec<Tap> {
     let last_pixel = resized.saturating_sub(unit);
     let last_cell = size.saturating_sub(1);
     (0..length)

@@ -48,15 +48,15 @@ fn expanded(path: &str, variable: Environment) -> String {
         let braced = after
             .strip_prefix('{')
             .and_then(|inside| inside.split_once('}'));
-        let (name, behind) = braced.unwrap_or_else(|| {
+        let (name, after) = braced.unwrap_or_else(|| {
             let end = after.find(|c: char| !word(c)).unwrap_or(after.len());
             after.split_at(end)
         });
         match variable(name).filter(|_| !name.is_empty()) {
             Some(value) => out.push_str(&value),
-            None => out.push_str(&rest[before.len()..rest.len() - behind.len()]),
+            None => out.push_str(&rest[before.len()..rest.len() - after.len()]),
         }
-        rest = behind;
+        rest = after;
     }
     out + rest
 }

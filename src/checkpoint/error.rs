@@ -5,6 +5,7 @@ use std::io;
 /// A checkpoint that cannot be used, with where and why. Every `file` is a path that a user can
 /// look up or, for a model embedded in the program, the model's name and the file's.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckpointError {
     /// The path given as a checkpoint is not a readable folder.
     #[error("{path}: expected a checkpoint folder, found {found}")]

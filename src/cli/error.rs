@@ -8,7 +8,7 @@ use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 use crate::picture::PictureError;
 use crate::report::ReportError;
-use crate::run::RunError;
+use crate::run::{FileAction, RunError};
 
 use super::signals::Signal;
 
@@ -86,7 +86,10 @@ impl CliError {
             CliError::Analyse(AnalyseError::Report(_)) | CliError::Selftest { .. } => 1,
             CliError::Samples { .. } => 3,
             CliError::Stopped { signal, .. } => signal.exit_code(),
-            CliError::Run(RunError::Io { action, .. }) if *action == "written" => 1,
+            CliError::Run(RunError::Io {
+                action: FileAction::Write,
+                ..
+            }) => 1,
             CliError::Explain(ExplainError::NoAnswer)
             | CliError::Run(RunError::Explain(ExplainError::NoAnswer)) => 1,
             CliError::Model(e)

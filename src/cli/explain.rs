@@ -78,9 +78,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         0,
     )?;
     let (model, threads) = (opened.model, opened.threads);
-    if options.machine.budget().is_none() {
-        settings.memory_budget = model.memory_budget();
-    }
+    // A budget of its own depends on the device's state: the record says which it was.
+    settings
+        .memory_budget
+        .get_or_insert_with(|| model.memory_budget());
     let load_seconds = started.elapsed().as_secs_f64();
     let note = |text: &str| {
         if !options.quiet {

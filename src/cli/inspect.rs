@@ -36,11 +36,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     match &options.dir {
         Some(dir) if !options.plan => describe(dir, options),
         dir => {
-            let model = (
-                dir.as_deref(),
-                options.encoders.options(options.method.settings().compat),
-            );
-            let report = plan::report(model, &options.costs, &options.method)?;
+            let model = options.encoders.options(options.method.settings().compat);
+            let report = plan::report(dir.as_deref(), &model, &options.costs, &options.method)?;
             if options.json {
                 print_json(&report)
             } else {

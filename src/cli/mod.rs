@@ -31,7 +31,14 @@ use error::CliError;
 
 /// Shows where a large vision-language model looks when it answers.
 #[derive(Parser)]
-#[command(name = "foveate", version, about, max_term_width = 110)]
+// The name is fixed, so that help does not repeat how the program was called.
+#[command(
+    name = "foveate",
+    bin_name = "foveate",
+    version,
+    about,
+    max_term_width = 110
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -69,7 +76,10 @@ enum Command {
 /// the command line or an input is wrong, 3 a run ended with some samples failed, 130 and 143 ended
 /// by Ctrl-C and by SIGTERM.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(ended) => return answer(&ended),
+    };
     signals::listen();
     let result = match command {
         Command::Explain(options) => explain::run(&options),
@@ -92,6 +102,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Prints help, the version, or an error of the command line, and returns the exit code. An error
+/// repeats words of the command line, so it is printed without colours and with control characters
+/// escaped. Ignores write errors.
+fn answer(ended: &clap::Error) -> ExitCode {
+    use std::io::Write;
+    let _ = match ended.use_stderr() {
+        true => std::io::stderr().write_all(plain(ended).as_bytes()),
+        false => ended.print(),
+    };
+    ExitCode::from(u8::try_from(ended.exit_code()).unwrap_or(2))
+}
+
+/// Returns the text of an error of the command line for a terminal, with the line's end, which an
+/// unfinished escape sequence in it may have taken away.
+fn plain(error: &clap::Error) -> String {
+    let mut text = terminal::visible(&error.render().to_string());
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
 /// Prints a line to standard error, with control characters escaped. Ignores write errors.
 fn note(text: &str) {
     use std::io::Write;
@@ -112,5 +144,28 @@ fn print(text: &str) -> Result<(), CliError> {
             reason: error.to_string(),
         }),
         Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_does_not_control_the_terminal() {
+        for typed in [
+            vec!["--\u{1b}]0;title\u{7}"],
+            vec!["explain", "--method", "igos\u{9b}2J\u{202e}"],
+            vec!["\u{8}\u{8}\u{8}"],
+        ] {
+            let arguments = ["foveate"].iter().chain(&typed);
+            let Err(error) = Cli::try_parse_from(arguments) else {
+                panic!("{typed:?} is accepted")
+            };
+            let text = plain(&error);
+            let steering = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(error.use_stderr() && !text.contains(steering), "{text:?}");
+            assert!(text.starts_with("error: "), "{text:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::device::cuda::GemmBackend;
@@ -81,14 +82,14 @@ impl From<GemmName> for GemmBackend {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum MethodName {
-    /// One mask for deletion and insertion
-    #[value(name = "igos+")]
-    IgosPlus,
-    /// A deletion mask and an insertion mask
-    #[value(name = "igos++")]
-    IgosPlusPlus,
+/// Returns the parser of a method's name.
+fn method_parser() -> impl TypedValueParser<Value = Method> {
+    let settings = Settings::default();
+    let value = |method: Method| {
+        let method = method.with(&settings);
+        PossibleValue::new(method.name()).help(method.summary())
+    };
+    PossibleValuesParser::new(Method::ALL.map(value)).try_map(|name| name.parse::<Method>())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -128,8 +129,8 @@ impl From<CompatName> for Compat {
 #[command(next_help_heading = "Method")]
 pub(super) struct MethodOptions {
     /// Which masks are optimised
-    #[arg(long, value_enum, default_value = "igos+")]
-    method: MethodName,
+    #[arg(long, value_parser = method_parser(), default_value = "igos+")]
+    method: Method,
     /// How a mask is updated
     #[arg(long, value_enum, default_value = "nag")]
     optimizer: OptimizerName,
@@ -264,14 +265,11 @@ impl MachineOptions {
 }
 
 impl MethodOptions {
-    /// Returns the requested settings, with the memory budget of [`Settings::default`].
+    /// Returns the requested settings, without a memory budget.
     pub fn settings(&self) -> Settings {
         let following = Settings::following(self.compat.map(Compat::from));
         Settings {
-            method: match self.method {
-                MethodName::IgosPlus => Method::IgosPlus,
-                MethodName::IgosPlusPlus => Method::IgosPlusPlus,
-            },
+            method: self.method,
             optimizer: match self.optimizer {
                 OptimizerName::Nag => OptimizerKind::Nag,
                 OptimizerName::Ls => OptimizerKind::LineSearch,
@@ -301,12 +299,10 @@ impl MethodOptions {
     }
 }
 
-/// Returns the settings requested by both groups of options; the memory budget defaults to that of
-/// [`Settings::default`].
+/// Returns the settings requested by both groups of options.
 pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
-    let settings = method.settings();
     Settings {
-        memory_budget: machine.budget().unwrap_or(settings.memory_budget),
-        ..settings
+        memory_budget: machine.budget(),
+        ..method.settings()
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::CliError;
-use crate::system::whole::{Made, Staging, replaceable, write_whole};
+use crate::system::whole::{CreatedFolders, Staging, replaceable, write_whole};
 
 /// Checks that a folder exists or can be created. Commands check this before any work.
 ///
@@ -76,12 +76,12 @@ pub(super) struct OutputFolder<'a> {
     staging: Staging,
     /// Declared after the staging, whose folder must be removed before the folders around it are
     /// empty.
-    _made: Made,
+    _created: CreatedFolders,
 }
 
 /// A JSON record that lists the files that belong to it by their content.
 #[derive(Serialize)]
-struct Vouching<'a, T> {
+struct RecordWithFiles<'a, T> {
     #[serde(flatten)]
     record: &'a T,
     files: BTreeMap<&'a str, Content>,
@@ -107,7 +107,7 @@ impl<'a> OutputFolder<'a> {
             path: path.display().to_string(),
             reason: e.to_string(),
         };
-        let made = Made::folder(path).map_err(failed)?;
+        let created = CreatedFolders::create(path).map_err(failed)?;
         for name in names {
             expect_file(&path.join(name))?;
         }
@@ -115,7 +115,7 @@ impl<'a> OutputFolder<'a> {
             path,
             names,
             staging: Staging::new(path).map_err(failed)?,
-            _made: made,
+            _created: created,
         })
     }
 
@@ -141,7 +141,7 @@ impl<'a> OutputFolder<'a> {
             contents.insert(*name, Content::of(bytes));
         }
         let name = self.names[0];
-        let record = Vouching {
+        let record = RecordWithFiles {
             record,
             files: contents,
         };

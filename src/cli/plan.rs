@@ -18,7 +18,7 @@ use crate::device::{DeviceProfile, cuda};
 use crate::lvlm::{self, BatchPlan, Blueprint, Lengths, OpenOptions, Parts, Tally};
 use crate::nn::Checkpointing;
 use cards::Card;
-use phases::{Phase, Work, phases};
+use phases::{Phase, Rates, Work, phases};
 pub(super) use table::table;
 
 /// Text tokens of a prompt of ordinary length.
@@ -171,13 +171,14 @@ struct Total {
 
 /// Plans explanations with the model in a folder, or with the demo model.
 pub(super) fn report(
-    (folder, model): (Option<&Path>, OpenOptions),
+    folder: Option<&Path>,
+    model: &OpenOptions,
     options: &PlanOptions,
     method: &MethodOptions,
 ) -> Result<Report, CliError> {
     let settings = method.settings();
     settings.validate()?;
-    let checkpoint = lvlm::checkpoint(folder, &model)?;
+    let checkpoint = lvlm::checkpoint(folder, model)?;
     let blueprint = Blueprint {
         checkpoint: &checkpoint,
         picture: options.picture,
@@ -219,10 +220,10 @@ pub(super) fn report(
         settings: &settings,
         budget,
     };
-    let rates = (
-        card.rate * options.fraction,
-        card.bandwidth * options.fraction,
-    );
+    let rates = Rates {
+        operations: card.rate * options.fraction,
+        bytes: card.bandwidth * options.fraction,
+    };
     let phases = phases(&work, lengths.answer, rates)?;
     let seconds = phases.iter().map(|phase| phase.seconds).sum::<f64>();
     let total = Total {
@@ -297,8 +298,8 @@ fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
 
 /// Returns the lengths of the prompt made by the chat template, extended to the requested length.
 fn lengths(blueprint: &Blueprint, options: &PlanOptions) -> Result<Lengths, CliError> {
-    let (before, behind) = blueprint.prompt("What is in the picture?")?;
-    let least = PROMPT_TOKENS.max(before + behind);
+    let (before, after) = blueprint.prompt("What is in the picture?")?;
+    let least = PROMPT_TOKENS.max(before + after);
     let prompt = options.prompt_tokens.unwrap_or(least);
     if prompt <= before {
         return Err(CliError::Option {

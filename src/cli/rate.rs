@@ -44,7 +44,7 @@ impl Watch for Rate {
         let begun = self.started.is_none();
         let (started, first, printed) = *self.started.get_or_insert((now, done, now));
         let elapsed = started.elapsed();
-        let line = line((done, total, failed), done - first, elapsed);
+        let line = line(done, total, failed, done - first, elapsed);
         if begun {
             // The template is a valid constant; the default style is a fallback.
             let style = ProgressStyle::with_template("{wide_bar} {msg}");
@@ -68,7 +68,7 @@ impl Watch for Rate {
 }
 
 /// Formats a line such as `120 of 2000 samples, 3 failed, 0.18 a second, 2 h 54 min left`.
-fn line((done, total, failed): (usize, usize, usize), worked: usize, elapsed: Duration) -> String {
+fn line(done: usize, total: usize, failed: usize, worked: usize, elapsed: Duration) -> String {
     let mut parts = vec![format!("{done} of {total} samples")];
     if failed > 0 {
         parts.push(format!("{failed} failed"));
@@ -99,13 +99,15 @@ mod tests {
 
     #[test]
     fn a_line_has_rate_and_time_left() {
-        let at = |counts, worked, seconds| line(counts, worked, Duration::from_secs(seconds));
-        assert_eq!(at((5, 20, 0), 0, 0), "5 of 20 samples");
+        let at = |done, total, failed, worked, seconds| {
+            line(done, total, failed, worked, Duration::from_secs(seconds))
+        };
+        assert_eq!(at(5, 20, 0, 0, 0), "5 of 20 samples");
         assert_eq!(
-            at((15, 115, 2), 10, 100),
+            at(15, 115, 2, 10, 100),
             "15 of 115 samples, 2 failed, 0.10 a second, 16 min 40 s left"
         );
-        assert_eq!(at((20, 20, 0), 10, 5), "20 of 20 samples, 2.00 a second");
+        assert_eq!(at(20, 20, 0, 10, 5), "20 of 20 samples, 2.00 a second");
         assert_eq!(span(7200.4), "2 h 0 min");
         assert_eq!(span(59.6), "1 min 0 s");
     }

@@ -157,7 +157,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let mut settings = settings(&options.method, &options.machine);
+    let settings = settings(&options.method, &options.machine);
     settings.validate()?;
     let environment = |name: &str| std::env::var(name).ok();
     let assignment = match options.shard {
@@ -184,10 +184,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         place,
     )?;
     let model = &*opened.model;
-    if options.machine.budget().is_none() {
-        settings.memory_budget = model.memory_budget();
-    }
-    let memory_budget = settings.memory_budget;
+    // Decided once, so that all samples have the same.
+    let memory_budget = settings
+        .memory_budget
+        .unwrap_or_else(|| model.memory_budget());
     let manifest = Manifest::new(
         ModelIdentity::of(model)?,
         device(options, &opened),
@@ -207,7 +207,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         model,
         data: &data,
         manifest: &manifest,
-        memory_budget,
+        memory_budget: Some(memory_budget),
         limits: options.picture.limits(),
         max_failures: options.max_failures,
     };

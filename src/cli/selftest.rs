@@ -142,7 +142,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     };
     print(&verdict)?;
     if let Some(path) = &options.out {
-        let json = record(options, ordinal, &groups, (seconds, speed))?;
+        let json = record(options, ordinal, &groups, seconds, speed)?;
         write_file(path, format!("{json:#}\n").as_bytes())?;
     }
     if failed > 0 {
@@ -225,7 +225,8 @@ fn record(
     options: &Options,
     ordinal: usize,
     groups: &[(String, Vec<Check>)],
-    (seconds, throughput): (f64, Value),
+    seconds: f64,
+    throughput: Value,
 ) -> Result<Value, CliError> {
     let gpu = cuda::gpus().ok().and_then(|g| g.into_iter().nth(ordinal));
     Ok(json!({

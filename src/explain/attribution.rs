@@ -1,10 +1,12 @@
 //! Attribution methods, their names, and the calls of the model that they make.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::igos::Igos;
-use super::{Iteration, Mask, Result, Settings};
-use crate::lvlm::{Callback, Session};
+use super::{ExplainError, Iteration, Mask, Result, Settings};
+use crate::lvlm::{Callback, Scorer};
 
 /// A group of equal calls of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +42,21 @@ pub trait Attribution {
     /// Returns the method's name on the command line.
     fn name(&self) -> &'static str;
 
+    /// Returns what the method does in a few words, as `--help` shows it.
+    fn summary(&self) -> &'static str;
+
     /// Returns the calls that [`Attribution::run`] will make.
     fn schedule(&self) -> Schedule;
 
-    /// Finds the mask of the tokens `keys` of the session's answer. `evaluated` is called after
+    /// Finds the mask of the tokens `keys` of the scorer's answer. `evaluated` is called after
     /// every batch; `each` after every iteration, if the method has iterations, with its number,
     /// its measurements and its mask.
     ///
     /// # Errors
-    /// Returns an error if a setting is out of range, and the session's errors.
+    /// Returns an error if a setting is out of range, and the scorer's errors.
     fn run(
         &self,
-        session: &dyn Session,
+        scorer: &dyn Scorer,
         keys: &[usize],
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),
@@ -70,11 +75,30 @@ pub enum Method {
 }
 
 impl Method {
+    /// All methods.
+    pub const ALL: [Method; 2] = [Method::IgosPlus, Method::IgosPlusPlus];
+
     /// Returns the method with its settings.
     pub fn with(self, settings: &Settings) -> Box<dyn Attribution + '_> {
         match self {
             Method::IgosPlus => Box::new(Igos::plus(settings)),
             Method::IgosPlusPlus => Box::new(Igos::plus_plus(settings)),
         }
+    }
+}
+
+impl FromStr for Method {
+    type Err = ExplainError;
+
+    /// Returns the method of that name.
+    fn from_str(name: &str) -> Result<Method> {
+        let settings = Settings::default();
+        let named = |method: Method| method.with(&settings).name();
+        let method = Method::ALL.into_iter().find(|&m| named(m) == name);
+        method.ok_or_else(|| ExplainError::Setting {
+            setting: "method",
+            expected: Method::ALL.map(named).join(" or "),
+            found: name.to_string(),
+        })
     }
 }

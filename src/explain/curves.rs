@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mask, Pass, Result, Schedule};
 use crate::blend::{Blend, Masks, Path};
-use crate::lvlm::{Callback, Session};
+use crate::lvlm::{Callback, Scorer};
 
 /// The smallest difference of probability between picture and baseline for which curves are
 /// normalised.
@@ -60,9 +60,9 @@ pub(super) fn step(cells: usize) -> usize {
 /// log-probabilities for the two whole pictures.
 ///
 /// # Errors
-/// Returns the session's errors.
+/// Returns the scorer's errors.
 pub fn deletion_insertion(
-    session: &dyn Session,
+    scorer: &dyn Scorer,
     mask: &Mask,
     keys: &[usize],
     picture: &[f64],
@@ -91,7 +91,7 @@ pub fn deletion_insertion(
             size: mask.size(),
             values: &masks,
         };
-        let values = session.log_probabilities(masks, &blends, keys, evaluated)?;
+        let values = scorer.log_probabilities(masks, &blends, keys, evaluated)?;
         let (removed, revealed) = values.split_at(values.len() / 2);
         deletion.extend(removed.iter().map(|v| mean_probability(v)));
         insertion.extend(revealed.iter().map(|v| mean_probability(v)));

@@ -10,7 +10,7 @@ use super::{
     key_tokens, lvlm_interpretation,
 };
 use crate::blend::{Blend, Masks, Path};
-use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, SessionOptions};
+use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, Scorer, SessionOptions};
 use crate::picture::Picture;
 
 /// The inputs of an explanation.
@@ -249,7 +249,9 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     let (settings, prompt) = (&prepared.settings, prepared.prompt);
     let options = SessionOptions {
         mask_size: settings.mask_size,
-        memory_budget: settings.memory_budget,
+        memory_budget: settings
+            .memory_budget
+            .unwrap_or_else(|| model.memory_budget()),
     };
     let mut session = model.begin(prepared.pictures, &prompt, options)?;
 
@@ -280,10 +282,11 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         }
         false => None,
     };
-    session.set_answer(&ids)?;
+    let extent = session.mask_extent();
+    let scorer = session.scorer(&ids)?;
 
     clock.begin(Stage::Select, Some(2))?;
-    let (image, base) = both_pictures(&*session, settings.mask_size, ids.len(), &mut |n| {
+    let (image, base) = both_pictures(&*scorer, settings.mask_size, ids.len(), &mut |n| {
         clock.evaluated(n)
     })?;
     let texts = tokenizer.decode_pieces(&ids).map_err(LvlmError::from)?;
@@ -295,8 +298,10 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             match settings.compat {
                 None => key_tokens(&image, &base, &alone, settings.threshold),
                 Some(Compat::LvlmInterpretation) => lvlm_interpretation::key_tokens(
-                    (&image, &base),
-                    (&ids, &alone),
+                    &image,
+                    &base,
+                    &ids,
+                    &alone,
                     &|id| tokenizer.token(id),
                     settings.threshold,
                 ),
@@ -331,7 +336,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         let method = settings.method.with(settings);
         clock.begin(Stage::Optimise, method.schedule().evaluations())?;
         let mask = method.run(
-            &*session,
+            &*scorer,
             &keys,
             &mut |n| clock.evaluated(n),
             &mut |_, parts, _| explanation.iterations.push(parts),
@@ -343,7 +348,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             let (picture, baseline) = (of_keys(&image), of_keys(&base));
             let evaluated = &mut |n| clock.evaluated(n);
             let curves =
-                deletion_insertion(&*session, &mask, &keys, &picture, &baseline, evaluated)?;
+                deletion_insertion(&*scorer, &mask, &keys, &picture, &baseline, evaluated)?;
             explanation.curves = Some(match settings.compat {
                 None => curves,
                 Some(Compat::LvlmInterpretation) => {
@@ -351,7 +356,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
                 }
             });
         }
-        explanation.mask = Some(mask.covering(session.mask_extent()));
+        explanation.mask = Some(mask.covering(extent));
     }
     clock.end();
     explanation.cost = clock.cost;
@@ -373,7 +378,7 @@ fn follows(model: &dyn Lvlm, compat: Option<Compat>) -> Result<()> {
 
 /// Returns log p of every token with the whole picture and with the whole baseline.
 fn both_pictures(
-    session: &dyn crate::lvlm::Session,
+    scorer: &dyn Scorer,
     size: usize,
     tokens: usize,
     evaluated: &mut Callback,
@@ -381,7 +386,7 @@ fn both_pictures(
     let ones = [vec![1.0; size * size]];
     let blends = [Path::Deletion, Path::Insertion].map(|path| Blend::whole(0, path));
     let all: Vec<usize> = (0..tokens).collect();
-    let values = session.log_probabilities(
+    let values = scorer.log_probabilities(
         Masks {
             size,
             values: &ones,

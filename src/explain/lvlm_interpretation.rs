@@ -50,8 +50,10 @@ pub fn without_end(mut answer: Vec<u32>, limit: usize) -> Vec<u32> {
 /// `image` and `baseline` are log-probabilities, `ids` and `texts` the tokens'; all of equal
 /// length.
 pub fn key_tokens(
-    (image, baseline): (&[f64], &[f64]),
-    (ids, texts): (&[u32], &[String]),
+    image: &[f64],
+    baseline: &[f64],
+    ids: &[u32],
+    texts: &[String],
     piece: &dyn Fn(u32) -> Option<String>,
     threshold: f64,
 ) -> Vec<usize> {
@@ -120,7 +122,7 @@ mod tests {
         let texts = texts(["Red", " The", " the", " cat", ".", " Is", "is"]);
         let ids = [900, 901, 902, 903, 904, 905, 906];
         let of = |piece: &dyn Fn(u32) -> Option<String>| {
-            key_tokens((&IMAGE, &BASELINE), (&ids, &texts), piece, 1.0)
+            key_tokens(&IMAGE, &BASELINE, &ids, &texts, piece, 1.0)
         };
         assert_eq!(of(&|_| None), [1, 3, 5]);
         assert_eq!(
@@ -132,8 +134,10 @@ mod tests {
         // An answer of one token is judged by itself.
         let one = |texts: &[String]| {
             key_tokens(
-                (&IMAGE[..1], &BASELINE[..1]),
-                (&ids[..1], texts),
+                &IMAGE[..1],
+                &BASELINE[..1],
+                &ids[..1],
+                texts,
                 &|_| None,
                 1.0,
             )
@@ -148,7 +152,7 @@ mod tests {
         let llama = |id: u32| WORDS.iter().find(|w| w.0 == id).map(|w| w.1.to_string());
         let ids = [450, 278, 1552, 29898, 313, 13, 7375];
         let texts = texts(["The", " the", "the", "(", " (", "\n", "Red"]);
-        let found = key_tokens((&IMAGE, &BASELINE), (&ids, &texts), &llama, 1.0);
+        let found = key_tokens(&IMAGE, &BASELINE, &ids, &texts, &llama, 1.0);
         assert_eq!(found, [2, 4, 6]);
     }
 

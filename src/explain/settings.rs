@@ -63,13 +63,15 @@ pub struct Settings {
     /// the same one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
-    /// The largest size of activations in bytes, excluding mapped weights.
-    #[serde(default = "default_budget")]
-    pub memory_budget: usize,
+    /// The largest size of activations in bytes, excluding mapped weights; `None` for the device's
+    /// own budget ([`Lvlm::memory_budget`](crate::Lvlm::memory_budget)). It decides how many blends
+    /// are computed together and whether activations are recomputed, and changes no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<usize>,
 }
 
 impl Default for Settings {
-    /// Returns the settings of the paper's command line, with a memory budget of 4 GiB.
+    /// Returns the settings of the paper's command line, with the device's own memory budget.
     fn default() -> Settings {
         Settings {
             method: Method::IgosPlus,
@@ -91,13 +93,9 @@ impl Default for Settings {
             curves: true,
             baseline_answer: false,
             compat: None,
-            memory_budget: default_budget(),
+            memory_budget: None,
         }
     }
-}
-
-fn default_budget() -> usize {
-    4 << 30
 }
 
 impl Settings {

@@ -9,7 +9,7 @@ use super::igos::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::blend::View;
 use crate::blend::{Blend, Masks, Path, Sampling};
-use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Session, go_on};
+use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Scorer, go_on};
 use crate::nn::Checkpointing;
 
 /// Height, width and mask size of the tests, all different.
@@ -76,17 +76,9 @@ impl Quadratic {
     }
 }
 
-impl Session for Quadratic {
+impl Scorer for Quadratic {
     fn first_view(&self) -> (&View, &[f32]) {
         (&self.view, &self.pixels)
-    }
-
-    fn generate(&self, _: Path, _: usize, _: &mut Callback) -> crate::lvlm::Result<Vec<u32>> {
-        Ok(vec![0, 1, 2])
-    }
-
-    fn set_answer(&mut self, _: &[u32]) -> crate::lvlm::Result<()> {
-        Ok(())
     }
 
     fn log_probabilities(
@@ -250,7 +242,7 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
             Method::IgosPlusPlus => Igos::plus_plus(&settings),
         };
         let objective = Objective {
-            session: &model,
+            scorer: &model,
             regulariser: &regulariser,
             settings: &settings,
             paths: &igos.paths,
@@ -289,7 +281,7 @@ fn deletion_is_the_mean_over_the_path() {
     let regulariser = Regulariser::new(&model.view, &model.pixels, [0.0; 3], 1.0).unwrap();
     let settings = settings(Method::IgosPlus);
     let objective = Objective {
-        session: &model,
+        scorer: &model,
         regulariser: &regulariser,
         settings: &settings,
         paths: &Igos::plus(&settings).paths,
@@ -356,11 +348,14 @@ fn a_line_search_takes_the_first_step_that_falls_enough() {
 
 #[test]
 fn methods_are_recorded_by_their_names() {
-    for method in [Method::IgosPlus, Method::IgosPlusPlus] {
+    for method in Method::ALL {
         let settings = settings(method);
-        let recorded = serde_json::to_value(method).unwrap();
-        assert_eq!(recorded, method.with(&settings).name());
+        let name = method.with(&settings).name();
+        assert_eq!(serde_json::to_value(method).unwrap(), name);
+        assert_eq!(name.parse::<Method>().unwrap(), method);
     }
+    let unknown = "igos".parse::<Method>().unwrap_err().to_string();
+    assert_eq!(unknown, "method: expected igos+ or igos++, found igos");
 }
 
 #[test]

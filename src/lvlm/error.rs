@@ -142,7 +142,7 @@ pub enum LvlmError {
         /// Image tokens from the first on.
         found: usize,
     },
-    /// A token number that the answer does not have; an answer that was not set has none.
+    /// A token number that the answer does not have.
     #[error("tokens: expected numbers of answer tokens below {answer}, found {found}")]
     Token {
         /// Tokens of the answer.

@@ -1,7 +1,8 @@
 //! Large vision-language models: how a picture becomes views, views become tokens, tokens a score
 //! and its gradient.
 //!
-//! The method knows a model only through [`Lvlm`] and [`Session`]. Below them, from the ground up:
+//! The method knows a model only through [`Lvlm`], [`Session`] and [`Scorer`]. Below them, from the
+//! ground up:
 //! `encoder` and `decoder`, the layers that families are made of; `family`, the traits of a family
 //! and the parts that families share; `families`, one folder each and their registry; `engine`,
 //! which opens a checkpoint of any family and runs it on any device.
@@ -34,4 +35,4 @@ pub use error::{LvlmError, Result};
 pub use model::{Lvlm, PicturePair, Prompt};
 pub use plan::BatchPlan;
 pub use resampling::Resampling;
-pub use session::{Callback, LogProbabilities, Session, SessionOptions, go_on};
+pub use session::{Callback, LogProbabilities, Scorer, Session, SessionOptions, go_on};

@@ -1,5 +1,5 @@
-//! The trait of sessions that the method sees: answers, log-probabilities and their gradients for
-//! one picture and one prompt.
+//! The traits that the method sees of a model at work: a session answers a prompt about a picture,
+//! a scorer has log-probabilities of an answer and their gradients.
 
 use std::ops::ControlFlow;
 
@@ -30,40 +30,50 @@ pub fn go_on(_: usize) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A picture, its baseline and a prompt on the device, and an answer once there is one.
+/// A picture, its baseline and a prompt on the device.
 ///
-/// `evaluated` is called after every batch with the number of blends in it, `produced` after every
-/// token. Where one of them breaks, the call ends with
-/// [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the session can go on to be used.
+/// It answers; [`Session::scorer`] scores an answer, its own or another.
 pub trait Session {
-    /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`,
-    /// normalised.
-    fn first_view(&self) -> (&View, &[f32]);
-    /// Returns how masks are resampled before views sample them; the geometry of
-    /// [`Session::first_view`] is then that of the resampled mask.
-    fn resampling(&self) -> Option<&Resampling> {
-        None
-    }
     /// Returns the part of the picture that a mask covers, where that is not the whole.
     fn mask_extent(&self) -> Option<Extent> {
         None
     }
     /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline
     /// ([`Path::Insertion`]), without its end marker; the image token is never produced.
+    /// `produced` is called after every token.
     ///
     /// # Errors
-    /// [`crate::nn::NnError::NotFinite`] when the model's output is.
+    /// [`crate::nn::NnError::NotFinite`] when the model's output is;
+    /// [`LvlmError::Cancelled`](super::LvlmError::Cancelled) where `produced` breaks.
     fn generate(
         &self,
         path: Path,
         max_new_tokens: usize,
         produced: &mut Callback,
     ) -> Result<Vec<u32>>;
-    /// Sets the answer whose tokens the following calls score.
+    /// Returns the scorer of an answer. There is one at a time, since each may use the whole memory
+    /// budget; buffers and recorded work of an answer are freed with its scorer.
     ///
     /// # Errors
-    /// When it is empty, has tokens the model lacks, or does not fit the context.
-    fn set_answer(&mut self, answer: &[u32]) -> Result<()>;
+    /// When the answer is empty, has tokens the model lacks, or does not fit the context.
+    fn scorer<'s>(&'s mut self, answer: &[u32]) -> Result<Box<dyn Scorer + 's>>;
+}
+
+/// Scores the tokens of one answer of a [`Session`] by teacher forcing: each token is predicted
+/// from the prompt and the answer's tokens before it.
+///
+/// `evaluated` is called after every batch with the number of blends in it. Where it breaks, the
+/// call ends with [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the scorer can go on to
+/// be used.
+pub trait Scorer {
+    /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`,
+    /// normalised.
+    fn first_view(&self) -> (&View, &[f32]);
+    /// Returns how masks are resampled before views sample them; the geometry of
+    /// [`Scorer::first_view`] is then that of the resampled mask.
+    fn resampling(&self) -> Option<&Resampling> {
+        None
+    }
     /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the
     /// tokens before it.
     ///
@@ -77,11 +87,11 @@ pub trait Session {
         tokens: &[usize],
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities>;
-    /// Returns the values of [`Session::log_probabilities`], and the gradient of `sum over blends
+    /// Returns the values of [`Scorer::log_probabilities`], and the gradient of `sum over blends
     /// of weight * score` with respect to every mask, score being the sum over `tokens`.
     ///
     /// # Errors
-    /// As [`Session::log_probabilities`], and when `weights` are not one per blend.
+    /// As [`Scorer::log_probabilities`], and when `weights` are not one per blend.
     fn gradient(
         &self,
         masks: Masks,
@@ -95,7 +105,8 @@ pub trait Session {
     /// does not see have none.
     ///
     /// # Errors
-    /// As [`Session::log_probabilities`].
+    /// As [`Scorer::log_probabilities`].
+    #[cfg(test)]
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>>;
     /// Returns how a batch of `blends` blends is cut for gradients of the score of `tokens`.
     ///

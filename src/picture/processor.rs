@@ -2,7 +2,7 @@
 
 use super::config::{Settings, SizeRule};
 use super::decode::{check_picture, check_size};
-use super::{Picture, PictureError, Window, resize, resize_window};
+use super::{Picture, PictureError, Window, resize_window};
 use crate::blend::View;
 
 /// The largest number of pixels of a view, 4096 x 4096: far more than any encoder takes, few enough
@@ -185,17 +185,14 @@ impl Processor {
         })
     }
 
-    /// Returns the picture after padding and resizing, before the crop.
-    ///
-    /// # Errors
-    /// As [`Processor::output_size`], and [`PictureError::Size`] if it has more than
-    /// [`Picture::MAX_PIXELS`].
-    pub fn resized_rgb(&self, picture: &Picture) -> Result<Picture, PictureError> {
+    /// Returns the picture after padding and resizing, before the crop, for tests.
+    #[cfg(test)]
+    pub(super) fn resized_rgb(&self, picture: &Picture) -> Result<Picture, PictureError> {
         let plan = self.plan(picture.width(), picture.height())?;
         let padded = self.padded(picture, &plan)?;
         let picture = padded.as_ref().unwrap_or(picture);
         match self.settings.resize {
-            Some((_, filter)) => resize(picture, plan.resized.1, plan.resized.0, filter),
+            Some((_, filter)) => super::resize(picture, plan.resized.1, plan.resized.0, filter),
             None => Ok(picture.clone()),
         }
     }

@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use plotters_backend::{BackendCoord, DrawingErrorKind};
 
-use super::font::{BOLD, Beside, REGULAR, Text};
+use super::font::{BOLD, Neighbours, REGULAR, Text};
 use super::{ReportError, Result};
 
 /// The factor of enlargement while drawing; the result is averaged, since the plotting library does
@@ -128,7 +128,7 @@ impl<C, DB: DrawingBackend> Drawable<DB> for Writing<C> {
         };
         let mut drawn = Ok(());
         self.font
-            .ink(&self.text, Beside::default(), |right, down, share| {
+            .ink(&self.text, Neighbours::default(), |right, down, share| {
                 if share > 0.0 && drawn.is_ok() {
                     let colour = INK.mix(f64::from(share)).to_backend_color();
                     drawn = backend.draw_pixel((x + right, y + down), colour);

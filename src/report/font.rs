@@ -42,7 +42,7 @@ struct Face {
 
 /// The characters before and after a text, to which its letters are joined.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct Neighbours {
     pub before: Option<char>,
     pub after: Option<char>,
 }
@@ -119,12 +119,12 @@ impl Text {
 
     /// Returns the width in pixels of visible text, including its spaces.
     pub fn width(&self, text: &str) -> u32 {
-        self.width_beside(text, Beside::default())
+        self.width_between(text, Neighbours::default())
     }
 
     /// Returns the width in pixels of visible text between other characters.
-    pub fn width_beside(&self, text: &str, beside: Beside) -> u32 {
-        self.glyphs(text, beside).1.ceil() as u32
+    pub fn width_between(&self, text: &str, neighbours: Neighbours) -> u32 {
+        self.glyphs(text, neighbours).1.ceil() as u32
     }
 
     fn advance(&self, c: char) -> f32 {
@@ -156,15 +156,15 @@ impl Text {
     }
 
     /// Returns the glyphs of a text from left to right, and its width.
-    fn glyphs(&self, text: &str, beside: Beside) -> (Vec<Placed>, f32) {
+    fn glyphs(&self, text: &str, neighbours: Neighbours) -> (Vec<Placed>, f32) {
         let (mut glyphs, mut x) = (Vec::new(), 0.0);
         for (range, backwards) in runs(text) {
-            let beside = Beside {
-                before: beside.before.filter(|_| range.start == 0),
-                after: beside.after.filter(|_| range.end == text.len()),
+            let neighbours = Neighbours {
+                before: neighbours.before.filter(|_| range.start == 0),
+                after: neighbours.after.filter(|_| range.end == text.len()),
             };
             match backwards {
-                true => self.backwards(&text[range], beside, &mut glyphs, &mut x),
+                true => self.backwards(&text[range], neighbours, &mut glyphs, &mut x),
                 false => self.forwards(&text[range], &mut glyphs, &mut x),
             }
         }
@@ -186,7 +186,7 @@ impl Text {
 
     /// Adds the glyphs of text that runs from right to left: parts in the first font are shaped
     /// with it, from the end of the text to its start.
-    fn backwards(&self, text: &str, beside: Beside, glyphs: &mut Vec<Placed>, x: &mut f32) {
+    fn backwards(&self, text: &str, neighbours: Neighbours, glyphs: &mut Vec<Placed>, x: &mut f32) {
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         for (at, c) in text.char_indices() {
             let (own, end) = (self.face_of(c) == Some(0), at + c.len_utf8());
@@ -205,8 +205,10 @@ impl Text {
             let mut buffer = UnicodeBuffer::new();
             buffer.push_str(part);
             let text_of = |c: Option<char>| c.map(String::from).unwrap_or_default();
-            buffer.set_pre_context(&text_of(beside.before.filter(|_| range.start == 0)));
-            buffer.set_post_context(&text_of(beside.after.filter(|_| range.end == text.len())));
+            buffer.set_pre_context(&text_of(neighbours.before.filter(|_| range.start == 0)));
+            buffer.set_post_context(&text_of(
+                neighbours.after.filter(|_| range.end == text.len()),
+            ));
             buffer.guess_segment_properties();
             buffer.set_direction(Direction::RightToLeft);
             let shaped = rustybuzz::shape(&self.shaper, &[], buffer);
@@ -225,8 +227,8 @@ impl Text {
 
     /// Calls `pixel` for every pixel of visible text with its coverage; the text's top left corner
     /// is at (0, 0).
-    pub fn ink(&self, text: &str, beside: Beside, mut pixel: impl FnMut(i32, i32, f32)) {
-        for placed in self.glyphs(text, beside).0 {
+    pub fn ink(&self, text: &str, neighbours: Neighbours, mut pixel: impl FnMut(i32, i32, f32)) {
+        for placed in self.glyphs(text, neighbours).0 {
             let face = &self.faces[placed.face];
             let glyph = Glyph {
                 id: placed.id,
@@ -245,19 +247,20 @@ impl Text {
 
     /// Draws visible text with its top left corner at (x, y).
     pub fn draw(&self, canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, text: &str) {
-        self.draw_beside(canvas, (x, y), colour, text, Beside::default());
+        self.draw_between(canvas, x, y, colour, text, Neighbours::default());
     }
 
     /// Draws visible text between other characters, with its top left corner at (x, y).
-    pub fn draw_beside(
+    pub fn draw_between(
         &self,
         canvas: &mut RgbImage,
-        (x, y): (u32, u32),
+        x: u32,
+        y: u32,
         colour: Rgb<u8>,
         text: &str,
-        beside: Beside,
+        neighbours: Neighbours,
     ) {
-        self.ink(text, beside, |right, down, share| {
+        self.ink(text, neighbours, |right, down, share| {
             let at = |from: u32, by: i32| from.checked_add_signed(by);
             let Some((x, y)) = at(x, right).zip(at(y, down)) else {
                 return;

@@ -54,10 +54,10 @@ pub fn histogram(plot: &HistogramPlot) -> Result<RgbImage> {
         None => (ends[0], ends[1]),
     };
     axis("bins and mark", low, high)?;
-    canvas(WIDTH, HEIGHT, |area| draw(area, plot, bins, (low, high)))
+    canvas(WIDTH, HEIGHT, |area| draw(area, plot, bins, low, high))
 }
 
-fn draw(area: &Area, plot: &HistogramPlot, bins: usize, (low, high): (f64, f64)) -> Result<()> {
+fn draw(area: &Area, plot: &HistogramPlot, bins: usize, low: f64, high: f64) -> Result<()> {
     let (title, below) = area.split_vertically(px(86));
     let left = Pos::new(HPos::Left, VPos::Top);
     let bold = font(26, FontStyle::Bold).pos(left);

@@ -2,7 +2,7 @@
 
 use unicode_bidi::BidiInfo;
 
-use super::font::{Beside, Text, runs_backwards};
+use super::font::{Neighbours, Text, runs_backwards};
 
 /// A piece of visible text with its position.
 pub(super) struct Placed {
@@ -15,7 +15,7 @@ pub(super) struct Placed {
     /// Width in pixels.
     pub width: u32,
     /// The adjacent characters of the same word.
-    pub beside: Beside,
+    pub neighbours: Neighbours,
     /// Whether it runs from right to left, so that it begins at its right end.
     pub backwards: bool,
 }
@@ -70,7 +70,7 @@ impl Layout {
             .iter()
             .map(|(_, font, text)| font.visible(&text.chars().take(most).collect::<String>()))
             .collect();
-        let beside = |i: usize| Beside {
+        let neighbours = |i: usize| Neighbours {
             before: i.checked_sub(1).and_then(|i| shown[i].chars().last()),
             after: shown.get(i + 1).and_then(|text| text.chars().next()),
         };
@@ -78,19 +78,19 @@ impl Layout {
             .iter()
             .zip(&shown)
             .enumerate()
-            .map(|(i, ((_, font, _), text))| font.width_beside(text, beside(i)))
+            .map(|(i, ((_, font, _), text))| font.width_between(text, neighbours(i)))
             .sum();
         if self.x > 0 && self.x + width > self.width && width <= self.width {
             self.break_line();
         }
         for (i, (&(item, font, text), whole)) in word.iter().zip(&shown).enumerate() {
             let pieces = font.pieces(whole, self.width);
-            let beside = match pieces.len() {
-                1 => beside(i),
-                _ => Beside::default(),
+            let neighbours = match pieces.len() {
+                1 => neighbours(i),
+                _ => Neighbours::default(),
             };
             for piece in pieces {
-                self.place(item, font, piece, beside);
+                self.place(item, font, piece, neighbours);
             }
             if text.ends_with('\n') {
                 self.break_line();
@@ -98,8 +98,8 @@ impl Layout {
         }
     }
 
-    fn place(&mut self, item: usize, font: &Text, mut text: String, beside: Beside) {
-        let mut width = font.width_beside(&text, beside);
+    fn place(&mut self, item: usize, font: &Text, mut text: String, neighbours: Neighbours) {
+        let mut width = font.width_between(&text, neighbours);
         if self.x + width > self.width {
             self.break_line();
         }
@@ -111,7 +111,7 @@ impl Layout {
         let ink = text.trim_start_matches(' ');
         if self.x == 0 && !ink.is_empty() && ink.len() < text.len() {
             text = ink.to_string();
-            width = font.width_beside(&text, beside);
+            width = font.width_between(&text, neighbours);
         }
         let (x, line) = (self.x, self.line);
         self.placed.push(Placed {
@@ -120,7 +120,7 @@ impl Layout {
             x,
             line,
             width,
-            beside,
+            neighbours,
             backwards: false,
         });
         self.x += width;

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::colour::lightness;
-use super::font::{Beside, REGULAR, Text};
+use super::font::{Neighbours, REGULAR, Text};
 use super::layout::Layout;
 use super::*;
 
@@ -225,7 +225,7 @@ fn every_script_has_glyphs_of_its_own() {
     let text = Text::new(REGULAR, 32.0).unwrap();
     let drawn = |c: char| {
         let mut pixels = Vec::new();
-        text.ink(&c.to_string(), Beside::default(), |x, y, share| {
+        text.ink(&c.to_string(), Neighbours::default(), |x, y, share| {
             pixels.push((x, y, share > 0.5));
         });
         pixels
@@ -243,15 +243,15 @@ fn every_script_has_glyphs_of_its_own() {
 #[test]
 fn arabic_letters_are_joined_across_tokens() {
     let text = Text::new(REGULAR, 32.0).unwrap();
-    let beside = |before, after| Beside { before, after };
+    let neighbours = |before, after| Neighbours { before, after };
     let alone = text.width("ب");
     let widths = [(None, Some('ب')), (Some('ب'), Some('ب')), (Some('ب'), None)]
-        .map(|(before, after)| text.width_beside("ب", beside(before, after)));
+        .map(|(before, after)| text.width_between("ب", neighbours(before, after)));
     assert!(
         widths[0] < alone && widths[1] < alone,
         "{alone}, {widths:?}"
     );
-    assert_eq!(text.width_beside("ب", beside(Some('ا'), None)), alone);
+    assert_eq!(text.width_between("ب", neighbours(Some('ا'), None)), alone);
     assert!(text.width("ببب") < 3 * alone);
 }
 

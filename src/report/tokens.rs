@@ -106,10 +106,10 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     let legend_top = answer_end + cut_line(answer.cut) + 18;
     let mut out = RgbImage::from_pixel(WIDTH, legend_top + 84, PAPER);
     for p in &asked.placed {
-        let place = (MARGIN + p.x, MARGIN + p.line * SMALL_LINE);
+        let (x, y) = (MARGIN + p.x, MARGIN + p.line * SMALL_LINE);
         style
             .small
-            .draw_beside(&mut out, place, GREY, &p.text, p.beside);
+            .draw_between(&mut out, x, y, GREY, &p.text, p.neighbours);
     }
     if asked.cut {
         style.small.draw(
@@ -179,7 +179,8 @@ fn draw_token(
     let spaces = if ink.is_empty() {
         0
     } else {
-        p.width.saturating_sub(font.width_beside(ink, p.beside))
+        p.width
+            .saturating_sub(font.width_between(ink, p.neighbours))
     };
     let before = if edges.begins { REACH } else { 0 };
     let (after, hair) = if edges.ends { (REACH, 0) } else { (0, 1) };
@@ -202,7 +203,7 @@ fn draw_token(
     } else {
         PAPER
     };
-    font.draw_beside(out, (x, y + 4), colour, &p.text, p.beside);
+    font.draw_between(out, x, y + 4, colour, &p.text, p.neighbours);
 }
 
 /// Fills the part of a rectangle that lies inside the picture.

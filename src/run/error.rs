@@ -1,6 +1,8 @@
 //! Errors of a run as a whole. An error of a single sample is a [`Failure`](super::Failure) in its
 //! record.
 
+use std::fmt;
+
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
 
@@ -16,8 +18,8 @@ pub enum RunError {
     Io {
         /// The file.
         path: String,
-        /// The action, as a participle: `read`, `written`.
-        action: &'static str,
+        /// The action that failed.
+        action: FileAction,
         /// The reason that the system gives.
         reason: String,
     },
@@ -99,6 +101,25 @@ pub enum RunError {
     },
 }
 
+/// What is done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileAction {
+    /// It is read.
+    Read,
+    /// It is written.
+    Write,
+}
+
+impl fmt::Display for FileAction {
+    /// Writes the participle.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileAction::Read => "read",
+            FileAction::Write => "written",
+        })
+    }
+}
+
 impl From<LvlmError> for RunError {
     fn from(error: LvlmError) -> Self {
         RunError::Explain(error.into())
@@ -108,15 +129,15 @@ impl From<LvlmError> for RunError {
 impl RunError {
     /// Returns a function that makes the error of a file that cannot be read, for `map_err`.
     pub(crate) fn reading<E: ToString>(path: &std::path::Path) -> impl Fn(E) -> RunError {
-        Self::io(path, "read")
+        Self::io(path, FileAction::Read)
     }
 
     /// Returns a function that makes the error of a file that cannot be written, for `map_err`.
     pub(crate) fn writing<E: ToString>(path: &std::path::Path) -> impl Fn(E) -> RunError {
-        Self::io(path, "written")
+        Self::io(path, FileAction::Write)
     }
 
-    fn io<E: ToString>(path: &std::path::Path, action: &'static str) -> impl Fn(E) -> RunError {
+    fn io<E: ToString>(path: &std::path::Path, action: FileAction) -> impl Fn(E) -> RunError {
         let path = path.display().to_string();
         move |error| RunError::Io {
             path: path.clone(),

@@ -38,7 +38,7 @@ mod table;
 mod work;
 
 pub use data::{Data, DataOptions};
-pub use error::RunError;
+pub use error::{FileAction, RunError};
 pub use export::{Exported, export};
 pub use images::ImageFolder;
 pub use judge::{Judgement, judge};

@@ -69,7 +69,7 @@ impl Shard {
     /// Returns how many of `samples` samples the shard contains.
     pub fn len(self, samples: usize) -> usize {
         match samples.checked_sub(self.index + 1) {
-            Some(behind) => behind / self.count + 1,
+            Some(after) => after / self.count + 1,
             None => 0,
         }
     }

@@ -99,7 +99,7 @@ impl Store {
                 });
             }
         } else {
-            refuse_strangers(folder)?;
+            expect_manifest_of_records(folder)?;
             write_manifest(folder, manifest)?;
         }
         let recovered = recover(folder, manifest)?;
@@ -209,7 +209,7 @@ fn lock(folder: &Path) -> Result<(File, bool)> {
 }
 
 /// Returns an error if there are records without a manifest: the folder is not that of a run.
-fn refuse_strangers(folder: &Path) -> Result<()> {
+fn expect_manifest_of_records(folder: &Path) -> Result<()> {
     let path = folder.join(RECORDS);
     match path.metadata() {
         Ok(meta) if meta.len() > 0 => Err(RunError::Data {

@@ -29,8 +29,9 @@ pub struct Job<'a> {
     pub data: &'a Data,
     /// The run's manifest; its settings are the method's.
     pub manifest: &'a Manifest,
-    /// The largest size of activations in bytes.
-    pub memory_budget: usize,
+    /// The largest size of activations in bytes; `None` for the device's own. That of the
+    /// manifest's settings is not used.
+    pub memory_budget: Option<usize>,
     /// The limits on the size of pictures.
     pub limits: Limits,
     /// The run stops when more samples than this have failed, including those recorded earlier.

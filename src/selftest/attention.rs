@@ -19,37 +19,55 @@ const BETWEEN: [usize; 7] = [12, 16, 20, 24, 72, 80, 192];
 /// Number of query heads, and of key-value heads.
 const GROUPS: [(usize, usize); 3] = [(2, 2), (4, 2), (3, 1)];
 
-/// The keys that queries attend to.
+/// Which keys a query attends to.
 #[derive(Clone, Copy)]
-enum Sight {
+enum KeyMask {
     Full,
     Causal,
-    /// The few rows that a last layer continues with.
+    /// Causal, for the few rows that a last layer continues with.
     Last,
 }
 
+/// The keys of a sequence.
+#[derive(Clone, Copy)]
+struct Keys {
+    mask: KeyMask,
+    count: usize,
+    prefix: usize,
+}
+
+impl Keys {
+    fn new(mask: KeyMask, count: usize, prefix: usize) -> Keys {
+        Keys {
+            mask,
+            count,
+            prefix,
+        }
+    }
+}
+
 fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
-    use Sight::{Causal, Full, Last};
-    // The mask, keys and prefix.
-    let sights = match bench.extent {
+    use KeyMask::{Causal, Full, Last};
+    let keys = match bench.extent {
         Extent::Small => [(Full, 70, 0), (Causal, 40, 35), (Last, 70, 3)],
         Extent::Large => [(Full, 300, 0), (Causal, 300, 35), (Last, 130, 1)],
     };
+    let keys = keys.map(|(mask, count, prefix)| Keys::new(mask, count, prefix));
     let mut shapes = Vec::new();
     for (i, &head_dim) in SIZES.iter().enumerate() {
-        for (j, &sight) in sights.iter().enumerate() {
-            let heads = GROUPS[(i + j) % GROUPS.len()];
-            shapes.push(shape(bench, sight, 2, heads, head_dim));
+        for (j, &keys) in keys.iter().enumerate() {
+            let (heads, kv_heads) = GROUPS[(i + j) % GROUPS.len()];
+            shapes.push(shape(bench, keys, 2, heads, kv_heads, head_dim));
         }
     }
     for (i, &head_dim) in BETWEEN.iter().enumerate() {
-        let heads = GROUPS[i / 3 % GROUPS.len()];
-        shapes.push(shape(bench, sights[i % 3], 2, heads, head_dim));
+        let (heads, kv_heads) = GROUPS[i / 3 % GROUPS.len()];
+        shapes.push(shape(bench, keys[i % 3], 2, heads, kv_heads, head_dim));
     }
     if bench.extent == Extent::Large {
         // The encoder and the decoder of LLaVA-1.5, with fewer heads.
-        shapes.push(shape(bench, (Full, 577, 0), 1, (2, 2), 64));
-        shapes.push(shape(bench, (Causal, 624, 35), 1, (2, 2), 128));
+        shapes.push(shape(bench, Keys::new(Full, 577, 0), 1, 2, 2, 64));
+        shapes.push(shape(bench, Keys::new(Causal, 624, 35), 1, 2, 2, 128));
     }
     // One token after a cache, as in generation.
     shapes.push(AttentionShape {
@@ -67,23 +85,29 @@ fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
 
 fn shape<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
-    (sight, keys, prefix): (Sight, usize, usize),
+    keys: Keys,
     batch: usize,
-    (heads, kv_heads): (usize, usize),
+    heads: usize,
+    kv_heads: usize,
     head_dim: usize,
 ) -> AttentionShape {
-    let (queries, visible) = match sight {
-        Sight::Full => (keys, Visible::All),
-        Sight::Causal => (keys, Visible::Causal((0..keys).collect())),
-        Sight::Last => {
-            let places = (0..5).map(|_| bench.below(keys)).collect();
+    let Keys {
+        mask,
+        count,
+        prefix,
+    } = keys;
+    let (queries, visible) = match mask {
+        KeyMask::Full => (count, Visible::All),
+        KeyMask::Causal => (count, Visible::Causal((0..count).collect())),
+        KeyMask::Last => {
+            let places = (0..5).map(|_| bench.below(count)).collect();
             (5, Visible::Causal(places))
         }
     };
     AttentionShape {
         batch,
         queries,
-        keys,
+        keys: count,
         prefix,
         heads,
         kv_heads,

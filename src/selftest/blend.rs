@@ -31,7 +31,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         one_view(view(11, 13, 9, 13, -1, 0), 4, 5),
         // The whole picture and four tiles of it, padded above and below; three views, the last of
         // which contains only padding.
-        (tiles(8, (12, 16), view), 4, 5),
+        (tiles(8, 12, 16, view), 4, 5),
         (
             vec![
                 view(6, 9, 11, 9, 3, 0),
@@ -45,7 +45,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
     if bench.extent == Extent::Large {
         cases.push(one_view(view(336, 336, 336, 336, 0, 0), 14, 32));
         cases.push(one_view(view(384, 384, 200, 384, -92, 0), 16, 48));
-        cases.push((tiles(384, (512, 768), view), 16, 32));
+        cases.push((tiles(384, 512, 768, view), 16, 32));
     }
     for (views, patch, size) in cases {
         one(bench, &views, patch, size)?;
@@ -58,7 +58,8 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
 /// less than 2 x 2 of them.
 fn tiles(
     side: usize,
-    (height, width): (usize, usize),
+    height: usize,
+    width: usize,
     view: impl Fn(usize, usize, usize, usize, isize, isize) -> View,
 ) -> Vec<View> {
     let margin = (2 * side - height) as isize / 2;

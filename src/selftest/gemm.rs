@@ -83,7 +83,7 @@ fn forward<D: Device<Host = f32>>(
     let name = format!("linear_activation h {shape}");
     bench.compare_rounded(name, &h, &h_exact, FORWARD)?;
     let name = format!("linear_activation {shape}");
-    compare(bench, name, &y, (&exact, &h_exact), FORWARD, |cpu, h| {
+    compare(bench, name, &y, &exact, &h_exact, FORWARD, |cpu, h| {
         cpu.activation(kind, &h)
     })?;
 
@@ -94,7 +94,7 @@ fn forward<D: Device<Host = f32>>(
             .linear_gate(kind, &gate.exact, &x.exact, &weight.exact, at)?;
     bench.compare_rounded(format!("linear_gate up {shape}"), &u, &u_exact, FORWARD)?;
     let name = format!("linear_gate {shape}");
-    compare(bench, name, &y, (&exact, &u_exact), FORWARD, |cpu, up| {
+    compare(bench, name, &y, &exact, &u_exact, FORWARD, |cpu, up| {
         cpu.gate(kind, &gate.exact, &up)
     })
 }
@@ -126,7 +126,7 @@ fn vjp<D: Device<Host = f32>>(
             .linear_vjp_activation(kind, &dy.exact, &weight.exact, &gate.exact)?;
     let name = format!("linear_vjp_activation {shape}");
     let product = bench.reference.linear_vjp(&dy.exact, &weight.exact, None)?;
-    compare(bench, name, &dh, (&exact, &product), VJP, |cpu, dy| {
+    compare(bench, name, &dh, &exact, &product, VJP, |cpu, dy| {
         cpu.activation_vjp(kind, &gate.exact, dy)
     })?;
 
@@ -136,11 +136,11 @@ fn vjp<D: Device<Host = f32>>(
             .reference
             .linear_vjp_gate(kind, &dy.exact, &weight.exact, &gate.exact, &up.exact)?;
     let name = format!("linear_vjp_gate gate {shape}");
-    compare(bench, name, &dg, (&dg_exact, &product), VJP, |cpu, dy| {
+    compare(bench, name, &dg, &dg_exact, &product, VJP, |cpu, dy| {
         Ok(cpu.gate_vjp(kind, &gate.exact, &up.exact, dy)?.0)
     })?;
     let name = format!("linear_vjp_gate up {shape}");
-    compare(bench, name, &du, (&du_exact, &product), VJP, |cpu, dy| {
+    compare(bench, name, &du, &du_exact, &product, VJP, |cpu, dy| {
         Ok(cpu.gate_vjp(kind, &gate.exact, &up.exact, dy)?.1)
     })
 }
@@ -151,7 +151,8 @@ fn compare<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
     name: String,
     out: &D::Matrix,
-    (exact, product): (&CpuMatrix<f64>, &CpuMatrix<f64>),
+    exact: &CpuMatrix<f64>,
+    product: &CpuMatrix<f64>,
     factor: f64,
     next: impl FnOnce(&Cpu<f64>, CpuMatrix<f64>) -> Result<CpuMatrix<f64>>,
 ) -> Result<()> {

@@ -46,7 +46,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
             .log_probability(&single, &head.exact, &targets)?;
         let largest = size(&bench.exact(&exact_logits)?);
         let name = format!("log_probability {shape}");
-        bench.compare_sums(name, (&out, &plain, &exact), columns, largest);
+        bench.compare_sums(name, &out, &plain, &exact, columns, largest);
 
         let on = device.weigh(&weights)?;
         let dx = device.log_probability_vjp(logits, &head.on, &targets, &on)?;
@@ -82,7 +82,7 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         let plain: Vec<f64> = plain.into_iter().map(f64::from).collect();
         let largest = size(&exact);
         let name = format!("logits {shape}");
-        bench.compare_sums(name, (&out, &plain, &exact), columns, largest);
+        bench.compare_sums(name, &out, &plain, &exact, columns, largest);
     }
     Ok(())
 }

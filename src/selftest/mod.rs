@@ -11,6 +11,8 @@ mod gemm;
 mod logprob;
 mod norm;
 mod numbers;
+#[cfg(test)]
+mod pixels;
 mod recorded;
 mod rows;
 pub mod throughput;

@@ -203,7 +203,9 @@ impl<'a, D: Device<Host = f32>> Bench<'a, D> {
     pub fn compare_sums(
         &mut self,
         name: String,
-        (out, plain, reference): (&[f64], &[f64], &[f64]),
+        out: &[f64],
+        plain: &[f64],
+        reference: &[f64],
         terms: usize,
         size: f64,
     ) {

@@ -10,7 +10,7 @@ use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
 use crate::lvlm::{
-    Lvlm, LvlmError, ModelDevice, OpenOptions, Session, SessionOptions, go_on, load, open_files,
+    Lvlm, LvlmError, ModelDevice, OpenOptions, Scorer, SessionOptions, go_on, load, open_files,
 };
 use crate::picture::{Baseline, Picture};
 
@@ -257,50 +257,59 @@ pub fn recorded<D: ModelDevice>(
         };
         model.start(&picture, &baseline, &prompt, options)
     };
-    let mut made = Made {
+    let (answer, keys) = (results.ids("answer_ids"), results.keys());
+    let mut session = start(BUDGET)?;
+    if let Some(blends) = at_once {
+        let budget = session.scorer(&answer)?.plan(blends, &keys)?.bytes;
+        session = start(budget)?;
+    }
+    let greedy = match part {
+        Part::Everything => {
+            let limit = results.argument("max_new_tokens") as usize;
+            Some(session.generate(Path::Deletion, limit, &mut go_on)?)
+        }
+        Part::Bits => None,
+    };
+    let mut case = CaseInProgress {
+        scorer: session.scorer(&answer)?,
         settings: results.settings(),
-        answer: results.ids("answer_ids"),
-        keys: results.keys(),
-        session: start(BUDGET)?,
+        answer,
+        keys,
         checks: Vec::new(),
         label,
         results,
     };
-    made.session.set_answer(&made.answer)?;
     if let Some(blends) = at_once {
-        let budget = made.session.plan(blends, &made.keys)?.bytes;
-        made.session = start(budget)?;
-        made.session.set_answer(&made.answer)?;
-        let plan = made.session.plan(2 * made.settings.steps, &made.keys)?;
-        made.require("is cut", plan.batch <= blends);
+        let plan = case.scorer.plan(2 * case.settings.steps, &case.keys)?;
+        case.require("is cut", plan.batch <= blends);
     }
-    let gradient = made.gradients()?;
-    let mask = made.mask()?;
-    if part == Part::Everything {
-        made.answer()?;
-        let again = made.mask()?;
-        made.require("mask, twice", mask.values() == again.values());
-        made.scores(&*model, &mask)?;
+    let gradient = case.gradients()?;
+    let mask = case.mask()?;
+    if let Some(greedy) = greedy {
+        case.require("answer", greedy == case.answer);
+        let again = case.mask()?;
+        case.require("mask, twice", mask.values() == again.values());
+        case.scores(&*model, &mask)?;
     }
     Ok(Outcome {
-        checks: made.checks,
+        checks: case.checks,
         mask: mask.values().to_vec(),
         gradient,
     })
 }
 
 /// A case in progress.
-struct Made<'a> {
+struct CaseInProgress<'s> {
     results: Results,
     settings: Settings,
     answer: Vec<u32>,
     keys: Vec<usize>,
-    session: Box<dyn Session + 'a>,
+    scorer: Box<dyn Scorer + 's>,
     checks: Vec<Check>,
     label: String,
 }
 
-impl Made<'_> {
+impl CaseInProgress<'_> {
     fn check(&mut self, what: &str, found: f64, allowed: f64) {
         self.checks.push(Check {
             name: format!("{} {what}", self.label),
@@ -312,14 +321,6 @@ impl Made<'_> {
     fn require(&mut self, what: &str, holds: bool) {
         let name = format!("{} {what}", self.label);
         self.checks.push(Check::holds(name, holds));
-    }
-
-    /// Checks the greedy answer.
-    fn answer(&mut self) -> Result<(), ExplainError> {
-        let limit = self.results.argument("max_new_tokens") as usize;
-        let answer = self.session.generate(Path::Deletion, limit, &mut go_on)?;
-        self.require("answer", answer == self.answer);
-        Ok(())
     }
 
     /// Checks and returns the gradients of deletion and insertion at the recorded probe mask,
@@ -352,16 +353,15 @@ impl Made<'_> {
         let weights = vec![1.0 / steps as f64; steps];
         let masks = masks(&self.settings, &mask);
         let (_, gradients) = self
-            .session
+            .scorer
             .gradient(masks, &blends, &weights, &self.keys, &mut go_on)?;
         Ok(gradients.concat())
     }
 
     /// Returns the mask after the last iteration.
     fn mask(&self) -> Result<Mask, ExplainError> {
-        let (session, settings) = (&*self.session, &self.settings);
-        let method = settings.method.with(settings);
-        method.run(session, &self.keys, &mut go_on, &mut |_, _, _| {})
+        let method = self.settings.method.with(&self.settings);
+        method.run(&*self.scorer, &self.keys, &mut go_on, &mut |_, _, _| {})
     }
 
     /// Checks log-probabilities, key tokens, and deletion and insertion of the recorded mask and of
@@ -373,7 +373,7 @@ impl Made<'_> {
         let whole = [Path::Deletion, Path::Insertion].map(|d| Blend::whole(0, d));
         let ones = masks(&self.settings, &ones);
         let values = self
-            .session
+            .scorer
             .log_probabilities(ones, &whole, &all, &mut go_on)?;
         let recorded = [
             self.results.numbers("logp_image"),
@@ -417,7 +417,7 @@ impl Made<'_> {
             ("its own mask", own, OWN_SCORE),
         ] {
             let curves = deletion_insertion(
-                &*self.session,
+                &*self.scorer,
                 mask,
                 &self.keys,
                 &picture,

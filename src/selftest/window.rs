@@ -23,12 +23,12 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         shapes.push(((1152, 576), 19, (16, 16), 64));
         shapes.push(((300, 0), 64, (1, 1), 2880));
     }
-    for (sequences, keys, heads, head_dim) in shapes {
-        let shape = shape(bench, sequences, keys, heads, head_dim);
+    for ((batch, period), keys, (heads, kv_heads), head_dim) in shapes {
+        let shape = shape(bench, batch, period, keys, heads, kv_heads, head_dim);
         attention::one(bench, &shape)?;
     }
     for head_dim in [16, 264] {
-        let all = shape(bench, (3, 0), 9, (2, 1), head_dim);
+        let all = shape(bench, 3, 0, 9, 2, 1, head_dim);
         attention::alone_or_not(bench, |batch| AttentionShape {
             batch,
             ..all.clone()
@@ -41,9 +41,11 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
 /// 0.
 fn shape<D: Device<Host = f32>>(
     bench: &mut Bench<D>,
-    (batch, period): (usize, usize),
+    batch: usize,
+    period: usize,
     keys: usize,
-    (heads, kv_heads): (usize, usize),
+    heads: usize,
+    kv_heads: usize,
     head_dim: usize,
 ) -> AttentionShape {
     let mut seen: Vec<bool> = (0..period * keys).map(|_| bench.below(3) > 0).collect();

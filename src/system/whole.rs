@@ -11,7 +11,7 @@
 //! step, but not possible for every folder that a user may name: a mount point or the current
 //! folder cannot be exchanged, the parent folder may not be writable, owner, access list and
 //! watchers stay with the old folder, and the user's own files would have to move one by one. So
-//! one file of the set, its record, vouches for the others:
+//! one file of the set, its record, stands for the others:
 //!
 //! 1. the old record is moved out of the folder, then the old files;
 //! 2. the new files are renamed into it, the new record last.
@@ -45,14 +45,14 @@ static OWN: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{:08x}-", rand:
 /// The files and folders to remove if the process ends during its work.
 static TRACES: Mutex<Traces> = Mutex::new(Traces {
     written: BTreeSet::new(),
-    made: Vec::new(),
+    created: Vec::new(),
 });
 
 struct Traces {
     /// Folders that this process has written to.
     written: BTreeSet<PathBuf>,
-    /// Folders that this process has made and that are still empty, the innermost first.
-    made: Vec<PathBuf>,
+    /// Folders that this process has created and that are still empty, the innermost first.
+    created: Vec<PathBuf>,
 }
 
 fn traces() -> MutexGuard<'static, Traces> {
@@ -162,36 +162,38 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders made for a result. Those still empty are removed when this is dropped or the process is
+/// Folders created for a result. Those still empty are removed when this is dropped or the process is
 /// told to end.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct CreatedFolders {
     folders: Vec<PathBuf>,
 }
 
-impl Made {
-    /// Makes a folder and its missing parents.
-    pub fn folder(path: &Path) -> io::Result<Made> {
+impl CreatedFolders {
+    /// Creates a folder and its missing parents.
+    pub fn create(path: &Path) -> io::Result<CreatedFolders> {
         let missing = path
             .ancestors()
             .take_while(|a| !a.as_os_str().is_empty() && !a.exists());
         let folders: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
         let mut traces = traces();
-        traces.made.splice(0..0, folders.iter().cloned());
-        let made = Made { folders };
+        traces.created.splice(0..0, folders.iter().cloned());
+        let created = CreatedFolders { folders };
         let result = fs::create_dir_all(path);
         drop(traces);
-        result.map(|()| made)
+        result.map(|()| created)
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFolders {
     fn drop(&mut self) {
         for folder in &self.folders {
             // Removes only empty folders.
             let _ = fs::remove_dir(folder);
         }
-        traces().made.retain(|made| !self.folders.contains(made));
+        traces()
+            .created
+            .retain(|folder| !self.folders.contains(folder));
     }
 }
 
@@ -206,7 +208,7 @@ pub(crate) fn abandon() {
             let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
         }
     }
-    for folder in &traces.made {
+    for folder in &traces.created {
         let _ = fs::remove_dir(folder);
     }
     std::mem::forget(traces);
@@ -354,11 +356,11 @@ mod tests {
     fn folders_that_were_made_go_again_where_nothing_is_in_them() {
         let folder = TempDir::new().unwrap();
         let deep = folder.path().join("a/b/c");
-        drop(Made::folder(&deep).unwrap());
+        drop(CreatedFolders::create(&deep).unwrap());
         assert_eq!(names(folder.path()), [] as [&str; 0]);
-        let made = Made::folder(&deep).unwrap();
+        let created = CreatedFolders::create(&deep).unwrap();
         fs::write(folder.path().join("a/file"), "").unwrap();
-        drop(made);
+        drop(created);
         assert_eq!(names(&folder.path().join("a")), ["file"]);
     }
 }

@@ -140,7 +140,7 @@ fn an_export_reads_as_the_records() {
         "data.jsonl",
         r#"{"id":"bad","image":"none.png","question":"What?"}"#,
     );
-    let ended = folder.run(&["--data", "data.jsonl", "--out", "out"]);
+    let ended = folder.run(&["--data", "data.jsonl", "--out", "out", "--baseline-answer"]);
     assert_eq!(ended.status.code(), Some(3));
     let text = succeeded(&folder.foveate(&["export", "out", "--out", "tables"], &[]));
     let open = |name: &str| {
@@ -183,6 +183,10 @@ fn an_export_reads_as_the_records() {
         assert_eq!(
             row.get_string(at("answer")).unwrap(),
             explained["answer"]["text"].as_str().unwrap()
+        );
+        assert_eq!(
+            row.get_string(at("baseline_answer")).unwrap(),
+            explained["baseline_answer"].as_str().unwrap()
         );
         assert_eq!(
             row.get_bool(at("image_dependent")).unwrap(),

@@ -16,6 +16,13 @@ pub(super) struct Work<'a> {
     pub budget: usize,
 }
 
+/// Operations and bytes per second.
+#[derive(Clone, Copy)]
+pub(super) struct Rates {
+    pub operations: f64,
+    pub bytes: f64,
+}
+
 /// One stage of an explanation.
 #[derive(Serialize)]
 pub(super) struct Phase {
@@ -62,16 +69,16 @@ impl Phase {
         }
     }
 
-    /// Adds work that is done `times` times, at `rates` operations and bytes per second.
-    fn add(&mut self, cost: Parts<Tally>, times: usize, rates: (f64, f64)) {
+    /// Adds work that is done `times` times, at `rates`.
+    fn add(&mut self, cost: Parts<Tally>, times: usize, rates: Rates) {
         let cost = cost.total();
-        let seconds = (cost.operations / rates.0).max(cost.bytes / rates.1);
+        let seconds = (cost.operations / rates.operations).max(cost.bytes / rates.bytes);
         self.cost += cost * times;
         self.seconds += seconds * times as f64;
     }
 
     /// Adds a pass that scores `tokens`.
-    fn pass(&mut self, work: &Work, pass: Pass, tokens: &[usize], rates: (f64, f64)) -> Result<()> {
+    fn pass(&mut self, work: &Work, pass: Pass, tokens: &[usize], rates: Rates) -> Result<()> {
         let Pass {
             blends,
             gradient,
@@ -102,11 +109,10 @@ impl Phase {
     }
 }
 
-/// Returns every stage of an explanation with a greedy answer of `answer` tokens, at `rates`
-/// operations and bytes per second.
+/// Returns every stage of an explanation with a greedy answer of `answer` tokens, at `rates`.
 ///
 /// For a method whose number of calls is not known in advance, the minimum is counted.
-pub(super) fn phases(work: &Work, answer: usize, rates: (f64, f64)) -> Result<Vec<Phase>> {
+pub(super) fn phases(work: &Work, answer: usize, rates: Rates) -> Result<Vec<Phase>> {
     let (estimator, settings) = (work.estimator, work.settings);
     let mut prepare = Phase::new(Stage::Prepare);
     prepare.add(estimator.prefix()?, 1, rates);

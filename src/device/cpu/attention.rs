@@ -341,13 +341,13 @@ pub(super) fn vjp<T: Multiply>(
                             let at = head.row(first + r);
                             let (o, dy) = (&saved.out[at..at + d], &dy[at..at + d]);
                             let lse = saved.lse[head.lse(first + r)];
-                            scores_vjp(
-                                (p, ds),
-                                (shape.seen(first + r), seen),
-                                lse,
-                                (o, dy),
-                                plan.scale,
-                            );
+                            let row = ScoreRow {
+                                p,
+                                ds,
+                                visible: shape.seen(first + r),
+                                seen,
+                            };
+                            scores_vjp(row, lse, o, dy, plan.scale);
                         }
                         let left = Strided {
                             values: ds,
@@ -386,15 +386,25 @@ pub(super) fn vjp<T: Multiply>(
         });
 }
 
+/// One query's row of the scores and of their gradients.
+struct ScoreRow<'a, T> {
+    p: &'a mut [T],
+    ds: &'a mut [T],
+    /// Keys that the query attends to.
+    visible: usize,
+    /// Keys that any query of the tile attends to.
+    seen: usize,
+}
+
 /// With P = exp(scale * scores - lse), dP in `ds` and D = o . dy: replaces p with P and ds with
 /// scale * P * (dP - D), both zero from `visible` to `seen`.
-fn scores_vjp<T: Multiply>(
-    (p, ds): (&mut [T], &mut [T]),
-    (visible, seen): (usize, usize),
-    lse: T,
-    (o, dy): (&[T], &[T]),
-    scale: T,
-) {
+fn scores_vjp<T: Multiply>(row: ScoreRow<T>, lse: T, o: &[T], dy: &[T], scale: T) {
+    let ScoreRow {
+        p,
+        ds,
+        visible,
+        seen,
+    } = row;
     vectorize(
         #[inline(always)]
         || {

@@ -92,7 +92,8 @@ impl<'a, T: Multiply> Sequence<'a, T> {
         saved: &Saved<T>,
         dy: &[T],
         dq: &mut [T],
-        (dk, dv): (&mut [T], &mut [T]),
+        dk: &mut [T],
+        dv: &mut [T],
     ) {
         let (d, row) = (self.inputs.shape.head_dim, self.row(head));
         let (q, dy) = (&self.inputs.q[row..][..d], &dy[row..][..d]);
@@ -167,7 +168,7 @@ pub(super) fn vjp<T: Multiply>(
                 #[inline(always)]
                 || {
                     for (head, dq) in dq.chunks_mut(s.head_dim).enumerate() {
-                        sequence.vjp(head, saved, dy, dq, (dk, dv));
+                        sequence.vjp(head, saved, dy, dq, dk, dv);
                     }
                 },
             );

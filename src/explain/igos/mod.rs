@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribution, Mask, OptimizerKind, Pass, Result, Schedule, Settings};
 use crate::blend::{Path, Sampling};
-use crate::lvlm::{Callback, Session};
+use crate::lvlm::{Callback, Scorer};
 use objective::{Objective, WeightedPath};
 use optimiser::{Nesterov, line_search};
 pub use regulariser::Regulariser;
@@ -27,6 +27,7 @@ pub struct Iteration {
 /// iGOS+ or iGOS++ with its settings.
 pub(super) struct Igos<'a> {
     name: &'static str,
+    summary: &'static str,
     settings: &'a Settings,
     /// Number of optimised masks; the result is their product.
     masks: usize,
@@ -44,6 +45,7 @@ impl<'a> Igos<'a> {
         };
         Igos {
             name: "igos+",
+            summary: "One mask for deletion and insertion",
             settings,
             masks: 1,
             paths: vec![path(Path::Deletion, 1.0), path(Path::Insertion, -1.0)],
@@ -59,6 +61,7 @@ impl<'a> Igos<'a> {
         };
         Igos {
             name: "igos++",
+            summary: "A deletion mask and an insertion mask",
             settings,
             masks: 2,
             paths: vec![
@@ -74,6 +77,10 @@ impl<'a> Igos<'a> {
 impl Attribution for Igos<'_> {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn summary(&self) -> &'static str {
+        self.summary
     }
 
     fn schedule(&self) -> Schedule {
@@ -103,19 +110,19 @@ impl Attribution for Igos<'_> {
 
     fn run(
         &self,
-        session: &dyn Session,
+        scorer: &dyn Scorer,
         keys: &[usize],
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
         let settings = self.settings;
         settings.validate()?;
-        let (view, pixels) = session.first_view();
+        let (view, pixels) = scorer.first_view();
         let weights = [settings.l1, settings.l2, settings.l3];
         let regulariser = Regulariser::new(view, pixels, weights, settings.gamma)?;
         let objective = Objective {
-            session,
-            regulariser: &regulariser.behind(session.resampling()),
+            scorer,
+            regulariser: &regulariser.with_resampling(scorer.resampling()),
             settings,
             paths: &self.paths,
             keys,

@@ -3,7 +3,7 @@
 use super::Regulariser;
 use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::explain::{Mask, Result, Settings};
-use crate::lvlm::{Callback, Session};
+use crate::lvlm::{Callback, Scorer};
 
 /// One path: its mask, its direction, and its weight in the objective.
 pub(in crate::explain) struct WeightedPath {
@@ -22,9 +22,9 @@ pub(in crate::explain) struct Evaluated {
     pub gradients: Vec<Vec<f64>>,
 }
 
-/// The objective to minimise, for one session and its key tokens.
+/// The objective to minimise, for one answer and its key tokens.
 pub(in crate::explain) struct Objective<'a> {
-    pub session: &'a dyn Session,
+    pub scorer: &'a dyn Scorer,
     pub regulariser: &'a Regulariser,
     pub settings: &'a Settings,
     /// Deletion and insertion of the result come first.
@@ -89,11 +89,11 @@ impl Objective<'_> {
             values: &values,
         };
         let (log_probabilities, mut gradients) = if gradient {
-            self.session
+            self.scorer
                 .gradient(on_device, &blends, &weights, self.keys, evaluated)?
         } else {
             (
-                self.session
+                self.scorer
                     .log_probabilities(on_device, &blends, self.keys, evaluated)?,
                 Vec::new(),
             )

@@ -70,9 +70,9 @@ impl Regulariser {
     }
 
     /// Returns the regulariser for a view that samples a resampled mask, as described in
-    /// [`crate::lvlm::Session::resampling`].
+    /// [`crate::lvlm::Scorer::resampling`].
     #[must_use]
-    pub fn behind(self, resampling: Option<&Resampling>) -> Regulariser {
+    pub fn with_resampling(self, resampling: Option<&Resampling>) -> Regulariser {
         Regulariser {
             resampling: resampling.cloned(),
             ..self

@@ -12,6 +12,7 @@ mod model;
 mod model_device;
 mod open;
 mod resampled;
+mod scorer;
 mod session;
 
 pub use estimate::{Blueprint, Estimator, Lengths};

@@ -9,7 +9,7 @@ use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
 use super::measure::meta_evaluator;
 use super::resampled::Resampled;
-use super::session::{ModelSession, Workspace};
+use super::session::ModelSession;
 use crate::blend::ViewPair;
 use crate::blend::{Extent, View};
 use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
@@ -272,9 +272,8 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 after,
             },
             meta: (meta, meta_evaluator),
-            answer: Vec::new(),
             options,
-            work: RefCell::<Workspace<D>>::default(),
+            sizes: RefCell::default(),
         };
         // Too small a budget is better said now than after the answer.
         session.expect_room()?;

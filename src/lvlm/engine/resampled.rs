@@ -1,11 +1,10 @@
 //! A session whose masks are resampled before its views sample them.
 
-use crate::blend::{Blend, Masks, Path};
-use crate::blend::{Extent, View};
+use crate::blend::{Blend, Extent, Masks, Path, View};
 use crate::lvlm::error::Result;
 use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
-use crate::lvlm::session::{Callback, LogProbabilities, Session};
+use crate::lvlm::session::{Callback, LogProbabilities, Scorer, Session};
 
 /// A session that resamples masks for the one inside it.
 pub(super) struct Resampled<'a> {
@@ -13,31 +12,9 @@ pub(super) struct Resampled<'a> {
     pub resampling: Resampling,
 }
 
-impl Resampled<'_> {
-    /// Resamples masks: cells per side, and squares. Masks of another size are passed on as they
-    /// are, since the session inside reports what is wrong with them.
-    fn resampled(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
-        let size = self.resampling.size();
-        let fits = |mask: &Vec<f64>| mask.len() == size * size;
-        if masks.size != size || !masks.values.iter().all(fits) {
-            return (masks.size, masks.values.to_vec());
-        }
-        let squares = masks.values.iter().map(|mask| self.resampling.square(mask));
-        (self.resampling.side(), squares.collect())
-    }
-}
-
 impl Session for Resampled<'_> {
-    fn first_view(&self) -> (&View, &[f32]) {
-        self.inner.first_view()
-    }
-
     fn mask_extent(&self) -> Option<Extent> {
         self.inner.mask_extent()
-    }
-
-    fn resampling(&self) -> Option<&Resampling> {
-        Some(&self.resampling)
     }
 
     fn generate(
@@ -49,8 +26,41 @@ impl Session for Resampled<'_> {
         self.inner.generate(path, max_new_tokens, produced)
     }
 
-    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
-        self.inner.set_answer(answer)
+    fn scorer<'s>(&'s mut self, answer: &[u32]) -> Result<Box<dyn Scorer + 's>> {
+        Ok(Box::new(ResampledScorer {
+            inner: self.inner.scorer(answer)?,
+            resampling: &self.resampling,
+        }))
+    }
+}
+
+/// A scorer that resamples masks for the one inside it.
+struct ResampledScorer<'s> {
+    inner: Box<dyn Scorer + 's>,
+    resampling: &'s Resampling,
+}
+
+impl ResampledScorer<'_> {
+    /// Resamples masks: cells per side, and squares. Masks of another size are passed on as they
+    /// are, since the scorer inside reports what is wrong with them.
+    fn resampled(&self, masks: Masks) -> (usize, Vec<Vec<f64>>) {
+        let size = self.resampling.size();
+        let fits = |mask: &Vec<f64>| mask.len() == size * size;
+        if masks.size != size || !masks.values.iter().all(fits) {
+            return (masks.size, masks.values.to_vec());
+        }
+        let squares = masks.values.iter().map(|mask| self.resampling.square(mask));
+        (self.resampling.side(), squares.collect())
+    }
+}
+
+impl Scorer for ResampledScorer<'_> {
+    fn first_view(&self) -> (&View, &[f32]) {
+        self.inner.first_view()
+    }
+
+    fn resampling(&self) -> Option<&Resampling> {
+        Some(self.resampling)
     }
 
     fn log_probabilities(
@@ -89,6 +99,7 @@ impl Session for Resampled<'_> {
         Ok((values, gradients.collect()))
     }
 
+    #[cfg(test)]
     fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
         self.inner.pixel_gradients(tokens)
     }

@@ -1,21 +1,19 @@
-//! A session with a model of any family: batches cut to the memory budget, repeated work recorded.
+//! A session with a model of any family.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use super::evaluator::{AnswerLayout, Evaluator, Greedy, within};
+use super::evaluator::{Evaluator, Greedy, within};
 use super::measure;
-use crate::blend::{Blend, Masks, Path};
-use crate::blend::{Extent, View};
+use super::scorer::AnswerScorer;
+use crate::blend::{Blend, Extent, Masks, Path};
 use crate::checkpoint::Tokenizer;
+use crate::device::Device;
 use crate::device::meta::Meta;
-use crate::device::{Device, Real};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family};
-use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
-use crate::lvlm::session::{Callback, LogProbabilities, Session, SessionOptions};
-use crate::nn::Checkpointing;
+use crate::lvlm::plan::{ActivationSizes, BatchPlan};
+use crate::lvlm::session::{Callback, Scorer, Session, SessionOptions};
 
 /// A session.
 pub(super) struct ModelSession<'a, F: Family, D: Device> {
@@ -31,158 +29,21 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
     pub evaluator: Evaluator<F, D>,
     /// The same evaluator without numbers, for sizes.
     pub meta: (Meta, Evaluator<F, Meta>),
-    pub answer: Vec<u32>,
     pub options: SessionOptions,
-    pub work: RefCell<Workspace<D>>,
-}
-
-/// State that evaluations of one answer share.
-pub(super) struct Workspace<D: Device> {
-    prepared: HashMap<BatchKey, PreparedBatch<D>>,
-    /// By number of masks.
-    gradients: HashMap<usize, Vec<D::Gradients>>,
-    /// By the tokens that are scored.
-    sizes: HashMap<Vec<usize>, ActivationSizes>,
-}
-
-impl<D: Device> Default for Workspace<D> {
-    fn default() -> Self {
-        Workspace {
-            prepared: HashMap::new(),
-            gradients: HashMap::new(),
-            sizes: HashMap::new(),
-        }
-    }
-}
-
-/// The key of a batch: two batches with the same key do the same operations.
-#[derive(PartialEq, Eq, Hash)]
-struct BatchKey {
-    tokens: Vec<usize>,
-    blends: usize,
-    masks: usize,
-    checkpointing: Checkpointing,
-}
-
-impl BatchKey {
-    fn new(
-        tokens: &[usize],
-        blends: usize,
-        masks: Masks,
-        checkpointing: Checkpointing,
-    ) -> BatchKey {
-        BatchKey {
-            tokens: tokens.to_vec(),
-            blends,
-            masks: masks.values.len(),
-            checkpointing,
-        }
-    }
-}
-
-/// Buffers and the recording that batches of one shape share.
-struct PreparedBatch<D: Device> {
-    layout: AnswerLayout<D>,
-    batch: Vec<D::Batch>,
-    weights: D::Weights,
-    recording: D::Recording<D::Values>,
-    /// The most bytes that its activations take.
-    bytes: usize,
+    /// Sizes measured so far, by the tokens that are scored.
+    pub sizes: RefCell<HashMap<Vec<usize>, ActivationSizes>>,
 }
 
 impl<F: Family, D: Device> ModelSession<'_, F, D> {
-    /// Reads the values of a batch, blend by blend, and fails unless they are finite.
-    fn read(
-        &self,
-        layout: &AnswerLayout<D>,
-        batch: &[D::Batch],
-        values: &D::Values,
-    ) -> Result<LogProbabilities> {
-        let device = self.device;
-        let values = device.values(values)?;
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.evaluator.diagnose(device, &self.answer, batch));
-        }
-        let tokens = layout.targets().max(1);
-        Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
-    }
-
-    /// Returns one weight per row of the score: each blend's, scaled for the device, for every
-    /// token.
-    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
-        let scale = self.device.gradient_scale();
-        let each = weights.iter().map(|w| w * scale);
-        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
-    }
-
-    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the
-    /// device prefers one shape.
-    fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
-        let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
-        if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
-            let weighed = !weights.is_empty();
-            blends.resize(batch.max(blends.len()), last);
-            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
-        }
-        (blends, weights)
-    }
-
-    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights
-    /// in them.
-    fn prepared<'p>(
-        &self,
-        all: &'p mut HashMap<BatchKey, PreparedBatch<D>>,
-        shape: BatchKey,
-        bytes: usize,
-        masks: Masks,
-        blends: &[Blend],
-        weights: &[f64],
-    ) -> Result<&'p mut PreparedBatch<D>> {
-        let device = self.device;
-        let weights = self.row_weights(weights, shape.tokens.len());
-        // What is prepared holds its memory: at most the budget, all shapes together.
-        let held: usize = all.values().map(|p| p.bytes).sum();
-        if !all.contains_key(&shape) && held + bytes > self.options.memory_budget {
-            all.clear();
-        }
-        Ok(match all.entry(shape) {
-            Entry::Occupied(entry) => {
-                let prepared = entry.into_mut();
-                self.evaluator
-                    .restage(device, &mut prepared.batch, masks, blends)?;
-                device.reweigh(&mut prepared.weights, &weights)?;
-                prepared
-            }
-            Entry::Vacant(entry) => {
-                let tokens = &entry.key().tokens;
-                let layout = self.evaluator.layout(device, &self.answer, tokens)?;
-                entry.insert(PreparedBatch {
-                    layout,
-                    batch: self.evaluator.stage(device, masks, blends)?,
-                    weights: device.weigh(&weights)?,
-                    recording: D::Recording::default(),
-                    bytes,
-                })
-            }
-        })
-    }
-
     fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
-        if let Some(&known) = self.work.borrow().sizes.get(tokens) {
+        if let Some(&known) = self.sizes.borrow().get(tokens) {
             return Ok(known);
         }
         let (meta, evaluator) = &self.meta;
         let scratch = self.device.scratch_bytes(0, 0);
         let sizes = measure::sizes(meta, evaluator, tokens, self.options.mask_size, scratch)?;
-        let known = &mut self.work.borrow_mut().sizes;
-        known.insert(tokens.to_vec(), sizes);
+        self.sizes.borrow_mut().insert(tokens.to_vec(), sizes);
         Ok(sizes)
-    }
-
-    /// Plans how evaluations of the answer's tokens `tokens` are cut.
-    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
-        of_answer(tokens, self.answer.len())?;
-        self.cut(blends, tokens, gradient)
     }
 
     /// Fails where one evaluation does not fit into the budget, before there is an answer.
@@ -190,14 +51,15 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
         self.cut(1, &[0], true).map(drop)
     }
 
-    fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
+    /// Plans how evaluations of `tokens` of an answer are cut.
+    pub(super) fn cut(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
         let sizes = self.sizes(tokens)?;
         let useful = self.device.useful_rows();
         BatchPlan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
     }
 
     /// Stages the picture itself.
-    fn whole(&self, path: Path) -> Result<Vec<D::Batch>> {
+    pub(super) fn whole(&self, path: Path) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
             size,
@@ -209,10 +71,6 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
 }
 
 impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
-    fn first_view(&self) -> (&View, &[f32]) {
-        (&self.encoders[0].views[0], &self.pixels)
-    }
-
     fn mask_extent(&self) -> Option<Extent> {
         self.extent
     }
@@ -233,7 +91,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
             .generate(self.device, &batch, &greedy, produced)
     }
 
-    fn set_answer(&mut self, answer: &[u32]) -> Result<()> {
+    fn scorer<'s>(&'s mut self, answer: &[u32]) -> Result<Box<dyn Scorer + 's>> {
         if answer.is_empty() {
             return Err(LvlmError::EmptyAnswer);
         }
@@ -254,173 +112,6 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
             return Err(LvlmError::TooLong { limit, found });
         }
         within(decoder.window, found - 1)?;
-        self.answer = answer.to_vec();
-        self.work.borrow_mut().prepared.clear();
-        Ok(())
+        Ok(Box::new(AnswerScorer::new(self, answer)))
     }
-
-    fn log_probabilities(
-        &self,
-        masks: Masks,
-        blends: &[Blend],
-        tokens: &[usize],
-        evaluated: &mut Callback,
-    ) -> Result<LogProbabilities> {
-        let plan = self.decide(blends.len(), tokens, false)?;
-        let device = self.device;
-        let mut work = self.work.borrow_mut();
-        let mut values = Vec::with_capacity(blends.len());
-        for chunk in blends.chunks(plan.batch) {
-            let (blends, _) = self.filled(chunk, &[], plan.batch);
-            let (count, blends) = (blends.len(), &blends[..]);
-            let shape = BatchKey::new(tokens, count, masks, Checkpointing::Nothing);
-            let prepared =
-                self.prepared(&mut work.prepared, shape, plan.bytes, masks, blends, &[])?;
-            let PreparedBatch {
-                layout,
-                batch,
-                recording,
-                ..
-            } = &mut *prepared;
-            let work = || {
-                let forward =
-                    self.evaluator
-                        .forward(device, layout, batch, count, Checkpointing::Nothing);
-                Ok::<_, LvlmError>(forward?.0)
-            };
-            let read = |values: &D::Values| self.read(layout, batch, values);
-            let batch_values = device.replay(recording, work, read)?;
-            values.extend(batch_values.into_iter().take(chunk.len()));
-            if evaluated(chunk.len()).is_break() {
-                return Err(LvlmError::Cancelled);
-            }
-        }
-        Ok(values)
-    }
-
-    fn gradient(
-        &self,
-        masks: Masks,
-        blends: &[Blend],
-        weights: &[f64],
-        tokens: &[usize],
-        evaluated: &mut Callback,
-    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        if weights.len() != blends.len() {
-            return Err(LvlmError::Weights {
-                blends: blends.len(),
-                found: weights.len(),
-            });
-        }
-        let plan = self.plan(blends.len(), tokens)?;
-        let device = self.device;
-        let mut work = self.work.borrow_mut();
-        let Workspace {
-            prepared: all,
-            gradients,
-            ..
-        } = &mut *work;
-        let gradients = match gradients.entry(masks.values.len()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(self.evaluator.gradients(device, masks.values.len())?)
-            }
-        };
-        for own in gradients.iter_mut() {
-            device.clear(own)?;
-        }
-        let mut values = Vec::with_capacity(blends.len());
-        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
-            let (blends, weights) = self.filled(chunk, weights, plan.batch);
-            let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
-            let shape = BatchKey::new(tokens, count, masks, plan.checkpointing);
-            let prepared = self.prepared(all, shape, plan.bytes, masks, blends, weights)?;
-            let PreparedBatch {
-                layout,
-                batch,
-                weights,
-                recording,
-                ..
-            } = &mut *prepared;
-            let work = || {
-                let (values, d_patches) = self.evaluator.forward_and_vjp(
-                    device,
-                    layout,
-                    batch,
-                    weights,
-                    count,
-                    plan.checkpointing,
-                )?;
-                self.evaluator
-                    .blend_vjp(device, batch, &d_patches, gradients)?;
-                Ok::<_, LvlmError>(values)
-            };
-            let read = |values: &D::Values| self.read(layout, batch, values);
-            let batch_values = device.replay(recording, work, read)?;
-            values.extend(batch_values.into_iter().take(chunk.len()));
-            if evaluated(chunk.len()).is_break() {
-                return Err(LvlmError::Cancelled);
-            }
-        }
-        let mut gradients = self.evaluator.read_gradients(device, gradients)?;
-        for g in gradients.iter_mut().flatten() {
-            *g /= device.gradient_scale();
-        }
-        if gradients.iter().flatten().all(|g| g.is_finite()) {
-            Ok((values, gradients))
-        } else {
-            Err(LvlmError::Gradient {
-                dtype: device.dtype(),
-            })
-        }
-    }
-
-    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
-        let device = self.device;
-        let checkpointing = self.plan(1, tokens)?.checkpointing;
-        let layout = self.evaluator.layout(device, &self.answer, tokens)?;
-        let batch = self.whole(Path::Deletion)?;
-        let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
-        let (values, d_patches) =
-            self.evaluator
-                .forward_and_vjp(device, &layout, &batch, &weights, 1, checkpointing)?;
-        self.read(&layout, &batch, &values)?;
-        let mut all = Vec::new();
-        for (encoder, d_patches) in self.encoders.iter().zip(&d_patches) {
-            if !device.is_finite(d_patches)? {
-                return Err(LvlmError::Gradient {
-                    dtype: device.dtype(),
-                });
-            }
-            let values = device.download(d_patches)?;
-            let length = values.len() / encoder.views.len();
-            for (view, values) in encoder.views.iter().zip(values.chunks(length)) {
-                let mut pixels = unpatched(view, encoder.patch, values);
-                pixels
-                    .iter_mut()
-                    .for_each(|g| *g /= device.gradient_scale());
-                all.push(pixels);
-            }
-        }
-        Ok(all)
-    }
-
-    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan> {
-        self.decide(blends, tokens, true)
-    }
-}
-
-/// Puts the values of a view's patches into `3 x height x width`. Rows and columns that no patch
-/// covers are zero.
-fn unpatched<T: Real>(view: &View, patch: usize, values: &[T]) -> Vec<f64> {
-    let (h, w) = (view.height, view.width);
-    let mut pixels = vec![0.0; 3 * h * w];
-    for (p, values) in values.chunks(3 * patch * patch).enumerate() {
-        let (top, left) = (p / (w / patch) * patch, p % (w / patch) * patch);
-        for (at, value) in values.iter().enumerate() {
-            let (c, i, j) = (at / (patch * patch), at / patch % patch, at % patch);
-            pixels[(c * h + top + i) * w + left + j] = value.to_f64();
-        }
-    }
-    pixels
 }

@@ -19,7 +19,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 35] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 36] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -35,6 +35,7 @@ const SAMPLE_COLUMNS: [(&str, Kind); 35] = [
     ("seed", Kind::Unsigned),
     ("prompt", Kind::Text),
     ("answer", Kind::Text),
+    ("baseline_answer", Kind::Text),
     ("tokens", Kind::Integer),
     ("key_tokens", Kind::Integer),
     ("image_dependent", Kind::Truth),
@@ -148,6 +149,7 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         Cell::Integer(Some(record.seed as i64)),
         text(explained.map(|e| e.prompt.as_str())),
         text(explained.map(|e| e.answer.text.as_str())),
+        text(explained.and_then(|e| e.baseline_answer.as_deref())),
         count(|e| e.answer.tokens.len()),
         count(|e| e.answer.tokens.iter().filter(|t| t.key).count()),
         Cell::Truth(explained.map(|e| e.image_dependent)),

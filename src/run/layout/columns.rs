@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::answers::{self, AnswerFormat, Survey, Written};
 use super::choices::{brackets, colon, letter, small_brackets, split, stop, unclear, with_options};
-use super::{Ask, Made, literal, plain, required};
+use super::{Ask, SampleResult, literal, plain, required};
 use crate::run::table::{Row, Table};
 use crate::run::{BadRow, Rectangle, Source};
 
@@ -68,7 +68,13 @@ impl Columns {
             .collect()
     }
 
-    pub(super) fn sample(&self, row: &Row, index: usize, ask: Ask, answers: AnswerFormat) -> Made {
+    pub(super) fn sample(
+        &self,
+        row: &Row,
+        index: usize,
+        ask: Ask,
+        answers: AnswerFormat,
+    ) -> SampleResult {
         let text = |named: &Option<String>, usual: &[&str]| match named {
             Some(column) => row.text(column),
             None => usual.iter().find_map(|column| row.text(column)),

@@ -4,11 +4,11 @@
 
 use super::choices::{INSTRUCTION, right};
 use super::columns::{BoxFormat, boxes_of, options, picture};
-use super::{Ask, Made, plain, required};
+use super::{Ask, SampleResult, plain, required};
 use crate::run::table::Row;
 use crate::run::{BadRow, Source};
 
-pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
+pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> SampleResult {
     let id = row.text("idx").unwrap_or_else(|| index.to_string());
     let question = match ask {
         Ask::Open => required(row, "question")?,

@@ -16,22 +16,22 @@ pub fn list(text: &str) -> Option<Vec<String>> {
     let (mut items, mut commas, mut spaces) = (Vec::new(), false, false);
     loop {
         rest = rest.trim_start();
-        if let Some(behind) = rest.strip_prefix(end) {
-            rest = behind;
+        if let Some(after) = rest.strip_prefix(end) {
+            rest = after;
             break;
         }
-        let (item, behind) = item(rest)?;
+        let (item, after) = item(rest)?;
         items.push(item);
-        rest = behind.trim_start();
-        if let Some(behind) = rest.strip_prefix(',') {
-            (rest, commas) = (behind, true);
+        rest = after.trim_start();
+        if let Some(after) = rest.strip_prefix(',') {
+            (rest, commas) = (after, true);
         } else if !rest.starts_with(end) {
             // NumPy separates items by spaces without commas.
             spaces = true;
         }
     }
     if inner.is_some() {
-        rest = rest.split_once(')').map(|(_, behind)| behind)?;
+        rest = rest.split_once(')').map(|(_, after)| after)?;
     }
     let one = !(commas && spaces) && rest.is_empty();
     // A value in brackets is a tuple only with a comma.
@@ -41,8 +41,8 @@ pub fn list(text: &str) -> Option<Vec<String>> {
 /// Parses a text or a number; returns it with the rest of the input.
 fn item(text: &str) -> Option<(String, &str)> {
     if let Some(inner) = text.strip_prefix("np.str_(") {
-        let (item, behind) = item(inner)?;
-        return Some((item, behind.strip_prefix(')')?));
+        let (item, after) = item(inner)?;
+        return Some((item, after.strip_prefix(')')?));
     }
     let prefix = text.find(|c: char| !c.is_ascii_alphabetic())?;
     let (prefix, quoted) = text.split_at(prefix);
@@ -52,9 +52,9 @@ fn item(text: &str) -> Option<(String, &str)> {
         return string(&quoted[1..], quote, prefix.contains(['r', 'R']));
     }
     let end = text.find(|c: char| c.is_whitespace() || ",])".contains(c))?;
-    let (word, behind) = text.split_at(end);
+    let (word, after) = text.split_at(end);
     let is_number = word.parse::<f64>().is_ok() && word.starts_with(|c: char| !c.is_alphabetic());
-    (is_number || matches!(word, "True" | "False")).then(|| (word.to_string(), behind))
+    (is_number || matches!(word, "True" | "False")).then(|| (word.to_string(), after))
 }
 
 /// Parses a text up to its closing quote.
@@ -72,24 +72,24 @@ fn string(text: &str, quote: char, raw: bool) -> Option<(String, &str)> {
             continue;
         }
         let escaped = rest.chars().next()?;
-        let behind = &rest[escaped.len_utf8()..];
-        let (character, behind) = match escaped {
+        let after = &rest[escaped.len_utf8()..];
+        let (character, after) = match escaped {
             _ if raw => {
                 found.push('\\');
-                (Some(escaped), behind)
+                (Some(escaped), after)
             }
-            '\n' => (None, behind),
-            'n' => (Some('\n'), behind),
-            't' => (Some('\t'), behind),
-            'r' => (Some('\r'), behind),
-            'a' => (Some('\x07'), behind),
-            'b' => (Some('\x08'), behind),
-            'f' => (Some('\x0c'), behind),
-            'v' => (Some('\x0b'), behind),
-            '\\' | '\'' | '"' => (Some(escaped), behind),
-            'x' => number(behind, 2, 16)?,
-            'u' => number(behind, 4, 16)?,
-            'U' => number(behind, 8, 16)?,
+            '\n' => (None, after),
+            'n' => (Some('\n'), after),
+            't' => (Some('\t'), after),
+            'r' => (Some('\r'), after),
+            'a' => (Some('\x07'), after),
+            'b' => (Some('\x08'), after),
+            'f' => (Some('\x0c'), after),
+            'v' => (Some('\x0b'), after),
+            '\\' | '\'' | '"' => (Some(escaped), after),
+            'x' => number(after, 2, 16)?,
+            'u' => number(after, 4, 16)?,
+            'U' => number(after, 8, 16)?,
             '0'..='7' => {
                 let digits = rest
                     .bytes()
@@ -102,11 +102,11 @@ fn string(text: &str, quote: char, raw: bool) -> Option<(String, &str)> {
             // As in Python.
             _ => {
                 found.push('\\');
-                (Some(escaped), behind)
+                (Some(escaped), after)
             }
         };
         found.extend(character);
-        rest = behind;
+        rest = after;
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::columns::picture;
-use super::{Made, plain, required};
+use super::{SampleResult, plain, required};
 use crate::run::table::Row;
 use crate::run::{Right, Source};
 
@@ -32,7 +32,11 @@ pub fn references(lines: &str) -> HashMap<String, String> {
     lines.lines().filter_map(answer).collect()
 }
 
-pub(super) fn sample(row: &Row, index: usize, references: &HashMap<String, String>) -> Made {
+pub(super) fn sample(
+    row: &Row,
+    index: usize,
+    references: &HashMap<String, String>,
+) -> SampleResult {
     let id = row.text("question_id").unwrap_or_else(|| index.to_string());
     let question = match row.text("text") {
         Some(text) => text,

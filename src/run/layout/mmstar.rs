@@ -4,11 +4,11 @@
 
 use super::choices::{INSTRUCTION, as_letter, brackets, colon, right, split, stop, with_options};
 use super::columns::{lettered, picture};
-use super::{Ask, Made, plain, required};
+use super::{Ask, SampleResult, plain, required};
 use crate::run::Right;
 use crate::run::table::Row;
 
-pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
+pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> SampleResult {
     let id = row.text("index").unwrap_or_else(|| index.to_string());
     let whole = required(row, "question")?;
     let (head, tail) = match whole.find("Options:") {

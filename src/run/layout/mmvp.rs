@@ -3,11 +3,11 @@
 //! Images/n.jpg`.
 
 use super::choices::{brackets, right, small_brackets, split};
-use super::{Ask, Made, plain, required};
+use super::{Ask, SampleResult, plain, required};
 use crate::run::Source;
 use crate::run::table::Row;
 
-pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> Made {
+pub(super) fn sample(row: &Row, index: usize, ask: Ask) -> SampleResult {
     let number = index + 1;
     let names = ["MMVP Images/", ""]
         .map(|folder| ["jpg", "png"].map(|end| format!("{folder}{number}.{end}")));

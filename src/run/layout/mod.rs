@@ -24,7 +24,7 @@ pub use columns::{BoxFormat, Columns};
 pub use llava_bench::{references, references_beside};
 
 /// The result of reading a row.
-type Made = Result<Sample, BadRow>;
+type SampleResult = Result<Sample, BadRow>;
 
 /// How questions that have options are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Layout {
     ///
     /// # Errors
     /// Returns an error if the row has no question or no picture.
-    pub fn sample(self, row: &Row, index: usize, reading: &Reading) -> Made {
+    pub fn sample(self, row: &Row, index: usize, reading: &Reading) -> SampleResult {
         let Reading {
             ask,
             columns,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -97,26 +98,13 @@ struct Names(Vec<String>);
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Names, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Names;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Names, A::Error> {
-                let mut names = Vec::new();
-                while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-                    names.push(name);
-                }
-                Ok(Names(names))
-            }
-        }
-        deserializer.deserialize_map(Members)
+        let mut names = Vec::new();
+        let push = |name, _: IgnoredAny| {
+            names.push(name);
+            Ok(())
+        };
+        deserializer.deserialize_map(Members(push, PhantomData))?;
+        Ok(Names(names))
     }
 }
 
@@ -125,31 +113,38 @@ struct Cells(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Cells {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Cells, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Cells;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-                formatter.write_str("an object")
+        let mut cells = Map::new();
+        let insert = |name: String, value: Value| {
+            if cells.contains_key(&name) {
+                return Err(format!("the column {name:?} is there twice"));
             }
+            cells.insert(name, value);
+            Ok(())
+        };
+        deserializer.deserialize_map(Members(insert, PhantomData))?;
+        Ok(Cells(cells))
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Cells, A::Error> {
-                let mut cells = Map::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if cells.contains_key(&name) {
-                        return Err(A::Error::custom(format!(
-                            "the column {name:?} is there twice"
-                        )));
-                    }
-                    cells.insert(name, map.next_value()?);
-                }
-                Ok(Cells(cells))
-            }
+/// Calls a function with every member of an object, in order.
+struct Members<F, V>(F, PhantomData<V>);
+
+impl<'de, V, F> Visitor<'de> for Members<F, V>
+where
+    V: Deserialize<'de>,
+    F: FnMut(String, V) -> std::result::Result<(), String>,
+{
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry()? {
+            (self.0)(name, value).map_err(A::Error::custom)?;
         }
-        deserializer.deserialize_map(Members)
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::Activation;
 use crate::device::meta::tally;
 use crate::lvlm::Tally;
@@ -12,7 +12,7 @@ pub(super) fn workloads<'d, D: Timed>(
     on: Operands<'d, D>,
     shapes: &'static Shapes,
 ) -> Vec<Workload<'d>> {
-    let goal = |cost: Tally| (Limit::Copies, cost, Some(COPIES));
+    let goal = |cost: Tally| Target::new(Limit::Copies, cost, Some(COPIES));
     let (rows, columns) = (shapes.batch * shapes.encoder.rows, shapes.encoder.inside);
     let size = format!("{rows} x {columns}");
     let mut all = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn workloads<'d, D: Timed>(
         Activation::Silu,
     ] {
         all.push(Workload::new(
-            ("activation", format!("{kind:?}/forward"), size.clone()),
+            Label::new("activation", format!("{kind:?}/forward"), size.clone()),
             goal(tally::moved(2 * rows, columns)),
             move || {
                 let x = on.matrix(rows, columns)?;
@@ -32,7 +32,7 @@ pub(super) fn workloads<'d, D: Timed>(
             },
         ));
         all.push(Workload::new(
-            ("activation", format!("{kind:?}/vjp"), size.clone()),
+            Label::new("activation", format!("{kind:?}/vjp"), size.clone()),
             goal(tally::moved(3 * rows, columns)),
             move || {
                 let x = on.matrix(rows, columns)?;
@@ -49,7 +49,7 @@ pub(super) fn workloads<'d, D: Timed>(
     let (rows, columns) = (shapes.batch * shapes.decoder.rows, shapes.decoder.inside);
     let (size, kind) = (format!("{rows} x {columns}"), shapes.decoder.activation);
     all.push(Workload::new(
-        ("activation", "gate/forward", size.clone()),
+        Label::new("activation", "gate/forward", size.clone()),
         goal(tally::moved(3 * rows, columns)),
         move || {
             let (gate, up) = (on.matrix(rows, columns)?, on.matrix(rows, columns)?);
@@ -58,7 +58,7 @@ pub(super) fn workloads<'d, D: Timed>(
         },
     ));
     all.push(Workload::new(
-        ("activation", "gate/vjp", size),
+        Label::new("activation", "gate/vjp", size),
         goal(tally::moved(5 * rows, columns)),
         move || {
             let both = (on.matrix(rows, columns)?, on.matrix(rows, columns)?);

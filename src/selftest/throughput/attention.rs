@@ -2,7 +2,7 @@
 
 use super::goals::{ATTENTION, ATTENTION_VJP};
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally;
 use crate::device::prelude::*;
 use crate::device::{AttentionShape, Result};
@@ -72,10 +72,10 @@ pub(super) fn workloads<'d, D: Timed>(
             Limit::Copies
         };
         let goal = |share| whole.then_some(share);
-        let operation = (limit, tally::attention(&shape), goal(ATTENTION));
+        let operation = Target::new(limit, tally::attention(&shape), goal(ATTENTION));
         let forward = shape.clone();
         all.push(Workload::new(
-            ("attention", format!("{name}/forward"), sizes.clone()),
+            Label::new("attention", format!("{name}/forward"), sizes.clone()),
             operation,
             move || {
                 let (inputs, shape) = (Inputs::new(on, &forward)?, forward.clone());
@@ -87,9 +87,9 @@ pub(super) fn workloads<'d, D: Timed>(
         if shape.keys == 1 {
             continue;
         }
-        let operation = (limit, tally::attention_vjp(&shape), goal(ATTENTION_VJP));
+        let operation = Target::new(limit, tally::attention_vjp(&shape), goal(ATTENTION_VJP));
         all.push(Workload::new(
-            ("attention", format!("{name}/vjp"), sizes),
+            Label::new("attention", format!("{name}/vjp"), sizes),
             operation,
             move || {
                 let (inputs, shape) = (Inputs::new(on, &shape)?, shape.clone());

@@ -2,7 +2,7 @@
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload, values};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload, values};
 use crate::blend::View;
 use crate::blend::{Blend, Masks, Noise, Path, Sampling, ViewPair};
 use crate::device::Result;
@@ -26,11 +26,11 @@ pub(super) fn workloads<'d, D: Timed>(
         seed: 0,
         stream: 0,
     };
-    let cost = (Limit::Copies, tally::blend(rows, pixels), Some(COPIES));
+    let cost = Target::new(Limit::Copies, tally::blend(rows, pixels), Some(COPIES));
     let mut all: Vec<Workload> = [("forward", None), ("forward with noise", Some(noise))]
         .into_iter()
         .map(|(name, noise)| {
-            Workload::new(("blend", name, size.clone()), cost, move || {
+            Workload::new(Label::new("blend", name, size.clone()), cost, move || {
                 let pictures = pictures(on.device, shapes)?;
                 let batch = stage(on.device, &pictures, shapes, noise)?;
                 let run = move || on.device.blend(&pictures, &batch);
@@ -38,9 +38,9 @@ pub(super) fn workloads<'d, D: Timed>(
             })
         })
         .collect();
-    let cost = (Limit::Copies, tally::blend_vjp(rows, pixels), Some(COPIES));
+    let cost = Target::new(Limit::Copies, tally::blend_vjp(rows, pixels), Some(COPIES));
     all.push(Workload::new(
-        ("blend", "vjp", size.clone()),
+        Label::new("blend", "vjp", size.clone()),
         cost,
         move || {
             let pictures = pictures(on.device, shapes)?;
@@ -54,8 +54,8 @@ pub(super) fn workloads<'d, D: Timed>(
 
     let cells = tally::numbers(shapes.mask * shapes.mask);
     all.push(Workload::new(
-        ("blend", "restage", size.clone()),
-        (Limit::Latency, cells, None),
+        Label::new("blend", "restage", size.clone()),
+        Target::new(Limit::Latency, cells, None),
         move || {
             let pictures = pictures(on.device, shapes)?;
             let mut batch = stage(on.device, &pictures, shapes, None)?;
@@ -68,8 +68,8 @@ pub(super) fn workloads<'d, D: Timed>(
         },
     ));
     all.push(Workload::new(
-        ("blend", "gradients cleared and read", size),
-        (Limit::Latency, cells * 2, None),
+        Label::new("blend", "gradients cleared and read", size),
+        Target::new(Limit::Latency, cells * 2, None),
         move || {
             let pictures = pictures(on.device, shapes)?;
             let mut gradients = on.device.gradients(&pictures, 1)?;

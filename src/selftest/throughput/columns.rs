@@ -2,7 +2,7 @@
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally;
 
 /// Returns the workloads of this family.
@@ -11,10 +11,10 @@ pub(super) fn workloads<'d, D: Timed>(
     shapes: &'static Shapes,
 ) -> Vec<Workload<'d>> {
     let (rows, columns) = (shapes.batch * shapes.encoder.rows, shapes.encoder.columns);
-    let what = |name| ("columns", name, format!("{rows} x {columns}"));
+    let what = |name| Label::new("columns", name, format!("{rows} x {columns}"));
     let moved = |count| {
         let cost = tally::moved(count * rows, columns);
-        (Limit::Copies, cost, Some(COPIES))
+        Target::new(Limit::Copies, cost, Some(COPIES))
     };
     vec![
         Workload::new(what("scaled onto"), moved(3), move || {

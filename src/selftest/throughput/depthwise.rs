@@ -3,7 +3,7 @@
 
 use super::goals::DEPTHWISE;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::DepthwiseShape;
 use crate::device::meta::tally;
 
@@ -23,13 +23,13 @@ pub(super) fn workloads<'d, D: Timed>(
     let rows = shapes.batch * shape.height * shape.width;
     let what = |name| {
         let (batch, side) = (shapes.batch, shapes.grid());
-        (
+        Label::new(
             "depthwise",
             name,
             format!("{batch} x {side} x {side} x {CHANNELS}"),
         )
     };
-    let goal = |cost| (Limit::Copies, cost, Some(DEPTHWISE));
+    let goal = |cost| Target::new(Limit::Copies, cost, Some(DEPTHWISE));
     let cost = tally::depthwise(rows, CHANNELS, 49);
     let onto = tally::moved(rows, CHANNELS);
     vec![

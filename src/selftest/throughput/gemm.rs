@@ -2,7 +2,7 @@
 
 use super::goals::OWN_PRODUCTS;
 use super::shapes::{Layers, Shapes};
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally::Linear;
 
 /// Returns the workloads of this family.
@@ -45,8 +45,8 @@ fn plain<'d, D: Timed>(on: Operands<'d, D>, shapes: &Shapes) -> Vec<Workload<'d>
         };
         let linear = Linear::new(inside, out, false);
         let forward = Workload::new(
-            ("gemm", format!("{name}/forward"), sizes(rows, inside, out)),
-            (limit, linear.forward(rows, 0), goal),
+            Label::new("gemm", format!("{name}/forward"), sizes(rows, inside, out)),
+            Target::new(limit, linear.forward(rows, 0), goal),
             move || {
                 let (x, w) = (on.matrix(rows, inside)?, on.weight(out, inside)?);
                 let run = move || on.device.linear(&x, &w, None, None);
@@ -54,8 +54,8 @@ fn plain<'d, D: Timed>(on: Operands<'d, D>, shapes: &Shapes) -> Vec<Workload<'d>
             },
         );
         let vjp = Workload::new(
-            ("gemm", format!("{name}/vjp"), sizes(rows, out, inside)),
-            (limit, linear.vjp(rows, 0), goal),
+            Label::new("gemm", format!("{name}/vjp"), sizes(rows, out, inside)),
+            Target::new(limit, linear.vjp(rows, 0), goal),
             move || {
                 let (dy, w) = (on.matrix(rows, out)?, on.weight(out, inside)?);
                 let run = move || on.device.linear_vjp(&dy, &w, None);
@@ -76,12 +76,12 @@ fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
     let goal = Some(OWN_PRODUCTS);
     vec![
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "encoder up, bias and activation/forward",
                 sizes(rows, s.columns, s.inside),
             ),
-            (Limit::Products, up.forward(rows, 1), goal),
+            Target::new(Limit::Products, up.forward(rows, 1), goal),
             move || {
                 let (x, w) = (on.matrix(rows, s.columns)?, on.weight(s.inside, s.columns)?);
                 let bias = on.matrix(1, s.inside)?;
@@ -90,12 +90,12 @@ fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
             },
         ),
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "encoder down and activation/vjp",
                 sizes(rows, s.columns, s.inside),
             ),
-            (Limit::Products, down.vjp(rows, 1), goal),
+            Target::new(Limit::Products, down.vjp(rows, 1), goal),
             move || {
                 let (dy, w) = (on.matrix(rows, s.columns)?, on.weight(s.columns, s.inside)?);
                 let h = on.matrix(rows, s.inside)?;
@@ -104,12 +104,12 @@ fn encoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
             },
         ),
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "encoder down, bias and residual/forward",
                 sizes(rows, s.inside, s.columns),
             ),
-            (Limit::Products, down.forward(rows, 1), goal),
+            Target::new(Limit::Products, down.forward(rows, 1), goal),
             move || {
                 let (h, w) = (on.matrix(rows, s.inside)?, on.weight(s.columns, s.inside)?);
                 let (bias, residual) = (on.matrix(1, s.columns)?, on.matrix(rows, s.columns)?);
@@ -130,12 +130,12 @@ fn decoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
     let goal = Some(OWN_PRODUCTS);
     vec![
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "decoder up and gate/forward",
                 sizes(rows, s.columns, s.inside),
             ),
-            (Limit::Products, up.forward(rows, 2), goal),
+            Target::new(Limit::Products, up.forward(rows, 2), goal),
             move || {
                 let (x, w) = (on.matrix(rows, s.columns)?, on.weight(s.inside, s.columns)?);
                 let gate = on.matrix(rows, s.inside)?;
@@ -144,12 +144,12 @@ fn decoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
             },
         ),
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "decoder down and gate/vjp",
                 sizes(rows, s.columns, s.inside),
             ),
-            (Limit::Products, down.vjp(rows, 3), goal),
+            Target::new(Limit::Products, down.vjp(rows, 3), goal),
             move || {
                 let (dy, w) = (on.matrix(rows, s.columns)?, on.weight(s.columns, s.inside)?);
                 let (gate, up) = (on.matrix(rows, s.inside)?, on.matrix(rows, s.inside)?);
@@ -158,12 +158,12 @@ fn decoder<'d, D: Timed>(on: Operands<'d, D>, shapes: &'static Shapes) -> Vec<Wo
             },
         ),
         Workload::new(
-            (
+            Label::new(
                 "gemm",
                 "decoder query and rope/forward",
                 sizes(rows, s.columns, s.query_columns()),
             ),
-            (Limit::Products, query.forward(rows, 0), goal),
+            Target::new(Limit::Products, query.forward(rows, 0), goal),
             move || {
                 let x = on.matrix(rows, s.columns)?;
                 let w = on.weight(s.query_columns(), s.columns)?;

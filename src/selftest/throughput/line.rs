@@ -5,20 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::rates::Rates;
-use super::workload::{Limit, Workload};
+use super::workload::{Goal, Label, Limit, Target, Workload};
 use crate::device::{DeviceError, Result};
 use crate::lvlm::Tally;
 use crate::selftest::Extent;
-
-/// A performance goal.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Goal {
-    /// At least this share of the measured rate.
-    Share(f64),
-    /// At most this time.
-    Seconds(f64),
-}
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -69,11 +59,13 @@ pub enum Found {
 impl Line {
     /// Evaluates `seconds` for work of this cost, in relation to the rates of the card.
     pub(super) fn measured(
-        (family, name, shape): (&'static str, String, String),
-        (limit, cost, goal): (Limit, Tally, Option<Goal>),
-        (seconds, evaluations): (f64, Option<usize>),
+        label: Label,
+        target: Target,
+        seconds: f64,
+        evaluations: Option<usize>,
         rates: &Rates,
     ) -> Line {
+        let Target { limit, cost, goal } = target;
         let rate = match limit {
             Limit::Products => Some((cost.operations, rates.matrix())),
             Limit::Copies => Some((cost.bytes, rates.copies)),
@@ -87,9 +79,9 @@ impl Line {
             None => None,
         };
         Line {
-            family,
-            name,
-            shape,
+            family: label.family,
+            name: label.name,
+            shape: label.shape,
             cost,
             limit,
             goal,
@@ -104,18 +96,14 @@ impl Line {
     }
 
     /// Creates a line for an operation that could not be measured.
-    pub(super) fn missing(
-        (family, name, shape): (&'static str, String, String),
-        (limit, cost, goal): (Limit, Tally, Option<Goal>),
-        missing: String,
-    ) -> Line {
+    pub(super) fn missing(label: Label, target: Target, missing: String) -> Line {
         Line {
-            family,
-            name,
-            shape,
-            cost,
-            limit,
-            goal,
+            family: label.family,
+            name: label.name,
+            shape: label.shape,
+            cost: target.cost,
+            limit: target.limit,
+            goal: target.goal,
             found: Found::Missing { missing },
         }
     }
@@ -125,20 +113,19 @@ impl Line {
     /// # Errors
     /// Returns any other error of the device.
     pub(super) fn of(workload: &Workload, rates: &Rates, extent: Extent) -> Result<Line> {
-        let what = (
-            workload.family,
-            workload.name.clone(),
-            workload.shape.clone(),
-        );
-        let goal = workload.goal.map(Goal::Share);
-        let operation = (workload.limit, workload.cost, goal);
+        let label = Label::new(workload.family, &workload.name, &workload.shape);
+        let target = Target {
+            limit: workload.limit,
+            cost: workload.cost,
+            goal: workload.goal,
+        };
         let timed = workload
             .prepare()
             .and_then(|mut prepared| Repetitions::of(extent).seconds(|count| prepared.time(count)));
         match timed {
-            Ok(seconds) => Ok(Line::measured(what, operation, (seconds, None), rates)),
+            Ok(seconds) => Ok(Line::measured(label, target, seconds, None, rates)),
             Err(error @ DeviceError::OutOfMemory { .. }) => {
-                Ok(Line::missing(what, operation, error.to_string()))
+                Ok(Line::missing(label, target, error.to_string()))
             }
             Err(error) => Err(error),
         }
@@ -228,8 +215,9 @@ mod tests {
             bytes: 30.0,
         };
         let line = |limit, goal, seconds| {
-            let what = ("gemm", "x".to_string(), "1".to_string());
-            match Line::measured(what, (limit, cost, goal), (seconds, Some(4)), &rates).found {
+            let label = Label::new("gemm", "x", "1");
+            let target = Target { limit, cost, goal };
+            match Line::measured(label, target, seconds, Some(4), &rates).found {
                 Found::Measured {
                     rate,
                     share,

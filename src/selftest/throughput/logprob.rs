@@ -2,7 +2,7 @@
 //! row. With so few rows, reading the weights of the vocabulary projection is the limit.
 
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally;
 
 /// Returns the workloads of this family.
@@ -13,13 +13,13 @@ pub(super) fn workloads<'d, D: Timed>(
     let (columns, vocabulary) = (shapes.decoder.columns, shapes.vocabulary);
     let rows = shapes.keys * shapes.batch;
     let what = |name, rows| {
-        (
+        Label::new(
             "logprob",
             name,
             format!("{rows} x {columns} to {vocabulary}"),
         )
     };
-    let copies = |cost| (Limit::Copies, cost, None);
+    let copies = |cost| Target::new(Limit::Copies, cost, None);
     let operands = move || Ok((on.matrix(rows, columns)?, on.weight(vocabulary, columns)?));
     let targets = move || vec![7; rows];
     let shares = move || vec![1.0 / rows as f64; rows];
@@ -63,8 +63,8 @@ pub(super) fn workloads<'d, D: Timed>(
             },
         ),
         Workload::new(
-            ("logprob", "reweigh", format!("{rows} weights")),
-            (Limit::Latency, tally::numbers(rows), None),
+            Label::new("logprob", "reweigh", format!("{rows} weights")),
+            Target::new(Limit::Latency, tally::numbers(rows), None),
             move || {
                 let shares = shares();
                 let mut weights = on.device.weigh(&shares)?;

@@ -27,32 +27,31 @@ mod workload;
 
 use serde::Serialize;
 
-use super::Extent;
+use super::{Extent, FAMILIES};
 use crate::device::Result;
 use crate::explain::ExplainError;
 use crate::lvlm::LvlmError;
 use goals::{CHOSEN_PRODUCTS, OWN_PRODUCTS};
-pub use line::{Found, Goal, Line};
+pub use line::{Found, Line};
 pub use model::{pool, random_checkpoint};
 pub use pool::Pool;
 pub use rates::{Rates, Source, rates};
 use shapes::{LLAVA_1_5_7B, LLAVA_ONEVISION_0_5B, Shapes, TINY};
-pub use workload::{Limit, Operands, Prepared, Timed, Workload};
+pub use workload::{Goal, Limit, Operands, Prepared, Timed, Workload};
 
-/// The families of workloads; those whose speed may depend on the storage type come first.
-pub const FAMILIES: [&str; 11] = [
-    "gemm",
-    "attention",
-    "blend",
-    "window",
-    "norm",
-    "activation",
-    "rows",
-    "columns",
-    "depthwise",
-    "logprob",
-    "recording",
-];
+/// The families on a GPU's tensor cores, whose speed may depend on the storage type.
+pub const TENSOR_CORES: [&str; 2] = ["gemm", "attention"];
+
+/// Returns the families of workloads: those on the tensor cores, the other families of operations,
+/// and `recording`, which measures the launch of recorded work and has no results to check.
+pub fn families() -> Vec<&'static str> {
+    let others = FAMILIES.into_iter().filter(|f| !TENSOR_CORES.contains(f));
+    TENSOR_CORES
+        .into_iter()
+        .chain(others)
+        .chain(["recording"])
+        .collect()
+}
 
 /// Returns the workloads of a family. An unknown family has none.
 pub fn workloads<'d, D: Timed>(
@@ -115,10 +114,10 @@ pub fn measure<D: Timed, N: Fn() -> Result<D>, C: Fn() -> Result<D>>(
     let pool = pool(shapes, 0)?;
     let open = || chosen.as_ref().map_or_else(&native, |chosen| chosen());
     let lines = |device: D, families: &[&str], goal| -> Result<_> {
-        let lines = operations(&device, families, &pool, (shapes, goal), rates, extent)?;
+        let lines = operations(&device, families, &pool, shapes, goal, rates, extent)?;
         Ok((lines, device.choices()))
     };
-    let own = native().and_then(|device| lines(device, &FAMILIES, OWN_PRODUCTS));
+    let own = native().and_then(|device| lines(device, &families(), OWN_PRODUCTS));
     let others = match &chosen {
         Some(chosen) => chosen().and_then(|device| lines(device, &["gemm"], CHOSEN_PRODUCTS)),
         None => Ok((Vec::new(), Vec::new())),
@@ -143,7 +142,8 @@ fn operations<D: Timed>(
     device: &D,
     families: &[&str],
     pool: &Pool,
-    (shapes, goal): (&'static Shapes, f64),
+    shapes: &'static Shapes,
+    goal: f64,
     rates: &Rates,
     extent: Extent,
 ) -> Result<Vec<Line>> {
@@ -153,7 +153,7 @@ fn operations<D: Timed>(
         .flat_map(|family| workloads(family, on, shapes))
         .map(|mut workload| {
             if workload.family == "gemm" {
-                workload.goal = workload.goal.map(|_| goal);
+                workload.goal = workload.goal.map(|_| Goal::Share(goal));
             }
             Line::of(&workload, rates, extent)
         })
@@ -175,7 +175,7 @@ mod tests {
         let cpu = || Cpu::<f32>::new(2);
         let measured = measure(cpu, Some(cpu), &TINY, &rates, Extent::Small).unwrap();
         assert!(measured.chosen.iter().all(|l| l.family == "gemm") && !measured.chosen.is_empty());
-        for family in FAMILIES {
+        for family in families() {
             let of = |l: &Line| l.family == family;
             assert!(measured.operations.iter().any(of), "{family}");
         }
@@ -203,7 +203,7 @@ mod tests {
             pool: &pool,
         };
         for shapes in models(Extent::Large) {
-            for family in FAMILIES {
+            for family in families() {
                 let all = workloads(family, on, shapes);
                 assert!(!all.is_empty(), "{family}");
                 for w in all {

@@ -145,14 +145,14 @@ mod tests {
             memory_budget: 1 << 28,
         };
         let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
-        session.set_answer(&[5, 6, 7]).unwrap();
+        let scorer = session.scorer(&[5, 6, 7]).unwrap();
         let mask = [vec![0.5; 9]];
         let masks = Masks {
             size: 3,
             values: &mask,
         };
         let path = [Blend::whole(0, Path::Deletion)];
-        let (values, gradients) = session
+        let (values, gradients) = scorer
             .gradient(masks, &path, &[1.0], &[0, 2], &mut go_on)
             .unwrap();
         (values.concat(), gradients.concat())

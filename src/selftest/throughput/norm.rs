@@ -2,7 +2,7 @@
 
 use super::goals::COPIES;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally;
 
 const EPS: f64 = 1e-5;
@@ -24,13 +24,13 @@ pub(super) fn workloads<'d, D: Timed>(
     );
     let forward = |(rows, columns, layer)| {
         let cost = tally::norm(rows, columns, layer);
-        (Limit::Copies, cost, Some(COPIES))
+        Target::new(Limit::Copies, cost, Some(COPIES))
     };
     let vjp = |(rows, columns, layer)| {
         let cost = tally::norm_vjp(rows, columns, layer, true);
-        (Limit::Copies, cost, Some(COPIES))
+        Target::new(Limit::Copies, cost, Some(COPIES))
     };
-    let what = |name, (rows, columns, _)| ("norm", name, format!("{rows} x {columns}"));
+    let what = |name, (rows, columns, _)| Label::new("norm", name, format!("{rows} x {columns}"));
     vec![
         Workload::new(
             what("layer/forward", encoder),

@@ -2,7 +2,7 @@
 //! replayed, which shows the cost of launches.
 
 use super::shapes::{Layers, Shapes};
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally::{self, Linear};
 use crate::device::prelude::*;
 use crate::device::{DeviceError, Result};
@@ -50,8 +50,8 @@ pub(super) fn workloads<'d, D: Timed>(
     let size = format!("{} x {} to {} and back", s.rows, s.columns, s.inside);
     vec![
         Workload::new(
-            ("recording", "operation by operation", size.clone()),
-            (Limit::Latency, cost, None),
+            Label::new("recording", "operation by operation", size.clone()),
+            Target::new(Limit::Latency, cost, None),
             move || {
                 let perceptron = Perceptron::new(on, s)?;
                 let run = move || perceptron.forward(on.device, s);
@@ -59,8 +59,8 @@ pub(super) fn workloads<'d, D: Timed>(
             },
         ),
         Workload::new(
-            ("recording", "replayed", size),
-            (Limit::Latency, cost, None),
+            Label::new("recording", "replayed", size),
+            Target::new(Limit::Latency, cost, None),
             move || {
                 let perceptron = Perceptron::new(on, s)?;
                 let mut recording = D::Recording::default();

@@ -2,7 +2,7 @@
 //! positions, and the check for finite values.
 
 use super::shapes::{Layers, Shapes};
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::RowMap;
 use crate::device::meta::tally;
 
@@ -14,8 +14,8 @@ pub(super) fn workloads<'d, D: Timed>(
     let s: &'static Layers = &shapes.decoder;
     let (visual, rows) = (shapes.visual, shapes.batch * s.rows);
     let (images, turned) = (shapes.batch * visual, s.query_columns());
-    let what = |name, rows, columns| ("rows", name, format!("{rows} x {columns}"));
-    let copies = |cost| (Limit::Copies, cost, None);
+    let what = |name, rows, columns| Label::new("rows", name, format!("{rows} x {columns}"));
+    let copies = |cost| Target::new(Limit::Copies, cost, None);
     let map = move || RowMap::select(visual, (0..s.rows).map(|r| (r < visual).then_some(r)));
     vec![
         Workload::new(

@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use super::goals::ATTRIBUTION;
-use super::line::{Goal, Line, Repetitions};
+use super::line::{Line, Repetitions};
 use super::model::{random_checkpoint, weight_bytes};
 use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
-use super::workload::{Limit, Timed};
+use super::workload::{Goal, Label, Limit, Target, Timed};
 use crate::blend::{Blend, Masks, Noise, Path, Sampling};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceError, DeviceProfile};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
 use crate::lvlm::{
-    Blueprint, Lengths, Lvlm, LvlmError, Prompt, Session, SessionOptions, Tally, go_on, load,
+    Blueprint, Lengths, Lvlm, LvlmError, Prompt, SessionOptions, Tally, go_on, load,
 };
 use crate::nn::{Checkpointing, NnError};
 use crate::picture::{Baseline, Picture};
@@ -46,9 +46,9 @@ pub(super) fn lines<D: Timed>(
     device.wait().map_err(LvlmError::from)?;
     let room = device.memory_budget();
     let nothing = |missing| {
-        let what = (FAMILY, "all".to_string(), shapes.whole.to_string());
-        let kind = (Limit::Latency, Tally::default(), None);
-        Ok(vec![Line::missing(what, kind, missing)])
+        let label = Label::new(FAMILY, "all", shapes.whole);
+        let target = Target::new(Limit::Latency, Tally::default(), None);
+        Ok(vec![Line::missing(label, target, missing)])
     };
     if needed > room {
         return nothing(format!(
@@ -82,7 +82,7 @@ pub(super) fn lines<D: Timed>(
 fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     let defaults = Settings {
         max_new_tokens: ANSWER,
-        memory_budget: model.memory_budget(),
+        memory_budget: Some(model.memory_budget()),
         ..Settings::default()
     };
     match extent {
@@ -148,8 +148,12 @@ impl Whole<'_> {
             settings: &self.settings,
         };
         let goal = (self.shapes.name == LLAVA_1_5_7B.name).then_some(Goal::Seconds(ATTRIBUTION));
-        let kind = (Limit::Latency, Tally::default(), goal);
-        let what = |evaluations: Option<usize>| {
+        let target = Target {
+            limit: Limit::Latency,
+            cost: Tally::default(),
+            goal,
+        };
+        let label = |evaluations: Option<usize>| {
             let count = evaluations.map(|n| format!("{n} evaluations, "));
             let shape = format!(
                 "{}prompt of {} tokens, answer of {ANSWER}, {} key",
@@ -157,38 +161,44 @@ impl Whole<'_> {
                 self.prompt.ids.len(),
                 KEYS.len()
             );
-            (FAMILY, format!("attribution, {when}"), shape)
+            Label::new(FAMILY, format!("attribution, {when}"), shape)
         };
         let start = Instant::now();
         match explain(self.model, &request, &mut Silent) {
             Ok(explanation) => {
                 let (seconds, count) =
                     (start.elapsed().as_secs_f64(), explanation.cost.evaluations);
-                let found = (seconds, Some(count));
-                Ok(Line::measured(what(Some(count)), kind, found, self.rates))
+                Ok(Line::measured(
+                    label(Some(count)),
+                    target,
+                    seconds,
+                    Some(count),
+                    self.rates,
+                ))
             }
             Err(ExplainError::NoAnswer | ExplainError::Key { .. }) => {
                 let early = "the model of random weights ended its answer early".to_string();
-                Ok(Line::missing(what(None), kind, early))
+                Ok(Line::missing(label(None), target, early))
             }
-            Err(error) => Ok(Line::missing(what(None), kind, shortage(error)?)),
+            Err(error) => Ok(Line::missing(label(None), target, shortage(error)?)),
         }
     }
 
     /// Measures repeated batches of a path.
     fn evaluations(&self, name: &str, gradient: bool) -> Result<Line, ExplainError> {
         let blends = self.shapes.batch;
-        let limit = (Limit::Products, self.cost(blends, gradient)?, None);
+        let target = Target::new(Limit::Products, self.cost(blends, gradient)?, None);
         match self.evaluate(blends, gradient) {
             Ok((seconds, shape)) => Ok(Line::measured(
-                (FAMILY, name.to_string(), shape),
-                limit,
-                (seconds, Some(blends)),
+                Label::new(FAMILY, name, shape),
+                target,
+                seconds,
+                Some(blends),
                 self.rates,
             )),
             Err(error) => Ok(Line::missing(
-                (FAMILY, name.to_string(), format!("{blends} evaluations")),
-                limit,
+                Label::new(FAMILY, name, format!("{blends} evaluations")),
+                target,
                 shortage(error)?,
             )),
         }
@@ -200,40 +210,43 @@ impl Whole<'_> {
         let size = self.settings.mask_size;
         let options = SessionOptions {
             mask_size: size,
-            memory_budget: self.settings.memory_budget,
+            memory_budget: self
+                .settings
+                .memory_budget
+                .unwrap_or_else(|| self.model.memory_budget()),
         };
         let mut session = self
             .model
             .start(&self.picture, &baseline, &self.prompt, options)?;
         // Tokens of the demo model's vocabulary; any would do.
         let answer: Vec<u32> = (5..).take(ANSWER).collect();
-        session.set_answer(&answer)?;
+        let scorer = session.scorer(&answer)?;
         let (path, mask) = (path(blends), [vec![0.5; size * size]]);
         let weights = vec![1.0 / blends as f64; blends];
-        let run = |session: &dyn Session| -> Result<(), ExplainError> {
+        let run = || -> Result<(), ExplainError> {
             let masks = Masks {
                 size,
                 values: &mask,
             };
             if gradient {
-                session.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
+                scorer.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
             } else {
-                session.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
+                scorer.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
             }
             Ok(())
         };
         // The first run is operation by operation, the second is recorded, and the timing's own
         // first run is not counted either.
-        run(&*session)?;
+        run()?;
         let seconds = Repetitions::of(self.extent).seconds(|count| {
             let start = Instant::now();
             for _ in 0..count {
-                run(&*session)?;
+                run()?;
             }
             Ok::<_, ExplainError>(start.elapsed())
         })?;
         let shape = if gradient {
-            let plan = session.plan(blends, &KEYS)?;
+            let plan = scorer.plan(blends, &KEYS)?;
             let kept = match plan.checkpointing {
                 Checkpointing::Inputs => ", activations made again",
                 Checkpointing::Everything | Checkpointing::Nothing => "",

@@ -3,7 +3,7 @@
 use super::attention::Inputs;
 use super::goals::WINDOW;
 use super::shapes::Shapes;
-use super::workload::{Limit, Operands, Prepared, Timed, Workload};
+use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
 use crate::device::meta::tally;
 
 /// Returns the workloads of this family.
@@ -15,9 +15,9 @@ pub(super) fn workloads<'d, D: Timed>(
     let what = |name| {
         let (batch, keys, heads, size) = (shape.batch, shape.keys, shape.heads, shape.head_dim);
         let sizes = format!("{batch} queries, {keys} keys, {heads} heads of {size}");
-        ("window", name, sizes)
+        Label::new("window", name, sizes)
     };
-    let goal = |cost| (Limit::Copies, cost, Some(WINDOW));
+    let goal = |cost| Target::new(Limit::Copies, cost, Some(WINDOW));
     let forward = shape.clone();
     let back = shape.clone();
     vec![

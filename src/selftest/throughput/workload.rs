@@ -44,6 +44,55 @@ pub enum Limit {
     Latency,
 }
 
+/// A performance goal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// At least this share of the measured rate.
+    Share(f64),
+    /// At most this time.
+    Seconds(f64),
+}
+
+/// The name of a measurement.
+#[derive(Clone, Debug)]
+pub(super) struct Label {
+    pub family: &'static str,
+    /// The operation.
+    pub name: String,
+    /// The relevant sizes.
+    pub shape: String,
+}
+
+impl Label {
+    pub fn new(family: &'static str, name: impl Into<String>, shape: impl Into<String>) -> Label {
+        Label {
+            family,
+            name: name.into(),
+            shape: shape.into(),
+        }
+    }
+}
+
+/// The limit that a measured time is compared with, and the goal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub limit: Limit,
+    pub cost: Tally,
+    pub goal: Option<Goal>,
+}
+
+impl Target {
+    /// Creates a target whose goal, if any, is a share of the limit.
+    pub fn new(limit: Limit, cost: Tally, share: Option<f64>) -> Target {
+        Target {
+            limit,
+            cost,
+            goal: share.map(Goal::Share),
+        }
+    }
+}
+
 /// One operation at one shape.
 pub struct Workload<'d> {
     /// The family, named after its kernel file.
@@ -56,25 +105,25 @@ pub struct Workload<'d> {
     pub cost: Tally,
     /// The limit of its speed.
     pub limit: Limit,
-    /// The goal, as a share of that limit.
-    pub goal: Option<f64>,
+    /// The goal, if any.
+    pub goal: Option<Goal>,
     prepare: Box<dyn Fn() -> Result<Prepared<'d>> + 'd>,
 }
 
 impl<'d> Workload<'d> {
     /// Creates a workload whose operands `prepare` puts on the device.
     pub(super) fn new(
-        (family, name, shape): (&'static str, impl Into<String>, impl Into<String>),
-        (limit, cost, goal): (Limit, Tally, Option<f64>),
+        label: Label,
+        target: Target,
         prepare: impl Fn() -> Result<Prepared<'d>> + 'd,
     ) -> Workload<'d> {
         Workload {
-            family,
-            name: name.into(),
-            shape: shape.into(),
-            cost,
-            limit,
-            goal,
+            family: label.family,
+            name: label.name,
+            shape: label.shape,
+            cost: target.cost,
+            limit: target.limit,
+            goal: target.goal,
             prepare: Box::new(prepare),
         }
     }

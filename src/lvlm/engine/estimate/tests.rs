@@ -167,15 +167,15 @@ fn batches_cost_what_is_counted() {
                     (tight, Checkpointing::Inputs),
                 ] {
                     let mut session = counted.start(&prompt, budget);
-                    session.set_answer(&ANSWER).unwrap();
+                    let scorer = session.scorer(&ANSWER).unwrap();
                     let blends = blends(3);
                     let gradient = || {
-                        session
+                        scorer
                             .gradient(masks, &blends, &[1.0; 3], &tokens, &mut go_on)
                             .unwrap()
                     };
                     let plan = estimator.plan(3, &tokens, true, budget).unwrap();
-                    assert_eq!(session.plan(3, &tokens).unwrap(), plan, "{what}");
+                    assert_eq!(scorer.plan(3, &tokens).unwrap(), plan, "{what}");
                     assert_eq!(plan.checkpointing, checkpointing, "{what}");
                     // The first call also makes what all calls share.
                     gradient();
@@ -187,10 +187,10 @@ fn batches_cost_what_is_counted() {
                     same(&format!("{what}, {plan:?}"), estimate, &counts);
                 }
                 let mut session = counted.start(&prompt, roomy);
-                session.set_answer(&ANSWER).unwrap();
+                let scorer = session.scorer(&ANSWER).unwrap();
                 let values = || {
                     let blends = blends(2);
-                    session.log_probabilities(masks, &blends, &tokens, &mut go_on)
+                    scorer.log_probabilities(masks, &blends, &tokens, &mut go_on)
                 };
                 values().unwrap();
                 let counts = counted.during(|| drop(values().unwrap()));

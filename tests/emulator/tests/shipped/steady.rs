@@ -24,7 +24,7 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
         memory_budget: 1 << 30,
     };
     let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
-    session.set_answer(&[20, 21, 22]).unwrap();
+    let scorer = session.scorer(&[20, 21, 22]).unwrap();
     let tokens = [0, 2];
     let blends: Vec<Blend> = (1..=blends_count)
         .map(|n| Blend {
@@ -45,7 +45,7 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
             size,
             values: &values,
         };
-        session
+        scorer
             .gradient(masks, &blends, &weights, &tokens, &mut go_on)
             .unwrap()
     };

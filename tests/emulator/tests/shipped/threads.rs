@@ -29,7 +29,7 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
         memory_budget: 1 << 30,
     };
     let mut session = model.start(&picture, &baseline, &prompt, options).unwrap();
-    session.set_answer(answer).unwrap();
+    let scorer = session.scorer(answer).unwrap();
     let tokens: Vec<usize> = (0..answer.len()).collect();
     let blends = [Path::Deletion, Path::Insertion].map(|d| Blend::whole(0, d));
     let round = |n: usize| {
@@ -39,10 +39,10 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
             size: SIZE,
             values: &mask,
         };
-        let (_, gradients) = session
+        let (_, gradients) = scorer
             .gradient(masks, &blends, &[1.0, -1.0], &tokens, &mut go_on)
             .unwrap();
-        let values = session
+        let values = scorer
             .log_probabilities(masks, &blends, &tokens, &mut go_on)
             .unwrap();
         (values, gradients)

@@ -1,0 +1,306 @@
+//! The scorer of an answer with a model of any family: batches cut to the memory budget, repeated
+//! work recorded.
+
+#[cfg(test)]
+mod pixels;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::evaluator::{AnswerLayout, Evaluator};
+use super::session::ModelSession;
+use crate::blend::{Blend, Masks, View};
+use crate::device::Device;
+use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::plan::{BatchPlan, of_answer};
+use crate::lvlm::session::{Callback, LogProbabilities, Scorer};
+use crate::nn::Checkpointing;
+
+/// A scorer.
+pub(super) struct AnswerScorer<'s, F: Family, D: Device> {
+    session: &'s ModelSession<'s, F, D>,
+    /// The session's.
+    device: &'s D,
+    /// The session's.
+    evaluator: &'s Evaluator<F, D>,
+    answer: Vec<u32>,
+    work: RefCell<Workspace<D>>,
+}
+
+/// State that evaluations share.
+struct Workspace<D: Device> {
+    prepared: HashMap<BatchKey, PreparedBatch<D>>,
+    /// By number of masks.
+    gradients: HashMap<usize, Vec<D::Gradients>>,
+}
+
+impl<D: Device> Default for Workspace<D> {
+    fn default() -> Self {
+        Workspace {
+            prepared: HashMap::new(),
+            gradients: HashMap::new(),
+        }
+    }
+}
+
+/// The key of a batch: two batches with the same key do the same operations.
+#[derive(PartialEq, Eq, Hash)]
+struct BatchKey {
+    tokens: Vec<usize>,
+    blends: usize,
+    masks: usize,
+    checkpointing: Checkpointing,
+}
+
+impl BatchKey {
+    fn new(
+        tokens: &[usize],
+        blends: usize,
+        masks: Masks,
+        checkpointing: Checkpointing,
+    ) -> BatchKey {
+        BatchKey {
+            tokens: tokens.to_vec(),
+            blends,
+            masks: masks.values.len(),
+            checkpointing,
+        }
+    }
+}
+
+/// Buffers and the recording that batches of one shape share.
+struct PreparedBatch<D: Device> {
+    layout: AnswerLayout<D>,
+    batch: Vec<D::Batch>,
+    weights: D::Weights,
+    recording: D::Recording<D::Values>,
+    /// The most bytes that its activations take.
+    bytes: usize,
+}
+
+impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
+    /// Creates the scorer of an answer that has been checked.
+    pub fn new(session: &'s ModelSession<'s, F, D>, answer: &[u32]) -> AnswerScorer<'s, F, D> {
+        AnswerScorer {
+            session,
+            device: session.device,
+            evaluator: &session.evaluator,
+            answer: answer.to_vec(),
+            work: RefCell::default(),
+        }
+    }
+
+    /// Reads the values of a batch, blend by blend, and fails unless they are finite.
+    fn read(
+        &self,
+        layout: &AnswerLayout<D>,
+        batch: &[D::Batch],
+        values: &D::Values,
+    ) -> Result<LogProbabilities> {
+        let device = self.device;
+        let values = device.values(values)?;
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(self.evaluator.diagnose(device, &self.answer, batch));
+        }
+        let tokens = layout.targets().max(1);
+        Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
+    }
+
+    /// Returns one weight per row of the score: each blend's, scaled for the device, for every
+    /// token.
+    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
+        let scale = self.device.gradient_scale();
+        let each = weights.iter().map(|w| w * scale);
+        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
+    }
+
+    /// Fills up a path's last batch to the size of the others with blends of weight 0 where the
+    /// device prefers one shape.
+    fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
+        let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
+        if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
+            let weighed = !weights.is_empty();
+            blends.resize(batch.max(blends.len()), last);
+            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
+        }
+        (blends, weights)
+    }
+
+    /// Returns the buffers of this shape, made the first time, with these masks, blends and weights
+    /// in them.
+    fn prepared<'p>(
+        &self,
+        all: &'p mut HashMap<BatchKey, PreparedBatch<D>>,
+        shape: BatchKey,
+        bytes: usize,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+    ) -> Result<&'p mut PreparedBatch<D>> {
+        let device = self.device;
+        let weights = self.row_weights(weights, shape.tokens.len());
+        // What is prepared holds its memory: at most the budget, all shapes together.
+        let held: usize = all.values().map(|p| p.bytes).sum();
+        if !all.contains_key(&shape) && held + bytes > self.session.options.memory_budget {
+            all.clear();
+        }
+        Ok(match all.entry(shape) {
+            Entry::Occupied(entry) => {
+                let prepared = entry.into_mut();
+                self.evaluator
+                    .restage(device, &mut prepared.batch, masks, blends)?;
+                device.reweigh(&mut prepared.weights, &weights)?;
+                prepared
+            }
+            Entry::Vacant(entry) => {
+                let tokens = &entry.key().tokens;
+                let layout = self.evaluator.layout(device, &self.answer, tokens)?;
+                entry.insert(PreparedBatch {
+                    layout,
+                    batch: self.evaluator.stage(device, masks, blends)?,
+                    weights: device.weigh(&weights)?,
+                    recording: D::Recording::default(),
+                    bytes,
+                })
+            }
+        })
+    }
+
+    /// Plans how evaluations of the answer's tokens `tokens` are cut.
+    fn decide(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {
+        of_answer(tokens, self.answer.len())?;
+        self.session.cut(blends, tokens, gradient)
+    }
+}
+
+impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
+    fn first_view(&self) -> (&View, &[f32]) {
+        (&self.session.encoders[0].views[0], &self.session.pixels)
+    }
+
+    fn log_probabilities(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<LogProbabilities> {
+        let plan = self.decide(blends.len(), tokens, false)?;
+        let device = self.device;
+        let mut work = self.work.borrow_mut();
+        let mut values = Vec::with_capacity(blends.len());
+        for chunk in blends.chunks(plan.batch) {
+            let (blends, _) = self.filled(chunk, &[], plan.batch);
+            let (count, blends) = (blends.len(), &blends[..]);
+            let shape = BatchKey::new(tokens, count, masks, Checkpointing::Nothing);
+            let prepared =
+                self.prepared(&mut work.prepared, shape, plan.bytes, masks, blends, &[])?;
+            let PreparedBatch {
+                layout,
+                batch,
+                recording,
+                ..
+            } = &mut *prepared;
+            let work = || {
+                let forward =
+                    self.evaluator
+                        .forward(device, layout, batch, count, Checkpointing::Nothing);
+                Ok::<_, LvlmError>(forward?.0)
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
+        }
+        Ok(values)
+    }
+
+    fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        if weights.len() != blends.len() {
+            return Err(LvlmError::Weights {
+                blends: blends.len(),
+                found: weights.len(),
+            });
+        }
+        let plan = self.plan(blends.len(), tokens)?;
+        let device = self.device;
+        let mut work = self.work.borrow_mut();
+        let Workspace {
+            prepared: all,
+            gradients,
+        } = &mut *work;
+        let gradients = match gradients.entry(masks.values.len()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(self.evaluator.gradients(device, masks.values.len())?)
+            }
+        };
+        for own in gradients.iter_mut() {
+            device.clear(own)?;
+        }
+        let mut values = Vec::with_capacity(blends.len());
+        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
+            let (blends, weights) = self.filled(chunk, weights, plan.batch);
+            let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
+            let shape = BatchKey::new(tokens, count, masks, plan.checkpointing);
+            let prepared = self.prepared(all, shape, plan.bytes, masks, blends, weights)?;
+            let PreparedBatch {
+                layout,
+                batch,
+                weights,
+                recording,
+                ..
+            } = &mut *prepared;
+            let work = || {
+                let (values, d_patches) = self.evaluator.forward_and_vjp(
+                    device,
+                    layout,
+                    batch,
+                    weights,
+                    count,
+                    plan.checkpointing,
+                )?;
+                self.evaluator
+                    .blend_vjp(device, batch, &d_patches, gradients)?;
+                Ok::<_, LvlmError>(values)
+            };
+            let read = |values: &D::Values| self.read(layout, batch, values);
+            let batch_values = device.replay(recording, work, read)?;
+            values.extend(batch_values.into_iter().take(chunk.len()));
+            if evaluated(chunk.len()).is_break() {
+                return Err(LvlmError::Cancelled);
+            }
+        }
+        let mut gradients = self.evaluator.read_gradients(device, gradients)?;
+        for g in gradients.iter_mut().flatten() {
+            *g /= device.gradient_scale();
+        }
+        if gradients.iter().flatten().all(|g| g.is_finite()) {
+            Ok((values, gradients))
+        } else {
+            Err(LvlmError::Gradient {
+                dtype: device.dtype(),
+            })
+        }
+    }
+
+    #[cfg(test)]
+    fn pixel_gradients(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
+        self.of_pixels(tokens)
+    }
+
+    fn plan(&self, blends: usize, tokens: &[usize]) -> Result<BatchPlan> {
+        self.decide(blends, tokens, true)
+    }
+}
