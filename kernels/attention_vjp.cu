@@ -83,10 +83,10 @@ struct QueryTiles {
   // The row of the tile's query `r` in a [batch * queries, heads, ..] matrix.
   __device__ __forceinline__ int64_t row(int r) const { return ((int64_t)sequence * a.queries + first + r) * a.heads + head; }
   template <int D>
-  __device__ __forceinline__ void copy(T* q, T* dy) const {
+  __device__ __forceinline__ void copy(SharedTile<T, N, D>& q, SharedTile<T, N, D>& dy) const {
     const int64_t start = row(0) * a.d, stride = (int64_t)a.heads * a.d;
-    copy_tile<T, N, D>(q, static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
-    copy_tile<T, N, D>(dy, static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
+    q.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
+    dy.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
   }
 };
 
@@ -140,14 +140,24 @@ struct KeyRows {
   }
 };
 
+template <typename T, int D>
+struct KeyGradientShared {
+  static constexpr int KEYS = 16 * KeyGradientTile<D>::M * ATTENTION_WARPS, QUERIES = KeyGradientTile<D>::QUERIES;
+  struct Stage {
+    SharedTile<T, QUERIES, D> q, dy;
+  };
+  SharedTile<T, KEYS, D> k, v;
+  Stage stages[2];
+  QueryStatistics<QUERIES> statistics[2];
+};
+
 // A block makes dk (if DK) and dv (if DV) of a tile of keys, with keys as the rows of all products: S^T = k q^T, so that the
 // accumulators of P^T and dS^T are the operands of dv = P^T dy and dk = dS^T q. `block` counts tiles.
 template <typename T, int D, bool DK, bool DV>
 __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int block) {
   constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * ATTENTION_WARPS;
-  DYNAMIC_SHARED(T, k);
-  T *v = k + KEYS * D, *stages = v + KEYS * D;  // two stages of q and dy
-  auto* statistics = reinterpret_cast<QueryStatistics<N>*>(stages + 4 * N * D);
+  using Shared = KeyGradientShared<T, D>;
+  DYNAMIC_SHARED(Shared, shared);
 
   const KeyRows<KEYS> rows(a, block);
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
@@ -155,38 +165,39 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
   const int64_t stride = (int64_t)a.kv_heads * a.d;
   const float scale = a.scale * LOG2_E;
 
-  copy_tile<T, KEYS, D>(k, static_cast<const T*>(a.k) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
-  if (DK) copy_tile<T, KEYS, D>(v, static_cast<const T*>(a.v) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
+  const int count = a.keys - rows.first;
+  shared->k.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.k) + rows.start(a, 0), stride, count, a.d);
+  if (DK) shared->v.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.v) + rows.start(a, 0), stride, count, a.d);
   QueryTiles<T, N> queries(a, rows.sequence, rows.kv_head, rows.first);
   QueryStatistic<T, N> statistic;
   int stage = 0;
   bool more = !queries.done();
   if (more) {
-    queries.template copy<D>(stages, stages + N * D);
+    queries.copy(shared->stages[0].q, shared->stages[0].dy);
     statistic.load(queries);
-    statistic.store(statistics[0]);
+    statistic.store(shared->statistics[0]);
   }
   cp_async_commit();
 
-  float dk[M][D / 8][4] = {}, dv[M][D / 8][4] = {};
+  Accumulator dk[M][D / 8] = {}, dv[M][D / 8] = {};
   while (more) {
     queries.next();
     more = !queries.done();
     cp_async_wait<0>();
     __syncthreads();  // this stage has arrived, and all are done with the other
     if (more) {
-      T* q = stages + (stage ^ 1) * 2 * N * D;
-      queries.template copy<D>(q, q + N * D);
+      auto& next = shared->stages[stage ^ 1];
+      queries.copy(next.q, next.dy);
       statistic.load(queries);
     }
     cp_async_commit();
 
-    const T *q = stages + stage * 2 * N * D, *dy = q + N * D;
-    const QueryStatistics<N>& of = statistics[stage];
+    const auto& [q, dy] = shared->stages[stage];
+    const QueryStatistics<N>& of = shared->statistics[stage];
     const int limit = of.limit[lane % N];
     if (__any_sync(FULL_WARP, limit > warp_first)) {
-      float p[M][N / 8][4] = {};
-      multiply_rows<M, N, D, 2>(p, k, warp_row, q);
+      Accumulator p[M][N / 8] = {};
+      multiply_rows<2>(p, shared->k, warp_row, q);
 #pragma unroll
       for (int n = 0; n < N / 8; n++) {
         const float2 lse = *reinterpret_cast<const float2*>(&of.lse[8 * n + 2 * t]);
@@ -206,10 +217,10 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
               if (warp_first + 16 * m + g + c / 2 * 8 >= (c & 1 ? end.y : end.x)) p[m][n][c] = 0.0f;
         }
       }
-      if (DV) multiply_scores<M, N, D>(dv, p, dy);
+      if (DV) multiply_scores(dv, p, dy);
       if (DK) {
-        float ds[M][N / 8][4] = {};
-        multiply_rows<M, N, D, 2>(ds, v, warp_row, dy);
+        Accumulator ds[M][N / 8] = {};
+        multiply_rows<2>(ds, shared->v, warp_row, dy);
 #pragma unroll
         for (int n = 0; n < N / 8; n++) {
           const float2 delta = *reinterpret_cast<const float2*>(&of.delta[8 * n + 2 * t]);
@@ -218,11 +229,11 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
 #pragma unroll
             for (int c = 0; c < 4; c++) ds[m][n][c] = p[m][n][c] * (ds[m][n][c] - (c & 1 ? delta.y : delta.x));
         }
-        multiply_scores<M, N, D>(dk, ds, q);
+        multiply_scores(dk, ds, q);
       }
     }
     stage ^= 1;
-    if (more) statistic.store(statistics[stage]);
+    if (more) statistic.store(shared->statistics[stage]);
   }
 
   cp_async_wait<0>();
@@ -232,8 +243,8 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
   for (int m = 0; m < M; m++) {
     const int row = warp_row + 16 * m, count = a.keys - out.first - row;
     const int64_t at = out.start(a, row);
-    if (DK) store_rows<T, D>(dk[m], a.scale, a.scale, k + row * D, static_cast<T*>(a.dk) + at, stride, count, a.d);
-    if (DV) store_rows<T, D>(dv[m], 1.0f, 1.0f, v + row * D, static_cast<T*>(a.dv) + at, stride, count, a.d);
+    if (DK) store_rows(dk[m], a.scale, a.scale, shared->k, row, static_cast<T*>(a.dk) + at, stride, count, a.d);
+    if (DV) store_rows(dv[m], 1.0f, 1.0f, shared->v, row, static_cast<T*>(a.dv) + at, stride, count, a.d);
   }
 }
 
@@ -244,20 +255,29 @@ struct QueryGradientTile {
 };
 
 template <typename T, int D>
+struct QueryGradientShared {
+  static constexpr int QUERIES = QueryRows<QueryGradientTile<D>::M>::ROWS, KEYS = QueryGradientTile<D>::KEYS;
+  struct Stage {
+    SharedTile<T, KEYS, D> k, v;
+  };
+  SharedTile<T, QUERIES, D> q, dy;
+  Stage stages[2];
+};
+
+template <typename T, int D>
 __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
   constexpr int M = QueryGradientTile<D>::M, KEYS = QueryGradientTile<D>::KEYS;
-  using Rows = QueryRows<M>;
-  DYNAMIC_SHARED(T, q);
-  T *dy = q + Rows::ROWS * D, *stages = dy + Rows::ROWS * D;  // two stages of k and v
-  const Rows rows(a);
+  using Shared = QueryGradientShared<T, D>;
+  DYNAMIC_SHARED(Shared, shared);
+  const QueryRows<M> rows(a);
   const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
   const int64_t stride = (int64_t)a.heads * a.d;
   const float scale = a.scale * LOG2_E;
 
-  copy_tile<T, Rows::ROWS, D>(q, static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
-  copy_tile<T, Rows::ROWS, D>(dy, static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
-  keys.template copy_k<D>(stages, 0, a.d);
-  keys.template copy_v<D>(stages + KEYS * D, 0, a.d);
+  shared->q.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  shared->dy.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
+  keys.copy_k(shared->stages[0].k, 0, a.d);
+  keys.copy_v(shared->stages[0].v, 0, a.d);
   cp_async_commit();
   float lse[M][2], delta[M][2];
 #pragma unroll
@@ -268,22 +288,22 @@ __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
       delta[m][r] = rows.exists(m, r) ? a.delta[rows.statistic(a, m, r)] : 0.0f;
     }
 
-  float dq[M][D / 8][4] = {};
+  Accumulator dq[M][D / 8] = {};
   for (int tile = 0; tile < keys.count; tile++) {
-    const T *k = stages + (tile & 1) * 2 * KEYS * D, *v = k + KEYS * D;
+    const auto& [k, v] = shared->stages[tile & 1];
     cp_async_wait<0>();
     __syncthreads();  // this stage has arrived, and all are done with the other
     if (tile + 1 < keys.count) {
-      T* next = stages + (~tile & 1) * 2 * KEYS * D;
-      keys.template copy_k<D>(next, tile + 1, a.d);
-      keys.template copy_v<D>(next + KEYS * D, tile + 1, a.d);
+      auto& next = shared->stages[~tile & 1];
+      keys.copy_k(next.k, tile + 1, a.d);
+      keys.copy_v(next.v, tile + 1, a.d);
     }
     cp_async_commit();
     if (!rows.sees(keys, tile)) continue;
-    float p[M][KEYS / 8][4] = {}, ds[M][KEYS / 8][4] = {};
-    multiply_rows<M, KEYS, D, 2>(p, q, rows.warp_row, k);
+    Accumulator p[M][KEYS / 8] = {}, ds[M][KEYS / 8] = {};
+    multiply_rows<2>(p, shared->q, rows.warp_row, k);
     rows.mask(p, keys, tile);
-    multiply_rows<M, KEYS, D, 2>(ds, dy, rows.warp_row, v);
+    multiply_rows<2>(ds, shared->dy, rows.warp_row, v);
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -291,14 +311,14 @@ __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
 #pragma unroll
         for (int c = 0; c < 4; c++)
           ds[m][n][c] = exp2f(fmaf(p[m][n][c], scale, -lse[m][c / 2])) * (ds[m][n][c] - delta[m][c / 2]);
-    multiply_scores<M, KEYS, D>(dq, ds, k);
+    multiply_scores(dq, ds, k);
   }
 
 #pragma unroll
   for (int m = 0; m < M; m++) {
     const int row = rows.warp_row + 16 * m;
     T* target = static_cast<T*>(a.dq) + rows.start(a) + row * stride;
-    store_rows<T, D>(dq[m], a.scale, a.scale, q + row * D, target, stride, rows.rows - row, a.d);
+    store_rows(dq[m], a.scale, a.scale, shared->q, row, target, stride, rows.rows - row, a.d);
   }
 }
 

@@ -51,7 +51,6 @@ pub(super) struct Arguments {
     pub m: i32,
     pub n: i32,
     pub k: i32,
-    pub epilogue: i32,
     pub kind: i32,
     pub head_dim: i32,
     pub positions: i32,
@@ -60,21 +59,21 @@ pub(super) struct Arguments {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Arguments {}
 
-/// The epilogue of a product; `Epilogue` in `kernels/gemm.cu`.
+/// The epilogue of a product, as in `kernels/gemm.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Epilogue {
-    Plain = 0,
-    Activation = 1,
-    Gate = 2,
-    ActivationVjp = 3,
-    GateVjp = 4,
-    Rope = 5,
-    F32 = 6,
-    F32Onto = 7,
+    Plain,
+    Activation,
+    Gate,
+    ActivationVjp,
+    GateVjp,
+    Rope,
+    /// The output and the residual are f32.
+    F32,
 }
 
 impl Epilogue {
-    /// Returns the name in a list of products.
+    /// Returns the name in a list of products; with `_` for spaces, in the kernels' names.
     pub fn name(self) -> &'static str {
         match self {
             Epilogue::Plain => "plain",
@@ -83,7 +82,7 @@ impl Epilogue {
             Epilogue::ActivationVjp => "activation vjp",
             Epilogue::GateVjp => "gate vjp",
             Epilogue::Rope => "rope",
-            Epilogue::F32 | Epilogue::F32Onto => "f32",
+            Epilogue::F32 => "f32",
         }
     }
 }
@@ -112,22 +111,41 @@ const THREADS: u32 = 128;
 /// Dynamic shared memory of every tile, in bytes.
 const SHARED: usize = 49152;
 
-/// The size of the product's square block that one thread block computes.
+/// The block of the product that one thread block computes. The bits of the result are the same
+/// with all tiles.
 #[derive(Clone, Copy)]
 enum Tile {
-    Large = 128,
-    Small = 64,
+    Large,
+    Small,
+    /// The tile for rows of any length.
+    Odd,
 }
 
 impl Tile {
-    /// Returns the large tile if the product fills the GPU with it. The bits of the result are the
-    /// same with both.
-    fn of(m: usize, n: usize, multiprocessors: usize) -> Tile {
-        let blocks = m.div_ceil(128) * n.div_ceil(128);
-        if m > 64 && blocks >= multiprocessors {
+    /// Returns the tile for a product: the large one if the product fills the GPU with it. With
+    /// rotary positions a tile must contain whole heads, both halves of a pair.
+    fn of(
+        (m, n, k): (usize, usize, usize),
+        head_dim: Option<usize>,
+        multiprocessors: usize,
+    ) -> Tile {
+        let (rows, columns) = Tile::Large.size();
+        let fills = m > 64 && m.div_ceil(rows) * n.div_ceil(columns) >= multiprocessors;
+        if !n.is_multiple_of(8) || !k.is_multiple_of(8) {
+            Tile::Odd
+        } else if fills || head_dim.is_some_and(|head_dim| head_dim > Tile::Small.size().1) {
             Tile::Large
         } else {
             Tile::Small
+        }
+    }
+
+    /// Returns the rows and columns.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Tile::Large => (128, 128),
+            Tile::Small => (64, 64),
+            Tile::Odd => (64, 128),
         }
     }
 
@@ -135,6 +153,7 @@ impl Tile {
         match self {
             Tile::Large => "large",
             Tile::Small => "small",
+            Tile::Odd => "odd",
         }
     }
 }
@@ -168,21 +187,23 @@ impl Cuda {
         epilogue: Epilogue,
         arguments: Arguments,
     ) -> Result<()> {
-        // With rotary positions a tile must contain whole heads: both halves of a pair.
-        let tile = match epilogue {
-            Epilogue::Rope if arguments.head_dim > Tile::Small as i32 => Tile::Large,
-            _ => Tile::of(m, n, self.multiprocessors),
-        };
+        let head_dim = (epilogue == Epilogue::Rope).then_some(arguments.head_dim as usize);
+        let tile = Tile::of((m, n, k), head_dim, self.multiprocessors);
         let arguments = Arguments {
             m: self.number(m)?,
             n: self.number(n)?,
             k: self.number(k)?,
-            epilogue: epilogue as i32,
             ..arguments
         };
-        let name = format!("gemm_{}_{}_{}", layout.name(), tile.name(), self.storage);
-        let side = tile as usize;
-        let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
+        let name = format!(
+            "gemm_{}_{}_{}_{}",
+            layout.name(),
+            epilogue.name().replace(' ', "_"),
+            tile.name(),
+            self.storage
+        );
+        let (rows, columns) = tile.size();
+        let grid = (m.div_ceil(rows) * n.div_ceil(columns), 1, 1);
         // SAFETY: the traits check shapes.
         unsafe {
             self.gpu
@@ -219,7 +240,7 @@ impl Cuda {
         };
         let count = m * n;
         match epilogue {
-            Epilogue::Plain | Epilogue::F32 | Epilogue::F32Onto => Ok(()),
+            Epilogue::Plain | Epilogue::F32 => Ok(()),
             Epilogue::Activation => {
                 let x = product.y;
                 self.over_elements("activation", count, Elementwise { x, ..elements })
@@ -322,23 +343,15 @@ impl Cuda {
         chunk: usize,
         sum: u64,
     ) -> Result<()> {
-        let epilogue = if start == 0 {
-            Epilogue::F32
-        } else {
-            Epilogue::F32Onto
-        };
         let arguments = Arguments {
             a: slope,
             b: head.buffer.address() + (start * head.columns * 2) as u64,
             y: sum,
+            residual: if start == 0 { 0 } else { sum },
             ..Arguments::default()
         };
-        self.product(
-            Layout::Vjp,
-            (rows, head.columns, chunk),
-            epilogue,
-            arguments,
-        )
+        let sizes = (rows, head.columns, chunk);
+        self.product(Layout::Vjp, sizes, Epilogue::F32, arguments)
     }
 }
 
@@ -452,7 +465,7 @@ impl Gemm for Cuda {
     ) -> Result<CudaMatrix> {
         // No tile contains whole heads of such sizes. The choice must not depend on the number of
         // rows, since the bits would.
-        if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
+        if !head_dim.is_power_of_two() || head_dim > Tile::Large.size().1 {
             let mut y = self.linear_impl(x, weight, bias, None)?;
             self.rope_impl(&mut y, head_dim, frequencies, positions, false)?;
             return Ok(y);

@@ -90,7 +90,8 @@ impl Shape {
             k,
             epilogue,
             bias: arguments.bias != 0,
-            residual: arguments.residual != 0,
+            // A sum over chunks of the vocabulary takes the same route from its first chunk on.
+            residual: arguments.residual != 0 && epilogue != Epilogue::F32,
         }
     }
 
@@ -99,7 +100,7 @@ impl Shape {
     fn is_for_library(&self) -> bool {
         let whole =
             self.n > 0 && self.k > 0 && self.n.is_multiple_of(8) && self.k.is_multiple_of(8);
-        whole && !matches!(self.epilogue, Epilogue::F32 | Epilogue::F32Onto)
+        whole && self.epilogue != Epilogue::F32
     }
 }
 
