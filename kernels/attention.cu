@@ -7,16 +7,15 @@
 // 16-byte aligned. Products are of T with f32 sums, probabilities are rounded to T before theirs. A row's result depends on
 // its own sequence and on nothing else of the batch.
 //
-//   D                    32     64     96    128    256
-//   queries per block   128    128    128    128     64
-//   dynamic shared    12288  24576  36864  49152  65536    bytes: 2 D (queries per block + 2 * 32 keys)
-//
-// Grid: batch * heads * ceil(queries / queries per block) blocks of 128 threads.
+// Launch: batch * heads * ceil(queries / QUERIES) blocks of THREADS threads, with SHARED_BYTES of dynamic shared memory.
 #include "attention.cuh"
+
+constexpr int QUERIES[] = {128, 128, 128, 128, 64};  // per block
+constexpr int SHARED_BYTES[] = {12288, 24576, 36864, 49152, 65536};
 
 template <int D>
 struct ForwardTile {
-  static constexpr int M = D <= 128 ? 2 : 1;       // 16 M queries per warp
+  static constexpr int M = QUERIES[place_of(D)] / (16 * WARPS);  // 16 M queries per warp
   static constexpr int KEYS = 32;                  // per tile
   static constexpr int BLOCKS = D <= 64 ? 3 : 2;   // per multiprocessor that registers must allow
 };
@@ -94,12 +93,13 @@ template <typename T, int D>
 __device__ __forceinline__ void attention_forward(const AttentionArguments& a) {
   constexpr int M = ForwardTile<D>::M, KEYS = ForwardTile<D>::KEYS;
   using Shared = ForwardShared<T, D>;
+  static_assert(sizeof(Shared) == SHARED_BYTES[place_of(D)], "launches ask for all of it");
   DYNAMIC_SHARED(Shared, shared);
   const QueryRows<M> rows(a);
   const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
   const int64_t stride = (int64_t)a.heads * a.d;
 
-  shared->q.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  shared->q.template copy<THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
   keys.copy_k(shared->k, 0, a.d);
   cp_async_commit();
   Accumulator out[M][D / 8] = {};
@@ -141,10 +141,10 @@ __device__ __forceinline__ void attention_forward(const AttentionArguments& a) {
   }
 }
 
-#define ATTENTION(D, T)                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, ForwardTile<D>::BLOCKS) attention_##D##_##T( \
-      AttentionArguments a) {                                                                          \
-    attention_forward<T, D>(a);                                                                        \
+#define ATTENTION(D, T)                                                                              \
+  extern "C" __global__ void __launch_bounds__(THREADS, ForwardTile<D>::BLOCKS) attention_##D##_##T( \
+      AttentionArguments a) {                                                                        \
+    attention_forward<T, D>(a);                                                                      \
   }
 FOR_HEADS(ATTENTION, bf16)
 FOR_HEADS(ATTENTION, f16)

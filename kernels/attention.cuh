@@ -19,10 +19,19 @@ struct AttentionArguments {
   float scale;            // on the scores; positive
 };
 
-constexpr int ATTENTION_WARPS = 4;
-constexpr int ATTENTION_THREADS = 32 * ATTENTION_WARPS;
+constexpr int WARPS = 4, THREADS = 32 * WARPS;
 
-// Instantiates MACRO(D, T) for every head size and storage type.
+// The head sizes that have kernels. Tables of launches are in this order.
+constexpr int HEAD_SIZES[] = {32, 64, 96, 128, 256};
+
+// Where head size d is in a table.
+__host__ __device__ constexpr int place_of(int d) {
+  int i = 0;
+  while (HEAD_SIZES[i] != d) i++;
+  return i;
+}
+
+// Instantiates MACRO(D, T) for every head size.
 #define FOR_HEADS(MACRO, T) MACRO(32, T) MACRO(64, T) MACRO(96, T) MACRO(128, T) MACRO(256, T)
 
 // v, which all lanes of the warp hold alike and is not negative: tells the compiler so, which then computes with it in uniform
@@ -141,7 +150,7 @@ struct KeyTiles {
   __device__ __forceinline__ void copy(SharedTile<T, N, D>& shared, int tile, const T* of_prefix, const T* of_own, int d) const {
     const int i = first(tile);
     const T* source = (in_prefix(tile) ? of_prefix : of_own) + i * stride;
-    shared.template copy<ATTENTION_THREADS>(source, stride, (in_prefix(tile) ? prefix : own) - i, d);
+    shared.template copy<THREADS>(source, stride, (in_prefix(tile) ? prefix : own) - i, d);
   }
   template <int D>
   __device__ __forceinline__ void copy_k(SharedTile<T, N, D>& shared, int tile, int d) const {
@@ -157,7 +166,7 @@ struct KeyTiles {
 // warp's first on.
 template <int M>
 struct QueryRows {
-  static constexpr int ROWS = 16 * M * ATTENTION_WARPS;
+  static constexpr int ROWS = 16 * M * WARPS;
   int sequence, head, first;      // of the block: sequence, head, first query
   int rows;                       // queries of the block, at most ROWS
   int warp_row;                   // the warp's first row within the block

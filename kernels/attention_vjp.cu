@@ -10,25 +10,27 @@
 // P and dS are rounded to T before their products, sums are f32. Every sum has one fixed order, without atomics, and depends
 // on its own sequence alone.
 //
-//   D                        32     64     96    128    256
-//   dkdv keys per block     128    128     64     64     64
-//        queries per tile    32     32     32     32     16
-//        dynamic shared   25344  49920  49920  66304  98688    bytes: 4 D (keys + 2 * queries) + 24 * queries
-//        grid             batch * kv_heads * ceil(keys / keys per block) blocks; twice that for D = 256
-//   dq   queries per block  128    128    128    128     64
-//        keys per tile       32     32     32     32     16
-//        dynamic shared   24576  49152  73728  98304  98304    bytes: 4 D (queries + 2 * keys)
-//        grid             batch * heads * ceil(queries / queries per block) blocks
-//   delta                 no dynamic shared memory, ceil(batch * queries * heads / 16) blocks
-//
-// All of them have 128 threads per block.
+// Launch, with THREADS threads and the bytes of dynamic shared memory in a table:
+//   delta  ceil(batch * queries * heads / DELTA_ROWS) blocks, no shared memory
+//   dkdv   batch * kv_heads * ceil(keys / DKDV_KEYS) * DKDV_BLOCKS blocks
+//   dq     batch * heads * ceil(queries / DQ_QUERIES) blocks
 #include "attention.cuh"
+
+constexpr int DELTA_ROWS = 16;  // and heads, per block
+
+constexpr int DKDV_KEYS[] = {128, 128, 64, 64, 64};
+// Where registers hold one accumulator only, a tile of keys has two blocks, one for dk and one for dv, each making P for itself.
+constexpr int DKDV_BLOCKS[] = {1, 1, 1, 1, 2};
+constexpr int DKDV_SHARED_BYTES[] = {25344, 49920, 49920, 66304, 98688};
+
+constexpr int DQ_QUERIES[] = {128, 128, 128, 128, 64};
+constexpr int DQ_SHARED_BYTES[] = {24576, 49152, 73728, 98304, 98304};
 
 template <typename T>
 __device__ __forceinline__ void attention_delta(const AttentionArguments& a) {
-  constexpr int LANES = 8;  // per row and head
+  constexpr int LANES = THREADS / DELTA_ROWS;
   const int lane = threadIdx.x % LANES;
-  const int64_t row = ((int64_t)blockIdx.x * ATTENTION_THREADS + threadIdx.x) / LANES;
+  const int64_t row = ((int64_t)blockIdx.x * THREADS + threadIdx.x) / LANES;
   const bool exists = row < (int64_t)a.batch * a.queries * a.heads;
   const T *dy = static_cast<const T*>(a.dy) + row * a.d, *out = static_cast<const T*>(a.out) + row * a.d;
   float sum = 0.0f;
@@ -44,10 +46,9 @@ __device__ __forceinline__ void attention_delta(const AttentionArguments& a) {
 
 template <int D>
 struct KeyGradientTile {
-  static constexpr int M = D <= 64 ? 2 : 1;            // 16 M keys per warp
-  static constexpr int QUERIES = D <= 128 ? 32 : 16;   // per tile
-  // Where registers hold one accumulator only, blocks alternate between dv and dk, each making P for itself.
-  static constexpr bool SPLIT = D > 128;
+  static constexpr int M = DKDV_KEYS[place_of(D)] / (16 * WARPS);  // 16 M keys per warp
+  static constexpr int QUERIES = D <= 128 ? 32 : 16;               // per tile
+  static constexpr bool SPLIT = DKDV_BLOCKS[place_of(D)] == 2;
 };
 
 // A walk over the queries that add to a tile of keys, in tiles of N: those of the group's heads, one after another, of one
@@ -85,8 +86,8 @@ struct QueryTiles {
   template <int D>
   __device__ __forceinline__ void copy(SharedTile<T, N, D>& q, SharedTile<T, N, D>& dy) const {
     const int64_t start = row(0) * a.d, stride = (int64_t)a.heads * a.d;
-    q.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
-    dy.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
+    q.template copy<THREADS>(static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
+    dy.template copy<THREADS>(static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
   }
 };
 
@@ -142,7 +143,7 @@ struct KeyRows {
 
 template <typename T, int D>
 struct KeyGradientShared {
-  static constexpr int KEYS = 16 * KeyGradientTile<D>::M * ATTENTION_WARPS, QUERIES = KeyGradientTile<D>::QUERIES;
+  static constexpr int KEYS = 16 * KeyGradientTile<D>::M * WARPS, QUERIES = KeyGradientTile<D>::QUERIES;
   struct Stage {
     SharedTile<T, QUERIES, D> q, dy;
   };
@@ -155,8 +156,9 @@ struct KeyGradientShared {
 // accumulators of P^T and dS^T are the operands of dv = P^T dy and dk = dS^T q. `block` counts tiles.
 template <typename T, int D, bool DK, bool DV>
 __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int block) {
-  constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * ATTENTION_WARPS;
+  constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * WARPS;
   using Shared = KeyGradientShared<T, D>;
+  static_assert(sizeof(Shared) == DKDV_SHARED_BYTES[place_of(D)], "launches ask for all of it");
   DYNAMIC_SHARED(Shared, shared);
 
   const KeyRows<KEYS> rows(a, block);
@@ -166,8 +168,8 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
   const float scale = a.scale * LOG2_E;
 
   const int count = a.keys - rows.first;
-  shared->k.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.k) + rows.start(a, 0), stride, count, a.d);
-  if (DK) shared->v.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.v) + rows.start(a, 0), stride, count, a.d);
+  shared->k.template copy<THREADS>(static_cast<const T*>(a.k) + rows.start(a, 0), stride, count, a.d);
+  if (DK) shared->v.template copy<THREADS>(static_cast<const T*>(a.v) + rows.start(a, 0), stride, count, a.d);
   QueryTiles<T, N> queries(a, rows.sequence, rows.kv_head, rows.first);
   QueryStatistic<T, N> statistic;
   int stage = 0;
@@ -250,8 +252,8 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
 
 template <int D>
 struct QueryGradientTile {
-  static constexpr int M = D <= 128 ? 2 : 1;        // 16 M queries per warp
-  static constexpr int KEYS = D <= 128 ? 32 : 16;   // per tile
+  static constexpr int M = DQ_QUERIES[place_of(D)] / (16 * WARPS);  // 16 M queries per warp
+  static constexpr int KEYS = D <= 128 ? 32 : 16;                   // per tile
 };
 
 template <typename T, int D>
@@ -268,14 +270,15 @@ template <typename T, int D>
 __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
   constexpr int M = QueryGradientTile<D>::M, KEYS = QueryGradientTile<D>::KEYS;
   using Shared = QueryGradientShared<T, D>;
+  static_assert(sizeof(Shared) == DQ_SHARED_BYTES[place_of(D)], "launches ask for all of it");
   DYNAMIC_SHARED(Shared, shared);
   const QueryRows<M> rows(a);
   const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
   const int64_t stride = (int64_t)a.heads * a.d;
   const float scale = a.scale * LOG2_E;
 
-  shared->q.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
-  shared->dy.template copy<ATTENTION_THREADS>(static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
+  shared->q.template copy<THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  shared->dy.template copy<THREADS>(static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
   keys.copy_k(shared->stages[0].k, 0, a.d);
   keys.copy_v(shared->stages[0].v, 0, a.d);
   cp_async_commit();
@@ -322,22 +325,22 @@ __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
   }
 }
 
-#define DELTA(T)                                                                                            \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS) attention_delta_##T(AttentionArguments a) { \
-    attention_delta<T>(a);                                                                                  \
+#define DELTA(T)                                                                                    \
+  extern "C" __global__ void __launch_bounds__(THREADS) attention_delta_##T(AttentionArguments a) { \
+    attention_delta<T>(a);                                                                          \
   }
-#define DKDV(D, T)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dkdv_##D##_##T(AttentionArguments a) { \
-    if constexpr (!KeyGradientTile<D>::SPLIT)                                                                     \
-      key_gradients<T, D, true, true>(a, blockIdx.x);                                                             \
-    else if (blockIdx.x & 1)                                                                                      \
-      key_gradients<T, D, false, true>(a, blockIdx.x / 2);                                                        \
-    else                                                                                                          \
-      key_gradients<T, D, true, false>(a, blockIdx.x / 2);                                                        \
+#define DKDV(D, T)                                                                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_dkdv_##D##_##T(AttentionArguments a) { \
+    if constexpr (!KeyGradientTile<D>::SPLIT)                                                               \
+      key_gradients<T, D, true, true>(a, blockIdx.x);                                                       \
+    else if (blockIdx.x & 1)                                                                                \
+      key_gradients<T, D, false, true>(a, blockIdx.x / 2);                                                  \
+    else                                                                                                    \
+      key_gradients<T, D, true, false>(a, blockIdx.x / 2);                                                  \
   }
-#define DQ(D, T)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dq_##D##_##T(AttentionArguments a) { \
-    query_gradients<T, D>(a);                                                                                   \
+#define DQ(D, T)                                                                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_dq_##D##_##T(AttentionArguments a) { \
+    query_gradients<T, D>(a);                                                                             \
   }
 FOR_BOTH(DELTA)
 FOR_HEADS(DKDV, bf16)

@@ -1,6 +1,9 @@
 // What every kernel file shares: the storage types, 16-byte packs, reductions, activation functions.
 //
 // Activations and weights are stored as T, bf16 or f16; arithmetic is f32. Matrices are row-major. Offsets are 64-bit.
+//
+// The program launches kernels with the structs named `..Arguments` and the `constexpr int` constants of all kernel files, which
+// build/interface.rs translates to Rust: neither is stated anywhere else.
 #pragma once
 #include "ptx.cuh"
 
@@ -130,8 +133,8 @@ __device__ __forceinline__ float block_reduce(float v) {
 __device__ __forceinline__ float block_sum(float v) { return block_reduce<Sum>(v); }
 __device__ __forceinline__ float block_max(float v) { return block_reduce<Max>(v); }
 
-// Activation functions, numbered as `Activation` in src/device/cuda/activation.rs.
-enum ActivationKind { GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3 };
+// Activation functions.
+constexpr int GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3;
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
 

@@ -5,8 +5,8 @@
 // a, b [32, 16] T, row-major, 4-byte aligned; sums [4 * gridDim.x, 32, 32] f32, row-major, 8-byte aligned, overwritten. A warp
 // holds both operands and its sums in registers and issues 8 independent mma_16816 per step: 2 * 32 * 32 * 16 operations.
 // Operands of whole numbers have exact sums as long as every |steps * a b^T| stays below 2^22: what is written can be compared to
-// the bit. Launch: any grid of 128 threads. Eight blocks fit a multiprocessor: 32 warps with 8 sums each are more than the latency
-// asks for.
+// the bit. Launch: any grid of THREADS threads. BLOCKS of them fit a multiprocessor: 32 warps with 8 sums each are more than the
+// latency asks for.
 #include "tile.cuh"
 
 struct RatesArguments {
@@ -16,8 +16,9 @@ struct RatesArguments {
   int steps;
 };
 
-// Fragments of 16 rows of each operand.
-constexpr int FRAGMENTS = 2;
+constexpr int WARPS = 4, THREADS = 32 * WARPS, BLOCKS = 8;
+// Rows and columns of the operands, and the former in fragments.
+constexpr int SIDE = 32, DEPTH = 16, FRAGMENTS = SIDE / 16;
 
 template <typename T>
 __device__ __forceinline__ void products(const RatesArguments& g) {
@@ -42,7 +43,7 @@ __device__ __forceinline__ void products(const RatesArguments& g) {
 #pragma unroll
       for (int j = 0; j < FRAGMENTS; j++) multiply<T>(sums[i][2 * j], sums[i][2 * j + 1], a[i], b[j]);
 
-  float* out = g.sums + ((size_t)blockIdx.x * 4 + threadIdx.x / 32) * 32 * 32;
+  float* out = g.sums + ((size_t)blockIdx.x * WARPS + threadIdx.x / 32) * SIDE * SIDE;
 #pragma unroll
   for (int i = 0; i < FRAGMENTS; i++)
 #pragma unroll
@@ -50,10 +51,10 @@ __device__ __forceinline__ void products(const RatesArguments& g) {
 #pragma unroll
       for (int half = 0; half < 2; half++) {
         const float2 sum = make_float2(sums[i][j][half * 2], sums[i][j][half * 2 + 1]);
-        *reinterpret_cast<float2*>(out + (i * 16 + row + half * 8) * 32 + j * 8 + pair * 2) = sum;
+        *reinterpret_cast<float2*>(out + (i * 16 + row + half * 8) * SIDE + j * 8 + pair * 2) = sum;
       }
 }
 
 #define PRODUCTS(T) \
-  extern "C" __global__ void __launch_bounds__(128, 8) products_##T(RatesArguments arguments) { products<T>(arguments); }
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) products_##T(RatesArguments arguments) { products<T>(arguments); }
 FOR_BOTH(PRODUCTS)

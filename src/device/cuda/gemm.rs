@@ -1,11 +1,11 @@
 //! Linear layers with their epilogues: launches of `kernels/gemm.cu`, or a product of cuBLASLt
 //! followed by one more kernel.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
-use super::activation::{Arguments as Elementwise, number};
+use super::activation::number;
 use super::cublaslt::{Algorithm, CublasLt, Product};
+use super::interface::activation::ActivationArguments;
+use super::interface::gemm::{self, GemmArguments};
 use super::memory::{CudaMatrix, CudaWeight};
 use crate::device::{Activation, Gemm, Result, Rows};
 
@@ -16,7 +16,7 @@ impl Product {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
     ) -> Product {
         Product {
             vjp: layout == Layout::Vjp,
@@ -34,30 +34,6 @@ impl Product {
         }
     }
 }
-
-/// `GemmArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(super) struct Arguments {
-    pub a: u64,
-    pub b: u64,
-    pub y: u64,
-    pub bias: u64,
-    pub residual: u64,
-    pub first: u64,
-    pub second: u64,
-    pub also: u64,
-    pub turns: u64,
-    pub m: i32,
-    pub n: i32,
-    pub k: i32,
-    pub kind: i32,
-    pub head_dim: i32,
-    pub positions: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
 
 /// The epilogue of a product, as in `kernels/gemm.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,11 +82,6 @@ impl Layout {
     }
 }
 
-/// Threads per block, of every tile.
-const THREADS: u32 = 128;
-/// Dynamic shared memory of every tile, in bytes.
-const SHARED: usize = 49152;
-
 /// The block of the product that one thread block computes. The bits of the result are the same
 /// with all tiles.
 #[derive(Clone, Copy)]
@@ -143,9 +114,9 @@ impl Tile {
     /// Returns the rows and columns.
     fn size(self) -> (usize, usize) {
         match self {
-            Tile::Large => (128, 128),
-            Tile::Small => (64, 64),
-            Tile::Odd => (64, 128),
+            Tile::Large => (gemm::LARGE_M, gemm::LARGE_N),
+            Tile::Small => (gemm::SMALL_M, gemm::SMALL_N),
+            Tile::Odd => (gemm::ODD_M, gemm::ODD_N),
         }
     }
 
@@ -165,7 +136,7 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: Arguments,
+        arguments: GemmArguments,
     ) -> Result<()> {
         match self.through_library(layout, (n, k), epilogue, &arguments)? {
             None => self.native(layout, (m, n, k), epilogue, arguments),
@@ -185,11 +156,11 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: Arguments,
+        arguments: GemmArguments,
     ) -> Result<()> {
         let head_dim = (epilogue == Epilogue::Rope).then_some(arguments.head_dim as usize);
         let tile = Tile::of((m, n, k), head_dim, self.multiprocessors);
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             m: self.number(m)?,
             n: self.number(n)?,
             k: self.number(k)?,
@@ -206,8 +177,13 @@ impl Cuda {
         let grid = (m.div_ceil(rows) * n.div_ceil(columns), 1, 1);
         // SAFETY: the traits check shapes.
         unsafe {
-            self.gpu
-                .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
+            self.gpu.launch(
+                ("gemm", &name),
+                grid,
+                gemm::THREADS,
+                gemm::SHARED_BYTES,
+                &arguments,
+            )
         }
     }
 
@@ -224,7 +200,7 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        g: &Arguments,
+        g: &GemmArguments,
     ) -> Result<()> {
         if m == 0 {
             return Ok(());
@@ -232,30 +208,34 @@ impl Cuda {
         let product = Product::of(layout, (m, n, k), epilogue, g);
         // SAFETY: guaranteed by the caller; buffers are aligned to 512 bytes.
         unsafe { library.multiply(&product, algorithm) }?;
-        let elements = Elementwise {
+        let elements = ActivationArguments {
             x: g.first,
             out: g.y,
             kind: g.kind,
-            ..Elementwise::default()
+            ..ActivationArguments::default()
         };
         let count = m * n;
         match epilogue {
             Epilogue::Plain | Epilogue::F32 => Ok(()),
             Epilogue::Activation => {
                 let x = product.y;
-                self.over_elements("activation", count, Elementwise { x, ..elements })
+                self.over_elements("activation", count, ActivationArguments { x, ..elements })
             }
             Epilogue::Gate => {
                 let up = product.y;
-                self.over_elements("gate", count, Elementwise { up, ..elements })
+                self.over_elements("gate", count, ActivationArguments { up, ..elements })
             }
             Epilogue::ActivationVjp => {
                 let dy = product.y;
-                self.over_elements("activation_vjp", count, Elementwise { dy, ..elements })
+                self.over_elements(
+                    "activation_vjp",
+                    count,
+                    ActivationArguments { dy, ..elements },
+                )
             }
             Epilogue::GateVjp => {
                 let (up, dy, also) = (g.second, product.y, g.also);
-                let elements = Elementwise {
+                let elements = ActivationArguments {
                     up,
                     dy,
                     also,
@@ -278,10 +258,10 @@ impl Cuda {
         weight: &CudaWeight,
         bias: Option<&CudaMatrix>,
         epilogue: Epilogue,
-        operands: Arguments,
+        operands: GemmArguments,
     ) -> Result<CudaMatrix> {
         let y = self.gpu.matrix(x.rows, weight.rows)?;
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: x.address(),
             b: weight.buffer.address(),
             y: y.address(),
@@ -299,10 +279,10 @@ impl Cuda {
         dy: &CudaMatrix,
         weight: &CudaWeight,
         epilogue: Epilogue,
-        operands: Arguments,
+        operands: GemmArguments,
     ) -> Result<CudaMatrix> {
         let dx = self.gpu.matrix(dy.rows, weight.columns)?;
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: dy.address(),
             b: weight.buffer.address(),
             y: dx.address(),
@@ -322,11 +302,11 @@ impl Cuda {
         chunk: usize,
         logits: u64,
     ) -> Result<()> {
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: x.address(),
             b: head.buffer.address() + (start * head.columns * 2) as u64,
             y: logits,
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let sizes = (x.rows, chunk, head.columns);
         self.product(Layout::Forward, sizes, Epilogue::F32, arguments)
@@ -343,12 +323,12 @@ impl Cuda {
         chunk: usize,
         sum: u64,
     ) -> Result<()> {
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: slope,
             b: head.buffer.address() + (start * head.columns * 2) as u64,
             y: sum,
             residual: if start == 0 { 0 } else { sum },
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let sizes = (rows, head.columns, chunk);
         self.product(Layout::Vjp, sizes, Epilogue::F32, arguments)
@@ -363,9 +343,9 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
         residual: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             residual: residual.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.forward(x, weight, bias, Epilogue::Plain, operands)
     }
@@ -376,9 +356,9 @@ impl Gemm for Cuda {
         weight: &CudaWeight,
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             residual: onto.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.backward(dy, weight, Epilogue::Plain, operands)
     }
@@ -391,10 +371,10 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let h = self.gpu.matrix(x.rows, weight.rows)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             also: h.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let y = self.forward(x, weight, bias, Epilogue::Activation, operands)?;
         Ok((h, y))
@@ -407,10 +387,10 @@ impl Gemm for Cuda {
         weight: &CudaWeight,
         h: &CudaMatrix,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: h.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.backward(dy, weight, Epilogue::ActivationVjp, operands)
     }
@@ -424,11 +404,11 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let up = self.gpu.matrix(x.rows, weight.rows)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: gate.address(),
             also: up.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let y = self.forward(x, weight, bias, Epilogue::Gate, operands)?;
         Ok((up, y))
@@ -443,12 +423,12 @@ impl Gemm for Cuda {
         up: &CudaMatrix,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let d_up = self.gpu.matrix(dy.rows, weight.columns)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: gate.address(),
             second: up.address(),
             also: d_up.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let d_gate = self.backward(dy, weight, Epilogue::GateVjp, operands)?;
         Ok((d_gate, d_up))
@@ -471,11 +451,11 @@ impl Gemm for Cuda {
             return Ok(y);
         }
         let turns = self.rotations(frequencies, positions)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             turns: turns.address(),
             head_dim: self.number(head_dim)?,
             positions: self.number(positions.len())?,
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.forward(x, weight, bias, Epilogue::Rope, operands)
     }

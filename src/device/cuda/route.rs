@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Cuda;
 use super::cublaslt::{Algorithm, CublasLt, Product};
-use super::gemm::{Arguments, Epilogue, Layout};
+use super::gemm::{Epilogue, Layout};
+use super::interface::gemm::GemmArguments;
 use crate::device::{DeviceError, Result};
 use kept::Kept;
 
@@ -83,7 +84,13 @@ impl Routes {
 }
 
 impl Shape {
-    fn of(layout: Layout, n: usize, k: usize, epilogue: Epilogue, arguments: &Arguments) -> Shape {
+    fn of(
+        layout: Layout,
+        n: usize,
+        k: usize,
+        epilogue: Epilogue,
+        arguments: &GemmArguments,
+    ) -> Shape {
         Shape {
             layout,
             n,
@@ -189,7 +196,7 @@ impl Cuda {
         layout: Layout,
         (n, k): (usize, usize),
         epilogue: Epilogue,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
     ) -> Result<Option<(Arc<CublasLt>, Algorithm)>> {
         let Some(library) = &self.routes.library else {
             return Ok(None);
@@ -217,7 +224,12 @@ impl Cuda {
         })
     }
 
-    fn choose(&self, library: &CublasLt, shape: Shape, arguments: &Arguments) -> Result<Choice> {
+    fn choose(
+        &self,
+        library: &CublasLt,
+        shape: Shape,
+        arguments: &GemmArguments,
+    ) -> Result<Choice> {
         if !shape.is_for_library() {
             return Ok(Choice::NATIVE);
         }
@@ -252,7 +264,7 @@ impl Cuda {
         &self,
         library: &CublasLt,
         shape: Shape,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
         choice: Choice,
     ) -> Result<bool> {
         match choice.route {
@@ -274,7 +286,7 @@ impl Cuda {
 
 impl Shape {
     /// Describes the library's product of `m` rows.
-    fn product(&self, m: usize, arguments: &Arguments) -> Product {
+    fn product(&self, m: usize, arguments: &GemmArguments) -> Product {
         Product::of(self.layout, (m, self.n, self.k), self.epilogue, arguments)
     }
 }
