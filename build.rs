@@ -1,9 +1,13 @@
-//! Compiles `kernels/*.cu` with nvcc into fatbins that the program embeds.
+//! Compiles `kernels/*.cu` with nvcc into fatbins that the program embeds, and translates their
+//! interface to Rust.
 //!
 //! Environment: `FOVEATE_CUDA` is `auto` (default: without nvcc, warn and build for the CPU only),
 //! `off` or `require`. `FOVEATE_CUDA_ARCHS` lists architectures to compile for, such as `80,90a`,
 //! instead of all that nvcc knows of [`ARCHS`]. nvcc is searched in `NVCC`, `CUDA_HOME`,
 //! `CUDA_PATH`, the PATH, /usr/local/cuda, and an active virtual environment.
+
+#[path = "build/interface.rs"]
+mod interface;
 
 use std::env;
 use std::fs;
@@ -18,6 +22,7 @@ const OLDEST: (u32, u32) = (12, 4);
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=kernels");
     // Not PATH: every shell has another one, and compiling the kernels anew takes minutes.
     for name in [
@@ -43,10 +48,13 @@ fn main() {
             "FOVEATE_CUDA: expected auto, off or require, found {other:?}"
         )),
     };
-    let written = built.and_then(|built| {
-        fs::write(out.join("fatbins.rs"), source(built.as_ref()))
-            .map_err(|e| format!("{}: {e}", out.display()))
-    });
+    let write = |name: &str, source: String| {
+        fs::write(out.join(name), source).map_err(|e| format!("{}: {e}", out.display()))
+    };
+    let written = built
+        .and_then(|built| write("fatbins.rs", source(built.as_ref())))
+        .and_then(|()| interface::source(Path::new("kernels")))
+        .and_then(|source| write("interface.rs", source));
     if let Err(reason) = written {
         eprintln!("error: {reason}");
         std::process::exit(1);

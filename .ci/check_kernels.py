@@ -14,7 +14,11 @@ from pathlib import Path
 ARCHS = ["sm_80", "sm_90a"]
 OTHERS = ["sm_86", "sm_89", "sm_100", "sm_120"]
 # Tensor-core instructions of a product's tile, warp by warp: rows x columns x depth / (16 x 8 x 16).
-PRODUCTS = {"large": 64 * 64 * 32 // (16 * 8 * 16), "small": 32 * 32 * 32 // (16 * 8 * 16)}
+PRODUCTS = {
+    "large": 64 * 64 * 32 // (16 * 8 * 16),
+    "small": 32 * 32 * 32 // (16 * 8 * 16),
+    "odd": 32 * 64 * 32 // (16 * 8 * 16),
+}
 # Likewise of one step of the products on registers, the body of their loop.
 STEP = 32 * 32 * 16 // (16 * 8 * 16)
 
@@ -45,7 +49,7 @@ def faults(name, code, usage):
     wide = len(re.findall(r"\b(?:LDG|LDGSTS)\.E\S*\.128\b", code))
     if usage.get("STACK", 0) or usage.get("LOCAL", 0) or re.search(r"\b(?:LDL|STL)\b", code):
         yield f"uses local memory: {usage}"
-    tile = re.fullmatch(r"gemm_n[nt]_(large|small)_\w+", name)
+    tile = re.fullmatch(r"gemm_n[nt]_\w+_(large|small|odd)_\w+", name)
     if tile and products != PRODUCTS[tile.group(1)]:
         yield f"expected {PRODUCTS[tile.group(1)]} tensor-core instructions, found {products}"
     if re.fullmatch(r"products_\w+", name) and products != STEP:
@@ -66,7 +70,7 @@ def main():
             for name, code in sorted(kernels(cuobjdump, fatbin, arch).items()):
                 seen[arch] += 1
                 of = usage.get(name, {})
-                print(f"{arch:7} {name:28} {of.get('REG', 0):4} registers {of.get('SHARED', 0):6} bytes of shared memory")
+                print(f"{arch:7} {name:36} {of.get('REG', 0):4} registers {of.get('SHARED', 0):6} bytes of shared memory")
                 for fault in faults(name, code, of):
                     failed = True
                     print(f"        FAULT in {Path(fatbin).name}: {fault}")

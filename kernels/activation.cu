@@ -1,8 +1,10 @@
 // Activation functions and gates, element by element, and their vjps.
 //
 // All matrices are T with `count` elements in all; outputs are overwritten and may be the inputs they are made of.
-// Launch: one block of 256 threads for 2048 elements; a thread takes 8 in one 16-byte access, the last ones singly.
+// Launch: one block of THREADS threads for ELEMENTS elements; a thread takes 8 in one 16-byte access, the last ones singly.
 #include "common.cuh"
+
+constexpr int THREADS = 256, ELEMENTS = 8 * THREADS;
 
 struct ActivationArguments {
   const void* x;     // activation: x; gate: gate
@@ -11,7 +13,7 @@ struct ActivationArguments {
   void* out;         // y, dx or d_gate
   void* also;        // gate_vjp: d_up
   long long count;
-  int kind;          // ActivationKind
+  int kind;          // GELU, ..
 };
 
 template <typename T>
@@ -72,10 +74,10 @@ __device__ void over_elements(const ActivationArguments& a) {
 // ----------------------------------------------------------------------------------------------------------------------------------
 
 #define KERNEL(NAME, OPERATION, T) \
-  extern "C" __global__ void __launch_bounds__(256, 4) NAME##_##T(ActivationArguments a) { over_elements<T, OPERATION<T>>(a); }
-#define KERNELS(T)                      \
-  KERNEL(activation, Activate, T)       \
+  extern "C" __global__ void __launch_bounds__(THREADS, 4) NAME##_##T(ActivationArguments a) { over_elements<T, OPERATION<T>>(a); }
+#define KERNELS(T)                       \
+  KERNEL(activation, Activate, T)        \
   KERNEL(activation_vjp, ActivateVjp, T) \
-  KERNEL(gate, Gate, T)                 \
+  KERNEL(gate, Gate, T)                  \
   KERNEL(gate_vjp, GateVjp, T)
 FOR_BOTH(KERNELS)

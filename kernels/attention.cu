@@ -7,16 +7,15 @@
 // 16-byte aligned. Products are of T with f32 sums, probabilities are rounded to T before theirs. A row's result depends on
 // its own sequence and on nothing else of the batch.
 //
-//   D                    32     64     96    128    256
-//   queries per block   128    128    128    128     64
-//   dynamic shared    12288  24576  36864  49152  65536    bytes: 2 D (queries per block + 2 * 32 keys)
-//
-// Grid: batch * heads * ceil(queries / queries per block) blocks of 128 threads.
+// Launch: batch * heads * ceil(queries / QUERIES) blocks of THREADS threads, with SHARED_BYTES of dynamic shared memory.
 #include "attention.cuh"
+
+constexpr int QUERIES[] = {128, 128, 128, 128, 64};  // per block
+constexpr int SHARED_BYTES[] = {12288, 24576, 36864, 49152, 65536};
 
 template <int D>
 struct ForwardTile {
-  static constexpr int M = D <= 128 ? 2 : 1;       // 16 M queries per warp
+  static constexpr int M = QUERIES[place_of(D)] / (16 * WARPS);  // 16 M queries per warp
   static constexpr int KEYS = 32;                  // per tile
   static constexpr int BLOCKS = D <= 64 ? 3 : 2;   // per multiprocessor that registers must allow
 };
@@ -38,7 +37,7 @@ struct Softmax {
 
   // Scores become probabilities; `out` and the sums are rescaled where a row's top has grown. `scale` is per log2.
   template <int N, int D>
-  __device__ __forceinline__ void add(float (&scores)[M][N / 8][4], float (&out)[M][D / 8][4], float scale) {
+  __device__ __forceinline__ void add(Accumulator (&scores)[M][N / 8], Accumulator (&out)[M][D / 8], float scale) {
     float factor[M][2];
     bool grown = false;
 #pragma unroll
@@ -85,36 +84,42 @@ struct Softmax {
 };
 
 template <typename T, int D>
+struct ForwardShared {
+  SharedTile<T, QueryRows<ForwardTile<D>::M>::ROWS, D> q;
+  SharedTile<T, ForwardTile<D>::KEYS, D> k, v;
+};
+
+template <typename T, int D>
 __device__ __forceinline__ void attention_forward(const AttentionArguments& a) {
   constexpr int M = ForwardTile<D>::M, KEYS = ForwardTile<D>::KEYS;
-  using Rows = QueryRows<M>;
-  DYNAMIC_SHARED(T, q);
-  T *k = q + Rows::ROWS * D, *v = k + KEYS * D;
-  const Rows rows(a);
+  using Shared = ForwardShared<T, D>;
+  static_assert(sizeof(Shared) == SHARED_BYTES[place_of(D)], "launches ask for all of it");
+  DYNAMIC_SHARED(Shared, shared);
+  const QueryRows<M> rows(a);
   const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
   const int64_t stride = (int64_t)a.heads * a.d;
 
-  copy_tile<T, Rows::ROWS, D>(q, static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
-  keys.template copy_k<D>(k, 0, a.d);
+  shared->q.template copy<THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  keys.copy_k(shared->k, 0, a.d);
   cp_async_commit();
-  float out[M][D / 8][4] = {};
+  Accumulator out[M][D / 8] = {};
   Softmax<M> softmax;
   for (int tile = 0; tile < keys.count; tile++) {
     const bool sees = rows.sees(keys, tile);
     cp_async_wait<0>();
     __syncthreads();  // k has arrived, and all are done with the last v
-    keys.template copy_v<D>(v, tile, a.d);
+    keys.copy_v(shared->v, tile, a.d);
     cp_async_commit();
-    float scores[M][KEYS / 8][4] = {};
-    if (sees) multiply_rows<M, KEYS, D, D / 16>(scores, q, rows.warp_row, k);
+    Accumulator scores[M][KEYS / 8] = {};
+    if (sees) multiply_rows<D / 16>(scores, shared->q, rows.warp_row, shared->k);
     cp_async_wait<0>();
     __syncthreads();  // v has arrived, and all are done with k
-    if (tile + 1 < keys.count) keys.template copy_k<D>(k, tile + 1, a.d);
+    if (tile + 1 < keys.count) keys.copy_k(shared->k, tile + 1, a.d);
     cp_async_commit();
     if (sees) {
       rows.mask(scores, keys, tile);
       softmax.template add<KEYS, D>(scores, out, a.scale * LOG2_E);
-      multiply_scores<M, KEYS, D>(out, scores, v);
+      multiply_scores(out, scores, shared->v);
     }
   }
 
@@ -132,14 +137,14 @@ __device__ __forceinline__ void attention_forward(const AttentionArguments& a) {
     }
     const int row = rows.warp_row + 16 * m;
     T* target = static_cast<T*>(a.out) + rows.start(a) + row * stride;
-    store_rows<T, D>(out[m], inverse[0], inverse[1], q + row * D, target, stride, rows.rows - row, a.d);
+    store_rows(out[m], inverse[0], inverse[1], shared->q, row, target, stride, rows.rows - row, a.d);
   }
 }
 
-#define ATTENTION(D, T)                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, ForwardTile<D>::BLOCKS) attention_##D##_##T( \
-      AttentionArguments a) {                                                                          \
-    attention_forward<T, D>(a);                                                                        \
+#define ATTENTION(D, T)                                                                              \
+  extern "C" __global__ void __launch_bounds__(THREADS, ForwardTile<D>::BLOCKS) attention_##D##_##T( \
+      AttentionArguments a) {                                                                        \
+    attention_forward<T, D>(a);                                                                      \
   }
 FOR_HEADS(ATTENTION, bf16)
 FOR_HEADS(ATTENTION, f16)

@@ -1,10 +1,8 @@
-// What attention's kernels share: their arguments, tiles in shared memory, fragments of tiles, the list of key tiles.
+// What attention's kernels share: their arguments, products of tiles, the list of key tiles, the rows of a block.
 //
-// A tile is ROWS x D values of T in shared memory, D a multiple of 32; a row is D / 8 chunks of 16 bytes, permuted within the
-// row so that neither ldmatrix nor the copies meet a bank conflict. Fragments are those of mma.m16n8k16: with
-// g = lane / 4 and t = lane % 4, an accumulator c holds (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// D, the columns of all tiles, is the head size of the kernel.
 #pragma once
-#include "common.cuh"
+#include "tile.cuh"
 
 struct AttentionArguments {
   const void* q;          // T [batch * queries, heads * d]
@@ -21,13 +19,20 @@ struct AttentionArguments {
   float scale;            // on the scores; positive
 };
 
-constexpr int ATTENTION_WARPS = 4;
-constexpr int ATTENTION_THREADS = 32 * ATTENTION_WARPS;
+constexpr int WARPS = 4, THREADS = 32 * WARPS;
 
-// Instantiates MACRO(D, T) for every head size and storage type.
+// The head sizes that have kernels. Tables of launches are in this order.
+constexpr int HEAD_SIZES[] = {32, 64, 96, 128, 256};
+
+// Where head size d is in a table.
+__host__ __device__ constexpr int place_of(int d) {
+  int i = 0;
+  while (HEAD_SIZES[i] != d) i++;
+  return i;
+}
+
+// Instantiates MACRO(D, T) for every head size.
 #define FOR_HEADS(MACRO, T) MACRO(32, T) MACRO(64, T) MACRO(96, T) MACRO(128, T) MACRO(256, T)
-
-__device__ __forceinline__ int divide_up(int a, int b) { return (a + b - 1) / b; }
 
 // v, which all lanes of the warp hold alike and is not negative: tells the compiler so, which then computes with it in uniform
 // registers, branches on it without synchronising the lanes, and has more registers for accumulators.
@@ -53,126 +58,69 @@ __device__ __forceinline__ uint32_t round2<f16>(float low, float high) {
 
 // The A fragment of a 16 x 16 block of scores, from its accumulators: columns 0 to 7 in `left`, 8 to 15 in `right`.
 template <typename T>
-__device__ __forceinline__ void as_operand(uint32_t (&a)[4], const float (&left)[4], const float (&right)[4]) {
-  a[0] = round2<T>(left[0], left[1]);
-  a[1] = round2<T>(left[2], left[3]);
-  a[2] = round2<T>(right[0], right[1]);
-  a[3] = round2<T>(right[2], right[3]);
-}
-
-// Where chunk `chunk` of row `row` of a tile is, in elements. Eight rows from a multiple of eight on have one chunk in eight
-// different groups of banks. Rows of an odd number of 64-byte halves alternate between halves by themselves.
-template <int D>
-__device__ __forceinline__ unsigned tile_at(unsigned row, unsigned chunk) {
-  constexpr unsigned GROUP = D % 64 == 0 ? 8 : 4;
-  const unsigned turn = GROUP == 8 ? row & 7 : row >> 1 & 3;
-  return row * D + chunk / GROUP * GROUP * 8 + (chunk % GROUP ^ turn) * 8;
-}
-
-// Starts copying a tile from a matrix whose rows are `stride` elements apart; rows from `rows` on and columns from `d` on
-// become zero and are not read. All threads of the block take part.
-template <typename T, int ROWS, int D>
-__device__ __forceinline__ void copy_tile(T* tile, const T* source, int64_t stride, int rows, int d) {
-  constexpr int CHUNKS = D % 64 == 0 ? 8 : 4;  // that neighbouring threads copy
-  constexpr int STEP = ATTENTION_THREADS / CHUNKS;
-  const int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-  const T* from = source + row * stride + chunk * 8;
-#pragma unroll
-  for (int r = 0; r < ROWS; r += STEP) {
-    if (ROWS % STEP != 0 && row + r >= ROWS) break;
-#pragma unroll
-    for (int c = 0; c < D / 8; c += CHUNKS) {
-      const bool inside = row + r < rows && (chunk + c) * 8 < d;
-      cp_async16(tile + tile_at<D>(row + r, chunk + c), inside ? from + c * 8 : source, inside ? 16 : 0);
-    }
-    from += STEP * stride;
-  }
-}
-
-// Fragment A (16 rows x 16 k) of a tile whose columns are k; `step` counts 16 columns.
-template <int D, typename T>
-__device__ __forceinline__ void load_a(uint32_t (&r)[4], const T* tile, int row, int step) {
-  const unsigned lane = threadIdx.x & 31;
-  ldmatrix_x4(r, tile + tile_at<D>(row + (lane & 15), 2 * step + (lane >> 4)));
-}
-
-// Fragments B (16 k x 8 n) of 16 rows n of a tile whose columns are k: r[0], r[1] of the first eight rows, r[2], r[3] of the
-// rest.
-template <int D, typename T>
-__device__ __forceinline__ void load_b(uint32_t (&r)[4], const T* tile, int row, int step) {
-  const unsigned lane = threadIdx.x & 31;
-  ldmatrix_x4(r, tile + tile_at<D>(row + (lane & 7) + (lane >> 4) * 8, 2 * step + (lane >> 3 & 1)));
-}
-
-// Fragments B (16 k x 8 n) of 16 columns n of a tile whose rows are k: r[0], r[1] of the first eight columns, r[2], r[3] of the
-// rest.
-template <int D, typename T>
-__device__ __forceinline__ void load_b_transposed(uint32_t (&r)[4], const T* tile, int row, int step) {
-  const unsigned lane = threadIdx.x & 31;
-  ldmatrix_x4_trans(r, tile + tile_at<D>(row + (lane & 15), 2 * step + (lane >> 4)));
+__device__ __forceinline__ FragmentA as_operand(const Accumulator& left, const Accumulator& right) {
+  return {{round2<T>(left[0], left[1]), round2<T>(left[2], left[3]), round2<T>(right[0], right[1]), round2<T>(right[2], right[3])}};
 }
 
 // scores[m] += A B^T over D columns: 16 M rows of tile a from `row` on, N rows of tile b. UNROLL: how many steps of 16 columns
 // at once; fewer keep the compiler from loading so far ahead that registers run out.
-template <int M, int N, int D, int UNROLL, typename T>
-__device__ __forceinline__ void multiply_rows(float (&scores)[M][N / 8][4], const T* a, int row, const T* b) {
+template <int UNROLL, int M, int N, int D, int ROWS, typename T>
+__device__ __forceinline__ void multiply_rows(Accumulator (&scores)[M][N / 8], const SharedTile<T, ROWS, D>& a, int row,
+                                              const SharedTile<T, N, D>& b) {
 #pragma unroll UNROLL
   for (int step = 0; step < D / 16; step++) {
-    uint32_t left[M][4];
+    FragmentA left[M];
 #pragma unroll
-    for (int m = 0; m < M; m++) load_a<D>(left[m], a, row + 16 * m, step);
+    for (int m = 0; m < M; m++) a.load_a(left[m], row + 16 * m, step);
 #pragma unroll
     for (int n = 0; n < N / 16; n++) {
-      uint32_t right[4];
-      load_b<D>(right, b, 16 * n, step);
+      FragmentB right;
+      b.load_b(right, 16 * n, step);
 #pragma unroll
-      for (int m = 0; m < M; m++) {
-        mma_16816<T>(scores[m][2 * n], left[m], right[0], right[1]);
-        mma_16816<T>(scores[m][2 * n + 1], left[m], right[2], right[3]);
-      }
+      for (int m = 0; m < M; m++) multiply<T>(scores[m][2 * n], scores[m][2 * n + 1], left[m], right);
     }
   }
 }
 
-// acc[m] += P B: P the 16 M x N scores, rounded to T, B the N x D tile.
+// sums[m] += P B: P the 16 M x N scores, rounded to T, B the N x D tile.
 template <int M, int N, int D, typename T>
-__device__ __forceinline__ void multiply_scores(float (&acc)[M][D / 8][4], const float (&scores)[M][N / 8][4], const T* b) {
+__device__ __forceinline__ void multiply_scores(Accumulator (&sums)[M][D / 8], const Accumulator (&scores)[M][N / 8],
+                                                const SharedTile<T, N, D>& b) {
 #pragma unroll
   for (int k = 0; k < N / 16; k++) {
-    uint32_t left[M][4];
+    FragmentA left[M];
 #pragma unroll
-    for (int m = 0; m < M; m++) as_operand<T>(left[m], scores[m][2 * k], scores[m][2 * k + 1]);
+    for (int m = 0; m < M; m++) left[m] = as_operand<T>(scores[m][2 * k], scores[m][2 * k + 1]);
 #pragma unroll
     for (int n = 0; n < D / 16; n++) {
-      uint32_t right[4];
-      load_b_transposed<D>(right, b, 16 * k, n);
+      FragmentB right;
+      b.load_b_transposed(right, 16 * k, n);
 #pragma unroll
-      for (int m = 0; m < M; m++) {
-        mma_16816<T>(acc[m][2 * n], left[m], right[0], right[1]);
-        mma_16816<T>(acc[m][2 * n + 1], left[m], right[2], right[3]);
-      }
+      for (int m = 0; m < M; m++) multiply<T>(sums[m][2 * n], sums[m][2 * n + 1], left[m], right);
     }
   }
 }
 
-// Writes the 16 x D accumulator of a warp, rows g times `low` and rows g + 8 times `high`, to the first `rows` rows and d
-// columns of `out`, by way of 16 rows of a tile (from a multiple of 8 on) that this warp alone uses.
-template <typename T, int D>
-__device__ __forceinline__ void store_rows(const float (&acc)[D / 8][4], float low, float high, T* tile, T* out, int64_t stride,
-                                           int rows, int d) {
+// Writes the 16 x D sums of a warp, rows g times `low` and rows g + 8 times `high`, to the first `rows` rows and d columns of
+// `out`, by way of 16 rows of a tile, from `first` on, that this warp alone uses.
+template <typename T, int ROWS, int D>
+__device__ __forceinline__ void store_rows(const Accumulator (&sums)[D / 8], float low, float high, SharedTile<T, ROWS, D>& tile,
+                                           int first, T* out, int64_t stride, int rows, int d) {
+  using Tile = SharedTile<T, ROWS, D>;
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
+  T* v = tile.v + first * D;
   __syncwarp();
 #pragma unroll
   for (int n = 0; n < D / 8; n++) {
-    *reinterpret_cast<uint32_t*>(tile + tile_at<D>(g, n) + 2 * t) = round2<T>(acc[n][0] * low, acc[n][1] * low);
-    *reinterpret_cast<uint32_t*>(tile + tile_at<D>(g + 8, n) + 2 * t) = round2<T>(acc[n][2] * high, acc[n][3] * high);
+    *reinterpret_cast<uint32_t*>(v + Tile::at(g, n) + 2 * t) = round2<T>(sums[n][0] * low, sums[n][1] * low);
+    *reinterpret_cast<uint32_t*>(v + Tile::at(g + 8, n) + 2 * t) = round2<T>(sums[n][2] * high, sums[n][3] * high);
   }
   __syncwarp();
 #pragma unroll
   for (int i = lane; i < 16 * (D / 8); i += 32) {
     const int row = i / (D / 8), chunk = i % (D / 8);
     if (row < rows && chunk * 8 < d)
-      *reinterpret_cast<uint4*>(out + row * stride + chunk * 8) = *reinterpret_cast<const uint4*>(tile + tile_at<D>(row, chunk));
+      *reinterpret_cast<uint4*>(out + row * stride + chunk * 8) = *reinterpret_cast<const uint4*>(v + Tile::at(row, chunk));
   }
 }
 
@@ -199,22 +147,26 @@ struct KeyTiles {
   __device__ __forceinline__ int first(int tile) const { return N * (in_prefix(tile) ? tile : tile - prefix_tiles); }
 
   template <int D>
-  __device__ __forceinline__ void copy(T* shared, int tile, const T* of_prefix, const T* of_own, int d) const {
+  __device__ __forceinline__ void copy(SharedTile<T, N, D>& shared, int tile, const T* of_prefix, const T* of_own, int d) const {
     const int i = first(tile);
     const T* source = (in_prefix(tile) ? of_prefix : of_own) + i * stride;
-    copy_tile<T, N, D>(shared, source, stride, (in_prefix(tile) ? prefix : own) - i, d);
+    shared.template copy<THREADS>(source, stride, (in_prefix(tile) ? prefix : own) - i, d);
   }
   template <int D>
-  __device__ __forceinline__ void copy_k(T* shared, int tile, int d) const { copy<D>(shared, tile, prefix_k, k, d); }
+  __device__ __forceinline__ void copy_k(SharedTile<T, N, D>& shared, int tile, int d) const {
+    copy(shared, tile, prefix_k, k, d);
+  }
   template <int D>
-  __device__ __forceinline__ void copy_v(T* shared, int tile, int d) const { copy<D>(shared, tile, prefix_v, v, d); }
+  __device__ __forceinline__ void copy_v(SharedTile<T, N, D>& shared, int tile, int d) const {
+    copy(shared, tile, prefix_v, v, d);
+  }
 };
 
 // Which queries a block, a warp and a thread hold, and how many own keys they see. Thread rows are 16 m + g + 8 r from the
 // warp's first on.
 template <int M>
 struct QueryRows {
-  static constexpr int ROWS = 16 * M * ATTENTION_WARPS;
+  static constexpr int ROWS = 16 * M * WARPS;
   int sequence, head, first;      // of the block: sequence, head, first query
   int rows;                       // queries of the block, at most ROWS
   int warp_row;                   // the warp's first row within the block
@@ -264,7 +216,7 @@ struct QueryRows {
   }
   // Scores of keys that a row does not see become -inf.
   template <typename T, int N>
-  __device__ __forceinline__ void mask(float (&scores)[M][N / 8][4], const KeyTiles<T, N>& keys, int tile) const {
+  __device__ __forceinline__ void mask(Accumulator (&scores)[M][N / 8], const KeyTiles<T, N>& keys, int tile) const {
     const bool in_prefix = keys.in_prefix(tile);
     const int first = keys.first(tile);
     if (first + N <= (in_prefix ? keys.prefix : warp_least)) return;

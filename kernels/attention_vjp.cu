@@ -10,25 +10,27 @@
 // P and dS are rounded to T before their products, sums are f32. Every sum has one fixed order, without atomics, and depends
 // on its own sequence alone.
 //
-//   D                        32     64     96    128    256
-//   dkdv keys per block     128    128     64     64     64
-//        queries per tile    32     32     32     32     16
-//        dynamic shared   25344  49920  49920  66304  98688    bytes: 4 D (keys + 2 * queries) + 24 * queries
-//        grid             batch * kv_heads * ceil(keys / keys per block) blocks; twice that for D = 256
-//   dq   queries per block  128    128    128    128     64
-//        keys per tile       32     32     32     32     16
-//        dynamic shared   24576  49152  73728  98304  98304    bytes: 4 D (queries + 2 * keys)
-//        grid             batch * heads * ceil(queries / queries per block) blocks
-//   delta                 no dynamic shared memory, ceil(batch * queries * heads / 16) blocks
-//
-// All of them have 128 threads per block.
+// Launch, with THREADS threads and the bytes of dynamic shared memory in a table:
+//   delta  ceil(batch * queries * heads / DELTA_ROWS) blocks, no shared memory
+//   dkdv   batch * kv_heads * ceil(keys / DKDV_KEYS) * DKDV_BLOCKS blocks
+//   dq     batch * heads * ceil(queries / DQ_QUERIES) blocks
 #include "attention.cuh"
+
+constexpr int DELTA_ROWS = 16;  // and heads, per block
+
+constexpr int DKDV_KEYS[] = {128, 128, 64, 64, 64};
+// Where registers hold one accumulator only, a tile of keys has two blocks, one for dk and one for dv, each making P for itself.
+constexpr int DKDV_BLOCKS[] = {1, 1, 1, 1, 2};
+constexpr int DKDV_SHARED_BYTES[] = {25344, 49920, 49920, 66304, 98688};
+
+constexpr int DQ_QUERIES[] = {128, 128, 128, 128, 64};
+constexpr int DQ_SHARED_BYTES[] = {24576, 49152, 73728, 98304, 98304};
 
 template <typename T>
 __device__ __forceinline__ void attention_delta(const AttentionArguments& a) {
-  constexpr int LANES = 8;  // per row and head
+  constexpr int LANES = THREADS / DELTA_ROWS;
   const int lane = threadIdx.x % LANES;
-  const int64_t row = ((int64_t)blockIdx.x * ATTENTION_THREADS + threadIdx.x) / LANES;
+  const int64_t row = ((int64_t)blockIdx.x * THREADS + threadIdx.x) / LANES;
   const bool exists = row < (int64_t)a.batch * a.queries * a.heads;
   const T *dy = static_cast<const T*>(a.dy) + row * a.d, *out = static_cast<const T*>(a.out) + row * a.d;
   float sum = 0.0f;
@@ -44,10 +46,9 @@ __device__ __forceinline__ void attention_delta(const AttentionArguments& a) {
 
 template <int D>
 struct KeyGradientTile {
-  static constexpr int M = D <= 64 ? 2 : 1;            // 16 M keys per warp
-  static constexpr int QUERIES = D <= 128 ? 32 : 16;   // per tile
-  // Where registers hold one accumulator only, blocks alternate between dv and dk, each making P for itself.
-  static constexpr bool SPLIT = D > 128;
+  static constexpr int M = DKDV_KEYS[place_of(D)] / (16 * WARPS);  // 16 M keys per warp
+  static constexpr int QUERIES = D <= 128 ? 32 : 16;               // per tile
+  static constexpr bool SPLIT = DKDV_BLOCKS[place_of(D)] == 2;
 };
 
 // A walk over the queries that add to a tile of keys, in tiles of N: those of the group's heads, one after another, of one
@@ -83,10 +84,10 @@ struct QueryTiles {
   // The row of the tile's query `r` in a [batch * queries, heads, ..] matrix.
   __device__ __forceinline__ int64_t row(int r) const { return ((int64_t)sequence * a.queries + first + r) * a.heads + head; }
   template <int D>
-  __device__ __forceinline__ void copy(T* q, T* dy) const {
+  __device__ __forceinline__ void copy(SharedTile<T, N, D>& q, SharedTile<T, N, D>& dy) const {
     const int64_t start = row(0) * a.d, stride = (int64_t)a.heads * a.d;
-    copy_tile<T, N, D>(q, static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
-    copy_tile<T, N, D>(dy, static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
+    q.template copy<THREADS>(static_cast<const T*>(a.q) + start, stride, a.queries - first, a.d);
+    dy.template copy<THREADS>(static_cast<const T*>(a.dy) + start, stride, a.queries - first, a.d);
   }
 };
 
@@ -140,14 +141,25 @@ struct KeyRows {
   }
 };
 
+template <typename T, int D>
+struct KeyGradientShared {
+  static constexpr int KEYS = 16 * KeyGradientTile<D>::M * WARPS, QUERIES = KeyGradientTile<D>::QUERIES;
+  struct Stage {
+    SharedTile<T, QUERIES, D> q, dy;
+  };
+  SharedTile<T, KEYS, D> k, v;
+  Stage stages[2];
+  QueryStatistics<QUERIES> statistics[2];
+};
+
 // A block makes dk (if DK) and dv (if DV) of a tile of keys, with keys as the rows of all products: S^T = k q^T, so that the
 // accumulators of P^T and dS^T are the operands of dv = P^T dy and dk = dS^T q. `block` counts tiles.
 template <typename T, int D, bool DK, bool DV>
 __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int block) {
-  constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * ATTENTION_WARPS;
-  DYNAMIC_SHARED(T, k);
-  T *v = k + KEYS * D, *stages = v + KEYS * D;  // two stages of q and dy
-  auto* statistics = reinterpret_cast<QueryStatistics<N>*>(stages + 4 * N * D);
+  constexpr int M = KeyGradientTile<D>::M, N = KeyGradientTile<D>::QUERIES, KEYS = 16 * M * WARPS;
+  using Shared = KeyGradientShared<T, D>;
+  static_assert(sizeof(Shared) == DKDV_SHARED_BYTES[place_of(D)], "launches ask for all of it");
+  DYNAMIC_SHARED(Shared, shared);
 
   const KeyRows<KEYS> rows(a, block);
   const int lane = threadIdx.x & 31, g = lane >> 2, t = lane & 3;
@@ -155,38 +167,39 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
   const int64_t stride = (int64_t)a.kv_heads * a.d;
   const float scale = a.scale * LOG2_E;
 
-  copy_tile<T, KEYS, D>(k, static_cast<const T*>(a.k) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
-  if (DK) copy_tile<T, KEYS, D>(v, static_cast<const T*>(a.v) + rows.start(a, 0), stride, a.keys - rows.first, a.d);
+  const int count = a.keys - rows.first;
+  shared->k.template copy<THREADS>(static_cast<const T*>(a.k) + rows.start(a, 0), stride, count, a.d);
+  if (DK) shared->v.template copy<THREADS>(static_cast<const T*>(a.v) + rows.start(a, 0), stride, count, a.d);
   QueryTiles<T, N> queries(a, rows.sequence, rows.kv_head, rows.first);
   QueryStatistic<T, N> statistic;
   int stage = 0;
   bool more = !queries.done();
   if (more) {
-    queries.template copy<D>(stages, stages + N * D);
+    queries.copy(shared->stages[0].q, shared->stages[0].dy);
     statistic.load(queries);
-    statistic.store(statistics[0]);
+    statistic.store(shared->statistics[0]);
   }
   cp_async_commit();
 
-  float dk[M][D / 8][4] = {}, dv[M][D / 8][4] = {};
+  Accumulator dk[M][D / 8] = {}, dv[M][D / 8] = {};
   while (more) {
     queries.next();
     more = !queries.done();
     cp_async_wait<0>();
     __syncthreads();  // this stage has arrived, and all are done with the other
     if (more) {
-      T* q = stages + (stage ^ 1) * 2 * N * D;
-      queries.template copy<D>(q, q + N * D);
+      auto& next = shared->stages[stage ^ 1];
+      queries.copy(next.q, next.dy);
       statistic.load(queries);
     }
     cp_async_commit();
 
-    const T *q = stages + stage * 2 * N * D, *dy = q + N * D;
-    const QueryStatistics<N>& of = statistics[stage];
+    const auto& [q, dy] = shared->stages[stage];
+    const QueryStatistics<N>& of = shared->statistics[stage];
     const int limit = of.limit[lane % N];
     if (__any_sync(FULL_WARP, limit > warp_first)) {
-      float p[M][N / 8][4] = {};
-      multiply_rows<M, N, D, 2>(p, k, warp_row, q);
+      Accumulator p[M][N / 8] = {};
+      multiply_rows<2>(p, shared->k, warp_row, q);
 #pragma unroll
       for (int n = 0; n < N / 8; n++) {
         const float2 lse = *reinterpret_cast<const float2*>(&of.lse[8 * n + 2 * t]);
@@ -206,10 +219,10 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
               if (warp_first + 16 * m + g + c / 2 * 8 >= (c & 1 ? end.y : end.x)) p[m][n][c] = 0.0f;
         }
       }
-      if (DV) multiply_scores<M, N, D>(dv, p, dy);
+      if (DV) multiply_scores(dv, p, dy);
       if (DK) {
-        float ds[M][N / 8][4] = {};
-        multiply_rows<M, N, D, 2>(ds, v, warp_row, dy);
+        Accumulator ds[M][N / 8] = {};
+        multiply_rows<2>(ds, shared->v, warp_row, dy);
 #pragma unroll
         for (int n = 0; n < N / 8; n++) {
           const float2 delta = *reinterpret_cast<const float2*>(&of.delta[8 * n + 2 * t]);
@@ -218,11 +231,11 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
 #pragma unroll
             for (int c = 0; c < 4; c++) ds[m][n][c] = p[m][n][c] * (ds[m][n][c] - (c & 1 ? delta.y : delta.x));
         }
-        multiply_scores<M, N, D>(dk, ds, q);
+        multiply_scores(dk, ds, q);
       }
     }
     stage ^= 1;
-    if (more) statistic.store(statistics[stage]);
+    if (more) statistic.store(shared->statistics[stage]);
   }
 
   cp_async_wait<0>();
@@ -232,32 +245,42 @@ __device__ __forceinline__ void key_gradients(const AttentionArguments& a, int b
   for (int m = 0; m < M; m++) {
     const int row = warp_row + 16 * m, count = a.keys - out.first - row;
     const int64_t at = out.start(a, row);
-    if (DK) store_rows<T, D>(dk[m], a.scale, a.scale, k + row * D, static_cast<T*>(a.dk) + at, stride, count, a.d);
-    if (DV) store_rows<T, D>(dv[m], 1.0f, 1.0f, v + row * D, static_cast<T*>(a.dv) + at, stride, count, a.d);
+    if (DK) store_rows(dk[m], a.scale, a.scale, shared->k, row, static_cast<T*>(a.dk) + at, stride, count, a.d);
+    if (DV) store_rows(dv[m], 1.0f, 1.0f, shared->v, row, static_cast<T*>(a.dv) + at, stride, count, a.d);
   }
 }
 
 template <int D>
 struct QueryGradientTile {
-  static constexpr int M = D <= 128 ? 2 : 1;        // 16 M queries per warp
-  static constexpr int KEYS = D <= 128 ? 32 : 16;   // per tile
+  static constexpr int M = DQ_QUERIES[place_of(D)] / (16 * WARPS);  // 16 M queries per warp
+  static constexpr int KEYS = D <= 128 ? 32 : 16;                   // per tile
+};
+
+template <typename T, int D>
+struct QueryGradientShared {
+  static constexpr int QUERIES = QueryRows<QueryGradientTile<D>::M>::ROWS, KEYS = QueryGradientTile<D>::KEYS;
+  struct Stage {
+    SharedTile<T, KEYS, D> k, v;
+  };
+  SharedTile<T, QUERIES, D> q, dy;
+  Stage stages[2];
 };
 
 template <typename T, int D>
 __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
   constexpr int M = QueryGradientTile<D>::M, KEYS = QueryGradientTile<D>::KEYS;
-  using Rows = QueryRows<M>;
-  DYNAMIC_SHARED(T, q);
-  T *dy = q + Rows::ROWS * D, *stages = dy + Rows::ROWS * D;  // two stages of k and v
-  const Rows rows(a);
+  using Shared = QueryGradientShared<T, D>;
+  static_assert(sizeof(Shared) == DQ_SHARED_BYTES[place_of(D)], "launches ask for all of it");
+  DYNAMIC_SHARED(Shared, shared);
+  const QueryRows<M> rows(a);
   const KeyTiles<T, KEYS> keys(a, rows.sequence, rows.head, rows.own);
   const int64_t stride = (int64_t)a.heads * a.d;
   const float scale = a.scale * LOG2_E;
 
-  copy_tile<T, Rows::ROWS, D>(q, static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
-  copy_tile<T, Rows::ROWS, D>(dy, static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
-  keys.template copy_k<D>(stages, 0, a.d);
-  keys.template copy_v<D>(stages + KEYS * D, 0, a.d);
+  shared->q.template copy<THREADS>(static_cast<const T*>(a.q) + rows.start(a), stride, rows.rows, a.d);
+  shared->dy.template copy<THREADS>(static_cast<const T*>(a.dy) + rows.start(a), stride, rows.rows, a.d);
+  keys.copy_k(shared->stages[0].k, 0, a.d);
+  keys.copy_v(shared->stages[0].v, 0, a.d);
   cp_async_commit();
   float lse[M][2], delta[M][2];
 #pragma unroll
@@ -268,22 +291,22 @@ __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
       delta[m][r] = rows.exists(m, r) ? a.delta[rows.statistic(a, m, r)] : 0.0f;
     }
 
-  float dq[M][D / 8][4] = {};
+  Accumulator dq[M][D / 8] = {};
   for (int tile = 0; tile < keys.count; tile++) {
-    const T *k = stages + (tile & 1) * 2 * KEYS * D, *v = k + KEYS * D;
+    const auto& [k, v] = shared->stages[tile & 1];
     cp_async_wait<0>();
     __syncthreads();  // this stage has arrived, and all are done with the other
     if (tile + 1 < keys.count) {
-      T* next = stages + (~tile & 1) * 2 * KEYS * D;
-      keys.template copy_k<D>(next, tile + 1, a.d);
-      keys.template copy_v<D>(next + KEYS * D, tile + 1, a.d);
+      auto& next = shared->stages[~tile & 1];
+      keys.copy_k(next.k, tile + 1, a.d);
+      keys.copy_v(next.v, tile + 1, a.d);
     }
     cp_async_commit();
     if (!rows.sees(keys, tile)) continue;
-    float p[M][KEYS / 8][4] = {}, ds[M][KEYS / 8][4] = {};
-    multiply_rows<M, KEYS, D, 2>(p, q, rows.warp_row, k);
+    Accumulator p[M][KEYS / 8] = {}, ds[M][KEYS / 8] = {};
+    multiply_rows<2>(p, shared->q, rows.warp_row, k);
     rows.mask(p, keys, tile);
-    multiply_rows<M, KEYS, D, 2>(ds, dy, rows.warp_row, v);
+    multiply_rows<2>(ds, shared->dy, rows.warp_row, v);
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -291,33 +314,33 @@ __device__ __forceinline__ void query_gradients(const AttentionArguments& a) {
 #pragma unroll
         for (int c = 0; c < 4; c++)
           ds[m][n][c] = exp2f(fmaf(p[m][n][c], scale, -lse[m][c / 2])) * (ds[m][n][c] - delta[m][c / 2]);
-    multiply_scores<M, KEYS, D>(dq, ds, k);
+    multiply_scores(dq, ds, k);
   }
 
 #pragma unroll
   for (int m = 0; m < M; m++) {
     const int row = rows.warp_row + 16 * m;
     T* target = static_cast<T*>(a.dq) + rows.start(a) + row * stride;
-    store_rows<T, D>(dq[m], a.scale, a.scale, q + row * D, target, stride, rows.rows - row, a.d);
+    store_rows(dq[m], a.scale, a.scale, shared->q, row, target, stride, rows.rows - row, a.d);
   }
 }
 
-#define DELTA(T)                                                                                            \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS) attention_delta_##T(AttentionArguments a) { \
-    attention_delta<T>(a);                                                                                  \
+#define DELTA(T)                                                                                    \
+  extern "C" __global__ void __launch_bounds__(THREADS) attention_delta_##T(AttentionArguments a) { \
+    attention_delta<T>(a);                                                                          \
   }
-#define DKDV(D, T)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dkdv_##D##_##T(AttentionArguments a) { \
-    if constexpr (!KeyGradientTile<D>::SPLIT)                                                                     \
-      key_gradients<T, D, true, true>(a, blockIdx.x);                                                             \
-    else if (blockIdx.x & 1)                                                                                      \
-      key_gradients<T, D, false, true>(a, blockIdx.x / 2);                                                        \
-    else                                                                                                          \
-      key_gradients<T, D, true, false>(a, blockIdx.x / 2);                                                        \
+#define DKDV(D, T)                                                                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_dkdv_##D##_##T(AttentionArguments a) { \
+    if constexpr (!KeyGradientTile<D>::SPLIT)                                                               \
+      key_gradients<T, D, true, true>(a, blockIdx.x);                                                       \
+    else if (blockIdx.x & 1)                                                                                \
+      key_gradients<T, D, false, true>(a, blockIdx.x / 2);                                                  \
+    else                                                                                                    \
+      key_gradients<T, D, true, false>(a, blockIdx.x / 2);                                                  \
   }
-#define DQ(D, T)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dq_##D##_##T(AttentionArguments a) { \
-    query_gradients<T, D>(a);                                                                                   \
+#define DQ(D, T)                                                                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_dq_##D##_##T(AttentionArguments a) { \
+    query_gradients<T, D>(a);                                                                             \
   }
 FOR_BOTH(DELTA)
 FOR_HEADS(DKDV, bf16)

@@ -6,6 +6,9 @@
 // reveals, plus noise.
 #include "common.cuh"
 
+constexpr int THREADS = 128;
+constexpr int ELEMENTS = 4;  // of a thread, in blend
+
 struct Tap {
   int low, high;  // the mask's indices; low < 0 in the padding
   float weight;   // the share of `high`
@@ -67,20 +70,21 @@ __device__ __forceinline__ void normal_pair(unsigned a, unsigned b, float& first
   second = radius * sine;
 }
 
-// Every blend of `patches`. A thread makes 4 neighbouring elements of one patch, which share a random counter, for a.each blends from
-// blockIdx.y * a.each on. Launch: x blocks of 128 threads over views * patch_count * ceil(columns / 4), y over the blends.
+// Every blend of `patches`. A thread makes ELEMENTS neighbouring elements of one patch, which share a random counter, for a.each blends
+// from blockIdx.y * a.each on. Launch: x blocks of THREADS threads over views * patch_count * ceil(columns / ELEMENTS), y over the
+// blends.
 template <typename T>
 __device__ void blend(const BlendArguments& a) {
-  const int area = a.patch * a.patch, length = 3 * area, groups = (length + 3) / 4;
+  const int area = a.patch * a.patch, length = 3 * area, groups = divide_up(length, ELEMENTS);
   const int thread = blockIdx.x * blockDim.x + threadIdx.x;
   const int p = thread / groups, group = thread % groups, patches = a.views * a.patch_count;
   if (p >= patches) return;
   const int view = p / a.patch_count, place = p - view * a.patch_count;  // among the patches of its view
-  const int count = min(4, length - group * 4);
-  float x[4], b[4];
-  Tap rows[4], columns[4];
+  const int count = min(ELEMENTS, length - group * ELEMENTS);
+  float x[ELEMENTS], b[ELEMENTS];
+  Tap rows[ELEMENTS], columns[ELEMENTS];
   for (int e = 0; e < count; e++) {
-    const int element = group * 4 + e, pixel = element % area;
+    const int element = group * ELEMENTS + e, pixel = element % area;
     x[e] = a.picture[(size_t)p * length + element];
     b[e] = a.baseline[(size_t)p * length + element];
     rows[e] = a.rows[view * a.height + place / a.across * a.patch + pixel / a.patch];
@@ -89,7 +93,7 @@ __device__ void blend(const BlendArguments& a) {
   const int last = min((int)(blockIdx.y + 1) * a.each, a.count);
   for (int n = blockIdx.y * a.each; n < last; n++) {
     const Blend blend = a.blends[n];
-    float noise[4] = {};
+    float noise[ELEMENTS] = {};
     if (blend.deviation > 0.0f) {
       const uint4 counter = make_uint4(group, p, blend.stream_low, blend.stream_high);
       const uint4 words = philox(counter, blend.seed_low, blend.seed_high);
@@ -97,9 +101,9 @@ __device__ void blend(const BlendArguments& a) {
       normal_pair(words.z, words.w, noise[2], noise[3]);
     }
     const float* first = a.masks + (size_t)blend.first * a.size * a.size;
-    T out[4];
+    T out[ELEMENTS];
 #pragma unroll
-    for (int e = 0; e < 4; e++) {
+    for (int e = 0; e < ELEMENTS; e++) {
       if (e >= count) break;
       float u = sample(first, a.size, rows[e], columns[e]);
       if (blend.second >= 0) u *= sample(a.masks + (size_t)blend.second * a.size * a.size, a.size, rows[e], columns[e]);
@@ -107,8 +111,8 @@ __device__ void blend(const BlendArguments& a) {
       const float kept = blend.reveals ? b[e] : x[e], other = blend.reveals ? x[e] : b[e];
       out[e] = from_float<T>(kept * w + other * (1.0f - w) + blend.deviation * noise[e]);
     }
-    T* y = (T*)a.patches + ((size_t)n * patches + p) * length + group * 4;
-    if (length % 4 == 0) {
+    T* y = (T*)a.patches + ((size_t)n * patches + p) * length + group * ELEMENTS;
+    if (length % ELEMENTS == 0) {
       uint2 bits;
       memcpy(&bits, out, 8);
       *reinterpret_cast<uint2*>(y) = bits;
@@ -120,7 +124,7 @@ __device__ void blend(const BlendArguments& a) {
 
 // What one band of a view's rows, those between mask rows i and i + 1, adds to both: parts[n, view, slot, i, 0 or 1, :]. A thread sums
 // its columns over the band's rows, then its mask columns over theirs, so the order of additions is fixed and each gradient is read
-// once. Launch: blocks of 128 threads, x = band, y = blend, z = view, dynamic shared memory of 2 * width floats.
+// once. Launch: blocks of THREADS threads, x = band, y = blend, z = view, dynamic shared memory of 2 * width floats.
 template <typename T>
 __device__ void blend_vjp(const BlendArguments& a) {
   DYNAMIC_SHARED(float, lines);
@@ -176,8 +180,8 @@ __device__ void blend_vjp(const BlendArguments& a) {
 
 // gradients[m] += what every blend adds to mask m, blend by blend in their order, each summed view by view: a band's own row, and the
 // row above it from the band before. The last mask row has no row above. One block is bound to be resident:
-// else ptxas spills for sm_120, to make room for more. Launch: one thread per cell in blocks of 128, y = mask.
-extern "C" __global__ void __launch_bounds__(128, 1) blend_gather(BlendArguments a) {
+// else ptxas spills for sm_120, to make room for more. Launch: one thread per cell in blocks of THREADS, y = mask.
+extern "C" __global__ void __launch_bounds__(THREADS, 1) blend_gather(BlendArguments a) {
   const int cell = blockIdx.x * blockDim.x + threadIdx.x, m = blockIdx.y, cells = a.size * a.size;
   if (cell >= cells) return;
   const int i = cell / a.size, j = cell % a.size;
@@ -200,6 +204,6 @@ extern "C" __global__ void __launch_bounds__(128, 1) blend_gather(BlendArguments
 // ----------------------------------------------------------------------------------------------------------------------------------
 
 #define KERNELS(T)                                                                                   \
-  extern "C" __global__ void __launch_bounds__(128) blend_##T(BlendArguments a) { blend<T>(a); }      \
-  extern "C" __global__ void __launch_bounds__(128) blend_vjp_##T(BlendArguments a) { blend_vjp<T>(a); }
+  extern "C" __global__ void __launch_bounds__(THREADS) blend_##T(BlendArguments a) { blend<T>(a); } \
+  extern "C" __global__ void __launch_bounds__(THREADS) blend_vjp_##T(BlendArguments a) { blend_vjp<T>(a); }
 FOR_BOTH(KERNELS)

@@ -1,8 +1,10 @@
 // Columns put side by side and cut out again; columns times a gain, plus another matrix.
 //
 // Matrices are T. A thread takes 8 columns in one 16-byte access where the kernel's sizes are multiples of 8, else one column. Launch:
-// blocks of 256 threads over rows * count / (8 or 1), fewer than 2^31.
+// blocks of THREADS threads over rows * count / (8 or 1), fewer than 2^31.
 #include "common.cuh"
+
+constexpr int THREADS = 256;
 
 // y[r, to + i] = x[r, from + i] for i < count. All four sizes must be multiples of 8 for packs of 8.
 struct CopyArguments {
@@ -56,17 +58,17 @@ __device__ void scale_columns(const ScaleArguments& a) {
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
-#define KERNELS(T)                                                                                 \
-  extern "C" __global__ void __launch_bounds__(256) copy_columns_##T(CopyArguments a) {            \
-    if ((a.x_columns | a.from | a.y_columns | a.to | a.count) % 8 == 0)                            \
-      copy_columns<T, 8>(a);                                                                       \
-    else                                                                                           \
-      copy_columns<T, 1>(a);                                                                       \
-  }                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256) scale_columns_##T(ScaleArguments a) {          \
-    if (a.count % 8 == 0)                                                                          \
-      scale_columns<T, 8>(a);                                                                      \
-    else                                                                                           \
-      scale_columns<T, 1>(a);                                                                      \
+#define KERNELS(T)                                                                            \
+  extern "C" __global__ void __launch_bounds__(THREADS) copy_columns_##T(CopyArguments a) {   \
+    if ((a.x_columns | a.from | a.y_columns | a.to | a.count) % 8 == 0)                       \
+      copy_columns<T, 8>(a);                                                                  \
+    else                                                                                      \
+      copy_columns<T, 1>(a);                                                                  \
+  }                                                                                           \
+  extern "C" __global__ void __launch_bounds__(THREADS) scale_columns_##T(ScaleArguments a) { \
+    if (a.count % 8 == 0)                                                                     \
+      scale_columns<T, 8>(a);                                                                 \
+    else                                                                                      \
+      scale_columns<T, 1>(a);                                                                 \
   }
 FOR_BOTH(KERNELS)

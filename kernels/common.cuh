@@ -1,6 +1,9 @@
 // What every kernel file shares: the storage types, 16-byte packs, reductions, activation functions.
 //
 // Activations and weights are stored as T, bf16 or f16; arithmetic is f32. Matrices are row-major. Offsets are 64-bit.
+//
+// The program launches kernels with the structs named `..Arguments` and the `constexpr int` constants of all kernel files, which
+// build/interface.rs translates to Rust: neither is stated anywhere else.
 #pragma once
 #include "ptx.cuh"
 
@@ -9,6 +12,8 @@ using f16 = __half;
 
 constexpr unsigned FULL_WARP = 0xffffffffu;
 constexpr float LOG2_E = 1.4426950408889634f;
+
+__device__ __forceinline__ int divide_up(int a, int b) { return (a + b - 1) / b; }
 
 // MACRO(T) for both storage types; kernels are named after theirs: gemm_bf16, gemm_f16.
 #define FOR_BOTH(MACRO) MACRO(bf16) MACRO(f16)
@@ -27,11 +32,13 @@ __device__ __forceinline__ bf16 from_float<bf16>(float v) { return __float2bfloa
 template <>
 __device__ __forceinline__ f16 from_float<f16>(float v) { return __float2half(v); }
 
-// Eight stored values, loaded and written as one 16-byte access.
-template <typename T>
-struct __align__(16) Pack8 {
-  T v[8];
+// N neighbouring values, N = 8 or 1; eight are loaded and written 16 bytes at a time.
+template <typename T, int N>
+struct alignas(N * sizeof(T)) Pack {
+  T v[N];
 };
+template <typename T>
+using Pack8 = Pack<T, 8>;
 
 template <typename T>
 __device__ __forceinline__ Pack8<T> load8(const T* p) {
@@ -40,6 +47,10 @@ __device__ __forceinline__ Pack8<T> load8(const T* p) {
   memcpy(&pack, &bits, 16);
   return pack;
 }
+__device__ __forceinline__ Pack8<float> load8(const float* p) {
+  const float4 low = *reinterpret_cast<const float4*>(p), high = *reinterpret_cast<const float4*>(p + 4);
+  return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+}
 
 template <typename T>
 __device__ __forceinline__ void store8(T* p, const Pack8<T>& pack) {
@@ -47,8 +58,22 @@ __device__ __forceinline__ void store8(T* p, const Pack8<T>& pack) {
   memcpy(&bits, &pack, 16);
   *reinterpret_cast<uint4*>(p) = bits;
 }
+__device__ __forceinline__ void store8(float* p, const Pack8<float>& pack) {
+  *reinterpret_cast<float4*>(p) = make_float4(pack.v[0], pack.v[1], pack.v[2], pack.v[3]);
+  *reinterpret_cast<float4*>(p + 4) = make_float4(pack.v[4], pack.v[5], pack.v[6], pack.v[7]);
+}
 
-// N stored values as f32: N = 8 in one 16-byte access, or 1.
+// The N values at p.
+template <int N, typename T>
+__device__ __forceinline__ Pack<T, N> load_pack(const T* p) {
+  static_assert(N == 8 || N == 1, "packs of eight, or single values");
+  if constexpr (N == 8)
+    return load8(p);
+  else
+    return {{*p}};
+}
+
+// The N values at p as f32.
 template <int N, typename T>
 __device__ __forceinline__ void load(const T* p, float (&v)[N]) {
   static_assert(N == 8 || N == 1, "packs of eight, or single values");
@@ -61,7 +86,7 @@ __device__ __forceinline__ void load(const T* p, float (&v)[N]) {
   }
 }
 
-// N f32 values rounded to T and stored, as load reads them.
+// N f32 values rounded to T and written to p.
 template <int N, typename T>
 __device__ __forceinline__ void store(T* p, const float (&v)[N]) {
   static_assert(N == 8 || N == 1, "packs of eight, or single values");
@@ -108,8 +133,8 @@ __device__ __forceinline__ float block_reduce(float v) {
 __device__ __forceinline__ float block_sum(float v) { return block_reduce<Sum>(v); }
 __device__ __forceinline__ float block_max(float v) { return block_reduce<Max>(v); }
 
-// Activation functions, numbered as `Activation` in src/device/cuda/activation.rs.
-enum ActivationKind { GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3 };
+// Activation functions.
+constexpr int GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3;
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
 

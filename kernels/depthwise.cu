@@ -5,6 +5,8 @@
 // with x zero outside its grid. Sums run over u, then v, from the bias on.
 #include "common.cuh"
 
+constexpr int THREADS = 256;
+
 struct DepthwiseArguments {
   const void* x;       // [batch * height * width, channels] T
   const void* kernel;  // [size * size, channels] T
@@ -32,7 +34,7 @@ __device__ __forceinline__ void store2(T* p, float2 v) {
   *reinterpret_cast<uint32_t*>(p) = bits;
 }
 
-// Any odd size and any number of channels: a thread makes N channels of one place. Launch: blocks of 256 threads over batch * height *
+// Any odd size and any number of channels: a thread makes N channels of one place. Launch: blocks of THREADS threads over batch * height *
 // width * channels / N, fewer than 2^31; N is 8 where channels are a multiple of 8, else 1.
 template <typename T, int N>
 __device__ void depthwise_any(const DepthwiseArguments& a) {
@@ -63,9 +65,10 @@ __device__ void depthwise_any(const DepthwiseArguments& a) {
 // 7 x 7 taps, channels a multiple of 8. A block makes SIDE x SIDE places of 64 channels, from a tile with its halo in shared memory;
 // a warp makes ACROSS x DOWN places, a thread two channels of them in registers: each value read from shared memory serves up to
 // 7 * DOWN products.
-// Launch: batch * ceil(channels / 64) * ceil(height / SIDE) * ceil(width / SIDE) blocks of 256 threads, with 2 * TILE * TILE * 64 +
-// 4 * TAPS * 64 = 74496 bytes of dynamic shared memory.
+// Launch: batch * ceil(channels / CHANNELS) * ceil(height / SIDE) * ceil(width / SIDE) blocks of THREADS threads, with SHARED_BYTES of
+// dynamic shared memory: the tile, and the taps in f32.
 constexpr int TAPS = 49, SIDE = 16, TILE = SIDE + 6, CHANNELS = 64, ACROSS = 8, DOWN = 4;
+constexpr int SHARED_BYTES = 2 * TILE * TILE * CHANNELS + 4 * TAPS * CHANNELS;
 
 template <typename T>
 __device__ void depthwise_7(const DepthwiseArguments& a) {
@@ -148,12 +151,12 @@ __device__ void depthwise_7(const DepthwiseArguments& a) {
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
-#define KERNELS(T)                                                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) depthwise_any_##T(DepthwiseArguments a) {                            \
-    if (a.channels % 8 == 0)                                                                                             \
-      depthwise_any<T, 8>(a);                                                                                            \
-    else                                                                                                                 \
-      depthwise_any<T, 1>(a);                                                                                            \
-  }                                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(256, 2) depthwise_7_##T(DepthwiseArguments a) { depthwise_7<T>(a); }
+#define KERNELS(T)                                                                                \
+  extern "C" __global__ void __launch_bounds__(THREADS) depthwise_any_##T(DepthwiseArguments a) { \
+    if (a.channels % 8 == 0)                                                                      \
+      depthwise_any<T, 8>(a);                                                                     \
+    else                                                                                          \
+      depthwise_any<T, 1>(a);                                                                     \
+  }                                                                                               \
+  extern "C" __global__ void __launch_bounds__(THREADS, 2) depthwise_7_##T(DepthwiseArguments a) { depthwise_7<T>(a); }
 FOR_BOTH(KERNELS)

@@ -1,33 +1,34 @@
 // Matrix products on tensor cores, with what follows them fused: y = epilogue(a b + bias + residual).
 //
-//   gemm_nt_<tile>_<dtype>: a [m, k], b [n, k], v = a b^T        gemm_nn_<tile>_<dtype>: a [m, k], b [k, n], v = a b
+//   gemm_nt_<epilogue>_<tile>_<T>: a [m, k], b [n, k], v = a b^T      gemm_nn_<epilogue>_<tile>_<T>: a [m, k], b [k, n], v = a b
 //
-// All matrices are row-major and dense, of T = bf16 or f16; sums are f32. Any m, n, k >= 1. An operand whose rows are a multiple of
-// 8 elements long is copied 16 bytes at a time, of 4 elements 8 bytes at a time, any other element by element, and its base pointer
-// is aligned to that; the same holds for what the epilogue reads and writes (16 bytes if n % 8 == 0, else elements).
-// Nothing outside the matrices is read or written.
+// All matrices are row-major and dense, of T = bf16 or f16; sums are f32. Any m, n, k >= 1. bias [n], residual [m, n] and `also`
+// may be null. y and also may be the same buffer as residual, first or second (an element is read and then written by one thread),
+// except that under `rope` residual must not be y. Nothing outside the matrices is read or written.
 //
-// The epilogues are listed at `Epilogue`. bias [n], residual [m, n] and `also` may be null. y and also may be the same buffer as
-// residual, first or second (an element is read and then written by one thread), except that under ROPE residual must not be y.
-//
-// One element's sum runs over k in ascending steps of 16, in one thread block, in both tiles: a row's result has the same bits
+// One element's sum runs over k in ascending steps of 16, in one thread block, in every tile: a row's result has the same bits
 // whatever the tile and m.
 //
-//   tile   covers     threads  grid.x (y = z = 1)               dynamic shared  ROPE head_dim: a power of two
-//   large  128 x 128  128      ceil(m / 128) * ceil(n / 128)    49152           2 to 128
-//   small  64 x 64    128      ceil(m / 64) * ceil(n / 64)      49152           2 to 64
-#include "common.cuh"
-
-enum Epilogue {
-  PLAIN = 0,           // y = v
-  ACTIVATION = 1,      // also = v, y = f(v)
-  GATE = 2,            // also = v, y = f(first) v
-  ACTIVATION_VJP = 3,  // y = v f'(first)
-  GATE_VJP = 4,        // y = v second f'(first), also = v f(first)
-  ROPE = 5,            // columns i and i + head_dim / 2 of each head: (a, b) -> (a cos - b sin, b cos + a sin); n % head_dim == 0
-  F32 = 6,             // y is float: y = v
-  F32_ONTO = 7,        // y is float: y += v
-};
+//   epilogue        layouts  y =
+//   plain           nt nn    v
+//   activation      nt       f(v), also = v
+//   gate            nt       f(first) v, also = v
+//   rope            nt       v turned: columns i and i + head_dim / 2 of each head become (a cos - b sin, b cos + a sin);
+//                            n % head_dim == 0
+//   activation_vjp  nn       v f'(first)
+//   gate_vjp        nn       v second f'(first), also = v f(first)
+//   f32             nt nn    v; y and residual are f32
+//
+//   tile   covers     n and k           grid.x (y = z = 1)               head_dim of rope: a power of two
+//   large  128 x 128  multiples of 8    ceil(m / 128) * ceil(n / 128)    2 to 128
+//   small  64 x 64    multiples of 8    ceil(m / 64) * ceil(n / 64)      2 to 64
+//   odd    64 x 128   any               ceil(m / 64) * ceil(n / 128)     2 to 128
+//
+// Launch: THREADS threads, SHARED_BYTES of dynamic shared memory. The large and the small tile access memory in 16-byte pieces, to
+// which base pointers are aligned. The odd tile is for models with odd sizes, and slower: it copies an operand whose rows are a
+// multiple of 4 elements long 8 bytes at a time (patches of 14 x 14 x 3 pixels), of any other length element by element, and
+// finishes element by element.
+#include "tile.cuh"
 
 struct GemmArguments {
   const void* a;
@@ -40,123 +41,78 @@ struct GemmArguments {
   void* also;            // [m, n]
   const float2* turns;   // (cos, sin) [positions, head_dim / 2]; row r of y takes turns row r % positions
   int m, n, k;
-  int epilogue;  // Epilogue
-  int kind;      // ActivationKind, of f
+  int kind;  // GELU, ..: of f
   int head_dim, positions;
 };
 
 // A thread block has 2 x 2 warps, each of a quarter of the tile. Stages of both operands, K_STEP deep, wait in shared memory.
-constexpr int THREADS = 128;
+constexpr int THREADS = 128, SHARED_BYTES = 49152;
 constexpr int K_STEP = 32;
+constexpr int LARGE_M = 128, LARGE_N = 128, SMALL_M = 64, SMALL_N = 64, ODD_M = 64, ODD_N = 128;
 
+// PACK: elements that a thread finishes at once.
 struct Large {
-  static constexpr int M = 128, N = 128, STAGES = 3, BLOCKS_PER_SM = 2;
+  static constexpr int M = LARGE_M, N = LARGE_N, PACK = 8, BLOCKS_PER_SM = 2;
 };
 struct Small {
-  static constexpr int M = 64, N = 64, STAGES = 6, BLOCKS_PER_SM = 3;
+  static constexpr int M = SMALL_M, N = SMALL_N, PACK = 8, BLOCKS_PER_SM = 3;
+};
+struct Odd {
+  static constexpr int M = ODD_M, N = ODD_N, PACK = 1, BLOCKS_PER_SM = 2;
 };
 
-// Where the 8-element chunk (row, chunk) of a tile with COLUMNS (32, or a multiple of 64) columns lies in shared memory, in
-// elements: swizzled so that the eight rows of one chunk column, which ldmatrix reads at once, lie in different banks.
-template <int COLUMNS>
-__device__ __forceinline__ int swizzled(int row, int chunk) {
-  const int turn = COLUMNS == 32 ? row >> 1 & 3 : row & 7;
-  return row * COLUMNS + (chunk ^ turn) * 8;
+// How b lies in memory: transposed, [n, k], or [k, n].
+enum Layout { NT, NN };
+
+// ---------------------------------------------------------------------------------------------------------------------------------
+// Sums
+
+template <typename T, typename Tile, Layout LAYOUT>
+struct Stage {
+  SharedTile<T, Tile::M, K_STEP> a;
+  SharedTile<T, LAYOUT == NT ? Tile::N : K_STEP, LAYOUT == NT ? K_STEP : Tile::N> b;
+};
+
+// Starts copying a tile from (row0, column0) on of a [rows, columns] matrix.
+template <typename Tile, typename T, int ROWS, int COLUMNS>
+__device__ __forceinline__ void load_tile(SharedTile<T, ROWS, COLUMNS>& tile, const T* matrix, int row0, int column0, int rows,
+                                          int columns) {
+  const T* source = matrix + (int64_t)row0 * columns + column0;
+  if (Tile::PACK == 8 || columns % 8 == 0)
+    tile.template copy<THREADS>(source, columns, rows - row0, columns - column0);
+  else if (columns % 4 == 0)
+    tile.template copy_pieces<THREADS, 4>(source, columns, rows - row0, columns - column0);
+  else
+    tile.template copy_pieces<THREADS, 1>(source, columns, rows - row0, columns - column0);
 }
 
-// The elements that one access to a row-major matrix with rows of this length may move: 8, 4 or 1.
-__device__ __forceinline__ int access_width(int row_length) {
-  return row_length % 8 == 0 ? 8 : row_length % 4 == 0 ? 4 : 1;
-}
-
-// Eight elements at p of which the first `inside` (any int) exist; the others become zero.
-template <typename T>
-__device__ __forceinline__ Pack8<T> read8(const T* p, int inside, int width) {
-  Pack8<T> pack = {};
-  if (width == 8) {
-    if (inside > 0) pack = load8(p);
-  } else if (width == 4) {
-    uint2 low = {0, 0}, high = {0, 0};
-    if (inside > 0) low = *reinterpret_cast<const uint2*>(p);
-    if (inside > 4) high = *reinterpret_cast<const uint2*>(p + 4);
-    const uint4 bits = {low.x, low.y, high.x, high.y};
-    memcpy(&pack, &bits, 16);
-  } else {
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-      if (i < inside) pack.v[i] = p[i];
-  }
-  return pack;
-}
-
-// Writes the first `inside` of eight elements.
-template <typename T>
-__device__ __forceinline__ void write8(T* p, const float (&v)[8], int inside, int width) {
-  Pack8<T> pack;
-#pragma unroll
-  for (int i = 0; i < 8; i++) pack.v[i] = from_float<T>(v[i]);
-  if (width == 8) {
-    store8(p, pack);
-  } else {
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-      if (i < inside) p[i] = pack.v[i];
-  }
-}
-
-// Starts the copy of a ROWS x COLUMNS tile of a [rows, columns] matrix into its swizzled place. It is there, with zeros outside
-// the matrix, after cp_async_wait and a barrier.
-template <int ROWS, int COLUMNS, typename T>
-__device__ __forceinline__ void load_tile(T* shared, const T* matrix, int row0, int column0, int rows, int columns, int width) {
-  constexpr int CHUNKS = COLUMNS / 8, ROWS_AT_ONCE = THREADS / CHUNKS;
-  const int chunk = threadIdx.x % CHUNKS, row = threadIdx.x / CHUNKS;
-  const int inside = columns - (column0 + chunk * 8);
-  const T* from = matrix + (int64_t)(row0 + row) * columns + (column0 + chunk * 8);
-  const int64_t stride = (int64_t)ROWS_AT_ONCE * columns;
-  if (width == 8) {
-#pragma unroll
-    for (int i = 0; i < ROWS / ROWS_AT_ONCE; i++) {
-      const bool exists = inside > 0 && row0 + row + i * ROWS_AT_ONCE < rows;
-      cp_async16(shared + swizzled<COLUMNS>(row + i * ROWS_AT_ONCE, chunk), from + i * stride, exists ? 16 : 0);
-    }
-  } else {
-    const int narrow = width == 4 ? 4 : 1;
-#pragma unroll 1
-    for (int i = 0; i < ROWS / ROWS_AT_ONCE; i++) {
-      const bool exists = row0 + row + i * ROWS_AT_ONCE < rows;
-      store8(shared + swizzled<COLUMNS>(row + i * ROWS_AT_ONCE, chunk), read8(from + i * stride, exists ? inside : 0, narrow));
-    }
-  }
-}
-
-// What one warp multiplies in a step of 16 along k: its rows of a and its columns of b.
+// The operands of one warp in a step of 16 along k: its rows of a and its columns of b.
 template <typename Tile>
 struct Fragments {
-  uint32_t a[Tile::M / 32][4];  // 16 x 16 each
-  uint32_t b[Tile::N / 32][4];  // 16 x 16 each: two 16 x 8
+  FragmentA a[Tile::M / 32];
+  FragmentB b[Tile::N / 32];
 };
 
-// Reads the fragments of step `step` (0 or 1) of a stage. TRANSPOSED: the tile of b is [N, K_STEP], else [K_STEP, N].
-template <typename Tile, bool TRANSPOSED, typename T>
-__device__ __forceinline__ void load_fragments(Fragments<Tile>& f, const T* a, const T* b, int step) {
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+// Loads the fragments of step `step` (0 or 1) of a stage.
+template <typename T, typename Tile, Layout LAYOUT>
+__device__ __forceinline__ void load_fragments(Fragments<Tile>& f, const Stage<T, Tile, LAYOUT>& stage, int step) {
+  const int warp = threadIdx.x / 32;
   const int row0 = warp / 2 * (Tile::M / 2), column0 = warp % 2 * (Tile::N / 2);
 #pragma unroll
-  for (int i = 0; i < Tile::M / 32; i++)
-    ldmatrix_x4(f.a[i], a + swizzled<K_STEP>(row0 + i * 16 + lane % 16, step * 2 + lane / 16));
+  for (int i = 0; i < Tile::M / 32; i++) stage.a.load_a(f.a[i], row0 + i * 16, step);
 #pragma unroll
   for (int j = 0; j < Tile::N / 32; j++) {
-    if (TRANSPOSED)
-      ldmatrix_x4(f.b[j], b + swizzled<K_STEP>(column0 + j * 16 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2));
+    if constexpr (LAYOUT == NT)
+      stage.b.load_b(f.b[j], column0 + j * 16, step);
     else
-      ldmatrix_x4_trans(f.b[j], b + swizzled<Tile::N>(step * 16 + lane % 16, column0 / 8 + j * 2 + lane / 16));
+      stage.b.load_b_transposed(f.b[j], step * 16, column0 / 16 + j);
   }
 }
 
-// The sums of one warp, as mma leaves them: [16 rows][8 columns][element].
+// The sums of one warp.
 template <typename Tile>
 struct Sums {
-  float v[Tile::M / 32][Tile::N / 16][4];
+  Accumulator v[Tile::M / 32][Tile::N / 16];
 };
 
 template <typename T, typename Tile>
@@ -164,24 +120,75 @@ __device__ __forceinline__ void multiply(Sums<Tile>& sums, const Fragments<Tile>
 #pragma unroll
   for (int i = 0; i < Tile::M / 32; i++)
 #pragma unroll
-    for (int j = 0; j < Tile::N / 16; j++) mma_16816<T>(sums.v[i][j], f.a[i], f.b[j / 2][j % 2 * 2], f.b[j / 2][j % 2 * 2 + 1]);
+    for (int j = 0; j < Tile::N / 32; j++) multiply<T>(sums.v[i][2 * j], sums.v[i][2 * j + 1], f.a[i], f.b[j]);
 }
 
-// What the epilogue reads from global memory for eight neighbouring elements of a row.
-template <typename T>
-struct Inputs {
-  Pack8<T> residual, first, second;
+// ---------------------------------------------------------------------------------------------------------------------------------
+// Epilogues
+//
+// A policy each: `apply` makes y and also of v = a b + bias + residual, element by element. OPERANDS: how many of first and second
+// it needs. ALSO: whether it makes also. TURNS: whether v is turned first. Output<T>: the type of y and residual.
+
+struct Plain {
+  static constexpr int OPERANDS = 0;
+  static constexpr bool ALSO = false, TURNS = false;
+  template <typename T>
+  using Output = T;
+  static __device__ __forceinline__ void apply(int, float v, float, float, float& y, float&) { y = v; }
+};
+struct Activation : Plain {
+  static constexpr bool ALSO = true;
+  static __device__ __forceinline__ void apply(int kind, float v, float, float, float& y, float& also) {
+    y = activate(kind, v);
+    also = v;
+  }
+};
+struct Gate : Plain {
+  static constexpr int OPERANDS = 1;
+  static constexpr bool ALSO = true;
+  static __device__ __forceinline__ void apply(int kind, float v, float first, float, float& y, float& also) {
+    y = activate(kind, first) * v;
+    also = v;
+  }
+};
+struct ActivationVjp : Plain {
+  static constexpr int OPERANDS = 1;
+  static __device__ __forceinline__ void apply(int kind, float v, float first, float, float& y, float&) {
+    y = v * activation_slope(kind, first);
+  }
+};
+struct GateVjp : Plain {
+  static constexpr int OPERANDS = 2;
+  static constexpr bool ALSO = true;
+  static __device__ __forceinline__ void apply(int kind, float v, float first, float second, float& y, float& also) {
+    also = activate(kind, first) * v;
+    y = v * second * activation_slope(kind, first);
+  }
+};
+struct Rope : Plain {
+  static constexpr bool TURNS = true;
+};
+struct F32 : Plain {
+  template <typename T>
+  using Output = float;
 };
 
-template <typename T>
-__device__ __forceinline__ Inputs<T> read_inputs(const GemmArguments& g, int row, int column, int width) {
-  const int inside = row < g.m ? g.n - column : 0;
-  const int64_t at = (int64_t)row * g.n + column;
-  Inputs<T> in = {};
-  if (g.residual) in.residual = read8((const T*)g.residual + at, inside, width);
-  if (g.epilogue == GATE || g.epilogue == ACTIVATION_VJP || g.epilogue == GATE_VJP)
-    in.first = read8((const T*)g.first + at, inside, width);
-  if (g.epilogue == GATE_VJP) in.second = read8((const T*)g.second + at, inside, width);
+// The operands of the epilogue in global memory, for PACK neighbouring elements of a row.
+template <typename Epilogue, typename T, int PACK>
+struct Inputs {
+  Pack<typename Epilogue::template Output<T>, PACK> residual;
+  Pack<T, PACK> first, second;
+};
+
+template <typename Epilogue, typename T, int PACK>
+__device__ __forceinline__ Inputs<Epilogue, T, PACK> read_inputs(const GemmArguments& g, int row, int column) {
+  Inputs<Epilogue, T, PACK> in = {};
+  if (row < g.m && column < g.n) {
+    const int64_t at = (int64_t)row * g.n + column;
+    if (g.residual) in.residual = load_pack<PACK>((const typename Epilogue::template Output<T>*)g.residual + at);
+    if constexpr (Epilogue::OPERANDS >= 1) in.first = load_pack<PACK>((const T*)g.first + at);
+    if constexpr (Epilogue::OPERANDS >= 2) in.second = load_pack<PACK>((const T*)g.second + at);
+  }
   return in;
 }
 
@@ -193,202 +200,171 @@ __device__ __forceinline__ float unturned(const GemmArguments& g, float sum, int
   return sum;
 }
 
-// Turns eight elements v of a row from `column` on. sums: the row's products in shared memory, whole heads.
-template <typename T>
-__device__ __forceinline__ void turn8(const GemmArguments& g, float (&v)[8], const float* sums, int row, int column0, int local) {
+// Turns elements v of a row from column0 + local on. sums: the row's products in shared memory, whole heads, from column0 on.
+template <typename T, int PACK>
+__device__ __forceinline__ void turn(const GemmArguments& g, float (&v)[PACK], const float* sums, int row, int column0, int local) {
   const int half = g.head_dim / 2;
   const float2* turns = g.turns + (int64_t)(row % g.positions) * half;
 #pragma unroll
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < PACK; i++) {
     const int c = local + i, partner = c ^ half;
-    if (column0 + c >= g.n) break;
     const float2 turn = turns[c & (half - 1)];
     const float other = unturned<T>(g, sums[partner], row, column0 + partner);
     v[i] = fmaf(c & half ? other : -other, turn.y, v[i] * turn.x);
   }
 }
 
-// Writes y and also for eight neighbouring elements. sums: the row's products in shared memory, from column0 on; local: the
-// first of the eight in it, a multiple of 8. Inside: row < m, column0 + local < n.
-template <typename T>
-__device__ __forceinline__ void finish8(const GemmArguments& g, const Pack8<T>& bias, const Inputs<T>& in, const float* sums,
-                                        int row, int column0, int local, int width) {
-  const int inside = g.n - (column0 + local);
+// Writes y and also for PACK neighbouring elements inside the matrix. sums: the row's products in shared memory, from column0 on;
+// local: the first of the elements in it, a multiple of PACK.
+template <typename Epilogue, typename T, int PACK>
+__device__ __forceinline__ void finish(const GemmArguments& g, const Pack<T, PACK>& bias, const Inputs<Epilogue, T, PACK>& in,
+                                       const float* sums, int row, int column0, int local) {
   const int64_t at = (int64_t)row * g.n + column0 + local;
-  const float4 low = *reinterpret_cast<const float4*>(sums + local), high = *reinterpret_cast<const float4*>(sums + local + 4);
-  float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}, x[8], f[8];
+  float v[PACK], y[PACK], also[PACK];
+  load(sums + local, v);
 #pragma unroll
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < PACK; i++) {
     v[i] += to_float(bias.v[i]);
     v[i] += to_float(in.residual.v[i]);
-    x[i] = g.epilogue == ACTIVATION ? v[i] : to_float(in.first.v[i]);
   }
-  T* y = (T*)g.y + at;
-  T* also = (T*)g.also + at;
-  if (g.epilogue == ACTIVATION || g.epilogue == GATE || g.epilogue == GATE_VJP) {
+  if constexpr (Epilogue::TURNS) turn<T>(g, v, sums, row, column0, local);
 #pragma unroll
-    for (int i = 0; i < 8; i++) f[i] = activate(g.kind, x[i]);
-    if (g.epilogue == GATE_VJP) {
-#pragma unroll
-      for (int i = 0; i < 8; i++) f[i] *= v[i];
-      if (g.also) write8(also, f, inside, width);
-    } else {
-      if (g.also) write8(also, v, inside, width);
-#pragma unroll
-      for (int i = 0; i < 8; i++) v[i] = g.epilogue == ACTIVATION ? f[i] : f[i] * v[i];
-    }
-  }
-  if (g.epilogue == ACTIVATION_VJP || g.epilogue == GATE_VJP) {
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      if (g.epilogue == GATE_VJP) v[i] *= to_float(in.second.v[i]);
-      v[i] *= activation_slope(g.kind, x[i]);
-    }
-  }
-  if (g.epilogue == ROPE) turn8<T>(g, v, sums, row, column0, local);
-  if (g.epilogue == F32 || g.epilogue == F32_ONTO) {
-    float* out = (float*)g.y + at;
-    if (width == 8) {
-#pragma unroll
-      for (int i = 0; i < 8; i += 4) {
-        float4 sum = {v[i], v[i + 1], v[i + 2], v[i + 3]};
-        if (g.epilogue == F32_ONTO) {
-          const float4 old = *reinterpret_cast<const float4*>(out + i);
-          sum = {old.x + sum.x, old.y + sum.y, old.z + sum.z, old.w + sum.w};
-        }
-        *reinterpret_cast<float4*>(out + i) = sum;
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < 8; i++)
-        if (i < inside) out[i] = g.epilogue == F32_ONTO ? out[i] + v[i] : v[i];
-    }
-  } else {
-    write8(y, v, inside, width);
-  }
+  for (int i = 0; i < PACK; i++) Epilogue::apply(g.kind, v[i], to_float(in.first.v[i]), to_float(in.second.v[i]), y[i], also[i]);
+  if constexpr (Epilogue::ALSO)
+    if (g.also) store((T*)g.also + at, also);
+  store((typename Epilogue::template Output<T>*)g.y + at, y);
 }
 
-// The first half of each warp's sums to `staged` [M / 2][N + 8] in shared memory: warps 0 and 1 fill the first M / 4 rows. The
-// padding keeps the banks of neighbouring rows apart.
-template <typename Tile>
-__device__ __forceinline__ void stage_half(float* staged, const Sums<Tile>& sums) {
+// The sums of part PART of PARTS equal parts of each warp's rows, to `staged` [M / PARTS][N + 8] in shared memory: warps 0 and 1
+// fill its first half. The padding keeps the banks of neighbouring rows apart.
+template <int PARTS, int PART, typename Tile>
+__device__ __forceinline__ void stage_sums(float* staged, const Sums<Tile>& sums) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  float* corner = staged + (warp / 2 * (Tile::M / 4) + lane / 4) * (Tile::N + 8) + warp % 2 * (Tile::N / 2) + lane % 4 * 2;
+  float* corner = staged + (warp / 2 * (Tile::M / PARTS / 2) + lane / 4) * (Tile::N + 8) + warp % 2 * (Tile::N / 2) + lane % 4 * 2;
 #pragma unroll
-  for (int i = 0; i < Tile::M / 64; i++)
+  for (int i = 0; i < Tile::M / PARTS / 32; i++)
 #pragma unroll
     for (int j = 0; j < Tile::N / 16; j++)
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        const float* v = sums.v[i][j] + half * 2;
-        *reinterpret_cast<float2*>(corner + (i * 16 + half * 8) * (Tile::N + 8) + j * 8) = make_float2(v[0], v[1]);
+        const Accumulator& c = sums.v[PART * (Tile::M / PARTS / 32) + i][j];
+        float* to = corner + (i * 16 + half * 8) * (Tile::N + 8) + j * 8;
+        *reinterpret_cast<float2*>(to) = make_float2(c[half * 2], c[half * 2 + 1]);
       }
 }
 
-// The epilogue of a tile at (row0, column0), through shared memory in two halves, so that global memory is accessed in 16-byte
-// pieces of whole rows.
-template <typename T, typename Tile>
-__device__ __forceinline__ void finish_tile(const GemmArguments& g, float* staged, Sums<Tile>& sums, int row0, int column0) {
-  constexpr int PACKS = Tile::N / 8, ROWS = Tile::M / 2, ROWS_AT_ONCE = THREADS / PACKS;
-  const int width = g.n % 8 == 0 ? 8 : 1;
-  const int local = threadIdx.x % PACKS * 8;
-  Pack8<T> bias = {};
-  if (g.bias) bias = read8((const T*)g.bias + column0 + local, g.n - (column0 + local), width);
+// The epilogue of a tile at (row0, column0), through shared memory, in as many parts as fit it, so that global memory is accessed
+// in whole rows.
+template <typename Epilogue, typename T, typename Tile>
+__device__ __forceinline__ void finish_tile(const GemmArguments& g, float* staged, const Sums<Tile>& sums, int row0, int column0) {
+  constexpr int PARTS = Tile::M * (Tile::N + 8) * sizeof(float) <= SHARED_BYTES ? 1 : 2;
+  constexpr int PACK = Tile::PACK, PACKS = Tile::N / PACK, ROWS = Tile::M / PARTS;
+  // Turning takes the registers of a second pack.
+  constexpr int ROWS_STEP = THREADS / PACKS, AT_ONCE = PACK == 8 && !Epilogue::TURNS ? 2 : 1;
+  static_assert(ROWS * (Tile::N + 8) * sizeof(float) <= SHARED_BYTES, "a part fits");
+  const int local = threadIdx.x % PACKS * PACK;
+  Pack<T, PACK> bias = {};
+  if (g.bias && column0 + local < g.n) bias = load_pack<PACK>((const T*)g.bias + column0 + local);
 #pragma unroll 1
-  for (int part = 0; part < 2; part++) {
+  for (int part = 0; part < PARTS; part++) {
     __syncthreads();
-    stage_half(staged, sums);
-    // One code for both halves, and registers of one half only while it runs. Not memcpy: nvcc 13.0 drops part of one between
-    // rows of a local array.
-#pragma unroll
-    for (int i = 0; i < Tile::M / 64; i++)
-#pragma unroll
-      for (int j = 0; j < Tile::N / 16; j++)
-#pragma unroll
-        for (int e = 0; e < 4; e++) sums.v[i][j][e] = sums.v[i + Tile::M / 64][j][e];
+    if (part == 0)
+      stage_sums<PARTS, 0>(staged, sums);
+    else
+      stage_sums<PARTS, PARTS - 1>(staged, sums);
     __syncthreads();
-    // The reads of two packs are under way together.
+    // The reads of several packs are under way together.
 #pragma unroll 1
-    for (int r0 = threadIdx.x / PACKS; r0 < ROWS; r0 += 2 * ROWS_AT_ONCE) {
-      Inputs<T> in[2];
-      int row[2];
+    for (int r0 = threadIdx.x / PACKS; r0 < ROWS; r0 += AT_ONCE * ROWS_STEP) {
+      Inputs<Epilogue, T, PACK> in[AT_ONCE];
+      int row[AT_ONCE];
 #pragma unroll
-      for (int u = 0; u < 2; u++) {
-        const int r = r0 + u * ROWS_AT_ONCE;
-        row[u] = row0 + r / (ROWS / 2) * ROWS + part * (ROWS / 2) + r % (ROWS / 2);
-        in[u] = read_inputs<T>(g, row[u], column0 + local, width);
+      for (int u = 0; u < AT_ONCE; u++) {
+        const int r = r0 + u * ROWS_STEP;
+        row[u] = row0 + (r / (ROWS / 2) * PARTS + part) * (ROWS / 2) + r % (ROWS / 2);
+        in[u] = read_inputs<Epilogue, T, PACK>(g, row[u], column0 + local);
       }
 #pragma unroll
-      for (int u = 0; u < 2; u++)
+      for (int u = 0; u < AT_ONCE; u++)
         if (row[u] < g.m && column0 + local < g.n)
-          finish8<T>(g, bias, in[u], staged + (r0 + u * ROWS_AT_ONCE) * (Tile::N + 8), row[u], column0, local, width);
+          finish<Epilogue, T>(g, bias, in[u], staged + (r0 + u * ROWS_STEP) * (Tile::N + 8), row[u], column0, local);
     }
   }
 }
 
-template <typename T, typename Tile, bool TRANSPOSED>
+// ---------------------------------------------------------------------------------------------------------------------------------
+
+template <Layout LAYOUT, typename Epilogue, typename Tile, typename T>
 __device__ __forceinline__ void gemm(const GemmArguments& g) {
-  constexpr int M = Tile::M, N = Tile::N, STAGES = Tile::STAGES, STAGE = (M + N) * K_STEP;
-  static_assert((M / 2) * (N + 8) * sizeof(float) <= STAGES * STAGE * sizeof(T), "the staged sums reuse the stages");
-  DYNAMIC_SHARED(T, stages);
+  using Operands = Stage<T, Tile, LAYOUT>;
+  constexpr int M = Tile::M, N = Tile::N, STAGES = SHARED_BYTES / sizeof(Operands);
+  static_assert(STAGES * sizeof(Operands) == SHARED_BYTES, "the stages fill the shared memory");
+  DYNAMIC_SHARED(Operands, stages);
   const T* a = (const T*)g.a;
   const T* b = (const T*)g.b;
 
   // Blocks that run at once cover eight rows of tiles, so that they share both operands in the L2 cache.
   constexpr int GROUP = 8;
-  const int tiles_m = (g.m + M - 1) / M, tiles_n = (g.n + N - 1) / N;
+  const int tiles_m = divide_up(g.m, M), tiles_n = divide_up(g.n, N);
   const int group = blockIdx.x / (GROUP * tiles_n), group_rows = min(GROUP, tiles_m - group * GROUP);
   const int in_group = blockIdx.x - group * GROUP * tiles_n;
   const int row0 = (group * GROUP + in_group % group_rows) * M, column0 = in_group / group_rows * N;
 
-  const int steps = (g.k + K_STEP - 1) / K_STEP;
-  const int width_a = access_width(g.k), width_b = access_width(TRANSPOSED ? g.k : g.n);
+  const int steps = divide_up(g.k, K_STEP);
   auto load_stage = [&](int step) {
     if (step < steps) {
-      T* stage = stages + step % STAGES * STAGE;
-      load_tile<M, K_STEP>(stage, a, row0, step * K_STEP, g.m, g.k, width_a);
-      if (TRANSPOSED)
-        load_tile<N, K_STEP>(stage + M * K_STEP, b, column0, step * K_STEP, g.n, g.k, width_b);
+      Operands& stage = stages[step % STAGES];
+      load_tile<Tile>(stage.a, a, row0, step * K_STEP, g.m, g.k);
+      if constexpr (LAYOUT == NT)
+        load_tile<Tile>(stage.b, b, column0, step * K_STEP, g.n, g.k);
       else
-        load_tile<K_STEP, N>(stage + M * K_STEP, b, step * K_STEP, column0, g.k, g.n, width_b);
+        load_tile<Tile>(stage.b, b, step * K_STEP, column0, g.k, g.n);
     }
     cp_async_commit();
   };
 
   Sums<Tile> sums = {};
   Fragments<Tile> even, odd;
+#pragma unroll 1
   for (int step = 0; step < STAGES - 1; step++) load_stage(step);
   cp_async_wait<STAGES - 2>();
   __syncthreads();
-  load_fragments<Tile, TRANSPOSED>(even, stages, stages + M * K_STEP, 0);
-  const T* now = stages;
+  load_fragments(even, stages[0], 0);
   int slot = 0;
 #pragma unroll 1
   for (int step = 0; step < steps; step++) {
     // Overwrites the stage before this one, which every warp has left at the last barrier.
     load_stage(step + STAGES - 1);
-    load_fragments<Tile, TRANSPOSED>(odd, now, now + M * K_STEP, 1);
+    load_fragments(odd, stages[slot], 1);
     multiply<T>(sums, even);
     cp_async_wait<STAGES - 2>();
     __syncthreads();
     slot = slot + 1 == STAGES ? 0 : slot + 1;
-    now = stages + slot * STAGE;
     // After the last stage these are stale and unused.
-    load_fragments<Tile, TRANSPOSED>(even, now, now + M * K_STEP, 0);
+    load_fragments(even, stages[slot], 0);
     multiply<T>(sums, odd);
   }
   cp_async_wait<0>();
-  finish_tile<T>(g, reinterpret_cast<float*>(stages), sums, row0, column0);
+  finish_tile<Epilogue, T>(g, reinterpret_cast<float*>(stages), sums, row0, column0);
 }
 
-#define GEMM(T, LAYOUT, TRANSPOSED, NAME, TILE)                                                       \
-  extern "C" __global__ void __launch_bounds__(THREADS, TILE::BLOCKS_PER_SM)                          \
-      gemm_##LAYOUT##_##NAME##_##T(GemmArguments arguments) {                                         \
-    gemm<T, TILE, TRANSPOSED>(arguments);                                                             \
+#define KERNEL(LAYOUT, NAME, EPILOGUE, TILE_NAME, TILE, T)                         \
+  extern "C" __global__ void __launch_bounds__(THREADS, TILE::BLOCKS_PER_SM)       \
+      gemm_##NAME##_##TILE_NAME##_##T(GemmArguments arguments) {                   \
+    gemm<LAYOUT, EPILOGUE, TILE, T>(arguments);                                    \
   }
-#define GEMMS(T)                    \
-  GEMM(T, nt, true, large, Large)   \
-  GEMM(T, nn, false, large, Large)  \
-  GEMM(T, nt, true, small, Small)   \
-  GEMM(T, nn, false, small, Small)
-FOR_BOTH(GEMMS)
+#define TILES(LAYOUT, NAME, EPILOGUE, T)          \
+  KERNEL(LAYOUT, NAME, EPILOGUE, large, Large, T) \
+  KERNEL(LAYOUT, NAME, EPILOGUE, small, Small, T) \
+  KERNEL(LAYOUT, NAME, EPILOGUE, odd, Odd, T)
+#define KERNELS(T)                                \
+  TILES(NT, nt_plain, Plain, T)                   \
+  TILES(NT, nt_activation, Activation, T)         \
+  TILES(NT, nt_gate, Gate, T)                     \
+  TILES(NT, nt_rope, Rope, T)                     \
+  TILES(NT, nt_f32, F32, T)                       \
+  TILES(NN, nn_plain, Plain, T)                   \
+  TILES(NN, nn_activation_vjp, ActivationVjp, T)  \
+  TILES(NN, nn_gate_vjp, GateVjp, T)              \
+  TILES(NN, nn_f32, F32, T)
+FOR_BOTH(KERNELS)

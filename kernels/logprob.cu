@@ -1,8 +1,10 @@
 // Log-probability of one token per row, and the gradient by the logits, over chunks of the vocabulary.
 //
 // The vocabulary projection of a chunk is a matrix product with f32 output (gemm.cu). Chunks come in ascending order, the first with
-// start = 0. Launch: one block of 256 threads per row, unless said.
+// start = 0. Launch: one block of THREADS threads per row, unless said.
 #include "common.cuh"
+
+constexpr int THREADS = 256;
 
 struct LogprobArguments {
   const float* logits;   // [rows, chunk]: those of tokens start .. start + chunk
@@ -15,7 +17,7 @@ struct LogprobArguments {
 };
 
 // state becomes that of the tokens up to this chunk's last.
-extern "C" __global__ void __launch_bounds__(256) logprob_chunk(LogprobArguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS) logprob_chunk(LogprobArguments a) {
   const float* logits = a.logits + (size_t)blockIdx.x * a.chunk;
   float* state = a.state + 3 * (size_t)blockIdx.x;
   float top = -INFINITY;
@@ -36,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(256) logprob_chunk(LogprobArguments
 }
 
 // values = target's logit - log(sum of exp). Launch: one thread per row.
-extern "C" __global__ void __launch_bounds__(256) logprob_value(LogprobArguments a) {
+extern "C" __global__ void __launch_bounds__(THREADS) logprob_value(LogprobArguments a) {
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= a.rows) return;
   const float* state = a.state + 3 * (size_t)row;
@@ -57,7 +59,7 @@ __device__ void logprob_slope(const LogprobArguments& a) {
   }
 }
 
-// y = x rounded to T. Launch: one thread per element, blocks of 256.
+// y = x rounded to T. Launch: one thread per element, blocks of THREADS.
 struct RoundArguments {
   const float* x;
   void* y;
@@ -66,10 +68,10 @@ struct RoundArguments {
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
-#define KERNELS(T)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256) logprob_slope_##T(LogprobArguments a) { logprob_slope<T>(a); } \
-  extern "C" __global__ void __launch_bounds__(256) round_##T(RoundArguments a) {                                 \
-    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;                                         \
-    if (i < a.count) ((T*)a.y)[i] = from_float<T>(a.x[i]);                                                        \
+#define KERNELS(T)                                                                                                     \
+  extern "C" __global__ void __launch_bounds__(THREADS) logprob_slope_##T(LogprobArguments a) { logprob_slope<T>(a); } \
+  extern "C" __global__ void __launch_bounds__(THREADS) round_##T(RoundArguments a) {                                  \
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;                                              \
+    if (i < a.count) ((T*)a.y)[i] = from_float<T>(a.x[i]);                                                             \
   }
 FOR_BOTH(KERNELS)

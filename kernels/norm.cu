@@ -2,8 +2,10 @@
 //
 // x, y, dy, dx, onto [rows, columns] T; gain, bias [1, columns] T. Outputs are overwritten; `onto`, where given, is added. dx may be
 // dy or onto. Statistics are f32: mean and reciprocal standard deviation [rows, 2], or the reciprocal root mean square [rows, 1].
-// Launch: one block of 128 threads per row. Rows of a multiple of 8 columns are read and written 16 bytes at a time.
+// Launch: one block of THREADS threads per row. Rows of a multiple of 8 columns are read and written 16 bytes at a time.
 #include "common.cuh"
+
+constexpr int THREADS = 128;
 
 struct NormArguments {
   const void* x;
@@ -140,12 +142,12 @@ __device__ void rms_norm_vjp(const NormArguments& a) {
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
-#define KERNEL(NAME, T)                                                       \
-  extern "C" __global__ void __launch_bounds__(128) NAME##_##T(NormArguments a) { \
-    if (a.columns % 8 == 0)                                                   \
-      NAME<T, 8>(a);                                                          \
-    else                                                                      \
-      NAME<T, 1>(a);                                                          \
+#define KERNEL(NAME, T)                                                               \
+  extern "C" __global__ void __launch_bounds__(THREADS) NAME##_##T(NormArguments a) { \
+    if (a.columns % 8 == 0)                                                           \
+      NAME<T, 8>(a);                                                                  \
+    else                                                                              \
+      NAME<T, 1>(a);                                                                  \
   }
 #define KERNELS(T) KERNEL(layer_norm, T) KERNEL(layer_norm_vjp, T) KERNEL(rms_norm, T) KERNEL(rms_norm_vjp, T)
 FOR_BOTH(KERNELS)

@@ -1,8 +1,10 @@
 // Rearrangements of token rows: multiplication by a sparse matrix of rows, embedding gather, rotary positions, and a look at whether
 // values are finite.
 //
-// Matrices are T, outputs are overwritten. Launch: one block of 128 threads per output row, unless said.
+// Matrices are T, outputs are overwritten. Launch: one block of THREADS threads per output row, unless said.
 #include "common.cuh"
+
+constexpr int THREADS = 128;
 
 // y[s * outputs + o] = start + sum over the terms t of row o, in their order, of weights[t] * x[s * inputs + rows[t]].
 struct MixArguments {
@@ -93,7 +95,9 @@ __device__ void repad(const RepadArguments& a) {
   }
 }
 
-// *found = 1 where an element is infinite or NaN; else it is left alone. Launch: one block of 256 threads per 2048 elements.
+// *found = 1 where an element is infinite or NaN; else it is left alone. Launch: one block of FINITE_THREADS threads per
+// FINITE_ELEMENTS elements.
+constexpr int FINITE_THREADS = 256, FINITE_ELEMENTS = 2048;
 struct FiniteArguments {
   const void* x;
   int* found;
@@ -103,23 +107,23 @@ struct FiniteArguments {
 template <typename T>
 __device__ void finite(const FiniteArguments& a) {
   const T* x = (const T*)a.x;
-  const long long first = (long long)blockIdx.x * 2048;
-  for (long long i = first + threadIdx.x; i < first + 2048 && i < a.count; i += blockDim.x) {
+  const long long first = (long long)blockIdx.x * FINITE_ELEMENTS;
+  for (long long i = first + threadIdx.x; i < first + FINITE_ELEMENTS && i < a.count; i += blockDim.x) {
     if (!(fabsf(to_float(x[i])) <= 3.4e38f)) *a.found = 1;
   }
 }
 
 // ----------------------------------------------------------------------------------------------------------------------------------
 
-#define KERNELS(T)                                                                                          \
-  extern "C" __global__ void __launch_bounds__(128) mix_rows_##T(MixArguments a) {                          \
-    if (a.columns % 8 == 0)                                                                                 \
-      mix<T, 8>(a);                                                                                         \
-    else                                                                                                    \
-      mix<T, 1>(a);                                                                                         \
-  }                                                                                                         \
-  extern "C" __global__ void __launch_bounds__(128) gather_##T(GatherArguments a) { gather<T>(a); }         \
-  extern "C" __global__ void __launch_bounds__(128) rope_##T(RopeArguments a) { rope<T>(a); }               \
-  extern "C" __global__ void __launch_bounds__(128) repad_##T(RepadArguments a) { repad<T>(a); }            \
-  extern "C" __global__ void __launch_bounds__(256) finite_##T(FiniteArguments a) { finite<T>(a); }
+#define KERNELS(T)                                                                                      \
+  extern "C" __global__ void __launch_bounds__(THREADS) mix_rows_##T(MixArguments a) {                  \
+    if (a.columns % 8 == 0)                                                                             \
+      mix<T, 8>(a);                                                                                     \
+    else                                                                                                \
+      mix<T, 1>(a);                                                                                     \
+  }                                                                                                     \
+  extern "C" __global__ void __launch_bounds__(THREADS) gather_##T(GatherArguments a) { gather<T>(a); } \
+  extern "C" __global__ void __launch_bounds__(THREADS) rope_##T(RopeArguments a) { rope<T>(a); }       \
+  extern "C" __global__ void __launch_bounds__(THREADS) repad_##T(RepadArguments a) { repad<T>(a); }    \
+  extern "C" __global__ void __launch_bounds__(FINITE_THREADS) finite_##T(FiniteArguments a) { finite<T>(a); }
 FOR_BOTH(KERNELS)

@@ -6,12 +6,12 @@
 // Query head h reads key-value head h / (heads / kv_heads). Every query must see a key. Sums and probabilities are f32; a sequence's
 // result depends on nothing else of the batch. With N = 8 where d is a multiple of 8, read 16 bytes at a time, and else N = 1:
 //
-//   team      for d / N    threads of a team    lanes that share a key
-//   narrow    up to 8      32                   8
-//   wide      up to 32     32                   32
-//   block     beyond       128                  32
+//   team      for d / N       threads of a team    lanes that share a key
+//   narrow    up to NARROW    WARP                 8
+//   wide      up to WIDE      WARP                 32
+//   block     beyond          THREADS              32
 //
-// Launch: ceil(teams / teams per block) blocks of 128 threads. Dynamic shared memory per team: keys floats, and for the vjp
+// Launch: ceil(teams / teams per block) blocks of THREADS threads. Dynamic shared memory per team: keys floats, and for the vjp
 // 2 * (heads / kv_heads) * keys.
 #include "common.cuh"
 
@@ -27,11 +27,12 @@ struct WindowArguments {
   float scale;                // on the scores
 };
 
-constexpr int WINDOW_THREADS = 128;
+constexpr int THREADS = 128, WARP = 32;
+constexpr int NARROW = 8, WIDE = 32;
 
-template <int THREADS>
+template <int TEAM>
 __device__ __forceinline__ void team_sync() {
-  if constexpr (THREADS == 32)
+  if constexpr (TEAM == WARP)
     __syncwarp();
   else
     __syncthreads();
@@ -72,10 +73,10 @@ struct Window {
 
 // out[c] = sum over the keys of weights[key] * rows[key * stride + c]. Threads that share columns take the keys in turns and add up in
 // a fixed order.
-template <int THREADS, int LANES, int N, typename T>
+template <int TEAM, int LANES, int N, typename T>
 __device__ __forceinline__ void weighted_sum(const float* weights, const T* rows, size_t stride, int keys, int d, T* out) {
-  constexpr int ACROSS = THREADS == 32 ? LANES : THREADS, GROUPS = THREADS / ACROSS;
-  const int thread = threadIdx.x % THREADS, lane = thread % ACROSS, group = thread / ACROSS;
+  constexpr int ACROSS = TEAM == WARP ? LANES : TEAM, GROUPS = TEAM / ACROSS;
+  const int thread = threadIdx.x % TEAM, lane = thread % ACROSS, group = thread / ACROSS;
   for (int first = 0; first < d; first += ACROSS * N) {
     const int c = first + lane * N;
     float sum[N] = {};
@@ -98,11 +99,11 @@ __device__ __forceinline__ void weighted_sum(const float* weights, const T* rows
   }
 }
 
-template <typename T, int THREADS, int LANES, int N>
+template <typename T, int TEAM, int LANES, int N>
 __device__ void window(const WindowArguments& a) {
   DYNAMIC_SHARED(float, all);
-  constexpr int TEAMS = WINDOW_THREADS / THREADS, GROUPS = THREADS / LANES;
-  const int team = threadIdx.x / THREADS, thread = threadIdx.x % THREADS;
+  constexpr int TEAMS = THREADS / TEAM, GROUPS = TEAM / LANES;
+  const int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
   const int row = blockIdx.x * TEAMS + team;  // of [batch, heads]
   if (row >= a.batch * a.heads) return;
   const int head = row % a.heads;
@@ -115,7 +116,7 @@ __device__ void window(const WindowArguments& a) {
     const float score = inner<LANES, N>(q, w.k + min(key, a.keys - 1) * w.stride, a.d, thread % LANES);
     if (thread % LANES == 0 && key < a.keys) scores[key] = w.sees(key) ? score * a.scale : -INFINITY;
   }
-  team_sync<THREADS>();
+  team_sync<TEAM>();
   // Every warp looks at all scores.
   const int lane = threadIdx.x & 31;
   float top = -INFINITY, sum = 0.0f;
@@ -123,20 +124,20 @@ __device__ void window(const WindowArguments& a) {
   top = warp_reduce<Max>(top);
   for (int key = lane; key < a.keys; key += 32) sum += exp2f((scores[key] - top) * LOG2_E);
   sum = warp_reduce<Sum>(sum);
-  team_sync<THREADS>();
-  for (int key = thread; key < a.keys; key += THREADS) scores[key] = exp2f((scores[key] - top) * LOG2_E) / sum;
+  team_sync<TEAM>();
+  for (int key = thread; key < a.keys; key += TEAM) scores[key] = exp2f((scores[key] - top) * LOG2_E) / sum;
   if (thread == 0) a.lse[row] = top + logf(sum);
-  team_sync<THREADS>();
-  weighted_sum<THREADS, LANES, N>(scores, w.v, w.stride, a.keys, a.d, (T*)a.out + (size_t)row * a.d);
+  team_sync<TEAM>();
+  weighted_sum<TEAM, LANES, N>(scores, w.v, w.stride, a.keys, a.d, (T*)a.out + (size_t)row * a.d);
 }
 
 // With P = exp(scores - lse) and dS = scale * P * (dy . v - dy . out): dq = dS k, and summed over the query heads that read the
 // key-value head, in their order, dk = dS q and dv = P dy.
-template <typename T, int THREADS, int LANES, int N>
+template <typename T, int TEAM, int LANES, int N>
 __device__ void window_vjp(const WindowArguments& a) {
   DYNAMIC_SHARED(float, all);
-  constexpr int TEAMS = WINDOW_THREADS / THREADS, GROUPS = THREADS / LANES;
-  const int team = threadIdx.x / THREADS, thread = threadIdx.x % THREADS;
+  constexpr int TEAMS = THREADS / TEAM, GROUPS = TEAM / LANES;
+  const int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM;
   const int pair = blockIdx.x * TEAMS + team;  // of [batch, kv_heads]
   if (pair >= a.batch * a.kv_heads) return;
   const int group = a.heads / a.kv_heads;
@@ -161,14 +162,14 @@ __device__ void window_vjp(const WindowArguments& a) {
       }
     }
   }
-  team_sync<THREADS>();
+  team_sync<TEAM>();
   for (int h = 0; h < group; h++)
-    weighted_sum<THREADS, LANES, N>(ds + h * a.keys, w.k, w.stride, a.keys, a.d, (T*)a.dq + (row + h) * a.d);
+    weighted_sum<TEAM, LANES, N>(ds + h * a.keys, w.k, w.stride, a.keys, a.d, (T*)a.dq + (row + h) * a.d);
 
-  constexpr int ACROSS = THREADS == 32 ? LANES : THREADS;
+  constexpr int ACROSS = TEAM == WARP ? LANES : TEAM;
   T *dk = (T*)a.dk + w.first, *dv = (T*)a.dv + w.first;
   for (int c = thread % ACROSS * N; c < a.d; c += ACROSS * N)
-    for (int key = thread / ACROSS; key < a.keys; key += THREADS / ACROSS) {
+    for (int key = thread / ACROSS; key < a.keys; key += TEAM / ACROSS) {
       float to_k[N] = {}, to_v[N] = {};
       for (int h = 0; h < group; h++) {
         float x[N], y[N];
@@ -188,18 +189,18 @@ __device__ void window_vjp(const WindowArguments& a) {
 // ----------------------------------------------------------------------------------------------------------------------------------
 
 // One block is bound to be resident: else ptxas spills for sm_100 and sm_120, to make room for more.
-#define KERNEL(NAME, TEAM, THREADS, LANES, T)                                                         \
-  extern "C" __global__ void __launch_bounds__(WINDOW_THREADS, 1) NAME##_##TEAM##_##T(WindowArguments a) { \
+#define KERNEL(NAME, SUFFIX, TEAM, LANES, T)                                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 1) NAME##_##SUFFIX##_##T(WindowArguments a) { \
     if (a.d % 8 == 0)                                                                                 \
-      NAME<T, THREADS, LANES, 8>(a);                                                                  \
+      NAME<T, TEAM, LANES, 8>(a);                                                                     \
     else                                                                                              \
-      NAME<T, THREADS, LANES, 1>(a);                                                                  \
+      NAME<T, TEAM, LANES, 1>(a);                                                                     \
   }
-#define KERNELS(T)                        \
-  KERNEL(window, narrow, 32, 8, T)        \
-  KERNEL(window, wide, 32, 32, T)         \
-  KERNEL(window, block, 128, 32, T)       \
-  KERNEL(window_vjp, narrow, 32, 8, T)    \
-  KERNEL(window_vjp, wide, 32, 32, T)     \
-  KERNEL(window_vjp, block, 128, 32, T)
+#define KERNELS(T)                       \
+  KERNEL(window, narrow, WARP, 8, T)     \
+  KERNEL(window, wide, WARP, 32, T)      \
+  KERNEL(window, block, THREADS, 32, T)  \
+  KERNEL(window_vjp, narrow, WARP, 8, T) \
+  KERNEL(window_vjp, wide, WARP, 32, T)  \
+  KERNEL(window_vjp, block, THREADS, 32, T)
 FOR_BOTH(KERNELS)

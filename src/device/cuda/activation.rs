@@ -1,36 +1,20 @@
 //! Launches of `kernels/activation.cu`.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::activation::{ActivationArguments, ELEMENTS, THREADS};
+use super::interface::common;
 use super::memory::CudaMatrix;
 use crate::device::{Activation, Activations, Result};
 
-/// `ActivationArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(super) struct Arguments {
-    pub x: u64,
-    pub up: u64,
-    pub dy: u64,
-    pub out: u64,
-    pub also: u64,
-    pub count: i64,
-    pub kind: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Returns the kernels' number of an activation function (`ActivationKind` in
-/// `kernels/common.cuh`).
+/// Returns the kernels' number of an activation function.
 pub(super) fn number(kind: Activation) -> i32 {
-    match kind {
-        Activation::Gelu => 0,
-        Activation::GeluTanh => 1,
-        Activation::QuickGelu => 2,
-        Activation::Silu => 3,
-    }
+    let number = match kind {
+        Activation::Gelu => common::GELU,
+        Activation::GeluTanh => common::GELU_TANH,
+        Activation::QuickGelu => common::QUICK_GELU,
+        Activation::Silu => common::SILU,
+    };
+    number as i32
 }
 
 impl Cuda {
@@ -39,26 +23,26 @@ impl Cuda {
         &self,
         name: &str,
         count: usize,
-        arguments: Arguments,
+        arguments: ActivationArguments,
     ) -> Result<()> {
-        let arguments = Arguments {
+        let arguments = ActivationArguments {
             count: count as i64,
             ..arguments
         };
-        let blocks = count.div_ceil(256 * 8);
+        let blocks = count.div_ceil(ELEMENTS);
         // SAFETY: every matrix has `count` elements: the traits compare shapes.
-        unsafe { self.launch("activation", name, (blocks, 1, 1), 256, 0, &arguments) }
+        unsafe { self.launch("activation", name, (blocks, 1, 1), THREADS, 0, &arguments) }
     }
 }
 
 impl Activations for Cuda {
     fn activation_impl(&self, kind: Activation, x: &CudaMatrix) -> Result<CudaMatrix> {
         let y = self.gpu.matrix(x.rows, x.columns)?;
-        let arguments = Arguments {
+        let arguments = ActivationArguments {
             x: x.address(),
             out: y.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..ActivationArguments::default()
         };
         self.over_elements("activation", x.count(), arguments)?;
         Ok(y)
@@ -70,12 +54,12 @@ impl Activations for Cuda {
         x: &CudaMatrix,
         dy: CudaMatrix,
     ) -> Result<CudaMatrix> {
-        let arguments = Arguments {
+        let arguments = ActivationArguments {
             x: x.address(),
             dy: dy.address(),
             out: dy.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..ActivationArguments::default()
         };
         self.over_elements("activation_vjp", x.count(), arguments)?;
         Ok(dy)
@@ -88,12 +72,12 @@ impl Activations for Cuda {
         up: &CudaMatrix,
     ) -> Result<CudaMatrix> {
         let y = self.gpu.matrix(up.rows, up.columns)?;
-        let arguments = Arguments {
+        let arguments = ActivationArguments {
             x: gate.address(),
             up: up.address(),
             out: y.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..ActivationArguments::default()
         };
         self.over_elements("gate", up.count(), arguments)?;
         Ok(y)
@@ -107,14 +91,14 @@ impl Activations for Cuda {
         dy: CudaMatrix,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let d_gate = self.gpu.matrix(up.rows, up.columns)?;
-        let arguments = Arguments {
+        let arguments = ActivationArguments {
             x: gate.address(),
             up: up.address(),
             dy: dy.address(),
             out: d_gate.address(),
             also: dy.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..ActivationArguments::default()
         };
         self.over_elements("gate_vjp", up.count(), arguments)?;
         Ok((d_gate, dy))

@@ -2,50 +2,13 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::DeviceRepr;
-
+use super::interface::attention::{self, AttentionArguments};
+use super::interface::attention_vjp;
 use super::memory::{CudaMatrix, CudaStatistics};
 use super::pool::Buffer;
 use super::{Cuda, window};
 use crate::device::ops::{AttentionInputs, AttentionSaved};
 use crate::device::{Attention, AttentionShape, DeviceError, Result, Visible};
-
-/// `AttentionArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Arguments {
-    q: u64,
-    k: u64,
-    v: u64,
-    prefix_k: u64,
-    prefix_v: u64,
-    places: u64,
-    out: u64,
-    lse: u64,
-    dy: u64,
-    delta: u64,
-    dq: u64,
-    dk: u64,
-    dv: u64,
-    batch: i32,
-    queries: i32,
-    keys: i32,
-    prefix: i32,
-    heads: i32,
-    kv_heads: i32,
-    d: i32,
-    scale: f32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Threads per block of the kernels that work on tiles.
-const THREADS: u32 = 128;
-/// Rows and heads of a block of `attention_delta`.
-const DELTA_ROWS: usize = 16;
-/// The supported head sizes.
-const SIZES: [usize; 5] = [32, 64, 96, 128, 256];
 
 /// The operands.
 pub(super) type Inputs<'a> = AttentionInputs<'a, CudaMatrix>;
@@ -73,16 +36,17 @@ impl Widened {
 }
 
 impl Cuda {
-    /// Returns the arguments that forward and vjp share, the head size of the kernel, and the table
-    /// of positions.
+    /// Returns the arguments that forward and vjp share, the place of the kernel's head size in
+    /// [`attention::HEAD_SIZES`], and the table of positions.
     fn attention_arguments(
         &self,
         shape: &AttentionShape,
         scale: f64,
         inputs: Inputs,
-    ) -> Result<(Arguments, usize, Option<Arc<Buffer>>)> {
+    ) -> Result<(AttentionArguments, usize, Option<Arc<Buffer>>)> {
         let (s, AttentionInputs { q, k, v, prefix }) = (shape, inputs);
-        let Some(size) = SIZES.into_iter().find(|&size| size >= s.head_dim) else {
+        let fits = |&size: &usize| size >= s.head_dim;
+        let Some(place) = attention::HEAD_SIZES.iter().position(fits) else {
             return Err(DeviceError::Unsupported {
                 operation: "attention",
                 expected: "a head size of at most 256".into(),
@@ -94,7 +58,7 @@ impl Cuda {
             Visible::Causal(places) => Some(self.gpu.indices("places", places.iter().copied())?),
         };
         let before = prefix.filter(|_| s.prefix > 0);
-        let arguments = Arguments {
+        let arguments = AttentionArguments {
             q: q.address(),
             k: k.address(),
             v: v.address(),
@@ -109,9 +73,9 @@ impl Cuda {
             kv_heads: self.number(s.kv_heads)?,
             d: self.number(s.head_dim)?,
             scale: scale as f32,
-            ..Arguments::default()
+            ..AttentionArguments::default()
         };
-        Ok((arguments, size, places))
+        Ok((arguments, place, places))
     }
 
     /// Widens heads with zeros if the kernels do not support their size.
@@ -143,25 +107,25 @@ impl Cuda {
         inputs: Inputs,
     ) -> Result<(CudaMatrix, CudaStatistics)> {
         let q = inputs.q;
-        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs)?;
+        let (arguments, place, _places) = self.attention_arguments(shape, scale, inputs)?;
         let out = self.gpu.matrix(q.rows, q.columns)?;
         let lse = self.gpu.statistics(q.rows, shape.heads)?;
-        let arguments = Arguments {
+        let arguments = AttentionArguments {
             out: out.address(),
             lse: lse.address(),
             ..arguments
         };
-        let launch = forward_launch(size);
-        let blocks = shape.batch * shape.heads * shape.queries.div_ceil(launch.rows);
-        let name = format!("attention_{size}");
+        let tiles = shape.queries.div_ceil(attention::QUERIES[place]);
+        let blocks = shape.batch * shape.heads * tiles;
+        let name = format!("attention_{}", attention::HEAD_SIZES[place]);
         // SAFETY: the trait checked the shapes.
         unsafe {
             self.launch(
                 "attention",
                 &name,
                 (blocks, 1, 1),
-                THREADS,
-                launch.shared,
+                attention::THREADS,
+                attention::SHARED_BYTES[place],
                 &arguments,
             )
         }?;
@@ -177,11 +141,11 @@ impl Cuda {
         saved: &Saved,
     ) -> Result<(CudaMatrix, CudaMatrix, CudaMatrix)> {
         let AttentionInputs { q, k, v, .. } = inputs;
-        let (arguments, size, _places) = self.attention_arguments(shape, scale, inputs)?;
+        let (arguments, place, _places) = self.attention_arguments(shape, scale, inputs)?;
         let delta = self.gpu.statistics(q.rows, shape.heads)?;
         let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns));
         let (dq, dk, dv) = (dq?, dk?, dv?);
-        let arguments = Arguments {
+        let arguments = AttentionArguments {
             out: saved.out.address(),
             lse: saved.lse.address(),
             dy: saved.dy.address(),
@@ -198,22 +162,23 @@ impl Cuda {
                     "attention_vjp",
                     name,
                     (blocks, 1, 1),
-                    THREADS,
+                    attention::THREADS,
                     shared,
                     &arguments,
                 )
             }
         };
-        let delta_blocks = (q.rows * shape.heads).div_ceil(DELTA_ROWS);
-        launch("attention_delta", delta_blocks, 0)?;
-        let keys = dkdv_launch(size);
-        let blocks = shape.batch * shape.kv_heads * shape.keys.div_ceil(keys.rows);
-        // The widest heads use one block for dk and one for dv.
-        let blocks = if size == 256 { 2 * blocks } else { blocks };
-        launch(&format!("attention_dkdv_{size}"), blocks, keys.shared)?;
-        let queries = dq_launch(size);
-        let blocks = shape.batch * shape.heads * shape.queries.div_ceil(queries.rows);
-        launch(&format!("attention_dq_{size}"), blocks, queries.shared)?;
+        let size = attention::HEAD_SIZES[place];
+        let blocks = (q.rows * shape.heads).div_ceil(attention_vjp::DELTA_ROWS);
+        launch("attention_delta", blocks, 0)?;
+        let tiles = shape.keys.div_ceil(attention_vjp::DKDV_KEYS[place]);
+        let blocks = shape.batch * shape.kv_heads * tiles * attention_vjp::DKDV_BLOCKS[place];
+        let shared = attention_vjp::DKDV_SHARED_BYTES[place];
+        launch(&format!("attention_dkdv_{size}"), blocks, shared)?;
+        let tiles = shape.queries.div_ceil(attention_vjp::DQ_QUERIES[place]);
+        let blocks = shape.batch * shape.heads * tiles;
+        let shared = attention_vjp::DQ_SHARED_BYTES[place];
+        launch(&format!("attention_dq_{size}"), blocks, shared)?;
         Ok((dq, dk, dv))
     }
 }
@@ -258,39 +223,5 @@ impl Attention for Cuda {
         let (dq, dk, dv) = self.attention_vjp_at(&w.shape, scale, w.inputs(), saved)?;
         let cut = |x: &CudaMatrix| self.repad(x, to, d);
         Ok((cut(&dq)?, cut(&dk)?, cut(&dv)?))
-    }
-}
-
-/// Rows of a block's own tile, and its dynamic shared memory in bytes, by the kernels' contracts.
-struct Launch {
-    rows: usize,
-    shared: usize,
-}
-
-fn forward_launch(size: usize) -> Launch {
-    let rows = if size == 256 { 64 } else { 128 };
-    Launch {
-        rows,
-        shared: 2 * size * (rows + 2 * 32),
-    }
-}
-
-fn dkdv_launch(size: usize) -> Launch {
-    let (rows, queries) = match size {
-        32 | 64 => (128, 32),
-        96 | 128 => (64, 32),
-        _ => (64, 16),
-    };
-    Launch {
-        rows,
-        shared: 4 * size * (rows + 2 * queries) + 24 * queries,
-    }
-}
-
-fn dq_launch(size: usize) -> Launch {
-    let (rows, keys) = if size == 256 { (64, 16) } else { (128, 32) };
-    Launch {
-        rows,
-        shared: 4 * size * (rows + 2 * keys),
     }
 }

@@ -1,8 +1,7 @@
 //! Launches of `kernels/blend.cu`: pictures, staged batches, and gradients on the GPU.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::blend::{BlendArguments, ELEMENTS, THREADS};
 use super::memory::CudaMatrix;
 use super::pool::Buffer;
 use super::staging::Staged;
@@ -20,37 +19,6 @@ const WIDEST: usize = 6144;
 const MOST_CELLS: usize = 4096;
 /// The largest number of views: they are a dimension of a grid.
 const MOST_VIEWS: usize = 65535;
-
-/// `BlendArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Arguments {
-    picture: u64,
-    baseline: u64,
-    difference: u64,
-    rows: u64,
-    columns: u64,
-    masks: u64,
-    blends: u64,
-    patches: u64,
-    parts: u64,
-    gradients: u64,
-    bands: u64,
-    spans: u64,
-    patch: i32,
-    across: i32,
-    patch_count: i32,
-    views: i32,
-    height: i32,
-    width: i32,
-    size: i32,
-    count: i32,
-    slots: i32,
-    each: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
 
 /// Two pictures as f32 patches of one or several views, and how each view samples a mask.
 pub struct CudaPictures {
@@ -205,8 +173,8 @@ impl Cuda {
         Ok(buffer)
     }
 
-    fn arguments(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<Arguments> {
-        Ok(Arguments {
+    fn arguments(&self, pictures: &CudaPictures, batch: &CudaBatch) -> Result<BlendArguments> {
+        Ok(BlendArguments {
             picture: pictures.picture.address(),
             baseline: pictures.baseline.address(),
             difference: pictures.difference.address(),
@@ -225,7 +193,7 @@ impl Cuda {
             size: self.number(pictures.size)?,
             count: self.number(batch.count)?,
             slots: self.number(batch.slots)?,
-            ..Arguments::default()
+            ..BlendArguments::default()
         })
     }
 }
@@ -321,15 +289,15 @@ impl Blending for Cuda {
         let columns = pictures.columns();
         let rows = batch.count * pictures.rows();
         let y = self.gpu.matrix(rows, columns)?;
-        let arguments = Arguments {
+        let arguments = BlendArguments {
             patches: y.address(),
             each: EACH as i32,
             ..self.arguments(pictures, batch)?
         };
-        let threads = pictures.rows() * columns.div_ceil(4);
-        let grid = (threads.div_ceil(128), batch.count.div_ceil(EACH), 1);
+        let threads = pictures.rows() * columns.div_ceil(ELEMENTS);
+        let grid = (threads.div_ceil(THREADS), batch.count.div_ceil(EACH), 1);
         // SAFETY: sizes are those of the pictures and the batch.
-        unsafe { self.launch("blend", "blend", grid, 128, 0, &arguments) }?;
+        unsafe { self.launch("blend", "blend", grid, THREADS, 0, &arguments) }?;
         Ok(y)
     }
 
@@ -359,7 +327,7 @@ impl Blending for Cuda {
         let cells = pictures.size * pictures.size;
         let sums = batch.count * pictures.views * batch.slots;
         let parts = self.gpu.buffer(sums * 2 * cells * 4)?;
-        let arguments = Arguments {
+        let arguments = BlendArguments {
             patches: dy.address(),
             parts: parts.address(),
             gradients: gradients.buffer.address(),
@@ -369,12 +337,12 @@ impl Blending for Cuda {
         let shared = 2 * pictures.width * 4;
         // SAFETY: the trait checked the shapes; `parts` is as large as the kernel's contract
         // requires.
-        unsafe { self.launch("blend", "blend_vjp", grid, 128, shared, &arguments) }?;
-        let grid = (cells.div_ceil(128), batch.masks_count, 1);
+        unsafe { self.launch("blend", "blend_vjp", grid, THREADS, shared, &arguments) }?;
+        let grid = (cells.div_ceil(THREADS), batch.masks_count, 1);
         // SAFETY: as above.
         unsafe {
             self.gpu
-                .launch(("blend", "blend_gather"), grid, 128, 0, &arguments)
+                .launch(("blend", "blend_gather"), grid, THREADS, 0, &arguments)
         }
     }
 

@@ -1,57 +1,24 @@
 //! Launches of `kernels/columns.cu`, and reshaping.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::columns::{CopyArguments, ScaleArguments, THREADS};
 use super::memory::CudaMatrix;
 use crate::device::{Columns, Result};
 
-/// `CopyArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Copy {
-    x: u64,
-    y: u64,
-    rows: i32,
-    x_columns: i32,
-    from: i32,
-    y_columns: i32,
-    to: i32,
-    count: i32,
-}
-
-/// `ScaleArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Scale {
-    x: u64,
-    gain: u64,
-    onto: u64,
-    y: u64,
-    rows: i32,
-    count: i32,
-}
-
-// SAFETY: laid out as the kernels' structs.
-unsafe impl DeviceRepr for Copy {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Scale {}
-
-/// Threads per block.
-const THREADS: u32 = 256;
-
 impl Cuda {
-    /// Returns a grid with one thread for every 8 columns, or for every column unless `packed`.
+    /// Returns a grid of blocks of `block` threads with one thread for every 8 columns, or for every
+    /// column unless `packed`.
     pub(super) fn over_columns(
         &self,
         rows: usize,
         columns: usize,
         packed: bool,
+        block: usize,
     ) -> Result<(usize, usize, usize)> {
         let threads = rows * if packed { columns / 8 } else { columns };
         // The kernels count threads in 32 bits.
         self.number(threads)?;
-        Ok((threads.div_ceil(THREADS as usize), 1, 1))
+        Ok((threads.div_ceil(block), 1, 1))
     }
 
     /// Computes `x * gain + onto`, each factor or term if given.
@@ -62,7 +29,7 @@ impl Cuda {
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
         let y = self.gpu.matrix(x.rows, x.columns)?;
-        let arguments = Scale {
+        let arguments = ScaleArguments {
             x: x.address(),
             gain: gain.map_or(0, CudaMatrix::address),
             onto: onto.map_or(0, CudaMatrix::address),
@@ -70,7 +37,8 @@ impl Cuda {
             rows: self.number(x.rows)?,
             count: self.number(x.columns)?,
         };
-        let grid = self.over_columns(x.rows, x.columns, x.columns.is_multiple_of(8))?;
+        let packed = x.columns.is_multiple_of(8);
+        let grid = self.over_columns(x.rows, x.columns, packed, THREADS)?;
         // SAFETY: the trait checked the shapes.
         unsafe { self.launch("columns", "scale_columns", grid, THREADS, 0, &arguments) }?;
         Ok(y)
@@ -85,7 +53,7 @@ impl Cuda {
     ) -> Result<()> {
         let sizes = [x.columns, from, y.columns, to, count];
         let [x_columns, from, y_columns, to, columns] = sizes.map(|size| self.number(size));
-        let arguments = Copy {
+        let arguments = CopyArguments {
             x: x.address(),
             y: y.address(),
             rows: self.number(x.rows)?,
@@ -96,7 +64,7 @@ impl Cuda {
             count: columns?,
         };
         let packed = sizes.iter().all(|size| size.is_multiple_of(8));
-        let grid = self.over_columns(x.rows, count, packed)?;
+        let grid = self.over_columns(x.rows, count, packed, THREADS)?;
         // SAFETY: both matrices have these columns and the same number of rows.
         unsafe { self.launch("columns", "copy_columns", grid, THREADS, 0, &arguments) }
     }

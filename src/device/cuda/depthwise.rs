@@ -1,39 +1,9 @@
 //! Launches of `kernels/depthwise.cu`.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::depthwise::{CHANNELS, DepthwiseArguments, SHARED_BYTES, SIDE, THREADS};
 use super::memory::CudaMatrix;
 use crate::device::{Depthwise, DepthwiseShape, Matrix, Result};
-
-/// `DepthwiseArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Arguments {
-    x: u64,
-    kernel: u64,
-    bias: u64,
-    onto: u64,
-    y: u64,
-    batch: i32,
-    height: i32,
-    width: i32,
-    channels: i32,
-    size: i32,
-    flipped: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Threads per block.
-const THREADS: u32 = 256;
-/// Places along a side of the tile that a block of the kernel for 7 x 7 taps computes, and its
-/// channels.
-const SIDE: usize = 16;
-const CHANNELS: usize = 64;
-/// Dynamic shared memory of that kernel in bytes: the tile with its halo, and the taps in f32.
-const SHARED: usize = 2 * (SIDE + 6) * (SIDE + 6) * CHANNELS + 4 * 49 * CHANNELS;
 
 impl Cuda {
     /// Computes [`Depthwise::depthwise`]; with `flipped`, [`Depthwise::depthwise_vjp`].
@@ -55,7 +25,7 @@ impl Cuda {
         } = shape;
         self.number(rows)?;
         let batch = rows / (height * width);
-        let arguments = Arguments {
+        let arguments = DepthwiseArguments {
             x: x.address(),
             kernel: kernel.address(),
             bias: bias.map_or(0, CudaMatrix::address),
@@ -71,9 +41,9 @@ impl Cuda {
         let (name, grid, shared) = if size == 7 && channels.is_multiple_of(8) {
             let tiles = height.div_ceil(SIDE) * width.div_ceil(SIDE);
             let blocks = batch * channels.div_ceil(CHANNELS) * tiles;
-            ("depthwise_7", (blocks, 1, 1), SHARED)
+            ("depthwise_7", (blocks, 1, 1), SHARED_BYTES)
         } else {
-            let grid = self.over_columns(rows, channels, channels.is_multiple_of(8))?;
+            let grid = self.over_columns(rows, channels, channels.is_multiple_of(8), THREADS)?;
             ("depthwise_any", grid, 0)
         };
         // SAFETY: the trait checked the shapes.

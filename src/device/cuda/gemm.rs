@@ -1,11 +1,11 @@
 //! Linear layers with their epilogues: launches of `kernels/gemm.cu`, or a product of cuBLASLt
 //! followed by one more kernel.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
-use super::activation::{Arguments as Elementwise, number};
+use super::activation::number;
 use super::cublaslt::{Algorithm, CublasLt, Product};
+use super::interface::activation::ActivationArguments;
+use super::interface::gemm::{self, GemmArguments};
 use super::memory::{CudaMatrix, CudaWeight};
 use crate::device::{Activation, Gemm, Result, Rows};
 
@@ -16,7 +16,7 @@ impl Product {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
     ) -> Product {
         Product {
             vjp: layout == Layout::Vjp,
@@ -35,46 +35,21 @@ impl Product {
     }
 }
 
-/// `GemmArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(super) struct Arguments {
-    pub a: u64,
-    pub b: u64,
-    pub y: u64,
-    pub bias: u64,
-    pub residual: u64,
-    pub first: u64,
-    pub second: u64,
-    pub also: u64,
-    pub turns: u64,
-    pub m: i32,
-    pub n: i32,
-    pub k: i32,
-    pub epilogue: i32,
-    pub kind: i32,
-    pub head_dim: i32,
-    pub positions: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// The epilogue of a product; `Epilogue` in `kernels/gemm.cu`.
+/// The epilogue of a product, as in `kernels/gemm.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Epilogue {
-    Plain = 0,
-    Activation = 1,
-    Gate = 2,
-    ActivationVjp = 3,
-    GateVjp = 4,
-    Rope = 5,
-    F32 = 6,
-    F32Onto = 7,
+    Plain,
+    Activation,
+    Gate,
+    ActivationVjp,
+    GateVjp,
+    Rope,
+    /// The output and the residual are f32.
+    F32,
 }
 
 impl Epilogue {
-    /// Returns the name in a list of products.
+    /// Returns the name in a list of products; with `_` for spaces, in the kernels' names.
     pub fn name(self) -> &'static str {
         match self {
             Epilogue::Plain => "plain",
@@ -83,7 +58,7 @@ impl Epilogue {
             Epilogue::ActivationVjp => "activation vjp",
             Epilogue::GateVjp => "gate vjp",
             Epilogue::Rope => "rope",
-            Epilogue::F32 | Epilogue::F32Onto => "f32",
+            Epilogue::F32 => "f32",
         }
     }
 }
@@ -107,27 +82,41 @@ impl Layout {
     }
 }
 
-/// Threads per block, of every tile.
-const THREADS: u32 = 128;
-/// Dynamic shared memory of every tile, in bytes.
-const SHARED: usize = 49152;
-
-/// The size of the product's square block that one thread block computes.
+/// The block of the product that one thread block computes. The bits of the result are the same
+/// with all tiles.
 #[derive(Clone, Copy)]
 enum Tile {
-    Large = 128,
-    Small = 64,
+    Large,
+    Small,
+    /// The tile for rows of any length.
+    Odd,
 }
 
 impl Tile {
-    /// Returns the large tile if the product fills the GPU with it. The bits of the result are the
-    /// same with both.
-    fn of(m: usize, n: usize, multiprocessors: usize) -> Tile {
-        let blocks = m.div_ceil(128) * n.div_ceil(128);
-        if m > 64 && blocks >= multiprocessors {
+    /// Returns the tile for a product: the large one if the product fills the GPU with it. With
+    /// rotary positions a tile must contain whole heads, both halves of a pair.
+    fn of(
+        (m, n, k): (usize, usize, usize),
+        head_dim: Option<usize>,
+        multiprocessors: usize,
+    ) -> Tile {
+        let (rows, columns) = Tile::Large.size();
+        let fills = m > 64 && m.div_ceil(rows) * n.div_ceil(columns) >= multiprocessors;
+        if !n.is_multiple_of(8) || !k.is_multiple_of(8) {
+            Tile::Odd
+        } else if fills || head_dim.is_some_and(|head_dim| head_dim > Tile::Small.size().1) {
             Tile::Large
         } else {
             Tile::Small
+        }
+    }
+
+    /// Returns the rows and columns.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Tile::Large => (gemm::LARGE_M, gemm::LARGE_N),
+            Tile::Small => (gemm::SMALL_M, gemm::SMALL_N),
+            Tile::Odd => (gemm::ODD_M, gemm::ODD_N),
         }
     }
 
@@ -135,6 +124,7 @@ impl Tile {
         match self {
             Tile::Large => "large",
             Tile::Small => "small",
+            Tile::Odd => "odd",
         }
     }
 }
@@ -146,7 +136,7 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: Arguments,
+        arguments: GemmArguments,
     ) -> Result<()> {
         match self.through_library(layout, (n, k), epilogue, &arguments)? {
             None => self.native(layout, (m, n, k), epilogue, arguments),
@@ -166,27 +156,34 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        arguments: Arguments,
+        arguments: GemmArguments,
     ) -> Result<()> {
-        // With rotary positions a tile must contain whole heads: both halves of a pair.
-        let tile = match epilogue {
-            Epilogue::Rope if arguments.head_dim > Tile::Small as i32 => Tile::Large,
-            _ => Tile::of(m, n, self.multiprocessors),
-        };
-        let arguments = Arguments {
+        let head_dim = (epilogue == Epilogue::Rope).then_some(arguments.head_dim as usize);
+        let tile = Tile::of((m, n, k), head_dim, self.multiprocessors);
+        let arguments = GemmArguments {
             m: self.number(m)?,
             n: self.number(n)?,
             k: self.number(k)?,
-            epilogue: epilogue as i32,
             ..arguments
         };
-        let name = format!("gemm_{}_{}_{}", layout.name(), tile.name(), self.storage);
-        let side = tile as usize;
-        let grid = (m.div_ceil(side) * n.div_ceil(side), 1, 1);
+        let name = format!(
+            "gemm_{}_{}_{}_{}",
+            layout.name(),
+            epilogue.name().replace(' ', "_"),
+            tile.name(),
+            self.storage
+        );
+        let (rows, columns) = tile.size();
+        let grid = (m.div_ceil(rows) * n.div_ceil(columns), 1, 1);
         // SAFETY: the traits check shapes.
         unsafe {
-            self.gpu
-                .launch(("gemm", &name), grid, THREADS, SHARED, &arguments)
+            self.gpu.launch(
+                ("gemm", &name),
+                grid,
+                gemm::THREADS,
+                gemm::SHARED_BYTES,
+                &arguments,
+            )
         }
     }
 
@@ -203,7 +200,7 @@ impl Cuda {
         layout: Layout,
         (m, n, k): (usize, usize, usize),
         epilogue: Epilogue,
-        g: &Arguments,
+        g: &GemmArguments,
     ) -> Result<()> {
         if m == 0 {
             return Ok(());
@@ -211,30 +208,34 @@ impl Cuda {
         let product = Product::of(layout, (m, n, k), epilogue, g);
         // SAFETY: guaranteed by the caller; buffers are aligned to 512 bytes.
         unsafe { library.multiply(&product, algorithm) }?;
-        let elements = Elementwise {
+        let elements = ActivationArguments {
             x: g.first,
             out: g.y,
             kind: g.kind,
-            ..Elementwise::default()
+            ..ActivationArguments::default()
         };
         let count = m * n;
         match epilogue {
-            Epilogue::Plain | Epilogue::F32 | Epilogue::F32Onto => Ok(()),
+            Epilogue::Plain | Epilogue::F32 => Ok(()),
             Epilogue::Activation => {
                 let x = product.y;
-                self.over_elements("activation", count, Elementwise { x, ..elements })
+                self.over_elements("activation", count, ActivationArguments { x, ..elements })
             }
             Epilogue::Gate => {
                 let up = product.y;
-                self.over_elements("gate", count, Elementwise { up, ..elements })
+                self.over_elements("gate", count, ActivationArguments { up, ..elements })
             }
             Epilogue::ActivationVjp => {
                 let dy = product.y;
-                self.over_elements("activation_vjp", count, Elementwise { dy, ..elements })
+                self.over_elements(
+                    "activation_vjp",
+                    count,
+                    ActivationArguments { dy, ..elements },
+                )
             }
             Epilogue::GateVjp => {
                 let (up, dy, also) = (g.second, product.y, g.also);
-                let elements = Elementwise {
+                let elements = ActivationArguments {
                     up,
                     dy,
                     also,
@@ -257,10 +258,10 @@ impl Cuda {
         weight: &CudaWeight,
         bias: Option<&CudaMatrix>,
         epilogue: Epilogue,
-        operands: Arguments,
+        operands: GemmArguments,
     ) -> Result<CudaMatrix> {
         let y = self.gpu.matrix(x.rows, weight.rows)?;
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: x.address(),
             b: weight.buffer.address(),
             y: y.address(),
@@ -278,10 +279,10 @@ impl Cuda {
         dy: &CudaMatrix,
         weight: &CudaWeight,
         epilogue: Epilogue,
-        operands: Arguments,
+        operands: GemmArguments,
     ) -> Result<CudaMatrix> {
         let dx = self.gpu.matrix(dy.rows, weight.columns)?;
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: dy.address(),
             b: weight.buffer.address(),
             y: dx.address(),
@@ -301,11 +302,11 @@ impl Cuda {
         chunk: usize,
         logits: u64,
     ) -> Result<()> {
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: x.address(),
             b: head.buffer.address() + (start * head.columns * 2) as u64,
             y: logits,
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let sizes = (x.rows, chunk, head.columns);
         self.product(Layout::Forward, sizes, Epilogue::F32, arguments)
@@ -322,23 +323,15 @@ impl Cuda {
         chunk: usize,
         sum: u64,
     ) -> Result<()> {
-        let epilogue = if start == 0 {
-            Epilogue::F32
-        } else {
-            Epilogue::F32Onto
-        };
-        let arguments = Arguments {
+        let arguments = GemmArguments {
             a: slope,
             b: head.buffer.address() + (start * head.columns * 2) as u64,
             y: sum,
-            ..Arguments::default()
+            residual: if start == 0 { 0 } else { sum },
+            ..GemmArguments::default()
         };
-        self.product(
-            Layout::Vjp,
-            (rows, head.columns, chunk),
-            epilogue,
-            arguments,
-        )
+        let sizes = (rows, head.columns, chunk);
+        self.product(Layout::Vjp, sizes, Epilogue::F32, arguments)
     }
 }
 
@@ -350,9 +343,9 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
         residual: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             residual: residual.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.forward(x, weight, bias, Epilogue::Plain, operands)
     }
@@ -363,9 +356,9 @@ impl Gemm for Cuda {
         weight: &CudaWeight,
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             residual: onto.map_or(0, CudaMatrix::address),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.backward(dy, weight, Epilogue::Plain, operands)
     }
@@ -378,10 +371,10 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let h = self.gpu.matrix(x.rows, weight.rows)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             also: h.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let y = self.forward(x, weight, bias, Epilogue::Activation, operands)?;
         Ok((h, y))
@@ -394,10 +387,10 @@ impl Gemm for Cuda {
         weight: &CudaWeight,
         h: &CudaMatrix,
     ) -> Result<CudaMatrix> {
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: h.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.backward(dy, weight, Epilogue::ActivationVjp, operands)
     }
@@ -411,11 +404,11 @@ impl Gemm for Cuda {
         bias: Option<&CudaMatrix>,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let up = self.gpu.matrix(x.rows, weight.rows)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: gate.address(),
             also: up.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let y = self.forward(x, weight, bias, Epilogue::Gate, operands)?;
         Ok((up, y))
@@ -430,12 +423,12 @@ impl Gemm for Cuda {
         up: &CudaMatrix,
     ) -> Result<(CudaMatrix, CudaMatrix)> {
         let d_up = self.gpu.matrix(dy.rows, weight.columns)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             first: gate.address(),
             second: up.address(),
             also: d_up.address(),
             kind: number(kind),
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         let d_gate = self.backward(dy, weight, Epilogue::GateVjp, operands)?;
         Ok((d_gate, d_up))
@@ -452,17 +445,17 @@ impl Gemm for Cuda {
     ) -> Result<CudaMatrix> {
         // No tile contains whole heads of such sizes. The choice must not depend on the number of
         // rows, since the bits would.
-        if !head_dim.is_power_of_two() || head_dim > Tile::Large as usize {
+        if !head_dim.is_power_of_two() || head_dim > Tile::Large.size().1 {
             let mut y = self.linear_impl(x, weight, bias, None)?;
             self.rope_impl(&mut y, head_dim, frequencies, positions, false)?;
             return Ok(y);
         }
         let turns = self.rotations(frequencies, positions)?;
-        let operands = Arguments {
+        let operands = GemmArguments {
             turns: turns.address(),
             head_dim: self.number(head_dim)?,
             positions: self.number(positions.len())?,
-            ..Arguments::default()
+            ..GemmArguments::default()
         };
         self.forward(x, weight, bias, Epilogue::Rope, operands)
     }

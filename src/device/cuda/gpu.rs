@@ -74,7 +74,7 @@ impl Gpu {
         &self,
         (file, name): (&'static str, &str),
         grid: (usize, usize, usize),
-        threads: u32,
+        threads: usize,
         shared: usize,
         arguments: &A,
     ) -> Result<()> {
@@ -92,7 +92,7 @@ impl Gpu {
         let dimension = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let config = LaunchConfig {
             grid_dim: (dimension(grid.0), dimension(grid.1), dimension(grid.2)),
-            block_dim: (threads, 1, 1),
+            block_dim: (dimension(threads), 1, 1),
             shared_mem_bytes: shared,
         };
         let mut launch = self.stream.launch_builder(&function);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
 use super::blend::floats;
+use super::interface::logprob::{LogprobArguments, RoundArguments, THREADS};
 use super::memory::{CudaMatrix, CudaWeight};
 use super::pool::Buffer;
 use super::staging::Staged;
@@ -14,35 +13,6 @@ use crate::device::{LogProb, Memory, Result};
 
 /// Tokens of the vocabulary per chunk; the same for every batch, so that sums have a fixed order.
 const CHUNK: usize = 16384;
-
-/// `LogprobArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Arguments {
-    logits: u64,
-    targets: u64,
-    state: u64,
-    values: u64,
-    weights: u64,
-    slope: u64,
-    start: i32,
-    chunk: i32,
-    rows: i32,
-}
-
-/// `RoundArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Round {
-    x: u64,
-    y: u64,
-    count: i64,
-}
-
-// SAFETY: laid out as the kernels' structs.
-unsafe impl DeviceRepr for Arguments {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Round {}
 
 /// Log-probabilities on the GPU, f32.
 pub struct CudaValues {
@@ -120,17 +90,17 @@ impl LogProb for Cuda {
         let state = self.gpu.buffer(x.rows * 3 * 4)?;
         let values = self.gpu.buffer(x.rows * 4)?;
         let logits = self.gpu.statistics(x.rows, CHUNK.min(head.rows))?;
-        let arguments = Arguments {
+        let arguments = LogprobArguments {
             logits: logits.address(),
             targets: targets.address(),
             state: state.address(),
             values: values.address(),
             rows: self.number(x.rows)?,
-            ..Arguments::default()
+            ..LogprobArguments::default()
         };
         Self::over_chunks(head.rows, |start, chunk| {
             self.project(x, head, start, chunk, logits.address())?;
-            let arguments = Arguments {
+            let arguments = LogprobArguments {
                 start: self.number(start)?,
                 chunk: self.number(chunk)?,
                 ..arguments
@@ -140,14 +110,14 @@ impl LogProb for Cuda {
             // row.
             unsafe {
                 self.gpu
-                    .launch(("logprob", "logprob_chunk"), grid, 256, 0, &arguments)
+                    .launch(("logprob", "logprob_chunk"), grid, THREADS, 0, &arguments)
             }
         })?;
-        let blocks = (x.rows.div_ceil(256), 1, 1);
+        let blocks = (x.rows.div_ceil(THREADS), 1, 1);
         // SAFETY: values and state have one entry per row.
         unsafe {
             self.gpu
-                .launch(("logprob", "logprob_value"), blocks, 256, 0, &arguments)
+                .launch(("logprob", "logprob_value"), blocks, THREADS, 0, &arguments)
         }?;
         let values = CudaValues {
             buffer: values,
@@ -180,7 +150,7 @@ impl LogProb for Cuda {
         let sum = self.gpu.statistics(x.rows, x.columns)?;
         Self::over_chunks(head.rows, |start, chunk| {
             self.project(x, head, start, chunk, chunk_logits.address())?;
-            let arguments = Arguments {
+            let arguments = LogprobArguments {
                 logits: chunk_logits.address(),
                 targets: targets.address(),
                 state: logits.state.address(),
@@ -188,7 +158,7 @@ impl LogProb for Cuda {
                 slope: slope.address(),
                 start: self.number(start)?,
                 chunk: self.number(chunk)?,
-                ..Arguments::default()
+                ..LogprobArguments::default()
             };
             // SAFETY: as in `log_probability`; the slope is as large as the logits.
             unsafe {
@@ -196,7 +166,7 @@ impl LogProb for Cuda {
                     "logprob",
                     "logprob_slope",
                     (x.rows, 1, 1),
-                    256,
+                    THREADS,
                     0,
                     &arguments,
                 )
@@ -204,14 +174,14 @@ impl LogProb for Cuda {
             self.project_back(slope.address(), x.rows, head, start, chunk, sum.address())
         })?;
         let dx = self.gpu.matrix(x.rows, x.columns)?;
-        let arguments = Round {
+        let arguments = RoundArguments {
             x: sum.address(),
             y: dx.address(),
             count: dx.count() as i64,
         };
-        let blocks = (dx.count().div_ceil(256), 1, 1);
+        let blocks = (dx.count().div_ceil(THREADS), 1, 1);
         // SAFETY: both matrices have `count` elements.
-        unsafe { self.launch("logprob", "round", blocks, 256, 0, &arguments) }?;
+        unsafe { self.launch("logprob", "round", blocks, THREADS, 0, &arguments) }?;
         Ok(dx)
     }
 

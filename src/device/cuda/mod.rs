@@ -14,6 +14,7 @@ mod depthwise;
 mod error;
 mod gemm;
 mod gpu;
+mod interface;
 mod kernels;
 mod logprob;
 mod memory;
@@ -135,7 +136,7 @@ impl Cuda {
         file: &'static str,
         name: &str,
         grid: (usize, usize, usize),
-        threads: u32,
+        threads: usize,
         shared: usize,
         arguments: &A,
     ) -> Result<()> {

@@ -1,31 +1,9 @@
 //! Launches of `kernels/norm.cu`.
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::norm::{NormArguments, THREADS};
 use super::memory::{CudaMatrix, CudaStatistics};
 use crate::device::{Norm, Result};
-
-/// `NormArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Arguments {
-    x: u64,
-    gain: u64,
-    bias: u64,
-    statistics: u64,
-    dy: u64,
-    onto: u64,
-    out: u64,
-    columns: i32,
-    eps: f32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Threads per row.
-const THREADS: u32 = 128;
 
 impl Cuda {
     /// Computes y, and `statistics` numbers per row: 2 for a layer norm, which has a bias, 1 for a
@@ -41,7 +19,7 @@ impl Cuda {
         let y = self.gpu.matrix(x.rows, x.columns)?;
         let numbers = if bias.is_some() { 2 } else { 1 };
         let statistics = self.gpu.statistics(x.rows, numbers)?;
-        let arguments = Arguments {
+        let arguments = NormArguments {
             x: x.address(),
             gain: gain.address(),
             bias: bias.map_or(0, CudaMatrix::address),
@@ -49,7 +27,7 @@ impl Cuda {
             out: y.address(),
             columns: self.number(x.columns)?,
             eps: eps as f32,
-            ..Arguments::default()
+            ..NormArguments::default()
         };
         // SAFETY: the trait checked the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;
@@ -67,7 +45,7 @@ impl Cuda {
         onto: Option<&CudaMatrix>,
     ) -> Result<CudaMatrix> {
         let dx = self.gpu.matrix(x.rows, x.columns)?;
-        let arguments = Arguments {
+        let arguments = NormArguments {
             x: x.address(),
             gain: gain.address(),
             statistics: statistics.address(),
@@ -75,7 +53,7 @@ impl Cuda {
             onto: onto.map_or(0, CudaMatrix::address),
             out: dx.address(),
             columns: self.number(x.columns)?,
-            ..Arguments::default()
+            ..NormArguments::default()
         };
         // SAFETY: the trait checked the shapes.
         unsafe { self.launch("norm", name, (x.rows, 1, 1), THREADS, 0, &arguments) }?;

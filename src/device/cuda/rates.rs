@@ -1,9 +1,8 @@
 //! Measures a GPU's peak rates: copies in its memory, and products of registers
 //! (`kernels/rates.cu`).
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::rates::{BLOCKS, DEPTH, RatesArguments, SIDE, THREADS, WARPS};
 use super::memory::{CudaMatrix, CudaStatistics};
 use super::pool::Buffer;
 use crate::device::{Matrix, Memory, Result};
@@ -43,25 +42,6 @@ impl<'d> Copies<'d> {
     }
 }
 
-/// `RatesArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Arguments {
-    a: u64,
-    b: u64,
-    sums: u64,
-    steps: i32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Threads per block, four warps.
-const THREADS: u32 = 128;
-const WARPS: usize = 4;
-/// Blocks per multiprocessor, all resident at once.
-const BLOCKS: usize = 8;
-
 /// Products of registers, by all warps that a GPU can hold at once: `steps` times `a b^T`, summed.
 pub(crate) struct Products<'d> {
     device: &'d Cuda,
@@ -73,9 +53,9 @@ pub(crate) struct Products<'d> {
 
 impl<'d> Products<'d> {
     /// Rows of both operands, which are the rows and columns of the product.
-    pub const SIDE: usize = 32;
+    pub const SIDE: usize = SIDE;
     /// Columns of both operands.
-    pub const DEPTH: usize = 16;
+    pub const DEPTH: usize = DEPTH;
 
     /// Uploads `a` and `b`, `[SIDE, DEPTH]` each, row-major, rounded to the device's storage type.
     pub fn new(device: &'d Cuda, a: &[f32], b: &[f32], steps: usize) -> Result<Products<'d>> {
@@ -98,7 +78,7 @@ impl<'d> Products<'d> {
 
     /// Submits one run.
     pub fn run(&self) -> Result<()> {
-        let arguments = Arguments {
+        let arguments = RatesArguments {
             a: self.a.address(),
             b: self.b.address(),
             sums: self.sums.address(),

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Cuda;
 use super::cublaslt::{Algorithm, CublasLt, Product};
-use super::gemm::{Arguments, Epilogue, Layout};
+use super::gemm::{Epilogue, Layout};
+use super::interface::gemm::GemmArguments;
 use crate::device::{DeviceError, Result};
 use kept::Kept;
 
@@ -83,14 +84,21 @@ impl Routes {
 }
 
 impl Shape {
-    fn of(layout: Layout, n: usize, k: usize, epilogue: Epilogue, arguments: &Arguments) -> Shape {
+    fn of(
+        layout: Layout,
+        n: usize,
+        k: usize,
+        epilogue: Epilogue,
+        arguments: &GemmArguments,
+    ) -> Shape {
         Shape {
             layout,
             n,
             k,
             epilogue,
             bias: arguments.bias != 0,
-            residual: arguments.residual != 0,
+            // A sum over chunks of the vocabulary takes the same route from its first chunk on.
+            residual: arguments.residual != 0 && epilogue != Epilogue::F32,
         }
     }
 
@@ -99,7 +107,7 @@ impl Shape {
     fn is_for_library(&self) -> bool {
         let whole =
             self.n > 0 && self.k > 0 && self.n.is_multiple_of(8) && self.k.is_multiple_of(8);
-        whole && !matches!(self.epilogue, Epilogue::F32 | Epilogue::F32Onto)
+        whole && self.epilogue != Epilogue::F32
     }
 }
 
@@ -188,7 +196,7 @@ impl Cuda {
         layout: Layout,
         (n, k): (usize, usize),
         epilogue: Epilogue,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
     ) -> Result<Option<(Arc<CublasLt>, Algorithm)>> {
         let Some(library) = &self.routes.library else {
             return Ok(None);
@@ -216,7 +224,12 @@ impl Cuda {
         })
     }
 
-    fn choose(&self, library: &CublasLt, shape: Shape, arguments: &Arguments) -> Result<Choice> {
+    fn choose(
+        &self,
+        library: &CublasLt,
+        shape: Shape,
+        arguments: &GemmArguments,
+    ) -> Result<Choice> {
         if !shape.is_for_library() {
             return Ok(Choice::NATIVE);
         }
@@ -251,7 +264,7 @@ impl Cuda {
         &self,
         library: &CublasLt,
         shape: Shape,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
         choice: Choice,
     ) -> Result<bool> {
         match choice.route {
@@ -273,7 +286,7 @@ impl Cuda {
 
 impl Shape {
     /// Describes the library's product of `m` rows.
-    fn product(&self, m: usize, arguments: &Arguments) -> Product {
+    fn product(&self, m: usize, arguments: &GemmArguments) -> Product {
         Product::of(self.layout, (m, self.n, self.k), self.epilogue, arguments)
     }
 }

@@ -2,84 +2,14 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
+use super::interface::rows::{
+    FINITE_ELEMENTS, FINITE_THREADS, FiniteArguments, GatherArguments, MixArguments,
+    RepadArguments, RopeArguments, THREADS,
+};
 use super::memory::{CudaMatrix, CudaWeight, STORED};
 use super::pool::Buffer;
 use crate::device::{Matrix, Result, RowMap, Rows};
-
-/// `MixArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Mix {
-    x: u64,
-    offsets: u64,
-    rows: u64,
-    weights: u64,
-    constant: u64,
-    onto: u64,
-    y: u64,
-    inputs: i32,
-    outputs: i32,
-    columns: i32,
-}
-
-/// `GatherArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Gather {
-    table: u64,
-    ids: u64,
-    y: u64,
-    columns: i32,
-}
-
-/// `RopeArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Rope {
-    x: u64,
-    turns: u64,
-    columns: i32,
-    head_dim: i32,
-    positions: i32,
-    sign: f32,
-}
-
-/// `FiniteArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Finite {
-    x: u64,
-    found: u64,
-    count: i64,
-}
-
-/// `RepadArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Repad {
-    x: u64,
-    y: u64,
-    heads: i32,
-    from: i32,
-    to: i32,
-}
-
-// SAFETY: laid out as the kernels' structs.
-unsafe impl DeviceRepr for Repad {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Mix {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Gather {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Rope {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Finite {}
-
-/// Threads per row.
-const THREADS: u32 = 128;
 
 /// The initial value of a mixed row.
 enum Start<'a> {
@@ -123,7 +53,7 @@ impl Cuda {
         };
         let [offsets, rows, weights] = self.sparse(terms)?;
         let y = self.gpu.matrix(batch * outputs, x.columns)?;
-        let arguments = Mix {
+        let arguments = MixArguments {
             x: x.address(),
             offsets: offsets.address(),
             rows: rows.address(),
@@ -173,7 +103,7 @@ impl Cuda {
         (head_dim, positions): (i32, i32),
         inverse: bool,
     ) -> Result<()> {
-        let arguments = Rope {
+        let arguments = RopeArguments {
             x,
             turns,
             columns: self.number(columns)?,
@@ -189,7 +119,7 @@ impl Cuda {
     pub(super) fn repad(&self, x: &CudaMatrix, from: usize, to: usize) -> Result<CudaMatrix> {
         let heads = x.columns / from;
         let y = self.gpu.matrix(x.rows, heads * to)?;
-        let arguments = Repad {
+        let arguments = RepadArguments {
             x: x.address(),
             y: y.address(),
             heads: self.number(heads)?,
@@ -206,14 +136,14 @@ impl Rows for Cuda {
     fn is_finite(&self, x: &CudaMatrix) -> Result<bool> {
         let found = self.gpu.buffer(4)?;
         self.gpu.zero(&found, 4)?;
-        let arguments = Finite {
+        let arguments = FiniteArguments {
             x: x.address(),
             found: found.address(),
             count: x.count() as i64,
         };
-        let blocks = (x.count().div_ceil(2048), 1, 1);
+        let blocks = (x.count().div_ceil(FINITE_ELEMENTS), 1, 1);
         // SAFETY: the matrix has `count` elements.
-        unsafe { self.launch("rows", "finite", blocks, 256, 0, &arguments) }?;
+        unsafe { self.launch("rows", "finite", blocks, FINITE_THREADS, 0, &arguments) }?;
         let mut bytes = [0; 4];
         self.gpu.read(&found, &mut bytes)?;
         Ok(bytes == [0; 4])
@@ -224,7 +154,7 @@ impl Rows for Cuda {
             .gpu
             .indices("token ids", ids.iter().map(|&id| id as usize))?;
         let y = self.gpu.matrix(ids.len(), weight.columns)?;
-        let arguments = Gather {
+        let arguments = GatherArguments {
             table: weight.buffer.address(),
             ids: table.address(),
             y: y.address(),

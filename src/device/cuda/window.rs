@@ -2,43 +2,14 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::DeviceRepr;
-
 use super::Cuda;
 use super::attention::{Inputs, Saved};
+use super::interface::window::{NARROW, THREADS, WARP, WIDE, WindowArguments};
 use super::memory::{CudaMatrix, CudaStatistics};
 use super::pool::Buffer;
 use crate::device::ops::AttentionInputs;
 use crate::device::{AttentionShape, DeviceError, Matrix, Result, Visible};
 
-/// `WindowArguments` of the kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Arguments {
-    q: u64,
-    k: u64,
-    v: u64,
-    seen: u64,
-    out: u64,
-    lse: u64,
-    dy: u64,
-    dq: u64,
-    dk: u64,
-    dv: u64,
-    batch: i32,
-    keys: i32,
-    heads: i32,
-    kv_heads: i32,
-    d: i32,
-    period: i32,
-    scale: f32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for Arguments {}
-
-/// Threads per block.
-const THREADS: usize = 128;
 /// Dynamic shared memory that every GPU provides to a block, in bytes.
 const SHARED: usize = 48 << 10;
 
@@ -50,8 +21,8 @@ fn team(head_dim: usize) -> (&'static str, usize) {
         head_dim
     };
     match packs {
-        0..=8 => ("narrow", 32),
-        9..=32 => ("wide", 32),
+        0..=NARROW => ("narrow", WARP),
+        ..=WIDE => ("wide", WARP),
         _ => ("block", THREADS),
     }
 }
@@ -88,7 +59,7 @@ impl Cuda {
         &self,
         shape: &AttentionShape,
         inputs: Inputs,
-    ) -> Result<(Arguments, Option<Arc<Buffer>>)> {
+    ) -> Result<(WindowArguments, Option<Arc<Buffer>>)> {
         let (s, AttentionInputs { q, k, v, .. }) = (shape, inputs);
         let (seen, period) = match &s.visible {
             Visible::Masked(seen) => {
@@ -103,7 +74,7 @@ impl Cuda {
             }
             _ => (None, 1),
         };
-        let arguments = Arguments {
+        let arguments = WindowArguments {
             q: q.address(),
             k: k.address(),
             v: v.address(),
@@ -115,7 +86,7 @@ impl Cuda {
             d: self.number(s.head_dim)?,
             period: self.number(period)?,
             scale: s.scale() as f32,
-            ..Arguments::default()
+            ..WindowArguments::default()
         };
         self.number(s.batch * s.heads)?;
         Ok((arguments, seen))
@@ -128,13 +99,13 @@ impl Cuda {
         shape: &AttentionShape,
         teams: usize,
         numbers: usize,
-        arguments: &Arguments,
+        arguments: &WindowArguments,
     ) -> Result<()> {
         let (team, threads) = team(shape.head_dim);
         let blocks = (teams.div_ceil(THREADS / threads), 1, 1);
         let (name, shared) = (format!("{name}_{team}"), shared(shape, numbers));
         // SAFETY: the trait checked the shapes.
-        unsafe { self.launch("window", &name, blocks, THREADS as u32, shared, arguments) }
+        unsafe { self.launch("window", &name, blocks, THREADS, shared, arguments) }
     }
 
     /// Computes [`Attention::attention`](crate::device::Attention::attention) of windows.
@@ -147,7 +118,7 @@ impl Cuda {
         let (rows, columns) = inputs.q.shape();
         let out = self.gpu.matrix(rows, columns)?;
         let lse = self.gpu.statistics(rows, shape.heads)?;
-        let arguments = Arguments {
+        let arguments = WindowArguments {
             out: out.address(),
             lse: lse.address(),
             ..arguments
@@ -167,7 +138,7 @@ impl Cuda {
         let AttentionInputs { q, k, v, .. } = inputs;
         let [dq, dk, dv] = [q, k, v].map(|x| self.gpu.matrix(x.rows, x.columns));
         let (dq, dk, dv) = (dq?, dk?, dv?);
-        let arguments = Arguments {
+        let arguments = WindowArguments {
             out: saved.out.address(),
             lse: saved.lse.address(),
             dy: saved.dy.address(),

@@ -6,7 +6,7 @@ use cudarc::driver::{CudaSlice, DevicePtr, sys};
 use super::{Choice, Route, Shape};
 use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
 use crate::device::cuda::error::During;
-use crate::device::cuda::gemm::Arguments;
+use crate::device::cuda::interface::gemm::GemmArguments;
 use crate::device::cuda::pool::GRAIN;
 use crate::device::cuda::{Cuda, GemmBackend};
 use crate::device::{DeviceError, Result};
@@ -29,7 +29,7 @@ fn rows(n: usize, multiprocessors: usize) -> usize {
 
 /// Memory of a trial, freed at its end.
 struct Operands {
-    arguments: Arguments,
+    arguments: GemmArguments,
     /// The address of the library's product when its rows are compared.
     compared: u64,
     _memory: CudaSlice<u8>,
@@ -42,7 +42,7 @@ impl Cuda {
         &self,
         library: &CublasLt,
         shape: Shape,
-        arguments: &Arguments,
+        arguments: &GemmArguments,
     ) -> Result<Option<Choice>> {
         let m = rows(shape.n, self.multiprocessors);
         let operands = match self.operands(shape, m, arguments) {
@@ -81,7 +81,7 @@ impl Cuda {
 
     /// Allocates operands of `m` rows in place of those given, filled with the weight's values
     /// repeatedly. They are aligned like separate buffers, since an algorithm may require it.
-    fn operands(&self, shape: Shape, m: usize, given: &Arguments) -> Result<Operands> {
+    fn operands(&self, shape: Shape, m: usize, given: &GemmArguments) -> Result<Operands> {
         let place = |columns: usize| (m * columns * 2).next_multiple_of(GRAIN);
         let (of_a, of_y) = (place(shape.k), place(shape.n));
         let places = [
@@ -114,7 +114,7 @@ impl Cuda {
         };
         let [a, y, residual, first, second, also, compared] = places.map(&mut place);
         Ok(Operands {
-            arguments: Arguments {
+            arguments: GemmArguments {
                 a,
                 y,
                 residual,
