@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 
 use foveate::analyse::pointing;
-use foveate::{Cpu, Explanation, Picture, Request, Settings, Silent, explain, open};
+use foveate::{Cpu, Explanation, Method, Picture, Request, Settings, Silent, explain, open};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -51,6 +51,9 @@ struct Tally {
 struct Options {
     /// Folder of scenes made by assets/demo/scenes.py
     scenes: PathBuf,
+    /// The attribution method: igos+, igos++ or fovea
+    #[arg(long, default_value = "igos+")]
+    method: Method,
     /// Standard deviation of the noise on every blend
     #[arg(long, default_value_t = Settings::default().noise)]
     noise: f64,
@@ -60,9 +63,9 @@ struct Options {
     /// Cells per side of the mask
     #[arg(long, default_value_t = Settings::default().mask_size)]
     mask_size: usize,
-    /// Updates of the mask
-    #[arg(long, default_value_t = Settings::default().iterations)]
-    iterations: usize,
+    /// Updates of the mask; by default the method's own
+    #[arg(long)]
+    iterations: Option<usize>,
     /// Leave deletion and insertion out
     #[arg(long)]
     no_curves: bool,
@@ -74,13 +77,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scenes: Vec<Scene> =
         serde_json::from_str(&std::fs::read_to_string(folder.join("scenes.json"))?)?;
     let model = open(None, Cpu::<f32>::new(0)?)?;
+    let own = Settings::of(options.method);
     let settings = Settings {
         noise: options.noise,
         lr: options.lr,
         mask_size: options.mask_size,
-        iterations: options.iterations,
+        iterations: options.iterations.unwrap_or(own.iterations),
         curves: !options.no_curves,
-        ..Settings::default()
+        ..own
     };
     let mut tallies: Vec<(String, Tally)> = Vec::new();
     for scene in &scenes {

@@ -1,6 +1,6 @@
 //! Errors of a program that embeds the engine: each returns an error and never panics.
 
-use foveate::blend::{Blend, Masks, Path};
+use foveate::blend::{Blend, Masks, Path, Score};
 use foveate::lvlm::{LvlmError, Prompt, SessionOptions, go_on};
 use foveate::{Cpu, Picture, open};
 
@@ -52,7 +52,14 @@ fn questions_to_a_session_that_do_not_fit() {
     let blends = [Blend::whole(0, Path::Deletion)];
     let ask = |scorer: &dyn foveate::lvlm::Scorer, tokens: &[usize], weights: &[f64]| {
         scorer
-            .gradient(masks, &blends, weights, tokens, &mut go_on)
+            .gradient(
+                masks,
+                &blends,
+                weights,
+                tokens,
+                Score::LogProbability,
+                &mut go_on,
+            )
             .map(|_| ())
     };
     assert!(matches!(

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use foveate::blend::{Blend, Masks, Path as BlendPath, Sampling};
+use foveate::blend::{Blend, Masks, Path as BlendPath, Sampling, Score};
 use foveate::device::cpu::Cpu;
 use foveate::explain::{
     Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, key_tokens,
@@ -348,7 +348,14 @@ fn probe_mask_scores_and_gradients() {
                 values: &masks,
             };
             let (values, gradients) = scorer
-                .gradient(on_device, &blends, &weights, &keys, &mut go_on)
+                .gradient(
+                    on_device,
+                    &blends,
+                    &weights,
+                    &keys,
+                    Score::LogProbability,
+                    &mut go_on,
+                )
                 .unwrap();
             let score = values.iter().flatten().sum::<f64>() / steps as f64;
             let label = format!("{} probe {name}", case.name);
@@ -591,8 +598,14 @@ fn a_small_memory_budget_changes_nothing() {
             .collect();
         let gradient = |budget: usize| {
             let mut session = case.session_within(&*model, budget)?;
-            case.scorer(&mut *session)
-                .gradient(on_device, &blends, &[1.0; 3], &keys, &mut go_on)
+            case.scorer(&mut *session).gradient(
+                on_device,
+                &blends,
+                &[1.0; 3],
+                &keys,
+                Score::LogProbability,
+                &mut go_on,
+            )
         };
         let mut least = 1;
         let small = loop {

@@ -1,5 +1,5 @@
-//! Types that the method, the models and the kernels share: masks, paths, blends, noise, and how a
-//! view samples a mask.
+//! Types that the method, the models and the kernels share: masks, paths, blends, noise,
+//! scores, and how a view samples a mask.
 //!
 //! A mask lies in the plane of the original picture, and is mapped to every view by the view's
 //! geometry alone.
@@ -9,10 +9,12 @@ mod mask;
 mod noise;
 mod path;
 pub mod random;
+mod score;
 mod view;
 
 pub use extent::Extent;
 pub use mask::{Mask, MaskError, Masks};
 pub use noise::Noise;
 pub use path::{Blend, Path, Sampling};
+pub use score::Score;
 pub use view::{Tap, View, ViewPair};

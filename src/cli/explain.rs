@@ -66,7 +66,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let mut settings = settings(&options.method, &options.machine);
+    let mut settings = settings(&options.method, &options.machine)?;
     settings.validate()?;
     let folder = OutputFolder::prepare(&options.out, &FILES)?;
     let started = Instant::now();

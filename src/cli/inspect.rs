@@ -36,7 +36,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     match &options.dir {
         Some(dir) if !options.plan => describe(dir, options),
         dir => {
-            let model = options.encoders.options(options.method.settings().compat);
+            let model = options.encoders.options(options.method.compat());
             let report = plan::report(dir.as_deref(), &model, &options.costs, &options.method)?;
             if options.json {
                 print_json(&report)

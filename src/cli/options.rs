@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
+use super::error::CliError;
 use crate::device::cuda::GemmBackend;
 use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
@@ -131,39 +132,39 @@ pub(super) struct MethodOptions {
     /// Which masks are optimised
     #[arg(long, value_parser = method_parser(), default_value = "igos+")]
     method: Method,
-    /// How a mask is updated
-    #[arg(long, value_enum, default_value = "nag")]
-    optimizer: OptimizerName,
+    /// How a mask is updated [default: nag]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerName>,
     /// What stands where the picture is removed
     #[arg(long, value_enum, default_value = "blur")]
     baseline: BaselineName,
     /// Cells per side of the mask, 1 to 1024
     #[arg(long, value_name = "CELLS", default_value_t = Settings::default().mask_size)]
     mask_size: usize,
-    /// Steps along each path from the masked picture to the baseline
-    #[arg(long, value_name = "N", default_value_t = Settings::default().steps)]
-    steps: usize,
-    /// Updates of the mask
-    #[arg(long, value_name = "N", default_value_t = Settings::default().iterations)]
-    iterations: usize,
-    /// Weight of the mask's mean distance from 1: larger keeps the mask smaller
-    #[arg(long, value_name = "WEIGHT", default_value_t = Settings::default().l1)]
-    l1: f64,
-    /// Weight of the quadratic term that fades over the iterations
-    #[arg(long, value_name = "WEIGHT", default_value_t = Settings::default().l2)]
-    l2: f64,
-    /// Weight of the bilateral total variation: larger makes the mask smoother
-    #[arg(long, value_name = "WEIGHT", default_value_t = Settings::default().l3)]
-    l3: f64,
-    /// How fast the quadratic term fades, per iteration
-    #[arg(long, value_name = "RATE", default_value_t = Settings::default().gamma)]
-    gamma: f64,
-    /// Iterations that the momentum takes to build up
-    #[arg(long, value_name = "N", default_value_t = Settings::default().momentum)]
-    momentum: f64,
-    /// Step size of an update (the first step tried by a line search)
-    #[arg(long, value_name = "STEP", default_value_t = Settings::default().lr)]
-    lr: f64,
+    /// Steps along each path from the masked picture to the baseline [default: 10; fovea: 6]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Updates of the mask [default: 5; fovea: 2]
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// Weight of the mask's mean distance from 1: larger keeps the mask smaller [default: 1]
+    #[arg(long, value_name = "WEIGHT")]
+    l1: Option<f64>,
+    /// Weight of the quadratic term that fades over the iterations [default: 0.1]
+    #[arg(long, value_name = "WEIGHT")]
+    l2: Option<f64>,
+    /// Weight of the bilateral total variation: larger makes the mask smoother [default: 10]
+    #[arg(long, value_name = "WEIGHT")]
+    l3: Option<f64>,
+    /// How fast the quadratic term fades, per iteration [default: 1]
+    #[arg(long, value_name = "RATE")]
+    gamma: Option<f64>,
+    /// Iterations that the momentum takes to build up [default: 5]
+    #[arg(long, value_name = "N")]
+    momentum: Option<f64>,
+    /// Step size of an update (the first step tried by a line search) [default: 10]
+    #[arg(long, value_name = "STEP")]
+    lr: Option<f64>,
     /// Standard deviation of the noise on every blend, in normalised pixel values; 0 for none
     #[arg(long, value_name = "DEVIATION", default_value_t = Settings::default().noise)]
     noise: f64,
@@ -265,29 +266,56 @@ impl MachineOptions {
 }
 
 impl MethodOptions {
+    /// Returns the program that is reproduced, if any.
+    pub fn compat(&self) -> Option<Compat> {
+        self.compat.map(Compat::from)
+    }
+
     /// Returns the requested settings, without a memory budget.
-    pub fn settings(&self) -> Settings {
-        let following = Settings::following(self.compat.map(Compat::from));
-        Settings {
+    ///
+    /// # Errors
+    /// [`CliError::Option`] for an option that the method does not read.
+    pub fn settings(&self) -> Result<Settings, CliError> {
+        let following = Settings::following(self.compat());
+        let own = Settings::of(self.method);
+        let optimizer = self.optimizer.map(|name| match name {
+            OptimizerName::Nag => OptimizerKind::Nag,
+            OptimizerName::Ls => OptimizerKind::LineSearch,
+        });
+        let given = [
+            ("optimizer", optimizer.is_some()),
+            ("l1", self.l1.is_some()),
+            ("l2", self.l2.is_some()),
+            ("l3", self.l3.is_some()),
+            ("gamma", self.gamma.is_some()),
+            ("momentum", self.momentum.is_some()),
+            ("lr", self.lr.is_some()),
+        ];
+        let reads = |option: &str| self.method.with(&own).settings().contains(&option);
+        if let Some(&(option, _)) = given.iter().find(|(o, given)| *given && !reads(o)) {
+            return Err(CliError::Option {
+                option,
+                expected: "a method that reads it".into(),
+                found: format!("--method {}", self.method.with(&own).name()),
+            });
+        }
+        Ok(Settings {
             method: self.method,
-            optimizer: match self.optimizer {
-                OptimizerName::Nag => OptimizerKind::Nag,
-                OptimizerName::Ls => OptimizerKind::LineSearch,
-            },
+            optimizer: optimizer.unwrap_or(own.optimizer),
             baseline: match self.baseline {
                 BaselineName::Blur => Baseline::Blur,
                 BaselineName::Zero => Baseline::Zero,
                 BaselineName::Noise => Baseline::Noise,
             },
             mask_size: self.mask_size,
-            steps: self.steps,
-            iterations: self.iterations,
-            l1: self.l1,
-            l2: self.l2,
-            l3: self.l3,
-            gamma: self.gamma,
-            momentum: self.momentum,
-            lr: self.lr,
+            steps: self.steps.unwrap_or(own.steps),
+            iterations: self.iterations.unwrap_or(own.iterations),
+            l1: self.l1.unwrap_or(own.l1),
+            l2: self.l2.unwrap_or(own.l2),
+            l3: self.l3.unwrap_or(own.l3),
+            gamma: self.gamma.unwrap_or(own.gamma),
+            momentum: self.momentum.unwrap_or(own.momentum),
+            lr: self.lr.unwrap_or(own.lr),
             noise: self.noise,
             seed: self.seed,
             threshold: self.threshold,
@@ -295,14 +323,77 @@ impl MethodOptions {
             curves: !self.no_curves,
             baseline_answer: self.baseline_answer,
             ..following
-        }
+        })
     }
 }
 
 /// Returns the settings requested by both groups of options.
-pub(super) fn settings(method: &MethodOptions, machine: &MachineOptions) -> Settings {
-    Settings {
+///
+/// # Errors
+/// As [`MethodOptions::settings`].
+pub(super) fn settings(
+    method: &MethodOptions,
+    machine: &MachineOptions,
+) -> Result<Settings, CliError> {
+    Ok(Settings {
         memory_budget: machine.budget(),
-        ..method.settings()
+        ..method.settings()?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        method: MethodOptions,
+    }
+
+    /// Defaults that depend on the method are written into the help by hand.
+    #[test]
+    fn the_help_says_the_defaults_of_each_method() {
+        let (igos, fovea) = (Settings::of(Method::IgosPlus), Settings::of(Method::Fovea));
+        assert_eq!(Settings::of(Method::IgosPlusPlus).steps, igos.steps);
+        let help = Program::command().render_long_help().to_string();
+        let says = |option: &str, default: String| {
+            let at = help.find(&format!("--{option} <")).expect(option);
+            let rest = help[at..].split_whitespace().collect::<Vec<_>>().join(" ");
+            let end = rest[2..].find(" --").map_or(rest.len(), |end| end + 2);
+            let found = &rest[..end];
+            assert!(found.contains(&format!("[default: {default}]")), "{found}");
+        };
+        says("optimizer", "nag".into());
+        says("steps", format!("{}; fovea: {}", igos.steps, fovea.steps));
+        let both = format!("{}; fovea: {}", igos.iterations, fovea.iterations);
+        says("iterations", both);
+        for (option, value) in [
+            ("l1", igos.l1),
+            ("l2", igos.l2),
+            ("l3", igos.l3),
+            ("gamma", igos.gamma),
+            ("momentum", igos.momentum),
+            ("lr", igos.lr),
+        ] {
+            says(option, value.to_string());
+        }
+    }
+
+    #[test]
+    fn an_option_that_the_method_does_not_read_is_refused() {
+        let settings = |options: &[&str]| {
+            let all = ["foveate"].iter().chain(options);
+            Program::parse_from(all).method.settings()
+        };
+        assert_eq!(settings(&["--lr", "1"]).unwrap().lr, 1.0);
+        let fovea = settings(&["--method", "fovea", "--steps", "3"]).unwrap();
+        assert_eq!((fovea.steps, fovea.iterations), (3, 2));
+        let error = settings(&["--method", "fovea", "--lr", "1"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("--lr") && text.contains("fovea"), "{text}");
     }
 }

@@ -176,7 +176,7 @@ pub(super) fn report(
     options: &PlanOptions,
     method: &MethodOptions,
 ) -> Result<Report, CliError> {
-    let settings = method.settings();
+    let settings = method.settings()?;
     settings.validate()?;
     let checkpoint = lvlm::checkpoint(folder, model)?;
     let blueprint = Blueprint {

@@ -157,7 +157,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
-    let settings = settings(&options.method, &options.machine);
+    let settings = settings(&options.method, &options.machine)?;
     settings.validate()?;
     let environment = |name: &str| std::env::var(name).ok();
     let assignment = match options.shard {

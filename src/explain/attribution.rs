@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::fovea::Fovea;
 use super::igos::Igos;
 use super::{ExplainError, Iteration, Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
@@ -45,6 +46,9 @@ pub trait Attribution {
     /// Returns what the method does in a few words, as `--help` shows it.
     fn summary(&self) -> &'static str;
 
+    /// Returns the names of the settings that the method reads, of those that some methods do not.
+    fn settings(&self) -> &'static [&'static str];
+
     /// Returns the calls that [`Attribution::run`] will make.
     fn schedule(&self) -> Schedule;
 
@@ -72,17 +76,22 @@ pub enum Method {
     /// A deletion mask and an insertion mask, the result their product (iGOS++, arXiv 2012.15783).
     #[serde(rename = "igos++")]
     IgosPlusPlus,
+    /// One mask in two steps of the integrated gradient of the log-odds, smoothed to the spacing of
+    /// visual tokens.
+    #[serde(rename = "fovea")]
+    Fovea,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 2] = [Method::IgosPlus, Method::IgosPlusPlus];
+    pub const ALL: [Method; 3] = [Method::IgosPlus, Method::IgosPlusPlus, Method::Fovea];
 
     /// Returns the method with its settings.
     pub fn with(self, settings: &Settings) -> Box<dyn Attribution + '_> {
         match self {
             Method::IgosPlus => Box::new(Igos::plus(settings)),
             Method::IgosPlusPlus => Box::new(Igos::plus_plus(settings)),
+            Method::Fovea => Box::new(Fovea { settings }),
         }
     }
 }

@@ -8,6 +8,7 @@ mod attribution;
 mod curves;
 mod error;
 mod explainer;
+mod fovea;
 mod igos;
 mod key_tokens;
 pub mod lvlm_interpretation;

@@ -99,6 +99,22 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Returns the default settings of a method: for fovea, 6 steps and 2 iterations.
+    pub fn of(method: Method) -> Settings {
+        let settings = Settings {
+            method,
+            ..Settings::default()
+        };
+        match method {
+            Method::IgosPlus | Method::IgosPlusPlus => settings,
+            Method::Fovea => Settings {
+                steps: 6,
+                iterations: 2,
+                ..settings
+            },
+        }
+    }
+
     /// Returns the default settings for reproducing a program, if any, with that program's longest
     /// answer.
     pub fn following(compat: Option<Compat>) -> Settings {
@@ -157,6 +173,13 @@ impl Settings {
         number("momentum", self.momentum, 0.0, true)?;
         number("lr", self.lr, 0.0, true)?;
         number("noise", self.noise, 0.0, false)?;
+        if let (Method::Fovea, Some(compat)) = (self.method, self.compat) {
+            return Err(ExplainError::Setting {
+                setting: "compat",
+                expected: format!("a method of that program, {compat}"),
+                found: "fovea".into(),
+            });
+        }
         match self.threshold.is_finite() {
             true => Ok(()),
             false => Err(ExplainError::Setting {

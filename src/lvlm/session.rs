@@ -6,8 +6,7 @@ use std::ops::ControlFlow;
 use super::error::Result;
 use super::plan::BatchPlan;
 use super::resampling::Resampling;
-use crate::blend::{Blend, Masks, Path};
-use crate::blend::{Extent, View};
+use crate::blend::{Blend, Extent, Masks, Path, Score, View};
 
 /// The options of a session.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +73,9 @@ pub trait Scorer {
     fn resampling(&self) -> Option<&Resampling> {
         None
     }
+    /// Returns the number of rows that the picture takes among those of the prompt: its visual
+    /// tokens.
+    fn image_rows(&self) -> usize;
     /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the
     /// tokens before it.
     ///
@@ -88,7 +90,8 @@ pub trait Scorer {
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities>;
     /// Returns the values of [`Scorer::log_probabilities`], and the gradient of `sum over blends
-    /// of weight * score` with respect to every mask, score being the sum over `tokens`.
+    /// of weight * score` with respect to every mask, where a blend's score is the sum of those of
+    /// its `tokens`.
     ///
     /// # Errors
     /// As [`Scorer::log_probabilities`], and when `weights` are not one per blend.
@@ -98,6 +101,7 @@ pub trait Scorer {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
+        score: Score,
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)>;
     /// Returns the gradient of the score of `tokens` at the whole picture, by pixel of every view:

@@ -2,6 +2,7 @@
 //! larger than one chunk.
 
 use super::numbers::{Bench, Extent, VJP};
+use crate::blend::Score;
 use crate::device::Result;
 use crate::device::prelude::*;
 
@@ -49,29 +50,33 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         let name = format!("log_probability {shape}");
         bench.compare_sums(name, &out, &plain, &exact, columns, largest);
 
-        let on = device.weigh(&weights)?;
-        let dx = device.log_probability_vjp(logits, &head.on, &targets, &on)?;
-        let out = bench.read(&dx)?;
-        let plain = plain_vjp(
-            bench,
-            &exact_logits,
-            &head.values,
-            &targets,
-            &weights,
-            columns,
-        )?;
-        let exact =
-            bench
-                .reference
-                .log_probability_vjp(exact_logits, &head.exact, &targets, &weights)?;
-        let exact = bench.exact(&exact)?;
-        bench.compare(
-            format!("log_probability_vjp {shape}"),
-            &out,
-            &plain,
-            &exact,
-            VJP,
-        );
+        let mut logits = Some(logits);
+        for (score, name) in [
+            (Score::LogProbability, "log_probability_vjp"),
+            (Score::LogOdds, "log_odds_vjp"),
+        ] {
+            let logits = match logits.take() {
+                Some(logits) => logits,
+                None => device.log_probability(&x.on, &head.on, &targets)?.1,
+            };
+            let on = device.weigh(&weights, score)?;
+            let dx = device.log_probability_vjp(logits, &head.on, &targets, &on)?;
+            let out = bench.read(&dx)?;
+            let (_, exact_logits) =
+                bench
+                    .reference
+                    .log_probability(&x.exact, &head.exact, &targets)?;
+            let rows = bench.exact(&exact_logits)?;
+            let slope = slopes(&rows, &targets, &weights, score);
+            let plain = plain_vjp(bench, &slope, &head.values, columns);
+            let on = bench.reference.weigh(&weights, score)?;
+            let exact =
+                bench
+                    .reference
+                    .log_probability_vjp(exact_logits, &head.exact, &targets, &on)?;
+            let exact = bench.exact(&exact)?;
+            bench.compare(format!("{name} {shape}"), &out, &plain, &exact, VJP);
+        }
 
         let out: Vec<f64> = device
             .logits(&x.on, &head.on)?
@@ -93,30 +98,42 @@ fn size(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| v.abs().max(m))
 }
 
-/// Returns the gradient with the softmax's derivative rounded to the storage type before its
-/// product with the vocabulary.
+/// Returns the score's gradient by the logits, from its definition.
+fn slopes(logits: &[f64], targets: &[u32], weights: &[f64], score: Score) -> Vec<f64> {
+    let vocabulary = logits.len() / targets.len();
+    let mut slopes = Vec::with_capacity(logits.len());
+    for (row, (&target, weight)) in logits.chunks(vocabulary).zip(targets.iter().zip(weights)) {
+        let top = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
+        let exponentials: Vec<f64> = row.iter().map(|v| (v - top).exp()).collect();
+        let total: f64 = exponentials.iter().sum();
+        let others: f64 = total - exponentials[target as usize];
+        let factor = match score {
+            Score::LogProbability => 1.0,
+            Score::LogOdds => total / others,
+        };
+        slopes.extend(exponentials.iter().enumerate().map(|(token, e)| {
+            let hot = f64::from(u8::from(token == target as usize));
+            weight * factor * (hot - e / total)
+        }));
+    }
+    slopes
+}
+
+/// Returns the gradient with that of the logits rounded to the storage type before its product
+/// with the vocabulary.
 fn plain_vjp<D: Device<Host = f32>>(
     bench: &Bench<D>,
-    logits: &crate::device::cpu::CpuMatrix<f64>,
+    slopes: &[f64],
     head: &[f64],
-    targets: &[u32],
-    weights: &[f64],
     columns: usize,
-) -> Result<Vec<f64>> {
-    let logits = bench.exact(logits)?;
+) -> Vec<f64> {
     let vocabulary = head.len() / columns;
-    let mut dx = vec![0.0; targets.len() * columns];
-    for (r, logits) in logits.chunks(vocabulary).enumerate() {
-        let top = logits.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
-        let total: f64 = logits.iter().map(|v| (v - top).exp()).sum();
-        for (token, logit) in logits.iter().enumerate() {
-            let hot = f64::from(u8::from(token == targets[r] as usize));
-            let slope = bench.round(weights[r] * (hot - (logit - top).exp() / total));
-            let row = &head[token * columns..][..columns];
-            for (dx, w) in dx[r * columns..].iter_mut().zip(row) {
-                *dx += slope * w;
-            }
+    let mut dx = vec![0.0; slopes.len() / vocabulary * columns];
+    for (dx, slopes) in dx.chunks_mut(columns).zip(slopes.chunks(vocabulary)) {
+        for (slope, row) in slopes.iter().zip(head.chunks(columns)) {
+            let slope = bench.round(*slope);
+            dx.iter_mut().zip(row).for_each(|(dx, w)| *dx += slope * w);
         }
     }
-    Ok(bench.rounded(&dx))
+    bench.rounded(&dx)
 }

@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::numbers::{Check, distance};
-use crate::blend::{Blend, Masks, Path};
+use crate::blend::{Blend, Masks, Path, Score};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
 use crate::lvlm::{
@@ -352,9 +352,14 @@ impl CaseInProgress<'_> {
             .collect();
         let weights = vec![1.0 / steps as f64; steps];
         let masks = masks(&self.settings, &mask);
-        let (_, gradients) = self
-            .scorer
-            .gradient(masks, &blends, &weights, &self.keys, &mut go_on)?;
+        let (_, gradients) = self.scorer.gradient(
+            masks,
+            &blends,
+            &weights,
+            &self.keys,
+            Score::LogProbability,
+            &mut go_on,
+        )?;
         Ok(gradients.concat())
     }
 

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use super::{Device, DeviceError, Result};
 
 pub use blend::{CpuBatch, CpuPictures};
+pub use logprob::CpuWeights;
 use memory::Pool;
 pub use memory::{CpuMatrix, CpuWeight};
 use microkernel::Multiply;

@@ -8,6 +8,7 @@ use super::interface::logprob::{LogprobArguments, RoundArguments, THREADS};
 use super::memory::{CudaMatrix, CudaWeight};
 use super::pool::Buffer;
 use super::staging::Staged;
+use crate::blend::Score;
 use crate::device::ops::Logits;
 use crate::device::{LogProb, Memory, Result};
 
@@ -20,17 +21,18 @@ pub struct CudaValues {
     rows: usize,
 }
 
-/// The state that the vjp of log-probabilities needs: the rows that were projected, and each row's
-/// largest logit and softmax sum. The logits are recomputed, chunk by chunk.
+/// The state that the vjp of scores needs: the rows that were projected, and each row's target logit
+/// and softmax sum of the others. The logits are recomputed, chunk by chunk.
 pub struct CudaLogits {
     x: CudaMatrix,
     state: Buffer,
 }
 
-/// One weight per row of a score, f32, at a fixed address.
+/// A score, and one weight per row, f32, at a fixed address.
 pub struct CudaWeights {
     staged: Staged,
     rows: usize,
+    score: Score,
 }
 
 impl Cuda {
@@ -64,10 +66,11 @@ impl LogProb for Cuda {
     type Values = CudaValues;
     type Logits = CudaLogits;
 
-    fn weigh(&self, weights: &[f64]) -> Result<CudaWeights> {
+    fn weigh(&self, weights: &[f64], score: Score) -> Result<CudaWeights> {
         Ok(CudaWeights {
             staged: self.gpu.stage(&floats(weights.iter().copied()))?,
             rows: weights.len(),
+            score,
         })
     }
 
@@ -156,6 +159,7 @@ impl LogProb for Cuda {
                 state: logits.state.address(),
                 weights: weights.staged.address(),
                 slope: slope.address(),
+                odds: i32::from(weights.score == Score::LogOdds),
                 start: self.number(start)?,
                 chunk: self.number(chunk)?,
                 ..LogprobArguments::default()

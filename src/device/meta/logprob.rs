@@ -2,6 +2,7 @@
 
 use super::meter::Held;
 use super::{Meta, MetaMatrix, MetaWeight, tally};
+use crate::blend::Score;
 use crate::device::ops::Logits;
 use crate::device::{LogProb, Result};
 
@@ -30,7 +31,7 @@ impl LogProb for Meta {
     type Values = usize;
     type Logits = MetaLogits;
 
-    fn weigh(&self, weights: &[f64]) -> Result<usize> {
+    fn weigh(&self, weights: &[f64], _: Score) -> Result<usize> {
         Ok(weights.len())
     }
 

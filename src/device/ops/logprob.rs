@@ -1,6 +1,7 @@
 //! Log-probabilities of tokens under a vocabulary projection.
 
 use super::{Gemm, Matrix, below, same_shape};
+use crate::blend::Score;
 use crate::device::Result;
 use crate::device::error::expect;
 
@@ -14,18 +15,18 @@ pub trait Logits: Send + Sync {
 
 /// Log-probabilities and their vjp.
 pub trait LogProb: Gemm {
-    /// One weight per row of a score.
+    /// A score, and one weight per row.
     type Weights: Send + Sync;
     /// Log-probabilities, one per row.
     type Values: Send + Sync;
     /// The forward pass's values that the vjp needs.
     type Logits: Logits;
 
-    /// Copies weights to the device, one per row of a score.
-    fn weigh(&self, weights: &[f64]) -> Result<Self::Weights>;
+    /// Copies weights to the device, one per row, of this score.
+    fn weigh(&self, weights: &[f64], score: Score) -> Result<Self::Weights>;
     /// Returns the number of weights.
     fn weight_count(&self, weights: &Self::Weights) -> usize;
-    /// Replaces weights with the same number of others.
+    /// Replaces weights with the same number of others of the same score.
     ///
     /// # Errors
     /// [`DeviceError::Shape`](crate::device::DeviceError::Shape) if their number differs.
@@ -63,7 +64,9 @@ pub trait LogProb: Gemm {
     /// Copies log-probabilities from the device.
     fn values(&self, values: &Self::Values) -> Result<Vec<f64>>;
 
-    /// Returns `dx` of `sum over rows of weights[row] * log_probability[row]`.
+    /// Returns `dx` of `sum over rows of weights[row] * score[row]`. With q the softmax over the
+    /// logits other than the target's, the gradient of a log-odds by the logits is `one_hot(target)
+    /// - q`, and that of a log-probability is `1 - p` times as much: nothing cancels near p = 1.
     ///
     /// # Errors
     /// An error if the number of targets or weights is not that of the rows, a target is outside

@@ -83,6 +83,10 @@ impl Attribution for Igos<'_> {
         self.summary
     }
 
+    fn settings(&self) -> &'static [&'static str] {
+        &["optimizer", "l1", "l2", "l3", "gamma", "momentum", "lr"]
+    }
+
     fn schedule(&self) -> Schedule {
         let pass = |gradient, calls| Pass {
             blends: self.paths.len() * self.settings.steps,

@@ -1,7 +1,7 @@
 //! The objective over one mask or two: blends along the paths, their weights, and the regulariser.
 
 use super::Regulariser;
-use crate::blend::{Blend, Masks, Noise, Path, Sampling};
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
 use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
 
@@ -89,8 +89,14 @@ impl Objective<'_> {
             values: &values,
         };
         let (log_probabilities, mut gradients) = if gradient {
-            self.scorer
-                .gradient(on_device, &blends, &weights, self.keys, evaluated)?
+            self.scorer.gradient(
+                on_device,
+                &blends,
+                &weights,
+                self.keys,
+                Score::LogProbability,
+                evaluated,
+            )?
         } else {
             (
                 self.scorer

@@ -78,6 +78,11 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         self.prefix.first().map_or(0, |p| p.length)
     }
 
+    /// Returns the number of rows that the picture takes.
+    pub fn image_rows(&self) -> usize {
+        self.images
+    }
+
     /// Returns the row that predicts the first answer token.
     pub fn first_row(&self) -> usize {
         self.images + self.after.len() - 1

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::evaluator::{AnswerLayout, Evaluator, PictureViews};
 use super::layers::Layers;
-use crate::blend::{Blend, Masks, Path, View, ViewPair};
+use crate::blend::{Blend, Masks, Path, Score, View, ViewPair};
 use crate::device::meta::{Measured, Meta};
 use crate::device::{Blending, LogProb};
 use crate::lvlm::error::Result;
@@ -108,7 +108,7 @@ pub(super) fn measured<F: Family>(
     let blend = Blend::whole(0, Path::Deletion);
     let batch = evaluator.stage(meta, masks, &vec![blend; blends])?;
     let mut gradients = evaluator.gradients(meta, masks.values.len())?;
-    let weights = meta.weigh(&vec![0.0; blends * layout.targets()])?;
+    let weights = meta.weigh(&vec![0.0; blends * layout.targets()], Score::default())?;
     let (result, measured) = meta.meter().during(|| {
         if checkpointing == Checkpointing::Nothing {
             evaluator.forward(meta, layout, &batch, blends, checkpointing)?;

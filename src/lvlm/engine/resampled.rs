@@ -1,6 +1,6 @@
 //! A session whose masks are resampled before its views sample them.
 
-use crate::blend::{Blend, Extent, Masks, Path, View};
+use crate::blend::{Blend, Extent, Masks, Path, Score, View};
 use crate::lvlm::error::Result;
 use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
@@ -55,6 +55,10 @@ impl ResampledScorer<'_> {
 }
 
 impl Scorer for ResampledScorer<'_> {
+    fn image_rows(&self) -> usize {
+        self.inner.image_rows()
+    }
+
     fn first_view(&self) -> (&View, &[f32]) {
         self.inner.first_view()
     }
@@ -85,6 +89,7 @@ impl Scorer for ResampledScorer<'_> {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
+        score: Score,
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         let (size, values) = self.resampled(masks);
@@ -94,7 +99,7 @@ impl Scorer for ResampledScorer<'_> {
         };
         let (values, gradients) = self
             .inner
-            .gradient(masks, blends, weights, tokens, evaluated)?;
+            .gradient(masks, blends, weights, tokens, score, evaluated)?;
         let gradients = gradients.iter().map(|g| self.resampling.adjoint(g));
         Ok((values, gradients.collect()))
     }

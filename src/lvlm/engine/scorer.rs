@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 
 use super::evaluator::{AnswerLayout, Evaluator};
 use super::session::ModelSession;
-use crate::blend::{Blend, Masks, View};
+use crate::blend::{Blend, Masks, Score, View};
 use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::Family;
@@ -51,6 +51,7 @@ struct BatchKey {
     tokens: Vec<usize>,
     blends: usize,
     masks: usize,
+    score: Score,
     checkpointing: Checkpointing,
 }
 
@@ -59,12 +60,14 @@ impl BatchKey {
         tokens: &[usize],
         blends: usize,
         masks: Masks,
+        score: Score,
         checkpointing: Checkpointing,
     ) -> BatchKey {
         BatchKey {
             tokens: tokens.to_vec(),
             blends,
             masks: masks.values.len(),
+            score,
             checkpointing,
         }
     }
@@ -155,12 +158,13 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
                 prepared
             }
             Entry::Vacant(entry) => {
-                let tokens = &entry.key().tokens;
+                let BatchKey { tokens, score, .. } = entry.key();
                 let layout = self.evaluator.layout(device, &self.answer, tokens)?;
+                let weights = device.weigh(&weights, *score)?;
                 entry.insert(PreparedBatch {
                     layout,
                     batch: self.evaluator.stage(device, masks, blends)?,
-                    weights: device.weigh(&weights)?,
+                    weights,
                     recording: D::Recording::default(),
                     bytes,
                 })
@@ -176,6 +180,10 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
 }
 
 impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
+    fn image_rows(&self) -> usize {
+        self.session.evaluator.image_rows()
+    }
+
     fn first_view(&self) -> (&View, &[f32]) {
         (&self.session.encoders[0].views[0], &self.session.pixels)
     }
@@ -194,7 +202,13 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         for chunk in blends.chunks(plan.batch) {
             let (blends, _) = self.filled(chunk, &[], plan.batch);
             let (count, blends) = (blends.len(), &blends[..]);
-            let shape = BatchKey::new(tokens, count, masks, Checkpointing::Nothing);
+            let shape = BatchKey::new(
+                tokens,
+                count,
+                masks,
+                Score::default(),
+                Checkpointing::Nothing,
+            );
             let prepared =
                 self.prepared(&mut work.prepared, shape, plan.bytes, masks, blends, &[])?;
             let PreparedBatch {
@@ -225,6 +239,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         blends: &[Blend],
         weights: &[f64],
         tokens: &[usize],
+        score: Score,
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         if weights.len() != blends.len() {
@@ -253,7 +268,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
             let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
-            let shape = BatchKey::new(tokens, count, masks, plan.checkpointing);
+            let shape = BatchKey::new(tokens, count, masks, score, plan.checkpointing);
             let prepared = self.prepared(all, shape, plan.bytes, masks, blends, weights)?;
             let PreparedBatch {
                 layout,

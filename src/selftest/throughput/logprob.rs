@@ -3,6 +3,7 @@
 
 use super::shapes::Shapes;
 use super::workload::{Label, Limit, Operands, Prepared, Target, Timed, Workload};
+use crate::blend::Score;
 use crate::device::meta::tally;
 
 /// Returns the workloads of this family.
@@ -38,7 +39,12 @@ pub(super) fn workloads<'d, D: Timed>(
             copies(tally::log_probability_vjp(rows, columns, vocabulary)),
             move || {
                 let (x, head) = operands()?;
-                let both = (x, head, on.device.weigh(&shares())?, targets());
+                let both = (
+                    x,
+                    head,
+                    on.device.weigh(&shares(), Score::LogProbability)?,
+                    targets(),
+                );
                 Ok(Prepared::taking(
                     on.device,
                     both,
@@ -67,7 +73,7 @@ pub(super) fn workloads<'d, D: Timed>(
             Target::new(Limit::Latency, tally::numbers(rows), None),
             move || {
                 let shares = shares();
-                let mut weights = on.device.weigh(&shares)?;
+                let mut weights = on.device.weigh(&shares, Score::LogProbability)?;
                 let run = move || on.device.reweigh(&mut weights, &shares);
                 Ok(Prepared::repeating(on.device, run))
             },

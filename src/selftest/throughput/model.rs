@@ -123,7 +123,7 @@ fn processor(shapes: &Shapes, demo: &Checkpoint) -> Result<ProcessorFile, LvlmEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blend::{Blend, Masks, Path};
+    use crate::blend::{Blend, Masks, Path, Score};
     use crate::checkpoint::CheckpointError;
     use crate::device::cpu::Cpu;
     use crate::lvlm::{Blueprint, SessionOptions, go_on, load};
@@ -153,7 +153,14 @@ mod tests {
         };
         let path = [Blend::whole(0, Path::Deletion)];
         let (values, gradients) = scorer
-            .gradient(masks, &path, &[1.0], &[0, 2], &mut go_on)
+            .gradient(
+                masks,
+                &path,
+                &[1.0],
+                &[0, 2],
+                Score::LogProbability,
+                &mut go_on,
+            )
             .unwrap();
         (values.concat(), gradients.concat())
     }

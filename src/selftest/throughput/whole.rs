@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::rates::Rates;
 use super::shapes::{LLAVA_1_5_7B, Shapes};
 use super::workload::{Goal, Label, Limit, Target, Timed};
-use crate::blend::{Blend, Masks, Noise, Path, Sampling};
+use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceError, DeviceProfile};
 use crate::explain::{ExplainError, Request, Settings, Silent, explain};
@@ -229,7 +229,14 @@ impl Whole<'_> {
                 values: &mask,
             };
             if gradient {
-                scorer.gradient(masks, &path, &weights, &KEYS, &mut go_on)?;
+                scorer.gradient(
+                    masks,
+                    &path,
+                    &weights,
+                    &KEYS,
+                    Score::LogProbability,
+                    &mut go_on,
+                )?;
             } else {
                 scorer.log_probabilities(masks, &path, &KEYS, &mut go_on)?;
             }

@@ -2,7 +2,7 @@
 
 use super::support::device;
 use crate::blend::View;
-use crate::blend::{Blend, Masks, Path, Sampling, ViewPair};
+use crate::blend::{Blend, Masks, Path, Sampling, Score, ViewPair};
 use crate::checkpoint::{Activation, Tensor};
 use crate::device::cpu::{Cpu, CpuMatrix, CpuWeight};
 use crate::device::prelude::*;
@@ -206,11 +206,12 @@ fn log_probabilities() {
     shape(d.log_probability(&x, &head, &[0]));
     shape(d.log_probability(&zeros(&d, 2, 4), &head, &[0, 1]));
     index(d.log_probability(&x, &head, &[0, 4]), (4, 4));
-    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0], &vec![1.0]));
-    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0, 1], &vec![1.0]));
-    shape(d.log_probability_vjp(zeros(&d, 2, 3), &head, &[0, 3], &vec![1.0; 2]));
+    let weights = |values: &[f64]| d.weigh(values, Score::LogProbability).unwrap();
+    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0], &weights(&[1.0])));
+    shape(d.log_probability_vjp(zeros(&d, 2, 4), &head, &[0, 1], &weights(&[1.0])));
+    shape(d.log_probability_vjp(zeros(&d, 2, 3), &head, &[0, 3], &weights(&[1.0; 2])));
     index(
-        d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &vec![1.0; 2]),
+        d.log_probability_vjp(zeros(&d, 2, 4), &head, &[4, 1], &weights(&[1.0; 2])),
         (4, 4),
     );
 }
@@ -364,7 +365,7 @@ fn blends() {
         d.blend_vjp(&pictures, &none, &zeros(&d, 0, 12), &mut gradients)
             .is_ok()
     );
-    let mut weights = d.weigh(&[1.0, 2.0]).unwrap();
+    let mut weights = d.weigh(&[1.0, 2.0], Score::LogProbability).unwrap();
     shape(d.reweigh(&mut weights, &[1.0]));
 }
 

@@ -2,6 +2,7 @@
 
 use super::blend;
 use super::support::{Random, assert_bits, matrix, rows_of, values};
+use crate::blend::Score;
 use crate::checkpoint::Dtype;
 use crate::device::cpu::{Cpu, CpuMatrix, CpuReal};
 use crate::device::prelude::*;
@@ -74,8 +75,9 @@ fn products<T: CpuReal>(seed: u64) {
         check::<T>("log_probability", &x, inputs, part, |d, x| {
             let (w, targets) = (d.weight(&tensor).unwrap(), vec![target; x.rows()]);
             let (y, logits) = d.log_probability(x, &w, &targets).unwrap();
+            let weights = d.weigh(&vec![0.3; x.rows()], Score::LogOdds).unwrap();
             let dx = d
-                .log_probability_vjp(logits, &w, &targets, &vec![0.3; x.rows()])
+                .log_probability_vjp(logits, &w, &targets, &weights)
                 .unwrap();
             vec![y, values(&dx)]
         });

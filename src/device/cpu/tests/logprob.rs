@@ -6,6 +6,9 @@ use super::support::{
     FORWARD, Random, VJP, assert_calibrated, assert_same, assert_vjp, device, matrix, rows_of,
     values,
 };
+use crate::blend::Score;
+use crate::checkpoint::{Dtype, Tensor};
+use crate::device::cpu::{Cpu, CpuReal};
 use crate::device::prelude::*;
 
 /// Rows, vocabulary, columns.
@@ -72,39 +75,73 @@ fn log_probability_equals_its_plain_statement() {
         let exact = naive::linear::<f64>(&exact, &transpose(&w, n, k), m, k, n);
         let plain = naive::linear::<f32>(&plain, &transpose(&w, n, k), m, k, n);
         let dx = f32s
-            .log_probability_vjp(logits, &head, &targets, &weights)
+            .log_probability_vjp(
+                logits,
+                &head,
+                &targets,
+                &f32s.weigh(&weights, Score::LogProbability).unwrap(),
+            )
             .unwrap();
         assert_calibrated(&format!("{what} vjp"), &values(&dx), &plain, &exact, VJP);
     }
 }
 
 #[test]
-fn log_probability_vjp_is_the_derivative() {
+fn the_vjp_is_the_derivative_of_the_score() {
     let (d, mut random) = (device::<f64>(), Random::new(62));
     for (m, n, k) in SIZES {
-        let (head, _) = random.weight(&d, n, k);
-        let targets: Vec<u32> = (0..m).map(|_| random.below(n) as u32).collect();
-        let (x, weights) = (random.values(m * k), random.values(m));
-        let f = |x: &[f64]| {
-            d.log_probability(&matrix(&d, m, k, x), &head, &targets)
-                .unwrap()
-                .0
-        };
-        let (_, logits) = d
-            .log_probability(&matrix(&d, m, k, &x), &head, &targets)
+        for score in [Score::LogProbability, Score::LogOdds] {
+            if n == 1 && score == Score::LogOdds {
+                // The only token has no odds.
+                continue;
+            }
+            let (head, _) = random.weight(&d, n, k);
+            let targets: Vec<u32> = (0..m).map(|_| random.below(n) as u32).collect();
+            let (x, weights) = (random.values(m * k), random.values(m));
+            let f = |x: &[f64]| -> Vec<f64> {
+                let (values, _) = d
+                    .log_probability(&matrix(&d, m, k, x), &head, &targets)
+                    .unwrap();
+                match score {
+                    Score::LogProbability => values,
+                    Score::LogOdds => values.iter().map(|l| l - (-l.exp_m1()).ln()).collect(),
+                }
+            };
+            let (_, logits) = d
+                .log_probability(&matrix(&d, m, k, &x), &head, &targets)
+                .unwrap();
+            let on = d.weigh(&weights, score).unwrap();
+            let dx = values(&d.log_probability_vjp(logits, &head, &targets, &on).unwrap());
+            let what = format!("{score:?}, {m} rows of {n}");
+            assert_vjp(&what, &mut random, f, &x, &weights, &dx);
+        }
+    }
+}
+
+/// Where p is 1 to the last bit of an f32, log p has no gradient that an f32 could hold, and the
+/// log-odds still have theirs.
+#[test]
+fn log_odds_keep_their_gradient_where_the_model_is_certain() {
+    let (d, exact) = (device::<f32>(), device::<f64>());
+    let mut random = Random::new(64);
+    let (n, k) = (9, 4);
+    let (tensor, head) = random.tensor(Dtype::F32, n, k, false);
+    let x: Vec<f64> = head[..k].iter().map(|w| 60.0 * w).collect();
+    fn gradient<T: CpuReal>(d: &Cpu<T>, tensor: &Tensor, x: &[f64]) -> (f64, Vec<f64>) {
+        let head = d.weight(tensor).unwrap();
+        let (logp, logits) = d
+            .log_probability(&matrix(d, 1, x.len(), x), &head, &[0])
             .unwrap();
-        let dx = values(
-            &d.log_probability_vjp(logits, &head, &targets, &weights)
-                .unwrap(),
-        );
-        assert_vjp(
-            &format!("{m} rows of {n}"),
-            &mut random,
-            f,
-            &x,
-            &weights,
-            &dx,
-        );
+        let weights = d.weigh(&[1.0], Score::LogOdds).unwrap();
+        let dx = d.log_probability_vjp(logits, &head, &[0], &weights);
+        (logp[0].exp(), values(&dx.unwrap()))
+    }
+    let (p, found) = gradient(&d, &tensor, &x);
+    let (_, right) = gradient(&exact, &tensor, &x);
+    assert!(p > 1.0 - 1e-6, "{p}");
+    let size = right.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    for (found, right) in found.iter().zip(&right) {
+        assert!((found - right).abs() < 1e-3 * size, "{found} {right}");
     }
 }
 

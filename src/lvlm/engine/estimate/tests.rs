@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use counting::{Counting, Counts};
 
 use super::{Blueprint, Estimator, Lengths};
-use crate::blend::{Blend, Masks, Noise, Path as BlendPath, Sampling};
+use crate::blend::{Blend, Masks, Noise, Path as BlendPath, Sampling, Score};
 use crate::checkpoint::{Checkpoint, Config, ProcessorFile, Tensor, Tensors};
 use crate::device::DeviceProfile;
 use crate::device::cpu::Cpu;
@@ -171,7 +171,14 @@ fn batches_cost_what_is_counted() {
                     let blends = blends(3);
                     let gradient = || {
                         scorer
-                            .gradient(masks, &blends, &[1.0; 3], &tokens, &mut go_on)
+                            .gradient(
+                                masks,
+                                &blends,
+                                &[1.0; 3],
+                                &tokens,
+                                Score::LogProbability,
+                                &mut go_on,
+                            )
                             .unwrap()
                     };
                     let plan = estimator.plan(3, &tokens, true, budget).unwrap();

@@ -1,7 +1,7 @@
 //! Gradients by pixel, which tests compare with recorded ones.
 
 use super::AnswerScorer;
-use crate::blend::{Path, View};
+use crate::blend::{Path, Score, View};
 use crate::device::{Device, Real};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::Family;
@@ -14,7 +14,10 @@ impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
         let checkpointing = self.plan(1, tokens)?.checkpointing;
         let layout = self.evaluator.layout(device, &self.answer, tokens)?;
         let batch = self.session.whole(Path::Deletion)?;
-        let weights = device.weigh(&self.row_weights(&[1.0], tokens.len()))?;
+        let weights = device.weigh(
+            &self.row_weights(&[1.0], tokens.len()),
+            Score::LogProbability,
+        )?;
         let (values, d_patches) =
             self.evaluator
                 .forward_and_vjp(device, &layout, &batch, &weights, 1, checkpointing)?;

@@ -2,7 +2,7 @@
 //! only masks, gradients and log-probabilities are copied.
 
 use foveate::blend::Path;
-use foveate::blend::{Blend, Masks, Sampling};
+use foveate::blend::{Blend, Masks, Sampling, Score};
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::lvlm::{SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
@@ -46,7 +46,14 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
             values: &values,
         };
         scorer
-            .gradient(masks, &blends, &weights, &tokens, &mut go_on)
+            .gradient(
+                masks,
+                &blends,
+                &weights,
+                &tokens,
+                Score::LogProbability,
+                &mut go_on,
+            )
             .unwrap()
     };
     let first = gradient(0.5);

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use foveate::blend::Path;
-use foveate::blend::{Blend, Masks};
+use foveate::blend::{Blend, Masks, Score};
 use foveate::device::cuda::{Cuda, Storage};
 use foveate::lvlm::{Lvlm, SessionOptions, go_on, open};
 use foveate::picture::{Baseline, Picture};
@@ -40,7 +40,14 @@ fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -
             values: &mask,
         };
         let (_, gradients) = scorer
-            .gradient(masks, &blends, &[1.0, -1.0], &tokens, &mut go_on)
+            .gradient(
+                masks,
+                &blends,
+                &[1.0, -1.0],
+                &tokens,
+                Score::LogProbability,
+                &mut go_on,
+            )
             .unwrap();
         let values = scorer
             .log_probabilities(masks, &blends, &tokens, &mut go_on)

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use crate::blend::{Blend, Masks, ViewPair};
+use crate::blend::{Blend, Masks, Score, ViewPair};
 use crate::checkpoint::Tensor;
 use crate::device::cpu::Cpu;
 use crate::device::ops::{AttentionInputs, AttentionSaved};
@@ -535,8 +535,8 @@ impl LogProb for Counting {
     type Values = <On as LogProb>::Values;
     type Logits = <On as LogProb>::Logits;
 
-    fn weigh(&self, weights: &[f64]) -> Result<Self::Weights> {
-        self.on.weigh(weights)
+    fn weigh(&self, weights: &[f64], score: Score) -> Result<Self::Weights> {
+        self.on.weigh(weights, score)
     }
     fn weight_count(&self, weights: &Self::Weights) -> usize {
         self.on.weight_count(weights)
