@@ -20,10 +20,12 @@ fn team(head_dim: usize) -> (&'static str, usize) {
     } else {
         head_dim
     };
-    match packs {
-        0..=NARROW => ("narrow", WARP),
-        ..=WIDE => ("wide", WARP),
-        _ => ("block", THREADS),
+    if packs <= NARROW {
+        ("narrow", WARP)
+    } else if packs <= WIDE {
+        ("wide", WARP)
+    } else {
+        ("block", THREADS)
     }
 }
 
