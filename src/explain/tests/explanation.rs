@@ -11,7 +11,10 @@ fn methods_are_recorded_by_their_names() {
         assert_eq!(name.parse::<Method>().unwrap(), method);
     }
     let unknown = "igos".parse::<Method>().unwrap_err().to_string();
-    assert_eq!(unknown, "method: expected igos+ or igos++, found igos");
+    assert_eq!(
+        unknown,
+        "method: expected igos+ or igos++ or fovea, found igos"
+    );
 }
 
 /// Stops the explanation at the `after`-th call.

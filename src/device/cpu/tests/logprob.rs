@@ -124,9 +124,9 @@ fn the_vjp_is_the_derivative_of_the_score() {
 fn log_odds_keep_their_gradient_where_the_model_is_certain() {
     let (d, exact) = (device::<f32>(), device::<f64>());
     let mut random = Random::new(64);
-    let (n, k) = (9, 4);
+    let (n, k) = (9, 64);
     let (tensor, head) = random.tensor(Dtype::F32, n, k, false);
-    let x: Vec<f64> = head[..k].iter().map(|w| 60.0 * w).collect();
+    let x: Vec<f64> = head[..k].iter().map(|w| 8.0 * w).collect();
     fn gradient<T: CpuReal>(d: &Cpu<T>, tensor: &Tensor, x: &[f64]) -> (f64, Vec<f64>) {
         let head = d.weight(tensor).unwrap();
         let (logp, logits) = d
