@@ -162,8 +162,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders created for a result. Those still empty are removed when this is dropped or the process is
-/// told to end.
+/// Folders created for a result. Those still empty are removed when this is dropped or the process
+/// is told to end.
 #[derive(Debug)]
 pub(crate) struct CreatedFolders {
     folders: Vec<PathBuf>,

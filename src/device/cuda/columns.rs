@@ -6,8 +6,8 @@ use super::memory::CudaMatrix;
 use crate::device::{Columns, Result};
 
 impl Cuda {
-    /// Returns a grid of blocks of `block` threads with one thread for every 8 columns, or for every
-    /// column unless `packed`.
+    /// Returns a grid of blocks of `block` threads with one thread for every 8 columns, or for
+    /// every column unless `packed`.
     pub(super) fn over_columns(
         &self,
         rows: usize,

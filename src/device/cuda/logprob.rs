@@ -21,8 +21,8 @@ pub struct CudaValues {
     rows: usize,
 }
 
-/// The state that the vjp of scores needs: the rows that were projected, and each row's target logit
-/// and softmax sum of the others. The logits are recomputed, chunk by chunk.
+/// The state that the vjp of scores needs: the rows that were projected, and each row's target
+/// logit and softmax sum of the others. The logits are recomputed, chunk by chunk.
 pub struct CudaLogits {
     x: CudaMatrix,
     state: Buffer,

@@ -3,7 +3,8 @@
 //! Three things set it apart from iGOS+. The score is the log-odds of the key tokens, whose
 //! gradient does not vanish where the model is certain. A step's length is relative to the largest
 //! gradient, so no setting depends on a model's scale, and no regulariser is needed. The map is
-//! smoothed to the spacing of visual tokens, since a model says nothing about finer structure.
+//! smoothed to the spacing of visual tokens, since a model says nothing about finer structure, and
+//! scaled to a largest saliency of 1.
 
 mod smooth;
 
@@ -131,6 +132,9 @@ impl Attribution for Fovea<'_> {
         }
         let removed: Vec<f64> = mask.values().iter().map(|value| 1.0 - value).collect();
         let removed = smoothed(&removed, size, WIDTH * spacing);
-        Ok(mask.mapped(|cell, _| 1.0 - removed[cell]))
+        let largest = removed.iter().fold(0.0, |m: f64, &r| m.max(r));
+        // The length of the steps has no meaning of its own: only the order of cells has.
+        let scale = if largest > 0.0 { 1.0 / largest } else { 1.0 };
+        Ok(mask.mapped(|cell, _| 1.0 - scale * removed[cell]))
     }
 }

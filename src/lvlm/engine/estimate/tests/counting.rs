@@ -1,7 +1,8 @@
 //! A CPU device that counts its operations, from the operands themselves, with a GPU's sizes of
 //! elements.
 //!
-//! The file is long because all operation families stand in it, each with a few lines per operation.
+//! The file is long because all operation families stand in it, each with a few lines per
+//! operation.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
