@@ -46,34 +46,26 @@ pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> 
         let (plain, _) = bench
             .single
             .log_probability(&single, &head.exact, &targets)?;
-        let largest = size(&bench.exact(&exact_logits)?);
+        let exact_logits = bench.exact(&exact_logits)?;
+        let largest = size(&exact_logits);
         let name = format!("log_probability {shape}");
         bench.compare_sums(name, &out, &plain, &exact, columns, largest);
 
-        let mut logits = Some(logits);
-        for (score, name) in [
-            (Score::LogProbability, "log_probability_vjp"),
-            (Score::LogOdds, "log_odds_vjp"),
+        let (_, again) = device.log_probability(&x.on, &head.on, &targets)?;
+        for (score, name, logits) in [
+            (Score::LogProbability, "log_probability_vjp", logits),
+            (Score::LogOdds, "log_odds_vjp", again),
         ] {
-            let logits = match logits.take() {
-                Some(logits) => logits,
-                None => device.log_probability(&x.on, &head.on, &targets)?.1,
-            };
             let on = device.weigh(&weights, score)?;
             let dx = device.log_probability_vjp(logits, &head.on, &targets, &on)?;
             let out = bench.read(&dx)?;
-            let (_, exact_logits) =
-                bench
-                    .reference
-                    .log_probability(&x.exact, &head.exact, &targets)?;
-            let rows = bench.exact(&exact_logits)?;
-            let slope = slopes(&rows, &targets, &weights, score);
+            let slope = slopes(&exact_logits, &targets, &weights, score);
             let plain = plain_vjp(bench, &slope, &head.values, columns);
             let on = bench.reference.weigh(&weights, score)?;
-            let exact =
-                bench
-                    .reference
-                    .log_probability_vjp(exact_logits, &head.exact, &targets, &on)?;
+            let logits = bench.reference.upload(rows, vocabulary, &exact_logits)?;
+            let exact = bench
+                .reference
+                .log_probability_vjp(logits, &head.exact, &targets, &on)?;
             let exact = bench.exact(&exact)?;
             bench.compare(format!("{name} {shape}"), &out, &plain, &exact, VJP);
         }

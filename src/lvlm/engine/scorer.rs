@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::evaluator::{AnswerLayout, Evaluator};
+use super::evaluator::AnswerLayout;
 use super::session::ModelSession;
 use crate::blend::{Blend, Masks, Score, View};
 use crate::device::Device;
@@ -21,10 +21,6 @@ use crate::nn::Checkpointing;
 /// A scorer.
 pub(super) struct AnswerScorer<'s, F: Family, D: Device> {
     session: &'s ModelSession<'s, F, D>,
-    /// The session's.
-    device: &'s D,
-    /// The session's.
-    evaluator: &'s Evaluator<F, D>,
     answer: Vec<u32>,
     work: RefCell<Workspace<D>>,
 }
@@ -88,8 +84,6 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
     pub fn new(session: &'s ModelSession<'s, F, D>, answer: &[u32]) -> AnswerScorer<'s, F, D> {
         AnswerScorer {
             session,
-            device: session.device,
-            evaluator: &session.evaluator,
             answer: answer.to_vec(),
             work: RefCell::default(),
         }
@@ -102,10 +96,10 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
         batch: &[D::Batch],
         values: &D::Values,
     ) -> Result<LogProbabilities> {
-        let device = self.device;
+        let device = self.session.device;
         let values = device.values(values)?;
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(self.evaluator.diagnose(device, &self.answer, batch));
+            return Err(self.session.evaluator.diagnose(device, &self.answer, batch));
         }
         let tokens = layout.targets().max(1);
         Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
@@ -114,7 +108,7 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
     /// Returns one weight per row of the score: each blend's, scaled for the device, for every
     /// token.
     fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
-        let scale = self.device.gradient_scale();
+        let scale = self.session.device.gradient_scale();
         let each = weights.iter().map(|w| w * scale);
         each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
     }
@@ -123,7 +117,7 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
     /// device prefers one shape.
     fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
         let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
-        if let (true, Some(&last)) = (self.device.prefers_one_shape(), blends.last()) {
+        if let (true, Some(&last)) = (self.session.device.prefers_one_shape(), blends.last()) {
             let weighed = !weights.is_empty();
             blends.resize(batch.max(blends.len()), last);
             weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
@@ -142,7 +136,7 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
         blends: &[Blend],
         weights: &[f64],
     ) -> Result<&'p mut PreparedBatch<D>> {
-        let device = self.device;
+        let device = self.session.device;
         let weights = self.row_weights(weights, shape.tokens.len());
         // What is prepared holds its memory: at most the budget, all shapes together.
         let held: usize = all.values().map(|p| p.bytes).sum();
@@ -152,18 +146,22 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
         Ok(match all.entry(shape) {
             Entry::Occupied(entry) => {
                 let prepared = entry.into_mut();
-                self.evaluator
+                self.session
+                    .evaluator
                     .restage(device, &mut prepared.batch, masks, blends)?;
                 device.reweigh(&mut prepared.weights, &weights)?;
                 prepared
             }
             Entry::Vacant(entry) => {
                 let BatchKey { tokens, score, .. } = entry.key();
-                let layout = self.evaluator.layout(device, &self.answer, tokens)?;
+                let layout = self
+                    .session
+                    .evaluator
+                    .layout(device, &self.answer, tokens)?;
                 let weights = device.weigh(&weights, *score)?;
                 entry.insert(PreparedBatch {
                     layout,
-                    batch: self.evaluator.stage(device, masks, blends)?,
+                    batch: self.session.evaluator.stage(device, masks, blends)?,
                     weights,
                     recording: D::Recording::default(),
                     bytes,
@@ -196,7 +194,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         evaluated: &mut Callback,
     ) -> Result<LogProbabilities> {
         let plan = self.decide(blends.len(), tokens, false)?;
-        let device = self.device;
+        let device = self.session.device;
         let mut work = self.work.borrow_mut();
         let mut values = Vec::with_capacity(blends.len());
         for chunk in blends.chunks(plan.batch) {
@@ -218,9 +216,13 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
                 ..
             } = &mut *prepared;
             let work = || {
-                let forward =
-                    self.evaluator
-                        .forward(device, layout, batch, count, Checkpointing::Nothing);
+                let forward = self.session.evaluator.forward(
+                    device,
+                    layout,
+                    batch,
+                    count,
+                    Checkpointing::Nothing,
+                );
                 Ok::<_, LvlmError>(forward?.0)
             };
             let read = |values: &D::Values| self.read(layout, batch, values);
@@ -249,7 +251,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
             });
         }
         let plan = self.plan(blends.len(), tokens)?;
-        let device = self.device;
+        let device = self.session.device;
         let mut work = self.work.borrow_mut();
         let Workspace {
             prepared: all,
@@ -257,9 +259,11 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         } = &mut *work;
         let gradients = match gradients.entry(masks.values.len()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(self.evaluator.gradients(device, masks.values.len())?)
-            }
+            Entry::Vacant(entry) => entry.insert(
+                self.session
+                    .evaluator
+                    .gradients(device, masks.values.len())?,
+            ),
         };
         for own in gradients.iter_mut() {
             device.clear(own)?;
@@ -278,7 +282,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
                 ..
             } = &mut *prepared;
             let work = || {
-                let (values, d_patches) = self.evaluator.forward_and_vjp(
+                let (values, d_patches) = self.session.evaluator.forward_and_vjp(
                     device,
                     layout,
                     batch,
@@ -286,7 +290,8 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
                     count,
                     plan.checkpointing,
                 )?;
-                self.evaluator
+                self.session
+                    .evaluator
                     .blend_vjp(device, batch, &d_patches, gradients)?;
                 Ok::<_, LvlmError>(values)
             };
@@ -297,7 +302,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
                 return Err(LvlmError::Cancelled);
             }
         }
-        let mut gradients = self.evaluator.read_gradients(device, gradients)?;
+        let mut gradients = self.session.evaluator.read_gradients(device, gradients)?;
         for g in gradients.iter_mut().flatten() {
             *g /= device.gradient_scale();
         }

@@ -10,17 +10,25 @@ use crate::lvlm::session::Scorer;
 impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
     /// Implements [`Scorer::pixel_gradients`](crate::lvlm::Scorer::pixel_gradients).
     pub(super) fn of_pixels(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
-        let device = self.device;
+        let device = self.session.device;
         let checkpointing = self.plan(1, tokens)?.checkpointing;
-        let layout = self.evaluator.layout(device, &self.answer, tokens)?;
+        let layout = self
+            .session
+            .evaluator
+            .layout(device, &self.answer, tokens)?;
         let batch = self.session.whole(Path::Deletion)?;
         let weights = device.weigh(
             &self.row_weights(&[1.0], tokens.len()),
             Score::LogProbability,
         )?;
-        let (values, d_patches) =
-            self.evaluator
-                .forward_and_vjp(device, &layout, &batch, &weights, 1, checkpointing)?;
+        let (values, d_patches) = self.session.evaluator.forward_and_vjp(
+            device,
+            &layout,
+            &batch,
+            &weights,
+            1,
+            checkpointing,
+        )?;
         self.read(&layout, &batch, &values)?;
         let mut all = Vec::new();
         for (encoder, d_patches) in self.session.encoders.iter().zip(&d_patches) {
