@@ -3,9 +3,10 @@
 //!
 //! `AutoTokenizer` reads tokenizer.json unchanged for most model types that are known here, since
 //! their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA,
-//! LLaVA-NeXT, ...). For LLaVA-OneVision it trusts `tokenizer_class`, and a class with an
-//! `__init__` of its own takes only the vocabulary, the post-processor and the added tokens from
-//! the file.
+//! LLaVA-NeXT, SmolVLM, ...). For LLaVA-OneVision, Idefics3 and InternVL it trusts
+//! `tokenizer_class`, and a class with an `__init__` of its own takes only the vocabulary, the
+//! post-processor and the added tokens from the file. Without `tokenizer_class`, InternVL's is
+//! `Qwen2Tokenizer`.
 
 use serde_json::{Value, json};
 use tokenizers::normalizers::NormalizerWrapper;
@@ -16,8 +17,8 @@ use super::shape::Shape;
 use super::special::TOKENIZER_CONFIG;
 use super::{CheckpointError, Files};
 
-/// The model type whose tokenizer class is trusted.
-const TRUSTED: &str = "llava_onevision";
+/// The model types whose tokenizer class is trusted.
+const TRUSTED: [&str; 3] = ["llava_onevision", "idefics3", "internvl"];
 /// Classes that read tokenizer.json unchanged.
 const PLAIN: [&str; 3] = ["TokenizersBackend", "PreTrainedTokenizer", "PythonBackend"];
 /// The regular expression by which Qwen2's tokenizer splits text.
@@ -38,11 +39,13 @@ pub(super) fn rebuild(
     let class = config
         .get("tokenizer_class")
         .or_else(|| model.get("tokenizer_class"));
-    let Some(class) = class.and_then(Value::as_str) else {
+    let model_type = model["model_type"].as_str().unwrap_or_default();
+    let default = (model_type == "internvl").then_some("Qwen2Tokenizer");
+    let Some(class) = class.and_then(Value::as_str).or(default) else {
         return Ok(());
     };
     let class = class.strip_suffix("Fast").unwrap_or(class);
-    let trusted = model["model_type"] == TRUSTED && config.get("auto_map").is_none();
+    let trusted = TRUSTED.contains(&model_type) && config.get("auto_map").is_none();
     if !trusted || PLAIN.contains(&class) {
         return Ok(());
     }
@@ -60,6 +63,18 @@ pub(super) fn rebuild(
                     "trim_offsets": true, "use_regex": false
                 },
             ] }),
+            json!({
+                "type": "ByteLevel", "add_prefix_space": true,
+                "trim_offsets": true, "use_regex": true
+            }),
+            false,
+        ),
+        "GPT2Tokenizer" => (
+            Value::Null,
+            json!({
+                "type": "ByteLevel", "add_prefix_space": prefix.unwrap_or(false),
+                "trim_offsets": true, "use_regex": true
+            }),
             json!({
                 "type": "ByteLevel", "add_prefix_space": true,
                 "trim_offsets": true, "use_regex": true
@@ -101,8 +116,8 @@ pub(super) fn rebuild(
                 file: files.path(TOKENIZER_CONFIG),
                 field: "tokenizer_class".to_string(),
                 found: other.to_string(),
-                expected: "Qwen2Tokenizer, LlamaTokenizer or a class that takes tokenizer.json as \
-                           it stands (TokenizersBackend, PreTrainedTokenizerFast)"
+                expected: "Qwen2Tokenizer, GPT2Tokenizer, LlamaTokenizer or a class that takes \
+                           tokenizer.json as it stands (TokenizersBackend, PreTrainedTokenizerFast)"
                     .to_string(),
             });
         }

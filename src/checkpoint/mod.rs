@@ -35,11 +35,12 @@ pub use config::Config;
 pub use error::CheckpointError;
 pub use fields::{Fields, LAYER_LIMIT, POSITION_LIMIT, SIZE_LIMIT};
 pub use files::{Bytes, Files};
+pub(crate) use processor_file::PROCESSOR_CONFIG;
 pub use processor_file::ProcessorFile;
 pub use rope::{RopeScaling, rope};
 pub use template::{ChatTemplate, DefaultTemplate, Rendered, Template, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
-pub use tokenizer::{ImageToken, Tokenizer};
+pub use tokenizer::{ImageToken, PictureText, Tokenizer};
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The image processor's config as transformers 4 writes it.
 pub(super) const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
 /// The processor's config, which in transformers 5 contains that of the image processor.
-pub(super) const PROCESSOR_CONFIG: &str = "processor_config.json";
+pub(crate) const PROCESSOR_CONFIG: &str = "processor_config.json";
 /// The image processor's section in it.
 const SECTION: &str = "image_processor";
 
@@ -84,7 +84,8 @@ impl ProcessorFile {
     }
 
     /// Checks that the text that the processor repeats for a picture is that of the config's image
-    /// token: the tokenizer's `image_token`, else processor_config.json's, else `<image>`.
+    /// token: the tokenizer's of that name, such as `image_token`, else processor_config.json's, else
+    /// `<image>`.
     ///
     /// # Errors
     /// [`CheckpointError::Config`] if it is not.
@@ -92,16 +93,16 @@ impl ProcessorFile {
         &self,
         files: &Files,
         tokenizer: &Tokenizer,
+        name: &str,
     ) -> Result<(), CheckpointError> {
-        const FIELD: &str = "image_token";
         let own = self.processor.as_ref().map(Config::top);
-        let own = own.map(|top| top.text(FIELD)).transpose()?.flatten();
-        let (file, found) = match (tokenizer.special().get(FIELD), own) {
+        let own = own.map(|top| top.text(name)).transpose()?.flatten();
+        let (file, found) = match (tokenizer.special().get(name), own) {
             (Some(named), _) => (TOKENIZER_CONFIG, format!("{named:?}")),
             (None, Some(own)) => (PROCESSOR_CONFIG, format!("{own:?}")),
             (None, None) => (PROCESSOR_CONFIG, "left out (\"<image>\")".to_string()),
         };
-        let text = tokenizer.special().get(FIELD).or(own).unwrap_or("<image>");
+        let text = tokenizer.special().get(name).or(own).unwrap_or("<image>");
         if text == tokenizer.image_token() {
             return Ok(());
         }
@@ -111,7 +112,7 @@ impl ProcessorFile {
         );
         Err(CheckpointError::Config {
             file: files.path(file),
-            field: FIELD.to_string(),
+            field: name.to_string(),
             found,
             expected,
         })

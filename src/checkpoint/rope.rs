@@ -75,6 +75,11 @@ pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling),
     };
     let scaling = match kind {
         "default" => RopeScaling::None,
+        // The base grows with sequences longer than the context, which no session has.
+        "dynamic" => {
+            number("factor")?;
+            RopeScaling::None
+        }
         "linear" => RopeScaling::Linear {
             factor: number("factor")?,
         },
@@ -101,7 +106,7 @@ pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling),
             return Err(rope.error(
                 field,
                 format!("{other:?}"),
-                "\"default\", \"linear\" or \"llama3\"",
+                "\"default\", \"dynamic\", \"linear\" or \"llama3\"",
             ));
         }
     };

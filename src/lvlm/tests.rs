@@ -7,6 +7,7 @@ mod mini_gemini;
 mod names;
 mod original;
 mod published;
+mod stretched;
 mod whole;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Self-attention with optional rotary positions, grouped queries and a shared prefix.
 
-use super::{Linear, Result};
-use crate::device::{AttentionShape, Device, RowMap, Visible};
+use super::{Linear, Norm, Result};
+use crate::device::{AttentionShape, Device, Matrix, Memory, RowMap, Visible};
 
 /// Self-attention without its norm and residual.
 pub struct Attention<D: Device> {
@@ -19,9 +19,24 @@ pub struct Attention<D: Device> {
     pub kv_heads: usize,
     /// Size of a head.
     pub head_dim: usize,
+    /// Norms of queries and keys before they are rotated.
+    pub norms: Option<QueryKeyNorms<D>>,
     /// Rotary frequencies, `head_dim / 2` of them, in radians per position.
     pub rope: Option<Vec<f64>>,
 }
+
+/// Norms of queries and of keys.
+pub struct QueryKeyNorms<D: Device> {
+    /// Of queries.
+    pub query: Norm<D>,
+    /// Of keys.
+    pub key: Norm<D>,
+    /// The number of columns that are normalised together: one head's, or all.
+    pub columns: usize,
+}
+
+/// The input of a norm, in rows of its columns, and its statistics.
+type NormSaved<D> = (<D as Memory>::Matrix, <D as Memory>::Statistics);
 
 /// Keys (rotated) and values of positions that every sequence sees before its own.
 pub struct KeyValues<D: Device> {
@@ -91,6 +106,8 @@ pub struct AttentionSaved<D: Device> {
     pub value: D::Matrix,
     mixed: D::Matrix,
     lse: D::Statistics,
+    /// Of the norms of queries and keys.
+    normed: Option<[NormSaved<D>; 2]>,
 }
 
 impl<D: Device> Attention<D> {
@@ -111,39 +128,65 @@ impl<D: Device> Attention<D> {
         }
     }
 
-    /// Returns `layer(x)`, rotated where positions are rotary.
+    fn query_key_norms(&self) -> [Option<&Norm<D>>; 2] {
+        let norms = self.norms.as_ref();
+        [norms.map(|n| &n.query), norms.map(|n| &n.key)]
+    }
+
+    /// Returns `layer(x)`, normalised and rotated where that is done, and what the norm saved.
     fn project(
         &self,
         device: &D,
         layer: &Linear<D>,
+        norm: Option<&Norm<D>>,
         x: &D::Matrix,
         sequence: &Sequence<D>,
         places: &[usize],
-    ) -> Result<D::Matrix> {
-        let Some(frequencies) = &self.rope else {
-            return layer.forward(device, x);
-        };
+    ) -> Result<(D::Matrix, Option<NormSaved<D>>)> {
         let start = sequence.prefix_length();
         let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
-        let (weight, bias) = (&layer.weight, layer.bias.as_ref());
-        let rotated =
-            device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
-        Ok(rotated)
+        let Some((norm, norms)) = norm.zip(self.norms.as_ref()) else {
+            let Some(frequencies) = &self.rope else {
+                return Ok((layer.forward(device, x)?, None));
+            };
+            let (weight, bias) = (&layer.weight, layer.bias.as_ref());
+            let rotated =
+                device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
+            return Ok((rotated, None));
+        };
+        let projected = layer.forward(device, x)?;
+        let columns = projected.columns();
+        let projected = device.reshape(projected, norms.columns)?;
+        let (normed, statistics) = norm.forward(device, &projected)?;
+        let mut normed = device.reshape(normed, columns)?;
+        if let Some(frequencies) = &self.rope {
+            device.rope(&mut normed, self.head_dim, frequencies, &positions, false)?;
+        }
+        Ok((normed, Some((projected, statistics))))
     }
 
-    /// Rotates a gradient back.
-    fn rotate_back(
+    /// Returns the gradient of a layer's output from that of what [`Attention::project`] made of
+    /// it.
+    fn project_vjp(
         &self,
         device: &D,
-        x: &mut D::Matrix,
+        norm: Option<&Norm<D>>,
+        saved: Option<NormSaved<D>>,
+        mut dy: D::Matrix,
         start: usize,
         places: &[usize],
-    ) -> Result<()> {
+    ) -> Result<D::Matrix> {
         if let Some(frequencies) = &self.rope {
             let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
-            device.rope(x, self.head_dim, frequencies, &positions, true)?;
+            device.rope(&mut dy, self.head_dim, frequencies, &positions, true)?;
         }
-        Ok(())
+        let (Some(norm), Some((x, statistics))) = (norm, saved) else {
+            return Ok(dy);
+        };
+        let columns = dy.columns();
+        let dy = device.reshape(dy, x.columns())?;
+        let dx = norm.vjp(device, &x, &statistics, &dy, None)?;
+        Ok(device.reshape(dx, columns)?)
     }
 
     /// Returns `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result
@@ -158,15 +201,19 @@ impl<D: Device> Attention<D> {
         residual: &D::Matrix,
         sequence: &Sequence<D>,
     ) -> Result<(D::Matrix, AttentionSaved<D>)> {
-        let query = match sequence.queries {
+        let [query_norm, key_norm] = self.query_key_norms();
+        let project = |layer, norm, x: &D::Matrix, places: &[usize]| {
+            self.project(device, layer, norm, x, sequence, places)
+        };
+        let (query, query_saved) = match sequence.queries {
             Some(queries) => {
                 let x = device.mix_rows(x, &queries.map, None)?;
-                self.project(device, &self.query, &x, sequence, &queries.places)?
+                project(&self.query, query_norm, &x, &queries.places)?
             }
-            None => self.project(device, &self.query, x, sequence, &sequence.places())?,
+            None => project(&self.query, query_norm, x, &sequence.places())?,
         };
         let all: Vec<usize> = (0..sequence.length).collect();
-        let key = self.project(device, &self.key, x, sequence, &all)?;
+        let (key, key_saved) = project(&self.key, key_norm, x, &all)?;
         let value = self.value.forward(device, x)?;
         let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
         let (mixed, lse) = device.attention(&self.shape(sequence), &query, &key, &value, prefix)?;
@@ -179,6 +226,7 @@ impl<D: Device> Attention<D> {
                 value,
                 mixed,
                 lse,
+                normed: query_saved.zip(key_saved).map(|(query, key)| [query, key]),
             },
         ))
     }
@@ -204,8 +252,9 @@ impl<D: Device> Attention<D> {
             value,
             mixed,
             lse,
+            normed,
         } = saved;
-        let (mut dq, mut dk, dv) = device.attention_vjp(
+        let (dq, dk, dv) = device.attention_vjp(
             &self.shape(sequence),
             &query,
             &key,
@@ -216,9 +265,15 @@ impl<D: Device> Attention<D> {
             &d_mixed,
         )?;
         drop((query, key, value, mixed, lse, d_mixed));
-        self.rotate_back(device, &mut dq, start, &sequence.places())?;
+        let [query_norm, key_norm] = self.query_key_norms();
+        let [query_saved, key_saved] = match normed {
+            Some(saved) => saved.map(Some),
+            None => [None, None],
+        };
+        let places = sequence.places();
+        let dq = self.project_vjp(device, query_norm, query_saved, dq, start, &places)?;
         let all: Vec<usize> = (0..sequence.length).collect();
-        self.rotate_back(device, &mut dk, start, &all)?;
+        let dk = self.project_vjp(device, key_norm, key_saved, dk, start, &all)?;
         let from_queries = self.query.vjp(device, &dq, None)?;
         let from_queries = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&from_queries, &queries.map, None)?,

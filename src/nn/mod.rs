@@ -15,7 +15,7 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{Attention, AttentionSaved, KeyValues, Queries, Sequence};
+pub use attention::{Attention, AttentionSaved, KeyValues, Queries, QueryKeyNorms, Sequence};
 pub use block::{Block, BlockSaved};
 pub use error::{NnError, require_finite};
 pub use hook::{BlockHook, NoHook};

@@ -87,6 +87,7 @@ fn attention(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Attention<Cpu<f64>>
         heads: s.heads,
         kv_heads: s.kv_heads,
         head_dim: s.head_dim,
+        norms: None,
         rope: s.llama.then(frequencies),
     }
 }

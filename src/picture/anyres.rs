@@ -1,7 +1,7 @@
 //! Pictures of any resolution: the whole picture as one view, and tiles of the picture in its own
 //! shape.
 
-use super::config::SizeRule;
+use super::config::{Cut, SizeRule};
 use super::decode::check_picture;
 use super::{Filter, Picture, PictureError, Processor, Window, resize, resize_window};
 use crate::blend::View;
@@ -64,15 +64,21 @@ impl AnyResolution {
     ) -> Result<AnyResolution, PictureError> {
         let processor = Processor::of_any_class(text, file, class)?;
         let settings = &processor.settings;
-        if !settings.tiles {
-            return Err(PictureError::Field {
-                file: file.to_owned(),
-                field: "image_processor_type".to_owned(),
-                expected: "LlavaNextImageProcessor or LlavaOnevisionImageProcessor".to_owned(),
-                found: "one that makes no tiles".to_owned(),
-            });
-        }
-        let (pinpoints, filter) = (settings.pinpoints.clone(), settings.resize);
+        let pinpoints = match &settings.cut {
+            Some(Cut::Pinpoints(pinpoints)) => pinpoints.clone(),
+            other => {
+                let other = other
+                    .as_ref()
+                    .map_or("no tiles", |_| "tiles of another kind");
+                return Err(PictureError::Field {
+                    file: file.to_owned(),
+                    field: "image_processor_type".to_owned(),
+                    expected: "LlavaNextImageProcessor or LlavaOnevisionImageProcessor".to_owned(),
+                    found: format!("one that makes {other}"),
+                });
+            }
+        };
+        let filter = settings.resize;
         let filter = filter.map_or(Filter::Bicubic, |(_, filter)| filter);
         let model = model.to_vec();
         Ok(Self {

@@ -1,7 +1,11 @@
 //! Reading an image processor's config, with the defaults of its class for absent fields.
 
+mod cut;
+
 use serde_json::{Map, Value};
 
+pub(super) use self::cut::Cut;
+use self::cut::Tiles;
 use super::{Filter, PictureError};
 
 /// The longest edge, in pixels, that a config may request.
@@ -16,6 +20,8 @@ pub(super) enum SizeRule {
     ShortestEdge(u32),
     /// The same, but the longer edge is at most `longest`.
     Edges { shortest: u32, longest: u32 },
+    /// The longer edge gets this length, as Idefics3 rounds it.
+    LongestEdge(u32),
     /// As large as fits inside, keeping the shape.
     Within { height: u32, width: u32 },
 }
@@ -27,6 +33,8 @@ pub(super) struct Settings {
     /// The colour of that square's padding, from 0 to 1; `None` is the mean.
     pub padding: Option<[f64; 3]>,
     pub resize: Option<(SizeRule, Filter)>,
+    /// The filter of that and of any other resizing.
+    pub filter: Filter,
     /// Rows and columns of the centre crop.
     pub crop: Option<(u32, u32)>,
     /// The factor that u8 values are multiplied by.
@@ -34,17 +42,15 @@ pub(super) struct Settings {
     pub normalize: bool,
     pub mean: [f64; 3],
     pub std: [f64; 3],
-    /// Whether the class cuts pictures into tiles.
-    pub tiles: bool,
-    /// Resolutions, as rows and columns, that a picture may be fitted into before it is cut; empty
-    /// for a class that does not cut.
-    pub pinpoints: Vec<(u32, u32)>,
+    /// How pictures are cut into tiles, for a class that cuts them.
+    pub cut: Option<Cut>,
 }
 
 /// A processor class's defaults for fields that its config omits.
 struct Defaults {
     size: SizeRule,
     crop: bool,
+    filter: Filter,
     mean: [f64; 3],
     std: [f64; 3],
     /// The effect of `do_pad` in this class.
@@ -64,23 +70,6 @@ enum Padding {
     Batch,
 }
 
-/// The default resolutions of a class that cuts pictures into tiles.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tiles {
-    LlavaNext,
-    LlavaOnevision,
-}
-
-impl Tiles {
-    /// Returns the resolutions as rows and columns.
-    fn pinpoints(self) -> Vec<(u32, u32)> {
-        match self {
-            Tiles::LlavaNext => LLAVA_NEXT_PINPOINTS.to_vec(),
-            Tiles::LlavaOnevision => llava_onevision_pinpoints(),
-        }
-    }
-}
-
 /// The default of `image_grid_pinpoints` in `LlavaNextImageProcessor` and `LlavaNextConfig`, as
 /// rows and columns.
 pub(crate) const LLAVA_NEXT_PINPOINTS: [(u32, u32); 5] =
@@ -97,6 +86,7 @@ pub(crate) fn llava_onevision_pinpoints() -> Vec<(u32, u32)> {
 const CLIP: Defaults = Defaults {
     size: SizeRule::ShortestEdge(224),
     crop: true,
+    filter: Filter::Bicubic,
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
     padding: Padding::Size,
@@ -131,9 +121,21 @@ const LLAVA_ONEVISION: Defaults = Defaults {
     tiles: Some(Tiles::LlavaOnevision),
     ..CLIP
 };
-const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, \
-                         LlavaImageProcessor, LlavaNextImageProcessor, \
-                         LlavaOnevisionImageProcessor or SiglipImageProcessor";
+const IDEFICS3: Defaults = Defaults {
+    size: SizeRule::LongestEdge(4 * 364),
+    filter: Filter::Lanczos,
+    padding: Padding::Batch,
+    tiles: Some(Tiles::Idefics3),
+    ..SIGLIP
+};
+const GOT_OCR2: Defaults = Defaults {
+    tiles: Some(Tiles::GotOcr2),
+    ..LLAVA_ONEVISION
+};
+const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, GotOcr2ImageProcessor, \
+                         Idefics3ImageProcessor, LlavaImageProcessor, \
+                         LlavaNextImageProcessor, LlavaOnevisionImageProcessor, \
+                         SiglipImageProcessor or SmolVLMImageProcessor";
 
 impl Settings {
     /// Parses `preprocessor_config.json`, or a `processor_config.json` that nests it under
@@ -205,24 +207,25 @@ impl Settings {
         {
             return Err(fields.wrong("image_std", "numbers above 0", value));
         }
-        let (size, filter) = (fields.size(defaults.size)?, fields.filter()?);
+        let size = fields.size(defaults.size)?;
+        let filter = fields.filter(defaults.filter)?;
         let crop_size = fields.crop_size()?;
         let factor = fields.number("rescale_factor", 1.0 / 255.0)?;
-        let pinpoints = match defaults.tiles {
-            Some(tiles) => fields.pinpoints()?.unwrap_or_else(|| tiles.pinpoints()),
-            None => Vec::new(),
-        };
+        let cut = defaults
+            .tiles
+            .map(|tiles| tiles.read(&fields))
+            .transpose()?;
         Ok(Self {
             pad_to_square: pad && defaults.padding == Padding::Square,
             padding: fields.is_null("image_mean").then_some([0.0; 3]),
             resize: do_resize.then_some((size, filter)),
+            filter,
             crop: do_crop.then_some(crop_size),
             rescale: do_rescale.then_some(factor),
             normalize: do_normalize,
             mean,
             std,
-            tiles: defaults.tiles.is_some(),
-            pinpoints,
+            cut,
         })
     }
 }
@@ -327,9 +330,9 @@ impl Fields<'_> {
             .ok_or_else(|| self.wrong(name, &expected, value))
     }
 
-    fn filter(&self) -> Result<Filter, PictureError> {
+    fn filter(&self, default: Filter) -> Result<Filter, PictureError> {
         let Some(value) = self.get("resample") else {
-            return Ok(Filter::Bicubic);
+            return Ok(default);
         };
         let filter = value.as_u64().and_then(Filter::from_pillow);
         filter.ok_or_else(|| self.wrong("resample", "an integer from 0 to 5", value))
@@ -380,6 +383,11 @@ impl Fields<'_> {
         }
         match edges {
             [Some(edge), None, None, None, None, None] => Ok(SizeRule::ShortestEdge(edge)),
+            [None, Some(edge), None, None, None, None]
+                if matches!(default, SizeRule::LongestEdge(_)) =>
+            {
+                Ok(SizeRule::LongestEdge(edge))
+            }
             [Some(shortest), Some(longest), None, None, None, None] => {
                 Ok(SizeRule::Edges { shortest, longest })
             }
@@ -436,6 +444,8 @@ fn of_class(name: &str) -> Option<&'static Defaults> {
         "LlavaNext" => Some(&LLAVA_NEXT),
         "LlavaOnevision" => Some(&LLAVA_ONEVISION),
         "Siglip" => Some(&SIGLIP),
+        "Idefics3" | "SmolVLM" => Some(&IDEFICS3),
+        "GotOcr2" => Some(&GOT_OCR2),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ mod files;
 mod limits;
 mod processor;
 mod resize;
+mod stretched;
 #[cfg(test)]
 mod testing;
 
@@ -33,3 +34,4 @@ pub use error::PictureError;
 pub use limits::Limits;
 pub use processor::Processor;
 pub use resize::{Filter, Window, resize, resize_window};
+pub use stretched::StretchedTiles;

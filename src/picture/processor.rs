@@ -59,7 +59,7 @@ impl Processor {
     /// As [`Processor::from_json`].
     pub fn of_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let processor = Self::of_any_class(text, file, class)?;
-        if processor.settings.tiles {
+        if processor.settings.cut.is_some() {
             return Err(PictureError::Field {
                 file: file.to_owned(),
                 field: "image_processor_type".to_owned(),
@@ -343,10 +343,11 @@ fn values(settings: &Settings, channel: usize) -> Vec<f32> {
 }
 
 /// Returns the rows and columns of the resized picture. transformers divides in f64 and truncates.
-fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
+pub(super) fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     let (short, long) = (width.min(height), width.max(height));
     let (new_short, new_long) = match rule {
         SizeRule::Exact { height, width } => return (height.into(), width.into()),
+        SizeRule::LongestEdge(edge) => return longest_edge(edge.into(), width, height),
         SizeRule::Within {
             height: max_height,
             width: max_width,
@@ -385,6 +386,32 @@ fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64) {
     } else {
         (new_short, new_long)
     }
+}
+
+/// Returns the rows and columns of a picture whose longer edge becomes `edge`, as Idefics3's
+/// `get_resize_output_image_size`: the shorter one is made even, and then none is above 4096.
+fn longest_edge(edge: u64, width: u64, height: u64) -> (u64, u64) {
+    const LIMIT: u64 = 4096;
+    let ratio = |width: u64, height: u64| width as f64 / height as f64;
+    let long = edge as f64;
+    let (columns, rows) = match width >= height {
+        true => (
+            edge,
+            ((long / ratio(width, height)) as u64).next_multiple_of(2),
+        ),
+        false => (
+            ((long * ratio(width, height)) as u64).next_multiple_of(2),
+            edge,
+        ),
+    };
+    let (columns, rows) = (columns.max(1), rows.max(1));
+    let long = LIMIT as f64;
+    let (columns, rows) = match columns >= rows {
+        true if columns > LIMIT => (LIMIT, (long / ratio(columns, rows)) as u64),
+        false if rows > LIMIT => ((long * ratio(columns, rows)) as u64, LIMIT),
+        _ => (columns, rows),
+    };
+    (rows.max(1), columns.max(1))
 }
 
 /// Returns the part of `length` pixels from `start` on that lies in `0..limit`, as its first pixel

@@ -99,6 +99,166 @@ def onevision_hf(text):
     )
 
 
+def smolvlm(kind, text, vision, scale):
+    return dict(
+        architectures=[f"{kind}ForConditionalGeneration"],
+        image_token_id=49190,
+        model_type=kind.lower(),
+        pad_token_id=128002,
+        scale_factor=scale,
+        text_config=dict(
+            architectures=["VLlama3ForCausalLM"],
+            head_dim=64,
+            max_position_embeddings=8192,
+            model_type="llama",
+            rms_norm_eps=1e-5,
+            vocab_size=49280,
+        )
+        | text,
+        tie_word_embeddings=False,
+        vision_config=vision,
+        vocab_size=49280,
+    )
+
+
+SMOL_135M = dict(
+    hidden_size=576,
+    intermediate_size=1536,
+    num_attention_heads=9,
+    num_hidden_layers=30,
+    num_key_value_heads=3,
+    rope_theta=100000,
+)
+SMOL_360M = dict(
+    hidden_size=960,
+    intermediate_size=2560,
+    num_attention_heads=15,
+    num_hidden_layers=32,
+    num_key_value_heads=5,
+    rope_theta=100000,
+)
+SMOL_1700M = dict(hidden_size=2048, intermediate_size=8192, num_hidden_layers=24, rope_theta=130000)
+
+
+def siglip_base(model_type):
+    """Fields that are left out have the defaults of the config class."""
+    return dict(
+        hidden_size=768,
+        image_size=512,
+        max_image_size={"longest_edge": 512},
+        model_type=model_type,
+        num_attention_heads=12,
+        patch_size=16,
+        size={"longest_edge": 2048},
+        tie_word_embeddings=False,
+        use_base_siglip=False,
+    )
+
+
+SIGLIP_SMOL = dict(
+    image_size=384,
+    intermediate_size=4304,
+    max_image_size={"longest_edge": 384},
+    model_type="smolvlm_vision",
+    num_hidden_layers=27,
+    patch_size=14,
+    size={"longest_edge": 1920},
+)
+IDEFICS3 = dict(
+    architectures=["Idefics3ForConditionalGeneration"],
+    image_token_id=128257,
+    model_type="idefics3",
+    scale_factor=2,
+    text_config=dict(
+        hidden_size=4096,
+        intermediate_size=14336,
+        max_position_embeddings=131072,
+        model_type="llama",
+        num_attention_heads=32,
+        num_hidden_layers=32,
+        num_key_value_heads=8,
+        rms_norm_eps=1e-5,
+        rope_theta=500000.0,
+        vocab_size=128259,
+    ),
+    tie_word_embeddings=False,
+    vision_config=dict(
+        hidden_size=1152,
+        image_size=364,
+        intermediate_size=4304,
+        model_type="idefics3",
+        num_attention_heads=16,
+        num_hidden_layers=27,
+        patch_size=14,
+    ),
+)
+INTERN_VIT = dict(
+    architectures=["InternVisionModel"],
+    attention_bias=True,
+    hidden_act="gelu",
+    hidden_size=1024,
+    image_size=[448, 448],
+    intermediate_size=4096,
+    layer_norm_eps=1e-6,
+    layer_scale_init_value=0.1,
+    model_type="internvl_vision",
+    norm_type="layer_norm",
+    num_attention_heads=16,
+    num_channels=3,
+    num_hidden_layers=24,
+    patch_size=[14, 14],
+    use_absolute_position_embeddings=True,
+    use_mask_token=False,
+    use_mean_pooling=True,
+    use_qk_norm=False,
+)
+
+
+def internvl(image_token, text):
+    return dict(
+        architectures=["InternVLForConditionalGeneration"],
+        downsample_ratio=0.5,
+        image_seq_length=256,
+        image_token_id=image_token,
+        model_type="internvl",
+        projector_hidden_act="gelu",
+        text_config=text,
+        vision_config=INTERN_VIT,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+    )
+
+
+QWEN2_HALF = dict(
+    architectures=["Qwen2ForCausalLM"],
+    hidden_size=896,
+    intermediate_size=4864,
+    max_position_embeddings=32768,
+    model_type="qwen2",
+    num_attention_heads=14,
+    num_hidden_layers=24,
+    num_key_value_heads=2,
+    rms_norm_eps=1e-6,
+    rope_theta=1000000.0,
+    tie_word_embeddings=True,
+    vocab_size=151674,
+)
+QWEN3_2B = dict(
+    architectures=["Qwen3ForCausalLM"],
+    head_dim=128,
+    hidden_size=2048,
+    intermediate_size=6144,
+    max_position_embeddings=40960,
+    model_type="qwen3",
+    num_attention_heads=16,
+    num_hidden_layers=28,
+    num_key_value_heads=8,
+    rms_norm_eps=1e-6,
+    rope_theta=1000000,
+    tie_word_embeddings=True,
+    vocab_size=151936,
+)
+
 MULTIMODAL = dict(
     mm_projector_type="mlp2x_gelu",
     mm_use_im_patch_token=False,
@@ -427,6 +587,20 @@ def cambrian_encoders():
     yield encoder(name, open_clip_config(convnext), of_open_clip(convnext), file)
 
 
+def split_models():
+    """Those that see stretched tiles; transformers 4 and 5 write the same names."""
+    for name, config in (
+        ("SmolVLM-256M-Instruct", smolvlm("Idefics3", SMOL_135M, siglip_base("idefics3"), 4)),
+        ("SmolVLM-500M-Instruct", smolvlm("Idefics3", SMOL_360M, siglip_base("idefics3"), 4)),
+        ("SmolVLM2-500M-Video-Instruct", smolvlm("SmolVLM", SMOL_360M, siglip_base("smolvlm_vision"), 4)),
+        ("SmolVLM2-2.2B-Instruct", smolvlm("SmolVLM", SMOL_1700M, SIGLIP_SMOL, 3)),
+        ("Idefics3-8B-Llama3", IDEFICS3),
+        ("InternVL3-1B-hf", internvl(151667, QWEN2_HALF)),
+        ("InternVL3_5-2B-HF", internvl(151671, QWEN3_2B)),
+    ):
+        yield name, config, made(config), []
+
+
 def models():
     mistral = dict(
         model_type="mistral",
@@ -465,6 +639,7 @@ def models():
         ("llava-onevision-qwen2-7b-ov-hf", onevision_hf(seven)),
     ):
         yield name, config, hf(config), []
+    yield from split_models()
     clip = encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
     for name, config in (("llava-v1.5-7b", VICUNA_7B), ("llava-v1.5-13b", VICUNA_13B)):
         config = llava_authors(config, name)

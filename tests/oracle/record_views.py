@@ -22,6 +22,7 @@ from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
 from mini_gemini import MiniGemini
 from record import Explanation, Settings, bilateral_total_variation, blur, finish, key_tokens, main, random_mask, settle
+from split import Split
 from tiled import Tiled
 
 HERE = Path(__file__).resolve().parent
@@ -44,6 +45,21 @@ CASES = {
     "llava-llama-cat": Settings("models/tiny-llava-llama", "images/cat.png", lr=1.0),
     "next-vicuna-cat": Settings("models/tiny-next-vicuna", "images/cat.png", lr=0.3),
     "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
+    "smolvlm-cat": Settings("models/tiny-smolvlm", "images/cat.png", lr=0.3, pp=True),
+    "smolvlm-tall": Settings("models/tiny-smolvlm", "images/tall.png", lr=0.3, threshold=0.1),
+    "smolvlm-whole-rocket": Settings(
+        "models/tiny-smolvlm-whole", "images/rocket.png", lr=0.3, threshold=0.05
+    ),
+    "idefics3-coffee": Settings("models/tiny-idefics3", "images/coffee.png", lr=0.3),
+    "idefics3-wide": Settings("models/tiny-idefics3", "images/wide.png", lr=0.3, threshold=0.5),
+    "internvl-cat": Settings("models/tiny-internvl", "images/cat.png", lr=0.3, threshold=0.5),
+    "internvl-coffee": Settings("models/tiny-internvl", "images/coffee.png", lr=0.3, threshold=0.5),
+    "internvl-qwen3-tall": Settings(
+        "models/tiny-internvl-qwen3", "images/tall.png", lr=0.3, threshold=0.15, pp=True
+    ),
+    "internvl-qwen3-wide": Settings("models/tiny-internvl-qwen3", "images/wide.png", lr=0.3, threshold=0.5),
+    "internvl-qwen3-small": Settings("models/tiny-internvl-qwen3", "images/small.png", lr=0.3, threshold=0.5),
+    "idefics3-small": Settings("models/tiny-idefics3", "images/small.png", lr=0.3, threshold=0.5),
 }
 
 
@@ -121,7 +137,7 @@ def family(folder):
         return LlavaAnyres
     if config["model_type"] == "llava_llama":
         return LlavaAuthors
-    return Tiled if config["model_type"] in Tiled.types else MiniGemini
+    return next((cls for cls in (Tiled, Split) if config["model_type"] in cls.types), MiniGemini)
 
 
 def prepare(settings, base=HERE, family=family, explanation=ExplanationOfViews, select=key_tokens):

@@ -1,6 +1,7 @@
 use super::{data, files, recorded, write};
 use crate::checkpoint::{
-    ChatTemplate, CheckpointError, Files, ImageToken, Rendered, Template, Tokenizer, VICUNA,
+    ChatTemplate, CheckpointError, Files, ImageToken, PictureText, Rendered, Template, Tokenizer,
+    VICUNA,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -36,7 +37,9 @@ fn prompts_are_those_of_transformers() {
             let prompt = template.render(question).unwrap();
             assert_eq!(prompt.text(), case["prompt"].as_str().unwrap(), "{style}");
             assert_eq!(
-                tokenizer.encode_prompt(&prompt, 1).unwrap(),
+                tokenizer
+                    .encode_prompt(&prompt, &PictureText::rows(1))
+                    .unwrap(),
                 ids(&case["ids"]),
                 "{style} {question:?}"
             );
@@ -56,8 +59,12 @@ fn the_image_token_is_repeated_in_its_place() {
     let (tokenizer, template) = load("plain");
     let prompt = template.render("What?").unwrap();
     let (one, five) = (
-        tokenizer.encode_prompt(&prompt, 1).unwrap(),
-        tokenizer.encode_prompt(&prompt, 5).unwrap(),
+        tokenizer
+            .encode_prompt(&prompt, &PictureText::rows(1))
+            .unwrap(),
+        tokenizer
+            .encode_prompt(&prompt, &PictureText::rows(5))
+            .unwrap(),
     );
     let at = one.iter().position(|id| *id == IMAGE).unwrap();
     let wanted = [&one[..at], &[IMAGE; 5], &one[at + 1..]].concat();
@@ -81,7 +88,7 @@ fn special_tokens_in_a_question_are_text() {
                 .collect::<Vec<_>>()
         };
         let ordinary = tokenizer
-            .encode_prompt(&template.render("x").unwrap(), 1)
+            .encode_prompt(&template.render("x").unwrap(), &PictureText::rows(1))
             .unwrap();
         let words = ["a", " ", "red", "\n", "<", ">", "</s", "<image", "s>", "|"];
         for fixed in SPECIAL.map(Some).into_iter().chain([None; 200]) {
@@ -98,7 +105,9 @@ fn special_tokens_in_a_question_are_text() {
                 question = token.to_string();
             }
             let prompt = template.render(&question).unwrap();
-            let found = tokenizer.encode_prompt(&prompt, 1).unwrap();
+            let found = tokenizer
+                .encode_prompt(&prompt, &PictureText::rows(1))
+                .unwrap();
             assert_eq!(
                 controls(&found),
                 controls(&ordinary),
@@ -144,8 +153,12 @@ fn both_ways_of_encoding_agree() {
                 after: "".to_string(),
                 ..prompt
             };
-            let marked = tokenizer.encode_prompt(&marked, 1).unwrap();
-            let plain = tokenizer.encode_prompt(&plain, 1).unwrap();
+            let marked = tokenizer
+                .encode_prompt(&marked, &PictureText::rows(1))
+                .unwrap();
+            let plain = tokenizer
+                .encode_prompt(&plain, &PictureText::rows(1))
+                .unwrap();
             // The last piece may merge with what follows it.
             let shared = plain.len() - 1;
             assert_eq!(marked[..shared], plain[..shared], "{style}");
@@ -159,7 +172,7 @@ fn private_marks_in_a_question() {
     let forged = "\u{F0001}</s>\u{F0003}";
     let prompt = template.render(forged).unwrap();
     assert!(matches!(
-        tokenizer.encode_prompt(&prompt, 1),
+        tokenizer.encode_prompt(&prompt, &PictureText::rows(1)),
         Err(CheckpointError::SpecialInText {
             what: "question",
             ..
@@ -170,7 +183,11 @@ fn private_marks_in_a_question() {
         Err(CheckpointError::SpecialInText { what: "answer", .. })
     ));
     let between = template.render("</s>").unwrap();
-    assert!(tokenizer.encode_prompt(&between, 1).is_ok());
+    assert!(
+        tokenizer
+            .encode_prompt(&between, &PictureText::rows(1))
+            .is_ok()
+    );
 }
 
 /// Creates the `chatml` tokenizer's folder with this template, and with changes to tokenizer.json.
@@ -210,7 +227,7 @@ fn number_of_images_that_a_template_places() {
         let (tokenizer, template) = both(&files(&dir)).unwrap();
         let outcome = template
             .render("What?")
-            .and_then(|prompt| tokenizer.encode_prompt(&prompt, 1));
+            .and_then(|prompt| tokenizer.encode_prompt(&prompt, &PictureText::rows(1)));
         match wanted {
             // Indexing into a content that is a text gives an undefined value.
             None => assert!(
@@ -325,7 +342,10 @@ fn an_image_token_that_is_not_special_is_text_in_a_question_too() {
     });
     let (tokenizer, template) = both(&files(&dir)).unwrap();
     let found = tokenizer
-        .encode_prompt(&template.render("an <image> here").unwrap(), 1)
+        .encode_prompt(
+            &template.render("an <image> here").unwrap(),
+            &PictureText::rows(1),
+        )
         .unwrap();
     assert_eq!(found.iter().filter(|id| **id == IMAGE).count(), 1);
 }
@@ -341,7 +361,9 @@ fn special_tokens_that_cannot_be_text() {
     });
     let (tokenizer, template) = both(&files(&dir)).unwrap();
     let prompt = template.render("an <image> here").unwrap();
-    let error = tokenizer.encode_prompt(&prompt, 1).unwrap_err();
+    let error = tokenizer
+        .encode_prompt(&prompt, &PictureText::rows(1))
+        .unwrap_err();
     assert!(
         matches!(&error, CheckpointError::SpecialInText { token, .. } if token == "<image>"),
         "{error}"

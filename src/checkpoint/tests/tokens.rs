@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{files, recorded, write};
-use crate::checkpoint::{CheckpointError, ImageToken, Rendered, Tokenizer};
+use crate::checkpoint::{CheckpointError, ImageToken, PictureText, Rendered, Tokenizer};
 
 fn model(name: &str, file: &str) -> PathBuf {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/models");
@@ -51,7 +51,9 @@ fn texts_have_the_ids_that_transformers_gives() {
         for text in case["texts"].as_array().unwrap() {
             let expected: Vec<u32> = serde_json::from_value(text["ids"].clone()).unwrap();
             let prompt = prompt(text["text"].as_str().unwrap(), "");
-            let found = tokenizer.encode_prompt(&prompt, 1).unwrap();
+            let found = tokenizer
+                .encode_prompt(&prompt, &PictureText::rows(1))
+                .unwrap();
             assert_eq!(found, expected, "{} {:?}", case["name"], prompt.before);
         }
     }
@@ -64,7 +66,7 @@ fn dropout_is_off() {
     let ids = |edits: &Value| {
         load(&edited("tiny-llava", edits))
             .unwrap()
-            .encode_prompt(&text, 1)
+            .encode_prompt(&text, &PictureText::rows(1))
             .unwrap()
     };
     let mut parts: Value =

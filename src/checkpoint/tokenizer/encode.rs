@@ -1,15 +1,15 @@
 //! Encodes prompts and answers.
 
 use super::stand_ins::{MARK_NAMES, MARKS};
-use super::{ImageToken, Tokenizer};
+use super::{ImageToken, PictureText, Tokenizer};
 use crate::checkpoint::guard::TURNS;
 use crate::checkpoint::{CheckpointError, Rendered};
 use std::sync::Arc;
 
 impl Tokenizer {
-    /// Encodes a prompt, with the image token `image_tokens` times in its place. The begin token is
-    /// added if the tokenizer adds one and the template has not written it. Special tokens in the
-    /// question are plain text.
+    /// Encodes a prompt, with the picture's text in place of the one image token that the template
+    /// writes. The begin token is added if the tokenizer adds one and the template has not written
+    /// it. Special tokens in the question are plain text.
     ///
     /// # Errors
     /// [`CheckpointError::ImageTokens`] unless the template places exactly one image token,
@@ -18,12 +18,19 @@ impl Tokenizer {
     pub fn encode_prompt(
         &self,
         prompt: &Rendered,
-        image_tokens: usize,
+        picture: &PictureText,
     ) -> Result<Vec<u32>, CheckpointError> {
         let (token, image) = (&self.image.0, self.image.1.id());
+        let wrong = |found: usize| {
+            let (file, token) = (prompt.source.clone(), token.clone());
+            CheckpointError::ImageTokens { file, token, found }
+        };
         let bos = self.special.get("bos_token");
         let ids = match self.image.1 {
             ImageToken::Id(_) => {
+                let with_text = |text| with_text(prompt, token, text).map_err(wrong);
+                let expanded = picture.text.as_deref().map(with_text).transpose()?;
+                let prompt = expanded.as_ref().unwrap_or(prompt);
                 let written = bos.is_some_and(|bos| prompt.text().starts_with(bos));
                 self.encode_piece(prompt, !written)?
             }
@@ -40,16 +47,14 @@ impl Tokenizer {
                 None => Vec::new(),
             },
         };
-        match ids.iter().filter(|id| **id == image).count() {
-            1 => {}
-            found => {
-                let (file, token) = (prompt.source.clone(), token.clone());
-                return Err(CheckpointError::ImageTokens { file, token, found });
-            }
+        let found = ids.iter().filter(|id| **id == image).count();
+        if found != picture.marks {
+            return Err(wrong(found));
         }
+        let rows = picture.rows_per_mark;
         let repeated = ids
             .into_iter()
-            .flat_map(|id| std::iter::repeat_n(id, if id == image { image_tokens } else { 1 }));
+            .flat_map(|id| std::iter::repeat_n(id, if id == image { rows } else { 1 }));
         Ok(repeated.collect())
     }
 
@@ -143,6 +148,19 @@ impl Tokenizer {
                 reason,
             })
     }
+}
+
+/// Replaces the image token by the picture's text. The error is how many image tokens there are,
+/// where that is not one.
+fn with_text(prompt: &Rendered, token: &str, text: &str) -> Result<Rendered, usize> {
+    let mut expanded = prompt.clone();
+    let count = |part: &str| part.matches(token).count();
+    match (count(&prompt.before), count(&prompt.after)) {
+        (1, 0) => expanded.before = prompt.before.replace(token, text),
+        (0, 1) => expanded.after = prompt.after.replace(token, text),
+        (before, after) => return Err(before + after),
+    }
+    Ok(expanded)
 }
 
 /// Splits a prompt at the picture's mark, if the template has written it exactly once.

@@ -3,7 +3,10 @@
 mod decode;
 mod encode;
 mod load;
+mod picture_text;
 mod stand_ins;
+
+pub use picture_text::PictureText;
 
 use super::CheckpointError;
 use super::guard::guarded;
@@ -103,6 +106,12 @@ impl Tokenizer {
     /// Returns the text of the token that the picture replaces.
     pub fn image_token(&self) -> &str {
         &self.image.0
+    }
+
+    /// Returns the text of the token that the tokenizer's files give this name, such as
+    /// `fake_image_token`.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.special.get(name)
     }
 
     pub(super) fn special(&self) -> &SpecialTokens {

@@ -16,6 +16,8 @@ pub struct Kind {
     pub biases: Biases,
     /// Whether queries, keys and values are one tensor, gate and up another.
     pub fused: bool,
+    /// Whether each head's queries and keys are normalised before they are rotated.
+    pub head_norms: bool,
     /// Whether norms multiply by 1 + their weight.
     pub norm_offset: bool,
     /// Whether every row that enters, the picture's too, is multiplied by the square root of the
@@ -91,6 +93,7 @@ const LLAMA: Kind = Kind {
     },
     biases: Biases::Configured,
     fused: false,
+    head_norms: false,
     norm_offset: false,
     scaled_embeddings: false,
     window: Window::Given(None),
@@ -123,6 +126,18 @@ const QWEN2: Kind = Kind {
     biases: Biases::QueryKeyValue,
     window: Window::Used,
     ..LLAMA
+};
+
+const QWEN3: Kind = Kind {
+    model_type: "qwen3",
+    name: "Qwen3",
+    defaults: Defaults {
+        head_dim: Some(128),
+        ..QWEN2.defaults
+    },
+    biases: Biases::Configured,
+    head_norms: true,
+    ..QWEN2
 };
 
 const PHI3: Kind = Kind {
@@ -165,7 +180,7 @@ const GEMMA: Kind = Kind {
     ..LLAMA
 };
 
-const KINDS: [Kind; 5] = [LLAMA, MISTRAL, QWEN2, PHI3, GEMMA];
+const KINDS: [Kind; 6] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA];
 
 impl Kind {
     /// Returns the kind of that `model_type`.

@@ -7,8 +7,8 @@ use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
-    Attention, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm, Queries, Sequence,
-    Stack, StackSaved, require_finite,
+    Attention, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm, Queries,
+    QueryKeyNorms, Sequence, Stack, StackSaved, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
@@ -43,10 +43,20 @@ pub(in crate::lvlm) struct Rows<'a, D: Device> {
     pub queries: &'a Queries,
 }
 
-/// A norm of the decoder's kind.
-fn norm<D: Device>(loader: &Loader<D>, config: &DecoderConfig, name: &str) -> Result<Norm<D>> {
+/// A norm of the decoder's kind, over so many columns.
+fn norm_of<D: Device>(
+    loader: &Loader<D>,
+    config: &DecoderConfig,
+    name: &str,
+    columns: usize,
+) -> Result<Norm<D>> {
     let offset: f32 = if config.kind.norm_offset { 1.0 } else { 0.0 };
-    loader.rms_norm(name, config.hidden, config.rms_norm_eps, offset)
+    loader.rms_norm(name, columns, config.rms_norm_eps, offset)
+}
+
+/// A norm of the decoder's kind and width.
+fn norm<D: Device>(loader: &Loader<D>, config: &DecoderConfig, name: &str) -> Result<Norm<D>> {
+    norm_of(loader, config, name, config.hidden)
 }
 
 /// Layer `i`.
@@ -70,6 +80,18 @@ fn block<D: Device>(
         let layer = |&(n, out): &(_, _)| loader.linear(&name_of(&attention, n), out, hidden, bias);
         each(&layers, layer)?
     };
+    let head_norm = |part: &str| {
+        let name = name_of(&attention, part);
+        norm_of(loader, config, &name, config.head_dim)
+    };
+    let norms = match config.kind.head_norms {
+        true => Some(QueryKeyNorms {
+            query: head_norm("q_norm")?,
+            key: head_norm("k_norm")?,
+            columns: config.head_dim,
+        }),
+        false => None,
+    };
     let bias = config.mlp_bias;
     let [gate, up] = if config.kind.fused {
         loader.linears(&name_of(&mlp, "gate_up_proj"), &[inside; 2], hidden, bias)?
@@ -92,6 +114,7 @@ fn block<D: Device>(
             heads: config.heads,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
+            norms,
             rope: Some(frequencies(config)),
         },
         mlp_norm: norm(loader, config, &format!("{name}.post_attention_layernorm"))?,

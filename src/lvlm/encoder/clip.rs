@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::VitSizes;
+use super::vit::{VitOptions, VitSizes};
 use super::vit_names;
 use crate::checkpoint::{
     Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, Tensors, activation,
@@ -129,6 +129,7 @@ impl ClipConfig {
             patch: self.patch_size,
             eps: self.layer_norm_eps,
             activation: self.activation,
+            options: VitOptions::USUAL,
             names: &vit_names::CLIP,
         }
     }

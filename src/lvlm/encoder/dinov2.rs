@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::VitSizes;
+use super::vit::{VitOptions, VitSizes};
 use super::vit_names::{DINOV2, DINOV2_GATED};
 use crate::checkpoint::{Activation, CheckpointError, Config, LAYER_LIMIT, SIZE_LIMIT, activation};
 
@@ -92,6 +92,7 @@ impl Dinov2Config {
             } else {
                 self.activation
             },
+            options: VitOptions::USUAL,
             names: if self.gated { &DINOV2_GATED } else { &DINOV2 },
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::VitSizes;
+use super::vit::{VitOptions, VitSizes};
 use super::vit_names;
 use crate::checkpoint::{
     Activation, CheckpointError, Config, Fields, Files, ProcessorFile, Tensors,
@@ -100,6 +100,7 @@ impl OpenClipConfig {
             patch,
             eps: 1e-6,
             activation: Activation::Gelu,
+            options: VitOptions::USUAL,
             names: &vit_names::TIMM_SIGLIP,
         };
         Ok((sizes, vit, layers))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::VitSizes;
+use super::vit::{VitOptions, VitSizes};
 use super::vit_names;
 use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
 
@@ -64,6 +64,17 @@ impl SiglipConfig {
         } else {
             absent
         };
+        Self::with_defaults(fields, default)
+    }
+
+    /// Reads the fields of a vision config of another class, whose defaults are `default`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Config`].
+    pub(in crate::lvlm) fn with_defaults(
+        fields: &Fields,
+        default: SiglipDefaults,
+    ) -> Result<Self, CheckpointError> {
         let config = Self {
             hidden: fields.size("hidden_size", default.hidden, SIZE_LIMIT)?,
             intermediate: fields.size("intermediate_size", default.intermediate, SIZE_LIMIT)?,
@@ -125,6 +136,14 @@ impl SiglipConfig {
             .collect()
     }
 
+    /// Returns the sizes of the layers with the last norm, as Idefics3 selects features.
+    pub(in crate::lvlm) fn normed_vit(&self) -> VitSizes {
+        VitSizes {
+            names: &vit_names::IDEFICS3,
+            ..self.vit()
+        }
+    }
+
     /// Returns the sizes of the layers.
     pub(in crate::lvlm) fn vit(&self) -> VitSizes {
         VitSizes {
@@ -136,6 +155,7 @@ impl SiglipConfig {
             patch: self.patch_size,
             eps: self.layer_norm_eps,
             activation: self.activation,
+            options: VitOptions::USUAL,
             names: &vit_names::SIGLIP,
         }
     }

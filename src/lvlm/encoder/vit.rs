@@ -8,9 +8,12 @@ use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::Loader;
 use crate::nn::{
-    Attention, Block, Checkpointing, Linear, Mlp, NoHook, Norm, Sequence, Stack, StackSaved,
-    require_finite,
+    Attention, Block, Checkpointing, Linear, Mlp, NoHook, Norm, QueryKeyNorms, Sequence, Stack,
+    StackSaved, require_finite,
 };
+
+/// Added to the mean square in norms of queries and keys, whatever the config says of others.
+const QUERY_KEY_EPS: f64 = 1e-6;
 
 /// Sizes and choices of one, as its config says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,8 +31,30 @@ pub(in crate::lvlm) struct VitSizes {
     /// Added to the variance in every layer norm.
     pub eps: f64,
     pub activation: Activation,
+    /// The choices that few encoders have.
+    pub options: VitOptions,
     /// The names of its tensors, and which of them there are.
     pub names: &'static VitNames,
+}
+
+/// Choices that a config makes and not a layout.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::lvlm) struct VitOptions {
+    /// Whether the projections to queries, keys and values have biases.
+    pub projection_bias: bool,
+    /// Whether the norms of a layer are root-mean-square norms.
+    pub rms_norms: bool,
+    /// Whether queries and keys are normalised, all heads together.
+    pub query_key_norms: bool,
+}
+
+impl VitOptions {
+    /// Those of CLIP, SigLIP and DINOv2.
+    pub const USUAL: VitOptions = VitOptions {
+        projection_bias: true,
+        rms_norms: false,
+        query_key_norms: false,
+    };
 }
 
 /// The features that are selected of an encoder.
@@ -230,8 +255,12 @@ fn constant<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Re
 fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Result<Block<D>> {
     let (hidden, inside, names) = (sizes.hidden, sizes.intermediate, sizes.names);
     let name = |part: &str| format!("{prefix}{part}");
-    let square = |part: &str| loader.linear(&name(part), hidden, hidden, true);
-    let norm = |part: &str| loader.layer_norm(&name(part), hidden, sizes.eps);
+    let bias = sizes.options.projection_bias;
+    let square = |part: &str| loader.linear(&name(part), hidden, hidden, bias);
+    let norm = |part: &str| match sizes.options.rms_norms {
+        true => loader.rms_norm(&name(part), hidden, sizes.eps, 0.0),
+        false => loader.layer_norm(&name(part), hidden, sizes.eps),
+    };
     // A factor on what a layer adds is part of its last matrix.
     let last = |part: &str, inside: usize, scale: Option<&str>| match scale {
         Some(scale) => loader.scaled_linear(&name(part), &name(scale), hidden, inside),
@@ -239,7 +268,7 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
     };
     let [query, key, value] = match names.projections {
         Projections::Apart([q, k, v]) => [square(q)?, square(k)?, square(v)?],
-        Projections::Stacked(all) => loader.linears(&name(all), &[hidden; 3], hidden, true)?,
+        Projections::Stacked(all) => loader.linears(&name(all), &[hidden; 3], hidden, bias)?,
     };
     let [scale_attention, scale_mlp] = match names.scales {
         Some(scales) => scales.map(Some),
@@ -262,6 +291,16 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
         }
     };
     let [attention_norm, mlp_norm] = names.norms;
+    let [query_norm, key_norm] = names.query_key_norms;
+    let together = |part: &str| loader.rms_norm(&name(part), hidden, QUERY_KEY_EPS, 0.0);
+    let norms = match sizes.options.query_key_norms {
+        true => Some(QueryKeyNorms {
+            query: together(query_norm)?,
+            key: together(key_norm)?,
+            columns: hidden,
+        }),
+        false => None,
+    };
     Ok(Block {
         attention_norm: norm(attention_norm)?,
         attention: Attention {
@@ -272,6 +311,7 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
             heads: sizes.heads,
             kv_heads: sizes.heads,
             head_dim: hidden / sizes.heads,
+            norms,
             rope: None,
         },
         mlp_norm: norm(mlp_norm)?,

@@ -23,6 +23,8 @@ pub(in crate::lvlm) struct VitNames {
     pub norms: [&'static str; 2],
     /// To queries, keys and values.
     pub projections: Projections,
+    /// Of queries and of keys, where a config has them.
+    pub query_key_norms: [&'static str; 2],
     /// After attention.
     pub output: &'static str,
     /// The perceptron.
@@ -85,6 +87,7 @@ pub(in crate::lvlm) static CLIP: VitNames = VitNames {
     layers: "encoder.layers.",
     norms: ["layer_norm1", "layer_norm2"],
     projections: Projections::Apart(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    query_key_norms: ["self_attn.q_norm", "self_attn.k_norm"],
     output: "self_attn.out_proj",
     perceptron: Perceptron::Plain(["mlp.fc1", "mlp.fc2"]),
     scales: None,
@@ -97,6 +100,12 @@ pub(in crate::lvlm) static SIGLIP: VitNames = VitNames {
     class: None,
     norm_before: None,
     ..CLIP
+};
+
+/// SigLIP's in Idefics3, of which the last norm's output is selected.
+pub(in crate::lvlm) static IDEFICS3: VitNames = VitNames {
+    norm_after: Some("post_layernorm"),
+    ..SIGLIP
 };
 
 /// SigLIP's in timm, of which the last norm's output is selected.
@@ -128,10 +137,36 @@ pub(in crate::lvlm) static DINOV2_GATED: VitNames = VitNames {
         "attention.attention.key",
         "attention.attention.value",
     ]),
+    query_key_norms: ["attention.attention.q_norm", "attention.attention.k_norm"],
     output: "attention.output.dense",
     perceptron: Perceptron::Gated(["mlp.weights_in", "mlp.weights_out"]),
     scales: Some(["layer_scale1.lambda1", "layer_scale2.lambda1"]),
     norm_after: Some("layernorm"),
+};
+
+/// InternViT's in `transformers`.
+pub(in crate::lvlm) static INTERN_VIT: VitNames = VitNames {
+    patches: "embeddings.patch_embeddings.projection",
+    patch_bias: true,
+    class: Some("embeddings.cls_token"),
+    class_shape: Stored::Batch,
+    positions: "embeddings.position_embeddings",
+    positions_shape: Stored::Batch,
+    norm_before: None,
+    layers: "encoder.layer.",
+    norms: ["layernorm_before", "layernorm_after"],
+    projections: Projections::Apart(["attention.q_proj", "attention.k_proj", "attention.v_proj"]),
+    query_key_norms: ["attention.q_norm", "attention.k_norm"],
+    output: "attention.projection_layer",
+    perceptron: Perceptron::Plain(["mlp.fc1", "mlp.fc2"]),
+    scales: Some(["lambda_1", "lambda_2"]),
+    norm_after: None,
+};
+
+/// The same with the norm after the last layer.
+pub(in crate::lvlm) static INTERN_VIT_NORMED: VitNames = VitNames {
+    norm_after: Some("layernorm"),
+    ..INTERN_VIT
 };
 
 /// DINOv2's with the perceptron of the other models.

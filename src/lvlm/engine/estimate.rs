@@ -32,7 +32,7 @@ const MOST_BLENDS: usize = 1 << 20;
 pub struct Lengths {
     /// Text before the picture.
     pub before: usize,
-    /// Text between the picture and the answer, at least 1.
+    /// Text between the picture and the answer, at least 1, and text between the picture's rows.
     // The name that written plans have had from the first.
     #[serde(rename = "behind")]
     pub after: usize,
@@ -141,10 +141,16 @@ impl Visitor for PromptLengths<'_> {
         let PromptLengths(blueprint, question) = self;
         let checkpoint = blueprint.checkpoint;
         let rendered = checkpoint.template.render(question)?;
-        let ids = checkpoint.tokenizer.encode_prompt(&rendered, 1)?;
+        let family = blueprint.fitted(family)?;
+        let processing = family.image_processing(&checkpoint.processor)?;
+        let (width, height) = blueprint.picture;
+        let tokenizer = &checkpoint.tokenizer;
+        let text = processing.picture_text(tokenizer, width, height)?;
+        let ids = tokenizer.encode_prompt(&rendered, &text)?;
         let image = family.image_token().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
-        Ok((before, ids.len() - before - 1))
+        let after = ids[before..].iter().filter(|&&id| id != image);
+        Ok((before, after.count()))
     }
 }
 
@@ -315,7 +321,7 @@ impl<F: Family> Estimator for Estimate<F> {
     }
 
     fn image_tokens(&self) -> usize {
-        self.evaluator.images
+        self.evaluator.image_rows()
     }
 
     fn prefix_bytes(&self) -> usize {
@@ -387,7 +393,7 @@ impl<F: Family> Estimator for Estimate<F> {
 
     fn read_token(&self, index: usize) -> Result<Parts<Tally>> {
         of_answer(&[index], self.lengths.answer)?;
-        let rows = self.evaluator.images + self.lengths.after + index;
+        let rows = self.evaluator.image_rows() + self.lengths.after + index;
         let mut cache = self.cache(rows, 1)?;
         self.cost(|| self.evaluator.read_token(&self.meta, 0, &mut cache))
     }

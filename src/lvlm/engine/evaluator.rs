@@ -30,12 +30,47 @@ pub(super) struct Evaluator<F: Family, D: Device> {
     /// The two pictures as each encoder sees them.
     pub pictures: Vec<D::Pictures>,
     pub token_layout: Arc<TokenLayout<F>>,
-    /// Image rows.
-    pub images: usize,
     /// Keys and values of the prompt's tokens before the picture.
     pub prefix: Prefix<D>,
-    /// Prompt tokens after the picture.
-    pub after: Vec<u32>,
+    /// The prompt from the picture on.
+    pub rest: Rest,
+}
+
+/// A prompt from the first of the picture's rows on.
+pub(super) struct Rest {
+    /// The places of the picture's rows, ascending from 0.
+    images: Vec<usize>,
+    /// The text tokens at the other places.
+    text: Vec<u32>,
+}
+
+impl Rest {
+    /// Splits ids, the first of which is an image token.
+    pub fn of(ids: &[u32], image: u32) -> Rest {
+        let places = ids.iter().enumerate().filter(|(_, id)| **id == image);
+        Rest {
+            images: places.map(|(place, _)| place).collect(),
+            text: ids.iter().copied().filter(|&id| id != image).collect(),
+        }
+    }
+
+    /// Makes one of rows that follow each other, and then `text` tokens that do not matter.
+    pub fn without_numbers(images: usize, text: usize) -> Rest {
+        Rest {
+            images: (0..images).collect(),
+            text: vec![0; text],
+        }
+    }
+
+    /// Returns the number of text tokens.
+    pub fn text(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Returns its length.
+    fn length(&self) -> usize {
+        self.images.len() + self.text.len()
+    }
 }
 
 /// The rows after the prefix for one choice of answer tokens.
@@ -80,30 +115,36 @@ impl<F: Family, D: Device> Evaluator<F, D> {
 
     /// Returns the number of rows that the picture takes.
     pub fn image_rows(&self) -> usize {
-        self.images
+        self.rest.images.len()
     }
 
     /// Returns the row that predicts the first answer token.
     pub fn first_row(&self) -> usize {
-        self.images + self.after.len() - 1
+        self.rest.length() - 1
     }
 
-    /// Returns the map of the image rows, which come first, and the text rows of `ids` after them.
-    fn place(&self, device: &D, ids: &[u32]) -> Result<(RowMap, D::Matrix)> {
-        let (decoder, images) = (&self.layers.decoder, self.images);
-        let length = images + ids.len();
-        let text = decoder.embed(device, ids)?;
-        let after = RowMap::select(ids.len(), (0..length).map(|r| r.checked_sub(images)));
+    /// Returns the map of the image rows to their places, and the text rows of the prompt and of
+    /// `answer` at theirs.
+    fn place(&self, device: &D, answer: &[u32]) -> Result<(RowMap, D::Matrix)> {
+        let (decoder, images) = (&self.layers.decoder, &self.rest.images);
+        let ids = [&self.rest.text, answer].concat();
+        // Each row is the next of the image's, or the next of the text's.
+        let mut image = vec![None; images.len() + ids.len()];
+        for (number, &place) in images.iter().enumerate() {
+            image[place] = Some(number);
+        }
+        let mut next = 0..ids.len();
+        let text_rows = image.iter().map(|image| match image {
+            Some(_) => None,
+            None => next.next(),
+        });
+        let after = RowMap::select(ids.len(), text_rows.collect::<Vec<_>>());
+        let text = decoder.embed(device, &ids)?;
         let text = device.mix_rows(&text, &after, None)?;
         let scale = decoder.embedding_scale.unwrap_or(1.0);
-        let term = |r: usize| (r < images).then_some((r, scale)).into_iter().collect();
-        let place = RowMap::new(images, (0..length).map(term).collect());
+        let term = |number: &Option<usize>| number.map(|n| (n, scale)).into_iter().collect();
+        let place = RowMap::new(images.len(), image.iter().map(term).collect());
         Ok((place, text))
-    }
-
-    /// Returns the tokens after the picture: the prompt's, and `answer`.
-    fn text_after(&self, answer: &[u32]) -> Vec<u32> {
-        [&self.after, answer].concat()
     }
 
     /// Lays out the rows that predict the answer's tokens `tokens`.
@@ -116,7 +157,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             });
         }
         device.part(Part::Decoder);
-        let (place, text) = self.place(device, &self.text_after(&answer[..last]))?;
+        let (place, text) = self.place(device, &answer[..last])?;
         let length = place.outputs();
         let places = tokens.iter().map(|t| self.first_row() + t).collect();
         Ok(AnswerLayout {
@@ -287,9 +328,9 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let trace = || -> Result<()> {
             let patches = self.blend(device, batch)?;
             let output = self.encode(device, patches, Checkpointing::Nothing, true)?;
-            let rows = (0..self.images).map(Some);
+            let rows = (0..self.image_rows()).map(Some);
             let first = RowMap::select(output.rows.rows(), rows);
-            let (place, text) = self.place(device, &self.text_after(answer))?;
+            let (place, text) = self.place(device, answer)?;
             let x = device.mix_rows(&output.rows, &first, None)?;
             let x = device.mix_rows(&x, &place, Some(&text))?;
             require_finite(device, &x, || "token embeddings".into())?;
@@ -361,7 +402,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let patches = self.blend(device, batch)?;
         let output = self.encode(device, patches, Checkpointing::Nothing, false)?;
         device.part(Part::Decoder);
-        let (place, text) = self.place(device, &self.after)?;
+        let (place, text) = self.place(device, &[])?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
         let x = decoder.extend(device, x, &mut cache, &output.context, false)?;

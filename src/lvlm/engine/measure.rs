@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::evaluator::{AnswerLayout, Evaluator, PictureViews};
+use super::evaluator::{AnswerLayout, Evaluator, PictureViews, Rest};
 use super::layers::Layers;
 use crate::blend::{Blend, Masks, Path, Score, View, ViewPair};
 use crate::device::meta::{Measured, Meta};
@@ -13,7 +13,7 @@ use crate::lvlm::plan::ActivationSizes;
 use crate::nn::Checkpointing;
 
 /// Makes an evaluator without numbers: `before` tokens of text before the picture, `after` after
-/// it.
+/// the first of its rows.
 pub(super) fn meta_evaluator<F: Family>(
     meta: &Meta,
     layers: Arc<Layers<F, Meta>>,
@@ -37,10 +37,9 @@ pub(super) fn meta_evaluator<F: Family>(
     Ok(Evaluator {
         pictures: views.encoders.iter().map(pictures).collect::<Result<_>>()?,
         prefix: layers.decoder.prefix(meta, &vec![0; before])?,
-        after: vec![0; after],
+        rest: Rest::without_numbers(views.images, after),
         layers,
         token_layout: Arc::clone(&views.token_layout),
-        images: views.images,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::evaluator::{Evaluator, PictureViews, within};
+use super::evaluator::{Evaluator, PictureViews, Rest, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
 use super::layers::Layers;
@@ -143,12 +143,11 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         if question.trim().is_empty() {
             return Err(LvlmError::EmptyQuestion);
         }
-        let (_, images) = self
-            .processing
-            .token_layout(picture.width(), picture.height())?;
-        let rendered = self.checkpoint.template.render(question)?;
         let tokenizer = &self.checkpoint.tokenizer;
-        let ids = tokenizer.encode_prompt(&rendered, images)?;
+        let (width, height) = (picture.width(), picture.height());
+        let text = self.processing.picture_text(tokenizer, width, height)?;
+        let rendered = self.checkpoint.template.render(question)?;
+        let ids = tokenizer.encode_prompt(&rendered, &text)?;
         let decoder = &self.layers.decoder;
         let (found, limit) = (ids.len(), decoder.max_positions);
         if found >= limit {
@@ -221,9 +220,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         let image = self.family.image_token().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
-        let found = rest.iter().take_while(|&&id| id == image).count();
-        if found != images {
-            let expected = images;
+        let tokenizer = &self.checkpoint.tokenizer;
+        let text = self.processing.picture_text(tokenizer, width, height)?;
+        if let Some((expected, found)) = text.differs(rest, image) {
             return Err(LvlmError::Prompt { expected, found });
         }
         let (x, b) = (pictures.picture, pictures.baseline);
@@ -245,7 +244,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             token_layout: Arc::new(token_layout),
             images,
         };
-        let after = rest[images..].to_vec();
+        let rest = Rest::of(rest, image);
         let meta = Meta::new(self.device.element_bytes());
         let meta_evaluator = meta_evaluator(
             &meta,
@@ -253,7 +252,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             &views,
             options.mask_size,
             before.len(),
-            after.len(),
+            rest.text(),
         )?;
         let pixels = x.into_iter().flatten().next().unwrap_or_default();
         let session = ModelSession {
@@ -268,8 +267,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 layers: Arc::clone(&self.layers),
                 pictures,
                 token_layout: views.token_layout,
-                images,
-                after,
+                rest,
             },
             meta: (meta, meta_evaluator),
             options,

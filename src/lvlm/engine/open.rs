@@ -117,7 +117,7 @@ impl Visitor for Open {
         let mut processor = ProcessorFile::read(&files)?;
         family.image_processing(&processor)?;
         if let ImageToken::Id(_) = family.image_token() {
-            processor.check_image_token(&files, &tokenizer)?;
+            processor.check_image_token(&files, &tokenizer, F::image_token_name())?;
             processor = processor.with_text_limit(&files)?;
         }
         Ok(Checkpoint {

@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use super::fields::anyres_max;
-use crate::checkpoint::{Config, Fields, ProcessorFile, SIZE_LIMIT};
+use crate::checkpoint::{
+    CheckpointError, Config, Fields, PROCESSOR_CONFIG, ProcessorFile, SIZE_LIMIT,
+};
 use crate::lvlm::encoder::Select;
 use crate::lvlm::error::ReadResult;
 
@@ -93,6 +95,35 @@ pub(in crate::lvlm) fn agree_on_tiles(
         return Err(top.error(aspect, found, agreeing(expected.unwrap_or_default())));
     }
     Ok(())
+}
+
+/// Fails where a processor's number of rows for a view, which is `default` where the field is left
+/// out, is not the model's.
+///
+/// # Errors
+/// As [`agree_on_patches`].
+pub(in crate::lvlm) fn agree_on_rows(
+    file: &ProcessorFile,
+    field: &str,
+    default: usize,
+    rows: usize,
+) -> ReadResult<()> {
+    let top = file.processor.as_ref().map(Config::top);
+    let value = top.and_then(|top| top.value(field));
+    let agrees = match value {
+        Some(value) => value.as_u64() == Some(rows as u64),
+        None => default == rows,
+    };
+    if agrees {
+        return Ok(());
+    }
+    let found = value.map_or(format!("left out ({default})"), Value::to_string);
+    Err(CheckpointError::Config {
+        file: top.map_or(PROCESSOR_CONFIG, |top| top.file).to_string(),
+        field: field.to_string(),
+        found,
+        expected: agreeing(rows),
+    })
 }
 
 /// Returns the expected value of a field: the one of config.json.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::towers::{Tower, TowerName};
 use crate::blend::View;
 use crate::checkpoint::{
-    Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
+    Compat, Config, Fields, ImageToken, PictureText, ProcessorFile, Template, Tensors, Tokenizer,
 };
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
@@ -60,6 +60,10 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames);
     /// Returns the token that marks the picture's place in a prompt.
     fn image_token(&self) -> ImageToken;
+    /// Returns the name that the processor looks the image token up by among the tokenizer's.
+    fn image_token_name() -> &'static str {
+        "image_token"
+    }
     /// Returns the config's field of the first of the picture's rows in the decoder, and its value;
     /// `None` where layers do not depend on it.
     fn image_position(&self) -> Option<(&'static str, usize)> {
@@ -152,6 +156,15 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// # Errors
     /// A picture that cannot be processed.
     fn token_layout(&self, width: u32, height: u32) -> Result<(Self::TokenLayout, usize)>;
+    /// Returns the text of a picture of that size in a prompt, which stands for as many rows, in
+    /// their order.
+    ///
+    /// # Errors
+    /// A picture that cannot be processed.
+    fn picture_text(&self, _: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {
+        let (_, rows) = self.token_layout(width, height)?;
+        Ok(PictureText::rows(rows))
+    }
 }
 
 /// The vision layers of a family: from patches to the decoder's image rows.

@@ -280,8 +280,13 @@ fn bad_fields_are_named() {
         ),
         (
             "text_config.rope_parameters",
-            json!({"rope_type": "dynamic"}),
-            "rope_parameters.rope_type is \"dynamic\"",
+            json!({"rope_type": "longrope"}),
+            "rope_parameters.rope_type is \"longrope\"",
+        ),
+        (
+            "text_config.rope_scaling",
+            json!({"type": "dynamic"}),
+            "rope_scaling.factor is left out",
         ),
         (
             "text_config.rope_scaling",

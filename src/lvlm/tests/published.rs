@@ -124,5 +124,5 @@ fn every_tensor_is_known() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 19);
 }

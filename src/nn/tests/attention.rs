@@ -1,9 +1,10 @@
 //! Self-attention: causal or not, with grouped queries, a prefix, rotary positions and a choice of
 //! rows.
 
-use super::{Sizes, attention, on, prefix, sequence};
+use super::{Sizes, attention, norm, on, prefix, sequence};
+use crate::device::cpu::Cpu;
 use crate::device::cpu::tests::support::{Random, assert_same, assert_vjp, device, values};
-use crate::nn::{Queries, Sequence};
+use crate::nn::{Attention, Queries, QueryKeyNorms, Sequence};
 
 const SMALL: Sizes = Sizes {
     columns: 5,
@@ -48,32 +49,59 @@ pub(super) fn cases() -> Vec<Case> {
 
 #[test]
 fn attention_vjp_is_the_derivative() {
-    let (d, mut random) = (device(), Random::new(111));
-    for (sizes, batch, length, before, causal, chosen) in cases() {
-        let what = format!("{sizes:?}, {batch} x {length} after {before}, {chosen:?}");
-        let layer = attention(&mut random, &d, sizes);
-        let shared = (before > 0).then(|| prefix(&mut random, &d, sizes, before));
-        let queries = chosen.map(|places| Queries::new(length, places));
-        let sequence = sequence(batch, length, causal, &shared, &queries);
-        let c = sizes.columns;
-        let (x, dy) = (
-            random.values(batch * length * c),
-            random.values(batch * sequence.outputs() * c),
-        );
-        let residual = random.values(dy.len());
-        let run = |x: &[f64], r: &[f64]| {
-            layer
-                .forward(&d, &on(&d, c, x), &on(&d, c, r), &sequence)
-                .unwrap()
-        };
-        let zero = vec![0.0; dy.len()];
-        let f = |x: &[f64]| values(&run(x, &zero).0);
-        let (y, saved) = run(&x, &residual);
-        let expected: Vec<f64> = f(&x).iter().zip(&residual).map(|(a, b)| a + b).collect();
-        assert_same(&format!("residual {what}"), &values(&y), &expected);
-        let dx = layer.vjp(&d, saved, &on(&d, c, &dy), &sequence).unwrap();
-        assert_vjp(&what, &mut random, f, &x, &dy, &values(&dx));
+    let mut random = Random::new(111);
+    for case in cases() {
+        let layer = attention(&mut random, &device(), case.0);
+        compare(&mut random, &layer, case);
     }
+}
+
+/// Norms of each head, as in Qwen3, and of all heads together, as in InternViT.
+#[test]
+fn with_norms_of_queries_and_keys() {
+    let (d, mut random) = (device(), Random::new(113));
+    for case in cases() {
+        let sizes = case.0;
+        let mut layer = attention(&mut random, &d, sizes);
+        let columns = match sizes.heads == sizes.kv_heads {
+            true => sizes.heads * sizes.head_dim,
+            false => sizes.head_dim,
+        };
+        layer.norms = Some(QueryKeyNorms {
+            query: norm(&mut random, &d, columns, false),
+            key: norm(&mut random, &d, columns, false),
+            columns,
+        });
+        compare(&mut random, &layer, case);
+    }
+}
+
+/// Compares the vjp with the derivative.
+fn compare(random: &mut Random, layer: &Attention<Cpu<f64>>, case: Case) {
+    let d = device();
+    let (sizes, batch, length, before, causal, chosen) = case;
+    let what = format!("{sizes:?}, {batch} x {length} after {before}, {chosen:?}");
+    let shared = (before > 0).then(|| prefix(random, &d, sizes, before));
+    let queries = chosen.map(|places| Queries::new(length, places));
+    let sequence = sequence(batch, length, causal, &shared, &queries);
+    let c = sizes.columns;
+    let (x, dy) = (
+        random.values(batch * length * c),
+        random.values(batch * sequence.outputs() * c),
+    );
+    let residual = random.values(dy.len());
+    let run = |x: &[f64], r: &[f64]| {
+        layer
+            .forward(&d, &on(&d, c, x), &on(&d, c, r), &sequence)
+            .unwrap()
+    };
+    let zero = vec![0.0; dy.len()];
+    let f = |x: &[f64]| values(&run(x, &zero).0);
+    let (y, saved) = run(&x, &residual);
+    let expected: Vec<f64> = f(&x).iter().zip(&residual).map(|(a, b)| a + b).collect();
+    assert_same(&format!("residual {what}"), &values(&y), &expected);
+    let dx = layer.vjp(&d, saved, &on(&d, c, &dy), &sequence).unwrap();
+    assert_vjp(&what, random, f, &x, &dy, &values(&dx));
 }
 
 /// Rows computed before and kept as a prefix see the same as rows of one sequence.

@@ -1,0 +1,243 @@
+//! The shared parts of Idefics3 and InternVL: one encoder for the whole picture and its tiles, which
+//! are stretched; neighbouring patches side by side in one row (pixel shuffle), and a projector.
+
+use std::sync::Arc;
+
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use crate::checkpoint::{PictureText, Tokenizer};
+use crate::device::{Device, Matrix, Part, RowMap};
+use crate::lvlm::encoder::{Vit, VitSaved};
+use crate::lvlm::error::{LvlmError, Result};
+use crate::lvlm::model::ViewPixels;
+use crate::nn::{Checkpointing, Linear, Mlp, MlpSaved, NoHook, Norm, require_finite};
+use crate::picture::{Picture, StretchedTiles};
+
+/// The whole picture and its tiles. The decoder reads the tiles first.
+pub(in crate::lvlm) struct ShuffledProcessing {
+    tiles: StretchedTiles,
+    patch: usize,
+    shuffle: PixelShuffle,
+    frame: Frame,
+}
+
+/// The neighbours that one row is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lvlm) struct PixelShuffle {
+    /// Patches of a view each way.
+    pub across: usize,
+    /// Patches of a row each way, which divide `across`.
+    pub factor: usize,
+}
+
+/// The text around a picture's rows in a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lvlm) enum Frame {
+    /// A text before each tile that names its row and column, as `Idefics3Processor` writes it.
+    Idefics3,
+    /// A token before all rows and one after them, as `InternVLProcessor` writes it.
+    InternVl,
+}
+
+impl ShuffledProcessing {
+    /// Makes the processing for an encoder that takes `pixels` each way in patches of `patch`.
+    ///
+    /// # Errors
+    /// [`LvlmError::PictureSize`] for tiles of another size.
+    pub fn new(
+        tiles: StretchedTiles,
+        pixels: usize,
+        patch: usize,
+        shuffle: PixelShuffle,
+        frame: Frame,
+    ) -> Result<ShuffledProcessing> {
+        let tile = tiles.tile();
+        if tile != pixels {
+            return Err(LvlmError::PictureSize {
+                expected: pixels,
+                width: tile,
+                height: tile,
+            });
+        }
+        Ok(ShuffledProcessing {
+            tiles,
+            patch,
+            shuffle,
+            frame,
+        })
+    }
+}
+
+impl PixelShuffle {
+    /// Returns the rows of one view.
+    pub fn rows(self) -> usize {
+        (self.across / self.factor).pow(2)
+    }
+
+    /// Returns the map that puts the patches of a row one below the other: rows of the tiles, then
+    /// those of the whole picture, which is the first of `views`.
+    fn map(self, views: usize) -> RowMap {
+        let (across, factor) = (self.across, self.factor);
+        let side = across / factor;
+        let order = (1..views).chain([0]);
+        let places = order.flat_map(|view| (0..side * side).map(move |row| (view, row)));
+        let patches = places.flat_map(|(view, row)| {
+            let (top, left) = (row / side * factor, row % side * factor);
+            (0..factor * factor).map(move |n| {
+                let (y, x) = (top + n / factor, left + n % factor);
+                Some((view * across + y) * across + x)
+            })
+        });
+        RowMap::select(views * across * across, patches)
+    }
+}
+
+impl ImageProcessing for ShuffledProcessing {
+    type TokenLayout = RowMap;
+
+    fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
+        Ok(vec![EncoderViews {
+            patch: self.patch,
+            views: self.tiles.tiling(width, height)?.views,
+        }])
+    }
+
+    fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
+        Ok(vec![self.tiles.process(picture)?])
+    }
+
+    fn tiles(&self, width: u32, height: u32) -> Result<(usize, usize)> {
+        Ok(self.tiles.tiling(width, height)?.grid)
+    }
+
+    fn token_layout(&self, width: u32, height: u32) -> Result<(RowMap, usize)> {
+        let views = self.tiles.tiling(width, height)?.views.len();
+        Ok((self.shuffle.map(views), views * self.shuffle.rows()))
+    }
+
+    fn picture_text(&self, tokenizer: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {
+        let tiling = self.tiles.tiling(width, height)?;
+        let (views, rows) = (tiling.views.len(), self.shuffle.rows());
+        let image = tokenizer.image_token();
+        let named = |name: &str, default| tokenizer.named(name).unwrap_or(default).to_string();
+        Ok(match self.frame {
+            Frame::Idefics3 => {
+                let around = named("fake_image_token", "<fake_token_around_image>");
+                let global = named("global_image_token", "<global-img>");
+                let mut text = String::new();
+                if views > 1 {
+                    for row in 1..=tiling.grid.0 {
+                        for column in 1..=tiling.grid.1 {
+                            text += &format!("{around}<row_{row}_col_{column}>{image}");
+                        }
+                        text.push('\n');
+                    }
+                    text.push('\n');
+                }
+                text += &format!("{around}{global}{image}{around}");
+                PictureText::around(text, image, rows)
+            }
+            Frame::InternVl => {
+                let start = named("start_image_token", "<img>");
+                let end = named("end_image_token", "</img>");
+                PictureText::around(format!("{start}{image}{end}"), image, views * rows)
+            }
+        })
+    }
+}
+
+/// The encoder and the projector.
+pub(in crate::lvlm) struct ShuffledVision<D: Device> {
+    pub encoder: Vit<D>,
+    /// Patches of a row each way.
+    pub factor: usize,
+    pub projector: RowProjector<D>,
+}
+
+/// The layers from the patches of a row, side by side, to the decoder's width.
+pub(in crate::lvlm) enum RowProjector<D: Device> {
+    /// One layer.
+    Linear(Linear<D>),
+    /// A norm before a perceptron.
+    Normed { norm: Norm<D>, mlp: Mlp<D> },
+}
+
+/// Activations that the projector saved: those of [`RowProjector::Normed`].
+pub(in crate::lvlm) struct NormedSaved<D: Device> {
+    x: D::Matrix,
+    statistics: D::Statistics,
+    mlp: MlpSaved<D>,
+}
+
+impl<D: Device> RowProjector<D> {
+    fn forward(&self, device: &D, x: D::Matrix) -> Result<(D::Matrix, Option<NormedSaved<D>>)> {
+        Ok(match self {
+            RowProjector::Linear(linear) => (linear.forward(device, &x)?, None),
+            RowProjector::Normed { norm, mlp } => {
+                let (h, statistics) = norm.forward(device, &x)?;
+                let (y, mlp) = mlp.forward(device, &h, None)?;
+                (y, Some(NormedSaved { x, statistics, mlp }))
+            }
+        })
+    }
+
+    fn vjp(&self, device: &D, saved: Option<NormedSaved<D>>, dy: &D::Matrix) -> Result<D::Matrix> {
+        Ok(match (self, saved) {
+            (RowProjector::Linear(linear), _) => linear.vjp(device, dy, None)?,
+            (RowProjector::Normed { norm, mlp }, Some(saved)) => {
+                let dh = mlp.vjp(device, saved.mlp, dy)?;
+                norm.vjp(device, &saved.x, &saved.statistics, &dh, None)?
+            }
+            (RowProjector::Normed { .. }, None) => unreachable!("its forward saves them"),
+        })
+    }
+}
+
+impl<D: Device> Vision<D> for ShuffledVision<D> {
+    type TokenLayout = RowMap;
+    type Saved = (VitSaved<D>, Option<NormedSaved<D>>);
+    type Context = NoHook;
+
+    fn forward(
+        &self,
+        device: &D,
+        map: &Arc<RowMap>,
+        patches: Vec<D::Matrix>,
+        checkpointing: Checkpointing,
+        check: bool,
+    ) -> Result<VisionOutput<D, Self>> {
+        let (features, encoder) =
+            self.encoder
+                .forward(device, single(patches)?, checkpointing, check)?;
+        device.part(Part::Projector);
+        let rows = device.mix_rows(&features, map, None)?;
+        let width = features.columns() * self.factor.pow(2);
+        drop(features);
+        let (rows, projector) = self
+            .projector
+            .forward(device, device.reshape(rows, width)?)?;
+        if check {
+            require_finite(device, &rows, || "projector".into())?;
+        }
+        Ok(VisionOutput {
+            rows,
+            context: NoHook,
+            saved: (encoder, projector),
+        })
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        map: &RowMap,
+        (encoder, projector): Self::Saved,
+        d_rows: D::Matrix,
+        (): (),
+    ) -> Result<Vec<D::Matrix>> {
+        device.part(Part::Projector);
+        let d_rows = self.projector.vjp(device, projector, &d_rows)?;
+        let width = d_rows.columns() / self.factor.pow(2);
+        let d_features = device.mix_rows_vjp(&device.reshape(d_rows, width)?, map, None)?;
+        device.part(Part::Vision);
+        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+    }
+}
