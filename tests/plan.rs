@@ -69,9 +69,11 @@ fn evaluations_are_those_of_explain() {
     for method in [
         ["--method", "igos+", "--mask-size", "8", "--steps", "2"].as_slice(),
         &["--method", "igos++", "--mask-size", "5", "--steps", "3"],
-        &["--no-curves", "--mask-size", "8", "--steps", "2"],
+        // 121 cells in groups of 2: an eighth, 16, is a multiple; 100 cells: 13 is not.
+        &["--method", "fovea", "--mask-size", "11", "--steps", "2"],
+        &["--method", "fovea", "--mask-size", "10", "--steps", "2"],
     ] {
-        let method = [method, &["--iterations", "2"]].concat();
+        let method = [method, &["--iterations", "2", "--curve-points", "all"]].concat();
         let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
         arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
         arguments.extend(["--image", scene.to_str().unwrap()]);
@@ -83,6 +85,29 @@ fn evaluations_are_those_of_explain() {
             number(&plan(&method), "/total/evaluations"),
             made,
             "{method:?}"
+        );
+    }
+}
+
+/// Where the calls depend on results, the plan has no more than `explain` makes.
+#[test]
+fn open_ended_phases_are_planned_as_the_fewest_evaluations() {
+    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    for method in [["--no-curves"].as_slice(), &["--curve-points", "adaptive"]] {
+        let method = [method, &["--method", "fovea", "--mask-size", "16"]].concat();
+        let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
+        arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
+        arguments.extend(["--image", scene.to_str().unwrap()]);
+        arguments.extend(["--out", out.to_str().unwrap()]);
+        arguments.extend(&method);
+        let made: Value = serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap();
+        let made = number(&made, "/cost/evaluations");
+        let planned = number(&plan(&method), "/total/evaluations");
+        assert!(
+            planned <= made && made <= planned + 60.0,
+            "{planned} {made}"
         );
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::error::CliError;
 use crate::device::cuda::GemmBackend;
-use crate::explain::{Compat, Method, OptimizerKind, Settings};
+use crate::explain::{Compat, CurvePoints, Method, OptimizerKind, Preset, Settings};
 use crate::lvlm::OpenOptions;
 use crate::picture::{Baseline, Limits, Picture};
 
@@ -112,6 +112,20 @@ enum BaselineName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// The paper's settings: iGOS+ in 5 iterations of 10 steps, all points of the curves
+    Paper,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CurvePointsName {
+    /// Every fiftieth of the mask's cells: 102 evaluations
+    All,
+    /// Those that the scores need, to within 0.005 where a curve is monotone: about 25 evaluations
+    Adaptive,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompatName {
     /// That of the paper's authors, bytedance/LVLM_Interpretation
     LvlmInterpretation,
@@ -129,6 +143,9 @@ impl From<CompatName> for Compat {
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
 pub(super) struct MethodOptions {
+    /// Begin with a named choice of the method and its settings
+    #[arg(long, value_enum, conflicts_with = "method")]
+    preset: Option<PresetName>,
     /// Which masks are optimised
     #[arg(long, value_parser = method_parser(), default_value = "igos+")]
     method: Method,
@@ -185,6 +202,9 @@ pub(super) struct MethodOptions {
     /// Leave deletion and insertion curves out
     #[arg(long)]
     no_curves: bool,
+    /// The points at which curves are measured [default: adaptive; with --compat: all]
+    #[arg(long, value_enum, value_name = "POINTS")]
+    curve_points: Option<CurvePointsName>,
     /// Ask about the baseline picture too, and record that answer
     #[arg(long)]
     baseline_answer: bool,
@@ -277,7 +297,8 @@ impl MethodOptions {
     /// [`CliError::Option`] for an option that the method does not read.
     pub fn settings(&self) -> Result<Settings, CliError> {
         let following = Settings::following(self.compat());
-        let own = Settings::of(self.method);
+        let preset = self.preset.map(|PresetName::Paper| Preset::Paper);
+        let own = preset.map_or_else(|| Settings::of(self.method), Settings::preset);
         let optimizer = self.optimizer.map(|name| match name {
             OptimizerName::Nag => OptimizerKind::Nag,
             OptimizerName::Ls => OptimizerKind::LineSearch,
@@ -291,16 +312,17 @@ impl MethodOptions {
             ("momentum", self.momentum.is_some()),
             ("lr", self.lr.is_some()),
         ];
-        let reads = |option: &str| self.method.with(&own).settings().contains(&option);
+        let reads = |option: &str| own.method.with(&own).settings().contains(&option);
         if let Some(&(option, _)) = given.iter().find(|(o, given)| *given && !reads(o)) {
             return Err(CliError::Option {
                 option,
                 expected: "a method that reads it".into(),
-                found: format!("--method {}", self.method.with(&own).name()),
+                found: format!("--method {}", own.method.with(&own).name()),
             });
         }
         Ok(Settings {
-            method: self.method,
+            preset,
+            method: own.method,
             optimizer: optimizer.unwrap_or(own.optimizer),
             baseline: match self.baseline {
                 BaselineName::Blur => Baseline::Blur,
@@ -321,6 +343,12 @@ impl MethodOptions {
             threshold: self.threshold,
             max_new_tokens: self.max_new_tokens.unwrap_or(following.max_new_tokens),
             curves: !self.no_curves,
+            curve_points: match self.curve_points {
+                None if preset.is_some() => own.curve_points,
+                None => following.curve_points,
+                Some(CurvePointsName::All) => CurvePoints::All,
+                Some(CurvePointsName::Adaptive) => CurvePoints::Adaptive,
+            },
             baseline_answer: self.baseline_answer,
             ..following
         })

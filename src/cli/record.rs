@@ -42,6 +42,7 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "settings": settings(context),
         "iterations": explained.iterations,
         "curves": explained.curves,
+        "faithfulness": explained.faithfulness,
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compat, ExplainError, Method, Result};
+use super::{Compat, CurvePoints, ExplainError, Method, Result};
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -19,9 +19,21 @@ pub enum OptimizerKind {
     LineSearch,
 }
 
+/// A named choice of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Those of the paper's command line (arXiv 2503.13891): iGOS+ in 5 iterations of 10 steps, and
+    /// all points of the curves.
+    Paper,
+}
+
 /// Every input of the method except model, picture and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
+    /// The preset that the settings began with, if any; it is recorded and has no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// The attribution method.
     pub method: Method,
     /// The optimiser of masks.
@@ -56,6 +68,9 @@ pub struct Settings {
     pub max_new_tokens: usize,
     /// Whether deletion and insertion curves are computed.
     pub curves: bool,
+    /// The points at which curves are measured.
+    #[serde(default)]
+    pub curve_points: CurvePoints,
     /// Whether the model is also asked about the baseline picture.
     #[serde(default)]
     pub baseline_answer: bool,
@@ -71,9 +86,11 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Returns the settings of the paper's command line, with the device's own memory budget.
+    /// Returns the settings of the paper's command line, with fewer points of the curves and the
+    /// device's own memory budget.
     fn default() -> Settings {
         Settings {
+            preset: None,
             method: Method::IgosPlus,
             optimizer: OptimizerKind::Nag,
             baseline: Baseline::Blur,
@@ -91,6 +108,7 @@ impl Default for Settings {
             threshold: 1.0,
             max_new_tokens: 128,
             curves: true,
+            curve_points: CurvePoints::Adaptive,
             baseline_answer: false,
             compat: None,
             memory_budget: None,
@@ -115,6 +133,17 @@ impl Settings {
         }
     }
 
+    /// Returns the settings of a preset.
+    pub fn preset(preset: Preset) -> Settings {
+        match preset {
+            Preset::Paper => Settings {
+                preset: Some(preset),
+                curve_points: CurvePoints::All,
+                ..Settings::of(Method::IgosPlus)
+            },
+        }
+    }
+
     /// Returns the default settings for reproducing a program, if any, with that program's longest
     /// answer.
     pub fn following(compat: Option<Compat>) -> Settings {
@@ -124,6 +153,10 @@ impl Settings {
             max_new_tokens: match compat {
                 None => settings.max_new_tokens,
                 Some(Compat::LvlmInterpretation) => super::lvlm_interpretation::ANSWER,
+            },
+            curve_points: match compat {
+                None => settings.curve_points,
+                Some(Compat::LvlmInterpretation) => CurvePoints::All,
             },
             ..settings
         }
@@ -178,6 +211,13 @@ impl Settings {
                 setting: "compat",
                 expected: format!("a method of that program, {compat}"),
                 found: "fovea".into(),
+            });
+        }
+        if let (CurvePoints::Adaptive, Some(compat)) = (self.curve_points, self.compat) {
+            return Err(ExplainError::Setting {
+                setting: "curve-points",
+                expected: format!("all, as {compat} has them"),
+                found: "adaptive".into(),
             });
         }
         match self.threshold.is_finite() {

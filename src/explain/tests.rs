@@ -2,6 +2,7 @@
 
 mod curves;
 mod explanation;
+mod faithfulness;
 mod fovea;
 mod objective;
 mod optimiser;

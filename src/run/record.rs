@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Judgement, Rectangle, Right, Sample};
 use crate::blend::Extent;
 use crate::device::DeviceError;
-use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
+use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Faithfulness, Iteration};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 
@@ -77,6 +77,9 @@ pub struct Explained {
     pub iterations: Vec<Iteration>,
     /// The deletion and insertion curves.
     pub curves: Option<Curves>,
+    /// Whether the most salient cells decide the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faithfulness: Option<Faithfulness>,
     /// Number of pictures evaluated by the model.
     pub evaluations: usize,
 }
@@ -161,6 +164,7 @@ impl From<&Explanation> for Explained {
             image_dependent: explanation.image_dependent,
             iterations: explanation.iterations.clone(),
             curves: explanation.curves.clone(),
+            faithfulness: explanation.faithfulness.clone(),
             evaluations: explanation.cost.evaluations,
         }
     }

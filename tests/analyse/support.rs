@@ -99,6 +99,7 @@ impl Made {
                 image_dependent: self.saliency.is_some(),
                 iterations: Vec::new(),
                 curves,
+                faithfulness: None,
                 evaluations: 1,
             }
         });

@@ -288,6 +288,7 @@ fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> E
         image_dependent: dependent,
         iterations: Vec::new(),
         curves: dependent.then_some(curves),
+        faithfulness: None,
         evaluations: 138,
     }
 }
