@@ -70,10 +70,9 @@ impl<'a> Ranking<'a> {
         counts: &[usize],
         evaluated: &mut Callback,
     ) -> Result<()> {
-        let known = |count| {
-            paths
-                .iter()
-                .all(|&path| self.measured(path).contains_key(count))
+        let known = |count: &usize| {
+            let mut paths = paths.iter();
+            paths.all(|&path| self.measured(path).contains_key(count))
         };
         let counts: Vec<usize> = counts.iter().copied().filter(|c| !known(c)).collect();
         for counts in counts.chunks(HELD) {
