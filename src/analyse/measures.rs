@@ -37,7 +37,8 @@ impl Measure {
 const NO_MAP: &str = "no answer depends on the picture, so that there is no map";
 const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give \
                         nearly the same probability";
-const NO_BOX: &str = "no sample has both a map and a box within its picture";
+const NO_BOX: &str =
+    "no sample has both a map and a box within its picture, or a mask of the evidence";
 
 /// Whether the answer is right.
 pub(super) const CORRECT: Measure = Measure {
@@ -50,7 +51,7 @@ pub(super) const CORRECT: Measure = Measure {
 };
 
 /// All measures, in the order of the tables.
-pub(super) const MEASURES: [Measure; 11] = [
+pub(super) const MEASURES: [Measure; 12] = [
     CORRECT,
     Measure {
         name: "image_dependent",
@@ -97,30 +98,38 @@ pub(super) const MEASURES: [Measure; 11] = [
     },
     Measure {
         name: "peak_in_box",
-        meaning: "share of the maps whose maximum, the first of equal ones, lies in a box, \
-                  2 pixels of slack allowed",
+        meaning: "share of the maps whose maximum, the first of equal ones, lies in the evidence \
+                  (the mask of the evidence, or else a box), 2 pixels of slack allowed",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Share(|s| s.pointing.map(|p| p.peak)),
     },
     Measure {
         name: "mass_in_box",
-        meaning: "share of the saliency that lies in the boxes",
+        meaning: "share of the saliency that lies in the evidence",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Number(|s| s.pointing.map(|p| p.mass)),
     },
     Measure {
         name: "best_iou",
-        meaning: "largest intersection over union of the boxes with the map above a \
+        meaning: "largest intersection over union of the evidence with the map above a \
                   threshold, over all thresholds",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Number(|s| s.pointing.map(|p| p.best_iou)),
     },
     Measure {
+        name: "auprc",
+        meaning: "area under the precision-recall curve (average precision) of the pixels, ranked \
+                  by the map, against the evidence; chance gives about box_area",
+        lacking: NO_BOX,
+        of_model: true,
+        kind: MeasureKind::Number(|s| s.pointing.map(|p| p.auprc)),
+    },
+    Measure {
         name: "box_area",
-        meaning: "share of the picture that the boxes cover, which is the mass \
+        meaning: "share of the picture that the evidence covers, which is the mass \
                   that chance would put there",
         lacking: NO_BOX,
         of_model: false,

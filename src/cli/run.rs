@@ -107,6 +107,10 @@ struct DataArguments {
     /// bbox]
     #[arg(long, value_name = "NAME")]
     boxes_column: Option<String>,
+    /// A table's column of masks of the evidence: grey pictures of the picture's aspect, white
+    /// where the evidence is [default: none]
+    #[arg(long, value_name = "NAME")]
+    evidence_column: Option<String>,
     /// What a box's numbers are
     #[arg(long, value_enum, default_value = "xyxy")]
     box_format: BoxFormatName,
@@ -371,6 +375,7 @@ impl DataArguments {
                 right: self.answer_column.clone(),
                 choices: self.choices_column.clone(),
                 boxes: self.boxes_column.clone(),
+                evidence: self.evidence_column.clone(),
                 category: self.category_column.clone(),
                 explain: self.explain_column.clone(),
                 box_format: match self.box_format {

@@ -19,6 +19,7 @@
 
 mod data;
 mod error;
+mod evidence;
 mod export;
 mod files;
 mod images;
@@ -39,6 +40,8 @@ mod work;
 
 pub use data::{Data, DataOptions};
 pub use error::{FileAction, RunError};
+pub use evidence::{Evidence, EvidenceMask};
+pub(crate) use evidence::{LONGEST as LONGEST_EVIDENCE, within};
 pub use export::{Exported, export};
 pub use images::ImageFolder;
 pub use judge::{Judgement, judge};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Rectangle, Right, Sample};
+use super::{EvidenceMask, Judgement, Rectangle, Right, Sample};
 use crate::blend::Extent;
 use crate::device::DeviceError;
 use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
@@ -32,6 +32,9 @@ pub struct Record {
     /// The regions of the picture that show the answer, in pixels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<Rectangle>,
+    /// A mask of the regions that show the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceMask>,
     /// The seed that this sample was explained with.
     pub seed: u64,
     /// The explanation.
@@ -119,7 +122,8 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The row of the data cannot be read, or lacks its question or its picture.
+    /// The row of the data cannot be read, or lacks its question or its picture; or its mask of the
+    /// evidence is missing, does not decode, or does not fit the picture.
     Data,
     /// The picture is missing, does not decode, or cannot be processed.
     Picture,
@@ -182,6 +186,7 @@ impl Record {
             choices: sample.choices.clone(),
             right: sample.right.clone(),
             boxes: sample.boxes.clone(),
+            evidence: None,
             seed,
             explanation: None,
             judgement: None,
@@ -200,6 +205,7 @@ impl Record {
             choices: Vec::new(),
             right: None,
             boxes: Vec::new(),
+            evidence: None,
             category: None,
             answer: None,
         };

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::{
-    Cause, Data, Explained, Failure, Manifest, Picked, Record, Result, RunError, Sample, Store,
-    Timing, Unjudged, judge,
+    Cause, Data, EvidenceMask, Explained, Failure, Manifest, Picked, Record, Result, RunError,
+    Sample, Store, Timing, Unjudged, judge,
 };
 use crate::explain::{
     ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
@@ -318,17 +318,23 @@ fn ready(
     settings: &Settings,
     record: &mut Record,
 ) -> Result<std::result::Result<Prepared, Failure>> {
-    let picture = match sample.picture.picture(job.data.images(), &job.limits) {
+    let failed = |cause, message| Ok(Err(Failure { cause, message }));
+    let (folder, limits) = (job.data.images(), &job.limits);
+    let picture = match sample.picture.picture(folder, limits) {
         Ok(picture) => picture,
-        Err(error) => {
-            return Ok(Err(Failure {
-                cause: Cause::Picture,
-                message: error.to_string(),
-            }));
-        }
+        Err(error) => return failed(Cause::Picture, error.to_string()),
     };
-    record.image.width = Some(picture.width());
-    record.image.height = Some(picture.height());
+    let size = (picture.width(), picture.height());
+    record.image.width = Some(size.0);
+    record.image.height = Some(size.1);
+    if let Some(source) = &sample.evidence {
+        let mask = source.picture(folder, limits);
+        let mask = mask.map_err(|error| format!("evidence: {error}"));
+        match mask.and_then(|mask| EvidenceMask::of(&mask, size).map_err(|bad| bad.message)) {
+            Ok(mask) => record.evidence = Some(mask),
+            Err(message) => return failed(Cause::Data, message),
+        }
+    }
     let request = Request {
         picture: &picture,
         question: &sample.question,

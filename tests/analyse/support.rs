@@ -119,6 +119,7 @@ impl Made {
             choices: Vec::new(),
             right: None,
             boxes: self.boxes.clone(),
+            evidence: None,
             seed: index as u64,
             error: explanation.is_none().then_some(failure),
             judgement: self.correct.map(|correct| Judgement {

@@ -198,6 +198,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
         } else {
             Vec::new()
         },
+        evidence: None,
         seed: u64::MAX - index as u64,
         explanation: None,
         judgement: None,

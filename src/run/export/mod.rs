@@ -19,7 +19,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 36] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 38] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -56,6 +56,8 @@ const SAMPLE_COLUMNS: [(&str, Kind); 36] = [
     ("error_cause", Kind::Text),
     ("error_message", Kind::Text),
     ("model", Kind::Text),
+    ("evidence_size", Kind::Integers),
+    ("evidence_counts", Kind::Integers),
 ];
 
 const TOKEN_COLUMNS: [(&str, Kind); 9] = [
@@ -127,6 +129,7 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
     let curves = explained.and_then(|e| e.curves.as_ref());
     let right = record.right.as_ref();
     let error = record.error.as_ref();
+    let evidence = record.evidence.as_ref();
     let curve = |values: fn(&Curves) -> &Vec<f64>| Cell::Numbers(curves.map(|c| values(c).clone()));
     let objective = |part: fn(&Iteration) -> f64| {
         Cell::Numbers(explained.map(|e| e.iterations.iter().map(part).collect()))
@@ -170,6 +173,8 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         text(error.map(|e| e.cause.to_string()).as_deref()),
         text(error.map(|e| e.message.as_str())),
         text(Some(model)),
+        Cell::Integers(evidence.map(|e| e.size().map(|side| side as i64).to_vec())),
+        Cell::Integers(evidence.map(|e| e.counts().iter().copied().map(i64::from).collect())),
     ]
 }
 

@@ -51,6 +51,7 @@ fn record(place: usize) -> Record {
         choices: Vec::new(),
         right: None,
         boxes: Vec::new(),
+        evidence: None,
         category: None,
         answer: None,
     };
