@@ -230,7 +230,8 @@ mod tests {
         let seed = rand::random();
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
-        for (width, height, rounds) in [(21, 13, 60), (9, 40, 60), (1030, 517, 2), (1024, 600, 2)] {
+        let rounds = 60;
+        for (width, height) in [(21, 13), (9, 40), (1030, 17), (8, 1024)] {
             let mut near = 0;
             for _ in 0..rounds {
                 let cells = (0..49).map(|_| random.random()).collect();
@@ -253,8 +254,7 @@ mod tests {
                 assert_eq!(of_mask, of_box, "{rectangle:?} of {size:?}");
                 near += u32::from(of_box.peak);
             }
-            let both = (1..rounds).contains(&near);
-            assert!(both || rounds == 2, "{near} of {rounds}");
+            assert!((1..rounds).contains(&near), "{near} of {rounds}");
         }
     }
 

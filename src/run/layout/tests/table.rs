@@ -49,7 +49,8 @@ fn a_table_with_named_columns() {
     );
     let row = row(json!({
         "key": 5, "file": "f.png", "q": "Is it?", "gold": "(a)", "opts": "(a) Yes (b) No",
-        "where": [[10, 20, 3, 4]], "shown": "m.png", "type": "yn", "said": " It is.", "answer": "not this",
+        "where": [[10, 20, 3, 4]], "shown": "m.png", "type": "yn", "said": " It is.",
+        "answer": "not this",
     }));
     let sample = Layout::Table
         .sample(
