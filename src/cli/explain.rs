@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::error::CliError;
 use super::machine;
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
+use super::options::{
+    EncoderOptions, MachineOptions, MethodOptions, PictureOptions, RandomizeOptions, settings,
+};
 use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
@@ -53,6 +55,8 @@ pub(super) struct Options {
     #[command(flatten)]
     method: MethodOptions,
     #[command(flatten)]
+    randomize: RandomizeOptions,
+    #[command(flatten)]
     machine: MachineOptions,
     /// Print the explanation as JSON, and nothing else, on standard output
     #[arg(long)]
@@ -75,6 +79,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         &options.machine,
         &options.encoders.options(settings.compat),
         options.model.as_deref(),
+        options.randomize.layers(),
         0,
     )?;
     let (model, threads) = (opened.model, opened.threads);

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
+use crate::checkpoint::RandomizedLayers;
 use crate::device::cuda::GemmBackend;
 use crate::explain::{Compat, Method, OptimizerKind, Settings};
 use crate::lvlm::OpenOptions;
@@ -245,6 +246,41 @@ pub(super) struct EncoderOptions {
     /// several times
     #[arg(long, value_name = "DIR")]
     encoders: Vec<PathBuf>,
+}
+
+/// Random weights in place of the model's own.
+#[derive(Args)]
+#[command(next_help_heading = "Sanity check")]
+pub(super) struct RandomizeOptions {
+    /// Give the last N layers random weights: the decoder's from its last layer down, then every
+    /// encoder's; the answer to explain should be that of the model without this option
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    randomize_layers: Option<usize>,
+    /// Seed of these weights
+    #[arg(
+        long,
+        value_name = "SEED",
+        default_value_t = 0,
+        requires = "randomize_layers"
+    )]
+    randomize_seed: u64,
+}
+
+/// Reads a number of layers.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of at least 1".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+impl RandomizeOptions {
+    /// Returns the layers that get random weights.
+    pub fn layers(&self) -> Option<RandomizedLayers> {
+        let seed = self.randomize_seed;
+        self.randomize_layers
+            .map(|layers| RandomizedLayers { layers, seed })
+    }
 }
 
 impl EncoderOptions {

@@ -131,7 +131,8 @@ pub enum Cause {
     Question,
     /// Question and answer are longer than the model's context.
     Length,
-    /// The model ended its answer at once, or a given answer has tokens that the model lacks.
+    /// The model ended its answer at once, a given answer has tokens that the model lacks, or the
+    /// run whose answers are explained has none of the sample.
     Answer,
     /// The sample needs more memory than is available.
     Memory,

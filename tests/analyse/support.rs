@@ -138,6 +138,7 @@ pub fn manifest(model: &str, size: usize, samples: usize) -> Manifest {
             name: model.into(),
             family: "llava".into(),
             fingerprint: model.into(),
+            randomized: None,
         },
         DeviceIdentity {
             name: "cpu".into(),

@@ -140,6 +140,7 @@ fn manifest(data: DataIdentity) -> Manifest {
         name: "made-up".into(),
         family: "llava".into(),
         fingerprint: "4567".into(),
+        randomized: None,
     };
     let device = DeviceIdentity {
         name: "cpu".into(),

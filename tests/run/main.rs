@@ -8,6 +8,7 @@ mod hostile;
 #[path = "../program/mod.rs"]
 mod program;
 mod resume;
+mod sanity;
 mod shards;
 mod support;
 

@@ -23,6 +23,7 @@ fn manifest() -> Manifest {
             name: "m".into(),
             family: "llava".into(),
             fingerprint: "1".into(),
+            randomized: None,
         },
         DeviceIdentity {
             name: "cpu".into(),
