@@ -51,7 +51,7 @@ struct Tally {
 struct Options {
     /// Folder of scenes made by assets/demo/scenes.py
     scenes: PathBuf,
-    /// The attribution method: igos+, igos++ or fovea
+    /// The attribution method, as `foveate methods` lists them
     #[arg(long, default_value = "igos+")]
     method: Method,
     /// Standard deviation of the noise on every blend

@@ -372,7 +372,7 @@ fn probe_mask_scores_and_gradients() {
         let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
         let regulariser = regulariser.with_resampling(scorer.resampling());
         let mask = Mask::new(settings.mask_size, masks[0].clone()).unwrap();
-        let (value, gradient) = regulariser.bilateral_total_variation(&mask);
+        let (value, gradient) = regulariser.total_variation(&mask);
         close(
             &format!("{} BTV", case.name),
             &[value],

@@ -59,19 +59,21 @@ fn the_table_says_what_a_picture_costs() {
     assert_eq!(numbers(&built_in), numbers(&text));
 }
 
-/// For both methods and optimisers, with an incomplete last group of the curves, the plan has as
-/// many evaluations as `explain` makes.
+/// With gradients and without, and with an incomplete last group of masks or of the curves, the
+/// plan has as many evaluations as `explain` makes.
 #[test]
 fn evaluations_are_those_of_explain() {
     let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
     let folder = tempfile::TempDir::new().unwrap();
     let out = folder.path().join("out");
+    let optimised = |more: &[&'static str]| [more, &["--iterations", "2"]].concat();
     for method in [
-        ["--method", "igos+", "--mask-size", "8", "--steps", "2"].as_slice(),
-        &["--method", "igos++", "--mask-size", "5", "--steps", "3"],
-        &["--no-curves", "--mask-size", "8", "--steps", "2"],
+        optimised(&["--method", "igos+", "--mask-size", "8", "--steps", "2"]),
+        optimised(&["--method", "igos++", "--mask-size", "5", "--steps", "3"]),
+        optimised(&["--no-curves", "--mask-size", "8", "--steps", "2"]),
+        vec!["--method", "rise", "--mask-size", "8", "--samples", "70"],
+        vec!["--method", "eagle", "--mask-size", "8", "--grid", "2"],
     ] {
-        let method = [method, &["--iterations", "2"]].concat();
         let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
         arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
         arguments.extend(["--image", scene.to_str().unwrap()]);

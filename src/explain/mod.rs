@@ -6,13 +6,22 @@
 
 mod attribution;
 mod curves;
+mod eagle;
 mod error;
 mod explainer;
 mod fovea;
+mod gradients;
 mod igos;
+mod input_x_gradient;
+mod integrated_gradients;
 mod key_tokens;
 pub mod lvlm_interpretation;
+mod occlusion;
+mod perturbation;
+mod rise;
+mod saliency;
 mod settings;
+mod smoothgrad;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compat, ExplainError, Method, Result};
+use super::{Compat, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad};
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -32,6 +32,21 @@ pub struct Settings {
     pub mask_size: usize,
     /// Steps N along each path, at least 1.
     pub steps: usize,
+    /// Random samples, at least 1: RISE's masks, SmoothGrad's noisy pictures. `None` for the
+    /// method's own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Cells per side of RISE's grids, regions per side of EAGLE, 1 to 1024. `None` for the
+    /// method's own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<usize>,
+    /// Cells per side of the window of occlusion, at most those of the mask; `None` for a quarter
+    /// of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// Cells by which the window moves, at most its side; `None` for half of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
     /// Updates of the mask, at least 1.
     pub iterations: usize,
     /// Weight of the mask's mean distance from 1.
@@ -79,6 +94,10 @@ impl Default for Settings {
             baseline: Baseline::Blur,
             mask_size: 32,
             steps: 10,
+            samples: None,
+            grid: None,
+            window: None,
+            stride: None,
             iterations: 5,
             l1: 1.0,
             l2: 0.1,
@@ -99,14 +118,53 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Returns the default settings of a method: for fovea, 6 steps and 2 iterations.
+    /// Returns the default settings of a method: the paper's for iGOS+ and iGOS++; for fovea, 6
+    /// steps and 2 iterations; for the others, those of their own papers and programs.
     pub fn of(method: Method) -> Settings {
         let settings = Settings {
             method,
             ..Settings::default()
         };
+        // One pass, without noise.
+        let single = Settings {
+            iterations: 1,
+            noise: 0.0,
+            ..settings.clone()
+        };
         match method {
             Method::IgosPlus | Method::IgosPlusPlus => settings,
+            Method::Igos => Settings {
+                optimizer: OptimizerKind::LineSearch,
+                steps: 20,
+                iterations: 15,
+                l2: 0.0,
+                l3: 20.0,
+                momentum: 3.0,
+                lr: 1000.0,
+                ..settings
+            },
+            Method::Occlusion => single,
+            Method::Rise => Settings {
+                samples: Some(rise::SAMPLES),
+                grid: Some(rise::GRID),
+                ..single
+            },
+            Method::IntegratedGradients => Settings {
+                steps: 50,
+                ..single
+            },
+            Method::InputXGradient => single,
+            // About a tenth of the range of normalised pixels in CLIP, a fifth in SigLIP: the
+            // paper's levels of noise.
+            Method::SmoothGrad => Settings {
+                samples: Some(smoothgrad::SAMPLES),
+                noise: 0.4,
+                ..single
+            },
+            Method::Eagle => Settings {
+                grid: Some(eagle::GRID),
+                ..single
+            },
             Method::Fovea => Settings {
                 steps: 6,
                 iterations: 2,
@@ -149,6 +207,15 @@ impl Settings {
         count("mask-size", self.mask_size, LARGEST_MASK)?;
         count("steps", self.steps, 10_000)?;
         count("iterations", self.iterations, 10_000)?;
+        let window = occlusion::window(self);
+        for (setting, value, most) in [
+            ("samples", self.samples, 1_000_000),
+            ("grid", self.grid, LARGEST_MASK),
+            ("window", self.window, self.mask_size),
+            ("stride", self.stride, window),
+        ] {
+            value.map_or(Ok(()), |value| count(setting, value, most))?;
+        }
         count("max-new-tokens", self.max_new_tokens, 1_000_000)?;
         let number = |setting, value: f64, least: f64, open: bool| {
             let holds = value.is_finite() && if open { value > least } else { value >= least };
@@ -173,11 +240,12 @@ impl Settings {
         number("momentum", self.momentum, 0.0, true)?;
         number("lr", self.lr, 0.0, true)?;
         number("noise", self.noise, 0.0, false)?;
-        if let (Method::Fovea, Some(compat)) = (self.method, self.compat) {
+        let of_that_program = matches!(self.method, Method::IgosPlus | Method::IgosPlusPlus);
+        if let (false, Some(compat)) = (of_that_program, self.compat) {
             return Err(ExplainError::Setting {
                 setting: "compat",
                 expected: format!("a method of that program, {compat}"),
-                found: "fovea".into(),
+                found: self.method.with(self).name().into(),
             });
         }
         match self.threshold.is_finite() {

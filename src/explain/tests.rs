@@ -5,6 +5,7 @@ mod explanation;
 mod fovea;
 mod objective;
 mod optimiser;
+mod rivals;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
