@@ -3,8 +3,9 @@
     python check.py MODEL SCENES [--baseline blur] [--keep OUT]
 
 SCENES is a folder of scenes.py, or of assets/demo/scenes.py. For each question that the model answers right, to the letter: with
-the evidence replaced by the baseline, the answer must change; with everything else replaced, it must stay. The baseline is that
-of docs/methods.md. Prints a table by kind of question; --keep writes to OUT a copy of the scenes with the questions that hold.
+the evidence replaced by the baseline, the answer must change; with everything else replaced, it must stay. A question without
+evidence only has to be answered right. The baseline is that of docs/methods.md. Prints a table by kind of question; --keep writes
+to OUT a copy of the scenes with the questions that hold.
 """
 
 import argparse
@@ -16,7 +17,12 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
 
 PICTURES = ["picture", "deleted", "revealed"]
 
@@ -104,8 +110,8 @@ def check(answerer, folder, baseline):
 
 
 def holds(found):
-    """Whether the answer is right, changes without the evidence and stays with it alone."""
-    return found == {"picture": True, "deleted": False, "revealed": True}
+    """Whether the answer is right, changes without the evidence and stays with it alone, if there is any."""
+    return found in ({"picture": True}, {"picture": True, "deleted": False, "revealed": True})
 
 
 def table(entries):
@@ -134,7 +140,7 @@ def keep(entries, folder, out):
         questions = [q for q in described["questions"] if holds(q["found"])]
         if not questions:
             continue
-        for name in [described["picture"], *[q["evidence"] for q in questions]]:
+        for name in [described["picture"], *[q["evidence"] for q in questions if "evidence" in q]]:
             shutil.copy(folder / name, out / name)
         questions = [{k: v for k, v in q.items() if k != "found"} for q in questions]
         kept.append({**described, "questions": questions})
@@ -144,7 +150,7 @@ def keep(entries, folder, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Checks by the model itself that what scenes name as evidence is evidence.")
+    parser = argparse.ArgumentParser(description="Checks evidence by the model itself.")
     parser.add_argument("model", type=Path)
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--baseline", choices=list(BASELINES), default="blur")

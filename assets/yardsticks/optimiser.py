@@ -51,9 +51,8 @@ class Optimiser:
     @staticmethod
     def inner_matrices(module):
         """The weights of linear layers, except those that read or write classes."""
-        return [
-            m.weight for m in module.modules() if isinstance(m, nn.Linear) and min(m.weight.shape) >= 64 and max(m.weight.shape) <= 512
-        ]
+        weights = [m.weight for m in module.modules() if isinstance(m, nn.Linear)]
+        return [w for w in weights if min(w.shape) >= 64 and max(w.shape) <= 512]
 
     def step(self, loss):
         """One step down `loss`; returns its value."""

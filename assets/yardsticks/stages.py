@@ -103,7 +103,10 @@ class Trainer:
         return {"model": self.model.state_dict(), "facts": self.facts.state_dict()}
 
     def load_state_dict(self, state):
-        self.model.load_state_dict(state["model"], strict=False)  # other layouts have a newline besides
+        # Tiles have one tensor more than a model of one view, from which they begin.
+        missing, unexpected = self.model.load_state_dict(state["model"], strict=False)
+        if unexpected or set(missing) - {"model.image_newline"}:
+            raise ValueError(f"a state of another model: without {missing}, with {unexpected}")
         self.facts.load_state_dict(state["facts"])
 
     def take(self, state, parts):

@@ -1,15 +1,17 @@
 """Trains a yardstick from nothing: a small LLaVA whose evidence is known.
 
-    python train.py NAME OUT [--threads 2] [--stage STAGE]
+    python train.py NAME OUT [--threads 2] [--stage STAGE] [--scale 1]
 
 Writes the checkpoint of every stage to OUT/stages, every 50 steps and at its end, and the model to OUT/model. Started again, it
 goes on after the last step saved. Encoder and decoder do not need each other: with --stage, two processes can train them at the
-same time. Each stage draws from a generator of its own seed, so what a stage does depends on nothing but the stages before it.
+same time. With --scale 0.01 every stage has a hundredth of its steps: a trial of the program, not a model. Each stage draws from
+a generator of its own seed, so what a stage does depends on nothing but the stages before it.
 """
 
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,7 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stage", help="only this stage, of which those that it builds on are done")
+    parser.add_argument("--scale", type=float, default=1, help="factor on the steps of every stage (default 1)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     folder = arguments.out / "stages"
@@ -80,6 +83,7 @@ def main():
             if found is None:
                 raise SystemExit(f"{stage.name} builds on {earlier.name}, which has not been trained in {folder}")
             trainer.take(found["weights"], earlier.trains)
+        stage = replace(stage, steps=max(1, round(stage.steps * arguments.scale)))
         log[stage.name] = run_stage(trainer, stage, folder)
     if not arguments.stage:
         (arguments.out / "log.json").write_text(json.dumps(log) + "\n")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Callable
 
 import numpy as np
@@ -20,8 +21,6 @@ ENCODER = {"tower": 1, "facts.readers": 1}
 DECODER = {"decoder": 1, "head": 1, "facts.vectors": 1}
 ALIGN = {"tower": 0.5, "projector": 1, "facts.readers": 0.5}
 JOINT = {"tower": 0.5, "projector": 1, "decoder": 0.5, "head": 0.5}
-
-
 READ_ENCODER = {**ENCODER, "texts.reader": 1}
 READ_DECODER = {"decoder": 0.5, "head": 0.5, "texts.vectors": 1}
 READ_ALIGN = {**ALIGN, "texts.reader": 0.5}
@@ -64,75 +63,60 @@ def texts_and_words():
     return texts, sorted({*re.findall("[A-Za-z]+", " ".join(texts)), *signs.WORDS})
 
 
+@cache
+def tokenizer():
+    """The tokenizer of all yardsticks."""
+    return make_tokenizer(*texts_and_words())
+
+
 def trainer(kind):
     """A trainer of an untrained model."""
-    tokenizer = make_tokenizer(*texts_and_words())
     torch.manual_seed(1)
-    return kind(make_model(tokenizer.get_vocab_size(), kind.pinpoints), tokenizer)
+    return kind(make_model(tokenizer().get_vocab_size(), kind.pinpoints), tokenizer())
 
 
-EASY = ["color", "shape", "where"]
-encoder = Stage("encoder", 11, 600, lambda t, rng, done: t.encoder(rng, 32, 0.35), ENCODER)
-lookup = Stage(
-    "lookup",
-    15,
-    300,
-    lambda t, rng, done: t.decoder_only(rng, 10, EASY[:1] if done < 0.3 else EASY, tokens=10),
-    DECODER,
-    matrix_rate=1.5e-2,
-    other_rate=3e-3,
-)
-decoder = Stage("decoder", 12, 500, lambda t, rng, done: t.decoder_only(rng, 12), DECODER, (lookup,), other_rate=3e-3)
-align = Stage(
-    "align", 13, 150, lambda t, rng, done: t.align(rng, 32, 0.35), ALIGN, (decoder, encoder), matrix_rate=5e-3, other_rate=1e-3
-)
-joint = Stage(
-    "joint",
-    14,
-    500,
-    lambda t, rng, done: t.joint(rng, 16, 0.5, max(0.02, 0.5 - done)),
-    JOINT,
-    (decoder, align),
-    matrix_rate=5e-3,
-    other_rate=1e-3,
-)
+def pictures_and_answers(batch, share):
+    """The loss of a joint stage, of which the alignment fades out."""
+    return lambda trainer, rng, done: trainer.joint(rng, batch, share, max(0.02, 0.5 - done))
 
-# `reading` goes on from the encoder and the decoder of `shapes`.
-read_encoder = Stage("read_encoder", 21, 500, lambda t, rng, done: t.encoder(rng, 32, 0.35), READ_ENCODER, (encoder,), trainer=ReadingTrainer)
-read_decoder = Stage("read_decoder", 22, 120, lambda t, rng, done: t.decoder_only(rng, 16), READ_DECODER, (decoder,), trainer=ReadingTrainer)
-read_align = Stage(
-    "read_align",
-    23,
-    150,
-    lambda t, rng, done: t.align(rng, 32, 0.35),
-    READ_ALIGN,
-    (decoder, read_decoder, read_encoder),
-    matrix_rate=5e-3,
-    other_rate=1e-3,
-    trainer=ReadingTrainer,
-)
+
+def encoder_alone(trainer, rng, done):
+    return trainer.encoder(rng, 32, 0.35)
+
+
+def projector(trainer, rng, done):
+    return trainer.align(rng, 32, 0.35)
+
+
+def easy_questions(trainer, rng, done):
+    """Questions that a decoder answers by looking up one object: about colours first."""
+    return trainer.decoder_only(rng, 10, ["color"] if done < 0.3 else ["color", "shape", "where"], tokens=10)
+
+
+def all_questions(trainer, rng, done):
+    return trainer.decoder_only(rng, 12)
+
+
+GENTLE = {"matrix_rate": 5e-3, "other_rate": 1e-3}
+encoder = Stage("encoder", 11, 600, encoder_alone, ENCODER)
+lookup = Stage("lookup", 15, 300, easy_questions, DECODER, matrix_rate=1.5e-2, other_rate=3e-3)
+decoder = Stage("decoder", 12, 500, all_questions, DECODER, (lookup,), other_rate=3e-3)
+align = Stage("align", 13, 150, projector, ALIGN, (decoder, encoder), **GENTLE)
+joint = Stage("joint", 14, 500, pictures_and_answers(16, 0.5), JOINT, (decoder, align), **GENTLE)
+
+# `reading` goes on from the encoder and the decoder of `shapes`, on scenes with text and without.
+READING = {"trainer": ReadingTrainer}
+read_encoder = Stage("read_encoder", 21, 500, encoder_alone, READ_ENCODER, (encoder,), **READING)
+read_decoder = Stage("read_decoder", 22, 120, all_questions, READ_DECODER, (decoder,), **READING)
+read_align = Stage("read_align", 23, 150, projector, READ_ALIGN, (decoder, read_decoder, read_encoder), **GENTLE, **READING)
 read_joint = Stage(
-    "read_joint",
-    24,
-    300,
-    lambda t, rng, done: t.joint(rng, 16, 0.5, max(0.02, 0.5 - done)),
-    JOINT,
-    (decoder, read_decoder, read_align),
-    matrix_rate=5e-3,
-    other_rate=1e-3,
-    trainer=ReadingTrainer,
+    "read_joint", 24, 300, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_align), **GENTLE, **READING
 )
 
+# `tiles` goes on from the whole of `shapes`.
+TILED_JOINT = {**JOINT, "newline": 1}
 tile_joint = Stage(
-    "tile_joint",
-    31,
-    200,
-    lambda t, rng, done: t.joint(rng, 8, 0.4, max(0.02, 0.5 - done)),
-    {**JOINT, "newline": 1},
-    (decoder, joint),
-    matrix_rate=5e-3,
-    other_rate=1e-3,
-    trainer=TiledTrainer,
+    "tile_joint", 31, 200, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
 )
 
 # The stages of each yardstick, in an order in which they can be run; the last one's model is the yardstick.
