@@ -7,11 +7,14 @@
 //! ```
 //! peak: the map's maximum lies in the asked object's box (2 pixels of slack); mass: share of the
 //! map inside the box; area: the box's share of the picture, which is what chance would give;
-//! deletion and insertion: means over the answers whose scores are defined.
+//! auprc: area under the precision-recall curve of the map's ranking of pixels against the
+//! object's own pixels, or against its box in scenes without masks; deletion and insertion: means
+//! over the answers whose scores are defined.
 
 use std::path::PathBuf;
 
 use foveate::analyse::pointing;
+use foveate::run::EvidenceMask;
 use foveate::{Cpu, Explanation, Method, Picture, Request, Settings, Silent, explain, open};
 use serde::Deserialize;
 
@@ -28,6 +31,8 @@ struct Question {
     key_words: Vec<String>,
     #[serde(rename = "box")]
     bounds: [f64; 4],
+    /// The file of its mask.
+    evidence: Option<String>,
 }
 
 /// Sums over one kind of question.
@@ -41,6 +46,7 @@ struct Tally {
     peak: f64,
     mass: f64,
     area: f64,
+    auprc: f64,
     scored: f64,
     deletion: f64,
     insertion: f64,
@@ -51,7 +57,7 @@ struct Tally {
 struct Options {
     /// Folder of scenes made by assets/demo/scenes.py
     scenes: PathBuf,
-    /// The attribution method: igos+, igos++ or fovea
+    /// The attribution method, as `foveate methods` lists them
     #[arg(long, default_value = "igos+")]
     method: Method,
     /// Standard deviation of the noise on every blend
@@ -111,22 +117,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     tallies.push((kind, Tally::default()));
                     tallies.len() - 1
                 });
-            tallies[at].1.add(question, &explanation, &picture);
+            let size = (picture.width(), picture.height());
+            let evidence = match &question.evidence {
+                Some(name) => {
+                    let mask = Picture::open(&folder.join(name))?;
+                    let mask = EvidenceMask::of(&mask, size);
+                    Some(mask.map_err(|bad| format!("{name}: {}", bad.message))?)
+                }
+                None => None,
+            };
+            tallies[at]
+                .1
+                .add(question, &explanation, size, evidence.as_ref());
         }
     }
     println!(
-        "| question | n | right | key | peak | mass | area | deletion | insertion | (scored) |"
+        "| question | n | right | key | peak | mass | area | auprc | deletion | insertion \
+         | (scored) |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for (kind, t) in &tallies {
         println!(
-            "| {kind} ... | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
+            "| {kind} ... | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} \
+             | {} |",
             t.asked,
             t.right / t.asked,
             t.key / t.asked,
             t.peak / t.maps,
             t.mass / t.maps,
             t.area / t.maps,
+            t.auprc / t.maps,
             t.deletion / t.scored,
             t.insertion / t.scored,
             t.scored,
@@ -136,7 +156,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 impl Tally {
-    fn add(&mut self, question: &Question, explanation: &Explanation, picture: &Picture) {
+    fn add(
+        &mut self,
+        question: &Question,
+        explanation: &Explanation,
+        (width, height): (u32, u32),
+        evidence: Option<&EvidenceMask>,
+    ) {
         self.asked += 1.0;
         self.right += f64::from(u8::from(explanation.answer.trim() == question.answer));
         let keys: String = explanation
@@ -151,7 +177,7 @@ impl Tally {
         let Some(mask) = &explanation.mask else {
             return;
         };
-        let size = (picture.width() as usize, picture.height() as usize);
+        let size = (width as usize, height as usize);
         let Some(point) = pointing(mask, size, &[question.bounds]) else {
             return;
         };
@@ -159,6 +185,11 @@ impl Tally {
         self.peak += f64::from(u8::from(point.peak));
         self.mass += point.mass;
         self.area += point.area;
+        let ranked = match evidence {
+            Some(evidence) => pointing(mask, size, evidence),
+            None => Some(point),
+        };
+        self.auprc += ranked.map_or(0.0, |ranked| ranked.auprc);
         if let Some((Some(deletion), Some(insertion))) = explanation
             .curves
             .as_ref()

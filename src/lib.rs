@@ -95,7 +95,7 @@
 //! let picture = Picture::from_rgb(64, 64, vec![128; 64 * 64 * 3])?;
 //! let mask = Mask::new(2, vec![1.0, 0.25, 1.0, 1.0])?;
 //! let (width, height) = (picture.width(), picture.height());
-//! let drawn = overlay(picture.rgb(), width, height, &mask.saliency(), mask.size())?;
+//! let drawn = overlay(picture.rgb(), width, height, &mask.saliency(), mask.size(), None)?;
 //! let file: Vec<u8> = png(&drawn)?;
 //! # assert!(!file.is_empty());
 //! # Ok(())
@@ -237,8 +237,9 @@ pub use device::DeviceError;
 pub use device::cpu::Cpu;
 pub use device::cuda::{Cuda, Storage};
 pub use explain::{
-    AnswerToken, Cost, Curves, ExplainError, Explanation, Iteration, Method, OptimizerKind,
-    Prepared, Progress, Request, Settings, Silent, Stage, explain, explain_prepared, prepare,
+    AnswerToken, Cost, CurvePoints, Curves, ExplainError, Explanation, Iteration, Method,
+    OptimizerKind, Prepared, Progress, Request, Settings, Silent, Stage, explain, explain_prepared,
+    prepare,
 };
 pub use lvlm::{Lvlm, LvlmError, ModelDevice, OpenOptions, checkpoint, load, open};
 pub use picture::{Baseline, Limits, Picture, PictureError};

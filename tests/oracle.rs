@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use foveate::blend::{Blend, Masks, Path as BlendPath, Sampling, Score};
 use foveate::device::cpu::Cpu;
 use foveate::explain::{
-    Compat, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion, key_tokens,
-    lvlm_interpretation, prepare,
+    Compat, CurvePoints, Curves, Mask, Method, Regulariser, Request, Settings, deletion_insertion,
+    key_tokens, lvlm_interpretation, prepare,
 };
 use foveate::lvlm::{
     Lvlm, LvlmError, OpenOptions, Scorer, Session, SessionOptions, checkpoint, go_on, load,
@@ -372,7 +372,7 @@ fn probe_mask_scores_and_gradients() {
         let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
         let regulariser = regulariser.with_resampling(scorer.resampling());
         let mask = Mask::new(settings.mask_size, masks[0].clone()).unwrap();
-        let (value, gradient) = regulariser.bilateral_total_variation(&mask);
+        let (value, gradient) = regulariser.total_variation(&mask);
         close(
             &format!("{} BTV", case.name),
             &[value],
@@ -470,8 +470,9 @@ fn curves_of_the_recorded_mask_and_scores() {
         let recorded = Mask::new(size, masks[masks.len() - size * size..].to_vec()).unwrap();
         let curves_of = |mask: &Mask| -> Curves {
             let ends = (&picture[..], &baseline[..]);
-            let curves =
-                deletion_insertion(&*scorer, mask, &keys, ends.0, ends.1, &mut go_on).unwrap();
+            let points = CurvePoints::All;
+            let curves = deletion_insertion(&*scorer, mask, &keys, ends, points, &mut go_on);
+            let curves = curves.unwrap();
             match case.results.compat() {
                 None => curves,
                 Some(_) => lvlm_interpretation::scored(&curves, size * size),

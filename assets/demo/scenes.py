@@ -3,14 +3,16 @@
     python scenes.py OUT --count 100 --seed 5000 [--questions color,shape]
     python scenes.py OUT --seeds 5007 5026
 
-writes OUT/0000.png, OUT/0001.png, ... (112 x 112, RGB) and OUT/scenes.json, a list with one entry for each picture:
+writes OUT/0000.png, OUT/0001.png, ... (112 x 112, RGB), for question Q of picture N the mask OUT/000N-Q.png (112 x 112,
+grey), and OUT/scenes.json, a list with one entry for each picture:
 
     {"picture": "0000.png", "seed": 5000,
      "objects":   [{"shape", "color", "box"}],
-     "questions": [{"question", "answer", "key_words", "box"}]}
+     "questions": [{"question", "answer", "key_words", "box", "evidence"}]}
 
 A box is [x0, y0, x1, y1] in pixels of the picture, x to the right and y downwards, not rounded and not clipped to the
-picture. The box of a question is that of the object asked about: where a map of the evidence should be high.
+picture. The box of a question is that of the object asked about: where a map of the evidence should be high. "evidence"
+names the mask of that object's own pixels: 255 where at least half of a pixel is the object's, else 0.
 A scene is drawn by the random stream of its own seed alone, so the same seed gives the same bytes wherever numpy and
 OpenCV draw alike. Needs numpy and opencv-python-headless.
 """
@@ -100,11 +102,18 @@ def draw(image, shape, color, cx, cy, radius, degrees):
         cv2.fillPoly(image, [corners.astype(np.int32)], color, cv2.LINE_AA, FRACTION_BITS)
 
 
+def mask_of(size, shape, cx, cy, radius, degrees):
+    """The pixels of one shape as `draw` draws it, u8 (size, size): 255 where it covers half a pixel or more, else 0."""
+    mask = np.zeros((size, size, 3), np.uint8)
+    draw(mask, shape, (255, 255, 255), cx, cy, radius, degrees)
+    return np.where(mask[:, :, 0] >= 128, 255, 0).astype(np.uint8)
+
+
 def scene(rng, size=SIZE, count=None):
     """Draws a scene of 2 to 5 objects (or `count`), each in its own cell of a 3 x 3 grid, no shape or colour twice.
 
     Returns the picture, u8 (size, size, 3) RGB, and its objects from top left to bottom right, each a dictionary of
-    shape, color, row, col (of the grid) and box. `rng` is a numpy Generator; the order of its draws is part of what a
+    shape, color, row, col (of the grid), box, and mask (its visible pixels). `rng` is a numpy Generator; the order of its draws is part of what a
     seed means, so no draw may be added, dropped or moved.
     """
     image = background(rng, size)
@@ -121,10 +130,14 @@ def scene(rng, size=SIZE, count=None):
         cx = (col + 0.5) * cell + rng.uniform(-1, 1) * (cell / 2 - radius) * 0.8
         cy = (row + 0.5) * cell + rng.uniform(-1, 1) * (cell / 2 - radius) * 0.8
         shade = np.clip(np.array(COLORS[color]) + rng.normal(0, 8, 3), 0, 255)
-        draw(image, shape, shade, cx, cy, radius, rng.uniform(-12, 12))
+        degrees = rng.uniform(-12, 12)
+        draw(image, shape, shade, cx, cy, radius, degrees)
         reach = radius * 1.1
         box = [cx - reach, cy - reach, cx + reach, cy + reach]
-        objects.append({"shape": shape, "color": color, "row": row, "col": col, "box": box})
+        mask = mask_of(size, shape, cx, cy, radius, degrees)
+        for below in objects:
+            below["mask"][mask > 0] = 0
+        objects.append({"shape": shape, "color": color, "row": row, "col": col, "box": box, "mask": mask})
     objects.sort(key=lambda o: (o["row"], o["col"]))
     return image, objects
 
@@ -149,56 +162,60 @@ def phrase(item):
 def qa(rng, objects, kind=None):
     """Asks about one object, drawn by `rng`. `kind` is a name of KINDS; without it, drawn by KIND_SHARES.
 
-    Returns the question, the right answer, the words of the answer that depend on the picture, and the boxes of the
-    objects that are the evidence for it.
+    Returns the question, the right answer, the words of the answer that depend on the picture, and the objects that are
+    the evidence for it.
     """
     item = objects[rng.integers(len(objects))]
     if kind is None:
         kind = KINDS[int(rng.choice(len(KINDS), p=KIND_SHARES))]
-    shape, color, box = item["shape"], item["color"], item["box"]
+    shape, color = item["shape"], item["color"]
 
     if kind == "color":
-        return f"What color is the {shape}?", f"The {shape} is {color}.", [color], [box]
+        return f"What color is the {shape}?", f"The {shape} is {color}.", [color], [item]
     if kind == "shape":
-        return f"What shape is the {color} object?", f"The {color} object is a {shape}.", [shape], [box]
+        return f"What shape is the {color} object?", f"The {color} object is a {shape}.", [shape], [item]
     if kind == "exists":
         if rng.random() < 0.5:
-            return f"Is there a {shape}?", f"Yes, there is {phrase(item)}.", [color], [box]
+            return f"Is there a {shape}?", f"Yes, there is {phrase(item)}.", [color], [item]
         present = {o["shape"] for o in objects}
         absent = [s for s in SHAPES if s not in present]
         absent = absent[rng.integers(len(absent))]
         return f"Is there a {absent}?", f"No, there is no {absent}.", ["No"], []
     if kind == "where":
         place = position(item)
-        return f"Where is the {shape}?", f"The {shape} is at the {place}.", place.split(), [box]
+        return f"Where is the {shape}?", f"The {shape} is at the {place}.", place.split(), [item]
 
-    boxes = [o["box"] for o in objects]
     if kind == "count":
         number = NUMBERS[len(objects)]
-        return "How many objects are there?", f"There are {number} objects.", [number], boxes
+        return "How many objects are there?", f"There are {number} objects.", [number], objects
     if kind == "describe":
         phrases = [phrase(o) for o in objects]
         listed = phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " and " + phrases[-1]
-        return "Describe the image.", f"I see {listed}.", [o["color"] for o in objects], boxes
+        return "Describe the image.", f"I see {listed}.", [o["color"] for o in objects], objects
     raise ValueError(f"no kind of question {kind!r}; there are {', '.join(KINDS)}")
 
 
 def entry(picture, seed, kinds=ONE_OBJECT_KINDS):
-    """Scene number `seed` and its questions: the picture's pixels, and its entry of scenes.json.
+    """Scene number `seed` and its questions: the picture's pixels, its entry of scenes.json, and by the name of its file
+    each mask of a question's evidence.
 
     The questions draw from the scene's stream one after the other, in the order of ONE_OBJECT_KINDS, whichever of them
     are wanted: leaving one out does not change the others.
     """
     rng = np.random.default_rng(seed)
     image, objects = scene(rng)
-    questions = []
+    questions, masks = [], {}
     for kind in ONE_OBJECT_KINDS:
-        question, answer, key_words, boxes = qa(rng, objects, kind)
+        question, answer, key_words, evidence = qa(rng, objects, kind)
         if kind in kinds:
-            box = [float(v) for v in boxes[0]]
-            questions.append({"question": question, "answer": answer, "key_words": key_words, "box": box})
+            box = [float(v) for v in evidence[0]["box"]]
+            name = f"{Path(picture).stem}-{len(questions)}.png"
+            masks[name] = evidence[0]["mask"]
+            questions.append(
+                {"question": question, "answer": answer, "key_words": key_words, "box": box, "evidence": name}
+            )
     shown = [{"shape": o["shape"], "color": o["color"], "box": [float(v) for v in o["box"]]} for o in objects]
-    return image, {"picture": picture, "seed": seed, "objects": shown, "questions": questions}
+    return image, {"picture": picture, "seed": seed, "objects": shown, "questions": questions}, masks
 
 
 def kinds_argument(text):
@@ -230,9 +247,10 @@ def main():
     seeds = arguments.seeds or range(arguments.seed, arguments.seed + arguments.count)
     for k, seed in enumerate(seeds):
         picture = f"{k:04}.png"
-        image, described = entry(picture, seed, arguments.questions)
-        if not cv2.imwrite(str(arguments.out / picture), image[:, :, ::-1]):  # OpenCV writes BGR
-            raise SystemExit(f"cannot write {arguments.out / picture}")
+        image, described, masks = entry(picture, seed, arguments.questions)
+        for name, pixels in {picture: image[:, :, ::-1], **masks}.items():  # OpenCV writes BGR
+            if not cv2.imwrite(str(arguments.out / name), pixels):
+                raise SystemExit(f"cannot write {arguments.out / name}")
         entries.append(described)
     (arguments.out / "scenes.json").write_text(json.dumps(entries, indent=1) + "\n")
 

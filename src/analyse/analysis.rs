@@ -88,7 +88,7 @@ pub struct Counts {
     pub judged: usize,
     /// Samples with a map.
     pub maps: usize,
-    /// Samples with a map and a box within the picture.
+    /// Samples with a map and evidence: a box within the picture, or a mask.
     pub boxes: usize,
 }
 

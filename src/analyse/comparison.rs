@@ -59,8 +59,8 @@ pub struct Comparison {
 /// A run compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
-    /// The name of the run: the last part of its model's name, or the whole name, with a number if
-    /// several runs have the same.
+    /// The name of the run: the last part of its model's name, or the whole name, with the number
+    /// of its random layers if there are any, and a number if several runs have the same.
     pub name: String,
     /// Its numbers of samples by kind.
     pub counts: Counts,
@@ -211,17 +211,21 @@ fn differences(name: &str, first: &impl Serialize, other: &impl Serialize) -> Ve
 /// Returns the names of runs: the last part of their models' names if these are distinct, otherwise
 /// the full names, with the run's number if several are equal.
 fn names(runs: &[Run]) -> Vec<String> {
-    let models: Vec<&str> = runs
-        .iter()
-        .map(|run| run.manifest().model.name.as_str())
-        .collect();
-    let last = |model: &&str| model.rsplit('/').next().unwrap_or_default().to_string();
+    let model = |run: &Run| {
+        let model = &run.manifest().model;
+        match model.randomized {
+            None => model.name.clone(),
+            Some(random) => format!("{} ({} random layers)", model.name, random.layers),
+        }
+    };
+    let models: Vec<String> = runs.iter().map(model).collect();
+    let last = |model: &String| model.rsplit('/').next().unwrap_or_default().to_string();
     let short: Vec<String> = models.iter().map(last).collect();
     if short.iter().collect::<BTreeSet<_>>().len() == short.len() {
         return short;
     }
-    let name = |(at, &name): (usize, &&str)| {
-        let alike = models.iter().filter(|&&other| other == name).count();
+    let name = |(at, name): (usize, &String)| {
+        let alike = models.iter().filter(|&other| other == name).count();
         if alike == 1 {
             name.to_string()
         } else {

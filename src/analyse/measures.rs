@@ -37,7 +37,10 @@ impl Measure {
 const NO_MAP: &str = "no answer depends on the picture, so that there is no map";
 const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give \
                         nearly the same probability";
-const NO_BOX: &str = "no sample has both a map and a box within its picture";
+const NO_TEST: &str = "no answer depends on the picture, so that there is no map, or the run was \
+                       made before maps were tested";
+const NO_BOX: &str =
+    "no sample has both a map and a box within its picture, or a mask of the evidence";
 
 /// Whether the answer is right.
 pub(super) const CORRECT: Measure = Measure {
@@ -50,7 +53,7 @@ pub(super) const CORRECT: Measure = Measure {
 };
 
 /// All measures, in the order of the tables.
-pub(super) const MEASURES: [Measure; 11] = [
+pub(super) const MEASURES: [Measure; 15] = [
     CORRECT,
     Measure {
         name: "image_dependent",
@@ -96,31 +99,63 @@ pub(super) const MEASURES: [Measure; 11] = [
         kind: MeasureKind::Number(|s| s.insertion),
     },
     Measure {
+        name: "flipped",
+        meaning: "share of the answers that are lost without the most salient eighth of the cells: \
+                  a key token is less than half as probable as with the whole picture",
+        lacking: NO_TEST,
+        of_model: true,
+        kind: MeasureKind::Share(|s| s.flipped),
+    },
+    Measure {
+        name: "kept",
+        meaning: "share of the answers that this eighth alone keeps: every key token is at least \
+                  half as probable",
+        lacking: NO_TEST,
+        of_model: true,
+        kind: MeasureKind::Share(|s| s.kept),
+    },
+    Measure {
+        name: "region",
+        meaning: "smallest share of the cells, the most salient first, that keeps the answer; low \
+                  is good",
+        lacking: NO_TEST,
+        of_model: true,
+        kind: MeasureKind::Number(|s| s.region),
+    },
+    Measure {
         name: "peak_in_box",
-        meaning: "share of the maps whose maximum, the first of equal ones, lies in a box, \
-                  2 pixels of slack allowed",
+        meaning: "share of the maps whose maximum, the first of equal ones, lies in the evidence \
+                  (the mask of the evidence, or else a box), 2 pixels of slack allowed",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Share(|s| s.pointing.map(|p| p.peak)),
     },
     Measure {
         name: "mass_in_box",
-        meaning: "share of the saliency that lies in the boxes",
+        meaning: "share of the saliency that lies in the evidence",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Number(|s| s.pointing.map(|p| p.mass)),
     },
     Measure {
         name: "best_iou",
-        meaning: "largest intersection over union of the boxes with the map above a \
+        meaning: "largest intersection over union of the evidence with the map above a \
                   threshold, over all thresholds",
         lacking: NO_BOX,
         of_model: true,
         kind: MeasureKind::Number(|s| s.pointing.map(|p| p.best_iou)),
     },
     Measure {
+        name: "auprc",
+        meaning: "area under the precision-recall curve (average precision) of the pixels, ranked \
+                  by the map, against the evidence; chance gives about box_area",
+        lacking: NO_BOX,
+        of_model: true,
+        kind: MeasureKind::Number(|s| s.pointing.map(|p| p.auprc)),
+    },
+    Measure {
         name: "box_area",
-        meaning: "share of the picture that the boxes cover, which is the mass \
+        meaning: "share of the picture that the evidence covers, which is the mass \
                   that chance would put there",
         lacking: NO_BOX,
         of_model: false,

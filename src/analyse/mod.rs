@@ -2,7 +2,7 @@
 //! where the model looks when it is right and when it is wrong ([`analyse`]); for several runs on
 //! the same data, whether the models look at the same places and how they differ ([`compare`]).
 //! Every figure has its number of samples and a bootstrap interval, every contrast a test.
-//! `docs/analyses.md` defines the measures.
+//! `docs/analyses.md` and `docs/metrics.md` define the measures.
 
 mod analysis;
 mod comparison;

@@ -197,7 +197,8 @@ fn title(name: &str) -> String {
         "image_dependent" => "Image-dependent answers".into(),
         "correct" => "Right answers".into(),
         "log_ratio" => "Log-ratio, nats".into(),
-        "best_iou" => "Best IoU with the boxes".into(),
+        "best_iou" => "Best IoU with the evidence".into(),
+        "auprc" => "AUPRC of the evidence".into(),
         "top_iou" => "IoU of the most salient share".into(),
         _ => {
             let words = name.replace('_', " ");

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::map::{focus_area, mean_saliency};
 use super::pointing::{Pointing, pointing};
 use crate::explain::{AnswerToken, Mask};
-use crate::run::{Explained, Record, Result, Run};
+use crate::run::{Evidence, Explained, Record, Result, Run};
 
 /// Number of records that are measured at a time.
 const HELD: usize = 256;
@@ -50,7 +50,16 @@ pub struct Sample {
     /// The insertion score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insertion: Option<f64>,
-    /// The location of the map relative to the boxes.
+    /// Whether the answer is lost without the most salient cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flipped: Option<bool>,
+    /// Whether these cells alone keep the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<bool>,
+    /// The smallest share of the cells that keeps the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<f64>,
+    /// The location of the map relative to the evidence: the mask, or else the boxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointing: Option<Pointing>,
 }
@@ -129,9 +138,12 @@ impl Sample {
             tokens.iter().map(of).sum::<f64>() / tokens.len() as f64
         };
         let curves = explained.curves.as_ref();
+        let test = explained.faithfulness.as_ref();
         let side = |pixels: Option<u32>| pixels.map(|p| p as usize).filter(|&p| p > 0);
         let picture = side(record.image.width).zip(side(record.image.height));
         let mapped = mask.zip(picture);
+        let boxes = Evidence::Boxes(&record.boxes);
+        let evidence = record.evidence.as_ref().map_or(boxes, Evidence::Mask);
         Sample {
             index: record.index,
             id: record.id.clone(),
@@ -150,7 +162,10 @@ impl Sample {
             focus_area: mask.and_then(focus_area),
             deletion: curves.and_then(|c| c.deletion_score),
             insertion: curves.and_then(|c| c.insertion_score),
-            pointing: mapped.and_then(|(mask, size)| pointing(mask, size, &record.boxes)),
+            flipped: test.map(|t| t.flipped),
+            kept: test.map(|t| t.kept),
+            region: test.map(|t| t.region.fraction),
+            pointing: mapped.and_then(|(mask, size)| pointing(mask, size, evidence)),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 /// The last word of the noise baseline's counters. Other streams use other words.
 pub const BASELINE_STREAM: u32 = u32::MAX;
+/// The last word of the counters of random masks.
+pub const MASK_STREAM: u32 = u32::MAX - 1;
 
 /// Returns the four random words of Philox4x32-10 for a counter and a key, the same in every
 /// version and on every machine.

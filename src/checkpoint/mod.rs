@@ -16,6 +16,7 @@ mod guard;
 mod header;
 mod jinja;
 mod processor_file;
+mod randomized;
 mod rope;
 mod shape;
 mod special;
@@ -37,6 +38,7 @@ pub use fields::{Fields, LAYER_LIMIT, POSITION_LIMIT, SIZE_LIMIT};
 pub use files::{Bytes, Files};
 pub(crate) use processor_file::PROCESSOR_CONFIG;
 pub use processor_file::ProcessorFile;
+pub use randomized::RandomizedLayers;
 pub use rope::{RopeScaling, rope};
 pub use template::{ChatTemplate, DefaultTemplate, Rendered, Template, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
@@ -63,6 +65,8 @@ pub struct Checkpoint {
     pub encoders: Vec<PathBuf>,
     /// The program whose processing of pictures is reproduced, if any.
     pub compat: Option<Compat>,
+    /// The layers whose weights are replaced by random ones when the model is loaded, if any.
+    pub randomized: Option<RandomizedLayers>,
 }
 
 impl Checkpoint {

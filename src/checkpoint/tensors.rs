@@ -58,10 +58,26 @@ impl Tensor {
     /// Creates an f32 tensor in memory; `values` are row-major, and their number must match
     /// `shape`.
     pub fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
-        let bytes: Arc<[u8]> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Tensor::of(name, Dtype::F32, shape, values)
+    }
+
+    /// Creates a tensor in memory, of `values` rounded to `dtype`; otherwise as
+    /// [`Tensor::from_f32`].
+    pub(super) fn of(name: &str, dtype: Dtype, shape: &[usize], values: &[f32]) -> Tensor {
+        let bytes: Arc<[u8]> = match dtype {
+            Dtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Dtype::F16 => {
+                let rounded = values.iter().map(|&v| f16::from_f32(v));
+                rounded.flat_map(f16::to_le_bytes).collect()
+            }
+            Dtype::Bf16 => {
+                let rounded = values.iter().map(|&v| bf16::from_f32(v));
+                rounded.flat_map(bf16::to_le_bytes).collect()
+            }
+        };
         Tensor {
             name: name.to_string(),
-            dtype: Dtype::F32,
+            dtype,
             shape: shape.to_vec(),
             file: "memory".into(),
             range: 0..bytes.len(),

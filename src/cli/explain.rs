@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use super::error::CliError;
 use super::machine;
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
+use super::options::{
+    EncoderOptions, MachineOptions, MethodOptions, PictureOptions, RandomizeOptions, settings,
+};
 use super::output::OutputFolder;
 use super::print;
 use super::progress::Bars;
 use super::record::{Context, record};
 use super::signals::Graceful;
-use crate::explain::{Explanation, Request, Settings, explain};
+use crate::explain::{Explanation, Request, Settings, SufficientRegion, explain};
 use crate::picture::Picture;
 use crate::report;
 
@@ -53,6 +55,8 @@ pub(super) struct Options {
     #[command(flatten)]
     method: MethodOptions,
     #[command(flatten)]
+    randomize: RandomizeOptions,
+    #[command(flatten)]
     machine: MachineOptions,
     /// Print the explanation as JSON, and nothing else, on standard output
     #[arg(long)]
@@ -75,6 +79,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         &options.machine,
         &options.encoders.options(settings.compat),
         options.model.as_deref(),
+        options.randomize.layers(),
         0,
     )?;
     let (model, threads) = (opened.model, opened.threads);
@@ -169,6 +174,13 @@ fn files(
     let mut files = vec![(FILES[1], report::png(&report::tokens(question, &words)?)?)];
     if let Some(mask) = &explanation.mask {
         let (size, saliency) = (mask.size(), mask.saliency());
+        let region = explanation.faithfulness.as_ref().map(|f| &f.region);
+        let inside =
+            region.map(|region| (region.mask(mask).saliency(), caption(region, explanation)));
+        let outline = inside.as_ref().map(|(inside, caption)| report::Outline {
+            region: inside,
+            caption,
+        });
         let (width, height) = (picture.width(), picture.height());
         files.push((FILES[2], npy(size, mask.values())));
         files.push((
@@ -183,6 +195,7 @@ fn files(
                 height,
                 &saliency,
                 size,
+                outline,
             )?)?,
         ));
     }
@@ -197,6 +210,20 @@ fn files(
         files.push((FILES[5], report::png(&report::curves(&plot)?)?));
     }
     Ok(files)
+}
+
+/// Describes the outlined part of the picture in a line.
+fn caption(region: &SufficientRegion, explanation: &Explanation) -> String {
+    let keys = explanation.tokens.iter().filter(|token| token.key);
+    let (sum, count) = keys.fold((0.0, 0.0), |(sum, count), token| {
+        (sum + token.logp_image.exp(), count + 1.0)
+    });
+    format!(
+        "outlined: {:.0} % of the picture is enough (p {:.2}; all of it {:.2})",
+        100.0 * region.fraction,
+        region.probability,
+        sum / count
+    )
 }
 
 /// Returns a square f32 array in NumPy's format, version 1.0: a header whose length is a multiple
@@ -250,6 +277,27 @@ fn summary(options: &Options, settings: &Settings, explanation: &Explanation) ->
                 ),
             },
         );
+    }
+    if let Some(faithfulness) = &explanation.faithfulness {
+        let share = format!("the most salient {:.1} %", 100.0 * faithfulness.fraction);
+        lines.push(format!(
+            "{share} alone {} the answer (p {:.3}), the rest without it {} (p {:.3}); {:.1} % is \
+             enough (p {:.3})",
+            if faithfulness.kept {
+                "keeps"
+            } else {
+                "does not keep"
+            },
+            faithfulness.revealed,
+            if faithfulness.flipped {
+                "does not"
+            } else {
+                "does too"
+            },
+            faithfulness.removed,
+            100.0 * faithfulness.region.fraction,
+            faithfulness.region.probability,
+        ));
     }
     lines.push(format!("written to {}", options.out.display()));
     lines.join("\n")

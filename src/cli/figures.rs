@@ -48,7 +48,7 @@ pub(super) fn samples(counts: &Counts) -> String {
     );
     let _ = write!(
         line,
-        "; {} judged, {} with a map, {} with a map and boxes",
+        "; {} judged, {} with a map, {} with a map and boxes or masks of the evidence",
         counts.judged, counts.maps, counts.boxes
     );
     line

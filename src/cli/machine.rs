@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::CliError;
 use super::options::{DeviceName, DtypeName, MachineOptions};
-use crate::checkpoint::Dtype;
+use crate::checkpoint::{Dtype, RandomizedLayers};
 use crate::device::cpu::Cpu;
 use crate::device::cuda::{self, Cuda, Storage};
 use crate::lvlm::{self, Lvlm, OpenOptions};
@@ -22,15 +22,18 @@ pub(super) struct Opened {
     pub kind: String,
 }
 
-/// Opens the model in a folder, or the demo model, with the options `models`. `place` is this
-/// process's number among those of the machine; `auto` distributes the GPUs by it.
+/// Opens the model in a folder, or the demo model, with the options `models`, and random weights in
+/// the layers `randomized`. `place` is this process's number among those of the machine; `auto`
+/// distributes the GPUs by it.
 pub(super) fn open(
     options: &MachineOptions,
     models: &OpenOptions,
     folder: Option<&Path>,
+    randomized: Option<RandomizedLayers>,
     place: usize,
 ) -> Result<Opened, CliError> {
-    let checkpoint = lvlm::checkpoint(folder, models)?;
+    let mut checkpoint = lvlm::checkpoint(folder, models)?;
+    checkpoint.randomized = randomized;
     let (ordinal, no_gpu) = match options.device {
         DeviceName::Cpu => (None, None),
         DeviceName::Cuda(ordinal) => (Some(ordinal), None),

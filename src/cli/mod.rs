@@ -10,6 +10,7 @@ mod figures;
 mod inspect;
 mod machine;
 mod merge;
+mod methods;
 mod options;
 mod output;
 mod plan;
@@ -63,6 +64,8 @@ enum Command {
     /// Compare runs of several models on the same data: whether they look at the same place, how
     /// sharply, how faithfully
     Compare(compare::Options),
+    /// List the attribution methods: what each needs, costs, and is good for
+    Methods(methods::Options),
     /// List what there is to compute on, and what each can run
     Devices(devices::Options),
     /// Prove that a GPU computes what the processor computes, and measure how fast
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Analyse(options) => analyse::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Methods(options) => methods::run(&options),
         Command::Devices(options) => devices::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -7,8 +7,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
+use crate::checkpoint::RandomizedLayers;
 use crate::device::cuda::GemmBackend;
-use crate::explain::{Compat, Method, OptimizerKind, Settings};
+use crate::explain::{Compat, CurvePoints, Method, OptimizerKind, Preset, Settings};
 use crate::lvlm::OpenOptions;
 use crate::picture::{Baseline, Limits, Picture};
 
@@ -112,6 +113,20 @@ enum BaselineName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// The paper's settings: iGOS+ in 5 iterations of 10 steps, all points of the curves
+    Paper,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CurvePointsName {
+    /// Every fiftieth of the mask's cells: 102 evaluations
+    All,
+    /// Those that the scores need, to within 0.002 where a curve is monotone: about 40 evaluations
+    Adaptive,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompatName {
     /// That of the paper's authors, bytedance/LVLM_Interpretation
     LvlmInterpretation,
@@ -129,10 +144,13 @@ impl From<CompatName> for Compat {
 #[derive(Args)]
 #[command(next_help_heading = "Method")]
 pub(super) struct MethodOptions {
-    /// Which masks are optimised
+    /// Begin with a named choice of the method and its settings
+    #[arg(long, value_enum, conflicts_with = "method")]
+    preset: Option<PresetName>,
+    /// How the mask is found
     #[arg(long, value_parser = method_parser(), default_value = "igos+")]
     method: Method,
-    /// How a mask is updated [default: nag]
+    /// How a mask is updated [default: nag; igos: ls]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
     /// What stands where the picture is removed
@@ -141,33 +159,49 @@ pub(super) struct MethodOptions {
     /// Cells per side of the mask, 1 to 1024
     #[arg(long, value_name = "CELLS", default_value_t = Settings::default().mask_size)]
     mask_size: usize,
-    /// Steps along each path from the masked picture to the baseline [default: 10; fovea: 6]
+    /// Steps along each path from the masked picture to the baseline [default: 10; fovea: 6; igos:
+    /// 20; integrated-gradients: 50]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Updates of the mask [default: 5; fovea: 2]
+    /// Updates of the mask [default: 5; fovea: 2; igos: 15]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
+    /// Random masks of RISE, or noisy pictures of SmoothGrad [default: rise: 4000; smoothgrad: 50]
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    /// Cells per side of RISE's random grids, or regions per side of EAGLE [default: rise: 7;
+    /// eagle: 8]
+    #[arg(long, value_name = "CELLS")]
+    grid: Option<usize>,
+    /// Cells per side of the window that occlusion slides over the mask [default: a quarter of the
+    /// mask's]
+    #[arg(long, value_name = "CELLS")]
+    window: Option<usize>,
+    /// Cells by which that window moves [default: half of it]
+    #[arg(long, value_name = "CELLS")]
+    stride: Option<usize>,
     /// Weight of the mask's mean distance from 1: larger keeps the mask smaller [default: 1]
     #[arg(long, value_name = "WEIGHT")]
     l1: Option<f64>,
     /// Weight of the quadratic term that fades over the iterations [default: 0.1]
     #[arg(long, value_name = "WEIGHT")]
     l2: Option<f64>,
-    /// Weight of the bilateral total variation: larger makes the mask smoother [default: 10]
+    /// Weight of the total variation: larger makes the mask smoother [default: 10; igos: 20]
     #[arg(long, value_name = "WEIGHT")]
     l3: Option<f64>,
     /// How fast the quadratic term fades, per iteration [default: 1]
     #[arg(long, value_name = "RATE")]
     gamma: Option<f64>,
-    /// Iterations that the momentum takes to build up [default: 5]
+    /// Iterations that the momentum takes to build up [default: 5; igos: 3]
     #[arg(long, value_name = "N")]
     momentum: Option<f64>,
-    /// Step size of an update (the first step tried by a line search) [default: 10]
+    /// Step size of an update (the first step tried by a line search) [default: 10; igos: 1000]
     #[arg(long, value_name = "STEP")]
     lr: Option<f64>,
     /// Standard deviation of the noise on every blend, in normalised pixel values; 0 for none
-    #[arg(long, value_name = "DEVIATION", default_value_t = Settings::default().noise)]
-    noise: f64,
+    /// [default: 0.2; smoothgrad: 0.4]
+    #[arg(long, value_name = "DEVIATION")]
+    noise: Option<f64>,
     /// Seed of all noise: the same seed gives the same bits
     #[arg(long, default_value_t = Settings::default().seed)]
     seed: u64,
@@ -185,6 +219,9 @@ pub(super) struct MethodOptions {
     /// Leave deletion and insertion curves out
     #[arg(long)]
     no_curves: bool,
+    /// The points at which curves are measured [default: adaptive; with --compat: all]
+    #[arg(long, value_enum, value_name = "POINTS")]
+    curve_points: Option<CurvePointsName>,
     /// Ask about the baseline picture too, and record that answer
     #[arg(long)]
     baseline_answer: bool,
@@ -247,6 +284,41 @@ pub(super) struct EncoderOptions {
     encoders: Vec<PathBuf>,
 }
 
+/// Random weights in place of the model's own.
+#[derive(Args)]
+#[command(next_help_heading = "Sanity check")]
+pub(super) struct RandomizeOptions {
+    /// Give the last N layers random weights: the decoder's from its last layer down, then every
+    /// encoder's; the answer to explain should be that of the model without this option
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    randomize_layers: Option<usize>,
+    /// Seed of these weights
+    #[arg(
+        long,
+        value_name = "SEED",
+        default_value_t = 0,
+        requires = "randomize_layers"
+    )]
+    randomize_seed: u64,
+}
+
+/// Reads a number of layers.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of at least 1".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+impl RandomizeOptions {
+    /// Returns the layers that get random weights.
+    pub fn layers(&self) -> Option<RandomizedLayers> {
+        let seed = self.randomize_seed;
+        self.randomize_layers
+            .map(|layers| RandomizedLayers { layers, seed })
+    }
+}
+
 impl EncoderOptions {
     /// Returns the options for opening a model.
     pub fn options(&self, compat: Option<Compat>) -> OpenOptions {
@@ -277,12 +349,20 @@ impl MethodOptions {
     /// [`CliError::Option`] for an option that the method does not read.
     pub fn settings(&self) -> Result<Settings, CliError> {
         let following = Settings::following(self.compat());
-        let own = Settings::of(self.method);
+        let preset = self.preset.map(|PresetName::Paper| Preset::Paper);
+        let own = preset.map_or_else(|| Settings::of(self.method), Settings::preset);
         let optimizer = self.optimizer.map(|name| match name {
             OptimizerName::Nag => OptimizerKind::Nag,
             OptimizerName::Ls => OptimizerKind::LineSearch,
         });
         let given = [
+            ("steps", self.steps.is_some()),
+            ("iterations", self.iterations.is_some()),
+            ("samples", self.samples.is_some()),
+            ("grid", self.grid.is_some()),
+            ("window", self.window.is_some()),
+            ("stride", self.stride.is_some()),
+            ("noise", self.noise.is_some()),
             ("optimizer", optimizer.is_some()),
             ("l1", self.l1.is_some()),
             ("l2", self.l2.is_some()),
@@ -291,16 +371,17 @@ impl MethodOptions {
             ("momentum", self.momentum.is_some()),
             ("lr", self.lr.is_some()),
         ];
-        let reads = |option: &str| self.method.with(&own).settings().contains(&option);
+        let reads = |option: &str| own.method.with(&own).settings().contains(&option);
         if let Some(&(option, _)) = given.iter().find(|(o, given)| *given && !reads(o)) {
             return Err(CliError::Option {
                 option,
                 expected: "a method that reads it".into(),
-                found: format!("--method {}", self.method.with(&own).name()),
+                found: format!("--method {}", own.method.with(&own).name()),
             });
         }
         Ok(Settings {
-            method: self.method,
+            preset,
+            method: own.method,
             optimizer: optimizer.unwrap_or(own.optimizer),
             baseline: match self.baseline {
                 BaselineName::Blur => Baseline::Blur,
@@ -310,17 +391,27 @@ impl MethodOptions {
             mask_size: self.mask_size,
             steps: self.steps.unwrap_or(own.steps),
             iterations: self.iterations.unwrap_or(own.iterations),
+            samples: self.samples.or(own.samples),
+            grid: self.grid.or(own.grid),
+            window: self.window.or(own.window),
+            stride: self.stride.or(own.stride),
             l1: self.l1.unwrap_or(own.l1),
             l2: self.l2.unwrap_or(own.l2),
             l3: self.l3.unwrap_or(own.l3),
             gamma: self.gamma.unwrap_or(own.gamma),
             momentum: self.momentum.unwrap_or(own.momentum),
             lr: self.lr.unwrap_or(own.lr),
-            noise: self.noise,
+            noise: self.noise.unwrap_or(own.noise),
             seed: self.seed,
             threshold: self.threshold,
             max_new_tokens: self.max_new_tokens.unwrap_or(following.max_new_tokens),
             curves: !self.no_curves,
+            curve_points: match self.curve_points {
+                None if preset.is_some() => own.curve_points,
+                None => following.curve_points,
+                Some(CurvePointsName::All) => CurvePoints::All,
+                Some(CurvePointsName::Adaptive) => CurvePoints::Adaptive,
+            },
             baseline_answer: self.baseline_answer,
             ..following
         })
@@ -353,33 +444,58 @@ mod tests {
         method: MethodOptions,
     }
 
+    /// Returns the defaults of a setting as the help should write them: that of iGOS+, or none, and
+    /// those of the other methods that read it and differ.
+    fn defaults(option: &str, value: impl Fn(&Settings) -> Option<String>) -> String {
+        let reading = Method::ALL.into_iter().filter_map(|method| {
+            let settings = Settings::of(method);
+            let method = method.with(&settings);
+            let read = method.settings().contains(&option);
+            read.then(|| Some((method.name(), value(&settings)?)))
+                .flatten()
+        });
+        let mut reading = reading.peekable();
+        let usual = reading.next_if(|(name, _)| *name == "igos+");
+        let usual = usual.map(|(_, value)| value);
+        let others = reading.filter(|(_, value)| Some(value) != usual.as_ref());
+        let others = others.map(|(name, value)| format!("{name}: {value}"));
+        let all: Vec<String> = usual.clone().into_iter().chain(others).collect();
+        all.join("; ")
+    }
+
     /// Defaults that depend on the method are written into the help by hand.
     #[test]
     fn the_help_says_the_defaults_of_each_method() {
-        let (igos, fovea) = (Settings::of(Method::IgosPlus), Settings::of(Method::Fovea));
-        assert_eq!(Settings::of(Method::IgosPlusPlus).steps, igos.steps);
         let help = Program::command().render_long_help().to_string();
-        let says = |option: &str, default: String| {
+        let says = |option: &str, value: &dyn Fn(&Settings) -> Option<String>| {
             let at = help.find(&format!("--{option} <")).expect(option);
             let rest = help[at..].split_whitespace().collect::<Vec<_>>().join(" ");
             let end = rest[2..].find(" --").map_or(rest.len(), |end| end + 2);
             let found = &rest[..end];
-            assert!(found.contains(&format!("[default: {default}]")), "{found}");
+            let default = defaults(option, value);
+            assert!(
+                found.contains(&format!("[default: {default}]")),
+                "{default}: {found}"
+            );
         };
-        says("optimizer", "nag".into());
-        says("steps", format!("{}; fovea: {}", igos.steps, fovea.steps));
-        let both = format!("{}; fovea: {}", igos.iterations, fovea.iterations);
-        says("iterations", both);
-        for (option, value) in [
-            ("l1", igos.l1),
-            ("l2", igos.l2),
-            ("l3", igos.l3),
-            ("gamma", igos.gamma),
-            ("momentum", igos.momentum),
-            ("lr", igos.lr),
-        ] {
-            says(option, value.to_string());
-        }
+        says("optimizer", &|s| {
+            let name = match s.optimizer {
+                OptimizerKind::Nag => "nag",
+                OptimizerKind::LineSearch => "ls",
+            };
+            Some(name.into())
+        });
+        says("steps", &|s| Some(s.steps.to_string()));
+        says("iterations", &|s| Some(s.iterations.to_string()));
+        says("samples", &|s| s.samples.map(|n| n.to_string()));
+        says("grid", &|s| s.grid.map(|n| n.to_string()));
+        says("noise", &|s| Some(s.noise.to_string()));
+        says("l1", &|s| Some(s.l1.to_string()));
+        says("l2", &|s| Some(s.l2.to_string()));
+        says("l3", &|s| Some(s.l3.to_string()));
+        says("gamma", &|s| Some(s.gamma.to_string()));
+        says("momentum", &|s| Some(s.momentum.to_string()));
+        says("lr", &|s| Some(s.lr.to_string()));
     }
 
     #[test]
@@ -391,9 +507,22 @@ mod tests {
         assert_eq!(settings(&["--lr", "1"]).unwrap().lr, 1.0);
         let fovea = settings(&["--method", "fovea", "--steps", "3"]).unwrap();
         assert_eq!((fovea.steps, fovea.iterations), (3, 2));
-        let error = settings(&["--method", "fovea", "--lr", "1"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        let text = error.to_string();
-        assert!(text.contains("--lr") && text.contains("fovea"), "{text}");
+        let rise = settings(&["--method", "rise", "--samples", "9"]).unwrap();
+        assert_eq!(
+            (rise.samples, rise.grid, rise.noise),
+            (Some(9), Some(7), 0.0)
+        );
+        for (method, option) in [
+            ("fovea", "--lr"),
+            ("rise", "--steps"),
+            ("occlusion", "--noise"),
+            ("igos+", "--window"),
+            ("igos", "--gamma"),
+        ] {
+            let error = settings(&["--method", method, option, "1"]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains(option) && text.contains(method), "{text}");
+        }
     }
 }

@@ -36,6 +36,7 @@ impl Progress for Bars {
             Stage::Select => ("selecting key tokens", "evaluations"),
             Stage::Optimise => ("optimising the mask", "evaluations"),
             Stage::Curves => ("deletion and insertion", "evaluations"),
+            Stage::Faithfulness => ("testing the map", "evaluations"),
         };
         self.bar.reset();
         let template = match total {

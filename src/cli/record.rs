@@ -42,11 +42,15 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "settings": settings(context),
         "iterations": explained.iterations,
         "curves": explained.curves,
+        "faithfulness": explained.faithfulness,
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     });
     if let Some(extent) = explanation.mask.as_ref().and_then(Mask::extent) {
         record["mask_extent"] = json!(extent);
+    }
+    if let Some(randomized) = context.model.randomized() {
+        record["randomized"] = json!(randomized);
     }
     if let Some(answer) = explained.baseline_answer {
         record["baseline_answer"] = json!(answer);

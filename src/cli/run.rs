@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::machine::{self, Opened};
-use super::options::{EncoderOptions, MachineOptions, MethodOptions, PictureOptions, settings};
+use super::options::{
+    EncoderOptions, MachineOptions, MethodOptions, PictureOptions, RandomizeOptions, settings,
+};
 use super::output::expect_folder;
 use super::print;
 use super::rate::Rate;
@@ -15,7 +17,7 @@ use super::record::peak_memory;
 use super::signals::Graceful;
 use crate::run::{
     AnswerFormat, Ask, Assignment, BoxFormat, Columns, Data, DataOptions, DeviceIdentity, Job,
-    Layout, Manifest, ModelIdentity, Shard, Store, Summary, work,
+    Layout, Manifest, ModelIdentity, RecordedAnswers, Run, Shard, Store, Summary, work,
 };
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,6 +109,10 @@ struct DataArguments {
     /// bbox]
     #[arg(long, value_name = "NAME")]
     boxes_column: Option<String>,
+    /// A table's column of masks of the evidence: grey pictures of the picture's aspect, white
+    /// where the evidence is [default: none]
+    #[arg(long, value_name = "NAME")]
+    evidence_column: Option<String>,
     /// What a box's numbers are
     #[arg(long, value_enum, default_value = "xyxy")]
     box_format: BoxFormatName,
@@ -116,6 +122,10 @@ struct DataArguments {
     /// A table's column of answers to explain instead of the model's own
     #[arg(long, value_name = "NAME")]
     explain_column: Option<String>,
+    /// Explain the answers and the key tokens that another run of the same data recorded in this
+    /// folder, instead of the model's own
+    #[arg(long, value_name = "RUN", conflicts_with = "explain_column")]
+    answers_of: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -146,6 +156,8 @@ pub(super) struct Options {
     picture: PictureOptions,
     #[command(flatten)]
     method: MethodOptions,
+    #[command(flatten)]
+    randomize: RandomizeOptions,
     #[command(flatten)]
     machine: MachineOptions,
     /// No progress and no notes on standard error
@@ -181,6 +193,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         &options.machine,
         &options.encoders.options(settings.compat),
         options.model.as_deref(),
+        options.randomize.layers(),
         place,
     )?;
     let model = &*opened.model;
@@ -188,13 +201,21 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let memory_budget = settings
         .memory_budget
         .unwrap_or_else(|| model.memory_budget());
-    let manifest = Manifest::new(
+    let answers = options.data.answers_of.as_deref().map(Run::open);
+    let answers = answers
+        .transpose()?
+        .map(|run| RecordedAnswers::read(&run, &data.identity()))
+        .transpose()?;
+    let mut manifest = Manifest::new(
         ModelIdentity::of(model)?,
         device(options, &opened),
         settings,
         data.identity(),
         shard,
     );
+    manifest.answers = answers
+        .as_ref()
+        .map(|answers| answers.fingerprint().to_string());
     let mut store = Store::open(&folder, &manifest)?;
     notes(options, &opened, &folder, &store, &assignment);
     let note = |text: &str| {
@@ -209,6 +230,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         manifest: &manifest,
         memory_budget: Some(memory_budget),
         limits: options.picture.limits(),
+        answers: answers.as_ref(),
         max_failures: options.max_failures,
     };
     let mut rate = Rate::new(options.quiet);
@@ -371,6 +393,7 @@ impl DataArguments {
                 right: self.answer_column.clone(),
                 choices: self.choices_column.clone(),
                 boxes: self.boxes_column.clone(),
+                evidence: self.evidence_column.clone(),
                 category: self.category_column.clone(),
                 explain: self.explain_column.clone(),
                 box_format: match self.box_format {

@@ -4,8 +4,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::eagle::Eagle;
 use super::fovea::Fovea;
 use super::igos::Igos;
+use super::input_x_gradient::InputXGradient;
+use super::integrated_gradients::IntegratedGradients;
+use super::occlusion::Occlusion;
+use super::rise::Rise;
+use super::smoothgrad::SmoothGrad;
 use super::{ExplainError, Iteration, Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
 
@@ -46,6 +52,9 @@ pub trait Attribution {
     /// Returns what the method does in a few words, as `--help` shows it.
     fn summary(&self) -> &'static str;
 
+    /// Returns what the method is good for, and what it is not, in a few words.
+    fn suited_to(&self) -> &'static str;
+
     /// Returns the names of the settings that the method reads, of those that some methods do not.
     fn settings(&self) -> &'static [&'static str];
 
@@ -80,11 +89,43 @@ pub enum Method {
     /// visual tokens.
     #[serde(rename = "fovea")]
     Fovea,
+    /// One mask for deletion (the first iGOS, arXiv 1905.00954).
+    #[serde(rename = "igos")]
+    Igos,
+    /// The score's drop under a sliding window (arXiv 1311.2901).
+    #[serde(rename = "occlusion")]
+    Occlusion,
+    /// Random masks, weighted by the score (arXiv 1806.07421).
+    #[serde(rename = "rise")]
+    Rise,
+    /// The mean gradient of the mask between baseline and picture (arXiv 1703.01365).
+    #[serde(rename = "integrated-gradients")]
+    IntegratedGradients,
+    /// The gradient of the mask at the picture (arXiv 1605.01713).
+    #[serde(rename = "input-x-gradient")]
+    InputXGradient,
+    /// The mean gradient of the mask at noisy pictures (arXiv 1706.03825).
+    #[serde(rename = "smoothgrad")]
+    SmoothGrad,
+    /// Greedy search over regions for insight and necessity (arXiv 2509.22496).
+    #[serde(rename = "eagle")]
+    Eagle,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 3] = [Method::IgosPlus, Method::IgosPlusPlus, Method::Fovea];
+    pub const ALL: [Method; 10] = [
+        Method::IgosPlus,
+        Method::IgosPlusPlus,
+        Method::Fovea,
+        Method::Igos,
+        Method::Occlusion,
+        Method::Rise,
+        Method::IntegratedGradients,
+        Method::InputXGradient,
+        Method::SmoothGrad,
+        Method::Eagle,
+    ];
 
     /// Returns the method with its settings.
     pub fn with(self, settings: &Settings) -> Box<dyn Attribution + '_> {
@@ -92,6 +133,13 @@ impl Method {
             Method::IgosPlus => Box::new(Igos::plus(settings)),
             Method::IgosPlusPlus => Box::new(Igos::plus_plus(settings)),
             Method::Fovea => Box::new(Fovea { settings }),
+            Method::Igos => Box::new(Igos::first(settings)),
+            Method::Occlusion => Box::new(Occlusion { settings }),
+            Method::Rise => Box::new(Rise { settings }),
+            Method::IntegratedGradients => Box::new(IntegratedGradients { settings }),
+            Method::InputXGradient => Box::new(InputXGradient { settings }),
+            Method::SmoothGrad => Box::new(SmoothGrad { settings }),
+            Method::Eagle => Box::new(Eagle { settings }),
         }
     }
 }

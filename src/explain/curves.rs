@@ -1,9 +1,13 @@
 //! Deletion and insertion curves of a mask, and the areas under them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Mask, Pass, Result, Schedule};
-use crate::blend::{Blend, Masks, Path};
+use super::perturbation::{mean_probability, passes};
+use super::ranking::Ranking;
+use super::{Mask, Result, Schedule};
+use crate::blend::Path;
 use crate::lvlm::{Callback, Scorer};
 
 /// The smallest difference of probability between picture and baseline for which curves are
@@ -11,8 +15,8 @@ use crate::lvlm::{Callback, Scorer};
 pub const LEAST_RANGE: f64 = 0.01;
 /// Number of groups of cells.
 const GROUPS: usize = 50;
-/// Number of masks held at a time, each for deletion and for insertion.
-const HELD: usize = 16;
+/// The largest error of a score from intervals between adaptive points.
+const TOLERANCE: f64 = 0.002;
 
 /// Mean probability of the key tokens while the most important cells are removed from the picture,
 /// or revealed in the baseline.
@@ -33,21 +37,27 @@ pub struct Curves {
     pub reason: Option<String>,
 }
 
+/// The points at which curves are measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CurvePoints {
+    /// Every fiftieth of the cells.
+    #[default]
+    All,
+    /// Those of them that the scores need: more where a curve is steep.
+    Adaptive,
+}
+
 /// Returns the calls of the model for the curves of a mask of `cells` cells.
-pub(crate) fn schedule(cells: usize) -> Schedule {
+pub(crate) fn schedule(cells: usize, points: CurvePoints) -> Schedule {
     let groups = cells.div_ceil(step(cells));
-    let pass = |masks, calls| Pass {
-        blends: 2 * masks,
-        gradient: false,
-        calls,
+    let measured = match points {
+        CurvePoints::All => groups - 1,
+        CurvePoints::Adaptive => first_points(groups).len(),
     };
-    let mut passes = vec![pass(HELD, groups / HELD)];
-    if !groups.is_multiple_of(HELD) {
-        passes.push(pass(groups % HELD, 1));
-    }
     Schedule {
-        passes,
-        open_ended: false,
+        passes: passes(measured, cells, 2),
+        open_ended: points == CurvePoints::Adaptive,
     }
 }
 
@@ -65,37 +75,57 @@ pub fn deletion_insertion(
     scorer: &dyn Scorer,
     mask: &Mask,
     keys: &[usize],
-    picture: &[f64],
-    baseline: &[f64],
+    (picture, baseline): (&[f64], &[f64]),
+    points: CurvePoints,
     evaluated: &mut Callback,
 ) -> Result<Curves> {
-    let order = mask.ascending();
-    let (cells, step) = (order.len(), step(order.len()));
-    let (from, to) = (mean_probability(picture), mean_probability(baseline));
-    let (mut fraction, mut deletion, mut insertion) = (vec![0.0], vec![from], vec![to]);
-    let mut remaining = vec![1.0; cells];
-    let groups: Vec<&[usize]> = order.chunks(step).collect();
-    for groups in groups.chunks(HELD) {
-        let mut masks = Vec::with_capacity(groups.len());
-        for group in groups {
-            group.iter().for_each(|&cell| remaining[cell] = 0.0);
-            masks.push(remaining.clone());
-            let done = fraction.len() * step;
-            fraction.push(done.min(cells) as f64 / cells as f64);
-        }
-        let blends: Vec<Blend> = [Path::Deletion, Path::Insertion]
+    let mut ranking = Ranking::new(scorer, mask, keys, picture, baseline);
+    curves(&mut ranking, points, evaluated)
+}
+
+/// Measures the curves of a ranking at `points`.
+pub(super) fn curves(
+    ranking: &mut Ranking,
+    points: CurvePoints,
+    evaluated: &mut Callback,
+) -> Result<Curves> {
+    let cells = ranking.cells();
+    let step = step(cells);
+    let groups = cells.div_ceil(step);
+    let count = |group: usize| (group * step).min(cells);
+    let mut wanted: Vec<usize> = match points {
+        CurvePoints::All => (1..groups).collect(),
+        CurvePoints::Adaptive => first_points(groups),
+    };
+    let mut at = vec![0, groups];
+    let mut measured = [Path::Deletion, Path::Insertion].map(|path| {
+        let ends = ranking.measured(path);
+        BTreeMap::from([0, groups].map(|group| (group, mean_probability(&ends[&count(group)]))))
+    });
+    while !wanted.is_empty() {
+        let counts: Vec<usize> = wanted.iter().map(|&group| count(group)).collect();
+        ranking.measure(&[Path::Deletion, Path::Insertion], &counts, evaluated)?;
+        for (path, curve) in [Path::Deletion, Path::Insertion]
             .into_iter()
-            .flat_map(|path| (0..masks.len()).map(move |m| Blend::whole(m, path)))
-            .collect();
-        let masks = Masks {
-            size: mask.size(),
-            values: &masks,
+            .zip(&mut measured)
+        {
+            let found = ranking.measured(path);
+            curve.extend(
+                wanted
+                    .iter()
+                    .map(|&g| (g, mean_probability(&found[&count(g)]))),
+            );
+        }
+        at.extend(&wanted);
+        at.sort_unstable();
+        wanted = match points {
+            CurvePoints::All => Vec::new(),
+            CurvePoints::Adaptive => next_points(&measured, groups),
         };
-        let values = scorer.log_probabilities(masks, &blends, keys, evaluated)?;
-        let (removed, revealed) = values.split_at(values.len() / 2);
-        deletion.extend(removed.iter().map(|v| mean_probability(v)));
-        insertion.extend(revealed.iter().map(|v| mean_probability(v)));
     }
+    let [deletion, insertion] = measured.map(|curve| curve.into_values().collect::<Vec<_>>());
+    let fraction: Vec<f64> = at.iter().map(|&g| count(g) as f64 / cells as f64).collect();
+    let (from, to) = (deletion[0], insertion[0]);
     let range = from - to;
     let score =
         |curve: &[f64]| (range >= LEAST_RANGE).then(|| (area(&fraction, curve) - to) / range);
@@ -116,8 +146,49 @@ pub fn deletion_insertion(
     })
 }
 
-fn mean_probability(log_probabilities: &[f64]) -> f64 {
-    log_probabilities.iter().map(|v| v.exp()).sum::<f64>() / log_probabilities.len().max(1) as f64
+/// Returns the points of the first round between 0 and `groups`: powers of two, dense at the
+/// beginning, where the curves of a good map bend, and eighths.
+fn first_points(groups: usize) -> Vec<usize> {
+    let powers = std::iter::successors(Some(1), |&group: &usize| group.checked_mul(2));
+    let eighths = (1..8).map(|eighth| (groups * eighth + 4) / 8);
+    let powers = powers.take_while(|&group| group < groups);
+    let mut points: Vec<usize> = powers.chain(eighths).collect();
+    points.retain(|&group| 0 < group && group < groups);
+    points.sort_unstable();
+    points.dedup();
+    points
+}
+
+/// Returns the points of the next round: the middles of the intervals that contribute most to the
+/// error of a score. Empty if both errors are at most [`TOLERANCE`].
+///
+/// Between two points, a monotone curve and its chord enclose at most half of the rectangle that
+/// the points span, less the part that the finest points, one group apart, leave unknown too.
+fn next_points(curves: &[BTreeMap<usize, f64>; 2], groups: usize) -> Vec<usize> {
+    let errors = |curve: &BTreeMap<usize, f64>| -> Vec<(usize, usize, f64)> {
+        let range = (curve[&0] - curve[&groups]).abs().max(LEAST_RANGE);
+        let rise = |a: &f64, b: &f64| (a - b).abs() / range;
+        let intervals = curve.iter().zip(curve.iter().skip(1));
+        let error = |((&from, a), (&to, b)): ((&usize, &f64), (&usize, &f64))| {
+            let width = (to - from - 1) as f64 / groups as f64;
+            (from, to, 0.5 * width * rise(a, b))
+        };
+        intervals.map(error).collect()
+    };
+    let of_both = curves.each_ref().map(errors);
+    let mut next: Vec<usize> = Vec::new();
+    for errors in &of_both {
+        let total: f64 = errors.iter().map(|&(_, _, error)| error).sum();
+        if total > TOLERANCE {
+            // An equal share of the tolerance for each interval: the largest error is above it.
+            let share = TOLERANCE / errors.len() as f64;
+            let large = errors.iter().filter(|&&(_, _, error)| error > share);
+            next.extend(large.map(|&(from, to, _)| from.midpoint(to)));
+        }
+    }
+    next.sort_unstable();
+    next.dedup();
+    next
 }
 
 /// Returns the area under a curve by the trapezoid rule. The fractions range from 0 to 1, so

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::ranking::Ranking;
 use super::{
-    Compat, Curves, ExplainError, Iteration, Mask, Result, Settings, curves, deletion_insertion,
-    key_tokens, lvlm_interpretation,
+    Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Result, Settings, curves,
+    faithfulness, key_tokens, lvlm_interpretation,
 };
 use crate::blend::{Blend, Masks, Path};
 use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, Scorer, SessionOptions};
@@ -75,6 +76,8 @@ pub struct Explanation {
     pub iterations: Vec<Iteration>,
     /// The deletion and insertion curves, if requested and if there is a mask.
     pub curves: Option<Curves>,
+    /// Whether the mask's most salient cells decide the answer, if there is a mask.
+    pub faithfulness: Option<Faithfulness>,
     /// The cost.
     pub cost: Cost,
 }
@@ -102,6 +105,8 @@ pub enum Stage {
     Optimise,
     /// Deletion and insertion curves.
     Curves,
+    /// The answer without and with only the most salient cells.
+    Faithfulness,
 }
 
 /// Receives the progress of an explanation, and can stop it.
@@ -329,6 +334,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         mask: None,
         iterations: Vec::new(),
         curves: None,
+        faithfulness: None,
         cost: Cost::default(),
     };
 
@@ -341,14 +347,13 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             &mut |n| clock.evaluated(n),
             &mut |_, parts, _| explanation.iterations.push(parts),
         )?;
+        let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
+        let mut ranking = Ranking::new(&*scorer, &mask, &keys, &of_keys(&image), &of_keys(&base));
         if settings.curves {
-            let schedule = curves::schedule(mask.values().len());
+            let points = settings.curve_points;
+            let schedule = curves::schedule(mask.values().len(), points);
             clock.begin(Stage::Curves, schedule.evaluations())?;
-            let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
-            let (picture, baseline) = (of_keys(&image), of_keys(&base));
-            let evaluated = &mut |n| clock.evaluated(n);
-            let curves =
-                deletion_insertion(&*scorer, &mask, &keys, &picture, &baseline, evaluated)?;
+            let curves = curves::curves(&mut ranking, points, &mut |n| clock.evaluated(n))?;
             explanation.curves = Some(match settings.compat {
                 None => curves,
                 Some(Compat::LvlmInterpretation) => {
@@ -356,6 +361,13 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
                 }
             });
         }
+        let schedule = faithfulness::schedule(
+            mask.values().len(),
+            settings.curves.then_some(settings.curve_points),
+        );
+        clock.begin(Stage::Faithfulness, schedule.evaluations())?;
+        let evaluated = &mut |n| clock.evaluated(n);
+        explanation.faithfulness = Some(faithfulness::faithfulness(&mut ranking, evaluated)?);
         explanation.mask = Some(mask.covering(extent));
     }
     clock.end();

@@ -6,13 +6,24 @@
 
 mod attribution;
 mod curves;
+mod eagle;
 mod error;
 mod explainer;
+mod faithfulness;
 mod fovea;
+mod gradients;
 mod igos;
+mod input_x_gradient;
+mod integrated_gradients;
 mod key_tokens;
 pub mod lvlm_interpretation;
+mod occlusion;
+mod perturbation;
+mod ranking;
+mod rise;
+mod saliency;
 mod settings;
+mod smoothgrad;
 
 #[cfg(test)]
 mod tests;
@@ -22,15 +33,18 @@ pub use crate::checkpoint::Compat;
 pub use attribution::{Attribution, Method, Pass, Schedule};
 #[cfg(feature = "cli")]
 pub(crate) use curves::schedule as curves_schedule;
-pub use curves::{Curves, LEAST_RANGE, deletion_insertion};
+pub use curves::{CurvePoints, Curves, LEAST_RANGE, deletion_insertion};
 pub use error::ExplainError;
 pub use explainer::{
     AnswerToken, Cost, Explanation, Prepared, Progress, Request, Silent, Stage, explain,
     explain_prepared, prepare,
 };
+#[cfg(feature = "cli")]
+pub(crate) use faithfulness::schedule as faithfulness_schedule;
+pub use faithfulness::{Faithfulness, SufficientRegion};
 pub use igos::{Iteration, Regulariser};
 pub use key_tokens::{is_function_word, key_tokens};
-pub use settings::{OptimizerKind, Settings};
+pub use settings::{OptimizerKind, Preset, Settings};
 
 /// Result of the method.
 pub type Result<T> = std::result::Result<T, ExplainError>;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compat, ExplainError, Method, Result};
+use super::{
+    Compat, CurvePoints, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
+};
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -19,9 +21,21 @@ pub enum OptimizerKind {
     LineSearch,
 }
 
+/// A named choice of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Those of the paper's command line (arXiv 2503.13891): iGOS+ in 5 iterations of 10 steps, and
+    /// all points of the curves.
+    Paper,
+}
+
 /// Every input of the method except model, picture and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
+    /// The preset that the settings began with, if any; it is recorded and has no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// The attribution method.
     pub method: Method,
     /// The optimiser of masks.
@@ -32,6 +46,21 @@ pub struct Settings {
     pub mask_size: usize,
     /// Steps N along each path, at least 1.
     pub steps: usize,
+    /// Random samples, at least 1: RISE's masks, SmoothGrad's noisy pictures. `None` for the
+    /// method's own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Cells per side of RISE's grids, regions per side of EAGLE, 1 to 1024. `None` for the
+    /// method's own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<usize>,
+    /// Cells per side of the window of occlusion, at most those of the mask; `None` for a quarter
+    /// of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// Cells by which the window moves, at most its side; `None` for half of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
     /// Updates of the mask, at least 1.
     pub iterations: usize,
     /// Weight of the mask's mean distance from 1.
@@ -56,6 +85,9 @@ pub struct Settings {
     pub max_new_tokens: usize,
     /// Whether deletion and insertion curves are computed.
     pub curves: bool,
+    /// The points at which curves are measured.
+    #[serde(default)]
+    pub curve_points: CurvePoints,
     /// Whether the model is also asked about the baseline picture.
     #[serde(default)]
     pub baseline_answer: bool,
@@ -71,14 +103,20 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Returns the settings of the paper's command line, with the device's own memory budget.
+    /// Returns the settings of the paper's command line, with fewer points of the curves and the
+    /// device's own memory budget.
     fn default() -> Settings {
         Settings {
+            preset: None,
             method: Method::IgosPlus,
             optimizer: OptimizerKind::Nag,
             baseline: Baseline::Blur,
             mask_size: 32,
             steps: 10,
+            samples: None,
+            grid: None,
+            window: None,
+            stride: None,
             iterations: 5,
             l1: 1.0,
             l2: 0.1,
@@ -91,6 +129,7 @@ impl Default for Settings {
             threshold: 1.0,
             max_new_tokens: 128,
             curves: true,
+            curve_points: CurvePoints::Adaptive,
             baseline_answer: false,
             compat: None,
             memory_budget: None,
@@ -99,18 +138,68 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Returns the default settings of a method: for fovea, 6 steps and 2 iterations.
+    /// Returns the default settings of a method: the paper's for iGOS+ and iGOS++; for fovea, 6
+    /// steps and 2 iterations; for the others, those of their own papers and programs.
     pub fn of(method: Method) -> Settings {
         let settings = Settings {
             method,
             ..Settings::default()
         };
+        // One pass, without noise.
+        let single = Settings {
+            iterations: 1,
+            noise: 0.0,
+            ..settings.clone()
+        };
         match method {
             Method::IgosPlus | Method::IgosPlusPlus => settings,
+            Method::Igos => Settings {
+                optimizer: OptimizerKind::LineSearch,
+                steps: 20,
+                iterations: 15,
+                l2: 0.0,
+                l3: 20.0,
+                momentum: 3.0,
+                lr: 1000.0,
+                ..settings
+            },
+            Method::Occlusion => single,
+            Method::Rise => Settings {
+                samples: Some(rise::SAMPLES),
+                grid: Some(rise::GRID),
+                ..single
+            },
+            Method::IntegratedGradients => Settings {
+                steps: 50,
+                ..single
+            },
+            Method::InputXGradient => single,
+            // About a tenth of the range of normalised pixels in CLIP, a fifth in SigLIP: the
+            // paper's levels of noise.
+            Method::SmoothGrad => Settings {
+                samples: Some(smoothgrad::SAMPLES),
+                noise: 0.4,
+                ..single
+            },
+            Method::Eagle => Settings {
+                grid: Some(eagle::GRID),
+                ..single
+            },
             Method::Fovea => Settings {
                 steps: 6,
                 iterations: 2,
                 ..settings
+            },
+        }
+    }
+
+    /// Returns the settings of a preset.
+    pub fn preset(preset: Preset) -> Settings {
+        match preset {
+            Preset::Paper => Settings {
+                preset: Some(preset),
+                curve_points: CurvePoints::All,
+                ..Settings::of(Method::IgosPlus)
             },
         }
     }
@@ -124,6 +213,10 @@ impl Settings {
             max_new_tokens: match compat {
                 None => settings.max_new_tokens,
                 Some(Compat::LvlmInterpretation) => super::lvlm_interpretation::ANSWER,
+            },
+            curve_points: match compat {
+                None => settings.curve_points,
+                Some(Compat::LvlmInterpretation) => CurvePoints::All,
             },
             ..settings
         }
@@ -149,6 +242,15 @@ impl Settings {
         count("mask-size", self.mask_size, LARGEST_MASK)?;
         count("steps", self.steps, 10_000)?;
         count("iterations", self.iterations, 10_000)?;
+        let window = occlusion::window(self);
+        for (setting, value, most) in [
+            ("samples", self.samples, 1_000_000),
+            ("grid", self.grid, LARGEST_MASK),
+            ("window", self.window, self.mask_size),
+            ("stride", self.stride, window),
+        ] {
+            value.map_or(Ok(()), |value| count(setting, value, most))?;
+        }
         count("max-new-tokens", self.max_new_tokens, 1_000_000)?;
         let number = |setting, value: f64, least: f64, open: bool| {
             let holds = value.is_finite() && if open { value > least } else { value >= least };
@@ -173,11 +275,19 @@ impl Settings {
         number("momentum", self.momentum, 0.0, true)?;
         number("lr", self.lr, 0.0, true)?;
         number("noise", self.noise, 0.0, false)?;
-        if let (Method::Fovea, Some(compat)) = (self.method, self.compat) {
+        let of_that_program = matches!(self.method, Method::IgosPlus | Method::IgosPlusPlus);
+        if let (false, Some(compat)) = (of_that_program, self.compat) {
             return Err(ExplainError::Setting {
                 setting: "compat",
                 expected: format!("a method of that program, {compat}"),
-                found: "fovea".into(),
+                found: self.method.with(self).name().into(),
+            });
+        }
+        if let (CurvePoints::Adaptive, Some(compat)) = (self.curve_points, self.compat) {
+            return Err(ExplainError::Setting {
+                setting: "curve-points",
+                expected: format!("all, as {compat} has them"),
+                found: "adaptive".into(),
             });
         }
         match self.threshold.is_finite() {

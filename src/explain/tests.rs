@@ -2,9 +2,11 @@
 
 mod curves;
 mod explanation;
+mod faithfulness;
 mod fovea;
 mod objective;
 mod optimiser;
+mod rivals;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

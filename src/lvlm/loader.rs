@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::error::Result;
+use super::randomize::Randomize;
 use crate::checkpoint::{Tensor, Tensors};
 use crate::device::{Device, Real};
 use crate::nn::{Linear, Norm};
@@ -19,6 +20,8 @@ pub(in crate::lvlm) struct Loader<'a, D: Device> {
     /// A list of the tensors that layers need. With one, tensors are only listed and need not
     /// exist.
     pub list: Option<&'a RefCell<Listed>>,
+    /// The layers that get random weights.
+    pub randomize: Randomize,
 }
 
 /// Applies `make` to every item, or returns its first error.
@@ -40,19 +43,35 @@ impl<D: Device> Loader<'_, D> {
                 tensors: self.tensors,
                 device: self.device,
                 list: self.list,
+                randomize: self.randomize,
             },
             Some(tensors) => Loader {
                 tensors,
                 device: self.device,
                 list: None,
+                randomize: self.randomize,
             },
         }
     }
 
-    /// Returns the tensor of that name, which must have that shape.
+    /// Returns the loader of the tensors of a layer whose weights may be random.
+    pub fn layer(&self, randomize: Randomize) -> Loader<'_, D> {
+        Loader {
+            randomize,
+            ..self.beside(None)
+        }
+    }
+
+    /// Returns the tensor of that name, which must have that shape, or random numbers in its place.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.list {
-            None => Ok(self.tensors.require(name, shape)?),
+            None => {
+                let tensor = self.tensors.require(name, shape)?;
+                Ok(match self.device.reads_weights() {
+                    true => self.randomize.apply(tensor),
+                    false => tensor,
+                })
+            }
             Some(list) => {
                 list.borrow_mut().push((name.to_string(), shape.to_vec()));
                 Ok(Tensor::absent(name, shape))

@@ -17,6 +17,7 @@ mod family;
 mod loader;
 mod model;
 mod plan;
+mod randomize;
 mod resampling;
 mod session;
 #[cfg(test)]

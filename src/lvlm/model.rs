@@ -4,7 +4,7 @@
 use super::error::Result;
 use super::session::{Session, SessionOptions};
 use crate::blend::View;
-use crate::checkpoint::{Compat, Tokenizer};
+use crate::checkpoint::{Compat, RandomizedLayers, Tokenizer};
 use crate::picture::Picture;
 
 /// A question as the model's decoder takes it.
@@ -35,6 +35,10 @@ pub trait Lvlm: Send + Sync {
     fn tokenizer(&self) -> &Tokenizer;
     /// Returns the program whose views and mask extent it reproduces.
     fn compat(&self) -> Option<Compat>;
+    /// Returns the layers that have random weights instead of the checkpoint's, if any.
+    fn randomized(&self) -> Option<RandomizedLayers> {
+        None
+    }
     /// Renders and tokenises a question about a picture.
     ///
     /// # Errors
@@ -52,8 +56,8 @@ pub trait Lvlm: Send + Sync {
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>>;
     /// Returns a digest that tells this model from others, in hexadecimal: of its config,
     /// tokenizer, chat template and image processor's config, of every tensor's name, dtype and
-    /// shape, and of some bytes of each. Where the files lie and when they were written does not
-    /// matter.
+    /// shape, of some bytes of each, and of the layers that have random weights. Where the files
+    /// lie and when they were written does not matter.
     ///
     /// # Errors
     /// A file that can no longer be read.

@@ -24,7 +24,7 @@ pub use curves::{CurvesPlot, curves};
 pub use error::ReportError;
 pub use histogram::{HistogramPlot, histogram};
 pub use intervals::{Interval, IntervalsPanel, intervals};
-pub use overlay::{overlay, saliency_grey};
+pub use overlay::{Outline, overlay, saliency_grey};
 pub use png::png;
 pub use tokens::{TokenShade, tokens};
 

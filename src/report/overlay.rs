@@ -170,8 +170,19 @@ impl Shown {
     }
 }
 
+/// A part of the picture whose border is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a> {
+    /// 1 in the part and 0 elsewhere, as many values as the saliency map has; the border is where
+    /// the bilinear sample is 1/2.
+    pub region: &'a [f32],
+    /// A line of text about the part, drawn below the legend.
+    pub caption: &'a str,
+}
+
 /// Draws the picture (RGB, row by row, `width * height * 3` bytes) under the colours of the map,
-/// with the colours' legend below. `saliency` is as in [`saliency_grey`].
+/// with the colours' legend below, and the border of a part of it. `saliency` is as in
+/// [`saliency_grey`].
 ///
 /// The result is as wide as the picture, or a multiple of it if the picture is narrower than 480
 /// pixels and enlarging leaves its longer side within 1600; a picture that is still narrower is
@@ -186,8 +197,12 @@ pub fn overlay(
     height: u32,
     saliency: &[f32],
     size: usize,
+    outline: Option<Outline>,
 ) -> Result<RgbImage> {
     let map = Map::new(saliency, size)?;
+    let region = outline
+        .map(|outline| Map::new(outline.region, size))
+        .transpose()?;
     let (expected, found) = (pixels(width, height, 3)?, rgb.len());
     if found != expected {
         return Err(ReportError::Length {
@@ -199,7 +214,8 @@ pub fn overlay(
     let shown = Shown::new(width, height);
     let total = shown.width.max(NARROWEST);
     let text_height = (total as f32 / 32.0).clamp(19.0, 96.0);
-    let legend = (text_height * 4.3) as u32;
+    let lines = if outline.is_some() { 5.7 } else { 4.3 };
+    let legend = (text_height * lines) as u32;
     let mut out: RgbImage = blank(total, shown.height + legend)?;
     let left = ((total - shown.width) / 2) as usize;
     let ramp = Ramp::new(INFERNO);
@@ -224,8 +240,38 @@ pub fn overlay(
             }
         }
     }
+    if let Some(region) = region {
+        draw_border(&mut out, left as u32, &shown, &region);
+    }
     draw_legend(&mut out, shown.height, text_height, &ramp)?;
+    if let Some(outline) = outline {
+        let top = shown.height + (text_height * 4.3) as u32;
+        let text = Text::new(REGULAR, text_height)?;
+        text.draw(&mut out, text_height as u32, top, INK, outline.caption);
+    }
     Ok(out)
+}
+
+/// Draws the border of a region, white inside and dark outside of it, so that it is seen on any
+/// colour.
+fn draw_border(out: &mut RgbImage, left: u32, shown: &Shown, region: &Map) {
+    let (width, height) = (shown.width as usize, shown.height as usize);
+    let thick = (width.min(height) / 200).clamp(1, 8);
+    let rows = region.rows(shown.width, shown.height);
+    let inside: Vec<bool> = rows.flatten().map(|value| value >= 0.5).collect();
+    for (at, &own) in inside.iter().enumerate() {
+        let (x, y) = (at % width, at / width);
+        let near = [
+            y * width + x.saturating_sub(thick),
+            y * width + (x + thick).min(width - 1),
+            y.saturating_sub(thick) * width + x,
+            (y + thick).min(height - 1) * width + x,
+        ];
+        if near.iter().any(|&near| inside[near] != own) {
+            let colour = if own { Rgb([255; 3]) } else { INK };
+            out.put_pixel(left + x as u32, y as u32, colour);
+        }
+    }
 }
 
 /// Draws the colour ramp from 0 to 1 with its meaning, below `top`.

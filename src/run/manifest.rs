@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Ask, Columns, Layout, Shard};
+use crate::checkpoint::RandomizedLayers;
 use crate::explain::Settings;
 use crate::lvlm::{Lvlm, LvlmError};
 
@@ -28,6 +29,10 @@ pub struct Manifest {
     pub data: DataIdentity,
     /// The shard of the data.
     pub shard: Shard,
+    /// The value of [`RecordedAnswers::fingerprint`](super::RecordedAnswers::fingerprint), if the
+    /// answers are those of another run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
 }
 
 /// A manifest as read, not yet validated.
@@ -40,6 +45,8 @@ struct Unchecked {
     settings: Settings,
     data: DataIdentity,
     shard: Shard,
+    #[serde(default)]
+    answers: Option<String>,
 }
 
 impl TryFrom<Unchecked> for Manifest {
@@ -59,6 +66,7 @@ impl TryFrom<Unchecked> for Manifest {
             settings: written.settings,
             data: written.data,
             shard: written.shard,
+            answers: written.answers,
         })
     }
 }
@@ -72,6 +80,9 @@ pub struct ModelIdentity {
     pub family: String,
     /// The value of [`Lvlm::fingerprint`].
     pub fingerprint: String,
+    /// The layers that have random weights, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub randomized: Option<RandomizedLayers>,
 }
 
 /// The device that a model runs on.
@@ -108,7 +119,7 @@ pub struct DataIdentity {
 pub(super) const FORMAT: u32 = 1;
 
 impl Manifest {
-    /// Creates the manifest of a run by this version of foveate.
+    /// Creates the manifest of a run by this version of foveate, with the model's own answers.
     pub fn new(
         model: ModelIdentity,
         device: DeviceIdentity,
@@ -124,6 +135,7 @@ impl Manifest {
             settings,
             data,
             shard,
+            answers: None,
         }
     }
 
@@ -153,6 +165,7 @@ impl ModelIdentity {
             name: short_name(&model.name()),
             family: model.family().to_string(),
             fingerprint: model.fingerprint()?,
+            randomized: model.randomized(),
         })
     }
 }
@@ -207,6 +220,7 @@ mod tests {
                 name: "m".into(),
                 family: "llava".into(),
                 fingerprint: "1".into(),
+                randomized: None,
             },
             DeviceIdentity {
                 name: "cpu".into(),

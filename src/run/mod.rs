@@ -19,6 +19,7 @@
 
 mod data;
 mod error;
+mod evidence;
 mod export;
 mod files;
 mod images;
@@ -31,6 +32,7 @@ mod merge;
 mod order;
 mod reader;
 mod record;
+mod recorded;
 mod sample;
 mod shard;
 mod store;
@@ -39,6 +41,8 @@ mod work;
 
 pub use data::{Data, DataOptions};
 pub use error::{FileAction, RunError};
+pub use evidence::{Evidence, EvidenceMask};
+pub(crate) use evidence::{LONGEST as LONGEST_EVIDENCE, within};
 pub use export::{Exported, export};
 pub use images::ImageFolder;
 pub use judge::{Judgement, judge};
@@ -48,6 +52,7 @@ pub use manifest::{DataIdentity, DeviceIdentity, Manifest, ModelIdentity};
 pub use merge::merge;
 pub use reader::{Records, Run};
 pub use record::{Answer, Cause, Explained, Failure, MaskPlace, Record, RecordImage};
+pub use recorded::RecordedAnswers;
 pub use sample::{BadRow, Picked, Rectangle, Right, Sample, Source};
 pub use shard::Shard;
 pub use store::{Store, Timing, Unjudged};

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Rectangle, Right, Sample};
+use super::{EvidenceMask, Judgement, Rectangle, Right, Sample};
 use crate::blend::Extent;
 use crate::device::DeviceError;
-use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Iteration};
+use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Faithfulness, Iteration};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 
@@ -32,6 +32,9 @@ pub struct Record {
     /// The regions of the picture that show the answer, in pixels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<Rectangle>,
+    /// A mask of the regions that show the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceMask>,
     /// The seed that this sample was explained with.
     pub seed: u64,
     /// The explanation.
@@ -77,6 +80,9 @@ pub struct Explained {
     pub iterations: Vec<Iteration>,
     /// The deletion and insertion curves.
     pub curves: Option<Curves>,
+    /// Whether the most salient cells decide the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faithfulness: Option<Faithfulness>,
     /// Number of pictures evaluated by the model.
     pub evaluations: usize,
 }
@@ -119,7 +125,8 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The row of the data cannot be read, or lacks its question or its picture.
+    /// The row of the data cannot be read, or lacks its question or its picture; or its mask of the
+    /// evidence is missing, does not decode, or does not fit the picture.
     Data,
     /// The picture is missing, does not decode, or cannot be processed.
     Picture,
@@ -127,7 +134,8 @@ pub enum Cause {
     Question,
     /// Question and answer are longer than the model's context.
     Length,
-    /// The model ended its answer at once, or a given answer has tokens that the model lacks.
+    /// The model ended its answer at once, a given answer has tokens that the model lacks, or the
+    /// run whose answers are explained has none of the sample.
     Answer,
     /// The sample needs more memory than is available.
     Memory,
@@ -161,6 +169,7 @@ impl From<&Explanation> for Explained {
             image_dependent: explanation.image_dependent,
             iterations: explanation.iterations.clone(),
             curves: explanation.curves.clone(),
+            faithfulness: explanation.faithfulness.clone(),
             evaluations: explanation.cost.evaluations,
         }
     }
@@ -182,6 +191,7 @@ impl Record {
             choices: sample.choices.clone(),
             right: sample.right.clone(),
             boxes: sample.boxes.clone(),
+            evidence: None,
             seed,
             explanation: None,
             judgement: None,
@@ -200,6 +210,7 @@ impl Record {
             choices: Vec::new(),
             right: None,
             boxes: Vec::new(),
+            evidence: None,
             category: None,
             answer: None,
         };

@@ -25,6 +25,8 @@ pub struct Sample {
     pub right: Option<Right>,
     /// The regions of the picture that show the answer, if given.
     pub boxes: Vec<Rectangle>,
+    /// The source of a mask of the regions that show the answer, if given.
+    pub evidence: Option<Source>,
     /// The category of the question, if given.
     pub category: Option<String>,
     /// An answer to explain instead of the model's own.

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::{
-    Cause, Data, Explained, Failure, Manifest, Picked, Record, Result, RunError, Sample, Store,
-    Timing, Unjudged, judge,
+    Cause, Data, EvidenceMask, Explained, Failure, Manifest, Picked, Record, RecordedAnswers,
+    Result, RunError, Sample, Store, Timing, Unjudged, judge,
 };
 use crate::explain::{
     ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
@@ -34,6 +34,8 @@ pub struct Job<'a> {
     pub memory_budget: Option<usize>,
     /// The limits on the size of pictures.
     pub limits: Limits,
+    /// Answers of another run that are explained instead of the model's own.
+    pub answers: Option<&'a RecordedAnswers>,
     /// The run stops when more samples than this have failed, including those recorded earlier.
     pub max_failures: Option<usize>,
 }
@@ -318,24 +320,44 @@ fn ready(
     settings: &Settings,
     record: &mut Record,
 ) -> Result<std::result::Result<Prepared, Failure>> {
-    let picture = match sample.picture.picture(job.data.images(), &job.limits) {
+    let failed = |cause, message| Ok(Err(Failure { cause, message }));
+    let (folder, limits) = (job.data.images(), &job.limits);
+    let picture = match sample.picture.picture(folder, limits) {
         Ok(picture) => picture,
-        Err(error) => {
-            return Ok(Err(Failure {
-                cause: Cause::Picture,
-                message: error.to_string(),
-            }));
-        }
+        Err(error) => return failed(Cause::Picture, error.to_string()),
     };
-    record.image.width = Some(picture.width());
-    record.image.height = Some(picture.height());
-    let request = Request {
+    let size = (picture.width(), picture.height());
+    record.image.width = Some(size.0);
+    record.image.height = Some(size.1);
+    if let Some(source) = &sample.evidence {
+        let mask = source.picture(folder, limits);
+        let mask = mask.map_err(|error| format!("evidence: {error}"));
+        match mask.and_then(|mask| EvidenceMask::of(&mask, size).map_err(|bad| bad.message)) {
+            Ok(mask) => record.evidence = Some(mask),
+            Err(message) => return failed(Cause::Data, message),
+        }
+    }
+    let mut request = Request {
         picture: &picture,
         question: &sample.question,
         answer: sample.answer.as_deref(),
         keys: None,
         settings,
     };
+    if let Some(answers) = job.answers {
+        let Some(recorded) = answers.of(sample.index) else {
+            let message = "expected a recorded answer, found none".to_string();
+            return failed(Cause::Answer, message);
+        };
+        let ids = job.model.tokenizer().encode_answer(&recorded.text);
+        if !ids.is_ok_and(|ids| ids == recorded.ids) {
+            let expected = "expected a recorded answer of the same tokens when it is read again";
+            let message = format!("{expected}, found {:?}", recorded.text);
+            return failed(Cause::Answer, message);
+        }
+        request.answer = Some(&recorded.text);
+        request.keys = Some(&recorded.keys);
+    }
     match prepare(job.model, &request) {
         Ok(prepared) => Ok(Ok(prepared)),
         Err(error) => Ok(Err(Failure::of(error)?)),

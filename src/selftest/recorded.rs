@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::numbers::{Check, distance};
 use crate::blend::{Blend, Masks, Path, Score};
 use crate::checkpoint::{Checkpoint, Files};
-use crate::explain::{Compat, ExplainError, Mask, Settings, deletion_insertion, key_tokens};
+use crate::explain::{
+    Compat, CurvePoints, ExplainError, Mask, Settings, deletion_insertion, key_tokens,
+};
 use crate::lvlm::{
     Lvlm, LvlmError, ModelDevice, OpenOptions, Scorer, SessionOptions, go_on, load, open_files,
 };
@@ -425,8 +427,8 @@ impl CaseInProgress<'_> {
                 &*self.scorer,
                 mask,
                 &self.keys,
-                &picture,
-                &baseline,
+                (&picture, &baseline),
+                CurvePoints::All,
                 &mut go_on,
             )?;
             for (name, found) in [

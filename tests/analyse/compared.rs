@@ -141,6 +141,53 @@ fn three_runs_make_three_pairs() {
     assert_eq!(correct.count(), 3);
 }
 
+/// Stability: runs that differ in the seed alone are compared, and so are runs whose pictures were
+/// changed under the same names, which leaves no trace in the manifest.
+/// AUPRC is compared in pairs.
+#[test]
+fn runs_of_one_model_that_differ_in_the_seed_are_compared() {
+    let folder = Folder::new();
+    let of_seed = |cells: [usize; 4]| {
+        let made = |(i, cell): (usize, usize)| {
+            let made = Made::new(i, -2.5, Some((4, cell)));
+            made.boxed([2.0, 2.0, 3.0, 3.0])
+        };
+        cells.into_iter().enumerate().map(made).collect::<Vec<_>>()
+    };
+    let mut manifest = manifest("a", 4, 4);
+    folder.run("one", &manifest, &of_seed([5, 5, 5, 5]));
+    folder.run("pictures", &manifest, &of_seed([5, 5, 5, 6]));
+    manifest.settings.seed = 7;
+    folder.run("two", &manifest, &of_seed([5, 5, 10, 10]));
+    let compared = folder.foveate(&["compare", "one", "two", "pictures", "--out", "out"], &[]);
+    let text = succeeded(&compared);
+    let seed = "two: settings.seed: 0 in the first run, 7 in this one";
+    assert!(
+        text.contains(seed) && !text.contains("pictures: "),
+        "{text}"
+    );
+    let found = folder.json("out/comparison.json");
+    let value =
+        |list: &str, fields: &[(&str, serde_json::Value)]| entry(&found[list], fields).clone();
+    let rank = |group: &str| {
+        let of = [("name", json!("rank_correlation")), ("group", json!(group))];
+        value("figures", &of)["value"].as_f64().unwrap()
+    };
+    // As above: -1/15 where the salient cell is another one.
+    assert!((rank("a #1, a #2") - (2.0 - 2.0 / 15.0) / 4.0).abs() < 1e-9);
+    assert!((rank("a #1, a #3") - (3.0 - 1.0 / 15.0) / 4.0).abs() < 1e-9);
+    let groups = ("groups", json!(["a #1", "a #2"]));
+    let auprc = value("contrasts", &[("name", json!("auprc")), groups]);
+    assert_eq!(auprc["n"], json!([4, 4]));
+    assert_eq!(auprc["test"], "Wilcoxon signed-rank, exact");
+    // The last two look at cell 10 on pixel (4, 4): the box's pixel is one of 40 at 0.
+    let expected = (1.0 - 1.0 / 49.0) / 2.0;
+    assert!(
+        (auprc["difference"].as_f64().unwrap() - expected).abs() < 1e-9,
+        "{auprc}"
+    );
+}
+
 #[test]
 fn runs_of_other_data_are_refused_by_what_differs() {
     let folder = Folder::new();

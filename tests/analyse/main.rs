@@ -82,6 +82,9 @@ fn figures_are_as_by_hand() {
         ("mass_in_box", "right", 4, 0.25),
         ("mass_in_box", "wrong", 2, 0.0),
         ("best_iou", "right", 4, 1.0),
+        ("auprc", "right", 4, 1.0),
+        // The pixel of the box is one of 45 at 0, below four others.
+        ("auprc", "wrong", 2, 1.0 / 49.0),
         ("box_area", "all", 6, 1.0 / 49.0),
     ] {
         let (count, found) = figure(name, group);

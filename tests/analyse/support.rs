@@ -99,6 +99,7 @@ impl Made {
                 image_dependent: self.saliency.is_some(),
                 iterations: Vec::new(),
                 curves,
+                faithfulness: None,
                 evaluations: 1,
             }
         });
@@ -119,6 +120,7 @@ impl Made {
             choices: Vec::new(),
             right: None,
             boxes: self.boxes.clone(),
+            evidence: None,
             seed: index as u64,
             error: explanation.is_none().then_some(failure),
             judgement: self.correct.map(|correct| Judgement {
@@ -137,6 +139,7 @@ pub fn manifest(model: &str, size: usize, samples: usize) -> Manifest {
             name: model.into(),
             family: "llava".into(),
             fingerprint: model.into(),
+            randomized: None,
         },
         DeviceIdentity {
             name: "cpu".into(),

@@ -4,6 +4,7 @@ mod checkpoints;
 mod devices;
 mod help;
 mod inputs;
+mod methods;
 mod outputs;
 #[path = "../program/mod.rs"]
 mod program;

@@ -40,6 +40,7 @@ fn every_file_is_written_and_says_the_same() {
         "settings",
         "iterations",
         "curves",
+        "faithfulness",
         "cost",
         "version",
         "files",
@@ -47,8 +48,18 @@ fn every_file_is_written_and_says_the_same() {
     assert_eq!(record.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert_eq!(record["image_dependent"], true);
     assert_eq!(record["iterations"].as_array().unwrap().len(), 2);
-    // Two whole pictures, 2 iterations of 2 paths of 2 steps, and 64 curve groups of both kinds.
-    assert_eq!(record["cost"]["evaluations"], 2 + 2 * 2 * 2 + 2 * 64);
+    // Two whole pictures, 2 iterations of 2 paths of 2 steps, and 64 curve groups of both kinds but
+    // the last, which are the two whole pictures again. An eighth of the cells is among them.
+    assert_eq!(record["cost"]["evaluations"], 2 + 2 * 2 * 2 + 2 * 63);
+    let test = &record["faithfulness"];
+    assert_eq!(test["fraction"], 0.125);
+    assert_eq!(test["removed"], record["curves"]["deletion"][8]);
+    assert_eq!(test["revealed"], record["curves"]["insertion"][8]);
+    let cells = test["region"]["cells"].as_u64().unwrap() as usize;
+    assert_eq!(
+        test["region"]["probability"],
+        record["curves"]["insertion"][cells]
+    );
     let mask = run.mask("out");
     assert_eq!(mask.len(), 64);
     assert!(mask.iter().all(|m| (0.0..=1.0).contains(m)) && mask.iter().any(|m| *m < 1.0));

@@ -436,11 +436,11 @@ def compare(name, tensors, metadata, file):
     return worst
 
 
-def main(description, cases, record):
+def main(description, cases, record, folder="cases"):
     """The command: `record` computes what a case of `cases` holds from its settings."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("names", nargs="*", metavar="CASE", help=f"which ({', '.join(cases)}; default all)")
-    parser.add_argument("--out", type=Path, default=HERE / "cases", help="folder to write to, or to check")
+    parser.add_argument("--out", type=Path, default=HERE / folder, help="folder to write to, or to check")
     parser.add_argument("--check", action="store_true", help="write nothing, compare with the files in the folder")
     parser.add_argument("--f32", action="store_true", help="with --check: compute in f32, to see what rounding does")
     arguments = parser.parse_args()

@@ -68,9 +68,10 @@ class Explanation(record.Explanation):
         return record.bilateral_total_variation(first, self.view.views[0].sample(mask), mask)
 
 
-def prepare(settings, base=HERE):
-    """Loads the model and the picture and settles the answer and its key tokens."""
-    model = Cambrian(
+def prepare(settings, base=HERE, family=Cambrian, explanation=Explanation, select=record.key_tokens):
+    """Loads the model and the picture and settles the answer and its key tokens. `family`, `explanation` and `select` replace the
+    model's class, the objective and the choice of key tokens."""
+    model = family(
         base / settings.model, base / settings.towers, torch.float64 if settings.f64 else torch.float32
     )
     rgb = np.asarray(Image.open(base / settings.image).convert("RGB"))
@@ -82,7 +83,7 @@ def prepare(settings, base=HERE):
     with torch.no_grad():
         logp_image = model.logp(prompt, answer_ids, image, size)[0]
         logp_baseline = model.logp(prompt, answer_ids, baseline, size)[0]
-    keys = record.key_tokens(
+    keys = select(
         model.tokenizer, answer, logp_image.tolist(), logp_baseline.tolist(), settings.threshold
     )
     if not keys:
@@ -93,7 +94,7 @@ def prepare(settings, base=HERE):
     def logp_keys(pixels):
         return model.logp(prompt, answer_ids, views.split(pixels), size)[:, keys]
 
-    explanation = Explanation(
+    explanation = explanation(
         settings, views, views.join(image)[0], views.join(baseline)[0], lambda pixels: logp_keys(pixels).sum(1)
     )
     explanation.probability = lambda pixels: logp_keys(pixels).exp().mean().item()
@@ -118,9 +119,9 @@ def prepare(settings, base=HERE):
     return explanation, tensors, metadata
 
 
-def record_case(settings):
-    """Computes everything that a case holds: its tensors and its metadata."""
-    explanation, tensors, metadata = prepare(settings)
+def record_case(settings, **otherwise):
+    """Computes everything that a case holds: its tensors and its metadata; `otherwise` as in `prepare`."""
+    explanation, tensors, metadata = prepare(settings, **otherwise)
     views = explanation.view
 
     pixels = explanation.image[None].clone().requires_grad_(True)
@@ -150,8 +151,8 @@ def record_case(settings):
     with torch.no_grad():
         deletion, insertion, fraction = explanation.curves(tensors["igos_p_masks"][-1], explanation.probability)
     top, bottom = deletion[0], insertion[0]
-    metadata["deletion"] = record.area(deletion, fraction, bottom, top)
-    metadata["insertion"] = record.area(insertion, fraction, bottom, top)
+    metadata["deletion"] = explanation.area(deletion, fraction, bottom, top)
+    metadata["insertion"] = explanation.area(insertion, fraction, bottom, top)
     for name, values in (("deletion_curve", deletion), ("insertion_curve", insertion), ("curve_index", fraction)):
         tensors[name] = torch.tensor(values, dtype=torch.float64)
     return {name: record.stored(tensor) for name, tensor in tensors.items()}, metadata

@@ -27,9 +27,11 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers.image_processing_utils import select_best_resolution
 
+import record_cambrian
 import record_views
 from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
+from cambrian import Cambrian
 from mini_gemini import MiniGemini, pad_to_square
 from record import STOP_WORDS, Llava, Settings, main
 from tiled import Tiled
@@ -48,6 +50,7 @@ CASES = {
     "compat-onevision-authors-rocket": Settings("models/tiny-onevision-authors", "images/rocket.png", lr=0.3, pp=True),
     "compat-mini-gemini-rocket": Settings("models/tiny-mini-gemini", "images/rocket.png", lr=1.0),
     "compat-mini-gemini-hd-cat": Settings("models/tiny-mini-gemini-hd", "images/cat.png", lr=1.0, threshold=0.3),
+    "compat-cambrian-rocket": record_cambrian.Settings("models/tiny-cambrian", "images/rocket.png", lr=0.3, threshold=0.3),
 }
 for settings in CASES.values():
     settings.compat = PROGRAM
@@ -178,6 +181,17 @@ class ProgramMiniGemini(Program, MiniGemini):
         return self.project(self.clip(pixels[0]))
 
 
+class ProgramCambrian(Cambrian):
+    """Cambrian-1; its four encoders see the whole square with its padding."""
+
+    def views(self, rgb):
+        return [Stretched(*x.shape[-2:]) for x in self.pixels(rgb)]
+
+    def greedy(self, prompt, pixels, size, limit):
+        answer = super().greedy(prompt, pixels, size, limit)
+        return answer[:-1] if len(answer) == limit else answer
+
+
 PROGRAMS = {
     record_views.Tiled: ProgramTiled,
     record_views.LlavaAnyres: ProgramAnyres,
@@ -201,7 +215,9 @@ def key_tokens(tokenizer, answer, logp_image, logp_baseline, threshold):
     return [t for t in range(1, len(answer)) if ratios[t] > threshold and words[t] not in STOP_WORDS]
 
 
-class ProgramExplanation(record_views.ExplanationOfViews):
+class ProgramScores:
+    """The program's curves; before an explanation's class among the bases."""
+
     def curves(self, mask, probability):
         deletion, insertion, fraction = super().curves(mask, probability)
         cells = mask.numel()
@@ -219,7 +235,19 @@ class ProgramExplanation(record_views.ExplanationOfViews):
         return total / cells
 
 
+class ProgramExplanation(ProgramScores, record_views.ExplanationOfViews):
+    pass
+
+
+class ProgramCambrianExplanation(ProgramScores, record_cambrian.Explanation):
+    pass
+
+
 def record(settings):
+    if isinstance(settings, record_cambrian.Settings):
+        return record_cambrian.record_case(
+            settings, family=ProgramCambrian, explanation=ProgramCambrianExplanation, select=key_tokens
+        )
     return record_views.record(settings, family=program, explanation=ProgramExplanation, select=key_tokens)
 
 

@@ -140,6 +140,7 @@ fn manifest(data: DataIdentity) -> Manifest {
         name: "made-up".into(),
         family: "llava".into(),
         fingerprint: "4567".into(),
+        randomized: None,
     };
     let device = DeviceIdentity {
         name: "cpu".into(),
@@ -198,6 +199,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
         } else {
             Vec::new()
         },
+        evidence: None,
         seed: u64::MAX - index as u64,
         explanation: None,
         judgement: None,
@@ -288,6 +290,7 @@ fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> E
         image_dependent: dependent,
         iterations: Vec::new(),
         curves: dependent.then_some(curves),
+        faithfulness: None,
         evaluations: 138,
     }
 }

@@ -292,7 +292,7 @@ fn the_slider_goes_from_the_picture_to_the_map() {
         .map(|c| f32::from(u8::from(c / SIZE < SIZE / 2 && c % SIZE < SIZE / 2)))
         .collect();
     let rgb = colour.repeat((width * height) as usize);
-    let drawn = foveate::report::overlay(&rgb, width, height, &saliency, SIZE).unwrap();
+    let drawn = foveate::report::overlay(&rgb, width, height, &saliency, SIZE, None).unwrap();
     for (corner, (x, y)) in both.iter().zip([
         (0, 0),
         (width - 1, 0),

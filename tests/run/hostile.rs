@@ -104,6 +104,95 @@ fn pictures_out_of_their_folder_are_not_read() {
     assert!(!String::from_utf8_lossy(&report.stderr).contains("without their pictures"));
 }
 
+/// Masks of the evidence come from the same folder as pictures, under the same rules; a bad one
+/// fails its sample alone.
+#[cfg(unix)]
+#[test]
+fn masks_of_the_evidence_are_read_as_pictures_are() {
+    let folder = Folder::new();
+    let scene = &scenes()[0];
+    std::fs::create_dir(folder.path("images")).unwrap();
+    for (from, to) in [
+        (scene.picture.as_str(), "images/scene.png"),
+        (scene.evidence.as_str(), "images/mask.png"),
+        (scene.evidence.as_str(), "mask.png"),
+    ] {
+        std::fs::copy(folder_of_scenes().join(from), folder.path(to)).unwrap();
+    }
+    pipe(&folder.path("images/pipe.png"));
+    folder.write("images/broken.png", "not a picture");
+    let grey = |name: &str, width, height, value: u8| {
+        let picture = image::GrayImage::from_pixel(width, height, image::Luma([value]));
+        picture.save(folder.path("images").join(name)).unwrap();
+    };
+    grey("ones.png", 112, 112, 1);
+    grey("wide.png", 112, 56, 255);
+    grey("half.png", 56, 56, 255);
+    let cases = [
+        (json!("mask.png"), None),
+        (json!("half.png"), None),
+        (json!(null), None),
+        (json!(""), None),
+        (json!("../mask.png"), Some("--images-anywhere")),
+        (json!("none.png"), Some("none.png")),
+        (json!("pipe.png"), Some("pipe.png")),
+        (json!("broken.png"), Some("broken.png")),
+        (json!("ones.png"), Some("expected white pixels")),
+        (
+            json!("wide.png"),
+            Some("112 x 112 pixels, or of that aspect, found 112 x 56"),
+        ),
+        (json!("scene.png"), Some("expected a grey mask")),
+        (json!(["mask.png", "mask.png"]), Some("\"shown\"")),
+    ];
+    let row = |shown: &Value| {
+        let row = json!({"image": "scene.png", "question": scene.question, "shown": shown});
+        format!("{row}\n")
+    };
+    folder.write(
+        "data.jsonl",
+        &cases
+            .iter()
+            .map(|(shown, _)| row(shown))
+            .collect::<String>(),
+    );
+    let options = [&QUICK[..], &["--data", "data.jsonl", "--images", "images"]].concat();
+    let options = [
+        &options[..],
+        &["--evidence-column", "shown", "--out", "out"],
+    ]
+    .concat();
+    ended(
+        &folder.run(&options),
+        3,
+        &["8 of 12 samples failed: data 8"],
+    );
+    let records = folder.lines("out/records.jsonl");
+    for (record, (shown, word)) in records.iter().zip(&cases) {
+        let message = record["error"]["message"].as_str();
+        match word {
+            None => assert!(message.is_none(), "{shown}: {message:?}"),
+            Some(word) => assert!(message.unwrap().contains(word), "{shown}: {message:?}"),
+        }
+    }
+    let evidence = |place: usize| records[place].get("evidence");
+    let counts = evidence(0).unwrap()["counts"].as_array().unwrap();
+    assert_eq!(
+        counts.iter().map(|c| c.as_u64().unwrap()).sum::<u64>(),
+        112 * 112
+    );
+    assert_eq!(
+        evidence(1),
+        Some(&json!({"size": [56, 56], "counts": [0, 56 * 56]}))
+    );
+    assert!(evidence(2).is_none() && evidence(3).is_none());
+    // The run goes on from, and is read by, every command.
+    ended(&folder.run(&options), 3, &["8 of 12 samples failed"]);
+    succeeded(&folder.foveate(&["export", "out"], &[]));
+    let text = succeeded(&folder.foveate(&["analyse", "out", "--out", "analysis"], &[]));
+    assert!(text.contains("2 with a map and boxes or masks"), "{text}");
+}
+
 #[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_refused_at_once() {

@@ -8,6 +8,7 @@ mod hostile;
 #[path = "../program/mod.rs"]
 mod program;
 mod resume;
+mod sanity;
 mod shards;
 mod support;
 
@@ -140,7 +141,8 @@ fn an_export_reads_as_the_records() {
         "data.jsonl",
         r#"{"id":"bad","image":"none.png","question":"What?"}"#,
     );
-    let ended = folder.run(&["--data", "data.jsonl", "--out", "out", "--baseline-answer"]);
+    let options = ["--data", "data.jsonl", "--out", "out", "--baseline-answer"];
+    let ended = folder.run(&[&options[..], &["--evidence-column", "evidence"]].concat());
     assert_eq!(ended.status.code(), Some(3));
     let text = succeeded(&folder.foveate(&["export", "out", "--out", "tables"], &[]));
     let open = |name: &str| {
@@ -199,6 +201,11 @@ fn an_export_reads_as_the_records() {
                 .collect::<Vec<_>>()
         };
         assert_eq!(list("boxes"), record.boxes.concat());
+        let evidence = line["evidence"].as_object().unwrap();
+        for (name, column) in [("size", "evidence_size"), ("counts", "evidence_counts")] {
+            let expected: Vec<f64> = serde_json::from_value(evidence[name].clone()).unwrap();
+            assert_eq!(list(column), expected);
+        }
         if let Some(mask) = run.mask(&record).unwrap() {
             let singles = list("mask").into_iter().map(|v| v as f32);
             assert!(singles.eq(mask.values().iter().map(|&v| v as f32)));

@@ -15,6 +15,7 @@ pub struct Scene {
     pub answer: String,
     pub word: String,
     pub rectangle: [f64; 4],
+    pub evidence: String,
 }
 
 pub fn folder_of_scenes() -> PathBuf {
@@ -40,6 +41,7 @@ pub fn scenes() -> Vec<Scene> {
             answer: text(&q["answer"]),
             word: text(&q["key_words"][0]),
             rectangle: serde_json::from_value(q["box"].clone()).unwrap(),
+            evidence: text(&q["evidence"]),
         });
         all.collect::<Vec<_>>()
     };
@@ -77,7 +79,7 @@ impl Folder {
             let cells = json!({
                 "id": format!("q{n}"), "image": scene.picture, "question": scene.question,
                 "answer": scene.answer,
-                "box": scene.rectangle,
+                "box": scene.rectangle, "evidence": scene.evidence,
             });
             format!("{cells}\n")
         };

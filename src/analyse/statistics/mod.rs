@@ -1,11 +1,13 @@
-//! Statistics: ranks, the percentile bootstrap, and tests of paired numbers, paired shares, and two
-//! groups.
+//! Statistics: ranks, average precision, the percentile bootstrap, and tests of paired numbers,
+//! paired shares, and two groups.
 //!
-//! All tests are two-sided. The unit tests compare with scipy's results in `tests/data/statistics`.
+//! All tests are two-sided. The unit tests compare with the results of scipy and scikit-learn in
+//! `tests/data/statistics`.
 
 mod bootstrap;
 mod paired;
 mod proportions;
+mod ranking;
 mod ranks;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use bootstrap::quantile;
 pub use bootstrap::{Bootstrap, Estimate};
 pub use paired::signed_rank;
 pub use proportions::{fisher, mcnemar};
+pub use ranking::{Level, average_precision, levels};
 pub use ranks::spearman;
 pub use two_groups::rank_sum;
 

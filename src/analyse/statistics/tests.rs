@@ -1,4 +1,5 @@
-//! Comparisons with scipy (`tests/data/statistics/make.py`), and properties that hold for any data.
+//! Comparisons with scipy and scikit-learn (`tests/data/statistics/make.py`), and properties that
+//! hold for any data.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -91,6 +92,32 @@ fn holm_spearman_and_quantiles_equal_scipy() {
         let found = quantile(&numbers(&case, "values"), number(&case, "share"));
         close(found, number(&case, "quantile"), &case);
     }
+}
+
+#[test]
+fn average_precision_equals_scikit_learn() {
+    for case in recorded("average_precision") {
+        let scores: Vec<f32> = serde_json::from_value(case["scores"].clone()).unwrap();
+        let inside: Vec<bool> = serde_json::from_value(case["inside"].clone()).unwrap();
+        let levels = levels(&scores, &inside);
+        let found = average_precision(&levels).unwrap();
+        close(found, number(&case, "average_precision"), &case);
+    }
+    assert_eq!(average_precision(&levels(&[1.0, 0.5], &[false; 2])), None);
+    assert_eq!(average_precision(&levels(&[], &[])), None);
+}
+
+/// By hand: of 3, 2, 2, 1 the first and one of the second belong to the set: 1/2 at precision 1,
+/// 1/2 at 2/3.
+#[test]
+fn equal_scores_are_one_level_of_a_ranking() {
+    for inside in [[true, true, false, false], [true, false, true, false]] {
+        let levels = levels(&[3.0, 2.0, 2.0, 1.0], &inside);
+        assert_eq!(levels.len(), 3);
+        assert_eq!(average_precision(&levels), Some(0.5 + 0.5 * 2.0 / 3.0));
+    }
+    let zeros = levels(&[0.0, -0.0], &[true, false]);
+    assert_eq!(average_precision(&zeros), Some(0.5));
 }
 
 const PLAN: Bootstrap = Bootstrap {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::explain::{Pass, Schedule, Settings, Stage, curves_schedule};
+use crate::explain::{Pass, Schedule, Settings, Stage, curves_schedule, faithfulness_schedule};
 use crate::lvlm::{BatchPlan, Estimator, Parts, Result, Tally};
 use crate::nn::Checkpointing;
 
@@ -139,12 +139,19 @@ pub(super) fn phases(work: &Work, answer: usize, rates: Rates) -> Result<Vec<Pha
     }
 
     let mut all = vec![prepare, greedy, select, optimise];
+    let cells = settings.mask_size.pow(2);
     if settings.curves {
         let mut curves = Phase::new(Stage::Curves);
-        for pass in curves_schedule(settings.mask_size.pow(2)).passes {
+        for pass in curves_schedule(cells, settings.curve_points).passes {
             curves.pass(work, pass, work.keys, rates)?;
         }
         all.push(curves);
     }
+    let points = settings.curves.then_some(settings.curve_points);
+    let mut faithfulness = Phase::new(Stage::Faithfulness);
+    for pass in faithfulness_schedule(cells, points).passes {
+        faithfulness.pass(work, pass, work.keys, rates)?;
+    }
+    all.push(faithfulness);
     Ok(all)
 }

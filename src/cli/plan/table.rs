@@ -105,6 +105,7 @@ pub(in crate::cli) fn table(report: &Report) -> String {
             Stage::Optimise if phase.keep == Some("inputs") => "mask, recomputed",
             Stage::Optimise => "mask",
             Stage::Curves => "curves",
+            Stage::Faithfulness => "faithfulness",
         };
         let count = |n: usize| {
             if n == 0 {

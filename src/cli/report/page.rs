@@ -3,8 +3,8 @@
 use super::facts::facts;
 use super::pictures::Small;
 use crate::cli::error::CliError;
-use crate::explain::{AnswerToken, Mask};
-use crate::report::html::{CurveLines, Detail, Entry, MapCells, Page, PageToken};
+use crate::explain::{AnswerToken, Faithfulness, Mask};
+use crate::report::html::{CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PageToken};
 use crate::run::{Explained, Record, Right, Run};
 
 /// Returns the page's data without the details, for all samples that the run has so far.
@@ -92,6 +92,9 @@ pub(super) fn detail(
             insertion: curves.insertion.clone(),
         }),
         undefined: curves.and_then(|c| c.reason.clone()),
+        faithfulness: explained
+            .and_then(|e| e.faithfulness.as_ref())
+            .map(faithfulness),
         boxes: record.boxes.clone(),
         choices: record.choices.clone(),
         chosen: record.judgement.as_ref().and_then(|j| j.chosen),
@@ -100,6 +103,18 @@ pub(super) fn detail(
         evaluations: explained.map(|e| e.evaluations),
         message: record.error.as_ref().map(|e| e.message.clone()),
     })
+}
+
+fn faithfulness(found: &Faithfulness) -> PageFaithfulness {
+    PageFaithfulness {
+        fraction: found.fraction,
+        removed: found.removed,
+        revealed: found.revealed,
+        flipped: found.flipped,
+        kept: found.kept,
+        enough: found.region.fraction,
+        probability: found.region.probability,
+    }
 }
 
 fn tokens(explained: &Explained) -> Vec<PageToken> {

@@ -8,6 +8,7 @@
 
 mod smooth;
 
+use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Pass, Result, Schedule, Settings};
 use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
 use crate::lvlm::{Callback, Scorer};
@@ -72,8 +73,12 @@ impl Attribution for Fovea<'_> {
         "Two large steps on the log-odds, smoothed to visual tokens"
     }
 
+    fn suited_to(&self) -> &'static str {
+        "a quick map that points well; shows nothing finer than a visual token"
+    }
+
     fn settings(&self) -> &'static [&'static str] {
-        &[]
+        &["steps", "iterations", "noise"]
     }
 
     fn schedule(&self) -> Schedule {
@@ -132,9 +137,7 @@ impl Attribution for Fovea<'_> {
         }
         let removed: Vec<f64> = mask.values().iter().map(|value| 1.0 - value).collect();
         let removed = smoothed(&removed, size, WIDTH * spacing);
-        let largest = removed.iter().fold(0.0, |m: f64, &r| m.max(r));
         // The length of the steps has no meaning of its own: only the order of cells has.
-        let scale = if largest > 0.0 { 1.0 / largest } else { 1.0 };
-        Ok(mask.mapped(|cell, _| 1.0 - scale * removed[cell]))
+        mask_of(size, &removed)
     }
 }

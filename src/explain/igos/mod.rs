@@ -1,4 +1,4 @@
-//! iGOS+ and iGOS++: masks optimised by integrated gradients along paths.
+//! iGOS, iGOS+ and iGOS++: masks optimised by integrated gradients along paths.
 
 pub(super) mod objective;
 pub(super) mod optimiser;
@@ -18,24 +18,45 @@ pub use regulariser::Regulariser;
 pub struct Iteration {
     /// D(M): the mean score with the picture removed.
     pub deletion: f64,
-    /// R(M): the mean score with the picture revealed.
+    /// R(M): the mean score with the picture revealed; 0 if the method does not reveal it.
     pub insertion: f64,
     /// The regulariser.
     pub regulariser: f64,
 }
 
-/// iGOS+ or iGOS++ with its settings.
+/// iGOS, iGOS+ or iGOS++ with its settings.
 pub(super) struct Igos<'a> {
     name: &'static str,
     summary: &'static str,
+    suited_to: &'static str,
     settings: &'a Settings,
     /// Number of optimised masks; the result is their product.
     masks: usize,
-    /// Deletion and insertion of the result, followed by the additional paths of iGOS++.
+    /// Deletion and insertion of the result, followed by the additional paths of iGOS++; iGOS has
+    /// deletion alone.
     pub(super) paths: Vec<WeightedPath>,
+    /// Whether the total variation looks at the picture, and the quadratic term is added.
+    bilateral: bool,
 }
 
 impl<'a> Igos<'a> {
+    /// Creates iGOS: one mask for deletion, with a regulariser that does not look at the picture.
+    pub fn first(settings: &'a Settings) -> Igos<'a> {
+        Igos {
+            name: "igos",
+            summary: "One mask for deletion alone",
+            suited_to: "what deletion alone finds; its map need not bring the answer back",
+            settings,
+            masks: 1,
+            paths: vec![WeightedPath {
+                sampling: Sampling::One(0),
+                path: Path::Deletion,
+                weight: 1.0,
+            }],
+            bilateral: false,
+        }
+    }
+
     /// Creates iGOS+: one mask for both paths.
     pub fn plus(settings: &'a Settings) -> Igos<'a> {
         let path = |path, weight| WeightedPath {
@@ -46,9 +67,11 @@ impl<'a> Igos<'a> {
         Igos {
             name: "igos+",
             summary: "One mask for deletion and insertion",
+            suited_to: "the paper's own map, to compare numbers with it",
             settings,
             masks: 1,
             paths: vec![path(Path::Deletion, 1.0), path(Path::Insertion, -1.0)],
+            bilateral: true,
         }
     }
 
@@ -62,6 +85,7 @@ impl<'a> Igos<'a> {
         Igos {
             name: "igos++",
             summary: "A deletion mask and an insertion mask",
+            suited_to: "the smallest evidence under both tests; twice the cost of igos+",
             settings,
             masks: 2,
             paths: vec![
@@ -70,6 +94,7 @@ impl<'a> Igos<'a> {
                 path(Sampling::One(0), Path::Deletion, 0.5),
                 path(Sampling::One(1), Path::Insertion, -0.5),
             ],
+            bilateral: true,
         }
     }
 }
@@ -83,8 +108,35 @@ impl Attribution for Igos<'_> {
         self.summary
     }
 
+    fn suited_to(&self) -> &'static str {
+        self.suited_to
+    }
+
     fn settings(&self) -> &'static [&'static str] {
-        &["optimizer", "l1", "l2", "l3", "gamma", "momentum", "lr"]
+        match self.bilateral {
+            false => &[
+                "steps",
+                "iterations",
+                "noise",
+                "optimizer",
+                "l1",
+                "l3",
+                "momentum",
+                "lr",
+            ],
+            true => &[
+                "steps",
+                "iterations",
+                "noise",
+                "optimizer",
+                "l1",
+                "l2",
+                "l3",
+                "gamma",
+                "momentum",
+                "lr",
+            ],
+        }
     }
 
     fn schedule(&self) -> Schedule {
@@ -121,12 +173,17 @@ impl Attribution for Igos<'_> {
     ) -> Result<Mask> {
         let settings = self.settings;
         settings.validate()?;
-        let (view, pixels) = scorer.first_view();
-        let weights = [settings.l1, settings.l2, settings.l3];
-        let regulariser = Regulariser::new(view, pixels, weights, settings.gamma)?;
+        let regulariser = if self.bilateral {
+            let (view, pixels) = scorer.first_view();
+            let weights = [settings.l1, settings.l2, settings.l3];
+            Regulariser::new(view, pixels, weights, settings.gamma)?
+                .with_resampling(scorer.resampling())
+        } else {
+            Regulariser::of_mask(settings.l1, settings.l3)
+        };
         let objective = Objective {
             scorer,
-            regulariser: &regulariser.with_resampling(scorer.resampling()),
+            regulariser: &regulariser,
             settings,
             paths: &self.paths,
             keys,

@@ -27,7 +27,7 @@ pub(in crate::explain) struct Objective<'a> {
     pub scorer: &'a dyn Scorer,
     pub regulariser: &'a Regulariser,
     pub settings: &'a Settings,
-    /// Deletion and insertion of the result come first.
+    /// Deletion and, if there is any, insertion of the result come first.
     pub paths: &'a [WeightedPath],
     pub keys: &'a [usize],
 }
@@ -127,7 +127,7 @@ impl Objective<'_> {
             + regulariser;
         Ok(Evaluated {
             deletion: mean(0),
-            insertion: mean(1),
+            insertion: if paths.len() > 1 { mean(1) } else { 0.0 },
             regulariser,
             loss,
             gradients,

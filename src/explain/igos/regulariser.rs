@@ -7,8 +7,22 @@ use crate::lvlm::Resampling;
 /// Width of the bilateral weights in normalised pixel values.
 const SIGMA: f64 = 0.01;
 
-/// The regulariser of one picture, with the picture's edge weights.
+/// The regulariser, for one picture or for any.
 pub struct Regulariser {
+    /// The picture whose edges the total variation avoids; without one it is that of the mask.
+    picture: Option<Edges>,
+    /// Weight of the mask's mean distance from 1.
+    l1: f64,
+    /// Weight of the decaying quadratic term.
+    l2: f64,
+    /// Weight of the total variation.
+    l3: f64,
+    /// Decay of the quadratic term.
+    gamma: f64,
+}
+
+/// The edges of a picture in one view.
+struct Edges {
     view: View,
     /// The resampling of a mask before the view samples it, if any.
     resampling: Option<Resampling>,
@@ -17,14 +31,6 @@ pub struct Regulariser {
     /// Weights of the step from column j to j + 1, `h x (w - 1)`: channels averaged after the
     /// exponential.
     across: Vec<f64>,
-    /// Weight of the mean distance from 1.
-    l1: f64,
-    /// Weight of the decaying quadratic term.
-    l2: f64,
-    /// Weight of the bilateral total variation.
-    l3: f64,
-    /// Decay of the quadratic term.
-    gamma: f64,
 }
 
 impl Regulariser {
@@ -58,10 +64,12 @@ impl Regulariser {
             }
         }
         Ok(Regulariser {
-            view: *view,
-            resampling: None,
-            down,
-            across,
+            picture: Some(Edges {
+                view: *view,
+                resampling: None,
+                down,
+                across,
+            }),
             l1: l[0],
             l2: l[1],
             l3: l[2],
@@ -69,23 +77,35 @@ impl Regulariser {
         })
     }
 
+    /// Creates the regulariser of iGOS: `l1 mean|1 - M| + l3 TV(M)`, the same for every picture.
+    pub fn of_mask(l1: f64, l3: f64) -> Regulariser {
+        Regulariser {
+            picture: None,
+            l1,
+            l2: 0.0,
+            l3,
+            gamma: 0.0,
+        }
+    }
+
     /// Returns the regulariser for a view that samples a resampled mask, as described in
     /// [`crate::lvlm::Scorer::resampling`].
     #[must_use]
     pub fn with_resampling(self, resampling: Option<&Resampling>) -> Regulariser {
-        Regulariser {
+        let picture = self.picture.map(|edges| Edges {
             resampling: resampling.cloned(),
-            ..self
-        }
+            ..edges
+        });
+        Regulariser { picture, ..self }
     }
 
-    /// Returns `l1 mean|1 - M| + l3 BTV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at
-    /// iteration i.
+    /// Returns `l1 mean|1 - M| + l3 TV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at
+    /// iteration i. TV is the bilateral total variation of a picture's regulariser.
     pub fn value_and_gradient(&self, mask: &Mask, iteration: usize) -> (f64, Vec<f64>) {
         let m = mask.values();
         let cells = m.len() as f64;
         let decayed = self.l2 * (-self.gamma * iteration as f64).exp();
-        let (mut value, mut gradient) = self.bilateral_total_variation(mask);
+        let (mut value, mut gradient) = self.total_variation(mask);
         value *= self.l3;
         for (g, &m) in gradient.iter_mut().zip(m) {
             let away = 1.0 - m;
@@ -97,14 +117,20 @@ impl Regulariser {
         (value, gradient)
     }
 
-    /// Returns BTV, half of the total variation of the mask, and of the mask as the view samples
-    /// it, weighted by the picture's own edges; and its gradient.
-    pub fn bilateral_total_variation(&self, mask: &Mask) -> (f64, Vec<f64>) {
+    /// Returns the total variation of the mask, and its gradient: `mean (M[i,j] - M[i+1,j])^2 +
+    /// mean (M[i,j] - M[i,j+1])^2`. A picture's regulariser has the bilateral total variation, half
+    /// of that of the mask, and of the mask as the view samples it, weighted by the picture's own
+    /// edges.
+    pub fn total_variation(&self, mask: &Mask) -> (f64, Vec<f64>) {
         let size = mask.size();
         let mut gradient = vec![0.0; size * size];
         let mut value = variation(mask.values(), size, size, None, &mut gradient);
-        let (h, w) = (self.view.height, self.view.width);
-        let made = self
+        let Some(edges) = &self.picture else {
+            gradient.iter_mut().for_each(|g| *g *= 2.0);
+            return (2.0 * value, gradient);
+        };
+        let (h, w) = (edges.view.height, edges.view.width);
+        let made = edges
             .resampling
             .as_ref()
             .map(|r| (r.square(mask.values()), r.side()));
@@ -112,20 +138,20 @@ impl Regulariser {
             Some((square, side)) => (&square[..], *side),
             None => (mask.values(), size),
         };
-        let sampled = self.view.sampled(cells, side);
+        let sampled = edges.view.sampled(cells, side);
         let mut d_sampled = vec![0.0; h * w];
         value += variation(
             &sampled,
             h,
             w,
-            Some((&self.down, &self.across)),
+            Some((&edges.down, &edges.across)),
             &mut d_sampled,
         );
-        match &self.resampling {
-            None => self.view.accumulate(&d_sampled, size, &mut gradient),
+        match &edges.resampling {
+            None => edges.view.accumulate(&d_sampled, size, &mut gradient),
             Some(resampling) => {
                 let mut d_square = vec![0.0; side * side];
-                self.view.accumulate(&d_sampled, side, &mut d_square);
+                edges.view.accumulate(&d_sampled, side, &mut d_square);
                 let d_mask = resampling.adjoint(&d_square);
                 gradient.iter_mut().zip(d_mask).for_each(|(g, d)| *g += d);
             }

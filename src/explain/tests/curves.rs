@@ -41,7 +41,15 @@ fn curves_of_a_mask_and_when_their_scores_are_undefined() {
         [0.0],
         [-model.weights[0].iter().sum::<f64>().powi(2) / 256.0],
     );
-    let curves = deletion_insertion(&model, &mask, &[0], &picture, &baseline, &mut go_on).unwrap();
+    let curves = deletion_insertion(
+        &model,
+        &mask,
+        &[0],
+        (&picture, &baseline),
+        CurvePoints::All,
+        &mut go_on,
+    )
+    .unwrap();
     assert_eq!(curves.fraction.len(), 17);
     close(curves.fraction[1], 1.0 / 16.0, 1e-12, "fraction");
     // The most important cell is first.
@@ -74,7 +82,67 @@ fn curves_of_a_mask_and_when_their_scores_are_undefined() {
         1e-12,
         "area under the normalised curve",
     );
-    let alike = deletion_insertion(&model, &mask, &[0], &[-1.0], &[-1.02], &mut go_on).unwrap();
+    let alike = deletion_insertion(
+        &model,
+        &mask,
+        &[0],
+        (&[-1.0], &[-1.02]),
+        CurvePoints::All,
+        &mut go_on,
+    )
+    .unwrap();
     assert_eq!((alike.deletion_score, alike.insertion_score), (None, None));
     assert!(alike.reason.unwrap().contains("too small"));
+}
+
+/// On every mask, adaptive points are some of all points, the curves agree there, and the scores
+/// differ by no more than the tolerance, since these curves are monotone.
+#[test]
+fn adaptive_points_keep_the_scores() {
+    let size = 16;
+    let cells = size * size;
+    for seed in 20..30 {
+        // Few cells matter, so that the curves are steep.
+        let weights = random(seed, cells);
+        let weights: Vec<f64> = weights.iter().map(|w| 40.0 * w.powi(12)).collect();
+        let mask = Mask::new(size, weights.iter().map(|w| 1.0 - w / 40.0).collect()).unwrap();
+        let model = Quadratic {
+            weights: vec![weights.clone()],
+            ..Quadratic::new()
+        };
+        let baseline = [-(weights.iter().sum::<f64>() / 16.0).powi(2)];
+        let count = std::cell::Cell::new(0);
+        let with = |points| {
+            let evaluated = &mut |n| {
+                count.set(count.get() + n);
+                std::ops::ControlFlow::Continue(())
+            };
+            let ends = (&[0.0][..], &baseline[..]);
+            let curves = deletion_insertion(&model, &mask, &[0], ends, points, evaluated).unwrap();
+            (curves, count.take())
+        };
+        let (all, of_all) = with(CurvePoints::All);
+        let (some, of_some) = with(CurvePoints::Adaptive);
+        assert_eq!(
+            of_all,
+            2 * (all.fraction.len() - 2),
+            "ends are not computed"
+        );
+        assert_eq!(
+            of_some,
+            2 * (some.fraction.len() - 2),
+            "no point is computed twice"
+        );
+        assert!(of_some < of_all / 2, "{of_some} of {of_all}");
+        for (at, fraction) in some.fraction.iter().enumerate() {
+            let same = all.fraction.iter().position(|f| f == fraction).unwrap();
+            assert_eq!(some.deletion[at], all.deletion[same]);
+            assert_eq!(some.insertion[at], all.insertion[same]);
+        }
+        let difference = |score: fn(&Curves) -> Option<f64>| {
+            (score(&some).unwrap() - score(&all).unwrap()).abs()
+        };
+        assert!(difference(|c| c.deletion_score) <= 0.002, "{seed}");
+        assert!(difference(|c| c.insertion_score) <= 0.002, "{seed}");
+    }
 }

@@ -26,6 +26,33 @@ fn the_regularisers_gradient_is_its_slope() {
 }
 
 #[test]
+fn the_regulariser_of_the_mask_alone() {
+    let regulariser = Regulariser::of_mask(2.0, 3.0);
+    let at =
+        |mask: &[f64]| regulariser.value_and_gradient(&Mask::new(2, mask.to_vec()).unwrap(), 4);
+    // Down: 1 and 0; across: 0.5 and -0.5.
+    let mask = [1.0, 0.5, 0.0, 0.5];
+    let (value, gradient) = at(&mask);
+    let variation = (1.0 + 0.0) / 2.0 + (0.25 + 0.25) / 2.0;
+    close(value, 2.0 * 0.5 + 3.0 * variation, 1e-12, "value");
+    for cell in 1..4 {
+        let moved = |step: f64| {
+            let mut moved = mask;
+            moved[cell] += step;
+            at(&moved).0
+        };
+        // No step leaves the mask's range, whose ends are 0 and 1.
+        let (ahead, back) = if mask[cell] > 0.0 {
+            (0.0, 1e-6)
+        } else {
+            (1e-6, 0.0)
+        };
+        let slope = (moved(ahead) - moved(-back)) / 1e-6;
+        close(gradient[cell], slope, 1e-5, "gradient");
+    }
+}
+
+#[test]
 fn the_regularisers_terms() {
     // One pixel and one cell: no neighbours, so only the two terms of the distance from 1 remain.
     let one = View {
@@ -61,8 +88,7 @@ fn bilateral_variation_of_a_flat_picture() {
         offset_y: 0,
     };
     let regulariser = Regulariser::new(&flat, &[0.3; 12], [0.0, 0.0, 1.0], 1.0).unwrap();
-    let (value, _) =
-        regulariser.bilateral_total_variation(&Mask::new(2, vec![1.0, 0.5, 0.0, 0.5]).unwrap());
+    let (value, _) = regulariser.total_variation(&Mask::new(2, vec![1.0, 0.5, 0.0, 0.5]).unwrap());
     // Down: 1 and 0; across: 0.5 and -0.5.
     let own = 0.5 * ((1.0 + 0.0) / 2.0 + (0.25 + 0.25) / 2.0);
     close(value, 2.0 * own, 1e-12, "BTV");
@@ -73,7 +99,11 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
     let model = Quadratic::new();
     let regulariser = Regulariser::new(&model.view, &model.pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
     let settings = settings(Method::IgosPlus);
-    for (count, igos) in [(1, Igos::plus(&settings)), (2, Igos::plus_plus(&settings))] {
+    for (count, igos) in [
+        (1, Igos::first(&settings)),
+        (1, Igos::plus(&settings)),
+        (2, Igos::plus_plus(&settings)),
+    ] {
         let objective = Objective {
             scorer: &model,
             regulariser: &regulariser,

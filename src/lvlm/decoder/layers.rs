@@ -135,7 +135,10 @@ impl<D: Device> Decoder<D> {
         names: &DecoderNames,
     ) -> Result<Decoder<D>> {
         loader.device.part(Part::Decoder);
-        let blocks = (0..config.layers).map(|i| block(loader, config, names, i));
+        let blocks = (0..config.layers).map(|i| {
+            let randomize = loader.randomize.decoder_layer(i, config.layers);
+            block(&loader.layer(randomize), config, names, i)
+        });
         let blocks = blocks.collect::<Result<_>>()?;
         let shape = [config.vocab, config.hidden];
         let embedding = loader.weight(&names.embedding(), &shape)?;

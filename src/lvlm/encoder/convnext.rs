@@ -137,15 +137,18 @@ impl<D: Device> Convnext<D> {
         let first = sizes.widths.first().copied().unwrap_or(0);
         let weight = loader.weight(&name("stem.0.weight"), &[first, 3, STEM, STEM])?;
         let bias = Some(loader.matrix(&name("stem.0.bias"), &[first], 1, first)?);
+        let all = sizes.depths.iter().sum::<usize>();
         let stages = sizes.widths.iter().zip(&sizes.depths).enumerate();
         let stages = stages.map(|(i, (&width, &depth))| {
             let side = sizes.across(pixels, i);
             let name = name(&format!("stages.{i}"));
             let before = i.checked_sub(1).map(|i| sizes.widths[i]);
             let down = before.map(|b| Down::load(loader, &name, b, width, side, sizes.eps));
+            let earlier = sizes.depths[..i].iter().sum::<usize>();
             let blocks = (0..depth).map(|j| {
                 let name = format!("{name}.blocks.{j}");
-                ConvBlock::load(loader, &name, width, sizes.eps)
+                let randomize = loader.randomize.encoder_layer(earlier + j, all);
+                ConvBlock::load(&loader.layer(randomize), &name, width, sizes.eps)
             });
             Ok(Stage {
                 down: down.transpose()?,

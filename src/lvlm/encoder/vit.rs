@@ -127,7 +127,11 @@ impl<D: Device> Vit<D> {
             Select::Full => 0,
         };
         let blocks = (0..feature_select.layers)
-            .map(|i| block(loader, sizes, &name(&format!("{}{i}.", names.layers))))
+            .map(|i| {
+                let randomize = loader.randomize.encoder_layer(i, feature_select.layers);
+                let name = name(&format!("{}{i}.", names.layers));
+                block(&loader.layer(randomize), sizes, &name)
+            })
             .collect::<Result<_>>()?;
         Ok(Vit {
             patch_embedding: Linear { weight, bias },

@@ -22,6 +22,7 @@ use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
+use crate::lvlm::randomize::Randomize;
 use crate::nn::Checkpointing;
 
 /// Blends of a batch whose cost is counted at most: far more than any memory takes.
@@ -111,6 +112,7 @@ impl Blueprint<'_> {
             tensors: &self.checkpoint.tensors,
             device: meta,
             list: None,
+            randomize: Randomize::default(),
         };
         Layers::load(fitted, &loader)
     }

@@ -27,7 +27,8 @@ const TEXTS: [&str; 12] = [
 /// Training changes nearly every weight.
 const SAMPLE: usize = 64;
 
-/// Returns the digest of a model and of its encoders that have checkpoints of their own.
+/// Returns the digest of a model, of its encoders that have checkpoints of their own, and of what
+/// is random in it.
 pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
     let mut digest = Sha256::new();
     add(&mut digest, &checkpoint.files, &checkpoint.tensors)?;
@@ -35,6 +36,11 @@ pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<St
         if let Some(tower) = towers::find(&name, &checkpoint.files, &checkpoint.encoders)? {
             add(&mut digest, &tower.files, &tower.tensors)?;
         }
+    }
+    if let Some(random) = checkpoint.randomized {
+        part(&mut digest, b"randomized layers, seed");
+        part(&mut digest, &(random.layers as u64).to_le_bytes());
+        part(&mut digest, &random.seed.to_le_bytes());
     }
     let bytes = digest.finalize();
     Ok(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())

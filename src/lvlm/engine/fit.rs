@@ -10,6 +10,7 @@ use crate::lvlm::error::Result;
 use crate::lvlm::family::towers;
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::{Listed, Loader};
+use crate::lvlm::randomize::Randomize;
 
 /// Options of opening a model.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,7 @@ pub(super) fn complete<F: Family>(family: &F, tensors: &Tensors) -> Result<()> {
         tensors,
         device: &Meta::new(2),
         list: None,
+        randomize: Randomize::default(),
     };
     Layers::load(family, &loader)?;
     Ok(())
@@ -71,6 +73,7 @@ pub(in crate::lvlm) fn listed<F: Family>(family: &F) -> Result<Listed> {
         tensors: &Tensors::made("none", []),
         device: &Meta::new(2),
         list: Some(&list),
+        randomize: Randomize::default(),
     };
     Layers::load(family, &loader)?;
     let mut seen = std::collections::BTreeSet::new();

@@ -12,13 +12,14 @@ use super::resampled::Resampled;
 use super::session::ModelSession;
 use crate::blend::ViewPair;
 use crate::blend::{Extent, View};
-use crate::checkpoint::{Checkpoint, Compat, Tokenizer};
+use crate::checkpoint::{Checkpoint, Compat, RandomizedLayers, Tokenizer};
 use crate::device::Device;
 use crate::device::meta::Meta;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::{Lvlm, PicturePair, Prompt};
+use crate::lvlm::randomize::Randomize;
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Session, SessionOptions};
 use crate::picture::Picture;
@@ -52,12 +53,14 @@ impl<F: Family, D: Device> Model<F, D> {
             tensors: &checkpoint.tensors,
             device: &device,
             list: None,
+            randomize: Randomize::new(checkpoint.randomized, family.decoder().0.layers),
         };
         let layers = Arc::new(Layers::load(&family, &loader)?);
         let loader = Loader {
             tensors: &checkpoint.tensors,
             device: &Meta::new(device.element_bytes()),
             list: None,
+            randomize: Randomize::default(),
         };
         let meta = Arc::new(Layers::load(&family, &loader)?);
         Ok(Model {
@@ -137,6 +140,10 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
 
     fn compat(&self) -> Option<Compat> {
         self.checkpoint.compat
+    }
+
+    fn randomized(&self) -> Option<RandomizedLayers> {
+        self.checkpoint.randomized
     }
 
     fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt> {

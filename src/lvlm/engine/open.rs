@@ -124,6 +124,7 @@ impl Visitor for Open {
             processor,
             encoders: options.encoders,
             compat: options.compat,
+            randomized: None,
             files,
             config,
             tensors,

@@ -14,6 +14,7 @@ use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::towers::{Tower, TowerName};
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::Loader;
+use crate::lvlm::randomize::Randomize;
 
 /// The names that a pattern stands for: `layers.{0-31}.norm` for 32 of them.
 fn names(pattern: &str) -> Vec<String> {
@@ -93,6 +94,7 @@ impl Visitor for Compare<'_> {
             tensors: &tensors,
             device: &Meta::new(2),
             list: None,
+            randomize: Randomize::default(),
         };
         Layers::load(&family, &loader)?;
         Ok(held.unused.into_iter().map(|tensor| tensor.name).collect())

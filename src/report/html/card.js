@@ -123,11 +123,21 @@ function textOf(entry, detail) {
   } else {
     text.append(part("Answer", html("p", { class: "answer" }, ...answerWords(detail.tokens, entry.answer))));
   }
+  if (detail.faithfulness) text.append(part("The map's most salient part", html("p", {}, faithfulnessText(detail.faithfulness))));
   if (detail.choices.length) text.append(part("Options", choicesOf(detail)));
   if (entry.right && !(detail.choices.length && detail.letter)) text.append(part("Right answer", html("p", {}, entry.right)));
   if (detail.tokens.length) text.append(folded("Words in numbers", () => [tokenTable(detail.tokens)]));
   text.append(folded("More", () => [moreOf(detail)]));
   return text;
+}
+
+function faithfulnessText(found) {
+  const share = (value) => `${digits(100 * value, 1)} %`;
+  const p = (value) => `(p ${digits(value, 2)})`;
+  const alone = found.kept ? "keeps the answer" : "does not keep the answer";
+  const without = found.flipped ? "loses it" : "keeps it too";
+  return `${share(found.fraction)} of the cells alone ${alone} ${p(found.revealed)}, the rest without it ${without} ${p(found.removed)}. `
+    + `${share(found.enough)} is enough ${p(found.probability)}.`;
 }
 
 function choicesOf(detail) {

@@ -72,6 +72,8 @@ pub struct Detail {
     pub curves: Option<CurveLines>,
     /// The reason why the scores are undefined.
     pub undefined: Option<String>,
+    /// The answer without and with only the most salient part.
+    pub faithfulness: Option<PageFaithfulness>,
     /// The regions that show the answer: left, top, right, bottom, in pixels of the picture before
     /// it was reduced.
     pub boxes: Vec<[f64; 4]>,
@@ -87,6 +89,31 @@ pub struct Detail {
     pub evaluations: Option<usize>,
     /// The message of the sample's failure.
     pub message: Option<String>,
+}
+
+/// The answer without and with only the most salient part of the picture. Shares are of the map's
+/// cells, probabilities means over the key tokens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PageFaithfulness {
+    /// The share that is removed or revealed.
+    #[serde(serialize_with = "finite_digits")]
+    pub fraction: f64,
+    /// Probability without it.
+    #[serde(serialize_with = "finite_digits")]
+    pub removed: f64,
+    /// Probability with it alone.
+    #[serde(serialize_with = "finite_digits")]
+    pub revealed: f64,
+    /// Whether the answer is lost without it.
+    pub flipped: bool,
+    /// Whether it keeps the answer.
+    pub kept: bool,
+    /// The smallest share that keeps the answer.
+    #[serde(serialize_with = "finite_digits")]
+    pub enough: f64,
+    /// Probability with that share alone.
+    #[serde(serialize_with = "finite_digits")]
+    pub probability: f64,
 }
 
 /// One token of an answer.

@@ -84,7 +84,7 @@ fn maps_and_pictures_that_do_not_fit_are_named() {
         format!("saliency {0} x {0}", usize::MAX)
     );
     assert_eq!(grey(&[0.0], 1, 0, 4), "picture 0 x 4");
-    let over = |rgb: &[u8], w, h| what(overlay(rgb, w, h, &[0.0], 1).unwrap_err());
+    let over = |rgb: &[u8], w, h| what(overlay(rgb, w, h, &[0.0], 1, None).unwrap_err());
     assert_eq!(over(&[0; 5], 1, 1), "picture 3 5");
     assert_eq!(over(&[], 0, 7), "picture 0 x 7");
 }
@@ -94,12 +94,20 @@ fn values_outside_the_range_are_clamped() {
     let map = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 7.0];
     let out = saliency_grey(&map, 2, 3, 2).unwrap();
     assert_eq!(out.into_raw(), [0, 128, 255, 0, 128, 255]);
-    assert!(overlay(&[0; 12], 2, 2, &map, 2).is_ok());
+    assert!(overlay(&[0; 12], 2, 2, &map, 2, None).is_ok());
 }
 
 #[test]
 fn overlay_is_brightest_at_the_peak() {
-    let out = overlay(&vec![128; 112 * 112 * 3], 112, 112, &one_cell(8, 27), 8).unwrap();
+    let out = overlay(
+        &vec![128; 112 * 112 * 3],
+        112,
+        112,
+        &one_cell(8, 27),
+        8,
+        None,
+    )
+    .unwrap();
     assert_eq!(out.width() % 112, 0, "enlarged by a whole factor");
     let side = out.width();
     let picture = shown(&out, side, side);
@@ -120,7 +128,7 @@ fn the_picture_is_seen_under_the_map() {
         .flat_map(|i| [if i % 640 < 320 { 0 } else { 255 }; 3])
         .collect();
     for value in [0.0, 1.0] {
-        let out = overlay(&rgb, 640, 2, &[value], 1).unwrap();
+        let out = overlay(&rgb, 640, 2, &[value], 1, None).unwrap();
         assert_eq!(out.width(), 640, "kept at its own size");
         let (dark, bright) = (*out.get_pixel(100, 0), *out.get_pixel(600, 0));
         assert!(contrast(dark, bright) > 2.0, "{value}: {dark:?} {bright:?}");
@@ -150,7 +158,7 @@ fn odd_pictures_are_drawn_within_bounds() {
     ];
     for ((w, h), (shown_w, shown_h)) in cases {
         let rgb = vec![9; w as usize * h as usize * 3];
-        let out = overlay(&rgb, w, h, &one_cell(4, 3), 4).unwrap();
+        let out = overlay(&rgb, w, h, &one_cell(4, 3), 4, None).unwrap();
         assert_eq!(out.width(), 480.max(shown_w), "{w} x {h}");
         let legend = out.height() - shown_h;
         assert!(
@@ -175,7 +183,7 @@ fn a_reduced_picture_is_whole() {
     let rgb: Vec<u8> = (0..70_000)
         .flat_map(|i| [if i < 63_000 { 0 } else { 255 }; 3])
         .collect();
-    let out = overlay(&rgb, 70_000, 1, &[0.0], 1).unwrap();
+    let out = overlay(&rgb, 70_000, 1, &[0.0], 1, None).unwrap();
     let white = (0..out.width())
         .filter(|&x| out.get_pixel(x, 0).0[0] > 100)
         .count() as f64;
@@ -211,7 +219,7 @@ fn ramps_are_monotone_and_even() {
 
 #[test]
 fn the_legends_ramp_rises_in_lightness() {
-    let out = overlay(&[0; 3], 1, 1, &[0.0], 1).unwrap();
+    let out = overlay(&[0; 3], 1, 1, &[0.0], 1, None).unwrap();
     let row = |y| {
         (0..out.width())
             .map(|x| lightness(*out.get_pixel(x, y)))

@@ -28,6 +28,8 @@ pub enum Kind {
     Truth,
     /// UTF-8 text
     Text,
+    /// A list of `i64`
+    Integers,
     /// A list of `f64`
     Numbers,
     /// A list of `f32`
@@ -47,6 +49,8 @@ pub enum Cell {
     Truth(Option<bool>),
     /// A value of [`Kind::Text`]
     Text(Option<String>),
+    /// A value of [`Kind::Integers`]
+    Integers(Option<Vec<i64>>),
     /// A value of [`Kind::Numbers`]
     Numbers(Option<Vec<f64>>),
     /// A value of [`Kind::Singles`]
@@ -69,6 +73,7 @@ impl Kind {
             Kind::Number => format!("optional double {name};"),
             Kind::Truth => format!("optional boolean {name};"),
             Kind::Text => format!("optional binary {name} (UTF8);"),
+            Kind::Integers => list("int64 element"),
             Kind::Numbers => list("double element"),
             Kind::Singles => list("float element"),
             Kind::Texts => list("binary element (UTF8)"),
@@ -178,6 +183,13 @@ fn write<'a>(
             writer,
             cells.map(|c| match c {
                 Cell::Text(v) => v.as_ref().map(bytes),
+                _ => None,
+            }),
+        ),
+        Some(Cell::Integers(_)) => lists::<Int64Type>(
+            writer,
+            cells.map(|c| match c {
+                Cell::Integers(v) => v.clone(),
                 _ => None,
             }),
         ),

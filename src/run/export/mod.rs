@@ -19,7 +19,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 36] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 44] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -51,11 +51,19 @@ const SAMPLE_COLUMNS: [(&str, Kind); 36] = [
     ("deletion_score", Kind::Number),
     ("insertion_score", Kind::Number),
     ("score_reason", Kind::Text),
+    ("flipped", Kind::Truth),
+    ("kept", Kind::Truth),
+    ("removed_probability", Kind::Number),
+    ("revealed_probability", Kind::Number),
+    ("region_fraction", Kind::Number),
+    ("region_probability", Kind::Number),
     ("mask_size", Kind::Integer),
     ("mask", Kind::Singles),
     ("error_cause", Kind::Text),
     ("error_message", Kind::Text),
     ("model", Kind::Text),
+    ("evidence_size", Kind::Integers),
+    ("evidence_counts", Kind::Integers),
 ];
 
 const TOKEN_COLUMNS: [(&str, Kind); 9] = [
@@ -125,8 +133,10 @@ pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
 fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
     let explained = record.explanation.as_ref();
     let curves = explained.and_then(|e| e.curves.as_ref());
+    let test = explained.and_then(|e| e.faithfulness.as_ref());
     let right = record.right.as_ref();
     let error = record.error.as_ref();
+    let evidence = record.evidence.as_ref();
     let curve = |values: fn(&Curves) -> &Vec<f64>| Cell::Numbers(curves.map(|c| values(c).clone()));
     let objective = |part: fn(&Iteration) -> f64| {
         Cell::Numbers(explained.map(|e| e.iterations.iter().map(part).collect()))
@@ -165,11 +175,19 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         Cell::Number(curves.and_then(|c| c.deletion_score)),
         Cell::Number(curves.and_then(|c| c.insertion_score)),
         text(curves.and_then(|c| c.reason.as_deref())),
+        Cell::Truth(test.map(|t| t.flipped)),
+        Cell::Truth(test.map(|t| t.kept)),
+        Cell::Number(test.map(|t| t.removed)),
+        Cell::Number(test.map(|t| t.revealed)),
+        Cell::Number(test.map(|t| t.region.fraction)),
+        Cell::Number(test.map(|t| t.region.probability)),
         integer(mask.map(Mask::size)),
         Cell::Singles(mask.map(|m| m.values().iter().map(|&v| v as f32).collect())),
         text(error.map(|e| e.cause.to_string()).as_deref()),
         text(error.map(|e| e.message.as_str())),
         text(Some(model)),
+        Cell::Integers(evidence.map(|e| e.size().map(|side| side as i64).to_vec())),
+        Cell::Integers(evidence.map(|e| e.counts().iter().copied().map(i64::from).collect())),
     ]
 }
 

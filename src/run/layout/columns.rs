@@ -27,6 +27,9 @@ pub struct Columns {
     pub choices: Option<String>,
     /// One box or several, as a JSON array; default `boxes`, `box`, `bbox`.
     pub boxes: Option<String>,
+    /// A mask of the evidence: a path, bytes, or base64; no default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// The category of the question; default `category`.
     pub category: Option<String>,
     /// An answer to explain instead of the model's own; no default.
@@ -59,6 +62,7 @@ impl Columns {
             &self.right,
             &self.choices,
             &self.boxes,
+            &self.evidence,
             &self.category,
             &self.explain,
         ];
@@ -101,6 +105,10 @@ impl Columns {
             sample.right = Some(answers::read(&written, &sample.choices, answers, asked));
         }
         sample.boxes = self.boxes(row)?;
+        sample.evidence = match &self.evidence {
+            Some(column) if !is_empty(row, column) => Some(picture(row, column, &sample.id)?),
+            _ => None,
+        };
         sample.category = text(&self.category, &["category"]);
         if let Some(column) = &self.explain {
             sample.answer = Some(required(row, column)?);
@@ -307,6 +315,17 @@ fn rectangles(value: &Value) -> Option<Vec<Rectangle>> {
 
 /// The shortest text that is read as base64: file names are shorter, pictures longer.
 const SHORTEST_BASE64: usize = 256;
+
+/// Returns whether a picture cell holds nothing.
+fn is_empty(row: &Row, column: &str) -> bool {
+    let empty = match row.cells.get(column) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(Value::Object(members)) => members.values().all(Value::is_null),
+        Some(_) => false,
+    };
+    empty && row.bytes(column).is_none()
+}
 
 /// Reads a picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`,
 /// or a list of one of these.

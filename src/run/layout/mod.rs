@@ -155,6 +155,7 @@ fn plain(index: usize, id: String, question: String, picture: Source) -> Sample 
         choices: Vec::new(),
         right: None,
         boxes: Vec::new(),
+        evidence: None,
         category: None,
         answer: None,
     }

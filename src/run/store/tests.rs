@@ -23,6 +23,7 @@ fn manifest() -> Manifest {
             name: "m".into(),
             family: "llava".into(),
             fingerprint: "1".into(),
+            randomized: None,
         },
         DeviceIdentity {
             name: "cpu".into(),
@@ -51,6 +52,7 @@ fn record(place: usize) -> Record {
         choices: Vec::new(),
         right: None,
         boxes: Vec::new(),
+        evidence: None,
         category: None,
         answer: None,
     };

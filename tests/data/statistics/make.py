@@ -1,4 +1,5 @@
-"""Makes statistics.json: results of scipy, and of counting out every case where scipy has no exact result with ties.
+"""Makes statistics.json: results of scipy and scikit-learn, and of counting out every case where scipy has no exact
+result with ties.
 
     pip install -r requirements.txt
     python make.py
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 rng = np.random.default_rng(20251103)
 
@@ -69,6 +71,13 @@ def spearman(a, b):
     return {"a": a.tolist(), "b": b.tolist(), "r": float(stats.spearmanr(a, b).statistic)}
 
 
+def average_precision(scores, inside):
+    """Scores are rounded to f32 first, as maps are."""
+    scores = scores.astype(np.float32).astype(float)
+    found = average_precision_score(inside, scores)
+    return {"scores": scores.tolist(), "inside": inside.tolist(), "average_precision": float(found)}
+
+
 def bootstrap(values):
     """scipy's own percentile intervals of the mean and of a difference of means, of many resamples."""
     other = values[: len(values) // 2] ** 2
@@ -109,5 +118,13 @@ result = {
         for share in [0.0, 0.025, 0.25, 0.5, 0.77, 1.0]
     ],
     "bootstrap": [bootstrap(rng.exponential(size=30)), bootstrap(numbers(200))],
+    "average_precision": [
+        average_precision(numbers(30), rng.random(30) < 0.3),
+        average_precision(numbers(100, tied=True), rng.random(100) < 0.1),
+        average_precision(np.round(rng.random(200) * 3), np.arange(200) % 7 == 0),
+        average_precision(np.ones(9), np.arange(9) < 2),
+        average_precision(np.arange(8.0), np.arange(8) > 4),
+        average_precision(np.arange(8.0), np.arange(8) < 1),
+    ],
 }
 Path(__file__).with_name("statistics.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -12,6 +12,7 @@ use crate::device::cpu::tests::support::{
 use crate::device::meta::Meta;
 use crate::device::prelude::*;
 use crate::lvlm::loader::{Listed, Loader};
+use crate::lvlm::randomize::Randomize;
 use crate::nn::Checkpointing;
 
 const PREFIX: &str = "visual.trunk.";
@@ -33,6 +34,7 @@ fn listed(sizes: &ConvnextSizes, pixels: usize) -> Listed {
         tensors: &Tensors::made("none", []),
         device: &Meta::new(2),
         list: Some(&list),
+        randomize: Randomize::default(),
     };
     Convnext::load(&loader, sizes, PREFIX, pixels).unwrap();
     list.into_inner()
@@ -60,6 +62,7 @@ impl Case {
             tensors: &tensors,
             device: &d,
             list: None,
+            randomize: Randomize::default(),
         };
         let trunk = Convnext::load(&loader, &sizes, PREFIX, pixels).unwrap();
         Case {

@@ -6,7 +6,7 @@ use super::*;
 fn a_table_with_the_usual_columns() {
     let row = row(json!({
         "id": "x", "image": "a/b.png", "question": "Which?", "answer": "two", "category": "k",
-        "choices": "[\"one\", \"two\"]", "box": "[1, 2, 3, 4]",
+        "choices": "[\"one\", \"two\"]", "box": "[1, 2, 3, 4]", "evidence": "Because.",
     }));
     assert_eq!(Layout::detect(&names(&row)), Layout::Table);
     let (open, choice) = both(Layout::Table, &row, 0);
@@ -18,6 +18,8 @@ fn a_table_with_the_usual_columns() {
     assert_eq!(open.right, right("two", 'B'));
     assert_eq!(open.boxes, [[1.0, 2.0, 3.0, 4.0]]);
     assert_eq!(open.picture, Source::File(vec!["a/b.png".into()]));
+    // A column of that name may hold anything; it is read if it is named.
+    assert_eq!(open.evidence, None);
     assert_eq!(
         (open.id.as_str(), open.category.as_deref()),
         ("x", Some("k"))
@@ -33,6 +35,7 @@ fn a_table_with_named_columns() {
         right: Some("gold".into()),
         choices: Some("opts".into()),
         boxes: Some("where".into()),
+        evidence: Some("shown".into()),
         category: Some("type".into()),
         explain: Some("said".into()),
         box_format: BoxFormat::Xywh,
@@ -40,11 +43,14 @@ fn a_table_with_named_columns() {
     };
     assert_eq!(
         Layout::Table.required(&columns),
-        ["file", "q", "key", "gold", "opts", "where", "type", "said"]
+        [
+            "file", "q", "key", "gold", "opts", "where", "shown", "type", "said"
+        ]
     );
     let row = row(json!({
         "key": 5, "file": "f.png", "q": "Is it?", "gold": "(a)", "opts": "(a) Yes (b) No",
-        "where": [[10, 20, 3, 4]], "type": "yn", "said": " It is.", "answer": "not this",
+        "where": [[10, 20, 3, 4]], "shown": "m.png", "type": "yn", "said": " It is.",
+        "answer": "not this",
     }));
     let sample = Layout::Table
         .sample(
@@ -59,6 +65,7 @@ fn a_table_with_named_columns() {
     assert_eq!(sample.id, "5");
     assert_eq!(sample.right, right("Yes", 'A'));
     assert_eq!(sample.boxes, [[10.0, 20.0, 13.0, 24.0]]);
+    assert_eq!(sample.evidence, Some(Source::File(vec!["m.png".into()])));
     assert_eq!(sample.answer.as_deref(), Some(" It is."));
     assert_eq!(sample.category.as_deref(), Some("yn"));
 }

@@ -1,0 +1,194 @@
+"""Compares every attribution method on scenes whose evidence is known: quality by each metric, with intervals, and cost.
+
+    cargo build --release
+    pip install -r assets/yardsticks/requirements.txt
+    python benches/methods.py OUT                                     100 scenes of every model, all methods: hours
+    python benches/methods.py OUT --count 4 --models demo --methods igos+,fovea
+
+Each method runs with its own defaults through `foveate run` on the same questions, whose answers the model has right, and
+`foveate analyse` measures the maps (docs/metrics.md). What is finished is not done again: an interrupted command goes on where it
+was. Writes OUT/methods.md, OUT/methods.json and OUT/methods.png (cost and quality).
+
+The models are the built-in one and those in assets/yardsticks. Their scenes have seeds from 5000; settings were chosen on other
+seeds, from 1 000 000 (docs/metrics.md).
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = 5000
+RESAMPLES = 10_000
+# The name of a metric in the table; its value for a sample of analysis.json, and whether it is a share of samples.
+METRICS = {
+    "peak": (lambda s: s["pointing"]["peak"], True),
+    "mass": (lambda s: s["pointing"]["mass"], False),
+    "AUPRC": (lambda s: s["pointing"]["auprc"], False),
+    "deletion": (lambda s: s["deletion"], False),
+    "insertion": (lambda s: s["insertion"], False),
+    "ins - del": (lambda s: s["insertion"] - s["deletion"], False),
+    "flipped": (lambda s: s["flipped"], True),
+    "kept": (lambda s: s["kept"], True),
+    "region": (lambda s: s["region"], False),
+}
+
+
+def command(*arguments, **options):
+    """Runs a command, and ends with its output if it fails."""
+    ended = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, **options)
+    if ended.returncode != 0:
+        sys.exit(f"{' '.join(map(str, arguments))}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
+def models():
+    """The models by name: the folder, None for the built-in one, and the program that draws its scenes."""
+    found = {"demo": (None, [ROOT / "assets/demo/scenes.py"])}
+    for folder in sorted((ROOT / "assets/yardsticks").glob("*/config.json")):
+        name = folder.parent.name
+        found[name] = (folder.parent, [ROOT / "assets/yardsticks/scenes.py", name])
+    return found
+
+
+def questions(folder, draw, count):
+    """Draws the scenes, once, and writes their questions as data of `foveate run`."""
+    data = folder / "data.jsonl"
+    if not data.exists():
+        command(sys.executable, *draw, folder / "scenes", "--count", count, "--seed", SEED)
+        rows = []
+        for scene in json.loads((folder / "scenes/scenes.json").read_text()):
+            for question in scene["questions"]:
+                if "evidence" in question:
+                    row = {"image": scene["picture"], "evidence": question["evidence"], "boxes": question["box"]}
+                    rows.append(row | {"question": question["question"], "answer": question["answer"]})
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return data
+
+
+def mean_with_interval(values, share):
+    """The mean and its 95 % interval: of a share Wilson's, of a number the percentile bootstrap's."""
+    values = np.asarray(values, float)
+    n, mean = len(values), values.mean()
+    if share:
+        z = 1.959964
+        middle, half = mean + z * z / (2 * n), z * np.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
+        return mean, (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
+    return mean, *np.quantile(values[draws].mean(1), [0.025, 0.975])
+
+
+def measured(run, out, foveate):
+    """The samples of a run whose answer is right, with their records' cost."""
+    command(foveate, "analyse", run, "--out", out, "--resamples", 1)
+    analysis = json.loads((out / "analysis.json").read_text())
+    timings = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
+    seconds = {t["index"]: dict(t["seconds"]).get("optimise") for t in timings if "index" in t}
+    records = {r["index"]: r for r in map(json.loads, (run / "records.jsonl").read_text().splitlines())}
+    samples = []
+    for sample in analysis["samples"]:
+        if sample.get("correct") and sample.get("pointing"):
+            record = records[sample["index"]]["explanation"]
+            points = len(record["curves"]["fraction"]) if record.get("curves") else 0
+            samples.append(sample | {"total": record["evaluations"], "points": points, "seconds": seconds.get(sample["index"])})
+    return samples
+
+
+def row(samples):
+    """The metrics of a method on a model."""
+    found = {}
+    for name, (value, share) in METRICS.items():
+        values = []
+        for sample in samples:
+            try:
+                values.append(value(sample))
+            except KeyError:
+                continue
+        if len(values) >= 2:
+            found[name] = {"n": len(values), **dict(zip(("mean", "low", "high"), mean_with_interval(values, share)))}
+    return found
+
+
+def cell(figure):
+    return f"{figure['mean']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]" if figure else "-"
+
+
+def table(results):
+    lines = []
+    for model, methods in results.items():
+        lines += [f"### {model}", "", "| method | evaluations | n | " + " | ".join(METRICS) + " |", "|---" * (len(METRICS) + 3) + "|"]
+        for method, result in methods.items():
+            cells = [cell(result["metrics"].get(name)) for name in METRICS]
+            lines.append(f"| `{method}` | {result['evaluations']} | {result['n']} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def plot(results, file):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(results), figsize=(6 * len(results), 4.5), squeeze=False, sharey=True)
+    for axis, (model, methods) in zip(axes[0], results.items()):
+        for method, result in methods.items():
+            quality = result["metrics"].get("ins - del")
+            if quality:
+                span = [[quality["mean"] - quality["low"]], [quality["high"] - quality["mean"]]]
+                axis.errorbar(result["evaluations"], quality["mean"], yerr=span, fmt="o", capsize=3)
+                axis.annotate(method, (result["evaluations"], quality["mean"]), xytext=(5, 4), textcoords="offset points")
+        axis.set(title=model, xscale="log", xlabel="evaluations of the map", ylabel="insertion - deletion")
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(file, dpi=130)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compares every attribution method on scenes whose evidence is known.")
+    parser.add_argument("out", type=Path, help="folder of the scenes, the runs and the table")
+    parser.add_argument("--models", help="names, by comma (default: all)")
+    parser.add_argument("--methods", help="names, by comma (default: all of `foveate methods`)")
+    parser.add_argument("--count", type=int, default=100, help="scenes of each model")
+    parser.add_argument("--foveate", type=Path, default=ROOT / "target/release/foveate")
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+
+    listed = {m["name"]: m for m in json.loads(command(arguments.foveate, "methods", "--json"))}
+    methods = arguments.methods.split(",") if arguments.methods else list(listed)
+    known = models()
+    results = {}
+    for model in arguments.models.split(",") if arguments.models else known:
+        folder, draw = known[model]
+        place = arguments.out / model
+        place.mkdir(parents=True, exist_ok=True)
+        data = questions(place, draw, arguments.count)
+        results[model] = {}
+        for method in methods:
+            run = place / method
+            options = ["--data", data, "--images", place / "scenes", "--out", run, "--method", method, "--quiet"]
+            options += ["--evidence-column", "evidence", "--device", arguments.device]
+            options += ["--model", folder] if folder else []
+            command(arguments.foveate, "run", *options)
+            samples = measured(run, place / f"{method}-analysis", arguments.foveate)
+            seconds = [s["seconds"] for s in samples if s["seconds"] is not None]
+            results[model][method] = {
+                "n": len(samples),
+                "evaluations": listed[method]["evaluations"],
+                "seconds_per_map": float(np.median(seconds)) if seconds else None,
+                "metrics": row(samples),
+            }
+            print(f"{model} {method}: {len(samples)} answers", flush=True)
+    report = {"machine": platform.processor() or platform.machine(), "count": arguments.count, "seed": SEED, "results": results}
+    (arguments.out / "methods.json").write_text(json.dumps(report, indent=1))
+    (arguments.out / "methods.md").write_text(table(results))
+    plot(results, arguments.out / "methods.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+//! The mask's gradient where it keeps everything, which several methods are made of.
+
+use super::{Pass, Result, Schedule};
+use crate::blend::{Blend, Masks, Score};
+use crate::lvlm::{Callback, Scorer};
+
+/// Returns the gradient, cell by cell, of `sum of weight * log p of the key tokens` over weighted
+/// blends of one mask that keeps everything.
+///
+/// # Errors
+/// Returns the scorer's errors.
+pub(super) fn at_whole_mask(
+    scorer: &dyn Scorer,
+    size: usize,
+    weighted: impl Iterator<Item = (Blend, f64)>,
+    keys: &[usize],
+    evaluated: &mut Callback,
+) -> Result<Vec<f64>> {
+    let (blends, weights): (Vec<Blend>, Vec<f64>) = weighted.unzip();
+    let masks = Masks {
+        size,
+        values: &[vec![1.0; size * size]],
+    };
+    let (_, gradients) = scorer.gradient(
+        masks,
+        &blends,
+        &weights,
+        keys,
+        Score::LogProbability,
+        evaluated,
+    )?;
+    Ok(gradients.into_iter().next().unwrap_or_default())
+}
+
+/// Returns the schedule of one gradient of `blends` blends.
+pub(super) fn schedule(blends: usize) -> Schedule {
+    Schedule {
+        passes: vec![Pass {
+            blends,
+            gradient: true,
+            calls: 1,
+        }],
+        open_ended: false,
+    }
+}

@@ -1,0 +1,87 @@
+//! `foveate methods`, and explanations by the methods that it lists.
+
+use super::*;
+
+fn listed(run: &Run) -> Vec<Value> {
+    let text = succeeded(&run.foveate(&["methods", "--json"]));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn methods_are_listed_with_their_needs_and_costs() {
+    let run = Run::new();
+    let text = succeeded(&run.foveate(&["methods"]));
+    let methods = listed(&run);
+    assert_eq!(methods.len(), 10);
+    for method in &methods {
+        for field in ["name", "summary", "needs", "suited_to"] {
+            assert!(text.contains(method[field].as_str().unwrap()), "{method}");
+        }
+    }
+    let named = |name: &str| methods.iter().find(|m| m["name"] == name).unwrap();
+    for (name, gradients, forwards, open_ended) in [
+        ("igos+", 100, 0, false),
+        ("igos++", 200, 0, false),
+        ("fovea", 18, 0, false),
+        ("igos", 300, 600, true),
+        ("occlusion", 0, 50, false),
+        ("rise", 0, 4000, false),
+        ("integrated-gradients", 50, 0, false),
+        ("input-x-gradient", 1, 0, false),
+        ("smoothgrad", 50, 0, false),
+        ("eagle", 0, 4160, false),
+    ] {
+        let found = &named(name)["evaluations"];
+        let expected = serde_json::json!({
+            "gradients": gradients, "forwards": forwards, "open_ended": open_ended
+        });
+        assert_eq!(found, &expected, "{name}");
+    }
+    assert!(text.contains(">= 300 g + 600 f"), "{text}");
+}
+
+#[test]
+fn every_listed_method_explains() {
+    let run = Run::new();
+    for method in listed(&run) {
+        let name = method["name"].as_str().unwrap();
+        let mut more = vec!["--method", name, "--no-curves", "--mask-size", "8"];
+        let reads = |option: &str| {
+            let settings = method["settings"].as_array().unwrap();
+            settings.iter().any(|setting| setting == option)
+        };
+        for (setting, option, value) in [
+            ("steps", "--steps", "2"),
+            ("iterations", "--iterations", "1"),
+            ("samples", "--samples", "70"),
+            ("grid", "--grid", "3"),
+        ] {
+            if reads(setting) {
+                more.extend([option, value]);
+            }
+        }
+        // One iteration of a line search may find no step.
+        if name == "igos" {
+            more.extend(["--optimizer", "nag"]);
+        }
+        let (picture, question) = scene();
+        let arguments = [
+            "explain",
+            "--image",
+            picture.to_str().unwrap(),
+            "--question",
+            &question,
+            "--out",
+            name,
+            "--device",
+            "cpu",
+        ];
+        let arguments: Vec<&str> = arguments.into_iter().chain(more).collect();
+        succeeded(&run.foveate(&arguments));
+        let record = run.record(name);
+        assert_eq!(record["settings"]["method"], name);
+        let mask = run.mask(name);
+        assert_eq!(mask.len(), 64);
+        assert!(mask.iter().any(|&m| m < 1.0), "{name} found something");
+    }
+}
