@@ -58,17 +58,28 @@ macro_rules! model_of_5 {
     };
 }
 
+/// Embeds the files of a model's folder, of a family whose processor has a config of its own.
+macro_rules! model_with_processor {
+    ($folder:literal) => {
+        model!($folder: "config.json", "model.safetensors", "tokenizer.json",
+            "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json",
+            "processor_config.json", "generation_config.json")
+    };
+}
+
 const TINY: &[(&str, &[u8])] = model_of_5!("tiny-llava");
 const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
 const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
 const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
+const SMOLVLM: &[(&str, &[u8])] = model_with_processor!("tiny-smolvlm");
+const INTERNVL: &[(&str, &[u8])] = model_with_processor!("tiny-internvl-qwen3");
 const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
     "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
     "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
     "preprocessor_config.json");
 
 /// The recorded cases.
-pub static CASES: [Recorded; 6] = [
+pub static CASES: [Recorded; 8] = [
     Recorded {
         name: "llava-cat",
         model: TINY,
@@ -104,6 +115,18 @@ pub static CASES: [Recorded; 6] = [
         model: NEXT,
         picture: file!("images/rocket.png"),
         results: file!("cases/next-mistral-rocket.safetensors"),
+    },
+    Recorded {
+        name: "smolvlm-tall",
+        model: SMOLVLM,
+        picture: file!("images/tall.png"),
+        results: file!("cases/smolvlm-tall.safetensors"),
+    },
+    Recorded {
+        name: "internvl-qwen3-small",
+        model: INTERNVL,
+        picture: file!("images/small.png"),
+        results: file!("cases/internvl-qwen3-small.safetensors"),
     },
 ];
 

@@ -140,3 +140,13 @@ fn emulated_recorded_onevision_wide() {
 fn emulated_recorded_next_mistral_rocket() {
     recorded("next-mistral-rocket");
 }
+
+#[test]
+fn emulated_recorded_smolvlm_tall() {
+    recorded("smolvlm-tall");
+}
+
+#[test]
+fn emulated_recorded_internvl_qwen3_small() {
+    recorded("internvl-qwen3-small");
+}
