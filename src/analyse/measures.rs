@@ -37,8 +37,8 @@ impl Measure {
 const NO_MAP: &str = "no answer depends on the picture, so that there is no map";
 const NO_SCORE: &str = "no scores: the run was made without curves, or picture and baseline give \
                         nearly the same probability";
-const NO_TEST: &str = "no answer depends on the picture, so that there is no map, or the run was \
-                       made before maps were tested";
+const NO_TEST: &str = "no answer depends on the picture, so that there is no map, the baseline \
+                       keeps every answer, or the run was made before maps were tested";
 const NO_BOX: &str =
     "no sample has both a map and a box within its picture, or a mask of the evidence";
 

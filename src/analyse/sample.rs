@@ -138,7 +138,9 @@ impl Sample {
             tokens.iter().map(of).sum::<f64>() / tokens.len() as f64
         };
         let curves = explained.curves.as_ref();
+        // An answer that the baseline keeps says nothing about the map.
         let test = explained.faithfulness.as_ref();
+        let test = test.filter(|test| test.region.cells > 0);
         let side = |pixels: Option<u32>| pixels.map(|p| p as usize).filter(|&p| p > 0);
         let picture = side(record.image.width).zip(side(record.image.height));
         let mapped = mask.zip(picture);

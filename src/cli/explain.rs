@@ -175,6 +175,7 @@ fn files(
     if let Some(mask) = &explanation.mask {
         let (size, saliency) = (mask.size(), mask.saliency());
         let region = explanation.faithfulness.as_ref().map(|f| &f.region);
+        let region = region.filter(|region| region.cells > 0);
         let inside =
             region.map(|region| (region.mask(mask).saliency(), caption(region, explanation)));
         let outline = inside.as_ref().map(|(inside, caption)| report::Outline {
@@ -219,7 +220,7 @@ fn caption(region: &SufficientRegion, explanation: &Explanation) -> String {
         (sum + token.logp_image.exp(), count + 1.0)
     });
     format!(
-        "outlined: {:.0} % of the picture is enough (p {:.2}; all of it {:.2})",
+        "outlined: {:.0} % is enough (p {:.2} of {:.2})",
         100.0 * region.fraction,
         region.probability,
         sum / count
@@ -278,11 +279,15 @@ fn summary(options: &Options, settings: &Settings, explanation: &Explanation) ->
             },
         );
     }
-    if let Some(faithfulness) = &explanation.faithfulness {
+    let test = explanation.faithfulness.as_ref();
+    if test.is_some_and(|test| test.region.cells == 0) {
+        lines.push("the baseline alone keeps the answer: the map cannot be tested".into());
+    }
+    if let Some(faithfulness) = test.filter(|test| test.region.cells > 0) {
         let share = format!("the most salient {:.1} %", 100.0 * faithfulness.fraction);
         lines.push(format!(
-            "{share} alone {} the answer (p {:.3}), the rest without it {} (p {:.3}); {:.1} % is \
-             enough (p {:.3})",
+            "{share} alone {} the answer (p {:.3}), the rest {} (p {:.3}); {:.1} % is enough \
+             (p {:.3})",
             if faithfulness.kept {
                 "keeps"
             } else {

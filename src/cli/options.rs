@@ -120,7 +120,7 @@ enum PresetName {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CurvePointsName {
-    /// Every fiftieth of the mask's cells: 102 evaluations
+    /// Every fiftieth of the mask's cells: 104 evaluations for 32 x 32 cells
     All,
     /// Those that the scores need, to within 0.002 where a curve is monotone: about 40 evaluations
     Adaptive,
@@ -220,7 +220,7 @@ pub(super) struct MethodOptions {
     #[arg(long)]
     no_curves: bool,
     /// The points at which curves are measured [default: adaptive; with --compat: all]
-    #[arg(long, value_enum, value_name = "POINTS")]
+    #[arg(long, value_enum, value_name = "POINTS", conflicts_with = "no_curves")]
     curve_points: Option<CurvePointsName>,
     /// Ask about the baseline picture too, and record that answer
     #[arg(long)]
@@ -379,6 +379,14 @@ impl MethodOptions {
                 found: format!("--method {}", own.method.with(&own).name()),
             });
         }
+        let kind = optimizer.unwrap_or(own.optimizer);
+        if self.momentum.is_some() && kind == OptimizerKind::LineSearch {
+            return Err(CliError::Option {
+                option: "momentum",
+                expected: "--optimizer nag".into(),
+                found: "a line search, which has none".into(),
+            });
+        }
         Ok(Settings {
             preset,
             method: own.method,
@@ -392,7 +400,11 @@ impl MethodOptions {
             steps: self.steps.unwrap_or(own.steps),
             iterations: self.iterations.unwrap_or(own.iterations),
             samples: self.samples.or(own.samples),
-            grid: self.grid.or(own.grid),
+            grid: self.grid.or(match own.method {
+                // Every region has a cell.
+                Method::Eagle => own.grid.map(|grid| grid.min(self.mask_size)),
+                _ => own.grid,
+            }),
             window: self.window.or(own.window),
             stride: self.stride.or(own.stride),
             l1: self.l1.unwrap_or(own.l1),

@@ -267,8 +267,10 @@ pub(super) fn report(
 /// Returns the cost of one evaluation: its share of a batch of the optimisation.
 fn evaluation(work: &Work) -> Result<Evaluation, CliError> {
     let passes = work.schedule().passes;
-    let blends = passes.first().map_or(1, |pass| pass.blends);
-    let plan: BatchPlan = work.plan(blends, work.keys, true)?;
+    let (blends, gradient) = passes
+        .first()
+        .map_or((1, false), |p| (p.blends, p.gradient));
+    let plan: BatchPlan = work.plan(blends, work.keys, gradient)?;
     let each = |keep| {
         let Parts {
             blend,

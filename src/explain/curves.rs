@@ -52,7 +52,7 @@ pub enum CurvePoints {
 pub(crate) fn schedule(cells: usize, points: CurvePoints) -> Schedule {
     let groups = cells.div_ceil(step(cells));
     let measured = match points {
-        CurvePoints::All => groups - 1,
+        CurvePoints::All => groups,
         CurvePoints::Adaptive => first_points(groups).len(),
     };
     Schedule {
@@ -94,14 +94,12 @@ pub(super) fn curves(
     let groups = cells.div_ceil(step);
     let count = |group: usize| (group * step).min(cells);
     let mut wanted: Vec<usize> = match points {
-        CurvePoints::All => (1..groups).collect(),
+        CurvePoints::All => (1..=groups).collect(),
         CurvePoints::Adaptive => first_points(groups),
     };
-    let mut at = vec![0, groups];
-    let mut measured = [Path::Deletion, Path::Insertion].map(|path| {
-        let ends = ranking.measured(path);
-        BTreeMap::from([0, groups].map(|group| (group, mean_probability(&ends[&count(group)]))))
-    });
+    let mut at = vec![0];
+    let mut measured = [Path::Deletion, Path::Insertion]
+        .map(|path| BTreeMap::from([(0, mean_probability(&ranking.measured(path)[&0]))]));
     while !wanted.is_empty() {
         let counts: Vec<usize> = wanted.iter().map(|&group| count(group)).collect();
         ranking.measure(&[Path::Deletion, Path::Insertion], &counts, evaluated)?;
@@ -120,7 +118,7 @@ pub(super) fn curves(
         at.sort_unstable();
         wanted = match points {
             CurvePoints::All => Vec::new(),
-            CurvePoints::Adaptive => next_points(&measured, groups),
+            CurvePoints::Adaptive => next_points(&measured, count),
         };
     }
     let [deletion, insertion] = measured.map(|curve| curve.into_values().collect::<Vec<_>>());
@@ -146,32 +144,36 @@ pub(super) fn curves(
     })
 }
 
-/// Returns the points of the first round between 0 and `groups`: powers of two, dense at the
-/// beginning, where the curves of a good map bend, and eighths.
+/// Returns the points of the first round, of `groups` groups: powers of two, dense at the
+/// beginning, where the curves of a good map bend, and eighths, the last of which is all of them.
 fn first_points(groups: usize) -> Vec<usize> {
     let powers = std::iter::successors(Some(1), |&group: &usize| group.checked_mul(2));
-    let eighths = (1..8).map(|eighth| (groups * eighth + 4) / 8);
+    let eighths = (1..=8).map(|eighth| (groups * eighth + 4) / 8);
     let powers = powers.take_while(|&group| group < groups);
-    let mut points: Vec<usize> = powers.chain(eighths).collect();
-    points.retain(|&group| 0 < group && group < groups);
+    let mut points: Vec<usize> = powers.chain(eighths).filter(|&group| group > 0).collect();
     points.sort_unstable();
     points.dedup();
     points
 }
 
 /// Returns the points of the next round: the middles of the intervals that contribute most to the
-/// error of a score. Empty if both errors are at most [`TOLERANCE`].
+/// error of a score; `count` is the number of cells in the first groups. Empty if both errors are
+/// at most [`TOLERANCE`], or there are no scores.
 ///
 /// Between two points, a monotone curve and its chord enclose at most half of the rectangle that
 /// the points span, less the part that the finest points, one group apart, leave unknown too.
-fn next_points(curves: &[BTreeMap<usize, f64>; 2], groups: usize) -> Vec<usize> {
+fn next_points(curves: &[BTreeMap<usize, f64>; 2], count: impl Fn(usize) -> usize) -> Vec<usize> {
+    let last = curves[0].keys().next_back().copied().unwrap_or(0);
+    let cells = count(last);
+    let range = curves[0][&0] - curves[1][&0];
+    if range < LEAST_RANGE {
+        return Vec::new();
+    }
     let errors = |curve: &BTreeMap<usize, f64>| -> Vec<(usize, usize, f64)> {
-        let range = (curve[&0] - curve[&groups]).abs().max(LEAST_RANGE);
-        let rise = |a: &f64, b: &f64| (a - b).abs() / range;
         let intervals = curve.iter().zip(curve.iter().skip(1));
         let error = |((&from, a), (&to, b)): ((&usize, &f64), (&usize, &f64))| {
-            let width = (to - from - 1) as f64 / groups as f64;
-            (from, to, 0.5 * width * rise(a, b))
+            let width = (count(to) - count(from + 1)) as f64 / cells as f64;
+            (from, to, 0.5 * width * (a - b).abs() / range)
         };
         intervals.map(error).collect()
     };

@@ -9,6 +9,8 @@ use crate::lvlm::{Callback, Scorer};
 
 /// Regions per side: 64 in all, as in the paper.
 pub(super) const GRID: usize = 8;
+/// The most regions per side: their evaluations grow with the square of the number of regions.
+pub(super) const LARGEST_GRID: usize = 64;
 
 /// The method with its settings: regions are the `grid * grid` blocks of the mask.
 pub(super) struct Eagle<'a> {
@@ -18,8 +20,8 @@ pub(super) struct Eagle<'a> {
 impl Eagle<'_> {
     /// Returns the number of regions per side, each at least one cell.
     fn grid(&self) -> usize {
-        let grid = self.settings.grid.unwrap_or(GRID);
-        grid.min(self.settings.mask_size)
+        let size = self.settings.mask_size;
+        self.settings.grid.unwrap_or(GRID.min(size)).clamp(1, size.max(1))
     }
 
     /// Returns the region of a cell.

@@ -35,7 +35,8 @@ pub struct Faithfulness {
     pub region: SufficientRegion,
 }
 
-/// A part of the picture, shown alone on the baseline, that keeps the answer.
+/// A part of the picture, shown alone on the baseline, that keeps the answer. It has no cells if
+/// the baseline keeps the answer, and all of them if nothing less does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SufficientRegion {
     /// The number of the mask's cells in it: those of lowest value, of equal ones the first in row
@@ -63,20 +64,21 @@ impl SufficientRegion {
 /// Returns the calls of the model for a mask of `cells` cells after its curves at `points`, if they
 /// are measured; if not all of these are, the fewest calls.
 pub(crate) fn schedule(cells: usize, points: Option<CurvePoints>) -> Schedule {
-    let all = points == Some(CurvePoints::All);
     let tested = cells.div_ceil(TESTED);
-    let known = tested == cells || tested.is_multiple_of(step(cells));
-    let calls = match points {
-        Some(CurvePoints::Adaptive) => 0,
-        _ => usize::from(!(all && known)),
+    let on_curve = tested == cells || tested.is_multiple_of(step(cells));
+    let (pairs, singles) = match points {
+        Some(CurvePoints::All) => (usize::from(!on_curve), 0),
+        Some(CurvePoints::Adaptive) => (0, 0),
+        None => (1, usize::from(tested < cells)),
+    };
+    let pass = |blends, calls| Pass {
+        blends,
+        gradient: false,
+        calls,
     };
     Schedule {
-        passes: vec![Pass {
-            blends: 2,
-            gradient: false,
-            calls,
-        }],
-        open_ended: !all,
+        passes: vec![pass(2, pairs), pass(1, singles)],
+        open_ended: points != Some(CurvePoints::All),
     }
 }
 
@@ -96,11 +98,12 @@ pub(super) fn faithfulness(
     };
     let tested = cells.div_ceil(TESTED);
     ranking.measure(&[Path::Deletion, Path::Insertion], &[tested], evaluated)?;
+    ranking.measure(&[Path::Insertion], &[cells], evaluated)?;
     let removed = ranking.measured(Path::Deletion)[&tested].clone();
     let revealed = ranking.measured(Path::Insertion)[&tested].clone();
 
-    // The picture keeps the answer; between the smallest part that is known to keep it and the
-    // largest below that does not, the border is searched by halving.
+    // Between the smallest part that is known to keep the answer and the largest below that does
+    // not, the border is searched by halving.
     let step = step(cells);
     let smallest = loop {
         let known = ranking.measured(Path::Insertion);

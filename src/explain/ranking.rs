@@ -21,8 +21,9 @@ pub(super) struct Ranking<'a> {
 }
 
 impl<'a> Ranking<'a> {
-    /// Begins with both ends known: `picture` and `baseline` are the log-probabilities of `keys`
-    /// for the two whole pictures.
+    /// Begins with nothing replaced: `picture` and `baseline` are the log-probabilities of `keys`
+    /// for the two whole pictures. With all cells replaced they may differ: a mask does not reach
+    /// the padding of a view.
     pub fn new(
         scorer: &'a dyn Scorer,
         mask: &Mask,
@@ -30,17 +31,14 @@ impl<'a> Ranking<'a> {
         picture: &[f64],
         baseline: &[f64],
     ) -> Ranking<'a> {
-        let (order, size) = (mask.ascending(), mask.size());
-        let ends = |from: &[f64], to: &[f64]| {
-            BTreeMap::from([(0, from.to_vec()), (order.len(), to.to_vec())])
-        };
+        let begin = |values: &[f64]| BTreeMap::from([(0, values.to_vec())]);
         Ranking {
             scorer,
             keys,
-            size,
-            removed: ends(picture, baseline),
-            revealed: ends(baseline, picture),
-            order,
+            size: mask.size(),
+            removed: begin(picture),
+            revealed: begin(baseline),
+            order: mask.ascending(),
         }
     }
 

@@ -243,9 +243,14 @@ impl Settings {
         count("steps", self.steps, 10_000)?;
         count("iterations", self.iterations, 10_000)?;
         let window = occlusion::window(self);
+        // Every region of EAGLE has a cell, and its evaluations grow with their number's square.
+        let largest_grid = match self.method {
+            Method::Eagle => self.mask_size.min(eagle::LARGEST_GRID),
+            _ => LARGEST_MASK,
+        };
         for (setting, value, most) in [
             ("samples", self.samples, 1_000_000),
-            ("grid", self.grid, LARGEST_MASK),
+            ("grid", self.grid, LARGEST_MASK.min(largest_grid)),
             ("window", self.window, self.mask_size),
             ("stride", self.stride, window),
         ] {

@@ -29,7 +29,7 @@ impl Randomize {
     /// Returns it for layer `i` of a decoder of `layers`.
     pub fn decoder_layer(self, i: usize, layers: usize) -> Randomize {
         Randomize {
-            here: i + self.decoder >= layers,
+            here: layers.saturating_sub(i) <= self.decoder,
             ..self
         }
     }
@@ -37,7 +37,7 @@ impl Randomize {
     /// Returns it for layer `i` of an encoder of which `layers` are used.
     pub fn encoder_layer(self, i: usize, layers: usize) -> Randomize {
         Randomize {
-            here: i + self.encoder >= layers,
+            here: layers.saturating_sub(i) <= self.encoder,
             ..self
         }
     }

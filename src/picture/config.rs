@@ -4,8 +4,8 @@ mod cut;
 
 use serde_json::{Map, Value};
 
-pub(super) use self::cut::Cut;
 use self::cut::Tiles;
+pub(super) use self::cut::{Cut, MOST_TILES};
 use super::{Filter, PictureError};
 
 /// The longest edge, in pixels, that a config may request.

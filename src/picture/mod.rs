@@ -34,4 +34,4 @@ pub use error::PictureError;
 pub use limits::Limits;
 pub use processor::Processor;
 pub use resize::{Filter, Window, resize, resize_window};
-pub use stretched::StretchedTiles;
+pub use stretched::{StretchedTiles, Stretching};

@@ -1,6 +1,6 @@
 //! Pictures stretched to whole tiles: the whole picture as one view, and the tiles.
 
-use super::config::{Cut, SizeRule};
+use super::config::{Cut, MOST_TILES, SizeRule};
 use super::decode::check_picture;
 use super::processor::resized_size;
 use super::{Filter, Picture, PictureError, Processor, Tiling, resize};
@@ -22,6 +22,15 @@ pub struct StretchedTiles {
     /// Side of a tile.
     tile: u32,
     filter: Filter,
+}
+
+/// The processors that stretch: those of Idefics3 and SmolVLM, or that of InternVL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stretching {
+    /// `Idefics3ImageProcessor`, `SmolVLMImageProcessor`.
+    Idefics3,
+    /// `GotOcr2ImageProcessor`.
+    GotOcr2,
 }
 
 /// The choice of the grid.
@@ -50,7 +59,12 @@ impl StretchedTiles {
     /// # Errors
     /// As [`Processor::from_json`]; [`PictureError::Field`] for another class, and for sizes that
     /// the class does not take.
-    pub fn from_json(text: &str, file: &str, class: &str) -> Result<StretchedTiles, PictureError> {
+    pub fn from_json(
+        text: &str,
+        file: &str,
+        class: &str,
+        stretching: Stretching,
+    ) -> Result<StretchedTiles, PictureError> {
         let processor = Processor::of_any_class(text, file, class)?;
         let settings = &processor.settings;
         let wrong = |field: &str, expected: &str, found: String| PictureError::Field {
@@ -60,6 +74,15 @@ impl StretchedTiles {
             found,
         };
         let size = settings.resize.map(|(size, _)| size);
+        let other_class = match (stretching, &settings.cut) {
+            (Stretching::Idefics3, Some(Cut::GotOcr2 { .. })) => Some("GotOcr2ImageProcessor"),
+            (Stretching::GotOcr2, Some(Cut::Idefics3 { .. })) => Some("Idefics3ImageProcessor"),
+            _ => None,
+        };
+        if let Some(found) = other_class {
+            let expected = format!("{class}, the model's own");
+            return Err(wrong("image_processor_type", &expected, found.to_owned()));
+        }
         let (grid, tile) = match (&settings.cut, size) {
             (&Some(Cut::Idefics3 { tile, split }), size) => {
                 if let Some(
@@ -198,7 +221,16 @@ impl StretchedTiles {
             }
         };
         let large = (grid.0 * tile, grid.1 * tile);
-        let absurd = |size: (u64, u64)| size.0.saturating_mul(size.1) > MAX_PIXELS;
+        let absurd = |size: (u64, u64)| !(1..=MAX_PIXELS).contains(&size.0.saturating_mul(size.1));
+        if grid.0.saturating_mul(grid.1) > MOST_TILES.into() {
+            return Err(PictureError::Output {
+                file: self.processor.file.clone(),
+                width,
+                height,
+                expected: format!("at most {MOST_TILES} tiles"),
+                found: format!("{} x {}", grid.1, grid.0),
+            });
+        }
         if let Some(size) = [Some(large), first]
             .into_iter()
             .flatten()
@@ -208,7 +240,7 @@ impl StretchedTiles {
                 file: self.processor.file.clone(),
                 width,
                 height,
-                expected: format!("at most {MAX_PIXELS} pixels when stretched"),
+                expected: format!("1 to {MAX_PIXELS} pixels when stretched"),
                 found: format!("{} x {}", size.1, size.0),
             });
         }

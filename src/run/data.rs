@@ -49,6 +49,13 @@ impl Data {
         let layout = options
             .layout
             .unwrap_or_else(|| Layout::detect(&table.columns));
+        if let (Some(column), false) = (&options.columns.evidence, layout == Layout::Table) {
+            return Err(RunError::Data {
+                path: path.display().to_string(),
+                expected: format!("--layout table for the column of the evidence, {column:?}"),
+                found: format!("layout {layout}"),
+            });
+        }
         let needed = layout.required(&options.columns);
         if let Some(missing) = needed.iter().find(|n| !table.columns.contains(n)) {
             return Err(RunError::Data {

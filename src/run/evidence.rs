@@ -123,7 +123,15 @@ impl EvidenceMask {
             let (x, y) = (nearest(x, columns, stored[0]), nearest(y, rows, stored[1]));
             pixels[y * stored[0] + x][0] >= WHITE
         };
-        Ok(EvidenceMask::encode(columns, rows, inside))
+        let mask = EvidenceMask::encode(columns, rows, inside);
+        match mask.counts.len() {
+            // One run is that of the pixels outside.
+            0 | 1 => Err(wrong(
+                format!("evidence at the centre of a pixel of {columns} x {rows}"),
+                "none, since it is too narrow".into(),
+            )),
+            _ => Ok(mask),
+        }
     }
 
     /// Encodes the pixels (x, y) for which `inside` returns true.

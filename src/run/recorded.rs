@@ -55,7 +55,8 @@ impl RecordedAnswers {
                 keys: (0..tokens.len()).filter(|&t| tokens[t].key).collect(),
                 text: explained.answer.text,
             };
-            digest.update(format!("{} {answer:?}\n", record.index));
+            let content = (record.index, &answer.text, &answer.ids, &answer.keys);
+            digest.update(serde_json::to_vec(&content).map_err(RunError::reading(run.folder()))?);
             answers.insert(record.index, answer);
         }
         let bytes = digest.finalize();

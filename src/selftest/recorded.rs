@@ -217,6 +217,7 @@ impl Results {
             momentum: self.argument("momentum"),
             lr: self.argument("lr"),
             noise: 0.0,
+            curve_points: CurvePoints::All,
             compat: self.compat(),
             ..Settings::default()
         }

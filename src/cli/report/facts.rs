@@ -25,6 +25,13 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     if manifest.shard != Shard::WHOLE {
         facts.push(("Shard", manifest.shard.to_string()));
     }
+    if let Some(random) = &model.randomized {
+        let layers = format!("the last {}, seed {}", random.layers, random.seed);
+        facts.push(("Random layers", layers));
+    }
+    if let Some(answers) = &manifest.answers {
+        facts.push(("Answers of another run", answers.clone()));
+    }
     if let Some(gemm) = &device.gemm {
         facts.push(("Matrix products", gemm.clone()));
     }

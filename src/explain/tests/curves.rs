@@ -130,7 +130,7 @@ fn adaptive_points_keep_the_scores() {
         );
         assert_eq!(
             of_some,
-            2 * (some.fraction.len() - 2),
+            2 * (some.fraction.len() - 1),
             "no point is computed twice"
         );
         assert!(of_some < of_all / 2, "{of_some} of {of_all}");

@@ -297,12 +297,12 @@ fn eagle_chooses_regions_by_their_weight() {
         &expected.collect::<Vec<_>>(),
         "eagle",
     );
-    // More regions than cells are as many as there are cells.
     let fine = Settings {
-        grid: Some(9),
+        grid: Some(5),
         ..settings
     };
-    assert_eq!(found(&model, &fine).len(), 16);
+    let refused = fine.validate().unwrap_err().to_string();
+    assert_eq!(refused, "grid: expected 1 to 4, found 5");
 }
 
 #[test]
@@ -396,6 +396,7 @@ fn settings_of_other_methods_are_in_range() {
     for method in Method::ALL {
         let settings = Settings {
             compat: Some(Compat::LvlmInterpretation),
+            curve_points: CurvePoints::All,
             ..Settings::of(method)
         };
         let of_that_program = ["igos+", "igos++"].contains(&method.with(&settings).name());
@@ -403,7 +404,8 @@ fn settings_of_other_methods_are_in_range() {
     }
 }
 
-/// Records of runs that were begun before there were other methods have none of their settings.
+/// Records of runs that were begun before there were other methods have none of their settings, and
+/// all points of the curves.
 #[test]
 fn settings_of_older_records_are_read() {
     let mut record = serde_json::to_value(Settings::default()).unwrap();
@@ -411,8 +413,13 @@ fn settings_of_older_records_are_read() {
     for absent in ["samples", "grid", "window", "stride"] {
         assert_eq!(fields.remove(absent), None, "{absent} is not written");
     }
+    assert!(fields.remove("curve_points").is_some());
     let read: Settings = serde_json::from_value(record).unwrap();
-    assert_eq!(read, Settings::default());
+    let older = Settings {
+        curve_points: CurvePoints::All,
+        ..Settings::default()
+    };
+    assert_eq!(read, older);
     let rise = Settings::of(Method::Rise);
     let record = serde_json::to_value(&rise).unwrap();
     assert_eq!(record["samples"], 4000);

@@ -93,6 +93,10 @@ impl DecoderConfig {
                 let attention = fields.flag("attention_bias", false)?;
                 (attention, attention, fields.flag("mlp_bias", false)?)
             }
+            Biases::Attention => {
+                let attention = fields.flag("attention_bias", false)?;
+                (attention, attention, false)
+            }
             Biases::QueryKeyValue => (true, false, false),
             Biases::Without => (false, false, false),
         };

@@ -59,6 +59,8 @@ pub struct Defaults {
 pub enum Biases {
     /// As `attention_bias` and `mlp_bias` say.
     Configured,
+    /// Those of attention as `attention_bias` says.
+    Attention,
     /// Those to queries, keys and values.
     QueryKeyValue,
     /// None.
@@ -135,7 +137,7 @@ const QWEN3: Kind = Kind {
         head_dim: Some(128),
         ..QWEN2.defaults
     },
-    biases: Biases::Configured,
+    biases: Biases::Attention,
     head_norms: true,
     ..QWEN2
 };

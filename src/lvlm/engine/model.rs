@@ -232,6 +232,11 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         if let Some((expected, found)) = text.differs(rest, image) {
             return Err(LvlmError::Prompt { expected, found });
         }
+        let found = rest.iter().filter(|&&id| id == image).count();
+        if found != images {
+            let expected = images;
+            return Err(LvlmError::Prompt { expected, found });
+        }
         let (x, b) = (pictures.picture, pictures.baseline);
         let mut pictures = Vec::with_capacity(encoders.len());
         for (encoder, (x, b)) in encoders.iter().zip(x.iter().zip(&b)) {

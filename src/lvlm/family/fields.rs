@@ -29,6 +29,16 @@ pub(in crate::lvlm) fn image_token(top: &Fields, default: u32) -> ReadResult<u32
     }
 }
 
+/// Reads the id of the image token of a class that has no other name for it.
+pub(in crate::lvlm) fn image_token_id(top: &Fields, default: u32) -> ReadResult<u32> {
+    let name = "image_token_id";
+    let Some(value) = top.value(name) else {
+        return Ok(default);
+    };
+    let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| top.error(name, value, "a token's id"))
+}
+
 /// Returns how many of an encoder's `layers` run to compute the hidden state that
 /// `vision_feature_layer` names.
 pub(in crate::lvlm) fn feature_layers(

@@ -34,6 +34,8 @@ pub(in crate::lvlm) struct PixelShuffle {
 pub(in crate::lvlm) enum Frame {
     /// A text before each tile that names its row and column, as `Idefics3Processor` writes it.
     Idefics3,
+    /// The same with the tokenizer's names for the tokens around, as `SmolVLMProcessor` writes it.
+    SmolVlm,
     /// A token before all rows and one after them, as `InternVLProcessor` writes it.
     InternVl,
 }
@@ -120,9 +122,16 @@ impl ImageProcessing for ShuffledProcessing {
         let image = tokenizer.image_token();
         let named = |name: &str, default| tokenizer.named(name).unwrap_or(default).to_string();
         Ok(match self.frame {
-            Frame::Idefics3 => {
-                let around = named("fake_image_token", "<fake_token_around_image>");
-                let global = named("global_image_token", "<global-img>");
+            Frame::Idefics3 | Frame::SmolVlm => {
+                let around = "<fake_token_around_image>";
+                let global = "<global-img>";
+                let (around, global) = match self.frame {
+                    Frame::SmolVlm => (
+                        named("fake_image_token", around),
+                        named("global_image_token", global),
+                    ),
+                    _ => (around.to_string(), global.to_string()),
+                };
                 let mut text = String::new();
                 if views > 1 {
                     for row in 1..=tiling.grid.0 {

@@ -6,7 +6,7 @@ use super::{Fields, LLAVA_NEXT_PINPOINTS, llava_onevision_pinpoints};
 use crate::picture::PictureError;
 
 /// The most tiles of a picture.
-const MOST_TILES: u32 = 1024;
+pub(in crate::picture) const MOST_TILES: u32 = 1024;
 
 /// How a class cuts pictures into tiles.
 #[derive(Clone, Debug)]
@@ -47,6 +47,10 @@ impl Tiles {
                     given.unwrap_or_else(llava_onevision_pinpoints),
                 ))
             }
+            // It stretches, and so resizes, whatever `do_resize` says.
+            Tiles::Idefics3 if fields.is_null("resample") => {
+                Err(fields.wrong("resample", "a filter", &Value::Null))
+            }
             Tiles::Idefics3 => Ok(Cut::Idefics3 {
                 tile: max_image_size(fields)?,
                 split: fields.flag("do_image_splitting", true)?,
@@ -80,11 +84,14 @@ fn max_image_size(fields: &Fields) -> Result<u32, PictureError> {
 }
 
 fn count(fields: &Fields, name: &str, default: u32) -> Result<u32, PictureError> {
+    let expected = format!("an integer from 1 to {MOST_TILES}");
+    if fields.is_null(name) {
+        return Err(fields.wrong(name, &expected, &Value::Null));
+    }
     let Some(value) = fields.get(name) else {
         return Ok(default);
     };
     let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
     let number = number.filter(|n| (1..=MOST_TILES).contains(n));
-    let expected = format!("an integer from 1 to {MOST_TILES}");
     number.ok_or_else(|| fields.wrong(name, &expected, value))
 }

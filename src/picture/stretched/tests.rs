@@ -6,7 +6,11 @@ use super::*;
 const CLASS: &str = "Idefics3ImageProcessor";
 
 fn read(config: &str) -> Result<StretchedTiles, PictureError> {
-    StretchedTiles::from_json(config, "file", CLASS)
+    let stretching = match config.contains("GotOcr2") {
+        true => Stretching::GotOcr2,
+        false => Stretching::Idefics3,
+    };
+    StretchedTiles::from_json(config, "file", CLASS, stretching)
 }
 
 #[test]
@@ -83,6 +87,11 @@ fn what_does_not_fit_is_named() {
             "max_image_size.longest_edge",
         ),
         (r#"{"do_image_splitting": 1}"#, "do_image_splitting"),
+        (r#"{"do_resize": false, "resample": null}"#, "resample"),
+        (
+            r#"{"image_processor_type": "GotOcr2ImageProcessor", "max_patches": null}"#,
+            "max_patches",
+        ),
         (
             r#"{"image_processor_type": "GotOcr2ImageProcessor", "size": {"height": 4, "width": 6}}"#,
             "size",
@@ -105,6 +114,24 @@ fn what_does_not_fit_is_named() {
             matches!(&error, PictureError::Field { field: found, .. } if found == field),
             "{text}: {error}"
         );
+    }
+    let other = r#"{"image_processor_type": "GotOcr2ImageProcessor"}"#;
+    let error = StretchedTiles::from_json(other, "file", CLASS, Stretching::Idefics3);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("image_processor_type"), "{error}");
+    // One column of pixels becomes none of tiles; 2^24 tiles.
+    for (config, size) in [
+        (
+            r#"{"max_image_size": {"longest_edge": 98}, "size": {"longest_edge": 98}}"#,
+            (1, 200),
+        ),
+        (
+            r#"{"max_image_size": {"longest_edge": 1}, "size": {"longest_edge": 4096}}"#,
+            (9, 9),
+        ),
+    ] {
+        let error = read(config).unwrap().tiling(size.0, size.1).unwrap_err();
+        assert!(matches!(error, PictureError::Output { .. }), "{error}");
     }
     let huge = r#"{"max_image_size": {"longest_edge": 8192}}"#;
     let error = read(huge).unwrap().tiling(5, 5).unwrap_err();

@@ -132,11 +132,12 @@ function textOf(entry, detail) {
 }
 
 function faithfulnessText(found) {
+  if (!found.enough) return "The baseline alone keeps the answer: the map cannot be tested.";
   const share = (value) => `${digits(100 * value, 1)} %`;
   const p = (value) => `(p ${digits(value, 2)})`;
   const alone = found.kept ? "keeps the answer" : "does not keep the answer";
   const without = found.flipped ? "loses it" : "keeps it too";
-  return `${share(found.fraction)} of the cells alone ${alone} ${p(found.revealed)}, the rest without it ${without} ${p(found.removed)}. `
+  return `${share(found.fraction)} of the cells alone ${alone} ${p(found.revealed)}, the rest ${without} ${p(found.removed)}. `
     + `${share(found.enough)} is enough ${p(found.probability)}.`;
 }
 

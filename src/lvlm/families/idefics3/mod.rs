@@ -17,14 +17,14 @@ use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
 use crate::lvlm::encoder::{FeatureSelect, Select, SiglipConfig, SiglipDefaults, Vit};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
-use crate::lvlm::family::fields::{image_token, processor_class};
+use crate::lvlm::family::fields::{image_token_id, processor_class};
 use crate::lvlm::family::shuffled::{
     Frame, PixelShuffle, RowProjector, ShuffledProcessing, ShuffledVision,
 };
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
-use crate::picture::StretchedTiles;
+use crate::picture::{StretchedTiles, Stretching};
 
 /// The defaults of `Idefics3VisionConfig` and `SmolVLMVisionConfig`.
 const VISION: SiglipDefaults = SiglipDefaults {
@@ -55,6 +55,8 @@ pub(in crate::lvlm) struct Idefics3 {
     image_token_id: u32,
     /// The image processor's class where its own file names none.
     processor_class: String,
+    /// Whether the model's type is `smolvlm`.
+    smolvlm: bool,
     names: DecoderNames,
 }
 
@@ -98,13 +100,15 @@ impl Family for Idefics3 {
             return Err(vision.error("image_size", pixels, expected));
         }
         let mut text_config = DecoderConfig::read(&text, Kind::of(kind), Some(tied))?;
+        text_config.tied_embeddings = tied;
         if !text.is_given() {
             text_config.rms_norm_eps = 1e-5;
         }
         Ok(Self {
             text: text_config,
-            image_token_id: image_token(&top, 128_257)?,
+            image_token_id: image_token_id(&top, 128_257)?,
             processor_class: processor_class(&top, "Idefics3ImageProcessor")?,
+            smolvlm: top.text("model_type")? == Some("smolvlm"),
             names: DecoderNames {
                 prefix: "model.text_model.".into(),
                 head: "lm_head.weight".into(),
@@ -133,10 +137,22 @@ impl Family for Idefics3 {
 
     fn image_processing(&self, file: &ProcessorFile) -> Result<ShuffledProcessing> {
         let class = self.processor_class.as_str();
-        let tiles = StretchedTiles::from_json(file.text()?, &file.file, class)?;
+        let (text, name) = (file.text()?, &file.file);
+        let tiles = StretchedTiles::from_json(text, name, class, Stretching::Idefics3)?;
         agree_on_rows(file, "image_seq_len", 169, self.shuffle.rows())?;
         let (pixels, patch) = (self.encoder.image_size, self.encoder.patch_size);
-        ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, Frame::Idefics3)
+        // SmolVLM-256M's model is of type idefics3, and so may be its processor.
+        let processor = file.processor.as_ref().map(Config::top);
+        let class = processor
+            .map(|top| top.text("processor_class"))
+            .transpose()?;
+        let frame = match class.flatten() {
+            Some("Idefics3Processor") => Frame::Idefics3,
+            Some("SmolVLMProcessor") => Frame::SmolVlm,
+            _ if self.smolvlm => Frame::SmolVlm,
+            _ => Frame::Idefics3,
+        };
+        ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, frame)
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<ShuffledVision<D>> {
@@ -188,11 +204,37 @@ impl Family for Idefics3 {
 }
 
 /// Returns whether rounding gives a patch of a whole grid, `across` patches each way, the position
-/// of another. `Idefics3VisionEmbeddings` divides in f32 and looks the result up among bounds that
-/// are f32 too; where they should be equal, their last bits decide.
+/// of another. `Idefics3VisionEmbeddings` divides in f32 and looks the result up among bounds of
+/// `torch.arange` that are f32 too; where they should be equal, their last bits decide. These depend
+/// on how many bounds the processor computes at once: the first of them is rounded before the
+/// others are added.
 fn rounding_moves(across: usize) -> bool {
     let step = 1.0 / across as f64;
-    let bound = |i: usize| (step + (i - 1) as f64 * step) as f32;
     let at = |i: usize| i as f32 * (1.0 / across as f32);
-    (1..across).any(|i| at(i) < bound(i) || (i + 1 < across && at(i) >= bound(i + 1)))
+    let bound = |i: usize, lanes: usize| {
+        let (first, lane) = ((i - 1) / lanes * lanes, (i - 1) % lanes);
+        let first = (step + first as f64 * step) as f32;
+        (f64::from(first) + lane as f64 * step) as f32
+    };
+    [1, 8, 16].into_iter().any(|lanes| {
+        let bound = |i| bound(i, lanes);
+        (1..across).any(|i| at(i) < bound(i) || (i + 1 < across && at(i) >= bound(i + 1)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounding_moves;
+
+    /// The numbers of patches for which transformers 5.24 on a CPU gives a patch another's position,
+    /// and those of the published models.
+    #[test]
+    fn grids_whose_positions_depend_on_rounding_are_known() {
+        for across in [19, 25, 29, 31, 38, 40, 41, 50, 54, 59, 68, 72] {
+            assert!(rounding_moves(across), "{across}");
+        }
+        for across in [1, 2, 26, 27, 32] {
+            assert!(!rounding_moves(across), "{across}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::lvlm::encoder::{
 };
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
-use crate::lvlm::family::fields::{image_token, processor_class, select};
+use crate::lvlm::family::fields::{image_token_id, processor_class, select};
 use crate::lvlm::family::hf_names::HfNames;
 use crate::lvlm::family::projector::Projector;
 use crate::lvlm::family::shuffled::{
@@ -23,7 +23,7 @@ use crate::lvlm::family::shuffled::{
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
-use crate::picture::StretchedTiles;
+use crate::picture::{StretchedTiles, Stretching};
 
 /// The template of the published models.
 const TEMPLATE: DefaultTemplate = DefaultTemplate {
@@ -76,9 +76,11 @@ impl Family for InternVl {
         }
         let index = hidden_state_index(&top, FEATURE_LAYER, -1)?;
         let layers = hidden_state_layers(&top, FEATURE_LAYER, index, encoder.layers)?;
+        let mut text = DecoderConfig::read(&text, Kind::of(kind), Some(tied))?;
+        text.tied_embeddings = tied;
         Ok(Self {
-            text: DecoderConfig::read(&text, Kind::of(kind), Some(tied))?,
-            image_token_id: image_token(&top, 151_667)?,
+            text,
+            image_token_id: image_token_id(&top, 151_667)?,
             shuffle: shuffle(&top, encoder.across())?,
             projector: Projector {
                 bias: true,
@@ -120,7 +122,8 @@ impl Family for InternVl {
 
     fn image_processing(&self, file: &ProcessorFile) -> Result<ShuffledProcessing> {
         let class = self.processor_class.as_str();
-        let tiles = StretchedTiles::from_json(file.text()?, &file.file, class)?;
+        let tiles =
+            StretchedTiles::from_json(file.text()?, &file.file, class, Stretching::GotOcr2)?;
         agree_on_rows(file, "image_seq_length", 256, self.shuffle.rows())?;
         let (pixels, patch) = (self.encoder.image_size, self.encoder.patch_size);
         ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, Frame::InternVl)
