@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_file_is_written_and_says_the_same() {
     let run = Run::new();
-    let printed = succeeded(&run.explain("out", &["--json"]));
+    let printed = succeeded(&run.explain("out", &["--json", "--curve-points", "all"]));
     let record = run.record("out");
     assert_eq!(
         serde_json::from_str::<Value>(&printed).unwrap(),

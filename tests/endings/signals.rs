@@ -19,8 +19,9 @@ fn explain_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let folder = Folder::new();
         let mut child = started(&folder, &explain("new/out", &ENDLESS));
-        // Printed when the model is loaded.
+        // Printed when the model is loaded, shortly before the part that ends in order begins.
         heard(&mut child, "threads");
+        std::thread::sleep(std::time::Duration::from_millis(500));
         assert_eq!(
             names(&folder.path("new/out")).len(),
             1,
