@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 
 use foveate::Picture;
 use foveate::checkpoint::{
-    ChatTemplate, Files, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,
+    ChatTemplate, Files, ImageToken, PictureText, ProcessorFile, Template, Tensors, Tokenizer,
+    VICUNA,
 };
 use foveate::lvlm::{OpenOptions, inspect_files};
 use foveate::picture::Processor;
@@ -127,7 +128,7 @@ fn ask(files: &Files, tokenizer: &Tokenizer) {
         return;
     };
     if let Ok(prompt) = template.render(QUESTION) {
-        let _ = tokenizer.encode_prompt(&prompt, 4);
+        let _ = tokenizer.encode_prompt(&prompt, &PictureText::rows(4));
     }
 }
 

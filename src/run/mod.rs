@@ -42,6 +42,7 @@ mod work;
 pub use data::{Data, DataOptions};
 pub use error::{FileAction, RunError};
 pub use evidence::{Evidence, EvidenceMask};
+#[cfg(feature = "analyse")]
 pub(crate) use evidence::{LONGEST as LONGEST_EVIDENCE, within};
 pub use export::{Exported, export};
 pub use images::ImageFolder;
