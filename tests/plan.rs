@@ -59,13 +59,24 @@ fn the_table_says_what_a_picture_costs() {
     assert_eq!(numbers(&built_in), numbers(&text));
 }
 
+/// Returns the number of evaluations that `explain` makes with these options of the method.
+fn made(method: &[&str]) -> f64 {
+    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
+    arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
+    arguments.extend(["--image", scene.to_str().unwrap()]);
+    arguments.extend(["--out", out.to_str().unwrap()]);
+    arguments.extend(method);
+    let made: Value = serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap();
+    number(&made, "/cost/evaluations")
+}
+
 /// With gradients and without, and with an incomplete last group of masks or of the curves, the
 /// plan has as many evaluations as `explain` makes.
 #[test]
 fn evaluations_are_those_of_explain() {
-    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
-    let folder = tempfile::TempDir::new().unwrap();
-    let out = folder.path().join("out");
     let optimised = |more: &[&'static str]| [more, &["--iterations", "2"]].concat();
     for method in [
         optimised(&["--method", "igos+", "--mask-size", "8", "--steps", "2"]),
@@ -77,13 +88,7 @@ fn evaluations_are_those_of_explain() {
         vec!["--method", "eagle", "--mask-size", "8", "--grid", "2"],
     ] {
         let method = [method, vec!["--curve-points", "all"]].concat();
-        let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
-        arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
-        arguments.extend(["--image", scene.to_str().unwrap()]);
-        arguments.extend(["--out", out.to_str().unwrap()]);
-        arguments.extend(&method);
-        let made: Value = serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap();
-        let made = number(&made, "/cost/evaluations");
+        let made = made(&method);
         assert_eq!(
             number(&plan(&method), "/total/evaluations"),
             made,
@@ -95,18 +100,9 @@ fn evaluations_are_those_of_explain() {
 /// Where the calls depend on results, the plan has no more than `explain` makes.
 #[test]
 fn open_ended_phases_are_planned_as_the_fewest_evaluations() {
-    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
-    let folder = tempfile::TempDir::new().unwrap();
-    let out = folder.path().join("out");
     for method in [["--no-curves"].as_slice(), &["--curve-points", "adaptive"]] {
         let method = [method, &["--method", "fovea", "--mask-size", "16"]].concat();
-        let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
-        arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
-        arguments.extend(["--image", scene.to_str().unwrap()]);
-        arguments.extend(["--out", out.to_str().unwrap()]);
-        arguments.extend(&method);
-        let made: Value = serde_json::from_str(&succeeded(&foveate(&arguments))).unwrap();
-        let made = number(&made, "/cost/evaluations");
+        let made = made(&method);
         let planned = number(&plan(&method), "/total/evaluations");
         assert!(
             planned <= made && made <= planned + 60.0,

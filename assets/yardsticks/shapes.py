@@ -52,11 +52,29 @@ class Question:
     hidden: str | None = None
 
 
-def mask_of(shape, cx, cy, radius, degrees):
-    """The pixels that a shape touches, bool (SIZE, SIZE)."""
-    canvas = np.zeros((SIZE, SIZE), np.uint8)
-    demo.draw(canvas, "circle" if shape == "dot" else shape, (255,), cx, cy, radius, degrees)
-    return canvas > 0
+def drawn(rng, image, shape, color, center, radius):
+    """Draws an object of that radius in pixels around `center`, (x, y); returns it with its box and the pixels it touches."""
+    shade = np.clip(np.array(demo.COLORS[color]) + rng.normal(0, 8, 3), 0, 255)
+    outline, place = "circle" if shape == "dot" else shape, (*center, radius, rng.uniform(-12, 12))
+    demo.draw(image, outline, shade, *place)
+    touched = np.zeros(image.shape[:2], np.uint8)
+    demo.draw(touched, outline, (255,), *place)
+    reach = radius * 1.1
+    box = [v + side for side in (-reach, reach) for v in center]
+    return {"shape": shape, "color": color, "center": center, "box": box, "mask": touched > 0}
+
+
+def put(rng, image, shape, color, place, cell, dots, radii):
+    """Draws an object into `place`, (row, column), of a grid of cells of `cell` pixels.
+
+    The radius of a dot is drawn from `dots`, in pixels, that of another shape from `radii`, in cells.
+    """
+    row, col = place
+    radius = rng.uniform(*dots) if shape == "dot" else rng.uniform(*radii) * cell
+    slack = (cell / 2 - max(radius, radii[0] * cell)) * 0.8
+    cx = (col + 0.5) * cell + rng.uniform(-1, 1) * slack
+    cy = (row + 0.5) * cell + rng.uniform(-1, 1) * slack
+    return drawn(rng, image, shape, color, (cx, cy), radius) | {"row": row, "col": col}
 
 
 def scene(rng):
@@ -73,26 +91,8 @@ def scene(rng):
     objects = []
     for k in range(count):
         shape, color = SHAPES[shapes[k]], COLORS[colors[k]]
-        row, col = divmod(int(cells[k]), 3)
-        radius = rng.uniform(2.2, 4.0) if shape == "dot" else rng.uniform(0.26, 0.42) * cell
-        slack = (cell / 2 - max(radius, 0.26 * cell)) * 0.8
-        cx = (col + 0.5) * cell + rng.uniform(-1, 1) * slack
-        cy = (row + 0.5) * cell + rng.uniform(-1, 1) * slack
-        shade = np.clip(np.array(demo.COLORS[color]) + rng.normal(0, 8, 3), 0, 255)
-        degrees = rng.uniform(-12, 12)
-        demo.draw(image, "circle" if shape == "dot" else shape, shade, cx, cy, radius, degrees)
-        reach = radius * 1.1
-        objects.append(
-            {
-                "shape": shape,
-                "color": color,
-                "row": row,
-                "col": col,
-                "center": (cx, cy),
-                "box": [cx - reach, cy - reach, cx + reach, cy + reach],
-                "mask": mask_of(shape, cx, cy, radius, degrees),
-            }
-        )
+        place = divmod(int(cells[k]), 3)
+        objects.append(put(rng, image, shape, color, place, cell, (2.2, 4.0), (0.26, 0.42)))
     objects.sort(key=lambda o: (o["row"], o["col"]))
     return Scene(image, objects, tone)
 

@@ -53,21 +53,8 @@ def scene(rng):
     radius = rng.uniform(0.26, 0.42) * band
     cx = rng.uniform(radius * 1.1, SIZE - radius * 1.1)
     cy = bands[2] * band + rng.uniform(radius * 1.05, band - radius * 1.05)
-    shade = np.clip(np.array(demo.COLORS[color]) + rng.normal(0, 8, 3), 0, 255)
-    degrees = rng.uniform(-12, 12)
-    demo.draw(image, shape, shade, cx, cy, radius, degrees)
-    reach = radius * 1.1
-    objects.append(
-        {
-            "shape": shape,
-            "color": color,
-            "row": int(bands[2]),
-            "col": int(np.clip(cx * 3 // SIZE, 0, 2)),
-            "center": (cx, cy),
-            "box": [cx - reach, cy - reach, cx + reach, cy + reach],
-            "mask": shapes.mask_of(shape, cx, cy, radius, degrees),
-        }
-    )
+    item = shapes.drawn(rng, image, shape, color, (cx, cy), radius)
+    objects.append(item | {"row": int(bands[2]), "col": int(np.clip(cx * 3 // SIZE, 0, 2))})
     return Scene(image, objects)
 
 

@@ -99,6 +99,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     if let Some(capped) = &opened.capped {
         note(capped);
     }
+    // Begins before the notes: once they are written, a signal ends the work in order.
+    let graceful = Graceful::begin(options.quiet);
     if options.verbose {
         if let Some(reason) = &opened.no_gpu {
             note(&format!("no GPU: {reason}"));
@@ -118,7 +120,6 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         settings: &settings,
     };
     let mut bars = Bars::new(options.quiet);
-    let graceful = Graceful::begin(options.quiet);
     let explanation = explain(&*model, &request, &mut bars);
     bars.clear();
     if let Some(signal) = graceful.end() {
@@ -215,15 +216,11 @@ fn files(
 
 /// Describes the outlined part of the picture in a line.
 fn caption(region: &SufficientRegion, explanation: &Explanation) -> String {
-    let keys = explanation.tokens.iter().filter(|token| token.key);
-    let (sum, count) = keys.fold((0.0, 0.0), |(sum, count), token| {
-        (sum + token.logp_image.exp(), count + 1.0)
-    });
     format!(
         "outlined: {:.0} % is enough (p {:.2} of {:.2})",
         100.0 * region.fraction,
         region.probability,
-        sum / count
+        explanation.key_probability()
     )
 }
 

@@ -1,7 +1,5 @@
 //! Deletion and insertion curves of a mask, and the areas under them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::perturbation::{mean_probability, passes};
@@ -97,31 +95,26 @@ pub(super) fn curves(
         CurvePoints::All => (1..=groups).collect(),
         CurvePoints::Adaptive => first_points(groups),
     };
+    // In groups, like `wanted`.
     let mut at = vec![0];
-    let mut measured = [Path::Deletion, Path::Insertion]
-        .map(|path| BTreeMap::from([(0, mean_probability(&ranking.measured(path)[&0]))]));
-    while !wanted.is_empty() {
+    let [deletion, insertion] = loop {
         let counts: Vec<usize> = wanted.iter().map(|&group| count(group)).collect();
         ranking.measure(&[Path::Deletion, Path::Insertion], &counts, evaluated)?;
-        for (path, curve) in [Path::Deletion, Path::Insertion]
-            .into_iter()
-            .zip(&mut measured)
-        {
-            let found = ranking.measured(path);
-            curve.extend(
-                wanted
-                    .iter()
-                    .map(|&g| (g, mean_probability(&found[&count(g)]))),
-            );
-        }
         at.extend(&wanted);
         at.sort_unstable();
+        let curves = [Path::Deletion, Path::Insertion].map(|path| -> Vec<f64> {
+            let measured = ranking.measured(path);
+            let values = at.iter().map(|&group| &measured[&count(group)]);
+            values.map(|values| mean_probability(values)).collect()
+        });
         wanted = match points {
             CurvePoints::All => Vec::new(),
-            CurvePoints::Adaptive => next_points(&measured, count),
+            CurvePoints::Adaptive => next_points(&at, &curves, count),
         };
-    }
-    let [deletion, insertion] = measured.map(|curve| curve.into_values().collect::<Vec<_>>());
+        if wanted.is_empty() {
+            break curves;
+        }
+    };
     let fraction: Vec<f64> = at.iter().map(|&g| count(g) as f64 / cells as f64).collect();
     let (from, to) = (deletion[0], insertion[0]);
     let range = from - to;
@@ -156,24 +149,24 @@ fn first_points(groups: usize) -> Vec<usize> {
     points
 }
 
-/// Returns the points of the next round: the middles of the intervals that contribute most to the
-/// error of a score; `count` is the number of cells in the first groups. Empty if both errors are
-/// at most [`TOLERANCE`], or there are no scores.
+/// Returns the points of the next round, given `curves` at the points `at`: the middles of the
+/// intervals that contribute most to the error of a score; `count` is the number of cells in the
+/// first groups. Empty if both errors are at most [`TOLERANCE`], or there are no scores.
 ///
 /// Between two points, a monotone curve and its chord enclose at most half of the rectangle that
 /// the points span, less the part that the finest points, one group apart, leave unknown too.
-fn next_points(curves: &[BTreeMap<usize, f64>; 2], count: impl Fn(usize) -> usize) -> Vec<usize> {
-    let last = curves[0].keys().next_back().copied().unwrap_or(0);
-    let cells = count(last);
-    let range = curves[0][&0] - curves[1][&0];
+fn next_points(at: &[usize], curves: &[Vec<f64>; 2], count: impl Fn(usize) -> usize) -> Vec<usize> {
+    let cells = count(at[at.len() - 1]);
+    let range = curves[0][0] - curves[1][0];
     if range < LEAST_RANGE {
         return Vec::new();
     }
-    let errors = |curve: &BTreeMap<usize, f64>| -> Vec<(usize, usize, f64)> {
-        let intervals = curve.iter().zip(curve.iter().skip(1));
-        let error = |((&from, a), (&to, b)): ((&usize, &f64), (&usize, &f64))| {
-            let width = (count(to) - count(from + 1)) as f64 / cells as f64;
-            (from, to, 0.5 * width * (a - b).abs() / range)
+    let errors = |curve: &Vec<f64>| -> Vec<(usize, usize, f64)> {
+        let intervals = at.windows(2).zip(curve.windows(2));
+        let error = |(at, values): (&[usize], &[f64])| {
+            let width = (count(at[1]) - count(at[0] + 1)) as f64 / cells as f64;
+            let change = (values[0] - values[1]).abs();
+            (at[0], at[1], 0.5 * width * change / range)
         };
         intervals.map(error).collect()
     };

@@ -20,11 +20,8 @@ pub(super) struct Eagle<'a> {
 impl Eagle<'_> {
     /// Returns the number of regions per side, each at least one cell.
     fn grid(&self) -> usize {
-        let size = self.settings.mask_size;
-        self.settings
-            .grid
-            .unwrap_or(GRID.min(size))
-            .clamp(1, size.max(1))
+        let grid = self.settings.grid.unwrap_or(GRID);
+        grid.clamp(1, self.settings.mask_size.max(1))
     }
 
     /// Returns the region of a cell.

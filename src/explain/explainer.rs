@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::perturbation::mean_probability;
 use super::ranking::Ranking;
 use super::{
     Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Result, Settings, curves,
@@ -88,6 +89,12 @@ impl Explanation {
         (0..self.tokens.len())
             .filter(|&t| self.tokens[t].key)
             .collect()
+    }
+
+    /// Returns the mean probability of the key tokens with the whole picture.
+    pub fn key_probability(&self) -> f64 {
+        let keys = self.tokens.iter().filter(|token| token.key);
+        mean_probability(&keys.map(|token| token.logp_image).collect::<Vec<_>>())
     }
 }
 

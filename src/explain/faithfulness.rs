@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::curves::{CurvePoints, step};
-use super::perturbation::mean_probability;
-use super::ranking::Ranking;
-use super::{Mask, Pass, Result, Schedule};
+use super::perturbation::{mean_probability, passes};
+use super::ranking::{Ranking, without};
+use super::{Mask, Result, Schedule};
 use crate::blend::Path;
 use crate::lvlm::Callback;
 
@@ -51,13 +51,8 @@ pub struct SufficientRegion {
 impl SufficientRegion {
     /// Returns the mask that removes the region, from the mask that it was found with.
     pub fn mask(&self, mask: &Mask) -> Mask {
-        let mut removed = vec![false; mask.values().len()];
-        let order = mask.ascending();
-        order
-            .iter()
-            .take(self.cells)
-            .for_each(|&cell| removed[cell] = true);
-        mask.mapped(|cell, _| f64::from(!removed[cell]))
+        let kept = without(&mask.ascending(), self.cells);
+        mask.mapped(|cell, _| kept[cell])
     }
 }
 
@@ -71,13 +66,8 @@ pub(crate) fn schedule(cells: usize, points: Option<CurvePoints>) -> Schedule {
         Some(CurvePoints::Adaptive) => (0, 0),
         None => (1, usize::from(tested < cells)),
     };
-    let pass = |blends, calls| Pass {
-        blends,
-        gradient: false,
-        calls,
-    };
     Schedule {
-        passes: vec![pass(2, pairs), pass(1, singles)],
+        passes: [passes(pairs, cells, 2), passes(singles, cells, 1)].concat(),
         open_ended: points != Some(CurvePoints::All),
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Ranking<'a> {
             keys: self.keys,
             paths,
         };
-        let masks = counts.iter().map(|&count| self.without(count));
+        let masks = counts.iter().map(|&count| without(&self.order, count));
         let mut found = Vec::with_capacity(counts.len());
         perturbation.evaluate(masks, evaluated, |_, values| {
             found.push(values.iter().map(|v| v.to_vec()).collect::<Vec<_>>());
@@ -93,13 +93,11 @@ impl<'a> Ranking<'a> {
         }
         Ok(())
     }
+}
 
-    /// Returns the mask that keeps every cell but the first `count`.
-    fn without(&self, count: usize) -> Vec<f64> {
-        let mut mask = vec![1.0; self.order.len()];
-        self.order[..count]
-            .iter()
-            .for_each(|&cell| mask[cell] = 0.0);
-        mask
-    }
+/// Returns the mask that keeps every cell but the first `count` of `order`, which has all cells.
+pub(super) fn without(order: &[usize], count: usize) -> Vec<f64> {
+    let mut mask = vec![1.0; order.len()];
+    order.iter().take(count).for_each(|&cell| mask[cell] = 0.0);
+    mask
 }

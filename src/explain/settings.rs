@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Compat, CurvePoints, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
 };
+use crate::blend::Noise;
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -191,6 +192,15 @@ impl Settings {
                 ..settings
             },
         }
+    }
+
+    /// Returns the noise of a blend, from its own stream; `None` without noise.
+    pub(super) fn noise_of(&self, stream: usize) -> Option<Noise> {
+        (self.noise > 0.0).then_some(Noise {
+            deviation: self.noise,
+            seed: self.seed,
+            stream: stream as u64,
+        })
     }
 
     /// Returns the settings of a preset.

@@ -3,7 +3,7 @@
 use super::gradients::{at_whole_mask, schedule};
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
-use crate::blend::{Blend, Noise, Path};
+use crate::blend::{Blend, Path};
 use crate::lvlm::{Callback, Scorer};
 
 /// Number of noisy pictures, at which the paper's maps stop changing.
@@ -55,11 +55,7 @@ impl Attribution for SmoothGrad<'_> {
         let (samples, size) = (self.samples(), settings.mask_size);
         let pictures = (0..samples).map(|n| {
             let blend = Blend {
-                noise: (settings.noise > 0.0).then_some(Noise {
-                    deviation: settings.noise,
-                    seed: settings.seed,
-                    stream: n as u64,
-                }),
+                noise: settings.noise_of(n),
                 ..Blend::whole(0, Path::Deletion)
             };
             (blend, 1.0 / samples as f64)

@@ -49,21 +49,12 @@ macro_rules! model {
     };
 }
 
-/// Embeds the files of a model's folder as written by transformers 5.
+/// Embeds the files of a model's folder as written by transformers 5, and further ones.
 macro_rules! model_of_5 {
-    ($folder:literal) => {
+    ($folder:literal $(, $more:literal)*) => {
         model!($folder: "config.json", "model.safetensors", "tokenizer.json",
             "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json",
-            "generation_config.json")
-    };
-}
-
-/// Embeds the files of a model's folder, of a family whose processor has a config of its own.
-macro_rules! model_with_processor {
-    ($folder:literal) => {
-        model!($folder: "config.json", "model.safetensors", "tokenizer.json",
-            "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json",
-            "processor_config.json", "generation_config.json")
+            "generation_config.json" $(, $more)*)
     };
 }
 
@@ -71,8 +62,8 @@ const TINY: &[(&str, &[u8])] = model_of_5!("tiny-llava");
 const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
 const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
 const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
-const SMOLVLM: &[(&str, &[u8])] = model_with_processor!("tiny-smolvlm");
-const INTERNVL: &[(&str, &[u8])] = model_with_processor!("tiny-internvl-qwen3");
+const SMOLVLM: &[(&str, &[u8])] = model_of_5!("tiny-smolvlm", "processor_config.json");
+const INTERNVL: &[(&str, &[u8])] = model_of_5!("tiny-internvl-qwen3", "processor_config.json");
 const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
     "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
     "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",

@@ -19,9 +19,8 @@ fn explain_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let folder = Folder::new();
         let mut child = started(&folder, &explain("new/out", &ENDLESS));
-        // Printed when the model is loaded, shortly before the part that ends in order begins.
+        // Printed when the model is loaded.
         heard(&mut child, "threads");
-        std::thread::sleep(std::time::Duration::from_millis(500));
         assert_eq!(
             names(&folder.path("new/out")).len(),
             1,

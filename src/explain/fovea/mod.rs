@@ -10,7 +10,7 @@ mod smooth;
 
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Pass, Result, Schedule, Settings};
-use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
+use crate::blend::{Blend, Masks, Path, Sampling, Score};
 use crate::lvlm::{Callback, Scorer};
 use smooth::smoothed;
 
@@ -42,7 +42,6 @@ impl Fovea<'_> {
         let points = paths
             .iter()
             .flat_map(|&path| (0..steps).map(move |n| (path, n)));
-        let deviation = self.settings.noise;
         points
             .enumerate()
             .map(|(at, ((path, sign), n))| {
@@ -52,11 +51,7 @@ impl Fovea<'_> {
                     sampling: Sampling::One(0),
                     path,
                     alpha,
-                    noise: (deviation > 0.0).then_some(Noise {
-                        deviation,
-                        seed: self.settings.seed,
-                        stream: (2 * steps * iteration + at) as u64,
-                    }),
+                    noise: self.settings.noise_of(2 * steps * iteration + at),
                 };
                 (blend, sign / (share * steps as f64))
             })

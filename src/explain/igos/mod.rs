@@ -48,22 +48,14 @@ impl<'a> Igos<'a> {
             suited_to: "what deletion alone finds; its map need not bring the answer back",
             settings,
             masks: 1,
-            paths: vec![WeightedPath {
-                sampling: Sampling::One(0),
-                path: Path::Deletion,
-                weight: 1.0,
-            }],
+            paths: vec![weighted(Sampling::One(0), Path::Deletion, 1.0)],
             bilateral: false,
         }
     }
 
     /// Creates iGOS+: one mask for both paths.
     pub fn plus(settings: &'a Settings) -> Igos<'a> {
-        let path = |path, weight| WeightedPath {
-            sampling: Sampling::One(0),
-            path,
-            weight,
-        };
+        let path = |path, weight| weighted(Sampling::One(0), path, weight);
         Igos {
             name: "igos+",
             summary: "One mask for deletion and insertion",
@@ -77,11 +69,6 @@ impl<'a> Igos<'a> {
 
     /// Creates iGOS++: a mask for each path, and their product for both.
     pub fn plus_plus(settings: &'a Settings) -> Igos<'a> {
-        let path = |sampling, path, weight| WeightedPath {
-            sampling,
-            path,
-            weight,
-        };
         Igos {
             name: "igos++",
             summary: "A deletion mask and an insertion mask",
@@ -89,13 +76,22 @@ impl<'a> Igos<'a> {
             settings,
             masks: 2,
             paths: vec![
-                path(Sampling::Product(0, 1), Path::Deletion, 0.5),
-                path(Sampling::Product(0, 1), Path::Insertion, -0.5),
-                path(Sampling::One(0), Path::Deletion, 0.5),
-                path(Sampling::One(1), Path::Insertion, -0.5),
+                weighted(Sampling::Product(0, 1), Path::Deletion, 0.5),
+                weighted(Sampling::Product(0, 1), Path::Insertion, -0.5),
+                weighted(Sampling::One(0), Path::Deletion, 0.5),
+                weighted(Sampling::One(1), Path::Insertion, -0.5),
             ],
             bilateral: true,
         }
+    }
+}
+
+/// Returns a path with its weight in the objective.
+fn weighted(sampling: Sampling, path: Path, weight: f64) -> WeightedPath {
+    WeightedPath {
+        sampling,
+        path,
+        weight,
     }
 }
 

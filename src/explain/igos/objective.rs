@@ -1,7 +1,7 @@
 //! The objective over one mask or two: blends along the paths, their weights, and the regulariser.
 
 use super::Regulariser;
-use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
+use crate::blend::{Blend, Masks, Path, Sampling, Score};
 use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
 
@@ -49,19 +49,19 @@ impl Objective<'_> {
         iteration: usize,
         evaluated: &mut Callback,
     ) -> Result<Evaluated> {
-        self.evaluate(masks, iteration, self.settings.noise, true, evaluated)
+        self.evaluate(masks, iteration, true, evaluated)
     }
 
     /// Returns the objective at `masks`, without noise.
     pub fn loss(&self, masks: &[Mask], iteration: usize, evaluated: &mut Callback) -> Result<f64> {
-        Ok(self.evaluate(masks, iteration, 0.0, false, evaluated)?.loss)
+        Ok(self.evaluate(masks, iteration, false, evaluated)?.loss)
     }
 
+    /// Evaluates the objective: with gradients and noise, or without both.
     fn evaluate(
         &self,
         masks: &[Mask],
         iteration: usize,
-        deviation: f64,
         gradient: bool,
         evaluated: &mut Callback,
     ) -> Result<Evaluated> {
@@ -69,16 +69,12 @@ impl Objective<'_> {
         let (mut blends, mut weights) = (Vec::new(), Vec::new());
         for (p, path) in paths.iter().enumerate() {
             for n in 0..steps {
-                let stream = ((iteration * paths.len() + p) * steps + n) as u64;
+                let stream = (iteration * paths.len() + p) * steps + n;
                 blends.push(Blend {
                     sampling: path.sampling,
                     path: path.path,
                     alpha: (n + 1) as f64 / steps as f64,
-                    noise: (deviation > 0.0).then_some(Noise {
-                        deviation,
-                        seed: self.settings.seed,
-                        stream,
-                    }),
+                    noise: gradient.then(|| self.settings.noise_of(stream)).flatten(),
                 });
                 weights.push(path.weight / steps as f64);
             }

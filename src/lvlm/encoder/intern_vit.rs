@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::{VitOptions, VitSizes};
+use super::vit::{VitOptions, VitSizes, check_sizes};
 use super::vit_names::{INTERN_VIT, INTERN_VIT_NORMED};
 use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
 
@@ -38,7 +38,7 @@ impl InternVitConfig {
             rms_norms: rms_norms(fields)?,
             query_key_norms: fields.flag("use_qk_norm", false)?,
         };
-        Self {
+        let config = Self {
             hidden: fields.size("hidden_size", 1024, SIZE_LIMIT)?,
             intermediate: fields.size("intermediate_size", 4096, SIZE_LIMIT)?,
             layers: fields.size("num_hidden_layers", 24, LAYER_LIMIT)?,
@@ -49,22 +49,13 @@ impl InternVitConfig {
             layer_norm_eps: fields.positive("layer_norm_eps")?.unwrap_or(1e-6),
             options,
             norm_after: !fields.flag("use_mean_pooling", true)?,
-        }
-        .checked(fields)
-    }
-
-    fn checked(self, fields: &Fields) -> Result<Self, CheckpointError> {
-        let (hidden, heads) = (self.hidden, self.heads);
-        fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
-        if self.patch_size > self.image_size {
-            let expected = format!("at most image_size, {}", self.image_size);
-            return Err(fields.error("patch_size", self.patch_size, expected));
-        }
-        let channels = fields.size("num_channels", 3, SIZE_LIMIT)?;
-        if channels != 3 {
-            return Err(fields.error("num_channels", channels, "3: pictures are RGB"));
-        }
-        Ok(self)
+        };
+        let (width, input) = (
+            (config.hidden, config.heads),
+            (config.image_size, config.patch_size),
+        );
+        check_sizes(fields, width, input)?;
+        Ok(config)
     }
 
     /// Patches of one view each way.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::vit::{VitOptions, VitSizes};
+use super::vit::{VitOptions, VitSizes, check_sizes};
 use super::vit_names;
 use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
 
@@ -85,16 +85,11 @@ impl SiglipConfig {
             activation: activation(fields, "hidden_act", Activation::GeluTanh)?,
             layer_norm_eps: fields.positive("layer_norm_eps")?.unwrap_or(1e-6),
         };
-        let (hidden, heads) = (config.hidden, config.heads);
-        fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
-        if config.patch_size > config.image_size {
-            let expected = format!("at most image_size, {}", config.image_size);
-            return Err(fields.error("patch_size", config.patch_size, expected));
-        }
-        let channels = fields.size("num_channels", 3, SIZE_LIMIT)?;
-        if channels != 3 {
-            return Err(fields.error("num_channels", channels, "3: pictures are RGB"));
-        }
+        let (width, input) = (
+            (config.hidden, config.heads),
+            (config.image_size, config.patch_size),
+        );
+        check_sizes(fields, width, input)?;
         Ok(config)
     }
 

@@ -3,9 +3,9 @@
 
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
-use crate::checkpoint::Activation;
+use crate::checkpoint::{Activation, Fields, SIZE_LIMIT};
 use crate::device::{Device, Matrix, RowMap};
-use crate::lvlm::error::Result;
+use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::nn::{
     Attention, Block, Checkpointing, Linear, Mlp, NoHook, Norm, QueryKeyNorms, Sequence, Stack,
@@ -14,6 +14,28 @@ use crate::nn::{
 
 /// Added to the mean square in norms of queries and keys, whatever the config says of others.
 const QUERY_KEY_EPS: f64 = 1e-6;
+
+/// Checks the sizes in a vision config whose patches need not tile the input: the heads divide the
+/// width, a patch of `patch_size` fits in `image_size` pixels, and pictures have three channels.
+///
+/// # Errors
+/// [`CheckpointError::Config`].
+pub(super) fn check_sizes(
+    fields: &Fields,
+    (hidden, heads): (usize, usize),
+    (image_size, patch_size): (usize, usize),
+) -> ReadResult<()> {
+    fields.divides(("hidden_size", hidden), ("num_attention_heads", heads))?;
+    if patch_size > image_size {
+        let expected = format!("at most image_size, {image_size}");
+        return Err(fields.error("patch_size", patch_size, expected));
+    }
+    let channels = fields.size("num_channels", 3, SIZE_LIMIT)?;
+    if channels != 3 {
+        return Err(fields.error("num_channels", channels, "3: pictures are RGB"));
+    }
+    Ok(())
+}
 
 /// Sizes and choices of one, as its config says.
 #[derive(Debug, Clone, Copy, PartialEq)]
