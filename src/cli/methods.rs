@@ -69,7 +69,7 @@ impl Entry {
         }
     }
 
-    /// Formats the evaluations, as in "at least 20 + 40 f".
+    /// Formats the evaluations, as in ">= 300 g + 600 f".
     fn cost(&self) -> String {
         let Evaluations {
             gradients,
@@ -120,7 +120,7 @@ fn table(entries: &[Entry]) -> String {
         .collect();
     lines.push(format!(
         "\nEvaluations of the model at each method's defaults, with a mask of {0} x {0} cells, \
-         without curves: g forward and backward, f forward alone.",
+         without curves and tests of the map: g forward and backward, f forward alone.",
         Settings::default().mask_size
     ));
     lines.join("\n")

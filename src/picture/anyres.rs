@@ -67,14 +67,11 @@ impl AnyResolution {
         let pinpoints = match &settings.cut {
             Some(Cut::Pinpoints(pinpoints)) => pinpoints.clone(),
             other => {
-                let other = other
-                    .as_ref()
-                    .map_or("no tiles", |_| "tiles of another kind");
                 return Err(PictureError::Field {
                     file: file.to_owned(),
                     field: "image_processor_type".to_owned(),
                     expected: "LlavaNextImageProcessor or LlavaOnevisionImageProcessor".to_owned(),
-                    found: format!("one that makes {other}"),
+                    found: Cut::described(other.as_ref()),
                 });
             }
         };

@@ -74,46 +74,31 @@ impl StretchedTiles {
             found,
         };
         let size = settings.resize.map(|(size, _)| size);
-        let other_class = match (stretching, &settings.cut) {
-            (Stretching::Idefics3, Some(Cut::GotOcr2 { .. })) => Some("GotOcr2ImageProcessor"),
-            (Stretching::GotOcr2, Some(Cut::Idefics3 { .. })) => Some("Idefics3ImageProcessor"),
-            _ => None,
-        };
-        if let Some(found) = other_class {
-            let expected = format!("{class}, the model's own");
-            return Err(wrong("image_processor_type", &expected, found.to_owned()));
-        }
-        let (grid, tile) = match (&settings.cut, size) {
-            (&Some(Cut::Idefics3 { tile, split }), size) => {
-                if let Some(
+        let (grid, tile) = match (stretching, &settings.cut) {
+            (Stretching::Idefics3, &Some(Cut::Idefics3 { tile, split })) => match size {
+                Some(
                     other @ (SizeRule::ShortestEdge(_)
                     | SizeRule::Edges { .. }
                     | SizeRule::Within { .. }),
-                ) = size
-                {
+                ) => {
                     let expected = "an object of longest_edge, or of height and width";
                     return Err(wrong("size", expected, format!("{other:?}")));
                 }
-                (Grid::Idefics3 { size, split }, tile)
-            }
-            (&Some(Cut::GotOcr2 { least, most }), Some(SizeRule::Exact { height, width }))
-                if height == width =>
-            {
-                (Grid::GotOcr2 { least, most }, height)
-            }
-            (Some(Cut::GotOcr2 { .. }), None) => {
-                return Err(wrong("do_resize", "true", "false".to_owned()));
-            }
-            (Some(Cut::GotOcr2 { .. }), Some(other)) => {
-                return Err(wrong("size", "one square tile", format!("{other:?}")));
-            }
-            (other, _) => {
-                let expected = "Idefics3ImageProcessor, SmolVLMImageProcessor or \
-                                GotOcr2ImageProcessor";
-                let other = other
-                    .as_ref()
-                    .map_or("no tiles", |_| "tiles of another kind");
-                let found = format!("one that makes {other}");
+                size => (Grid::Idefics3 { size, split }, tile),
+            },
+            (Stretching::GotOcr2, &Some(Cut::GotOcr2 { least, most })) => match size {
+                Some(SizeRule::Exact { height, width }) if height == width => {
+                    (Grid::GotOcr2 { least, most }, height)
+                }
+                Some(other) => return Err(wrong("size", "one square tile", format!("{other:?}"))),
+                None => return Err(wrong("do_resize", "true", "false".to_owned())),
+            },
+            (stretching, other) => {
+                let expected = match stretching {
+                    Stretching::Idefics3 => "Idefics3ImageProcessor or SmolVLMImageProcessor",
+                    Stretching::GotOcr2 => "GotOcr2ImageProcessor",
+                };
+                let found = Cut::described(other.as_ref());
                 return Err(wrong("image_processor_type", expected, found));
             }
         };
@@ -221,28 +206,20 @@ impl StretchedTiles {
             }
         };
         let large = (grid.0 * tile, grid.1 * tile);
-        let absurd = |size: (u64, u64)| !(1..=MAX_PIXELS).contains(&size.0.saturating_mul(size.1));
+        let wrong = |expected: String, size: (u64, u64)| PictureError::Output {
+            file: self.processor.file.clone(),
+            width,
+            height,
+            expected,
+            found: format!("{} x {}", size.1, size.0),
+        };
         if grid.0.saturating_mul(grid.1) > MOST_TILES.into() {
-            return Err(PictureError::Output {
-                file: self.processor.file.clone(),
-                width,
-                height,
-                expected: format!("at most {MOST_TILES} tiles"),
-                found: format!("{} x {}", grid.1, grid.0),
-            });
+            return Err(wrong(format!("at most {MOST_TILES} tiles"), grid));
         }
-        if let Some(size) = [Some(large), first]
-            .into_iter()
-            .flatten()
-            .find(|&size| absurd(size))
-        {
-            return Err(PictureError::Output {
-                file: self.processor.file.clone(),
-                width,
-                height,
-                expected: format!("1 to {MAX_PIXELS} pixels when stretched"),
-                found: format!("{} x {}", size.1, size.0),
-            });
+        let absurd = |size: &(u64, u64)| !(1..=MAX_PIXELS).contains(&size.0.saturating_mul(size.1));
+        if let Some(size) = [Some(large), first].into_iter().flatten().find(absurd) {
+            let expected = format!("1 to {MAX_PIXELS} pixels when stretched");
+            return Err(wrong(expected, size));
         }
         let size = |size: (u64, u64)| (size.0 as u32, size.1 as u32);
         Ok(Plan {

@@ -23,6 +23,14 @@ pub(in crate::picture) enum Cut {
     GotOcr2 { least: u32, most: u32 },
 }
 
+impl Cut {
+    /// Describes the class of a config where another one is expected, for its error.
+    pub fn described(cut: Option<&Cut>) -> String {
+        let tiles = cut.map_or("no tiles", |_| "tiles of another kind");
+        format!("one that makes {tiles}")
+    }
+}
+
 /// The classes that cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tiles {
