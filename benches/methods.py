@@ -9,6 +9,9 @@ Each method runs with its own defaults through `foveate run` on the same questio
 `foveate analyse` measures the maps (docs/metrics.md). What is finished is not done again: an interrupted command goes on where it
 was. Writes OUT/methods.md, OUT/methods.json and OUT/methods.png (cost and quality).
 
+Only questions whose evidence the model itself confirms take part (assets/yardsticks/check.py): without it the answer changes, with
+it alone the answer stays.
+
 The models are the built-in one and those in assets/yardsticks. Their scenes have seeds from 5000; settings were chosen on other
 seeds, from 1 000 000 (assets/yardsticks/README.md).
 """
@@ -48,25 +51,28 @@ def command(*arguments, **options):
 
 
 def models():
-    """The models by name: the folder, None for the built-in one, and the program that draws its scenes."""
-    found = {"demo": (None, [ROOT / "assets/demo/scenes.py"])}
-    for folder in sorted((ROOT / "assets/yardsticks").glob("*/config.json")):
-        name = folder.parent.name
-        found[name] = (folder.parent, [ROOT / "assets/yardsticks/scenes.py", name])
+    """The models by name: the folder, and the program that draws its scenes."""
+    found = {"demo": (ROOT / "assets/demo/model", [ROOT / "assets/demo/scenes.py"])}
+    for file in sorted((ROOT / "assets/yardsticks").glob("*/config.json")):
+        name = file.parent.name
+        found[name] = (file.parent, [ROOT / "assets/yardsticks/scenes.py", name])
     return found
 
 
-def questions(folder, draw, count):
-    """Draws the scenes, once, and writes their questions as data of `foveate run`."""
-    data = folder / f"data-{count}.jsonl"
+def questions(place, model, draw, count):
+    """Draws the scenes, once, and writes those of their questions that hold as data of `foveate run`."""
+    drawn, kept, data = place / f"drawn-{count}", place / f"scenes-{count}", place / f"data-{count}.jsonl"
     if not data.exists():
-        command(sys.executable, *draw, folder / f"scenes-{count}", "--count", count, "--seed", SEED)
+        command(sys.executable, *draw, drawn, "--count", count, "--seed", SEED)
+        checked = command(sys.executable, ROOT / "assets/yardsticks/check.py", model, drawn, "--keep", kept)
+        (place / f"check-{count}.txt").write_text(checked)
         rows = []
-        for scene in json.loads((folder / f"scenes-{count}/scenes.json").read_text()):
+        for scene in json.loads((kept / "scenes.json").read_text()):
             for question in scene["questions"]:
                 if "evidence" in question:
                     row = {"image": scene["picture"], "evidence": question["evidence"], "boxes": question["box"]}
-                    rows.append(row | {"question": question["question"], "answer": question["answer"]})
+                    row |= {"question": question["question"], "answer": question["answer"], "kind": question.get("kind", "color")}
+                    rows.append(row)
         data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return data
 
@@ -99,6 +105,14 @@ def measured(run, out, foveate):
     return samples
 
 
+def by_kind(samples, kinds):
+    """The area under the precision-recall curve for each kind of question."""
+    found = {}
+    for sample in samples:
+        found.setdefault(kinds[sample["index"]], []).append(sample["pointing"]["auprc"])
+    return {k: {"n": len(v), **dict(zip(("mean", "low", "high"), mean_with_interval(v, False)))} for k, v in sorted(found.items())}
+
+
 def row(samples):
     """The metrics of a method on a model."""
     found = {}
@@ -125,6 +139,11 @@ def table(results):
         for method, result in methods.items():
             cells = [cell(result["metrics"].get(name)) for name in METRICS]
             lines.append(f"| `{method}` | {result['evaluations']} | {result['n']} | " + " | ".join(cells) + " |")
+        kinds = sorted({k for result in methods.values() for k in result["kinds"]})
+        if len(kinds) > 1:
+            lines += ["", "AUPRC by kind of question:", "", "| method | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+            for method, result in methods.items():
+                lines.append(f"| `{method}` | " + " | ".join(cell(result["kinds"].get(k)) for k in kinds) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -167,13 +186,14 @@ def main():
         folder, draw = known[model]
         place = arguments.out / model
         place.mkdir(parents=True, exist_ok=True)
-        data = questions(place, draw, arguments.count)
+        data = questions(place, folder, draw, arguments.count)
+        kinds = [json.loads(line)["kind"] for line in data.read_text().splitlines()]
         results[model] = {}
         for method in methods:
             run = place / f"{method}-{arguments.count}"
             options = ["--data", data, "--images", place / f"scenes-{arguments.count}", "--out", run, "--method", method, "--quiet"]
             options += ["--evidence-column", "evidence", "--device", arguments.device]
-            options += ["--model", folder] if folder else []
+            options += ["--model", folder]
             command(arguments.foveate, "run", *options)
             samples = measured(run, place / f"{method}-analysis", arguments.foveate)
             seconds = [s["seconds"] for s in samples if s["seconds"] is not None]
@@ -184,6 +204,7 @@ def main():
                 "evaluations": cost["gradients"] + cost["forwards"],
                 "seconds_per_map": float(np.median(seconds)) if seconds else None,
                 "metrics": row(samples),
+                "kinds": by_kind(samples, kinds),
             }
             print(f"{model} {method}: {len(samples)} answers", flush=True)
     report = {"machine": platform.processor() or platform.machine(), "count": arguments.count, "seed": SEED, "results": results}

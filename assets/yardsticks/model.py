@@ -93,28 +93,8 @@ def make_model(vocabulary, pinpoints=None):
         "projector_hidden_act": "gelu",
     }
     if pinpoints:
-        model = LlavaNextForConditionalGeneration(LlavaNextConfig(image_grid_pinpoints=pinpoints, **fields))
-    else:
-        model = LlavaForConditionalGeneration(LlavaConfig(**fields))
-    look_for_alike(model.model.language_model)
-    return model
-
-
-@torch.no_grad()
-def look_for_alike(decoder):
-    """Begins with keys equal to the queries of the first head that reads them, both larger than the rest.
-
-    A word then attends to visual tokens that contain it before anything is learned, which is where answers come from. From
-    random keys, a decoder needs thousands of steps to find this out.
-    """
-    for layer in decoder.layers:
-        attention = layer.self_attn
-        queries = attention.q_proj.weight
-        keys = attention.k_proj.weight
-        heads = keys.shape[0] // attention.head_dim
-        queries.mul_(1.5)
-        firsts = queries.view(heads, -1, attention.head_dim, WIDTH)[:, 0]
-        keys.copy_(firsts.reshape(keys.shape))
+        return LlavaNextForConditionalGeneration(LlavaNextConfig(image_grid_pinpoints=pinpoints, **fields))
+    return LlavaForConditionalGeneration(LlavaConfig(**fields))
 
 
 def pixels(images):

@@ -40,7 +40,8 @@ class Question:
     """A question, its answer, the words that depend on the picture, and where in the picture they come from.
 
     `objects` are indices of the scene's objects; `ground` says that the answer depends on all that no object covers.
-    `hidden` is the answer when the evidence is not to be seen, for questions that have one.
+    `hidden` is the answer when the evidence is not to be seen, for questions that have one. `hints` are words of the question,
+    each with the word that the picture gives for it.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Question:
     objects: list = field(default_factory=list)
     ground: bool = False
     hidden: str | None = None
+    hints: dict = field(default_factory=dict)
 
 
 def drawn(rng, image, shape, color, center, radius):
@@ -123,47 +125,54 @@ def question(rng, scene, kind):
     shape, color = item["shape"], item["color"]
     if kind == "color":
         text, hidden = f"What color is the {shape}?", f"The {shape} is {HIDDEN}."
-        return Question(kind, text, f"The {shape} is {color}.", [color], [index], hidden=hidden)
+        return Question(kind, text, f"The {shape} is {color}.", [color], [index], hidden=hidden, hints={shape: color})
     if kind == "shape":
         text, hidden = f"What shape is the {color} object?", f"The {color} object is {HIDDEN}."
-        return Question(kind, text, f"The {color} object is a {shape}.", [shape], [index], hidden=hidden)
+        answer = f"The {color} object is a {shape}."
+        return Question(kind, text, answer, [shape], [index], hidden=hidden, hints={color: shape})
     if kind == "where":
         place = demo.position(item)
         text, hidden = f"Where is the {shape}?", f"The {shape} is {HIDDEN}."
-        return Question(kind, text, f"The {shape} is at the {place}.", place.split(), [index], hidden=hidden)
+        answer, hints = f"The {shape} is at the {place}.", {shape: place.split()[0]}
+        return Question(kind, text, answer, place.split(), [index], hidden=hidden, hints=hints)
     if kind == "at":
-        text, hidden = f"What is at the {demo.position(item)}?", f"It is {HIDDEN}."
-        return Question(kind, text, f"It is {demo.phrase(item)}.", [color, shape], [index], hidden=hidden)
+        place, hidden = demo.position(item), f"It is {HIDDEN}."
+        text, hints = f"What is at the {place}?", {place.split()[-1]: color}
+        return Question(kind, text, f"It is {demo.phrase(item)}.", [color, shape], [index], hidden=hidden, hints=hints)
     if kind == "exists":
         if rng.random() < 0.5:
             text, hidden = f"Is there a {shape}?", f"No, there is no {shape}."
-            return Question(kind, text, f"Yes, there is {demo.phrase(item)}.", ["Yes", color], [index], hidden=hidden)
+            answer, hints = f"Yes, there is {demo.phrase(item)}.", {shape: color}
+            return Question(kind, text, answer, ["Yes", color], [index], hidden=hidden, hints=hints)
         absent = absent_shape(rng, objects)
-        return Question("absent", f"Is there a {absent}?", f"No, there is no {absent}.", ["No"])
+        return Question("absent", f"Is there a {absent}?", f"No, there is no {absent}.", ["No"], hints={absent: "no"})
     if kind == "two":
         other = (index + 1 + int(rng.integers(len(objects) - 1))) % len(objects)
         second = objects[other]
         text = f"What color are the {shape} and the {second['shape']}?"
         answer = f"The {shape} is {color} and the {second['shape']} is {second['color']}."
-        return Question(kind, text, answer, [color, second["color"]], [index, other])
+        hints = {shape: color, second["shape"]: second["color"]}
+        return Question(kind, text, answer, [color, second["color"]], [index, other], hints=hints)
     if kind == "relation":
         choices = [(k, side, neighbour(objects, k, side)) for k in range(len(objects)) for side in SIDES]
         choices = [c for c in choices if c[2] is not None]
         if not choices:
             return None
         index, side, other = choices[rng.integers(len(choices))]
-        found = objects[other]
-        text, hidden = f"What is {side} the {objects[index]['shape']}?", f"It is {HIDDEN}."
-        answer = f"It is {demo.phrase(found)}."
-        return Question(kind, text, answer, [found["color"], found["shape"]], [index, other], hidden=hidden)
+        found, shape = objects[other], objects[index]["shape"]
+        text, hidden = f"What is {side} the {shape}?", f"It is {HIDDEN}."
+        answer, hints = f"It is {demo.phrase(found)}.", {shape: found["color"]}
+        return Question(kind, text, answer, [found["color"], found["shape"]], [index, other], hidden=hidden, hints=hints)
     if kind == "count":
         number = demo.NUMBERS[len(objects)]
         everything = list(range(len(objects)))
-        return Question(kind, "How many objects are there?", f"There are {number} objects.", [number], everything)
+        text, answer = "How many objects are there?", f"There are {number} objects."
+        return Question(kind, text, answer, [number], everything, hints={"objects": number})
     if kind == "ground":
         if scene.tone is None:
             return None
-        return Question(kind, "Is the ground light or dark?", f"The ground is {scene.tone}.", [scene.tone], ground=True)
+        text, answer = "Is the ground light or dark?", f"The ground is {scene.tone}."
+        return Question(kind, text, answer, [scene.tone], ground=True, hints={"dark": scene.tone})
     if kind == "describe":
         phrases = [demo.phrase(o) for o in objects]
         answer = f"I see {', '.join(phrases[:-1])} and {phrases[-1]}."
@@ -182,13 +191,15 @@ def hidden_question(rng, scene):
     if kind == "shape":
         colors = [c for c in COLORS if c not in {o["color"] for o in objects}]
         color = colors[rng.integers(len(colors))]
-        return Question("hidden", f"What shape is the {color} object?", f"The {color} object is {HIDDEN}.", [HIDDEN])
+        text, answer = f"What shape is the {color} object?", f"The {color} object is {HIDDEN}."
+        return Question("hidden", text, answer, [HIDDEN], hints={color: HIDDEN})
     if kind == "at":
         taken = {(o["row"], o["col"]) for o in objects}
         free = [(r, c) for r in range(3) for c in range(3) if (r, c) not in taken]
         row, col = free[rng.integers(len(free))]
         place = demo.position({"row": row, "col": col})
-        return Question("hidden", f"What is at the {place}?", f"It is {HIDDEN}.", [HIDDEN])
+        hints = {place.split()[-1]: HIDDEN}
+        return Question("hidden", f"What is at the {place}?", f"It is {HIDDEN}.", [HIDDEN], hints=hints)
     shape = absent_shape(rng, objects)
     text = f"What color is the {shape}?" if kind == "color" else f"Where is the {shape}?"
-    return Question("hidden", text, f"The {shape} is {HIDDEN}.", [HIDDEN])
+    return Question("hidden", text, f"The {shape} is {HIDDEN}.", [HIDDEN], hints={shape: HIDDEN})

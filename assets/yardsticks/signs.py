@@ -63,12 +63,12 @@ def question(rng, scene, kind):
     word, number, item = scene.objects
     if kind == "word":
         text, answer = "What does the sign say?", f"The sign says {word['text']}."
-        return Question(kind, text, answer, [word["text"]], [0], hidden=f"The sign is {HIDDEN}.")
+        return Question(kind, text, answer, [word["text"]], [0], hidden=f"The sign is {HIDDEN}.", hints={"sign": word["text"]})
     if kind == "number":
         text, answer = "What is the number?", f"The number is {number['text']}."
         return Question(kind, text, answer, list(number["text"]), [1], hidden=f"The number is {HIDDEN}.")
     if kind == "color":
         shape, color = item["shape"], item["color"]
         text, answer = f"What color is the {shape}?", f"The {shape} is {color}."
-        return Question(kind, text, answer, [color], [2], hidden=f"The {shape} is {HIDDEN}.")
+        return Question(kind, text, answer, [color], [2], hidden=f"The {shape} is {HIDDEN}.", hints={shape: color})
     raise ValueError(f"no kind of question {kind!r}; there are {', '.join(KINDS)}")

@@ -87,9 +87,8 @@ class Trainer:
         self.matrices = (blur_matrix(SIZE),) * 2
         self.tokens = tokens
         self.before, self.after = [BOS, *encode(tokenizer, SYSTEM + " USER: ")], encode(tokenizer, "\n")
-        self.shape_ids, self.color_ids = (
-            torch.tensor([encode(tokenizer, " " + w)[0] for w in words]) for words in (shapes.SHAPES, shapes.COLORS)
-        )
+        self.shape_ids = torch.tensor([self.word(w) for w in shapes.SHAPES])
+        self.color_ids = torch.tensor([self.word(w) for w in shapes.COLORS])
         self.kinds, self.shares = list(SHARES), np.array(list(SHARES.values())) / sum(SHARES.values())
 
     def part(self, name):
@@ -150,48 +149,61 @@ class Trainer:
                 answer = asked.hidden
         return answer
 
-    def pack(self, rng, scenes, kinds=None, visible=None, tokens=None):
-        """Several questions about each scene after one prefix with `tokens` visual tokens, each blind to the others.
+    def pack(self, rng, scenes, kinds=None, visible=None):
+        """Several questions about each scene after one prefix with the visual tokens, each blind to the others.
 
-        Returns ids (n, t), positions (n, t), which tokens each token sees, bool (n, 1, t, t), and labels (n, t), the id
-        that each token should be followed by, or -100.
+        Returns ids (n, t), positions (n, t), which tokens each token sees, bool (n, 1, t, t), labels (n, t), the id that each
+        token of an answer should be followed by, or -100, and hints (n, t): at a word of the question, the id of the word
+        that the picture gives for it, or -100.
         """
         rows = []
         for k, scene in enumerate(scenes):
             asked = self.questions(rng, scene, kinds)
             shown = None if visible is None else visible[k]
-            pairs = [(a.text, self.answer_to_learn(rng, a, scene, shown)) for a in asked]
-            rows.append([p for p in pairs if p[1]])
-        prefix = [*self.before, *[IMAGE] * (tokens or self.tokens), *self.after]
+            learned = [(a, self.answer_to_learn(rng, a, scene, shown)) for a in asked]
+            rows.append([p for p in learned if p[1]])
+        prefix = [*self.before, *[IMAGE] * self.tokens, *self.after]
         lead = len(prefix)
         packed = []
-        for pairs in rows:
-            ids, positions, group, labels = list(prefix), list(range(lead)), [0] * lead, [-100] * lead
-            for number, (text, answer) in enumerate(pairs, 1):
-                asked = encode(self.tokenizer, text + " ASSISTANT:")
+        for learned in rows:
+            ids, positions, group = list(prefix), list(range(lead)), [0] * lead
+            labels, hints = [-100] * lead, [-100] * lead
+            for number, (question, answer) in enumerate(learned, 1):
+                asked = encode(self.tokenizer, question.text + " ASSISTANT:")
                 answered = encode(self.tokenizer, " " + answer) + [EOS]
                 both = asked + answered[:-1]
                 ids += both
                 positions += range(lead, lead + len(both))
                 group += [number] * len(both)
                 labels += [-100] * (len(asked) - 1) + answered
-            packed.append((ids, positions, group, labels))
+                given = question.hints if answer == question.answer else {}
+                given = {self.word(asks): self.word(gives) for asks, gives in given.items()}
+                hints += [given.get(i, -100) for i in asked] + [-100] * (len(answered) - 1)
+            packed.append((ids, positions, group, labels, hints))
         longest = max(len(p[0]) for p in packed)
         fill = lambda which, pad: torch.tensor([p[which] + [pad] * (longest - len(p[which])) for p in packed])  # noqa: E731
-        ids, positions, group, labels = fill(0, PAD), fill(1, 0), fill(2, -1), fill(3, -100)
+        ids, positions, group, labels, hints = fill(0, PAD), fill(1, 0), fill(2, -1), fill(3, -100), fill(4, -100)
         sees = (group[:, :, None] == group[:, None, :]) | (group[:, None, :] == 0)
         sees &= torch.ones(longest, longest, dtype=torch.bool).tril()
-        return ids, positions, sees[:, None], labels
+        return ids, positions, sees[:, None], labels, hints
 
-    def answer_loss(self, tokens, packed):
-        """Cross-entropy of the answers after visual tokens, f32 (n, tokens, WIDTH)."""
-        ids, positions, sees, labels = packed
+    def word(self, word):
+        """The id of a word after a space."""
+        return encode(self.tokenizer, " " + word)[0]
+
+    def answer_loss(self, tokens, packed, hinted=False):
+        """Cross-entropy of the answers after visual tokens, f32 (n, tokens, WIDTH); if `hinted`, plus that of the hints."""
+        ids, positions, sees, labels, hints = packed
         embedded = self.decoder.embed_tokens(ids)
         start = len(self.before)
         embedded = torch.cat([embedded[:, :start], tokens, embedded[:, start + tokens.shape[1] :]], 1)
         hidden = self.decoder(
             inputs_embeds=embedded, attention_mask=sees, position_ids=positions, use_cache=False
         ).last_hidden_state
+        loss = self.next_word_loss(hidden, labels)
+        return loss + self.next_word_loss(hidden, hints) if hinted else loss
+
+    def next_word_loss(self, hidden, labels):
         wanted = labels != -100
         return F.cross_entropy(self.head(hidden[wanted]), labels[wanted])
 
@@ -248,16 +260,11 @@ class Trainer:
         _, images, _, labels, tones = self.pictures(rng, batch, share)
         return self.read_loss(self.hidden_states(images), labels, tones)
 
-    def decoder_only(self, rng, batch, kinds=None, tokens=None):
-        """With fewer `tokens` than patches, each scene keeps the patches of the objects' centres and some others."""
+    def decoder_only(self, rng, batch, kinds=None):
+        """Answers on made-up tokens, with hints: a decoder that learns only answers needs thousands of steps to find out that
+        it has to look up the word of the question among the visual tokens and then to carry what it found to the answer."""
         scenes = [self.scene(rng) for _ in range(batch)]
-        labels, tones = self.labels(scenes)
-        made_up = self.made_up(labels, tones)
-        if tokens:
-            order = labels[:, 4] * 2.0 + torch.from_numpy(rng.random((batch, PATCHES)))
-            chosen = order.topk(tokens).indices.sort().values
-            made_up = made_up.gather(1, chosen[..., None].expand(-1, -1, WIDTH))
-        return self.answer_loss(made_up, self.pack(rng, scenes, kinds, tokens=tokens))
+        return self.answer_loss(self.made_up(*self.labels(scenes)), self.pack(rng, scenes, kinds), hinted=True)
 
     def align_loss(self, tokens, labels, tones):
         wanted = self.made_up(labels, tones).detach()

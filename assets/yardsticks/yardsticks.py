@@ -89,8 +89,8 @@ def projector(trainer, rng, done):
 
 
 def easy_questions(trainer, rng, done):
-    """Questions that a decoder answers by looking up one object: about colours first."""
-    return trainer.decoder_only(rng, 10, ["color"] if done < 0.3 else ["color", "shape", "where"], tokens=10)
+    """Questions that a decoder answers by looking up one object."""
+    return trainer.decoder_only(rng, 10, ["color", "shape", "where"])
 
 
 def all_questions(trainer, rng, done):
@@ -99,7 +99,7 @@ def all_questions(trainer, rng, done):
 
 GENTLE = {"matrix_rate": 5e-3, "other_rate": 1e-3}
 encoder = Stage("encoder", 11, 600, encoder_alone, ENCODER)
-lookup = Stage("lookup", 15, 300, easy_questions, DECODER, matrix_rate=1.5e-2, other_rate=3e-3)
+lookup = Stage("lookup", 15, 300, easy_questions, DECODER, other_rate=3e-3)
 decoder = Stage("decoder", 12, 500, all_questions, DECODER, (lookup,), other_rate=3e-3)
 align = Stage("align", 13, 150, projector, ALIGN, (decoder, encoder), **GENTLE)
 joint = Stage("joint", 14, 500, pictures_and_answers(16, 0.5), JOINT, (decoder, align), **GENTLE)

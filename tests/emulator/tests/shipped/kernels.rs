@@ -117,11 +117,6 @@ fn emulated_recorded_llava_cat() {
 }
 
 #[test]
-fn emulated_recorded_llava_coffee() {
-    recorded("llava-coffee");
-}
-
-#[test]
 fn emulated_recorded_llava_gqa_rocket() {
     recorded("llava-gqa-rocket");
 }
