@@ -28,6 +28,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 5000
 RESAMPLES = 10_000
+# Settings that are compared beside the defaults: the method, its options, and its evaluations with gradient.
+VARIANTS = {
+    "igos+ lr 1": ("igos+", ["--lr", "1"], 100),
+    "fovea draft": ("fovea", ["--iterations", "1"], 6),
+    "fovea high": ("fovea", ["--steps", "12", "--iterations", "3"], 60),
+}
 # The name of a metric in the table; its value for a sample of analysis.json, and whether it is a share of samples.
 METRICS = {
     "peak": (lambda s: s["pointing"]["peak"], True),
@@ -53,7 +59,7 @@ def command(*arguments, **options):
 def models():
     """The models by name: the folder, and the program that draws its scenes."""
     found = {"demo": (ROOT / "assets/demo/model", [ROOT / "assets/demo/scenes.py"])}
-    for file in sorted((ROOT / "assets/yardsticks").glob("*/config.json")):
+    for file in sorted((ROOT / "assets/yardsticks/models").glob("*/config.json")):
         name = file.parent.name
         found[name] = (file.parent, [ROOT / "assets/yardsticks/scenes.py", name])
     return found
@@ -71,7 +77,7 @@ def questions(place, model, draw, count):
             for question in scene["questions"]:
                 if "evidence" in question:
                     row = {"image": scene["picture"], "evidence": question["evidence"], "boxes": question["box"]}
-                    row |= {"question": question["question"], "answer": question["answer"], "kind": question.get("kind", "color")}
+                    row |= {"question": question["question"], "answer": question["answer"], "kind": question.get("kind", "object")}
                     rows.append(row)
         data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return data
@@ -154,16 +160,19 @@ def plot(results, file):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(results), figsize=(6 * len(results), 4.5), squeeze=False, sharey=True)
-    for axis, (model, methods) in zip(axes[0], results.items()):
-        for method, result in methods.items():
-            quality = result["metrics"].get("ins - del")
-            if quality:
-                span = [[quality["mean"] - quality["low"]], [quality["high"] - quality["mean"]]]
-                axis.errorbar(result["evaluations"], quality["mean"], yerr=span, fmt="o", capsize=3)
-                axis.annotate(method, (result["evaluations"], quality["mean"]), xytext=(5, 4), textcoords="offset points")
-        axis.set(title=model, xscale="log", xlabel="evaluations of the map", ylabel="insertion - deletion")
-        axis.grid(alpha=0.3)
+    figure, axes = pyplot.subplots(2, len(results), figsize=(6 * len(results), 9), squeeze=False, sharex="col", sharey="row")
+    for column, (model, methods) in enumerate(results.items()):
+        for axis, metric in zip(axes[:, column], ["AUPRC", "ins - del"]):
+            for method, result in methods.items():
+                quality = result["metrics"].get(metric)
+                if quality:
+                    span = [[quality["mean"] - quality["low"]], [quality["high"] - quality["mean"]]]
+                    axis.errorbar(result["evaluations"], quality["mean"], yerr=span, fmt="o", capsize=3)
+                    axis.annotate(method, (result["evaluations"], quality["mean"]), xytext=(5, 4), textcoords="offset points")
+            axis.set(title=model, xscale="log", xlabel="evaluations of the map", ylabel=metric)
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.margins(x=0.15)
+            axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(file, dpi=130)
 
@@ -179,7 +188,7 @@ def main():
     arguments = parser.parse_args()
 
     listed = {m["name"]: m for m in json.loads(command(arguments.foveate, "methods", "--json"))}
-    methods = arguments.methods.split(",") if arguments.methods else list(listed)
+    methods = arguments.methods.split(",") if arguments.methods else [*listed, *VARIANTS]
     known = models()
     results = {}
     for model in arguments.models.split(",") if arguments.models else known:
@@ -190,14 +199,15 @@ def main():
         kinds = [json.loads(line)["kind"] for line in data.read_text().splitlines()]
         results[model] = {}
         for method in methods:
-            run = place / f"{method}-{arguments.count}"
-            options = ["--data", data, "--images", place / f"scenes-{arguments.count}", "--out", run, "--method", method, "--quiet"]
+            name, settings, evaluations = VARIANTS.get(method, (method, [], None))
+            run = place / f"{method}-{arguments.count}".replace(" ", "-")
+            options = ["--data", data, "--images", place / f"scenes-{arguments.count}", "--out", run, "--method", name, "--quiet"]
             options += ["--evidence-column", "evidence", "--device", arguments.device]
-            options += ["--model", folder]
+            options += ["--model", folder, *settings]
             command(arguments.foveate, "run", *options)
-            samples = measured(run, place / f"{method}-analysis", arguments.foveate)
+            samples = measured(run, place / f"{run.name}-analysis", arguments.foveate)
             seconds = [s["seconds"] for s in samples if s["seconds"] is not None]
-            cost = listed[method]["evaluations"]
+            cost = {"gradients": evaluations, "forwards": 0} if evaluations else listed[method]["evaluations"]
             results[model][method] = {
                 "n": len(samples),
                 "gradients": cost["gradients"],

@@ -96,6 +96,10 @@ class ReadingTrainer(Trainer):
         text = labels[:, 5]
         return torch.where((text > 0)[..., None], table[text.clamp(min=0)], tokens)
 
+    def groups(self, labels):
+        text = labels[:, 5] > 0
+        return [labels[:, 0] >= 0, (labels[:, 0] == NOTHING) & ~text, text]
+
     def read_loss(self, hidden, labels, tones):
         text = labels[:, 5]
         known = text != UNSURE

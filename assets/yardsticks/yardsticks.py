@@ -19,11 +19,10 @@ from tiled import TiledTrainer
 # Which parts of a trainer a stage trains, each with a factor on the learning rates.
 ENCODER = {"tower": 1, "facts.readers": 1}
 DECODER = {"decoder": 1, "head": 1, "facts.vectors": 1}
-ALIGN = {"tower": 0.5, "projector": 1, "facts.readers": 0.5}
+ALIGN = {"projector": 1}
 JOINT = {"tower": 0.5, "projector": 1, "decoder": 0.5, "head": 0.5}
 READ_ENCODER = {**ENCODER, "texts.reader": 1}
 READ_DECODER = {"decoder": 0.5, "head": 0.5, "texts.vectors": 1}
-READ_ALIGN = {**ALIGN, "texts.reader": 0.5}
 
 
 @dataclass
@@ -100,23 +99,23 @@ def all_questions(trainer, rng, done):
 GENTLE = {"matrix_rate": 5e-3, "other_rate": 1e-3}
 encoder = Stage("encoder", 11, 600, encoder_alone, ENCODER)
 lookup = Stage("lookup", 15, 300, easy_questions, DECODER, other_rate=3e-3)
-decoder = Stage("decoder", 12, 500, all_questions, DECODER, (lookup,), other_rate=3e-3)
-align = Stage("align", 13, 150, projector, ALIGN, (decoder, encoder), **GENTLE)
-joint = Stage("joint", 14, 500, pictures_and_answers(16, 0.5), JOINT, (decoder, align), **GENTLE)
+decoder = Stage("decoder", 12, 900, all_questions, DECODER, (lookup,), other_rate=3e-3)
+align = Stage("align", 13, 250, projector, ALIGN, (decoder, encoder), other_rate=3e-3)
+joint = Stage("joint", 14, 450, pictures_and_answers(16, 0.5), JOINT, (decoder, encoder, align), **GENTLE)
 
 # `reading` goes on from the encoder and the decoder of `shapes`, on scenes with text and without.
 READING = {"trainer": ReadingTrainer}
-read_encoder = Stage("read_encoder", 21, 500, encoder_alone, READ_ENCODER, (encoder,), **READING)
+read_encoder = Stage("read_encoder", 21, 1500, encoder_alone, READ_ENCODER, (encoder,), **READING)
 read_decoder = Stage("read_decoder", 22, 120, all_questions, READ_DECODER, (decoder,), **READING)
-read_align = Stage("read_align", 23, 150, projector, READ_ALIGN, (decoder, read_decoder, read_encoder), **GENTLE, **READING)
+read_align = Stage("read_align", 23, 250, projector, ALIGN, (decoder, read_decoder, read_encoder), other_rate=3e-3, **READING)
 read_joint = Stage(
-    "read_joint", 24, 300, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_align), **GENTLE, **READING
+    "read_joint", 24, 300, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_encoder, read_align), **GENTLE, **READING
 )
 
 # `tiles` goes on from the whole of `shapes`.
 TILED_JOINT = {**JOINT, "newline": 1}
 tile_joint = Stage(
-    "tile_joint", 31, 200, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
+    "tile_joint", 31, 600, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
 )
 
 # The stages of each yardstick, in an order in which they can be run; the last one's model is the yardstick.

@@ -119,6 +119,26 @@ enum PresetName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum QualityName {
+    /// A first map: 6 evaluations
+    Draft,
+    /// fovea's defaults: 18 evaluations
+    Normal,
+    /// Twice the steps and one iteration more: 60 evaluations
+    High,
+}
+
+impl From<QualityName> for Preset {
+    fn from(name: QualityName) -> Preset {
+        match name {
+            QualityName::Draft => Preset::Draft,
+            QualityName::Normal => Preset::Normal,
+            QualityName::High => Preset::High,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CurvePointsName {
     /// Every fiftieth of the mask's cells: 104 evaluations for 32 x 32 cells
     All,
@@ -147,6 +167,9 @@ pub(super) struct MethodOptions {
     /// Begin with a named choice of the method and its settings
     #[arg(long, value_enum, conflicts_with = "method")]
     preset: Option<PresetName>,
+    /// Take fovea, and as many evaluations as this
+    #[arg(long, value_enum, conflicts_with_all = ["method", "preset"])]
+    quality: Option<QualityName>,
     /// How the mask is found
     #[arg(long, value_parser = method_parser(), default_value = "igos+")]
     method: Method,
@@ -350,6 +373,7 @@ impl MethodOptions {
     pub fn settings(&self) -> Result<Settings, CliError> {
         let following = Settings::following(self.compat());
         let preset = self.preset.map(|PresetName::Paper| Preset::Paper);
+        let preset = preset.or(self.quality.map(Preset::from));
         let own = preset.map_or_else(|| Settings::of(self.method), Settings::preset);
         let optimizer = self.optimizer.map(|name| match name {
             OptimizerName::Nag => OptimizerKind::Nag,

@@ -29,6 +29,12 @@ pub enum Preset {
     /// Those of the paper's command line (arXiv 2503.13891): iGOS+ in 5 iterations of 10 steps, and
     /// all points of the curves.
     Paper,
+    /// Fovea's first step alone: 6 evaluations.
+    Draft,
+    /// Fovea's defaults: 18 evaluations.
+    Normal,
+    /// Fovea in 3 iterations of 12 steps: 60 evaluations.
+    High,
 }
 
 /// Every input of the method except model, picture and text.
@@ -211,6 +217,20 @@ impl Settings {
                 curve_points: CurvePoints::All,
                 ..Settings::of(Method::IgosPlus)
             },
+            Preset::Draft | Preset::Normal | Preset::High => {
+                let own = Settings::of(Method::Fovea);
+                let (steps, iterations) = match preset {
+                    Preset::Draft => (own.steps, 1),
+                    Preset::High => (2 * own.steps, 3),
+                    _ => (own.steps, own.iterations),
+                };
+                Settings {
+                    preset: Some(preset),
+                    steps,
+                    iterations,
+                    ..own
+                }
+            }
         }
     }
 

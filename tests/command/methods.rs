@@ -85,3 +85,38 @@ fn every_listed_method_explains() {
         assert!(mask.iter().any(|&m| m < 1.0), "{name} found something");
     }
 }
+
+#[test]
+fn quality_chooses_how_many_evaluations_fovea_makes() {
+    let run = Run::new();
+    let (picture, question) = scene();
+    let image = picture.to_str().unwrap();
+    let explain = |more: &[&str]| {
+        let mut arguments = vec!["explain", "--image", image, "--question", &question];
+        arguments.extend([
+            "--out",
+            "map",
+            "--no-curves",
+            "--mask-size",
+            "8",
+            "--device",
+            "cpu",
+        ]);
+        arguments.extend(more);
+        run.foveate(&arguments)
+    };
+    for (quality, steps, iterations) in [("draft", 6, 1), ("normal", 6, 2), ("high", 12, 3)] {
+        succeeded(&explain(&["--quality", quality]));
+        let record = run.record("map");
+        assert_eq!(record["settings"]["method"], "fovea");
+        assert_eq!(record["settings"]["preset"], quality);
+        assert_eq!(record["settings"]["steps"], steps, "{quality}");
+        assert_eq!(record["settings"]["iterations"], iterations, "{quality}");
+    }
+    succeeded(&explain(&["--quality", "high", "--steps", "2"]));
+    assert_eq!(run.record("map")["settings"]["steps"], 2);
+    for other in [["--method", "igos+"], ["--preset", "paper"]] {
+        let refused = explain(&[&["--quality", "draft"][..], &other].concat());
+        assert_eq!(refused.status.code(), Some(2));
+    }
+}

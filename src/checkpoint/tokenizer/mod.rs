@@ -114,6 +114,20 @@ impl Tokenizer {
         self.special.get(name)
     }
 
+    /// Returns the text of a token that the tokenizer's files have to name.
+    ///
+    /// # Errors
+    /// Returns [`CheckpointError::Config`] if they do not.
+    pub fn required(&self, name: &str) -> Result<&str, CheckpointError> {
+        self.named(name).ok_or_else(|| CheckpointError::Config {
+            file: self.file.clone(),
+            field: name.to_string(),
+            found: "missing".to_string(),
+            expected: "a token that tokenizer_config.json or special_tokens_map.json names"
+                .to_string(),
+        })
+    }
+
     pub(super) fn special(&self) -> &SpecialTokens {
         &self.special
     }

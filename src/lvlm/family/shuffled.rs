@@ -146,8 +146,8 @@ impl ImageProcessing for ShuffledProcessing {
                 PictureText::around(text, image, rows)
             }
             Frame::InternVl => {
-                let start = named("start_image_token", "<img>");
-                let end = named("end_image_token", "</img>");
+                let start = tokenizer.required("start_image_token")?;
+                let end = tokenizer.required("end_image_token")?;
                 PictureText::around(format!("{start}{image}{end}"), image, views * rows)
             }
         })

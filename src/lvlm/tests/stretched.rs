@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use super::{Name, config_of, copied, fails};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config};
+use crate::device::cpu::Cpu;
 use crate::lvlm::families::registry::visit;
+use crate::lvlm::{OpenOptions, checkpoint, load};
+use crate::picture::Picture;
 
 /// Returns the family's name, or the error of its config.
 fn read(config: &Value) -> Result<&'static str, CheckpointError> {
@@ -94,5 +97,27 @@ fn what_the_processor_says_otherwise_is_refused() {
         std::fs::write(&place, fields.to_string()).unwrap();
         let error = fails(&dir, model).to_string();
         assert!(error.contains(path) && error.contains('4'), "{error}");
+    }
+}
+
+#[test]
+fn a_frame_that_the_tokenizer_does_not_name_is_refused() {
+    for name in ["start_image_token", "end_image_token"] {
+        let dir = copied("tiny-internvl", &[]);
+        let place = dir.path().join("tiny-internvl/tokenizer_config.json");
+        let text = std::fs::read_to_string(&place).unwrap();
+        assert!(text.contains(name), "{text}");
+        std::fs::write(&place, text.replace(name, "another_token")).unwrap();
+        let opened = checkpoint(
+            Some(&dir.path().join("tiny-internvl")),
+            &OpenOptions::default(),
+        );
+        let model = load(opened.unwrap(), Cpu::<f32>::new(1).unwrap()).unwrap();
+        let picture = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
+        let error = model
+            .prompt("What is it?", &picture)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(name), "{error}");
     }
 }
