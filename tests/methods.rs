@@ -1,22 +1,23 @@
 //! Maps of other attribution methods, compared with those of captum and of their authors' programs
-//! on the same model and picture (`tests/oracle/record_methods.py`).
+//! on the same model and picture (`tests/oracle/record_methods.py` and `record_internals.py`).
 
 use std::path::{Path, PathBuf};
 
 use foveate::device::cpu::Cpu;
 use foveate::explain::{Method, OptimizerKind, Settings};
-use foveate::lvlm::{Lvlm, OpenOptions, SessionOptions, checkpoint, go_on, load};
+use foveate::lvlm::{Layer, Lvlm, OpenOptions, SessionOptions, checkpoint, go_on, load};
 use foveate::picture::{Baseline, Picture};
 use foveate::selftest::Results;
 
 const CASES: [&str; 2] = ["demo-star", "llava-cat"];
+const INTERNALS: [&str; 3] = ["demo-star", "llava-cat", "onevision-wide"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")
 }
 
-fn recorded(name: &str) -> Results {
-    let file = folder().join(format!("methods/{name}.safetensors"));
+fn recorded(folder_of: &str, name: &str) -> Results {
+    let file = folder().join(format!("{folder_of}/{name}.safetensors"));
     Results::open(std::fs::read(file).unwrap().leak()).unwrap()
 }
 
@@ -75,7 +76,6 @@ fn settings(results: &Results, method: Method) -> Settings {
     let argument = |name| results.argument(name) as usize;
     let own = Settings {
         mask_size: argument("size"),
-        seed: argument("seed") as u64,
         ..Settings::of(method)
     };
     match method {
@@ -89,11 +89,13 @@ fn settings(results: &Results, method: Method) -> Settings {
             ..own
         },
         Method::SmoothGrad => Settings {
+            seed: argument("seed") as u64,
             samples: Some(argument("samples")),
             noise: results.argument("noise"),
             ..own
         },
         Method::Rise => Settings {
+            seed: argument("seed") as u64,
             samples: Some(argument("rise_samples")),
             grid: Some(argument("rise_grid")),
             ..own
@@ -129,7 +131,7 @@ fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
 #[test]
 fn maps_of_captum_and_of_the_authors_programs() {
     for name in CASES {
-        let results = recorded(name);
+        let results = recorded("methods", name);
         for (method, tensor) in [
             (Method::InputXGradient, "input_x_gradient"),
             (Method::IntegratedGradients, "integrated_gradients"),
@@ -154,7 +156,7 @@ fn maps_of_captum_and_of_the_authors_programs() {
 #[test]
 fn masks_of_igos_after_every_iteration() {
     for name in CASES {
-        let results = recorded(name);
+        let results = recorded("methods", name);
         for (optimizer, lr, tensor) in [
             (OptimizerKind::Nag, "igos_lr", "igos_masks"),
             (
@@ -178,6 +180,45 @@ fn masks_of_igos_after_every_iteration() {
                 &expected,
                 1e-3,
             );
+        }
+    }
+}
+
+#[test]
+fn maps_of_methods_that_look_inside() {
+    for name in INTERNALS {
+        let results = recorded("internals", name);
+        let layers = |kind: &str, layer: &dyn Fn(usize) -> Layer| {
+            let numbers = &results.meta()["args"][format!("{kind}_layers")];
+            let numbers = numbers.as_array().unwrap().iter();
+            let layer = |number: u64| {
+                let tensor = format!("grad_cam_{kind}_{number}");
+                (Method::GradCam, Some(layer(number as usize)), tensor)
+            };
+            let all = numbers.map(|number| layer(number.as_u64().unwrap()));
+            all.collect::<Vec<_>>()
+        };
+        let of = |method, tensor: &str| (method, None, tensor.to_string());
+        let last = layers("encoder", &|_| Layer::Encoder(None)).pop();
+        let all = [
+            layers("encoder", &|number| Layer::Encoder(Some(number))),
+            last.into_iter().collect(),
+            layers("decoder", &Layer::Decoder),
+            vec![
+                of(Method::Tam, "tam"),
+                of(Method::AttentionRollout, "attention_rollout"),
+                of(Method::TMm, "t_mm"),
+            ],
+        ];
+        for (method, layer, tensor) in all.into_iter().flatten() {
+            let settings = Settings {
+                layer,
+                ..settings(&results, method)
+            };
+            let masks = masks(&results, &settings);
+            let saliency: Vec<f64> = masks[0].iter().map(|m| 1.0 - m).collect();
+            let expected = scaled(&results.numbers(&tensor));
+            close(&format!("{name} {tensor}"), &saliency, &expected, 1e-4);
         }
     }
 }

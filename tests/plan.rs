@@ -86,6 +86,15 @@ fn evaluations_are_those_of_explain() {
         optimised(&["--method", "fovea", "--mask-size", "10", "--steps", "2"]),
         vec!["--method", "rise", "--mask-size", "8", "--samples", "70"],
         vec!["--method", "eagle", "--mask-size", "8", "--grid", "2"],
+        vec![
+            "--method",
+            "grad-cam",
+            "--mask-size",
+            "8",
+            "--layer",
+            "decoder:2",
+        ],
+        vec!["--method", "tam", "--mask-size", "8"],
     ] {
         let method = [method, vec!["--curve-points", "all"]].concat();
         let made = made(&method);

@@ -10,7 +10,7 @@ use super::error::CliError;
 use crate::checkpoint::RandomizedLayers;
 use crate::device::cuda::GemmBackend;
 use crate::explain::{Compat, CurvePoints, Method, OptimizerKind, Preset, Settings};
-use crate::lvlm::OpenOptions;
+use crate::lvlm::{Layer, OpenOptions};
 use crate::picture::{Baseline, Limits, Picture};
 
 /// The device to compute on.
@@ -203,6 +203,10 @@ pub(super) struct MethodOptions {
     /// Cells by which that window moves [default: half of it]
     #[arg(long, value_name = "CELLS")]
     stride: Option<usize>,
+    /// The layer whose activations grad-cam weighs: encoder (its last), encoder:N or decoder:N,
+    /// counted from 1 [default: encoder]
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<Layer>,
     /// Weight of the mask's mean distance from 1: larger keeps the mask smaller [default: 1]
     #[arg(long, value_name = "WEIGHT")]
     l1: Option<f64>,
@@ -386,6 +390,7 @@ impl MethodOptions {
             ("grid", self.grid.is_some()),
             ("window", self.window.is_some()),
             ("stride", self.stride.is_some()),
+            ("layer", self.layer.is_some()),
             ("noise", self.noise.is_some()),
             ("optimizer", optimizer.is_some()),
             ("l1", self.l1.is_some()),
@@ -431,6 +436,7 @@ impl MethodOptions {
             }),
             window: self.window.or(own.window),
             stride: self.stride.or(own.stride),
+            layer: self.layer.or(own.layer),
             l1: self.l1.unwrap_or(own.l1),
             l2: self.l2.unwrap_or(own.l2),
             l3: self.l3.unwrap_or(own.l3),

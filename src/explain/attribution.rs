@@ -4,14 +4,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::attention_rollout::AttentionRollout;
 use super::eagle::Eagle;
 use super::fovea::Fovea;
+use super::grad_cam::GradCam;
 use super::igos::Igos;
 use super::input_x_gradient::InputXGradient;
 use super::integrated_gradients::IntegratedGradients;
 use super::occlusion::Occlusion;
 use super::rise::Rise;
 use super::smoothgrad::SmoothGrad;
+use super::t_mm::TMm;
+use super::tam::Tam;
 use super::{ExplainError, Iteration, Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
 
@@ -110,11 +114,23 @@ pub enum Method {
     /// Greedy search over regions for insight and necessity (arXiv 2509.22496).
     #[serde(rename = "eagle")]
     Eagle,
+    /// A layer's activations, weighed by their mean gradient (arXiv 1610.02391, 2406.06579).
+    #[serde(rename = "grad-cam")]
+    GradCam,
+    /// Logits of visual tokens, less what the words before explain (arXiv 2506.23270).
+    #[serde(rename = "tam")]
+    Tam,
+    /// Attention of all layers, multiplied (arXiv 2005.00928).
+    #[serde(rename = "attention-rollout")]
+    AttentionRollout,
+    /// Attention of all layers, weighed by its gradient (arXiv 2103.15679).
+    #[serde(rename = "t-mm")]
+    TMm,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Method; 10] = [
+    pub const ALL: [Method; 14] = [
         Method::IgosPlus,
         Method::IgosPlusPlus,
         Method::Fovea,
@@ -125,6 +141,10 @@ impl Method {
         Method::InputXGradient,
         Method::SmoothGrad,
         Method::Eagle,
+        Method::GradCam,
+        Method::Tam,
+        Method::AttentionRollout,
+        Method::TMm,
     ];
 
     /// Returns the method with its settings.
@@ -140,6 +160,10 @@ impl Method {
             Method::InputXGradient => Box::new(InputXGradient { settings }),
             Method::SmoothGrad => Box::new(SmoothGrad { settings }),
             Method::Eagle => Box::new(Eagle { settings }),
+            Method::GradCam => Box::new(GradCam { settings }),
+            Method::Tam => Box::new(Tam { settings }),
+            Method::AttentionRollout => Box::new(AttentionRollout { settings }),
+            Method::TMm => Box::new(TMm { settings }),
         }
     }
 }

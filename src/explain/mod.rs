@@ -4,6 +4,7 @@
 //! It uses a model only through [`crate::lvlm::Lvlm`], [`crate::lvlm::Session`] and
 //! [`crate::lvlm::Scorer`], independent of device and architecture.
 
+mod attention_rollout;
 mod attribution;
 mod curves;
 mod eagle;
@@ -11,6 +12,7 @@ mod error;
 mod explainer;
 mod faithfulness;
 mod fovea;
+mod grad_cam;
 mod gradients;
 mod igos;
 mod input_x_gradient;
@@ -20,10 +22,13 @@ pub mod lvlm_interpretation;
 mod occlusion;
 mod perturbation;
 mod ranking;
+mod relevance;
 mod rise;
 mod saliency;
 mod settings;
 mod smoothgrad;
+mod t_mm;
+mod tam;
 
 #[cfg(test)]
 mod tests;

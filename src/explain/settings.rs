@@ -6,6 +6,7 @@ use super::{
     Compat, CurvePoints, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
 };
 use crate::blend::Noise;
+use crate::lvlm::Layer;
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -68,6 +69,9 @@ pub struct Settings {
     /// Cells by which the window moves, at most its side; `None` for half of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
+    /// The layer that Grad-CAM reads; `None` for the vision encoder's last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Layer>,
     /// Updates of the mask, at least 1.
     pub iterations: usize,
     /// Weight of the mask's mean distance from 1.
@@ -124,6 +128,7 @@ impl Default for Settings {
             grid: None,
             window: None,
             stride: None,
+            layer: None,
             iterations: 5,
             l1: 1.0,
             l2: 0.1,
@@ -170,7 +175,11 @@ impl Settings {
                 lr: 1000.0,
                 ..settings
             },
-            Method::Occlusion => single,
+            Method::Occlusion
+            | Method::GradCam
+            | Method::Tam
+            | Method::AttentionRollout
+            | Method::TMm => single,
             Method::Rise => Settings {
                 samples: Some(rise::SAMPLES),
                 grid: Some(rise::GRID),

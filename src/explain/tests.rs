@@ -4,6 +4,7 @@ mod curves;
 mod explanation;
 mod faithfulness;
 mod fovea;
+mod internals;
 mod objective;
 mod optimiser;
 mod rivals;
@@ -16,7 +17,7 @@ use super::igos::objective::Objective;
 use super::igos::optimiser::{Nesterov, line_search};
 use super::*;
 use crate::blend::{Blend, Masks, Path, Sampling, Score, View};
-use crate::lvlm::{BatchPlan, Callback, LogProbabilities, LvlmError, Scorer, go_on};
+use crate::lvlm::{BatchPlan, Callback, Internals, LogProbabilities, LvlmError, Scorer, go_on};
 use crate::nn::Checkpointing;
 
 /// Height, width and mask size of the tests, all different.
@@ -84,6 +85,10 @@ impl Quadratic {
 }
 
 impl Scorer for Quadratic {
+    fn internals(&self) -> &dyn Internals {
+        unreachable!("no method of these tests looks inside")
+    }
+
     fn image_rows(&self) -> usize {
         16
     }

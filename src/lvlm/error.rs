@@ -167,6 +167,16 @@ pub enum LvlmError {
         /// The device's storage format of activations.
         dtype: &'static str,
     },
+    /// Something inside the model that it does not have, or that cannot be read.
+    #[error("{what}: expected {expected}, found {found}")]
+    Unreadable {
+        /// The subject.
+        what: String,
+        /// The requirement.
+        expected: String,
+        /// The layer, or the model's family.
+        found: String,
+    },
     /// An answer without tokens.
     #[error("answer: expected at least one token, found none")]
     EmptyAnswer,

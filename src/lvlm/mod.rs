@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod families;
 mod family;
+mod internals;
 mod loader;
 mod model;
 mod plan;
@@ -24,6 +25,7 @@ mod session;
 mod tests;
 
 pub use crate::device::meta::{Parts, Tally};
+pub use crate::nn::AttentionValues;
 pub use decoder::DecoderConfig;
 pub use encoder::{ClipConfig, Select, SiglipConfig};
 #[cfg(any(test, feature = "cli"))]
@@ -33,6 +35,7 @@ pub use engine::{
     OpenOptions, checkpoint, demo_checkpoint, inspect, inspect_files, load, open, open_files,
 };
 pub use error::{LvlmError, Result};
+pub use internals::{Internals, Layer, LayerActivations, SequenceRows};
 pub use model::{Lvlm, PicturePair, Prompt};
 pub use plan::BatchPlan;
 pub use resampling::Resampling;

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::error::Result;
+use super::internals::Internals;
 use super::plan::BatchPlan;
 use super::resampling::Resampling;
 use crate::blend::{Blend, Extent, Masks, Path, Score, View};
@@ -76,6 +77,8 @@ pub trait Scorer {
     /// Returns the number of rows that the picture takes among those of the prompt: its visual
     /// tokens.
     fn image_rows(&self) -> usize;
+    /// Returns what the model computes on the way to a score.
+    fn internals(&self) -> &dyn Internals;
     /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the
     /// tokens before it.
     ///

@@ -3,6 +3,7 @@
 
 mod cambrian;
 mod configs;
+mod internals;
 mod mini_gemini;
 mod names;
 mod original;

@@ -1,7 +1,7 @@
 //! Self-attention with optional rotary positions, grouped queries and a shared prefix.
 
-use super::{Linear, Norm, Result};
-use crate::device::{AttentionShape, Device, Matrix, Memory, RowMap, Visible};
+use super::{AttentionValues, Linear, Norm, Result};
+use crate::device::{AttentionShape, Device, Matrix, Memory, Real, RowMap, Visible};
 
 /// Self-attention without its norm and residual.
 pub struct Attention<D: Device> {
@@ -281,5 +281,38 @@ impl<D: Device> Attention<D> {
         };
         let with_keys = self.key.vjp(device, &dk, Some(&from_queries))?;
         self.value.vjp(device, &dv, Some(&with_keys))
+    }
+
+    /// Copies the operands of an attention of one sequence from the device; with `dy`, the gradient
+    /// of the layer's output, that of the attention's too.
+    ///
+    /// # Errors
+    /// When sizes do not fit, and errors of the device.
+    pub fn values(
+        &self,
+        device: &D,
+        saved: &AttentionSaved<D>,
+        dy: Option<&D::Matrix>,
+        sequence: &Sequence<D>,
+    ) -> Result<AttentionValues> {
+        let read = |x: &D::Matrix| -> Result<Vec<f32>> {
+            let values = device.download(x)?.into_iter();
+            Ok(values.map(|v| v.to_f64() as f32).collect())
+        };
+        let lse = device.download_statistics(&saved.lse)?;
+        Ok(AttentionValues {
+            places: sequence.places(),
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            query: read(&saved.query)?,
+            key: read(&saved.key)?,
+            value: read(&saved.value)?,
+            lse: lse.into_iter().map(Real::to_f64).collect(),
+            d_out: match dy {
+                Some(dy) => read(&self.output.vjp(device, dy, None)?)?,
+                None => Vec::new(),
+            },
+        })
     }
 }

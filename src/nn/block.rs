@@ -1,6 +1,8 @@
 //! The pre-norm transformer block, of vision encoders and decoders alike.
 
-use super::{Attention, AttentionSaved, Mlp, MlpSaved, Norm, Result, Sequence};
+use super::{
+    Attention, AttentionSaved, Mlp, MlpSaved, NoWatch, Norm, Result, Sequence, Site, Watch,
+};
 use crate::device::Device;
 
 /// `mid = x + attention(norm(x))`, `y = mid + mlp(norm(mid))`.
@@ -71,6 +73,22 @@ impl<D: Device> Block<D> {
         dy: D::Matrix,
         sequence: &Sequence<D>,
     ) -> Result<D::Matrix> {
+        self.watched_vjp(device, x, saved, dy, sequence, (0, &mut NoWatch))
+    }
+
+    /// [`Block::vjp`] of block i of a stack, read by a watch.
+    ///
+    /// # Errors
+    /// As [`Block::vjp`], and those of the watch.
+    pub(crate) fn watched_vjp(
+        &self,
+        device: &D,
+        x: &D::Matrix,
+        saved: BlockSaved<D>,
+        dy: D::Matrix,
+        sequence: &Sequence<D>,
+        (i, watch): (usize, &mut dyn Watch<D>),
+    ) -> Result<D::Matrix> {
         let BlockSaved {
             attention_statistics,
             attention,
@@ -79,10 +97,19 @@ impl<D: Device> Block<D> {
             mlp,
         } = saved;
         let dh = self.mlp.vjp(device, mlp, &dy)?;
+        if watch.wants(Site::MlpInput(i)) {
+            let (h, _) = self.mlp_norm.forward(device, &mid)?;
+            watch.see(device, Site::MlpInput(i), &h, &dh)?;
+        }
         let d_mid = self
             .mlp_norm
             .vjp(device, &mid, &mlp_statistics, &dh, Some(&dy))?;
         drop((dh, dy, mid));
+        if watch.wants_attention() {
+            let own = &self.attention;
+            let values = own.values(device, &attention, Some(&d_mid), sequence)?;
+            watch.see_attention(i, values);
+        }
         let dh = self.attention.vjp(device, attention, &d_mid, sequence)?;
         let through = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&d_mid, queries.map(), None)?,

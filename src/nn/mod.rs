@@ -4,6 +4,7 @@
 //! saved and the gradient of its output, and returns the gradient of its input.
 
 mod attention;
+mod attention_values;
 mod block;
 mod error;
 mod hook;
@@ -11,11 +12,13 @@ mod linear;
 mod mlp;
 mod norm;
 mod stack;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use attention::{Attention, AttentionSaved, KeyValues, Queries, QueryKeyNorms, Sequence};
+pub use attention_values::AttentionValues;
 pub use block::{Block, BlockSaved};
 pub use error::{NnError, require_finite};
 pub use hook::{BlockHook, NoHook};
@@ -23,6 +26,7 @@ pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;
 pub use stack::{Checkpointing, Stack, StackSaved, StepSaved};
+pub use watch::{NoWatch, Site, SiteWatch, Watch};
 
 /// Result of a layer.
 pub type Result<T> = std::result::Result<T, NnError>;

@@ -1,6 +1,9 @@
 //! A stack of blocks, with its activations saved or computed again.
 
-use super::{Block, BlockHook, BlockSaved, Result, Sequence, require_finite};
+use super::{
+    AttentionValues, Block, BlockHook, BlockSaved, NoWatch, Result, Sequence, Site, Watch,
+    require_finite,
+};
 use crate::device::Device;
 
 /// Which activations a forward pass saves for the vjp.
@@ -111,11 +114,36 @@ impl<D: Device> Stack<D> {
         &self,
         device: &D,
         saved: StackSaved<D, B>,
-        mut dy: D::Matrix,
+        dy: D::Matrix,
         sequence: impl Fn(usize) -> Sequence<'a, D>,
         hook: &B,
         gradients: &mut B::Gradients,
     ) -> Result<D::Matrix> {
+        self.watched_vjp(device, saved, dy, sequence, (hook, gradients), &mut NoWatch)
+    }
+
+    /// [`Stack::vjp`], read by a watch. With [`Checkpointing::Everything`], the last hidden state
+    /// is computed again for it.
+    ///
+    /// # Errors
+    /// As [`Stack::vjp`], and those of the watch.
+    pub fn watched_vjp<'a, B: BlockHook<D>>(
+        &self,
+        device: &D,
+        saved: StackSaved<D, B>,
+        mut dy: D::Matrix,
+        sequence: impl Fn(usize) -> Sequence<'a, D>,
+        (hook, gradients): (&B, &mut B::Gradients),
+        watch: &mut dyn Watch<D>,
+    ) -> Result<D::Matrix> {
+        let last = Site::HiddenState(saved.blocks.len());
+        if let (true, Some((i, saved))) = (
+            watch.wants(last),
+            saved.blocks.iter().enumerate().next_back(),
+        ) {
+            let (y, _) = self.step(device, i, &saved.x, &sequence(i), hook)?;
+            watch.see(device, last, &y, &dy)?;
+        }
         for ((i, block), BlockCheckpoint { x, saved }) in
             self.blocks.iter().enumerate().zip(saved.blocks).rev()
         {
@@ -130,8 +158,39 @@ impl<D: Device> Stack<D> {
             if let Some(after) = after {
                 dy = hook.vjp(device, i, after, dy, gradients)?;
             }
-            dy = block.vjp(device, &x, saved, dy, &sequence)?;
+            dy = block.watched_vjp(device, &x, saved, dy, &sequence, (i, &mut *watch))?;
+            if watch.wants(Site::HiddenState(i)) {
+                watch.see(device, Site::HiddenState(i), &x, &dy)?;
+            }
         }
         Ok(dy)
+    }
+
+    /// Calls `each` with the number and the attention of every block of a batch of one sequence,
+    /// the last block first, without gradients.
+    ///
+    /// # Errors
+    /// When sizes do not fit, and errors of the device.
+    pub fn attentions<'a, B: BlockHook<D>>(
+        &self,
+        device: &D,
+        saved: StackSaved<D, B>,
+        sequence: impl Fn(usize) -> Sequence<'a, D>,
+        hook: &B,
+        each: &mut dyn FnMut(usize, AttentionValues),
+    ) -> Result<()> {
+        for ((i, block), BlockCheckpoint { x, saved }) in
+            self.blocks.iter().enumerate().zip(saved.blocks).rev()
+        {
+            let sequence = sequence(i);
+            let saved = match saved {
+                Some(saved) => saved,
+                None => self.step(device, i, &x, &sequence, hook)?.1,
+            };
+            let attention = &saved.block.attention;
+            let values = block.attention.values(device, attention, None, &sequence)?;
+            each(i, values);
+        }
+        Ok(())
     }
 }

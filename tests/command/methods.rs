@@ -12,7 +12,7 @@ fn methods_are_listed_with_their_needs_and_costs() {
     let run = Run::new();
     let text = succeeded(&run.foveate(&["methods"]));
     let methods = listed(&run);
-    assert_eq!(methods.len(), 10);
+    assert_eq!(methods.len(), 14);
     for method in &methods {
         for field in ["name", "summary", "needs", "suited_to"] {
             assert!(text.contains(method[field].as_str().unwrap()), "{method}");
@@ -30,6 +30,10 @@ fn methods_are_listed_with_their_needs_and_costs() {
         ("input-x-gradient", 1, 0, false),
         ("smoothgrad", 50, 0, false),
         ("eagle", 0, 4160, false),
+        ("grad-cam", 1, 0, false),
+        ("tam", 0, 1, false),
+        ("attention-rollout", 0, 1, false),
+        ("t-mm", 1, 0, false),
     ] {
         let found = &named(name)["evaluations"];
         let expected = serde_json::json!({

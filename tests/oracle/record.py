@@ -359,6 +359,7 @@ def prepare(settings, base=HERE):
     logp, tensors, metadata = settle(settings, llava, llava.prompt(settings.question), image, baseline)
     explanation = Explanation(settings, llava.view(rgb), image[0], baseline[0], lambda pixels: logp(pixels).sum(1))
     explanation.probability = lambda pixels: logp(pixels).exp().mean().item()
+    explanation.llava = llava
     return explanation, {"image_pixels": image, "baseline_pixels": baseline, **tensors}, metadata
 
 

@@ -158,6 +158,7 @@ def prepare(settings, base=HERE, family=family, explanation=ExplanationOfViews, 
         score=lambda pixels: logp(pixels).sum(1),
         probability=lambda pixels: logp(pixels).exp().mean().item(),
     )
+    explanation.llava, explanation.views = model, views
     return explanation, numbered("image_pixels", image) | numbered("baseline_pixels", baseline) | tensors, metadata
 
 

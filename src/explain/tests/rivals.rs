@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
+use super::internals::Inside;
 use super::*;
 use crate::explain::perturbation::mean_probability;
 use crate::explain::rise::Rise;
+use crate::lvlm::{AttentionValues, Layer, LayerActivations, SequenceRows};
 
 /// A model whose token has `log p = -sum of w (1 - shown)` over cells: every method that adds up
 /// its effects finds w.
@@ -13,6 +15,7 @@ struct Linear {
     weights: Vec<f64>,
     /// Blends of every call, and whether it was for a gradient.
     calls: RefCell<Vec<(usize, bool)>>,
+    inside: Inside,
 }
 
 impl Linear {
@@ -21,6 +24,7 @@ impl Linear {
             view: view(),
             weights,
             calls: RefCell::default(),
+            inside: Inside::new(),
         }
     }
 
@@ -32,7 +36,49 @@ impl Linear {
     }
 }
 
+/// Something to read for every method that looks inside, which the calls count.
+impl Internals for Linear {
+    fn rows(&self) -> SequenceRows<'_> {
+        self.inside.rows()
+    }
+
+    fn activations(
+        &self,
+        layer: Layer,
+        tokens: &[usize],
+        evaluated: &mut Callback,
+    ) -> crate::lvlm::Result<LayerActivations> {
+        self.calls.borrow_mut().push((1, true));
+        self.inside.activations(layer, tokens, evaluated)
+    }
+
+    fn attention(
+        &self,
+        tokens: &[usize],
+        gradient: bool,
+        each: &mut dyn FnMut(usize, AttentionValues),
+        evaluated: &mut Callback,
+    ) -> crate::lvlm::Result<()> {
+        self.calls.borrow_mut().push((1, gradient));
+        self.inside.attention(tokens, gradient, each, evaluated)
+    }
+
+    fn logits(
+        &self,
+        last: usize,
+        ids: &[u32],
+        evaluated: &mut Callback,
+    ) -> crate::lvlm::Result<Vec<f64>> {
+        self.calls.borrow_mut().push((1, false));
+        self.inside.logits(last, ids, evaluated)
+    }
+}
+
 impl Scorer for Linear {
+    fn internals(&self) -> &dyn Internals {
+        self
+    }
+
     fn image_rows(&self) -> usize {
         16
     }
@@ -104,10 +150,15 @@ impl Scorer for Linear {
     }
 }
 
-/// Returns the mask that a method finds.
+/// Returns the mask that a method finds for the first two tokens.
 fn found(scorer: &dyn Scorer, settings: &Settings) -> Vec<f64> {
+    found_for(scorer, settings, &[0, 1])
+}
+
+/// Returns the mask that a method finds for key tokens.
+pub(super) fn found_for(scorer: &dyn Scorer, settings: &Settings, keys: &[usize]) -> Vec<f64> {
     let method = settings.method.with(settings);
-    let mask = method.run(scorer, &[0, 1], &mut go_on, &mut |_, _, _| {});
+    let mask = method.run(scorer, keys, &mut go_on, &mut |_, _, _| {});
     mask.unwrap().values().to_vec()
 }
 

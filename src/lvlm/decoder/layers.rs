@@ -1,14 +1,16 @@
 //! A decoder's layers: a prefix computed once, a batch of sequences after it, and log-probabilities
 //! at chosen places.
 
+use std::ops::Range;
+
 use super::config::{DecoderConfig, DecoderNames};
 use crate::checkpoint::RopeScaling;
 use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
-    Attention, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm, Queries,
-    QueryKeyNorms, Sequence, Stack, StackSaved, require_finite,
+    Attention, AttentionValues, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm,
+    Queries, QueryKeyNorms, Sequence, Stack, StackSaved, Watch, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
@@ -248,8 +250,13 @@ impl<D: Device> Decoder<D> {
 
     /// Computes the logits of the last row of a block's output.
     pub fn last_logits(&self, device: &D, x: &D::Matrix) -> Result<Vec<D::Host>> {
-        let last = device.mix_rows(x, &RowMap::select(x.rows(), [Some(x.rows() - 1)]), None)?;
-        let (h, _) = self.norm.forward(device, &last)?;
+        self.logits(device, x, x.rows() - 1..x.rows())
+    }
+
+    /// Computes the logits of some rows of a block's output, `[rows, vocabulary]`.
+    pub fn logits(&self, device: &D, x: &D::Matrix, rows: Range<usize>) -> Result<Vec<D::Host>> {
+        let chosen = device.mix_rows(x, &RowMap::select(x.rows(), rows.map(Some)), None)?;
+        let (h, _) = self.norm.forward(device, &chosen)?;
         device.part(Part::Vocabulary);
         Ok(device.logits(&h, &self.head)?)
     }
@@ -298,7 +305,7 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Gradient of x for `sum of weights * log-probability`, and the gradients of what `hook`
-    /// reads.
+    /// reads. `watch` reads the blocks.
     pub fn vjp<B: BlockHook<D>>(
         &self,
         device: &D,
@@ -306,7 +313,7 @@ impl<D: Device> Decoder<D> {
         rows: &Rows<D>,
         targets: &[u32],
         weights: &D::Weights,
-        hook: &B,
+        (hook, watch): (&B, &mut dyn Watch<D>),
     ) -> Result<(D::Matrix, B::Gradients)> {
         device.part(Part::Vocabulary);
         let dh = device.log_probability_vjp(saved.logits, &self.head, targets, weights)?;
@@ -316,10 +323,27 @@ impl<D: Device> Decoder<D> {
             .vjp(device, &saved.last, &saved.statistics, &dh, None)?;
         let mut gradients = B::Gradients::default();
         let sequence = |i| self.sequence(rows, i);
+        let hook = (hook, &mut gradients);
         let dx = self
             .stack
-            .vjp(device, saved.stack, dx, sequence, hook, &mut gradients)?;
+            .watched_vjp(device, saved.stack, dx, sequence, hook, watch)?;
         Ok((dx, gradients))
+    }
+
+    /// Calls `each` with the number and the attention of every layer of a batch of one sequence,
+    /// the last first.
+    pub fn attentions<B: BlockHook<D>>(
+        &self,
+        device: &D,
+        saved: DecoderSaved<D, B>,
+        rows: &Rows<D>,
+        hook: &B,
+        each: &mut dyn FnMut(usize, AttentionValues),
+    ) -> Result<()> {
+        let sequence = |i| self.sequence(rows, i);
+        Ok(self
+            .stack
+            .attentions(device, saved.stack, sequence, hook, each)?)
     }
 }
 

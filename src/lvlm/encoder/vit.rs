@@ -1,6 +1,9 @@
 //! The vision transformer of CLIP, SigLIP and DINOv2: patches and positions, blocks, and the
 //! selected tokens.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
 use crate::checkpoint::{Activation, Fields, SIZE_LIMIT};
@@ -8,8 +11,8 @@ use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::nn::{
-    Attention, Block, Checkpointing, Linear, Mlp, NoHook, Norm, QueryKeyNorms, Sequence, Stack,
-    StackSaved, require_finite,
+    Attention, Block, Checkpointing, Linear, Mlp, NoHook, NoWatch, Norm, QueryKeyNorms, Sequence,
+    SiteWatch, Stack, StackSaved, require_finite,
 };
 
 /// Added to the mean square in norms of queries and keys, whatever the config says of others.
@@ -119,6 +122,8 @@ pub(in crate::lvlm) struct VitSaved<D: Device> {
     stack: StackSaved<D, NoHook>,
     /// The last norm's.
     after: Option<(D::Matrix, D::Statistics)>,
+    /// Reads one site of the layers during the vjp.
+    pub watch: Option<Rc<RefCell<SiteWatch>>>,
 }
 
 impl<D: Device> Vit<D> {
@@ -167,6 +172,11 @@ impl<D: Device> Vit<D> {
             select: RowMap::select(tokens, (skipped..tokens).map(Some)),
             norm_after: norm(names.norm_after)?,
         })
+    }
+
+    /// Returns the number of layers that run.
+    pub fn layers(&self) -> usize {
+        self.stack.blocks.len()
     }
 
     /// Tokens inside the encoder per view.
@@ -226,6 +236,7 @@ impl<D: Device> Vit<D> {
             before,
             stack,
             after,
+            watch: None,
         };
         Ok((features, saved))
     }
@@ -242,9 +253,14 @@ impl<D: Device> Vit<D> {
             false => device.mix_rows_vjp(&dy, &self.select, None)?,
         };
         let sequence = |_| self.sequence(batch);
-        let mut dx = self
-            .stack
-            .vjp(device, saved.stack, dx, sequence, &NoHook, &mut ())?;
+        let hook = (&NoHook, &mut ());
+        let (stack, layers) = (saved.stack, &self.stack);
+        let mut dx = match &saved.watch {
+            Some(watch) => {
+                layers.watched_vjp(device, stack, dx, sequence, hook, &mut *watch.borrow_mut())?
+            }
+            None => layers.watched_vjp(device, stack, dx, sequence, hook, &mut NoWatch)?,
+        };
         if let (Some(norm), Some((embedded, statistics))) = (&self.norm, saved.before) {
             dx = norm.vjp(device, &embedded, &statistics, &dx, None)?;
         }

@@ -1,6 +1,10 @@
 //! One picture and one prompt on a device, and the forward and vjp passes through the model.
 
+mod reading;
+
 use std::sync::Arc;
+
+pub(super) use reading::Reading;
 
 use super::layers::{Context, Layers};
 use crate::blend::{Blend, Masks};
@@ -9,7 +13,7 @@ use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing, Vision, VisionOutput};
 use crate::lvlm::session::Callback;
-use crate::nn::{Checkpointing, NnError, NoHook, Queries, require_finite};
+use crate::nn::{Checkpointing, NnError, NoHook, NoWatch, Queries, Watch, require_finite};
 
 /// The token layout of a family.
 type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
@@ -65,6 +69,18 @@ impl Rest {
     /// Returns the number of text tokens.
     pub fn text(&self) -> usize {
         self.text.len()
+    }
+
+    /// Returns the places of the picture's rows, ascending from 0.
+    pub fn images(&self) -> &[usize] {
+        &self.images
+    }
+
+    /// Returns the text tokens at the other places, and these places.
+    pub fn text_rows(&self) -> Vec<(usize, u32)> {
+        let mut images = self.images.iter().copied().peekable();
+        let places = (0..self.length()).filter(|&place| images.next_if_eq(&place).is_none());
+        places.zip(self.text.iter().copied()).collect()
     }
 
     /// Returns its length.
@@ -250,6 +266,21 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         checkpointing: Checkpointing,
     ) -> Result<(D::Values, Vec<D::Matrix>)> {
         let (values, saved) = self.forward(device, layout, batch, blends, checkpointing)?;
+        let d_patches = self.vjp(device, layout, saved, weights, blends, &mut NoWatch)?;
+        Ok((values, d_patches))
+    }
+
+    /// Runs back to the patches: the gradient of `sum of weight * score`. `watch` reads the
+    /// decoder's layers.
+    fn vjp(
+        &self,
+        device: &D,
+        layout: &AnswerLayout<D>,
+        saved: ModelSaved<F, D>,
+        weights: &D::Weights,
+        blends: usize,
+        watch: &mut dyn Watch<D>,
+    ) -> Result<Vec<D::Matrix>> {
         let ModelSaved {
             vision,
             context,
@@ -262,7 +293,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             &self.rows(layout, blends),
             &targets,
             weights,
-            &context,
+            (&context, watch),
         )?;
         drop(context);
         device.part(Part::Decoder);
@@ -270,8 +301,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         drop(dx);
         device.part(Part::Vision);
         let layers = &self.layers.vision;
-        let d_patches = layers.vjp(device, &self.token_layout, vision, d_images, d_context)?;
-        Ok((values, d_patches))
+        layers.vjp(device, &self.token_layout, vision, d_images, d_context)
     }
 
     /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums
@@ -398,11 +428,22 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         batch: &[D::Batch],
         more: usize,
     ) -> Result<(D::Matrix, Prefix<D>)> {
+        self.read_rows(device, batch, &[], more)
+    }
+
+    /// [`Evaluator::read_prompt`] with tokens of an answer after it.
+    fn read_rows(
+        &self,
+        device: &D,
+        batch: &[D::Batch],
+        answer: &[u32],
+        more: usize,
+    ) -> Result<(D::Matrix, Prefix<D>)> {
         let decoder = &self.layers.decoder;
         let patches = self.blend(device, batch)?;
         let output = self.encode(device, patches, Checkpointing::Nothing, false)?;
         device.part(Part::Decoder);
-        let (place, text) = self.place(device, &[])?;
+        let (place, text) = self.place(device, answer)?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
         let x = decoder.extend(device, x, &mut cache, &output.context, false)?;

@@ -272,6 +272,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             tokenizer: &self.checkpoint.tokenizer,
             image_token: image,
             encoders: views.encoders,
+            places: self.processing.token_places(width, height)?,
             extent,
             pixels,
             evaluator: Evaluator {

@@ -2,6 +2,7 @@
 
 use crate::blend::{Blend, Extent, Masks, Path, Score, View};
 use crate::lvlm::error::Result;
+use crate::lvlm::internals::Internals;
 use crate::lvlm::plan::BatchPlan;
 use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Callback, LogProbabilities, Scorer, Session};
@@ -57,6 +58,10 @@ impl ResampledScorer<'_> {
 impl Scorer for ResampledScorer<'_> {
     fn image_rows(&self) -> usize {
         self.inner.image_rows()
+    }
+
+    fn internals(&self) -> &dyn Internals {
+        self.inner.internals()
     }
 
     fn first_view(&self) -> (&View, &[f32]) {

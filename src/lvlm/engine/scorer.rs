@@ -1,6 +1,7 @@
 //! The scorer of an answer with a model of any family: batches cut to the memory budget, repeated
 //! work recorded.
 
+mod internals;
 #[cfg(test)]
 mod pixels;
 
@@ -14,6 +15,7 @@ use crate::blend::{Blend, Masks, Score, View};
 use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::Family;
+use crate::lvlm::internals::Internals;
 use crate::lvlm::plan::{BatchPlan, of_answer};
 use crate::lvlm::session::{Callback, LogProbabilities, Scorer};
 use crate::nn::Checkpointing;
@@ -180,6 +182,10 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
 impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
     fn image_rows(&self) -> usize {
         self.session.evaluator.image_rows()
+    }
+
+    fn internals(&self) -> &dyn Internals {
+        self
     }
 
     fn first_view(&self) -> (&View, &[f32]) {

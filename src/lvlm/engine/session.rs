@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::evaluator::{Evaluator, Greedy, within};
 use super::measure;
 use super::scorer::AnswerScorer;
-use crate::blend::{Blend, Extent, Masks, Path};
+use crate::blend::{Blend, Extent, Masks, Path, TokenPlaces};
 use crate::checkpoint::Tokenizer;
 use crate::device::Device;
 use crate::device::meta::Meta;
@@ -22,6 +22,8 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
     /// Id of the image token.
     pub image_token: u32,
     pub encoders: Vec<EncoderViews>,
+    /// The places of the visual tokens in the picture.
+    pub places: TokenPlaces,
     /// As [`Session::mask_extent`].
     pub extent: Option<Extent>,
     /// Pixels of the first view of the picture.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use crate::blend::TokenPlaces;
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitSaved, VitSizes};
 use crate::lvlm::error::{LvlmError, Result};
@@ -65,6 +66,20 @@ impl ImageProcessing for OneView {
     fn token_layout(&self, _: u32, _: u32) -> Result<((), usize)> {
         Ok(((), self.tokens))
     }
+
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        let encoders = self.encoder_views(width, height)?;
+        let grids = encoders.iter().flat_map(|views| views.grids(self.patch));
+        let grids: Vec<_> = grids.collect();
+        let patches: usize = grids.iter().map(|grid| grid.rows * grid.columns).sum();
+        // A class token comes first.
+        let others = self.tokens.saturating_sub(patches);
+        let tokens = (0..self.tokens).map(|token| match token.checked_sub(others) {
+            Some(place) => vec![(place, 1.0)],
+            None => Vec::new(),
+        });
+        Ok(TokenPlaces::new(grids, tokens.collect()))
+    }
 }
 
 /// The encoder and the projector.
@@ -77,6 +92,14 @@ impl<D: Device> Vision<D> for LlavaVision<D> {
     type TokenLayout = ();
     type Saved = (VitSaved<D>, MlpSaved<D>);
     type Context = NoHook;
+
+    fn encoder(&self) -> Option<&Vit<D>> {
+        Some(&self.encoder)
+    }
+
+    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
+        Some(&mut saved.0)
+    }
 
     fn forward(
         &self,

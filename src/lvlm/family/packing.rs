@@ -45,6 +45,18 @@ pub(in crate::lvlm) struct Packed {
 type Terms = Vec<(usize, f64)>;
 
 impl Packed {
+    /// Returns the input rows of every row, with their weights; none of a newline.
+    pub fn places(&self) -> Vec<Terms> {
+        let used = self.used.forward();
+        let input = |&(row, weight): &(usize, f64)| {
+            let inputs = used.get(row).into_iter().flatten();
+            inputs.map(move |&(input, own)| (input, own * weight))
+        };
+        let rows = self.rows.forward().iter();
+        rows.map(|terms| terms.iter().flat_map(input).collect())
+            .collect()
+    }
+
     /// Packs the whole picture alone, `side` tokens each way: no tiles, no newlines.
     pub fn without_tiles(side: usize) -> Packed {
         let tokens = side * side;

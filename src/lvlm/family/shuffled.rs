@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use crate::blend::TokenPlaces;
 use crate::checkpoint::{PictureText, Tokenizer};
 use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::encoder::{Vit, VitSaved};
@@ -116,6 +117,19 @@ impl ImageProcessing for ShuffledProcessing {
         Ok((self.shuffle.map(views), views * self.shuffle.rows()))
     }
 
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        let encoders = self.encoder_views(width, height)?;
+        let step = self.patch * self.shuffle.factor;
+        let grids = encoders.iter().flat_map(|views| views.grids(step));
+        let grids: Vec<_> = grids.collect();
+        let rows = self.shuffle.rows();
+        // The whole picture's view is the first, and its rows come last.
+        let order = (1..grids.len()).chain([0]);
+        let places = order.flat_map(|view| view * rows..(view + 1) * rows);
+        let tokens = places.map(|place| vec![(place, 1.0)]).collect();
+        Ok(TokenPlaces::new(grids, tokens))
+    }
+
     fn picture_text(&self, tokenizer: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {
         let tiling = self.tiles.tiling(width, height)?;
         let (views, rows) = (tiling.views.len(), self.shuffle.rows());
@@ -205,6 +219,14 @@ impl<D: Device> Vision<D> for ShuffledVision<D> {
     type TokenLayout = RowMap;
     type Saved = (VitSaved<D>, Option<NormedSaved<D>>);
     type Context = NoHook;
+
+    fn encoder(&self) -> Option<&Vit<D>> {
+        Some(&self.encoder)
+    }
+
+    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
+        Some(&mut saved.0)
+    }
 
     fn forward(
         &self,

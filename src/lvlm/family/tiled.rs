@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::packing::{Packed, Packing, Unpadding};
 use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use crate::blend::TokenPlaces;
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
@@ -107,6 +108,13 @@ impl ImageProcessing for TiledProcessing {
         let rows = packed.rows.outputs();
         Ok((packed, rows))
     }
+
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        let encoders = self.encoder_views(width, height)?;
+        let grids = encoders.iter().flat_map(|views| views.grids(self.patch));
+        let (packed, _) = self.token_layout(width, height)?;
+        Ok(TokenPlaces::new(grids.collect(), packed.places()))
+    }
 }
 
 /// The encoder, the projector and the newline.
@@ -121,6 +129,14 @@ impl<D: Device> Vision<D> for TiledVision<D> {
     type TokenLayout = Packed;
     type Saved = (VitSaved<D>, MlpSaved<D>);
     type Context = NoHook;
+
+    fn encoder(&self) -> Option<&Vit<D>> {
+        Some(&self.encoder)
+    }
+
+    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
+        Some(&mut saved.0)
+    }
 
     fn forward(
         &self,

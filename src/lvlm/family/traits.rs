@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::towers::{Tower, TowerName};
-use crate::blend::View;
+use crate::blend::{TokenGrid, TokenPlaces, View};
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, PictureText, ProcessorFile, Template, Tensors, Tokenizer,
 };
 use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
+use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::ViewPixels;
@@ -126,6 +127,26 @@ pub(in crate::lvlm) struct EncoderViews {
     pub views: Vec<View>,
 }
 
+impl EncoderViews {
+    /// Returns the grids of squares of `step` pixels over every view, as many as fit.
+    pub fn grids(&self, step: usize) -> Vec<TokenGrid> {
+        let grid = |&view: &View| TokenGrid {
+            view,
+            rows: view.height / step.max(1),
+            columns: view.width / step.max(1),
+            step: step as f64,
+        };
+        self.views.iter().map(grid).collect()
+    }
+}
+
+/// Returns the places of tokens that are those of the grids, one after another.
+pub(in crate::lvlm) fn in_order(grids: Vec<TokenGrid>) -> TokenPlaces {
+    let count: usize = grids.iter().map(|grid| grid.rows * grid.columns).sum();
+    let tokens = (0..count).map(|place| vec![(place, 1.0)]);
+    TokenPlaces::new(grids, tokens.collect())
+}
+
 /// The image processing of a family: from a picture to the encoders' pixels.
 pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// The layout of the tokens of a picture of one size.
@@ -156,6 +177,11 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// # Errors
     /// A picture that cannot be processed.
     fn token_layout(&self, width: u32, height: u32) -> Result<(Self::TokenLayout, usize)>;
+    /// Returns the places in the picture of these tokens.
+    ///
+    /// # Errors
+    /// A picture that cannot be processed.
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces>;
     /// Returns the text of a picture of that size in a prompt, which stands for as many rows, in
     /// their order.
     ///
@@ -176,6 +202,15 @@ pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     /// The hook through which the decoder reads the picture beside the image rows.
     type Context: BlockHook<D>;
 
+    /// Returns the transformer that reads the first encoder's views, where a family has one such
+    /// encoder; its layers can then be read.
+    fn encoder(&self) -> Option<&Vit<D>> {
+        None
+    }
+    /// Returns what [`Vision::encoder`] saved.
+    fn encoder_saved(_: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
+        None
+    }
     /// Maps the patches of every encoder, `[blends * views * patches, 3 * p * p]`, to image rows
     /// `[blends * rows, hidden]`. With `check`, the first layer whose output is not finite is an
     /// error that names it.

@@ -83,6 +83,19 @@ impl CambrianLayout {
         })
     }
 
+    /// Returns the place of every row of the decoder among `queries` x `queries`, the padding's
+    /// included; none of a newline.
+    pub fn places(&self, queries: usize) -> Vec<Vec<(usize, f64)>> {
+        let (top, left) = ((queries - self.grid.0) / 2, (queries - self.grid.1) / 2);
+        let place = |&(query, weight): &(usize, f64)| {
+            let (line, column) = (query / self.grid.1, query % self.grid.1);
+            ((top + line) * queries + left + column, weight)
+        };
+        let rows = self.lines.forward().iter();
+        rows.map(|terms| terms.iter().map(place).collect())
+            .collect()
+    }
+
     /// Returns the number of queries.
     pub fn queries(&self) -> usize {
         self.grid.0 * self.grid.1

@@ -2,6 +2,7 @@
 //! square of a colour of its own.
 
 use super::layout::CambrianLayout;
+use crate::blend::{TokenGrid, TokenPlaces};
 use crate::lvlm::error::Result;
 use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
 use crate::lvlm::model::ViewPixels;
@@ -39,5 +40,21 @@ impl ImageProcessing for CambrianProcessing {
         let layout = CambrianLayout::of((width, height), self.queries, &self.sides)?;
         let rows = layout.lines.outputs();
         Ok((layout, rows))
+    }
+
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        let encoders = self.encoder_views(width, height)?;
+        let view = encoders.iter().flat_map(|encoder| &encoder.views).next();
+        let grid = view.map(|&view| TokenGrid {
+            view,
+            rows: self.queries,
+            columns: self.queries,
+            step: view.width as f64 / self.queries.max(1) as f64,
+        });
+        let (layout, _) = self.token_layout(width, height)?;
+        Ok(TokenPlaces::new(
+            grid.into_iter().collect(),
+            layout.places(self.queries),
+        ))
     }
 }

@@ -2,12 +2,12 @@
 //! which are made of that; or, without ConvNeXt, the picture as CLIP's own processor makes it.
 
 use super::blocks::{Blocks, ViewSizes};
-use crate::blend::View;
+use crate::blend::{TokenPlaces, View};
 use crate::lvlm::bilinear::taps;
 use crate::lvlm::encoder::STEM;
 use crate::lvlm::error::Result;
 use crate::lvlm::family::one_view::OneView;
-use crate::lvlm::family::traits::{EncoderViews, ImageProcessing};
+use crate::lvlm::family::traits::{EncoderViews, ImageProcessing, in_order};
 use crate::lvlm::model::ViewPixels;
 use crate::picture::{Picture, Processor};
 
@@ -45,6 +45,13 @@ impl ImageProcessing for MiniGeminiProcessing {
             Self::Clip(clip) => clip
                 .token_layout(width, height)
                 .map(|((), rows)| (None, rows)),
+        }
+    }
+
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        match self {
+            Self::Both(both) => both.token_places(width, height),
+            Self::Clip(clip) => clip.token_places(width, height),
         }
     }
 }
@@ -125,6 +132,15 @@ impl ImageProcessing for BothProcessing {
     fn token_layout(&self, _: u32, _: u32) -> Result<(Blocks, usize)> {
         let rows = self.views.count() * self.views.across().pow(2);
         Ok((Blocks::of(&self.views), rows))
+    }
+
+    /// The tokens are those of CLIP's patches.
+    fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
+        let encoders = self.encoder_views(width, height)?;
+        let clip = encoders.iter().take(1);
+        Ok(in_order(
+            clip.flat_map(|views| views.grids(views.patch)).collect(),
+        ))
     }
 }
 

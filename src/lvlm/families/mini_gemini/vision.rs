@@ -95,6 +95,14 @@ impl<D: Device> Vision<D> for MiniGeminiVision<D> {
     type Saved = MiniGeminiSaved<D>;
     type Context = NoHook;
 
+    fn encoder(&self) -> Option<&Vit<D>> {
+        Some(&self.clip)
+    }
+
+    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
+        Some(&mut saved.clip)
+    }
+
     fn forward(
         &self,
         device: &D,
