@@ -10,7 +10,9 @@ mod hook;
 mod linear;
 mod mlp;
 mod norm;
+mod rope;
 mod stack;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,9 @@ pub use hook::{BlockHook, NoHook};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;
+pub use rope::{Positions, Rope};
 pub use stack::{Checkpointing, Stack, StackSaved, StepSaved};
+pub use windows::Windows;
 
 /// Result of a layer.
 pub type Result<T> = std::result::Result<T, NnError>;
