@@ -85,7 +85,7 @@ impl ProcessorFile {
 
     /// Checks that the text that the processor repeats for a picture is that of the config's image
     /// token: the tokenizer's of that name, such as `image_token`, else processor_config.json's, else
-    /// `<image>`.
+    /// `default`.
     ///
     /// # Errors
     /// [`CheckpointError::Config`] if it is not.
@@ -94,15 +94,16 @@ impl ProcessorFile {
         files: &Files,
         tokenizer: &Tokenizer,
         name: &str,
+        default: &str,
     ) -> Result<(), CheckpointError> {
         let own = self.processor.as_ref().map(Config::top);
         let own = own.map(|top| top.text(name)).transpose()?.flatten();
         let (file, found) = match (tokenizer.special().get(name), own) {
             (Some(named), _) => (TOKENIZER_CONFIG, format!("{named:?}")),
             (None, Some(own)) => (PROCESSOR_CONFIG, format!("{own:?}")),
-            (None, None) => (PROCESSOR_CONFIG, "left out (\"<image>\")".to_string()),
+            (None, None) => (PROCESSOR_CONFIG, format!("left out ({default:?})")),
         };
-        let text = tokenizer.special().get(name).or(own).unwrap_or("<image>");
+        let text = tokenizer.special().get(name).or(own).unwrap_or(default);
         if text == tokenizer.image_token() {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! Settings of rotary position embedding in config.json.
 
+use serde_json::Value;
+
 use super::CheckpointError;
 use super::fields::{Fields, POSITION_LIMIT};
 
@@ -29,25 +31,70 @@ pub enum RopeScaling {
     },
 }
 
-/// Reads the rotary base and its scaling. A `rope_scaling` (transformers 4) that is not empty comes
-/// before `rope_parameters` (5); the base is a field of either or beside them.
+/// What a decoder's class makes of its rotary parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RopeClass {
+    /// The base where none is given.
+    pub theta: f64,
+    /// Whether pairs of a head are turned by positions along several axes: the type `mrope`.
+    pub several_axes: bool,
+}
+
+/// Returns the section of rotary parameters. A `rope_scaling` (transformers 4) that is not empty
+/// comes before `rope_parameters` (5).
+fn section<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, CheckpointError> {
+    let old = fields.section("rope_scaling")?;
+    match old.is_given() && !old.is_empty() {
+        true => Ok(old),
+        false => fields.section("rope_parameters"),
+    }
+}
+
+/// Returns the axis of each of a head's `pairs`, as `mrope_section` shares them out: in turn to
+/// time, rows and columns. `default` are the numbers of pairs where it is left out.
+///
+/// # Errors
+/// [`CheckpointError::Config`] for numbers whose sum is another.
+pub fn rope_axes(
+    fields: &Fields,
+    pairs: usize,
+    default: &[usize],
+) -> Result<Vec<usize>, CheckpointError> {
+    let name = "mrope_section";
+    let rope = section(fields)?;
+    let counts = rope.sizes(name, pairs)?;
+    let counts = counts.as_deref().unwrap_or(default);
+    if counts
+        .iter()
+        .fold(0, |sum: usize, n| sum.saturating_add(*n))
+        != pairs
+    {
+        let found = rope.value(name).map_or("left out".into(), Value::to_string);
+        let expected = format!("numbers whose sum is {pairs}, half of a head");
+        return Err(rope.error(name, found, expected));
+    }
+    let axes = counts.iter().enumerate();
+    Ok(axes.flat_map(|(n, &count)| vec![n % 3; count]).collect())
+}
+
+/// Reads the rotary base and its scaling. The base is a field of the section of either version of
+/// transformers, or beside it.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for invalid or unsupported values.
-pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling), CheckpointError> {
+pub fn rope(
+    fields: &Fields,
+    max_positions: usize,
+    class: RopeClass,
+) -> Result<(f64, RopeScaling), CheckpointError> {
     let beside = fields.positive("rope_theta")?;
-    let old = fields.section("rope_scaling")?;
-    let name = if old.is_given() && !old.is_empty() {
-        "rope_scaling"
-    } else {
-        "rope_parameters"
-    };
-    let rope = fields.section(name)?;
+    let rope = section(fields)?;
     if let Some(name) = rope.sections().next() {
         let expected = "no such field: one table of parameters for all layers";
         return Err(rope.error(name, "a table", expected));
     }
-    let theta = rope.positive("rope_theta")?.or(beside).unwrap_or(10000.0);
+    let theta = rope.positive("rope_theta")?.or(beside);
+    let theta = theta.unwrap_or(class.theta);
     for section in [fields, &rope] {
         if section
             .positive("partial_rotary_factor")?
@@ -75,6 +122,7 @@ pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling),
     };
     let scaling = match kind {
         "default" => RopeScaling::None,
+        "mrope" if class.several_axes => RopeScaling::None,
         // The base grows with sequences longer than the context, which no session has.
         "dynamic" => {
             number("factor")?;
@@ -103,10 +151,15 @@ pub fn rope(fields: &Fields, max_positions: usize) -> Result<(f64, RopeScaling),
             }
         }
         other => {
+            let mrope = if class.several_axes {
+                "\"mrope\", "
+            } else {
+                ""
+            };
             return Err(rope.error(
                 field,
                 format!("{other:?}"),
-                "\"default\", \"dynamic\", \"linear\" or \"llama3\"",
+                format!("{mrope}\"default\", \"dynamic\", \"linear\" or \"llama3\""),
             ));
         }
     };

@@ -8,6 +8,7 @@ mod mini_gemini;
 mod names;
 mod original;
 mod published;
+mod qwen2_vl;
 mod stretched;
 mod whole;
 

@@ -1,5 +1,7 @@
 //! Self-attention with optional rotary positions, grouped queries and a shared prefix.
 
+use super::rope::{Positions, Rope, Turn};
+use super::windows::Windows;
 use super::{AttentionValues, Linear, Norm, Result};
 use crate::device::{AttentionShape, Device, Matrix, Memory, Real, RowMap, Visible};
 
@@ -21,8 +23,8 @@ pub struct Attention<D: Device> {
     pub head_dim: usize,
     /// Norms of queries and keys before they are rotated.
     pub norms: Option<QueryKeyNorms<D>>,
-    /// Rotary frequencies, `head_dim / 2` of them, in radians per position.
-    pub rope: Option<Vec<f64>>,
+    /// Rotary frequencies, where queries and keys are rotated.
+    pub rope: Option<Rope>,
 }
 
 /// Norms of queries and of keys.
@@ -79,6 +81,11 @@ pub struct Sequence<'a, D: Device> {
     pub prefix: Option<&'a KeyValues<D>>,
     /// The rows whose output is wanted; all when `None`.
     pub queries: Option<&'a Queries>,
+    /// The rotary positions of rows, counted from the prefix's first on; their numbers when `None`.
+    pub positions: Option<&'a Positions>,
+    /// The windows in which rows see each other, where they do not see all: all rows are wanted
+    /// then, there is no prefix, and none is causal.
+    pub windows: Option<&'a Windows>,
 }
 
 impl<D: Device> Sequence<'_, D> {
@@ -105,7 +112,8 @@ pub struct AttentionSaved<D: Device> {
     /// Values, likewise.
     pub value: D::Matrix,
     mixed: D::Matrix,
-    lse: D::Statistics,
+    /// Of each group of windows, or of the whole.
+    lse: Vec<D::Statistics>,
     /// Of the norms of queries and keys.
     normed: Option<[NormSaved<D>; 2]>,
 }
@@ -143,15 +151,16 @@ impl<D: Device> Attention<D> {
         sequence: &Sequence<D>,
         places: &[usize],
     ) -> Result<(D::Matrix, Option<NormSaved<D>>)> {
-        let start = sequence.prefix_length();
-        let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
+        let turns = self.turns(sequence, places);
         let Some((norm, norms)) = norm.zip(self.norms.as_ref()) else {
-            let Some(frequencies) = &self.rope else {
+            let Some((first, others)) = turns.split_first() else {
                 return Ok((layer.forward(device, x)?, None));
             };
             let (weight, bias) = (&layer.weight, layer.bias.as_ref());
-            let rotated =
-                device.linear_rope(x, weight, bias, self.head_dim, frequencies, &positions)?;
+            let (frequencies, positions) = (&first.frequencies, &first.positions);
+            let mut rotated =
+                device.linear_rope(x, weight, bias, self.head_dim, frequencies, positions)?;
+            self.rotate(device, &mut rotated, others, false)?;
             return Ok((rotated, None));
         };
         let projected = layer.forward(device, x)?;
@@ -159,10 +168,26 @@ impl<D: Device> Attention<D> {
         let projected = device.reshape(projected, norms.columns)?;
         let (normed, statistics) = norm.forward(device, &projected)?;
         let mut normed = device.reshape(normed, columns)?;
-        if let Some(frequencies) = &self.rope {
-            device.rope(&mut normed, self.head_dim, frequencies, &positions, false)?;
-        }
+        self.rotate(device, &mut normed, &turns, false)?;
         Ok((normed, Some((projected, statistics))))
+    }
+
+    /// Returns the rotations of the rows `places` of every sequence: none without rotary positions.
+    fn turns(&self, sequence: &Sequence<D>, places: &[usize]) -> Vec<Turn> {
+        let Some(rope) = &self.rope else {
+            return Vec::new();
+        };
+        let start = sequence.prefix_length();
+        let rows: Vec<usize> = places.iter().map(|place| start + place).collect();
+        rope.turns(sequence.positions, &rows)
+    }
+
+    fn rotate(&self, device: &D, x: &mut D::Matrix, turns: &[Turn], inverse: bool) -> Result<()> {
+        for turn in turns {
+            let (frequencies, positions) = (&turn.frequencies, &turn.positions);
+            device.rope(x, self.head_dim, frequencies, positions, inverse)?;
+        }
+        Ok(())
     }
 
     /// Returns the gradient of a layer's output from that of what [`Attention::project`] made of
@@ -173,13 +198,10 @@ impl<D: Device> Attention<D> {
         norm: Option<&Norm<D>>,
         saved: Option<NormSaved<D>>,
         mut dy: D::Matrix,
-        start: usize,
+        sequence: &Sequence<D>,
         places: &[usize],
     ) -> Result<D::Matrix> {
-        if let Some(frequencies) = &self.rope {
-            let positions: Vec<usize> = places.iter().map(|p| start + p).collect();
-            device.rope(&mut dy, self.head_dim, frequencies, &positions, true)?;
-        }
+        self.rotate(device, &mut dy, &self.turns(sequence, places), true)?;
         let (Some(norm), Some((x, statistics))) = (norm, saved) else {
             return Ok(dy);
         };
@@ -215,8 +237,15 @@ impl<D: Device> Attention<D> {
         let all: Vec<usize> = (0..sequence.length).collect();
         let (key, key_saved) = project(&self.key, key_norm, x, &all)?;
         let value = self.value.forward(device, x)?;
-        let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
-        let (mixed, lse) = device.attention(&self.shape(sequence), &query, &key, &value, prefix)?;
+        let shape = self.shape(sequence);
+        let (mixed, lse) = match sequence.windows {
+            Some(windows) => windows.attention(device, &shape, [&query, &key, &value])?,
+            None => {
+                let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
+                let (mixed, lse) = device.attention(&shape, &query, &key, &value, prefix)?;
+                (mixed, vec![lse])
+            }
+        };
         let y = self.output.forward_onto(device, &mixed, residual)?;
         Ok((
             y,
@@ -243,9 +272,7 @@ impl<D: Device> Attention<D> {
         dy: &D::Matrix,
         sequence: &Sequence<D>,
     ) -> Result<D::Matrix> {
-        let start = sequence.prefix_length();
         let d_mixed = self.output.vjp(device, dy, None)?;
-        let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
         let AttentionSaved {
             query,
             key,
@@ -254,16 +281,18 @@ impl<D: Device> Attention<D> {
             lse,
             normed,
         } = saved;
-        let (dq, dk, dv) = device.attention_vjp(
-            &self.shape(sequence),
-            &query,
-            &key,
-            &value,
-            prefix,
-            &mixed,
-            &lse,
-            &d_mixed,
-        )?;
+        let shape = self.shape(sequence);
+        let (q, k, v) = (&query, &key, &value);
+        let (dq, dk, dv) = match (sequence.windows, &lse[..]) {
+            (None, [lse]) => {
+                let prefix = sequence.prefix.map(|p| (&p.key, &p.value));
+                device.attention_vjp(&shape, q, k, v, prefix, &mixed, lse, &d_mixed)?
+            }
+            (Some(windows), lse) => {
+                windows.attention_vjp(device, &shape, [q, k, v], (&mixed, lse), &d_mixed)?
+            }
+            (None, _) => unreachable!("without windows, one was saved"),
+        };
         drop((query, key, value, mixed, lse, d_mixed));
         let [query_norm, key_norm] = self.query_key_norms();
         let [query_saved, key_saved] = match normed {
@@ -271,9 +300,9 @@ impl<D: Device> Attention<D> {
             None => [None, None],
         };
         let places = sequence.places();
-        let dq = self.project_vjp(device, query_norm, query_saved, dq, start, &places)?;
+        let dq = self.project_vjp(device, query_norm, query_saved, dq, sequence, &places)?;
         let all: Vec<usize> = (0..sequence.length).collect();
-        let dk = self.project_vjp(device, key_norm, key_saved, dk, start, &all)?;
+        let dk = self.project_vjp(device, key_norm, key_saved, dk, sequence, &all)?;
         let from_queries = self.query.vjp(device, &dq, None)?;
         let from_queries = match sequence.queries {
             Some(queries) => device.mix_rows_vjp(&from_queries, &queries.map, None)?,
@@ -283,8 +312,8 @@ impl<D: Device> Attention<D> {
         self.value.vjp(device, &dv, Some(&with_keys))
     }
 
-    /// Copies the operands of an attention of one sequence from the device; with `dy`, the gradient
-    /// of the layer's output, that of the attention's too.
+    /// Copies the operands of an attention of one sequence without windows from the device; with
+    /// `dy`, the gradient of the layer's output, that of the attention's too.
     ///
     /// # Errors
     /// When sizes do not fit, and errors of the device.
@@ -299,7 +328,10 @@ impl<D: Device> Attention<D> {
             let values = device.download(x)?.into_iter();
             Ok(values.map(|v| v.to_f64() as f32).collect())
         };
-        let lse = device.download_statistics(&saved.lse)?;
+        let [lse] = &saved.lse[..] else {
+            unreachable!("without windows, one was saved");
+        };
+        let lse = device.download_statistics(lse)?;
         Ok(AttentionValues {
             places: sequence.places(),
             heads: self.heads,

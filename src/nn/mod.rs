@@ -11,8 +11,10 @@ mod hook;
 mod linear;
 mod mlp;
 mod norm;
+mod rope;
 mod stack;
 mod watch;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,10 @@ pub use hook::{BlockHook, NoHook};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;
+pub use rope::{Positions, Rope};
 pub use stack::{Checkpointing, Stack, StackSaved, StepSaved};
 pub use watch::{NoWatch, Site, SiteWatch, Watch};
+pub use windows::Windows;
 
 /// Result of a layer.
 pub type Result<T> = std::result::Result<T, NnError>;

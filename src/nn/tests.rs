@@ -4,11 +4,12 @@ mod attention;
 mod block;
 mod layers;
 mod stack;
+mod windows;
 
 use crate::checkpoint::Activation;
 use crate::device::cpu::tests::support::{Random, matrix};
 use crate::device::cpu::{Cpu, CpuMatrix};
-use crate::nn::{Attention, Block, KeyValues, Linear, Mlp, Norm, Queries, Sequence};
+use crate::nn::{Attention, Block, KeyValues, Linear, Mlp, Norm, Queries, Rope, Sequence};
 
 fn linear(
     random: &mut Random,
@@ -74,10 +75,11 @@ struct Sizes {
 
 fn attention(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Attention<Cpu<f64>> {
     let (width, kv_width) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-    let frequencies = || {
-        (0..s.head_dim / 2)
+    let rope = || Rope {
+        frequencies: (0..s.head_dim / 2)
             .map(|i| 10f64.powf(-(i as f64)))
-            .collect()
+            .collect(),
+        axes: Vec::new(),
     };
     Attention {
         query: linear(random, d, width, s.columns, !s.llama),
@@ -88,7 +90,7 @@ fn attention(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Attention<Cpu<f64>>
         kv_heads: s.kv_heads,
         head_dim: s.head_dim,
         norms: None,
-        rope: s.llama.then(frequencies),
+        rope: s.llama.then(rope),
     }
 }
 
@@ -125,6 +127,8 @@ fn sequence<'a>(
         causal,
         prefix: prefix.as_ref(),
         queries: queries.as_ref(),
+        positions: None,
+        windows: None,
     }
 }
 

@@ -1,11 +1,14 @@
 //! Reading an image processor's config, with the defaults of its class for absent fields.
 
 mod cut;
+mod smart;
 
 use serde_json::{Map, Value};
 
 use self::cut::Tiles;
 pub(super) use self::cut::{Cut, MOST_TILES};
+pub use self::smart::Patches;
+pub(super) use self::smart::{LARGEST_RATIO, smart_resize};
 use super::{Filter, PictureError};
 
 /// The longest edge, in pixels, that a config may request.
@@ -24,6 +27,8 @@ pub(super) enum SizeRule {
     LongestEdge(u32),
     /// As large as fits inside, keeping the shape.
     Within { height: u32, width: u32 },
+    /// Multiples of `factor` near the picture's own, of `least` to `most` pixels in all.
+    Smart { factor: u64, least: u64, most: u64 },
 }
 
 /// The settings of a config, in the order of their application.
@@ -44,6 +49,8 @@ pub(super) struct Settings {
     pub std: [f64; 3],
     /// How pictures are cut into tiles, for a class that cuts them.
     pub cut: Option<Cut>,
+    /// The patches, for a class that resizes to whole ones.
+    pub patches: Option<Patches>,
 }
 
 /// A processor class's defaults for fields that its config omits.
@@ -132,10 +139,20 @@ const GOT_OCR2: Defaults = Defaults {
     tiles: Some(Tiles::GotOcr2),
     ..LLAVA_ONEVISION
 };
+const QWEN2_VL: Defaults = Defaults {
+    size: SizeRule::Smart {
+        factor: 28,
+        least: 56 * 56,
+        most: 28 * 28 * 1280,
+    },
+    crop: false,
+    padding: Padding::Batch,
+    ..CLIP
+};
 const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, GotOcr2ImageProcessor, \
                          Idefics3ImageProcessor, LlavaImageProcessor, \
                          LlavaNextImageProcessor, LlavaOnevisionImageProcessor, \
-                         SiglipImageProcessor or SmolVLMImageProcessor";
+                         Qwen2VLImageProcessor, SiglipImageProcessor or SmolVLMImageProcessor";
 
 impl Settings {
     /// Parses `preprocessor_config.json`, or a `processor_config.json` that nests it under
@@ -183,7 +200,9 @@ impl Settings {
             fields.flag("do_rescale", true)?,
             fields.flag("do_normalize", true)?,
         );
-        let do_crop = fields.flag("do_center_crop", defaults.crop)?;
+        let smart = matches!(defaults.size, SizeRule::Smart { .. });
+        // A class that resizes to whole patches has no crop, whatever its file says.
+        let do_crop = fields.flag("do_center_crop", defaults.crop)? && !smart;
         for (needs, flag, names) in [
             (do_resize, "do_resize", &["size", "resample"][..]),
             (do_crop, "do_center_crop", &["crop_size"][..]),
@@ -194,7 +213,9 @@ impl Settings {
                 &["image_mean", "image_std"][..],
             ),
         ] {
-            if let Some(name) = names.iter().find(|name| needs && fields.is_null(name)) {
+            // A null size is none, for a class that has another name for it.
+            let null = |name: &str| fields.is_null(name) && !(smart && name == "size");
+            if let Some(name) = names.iter().find(|name| needs && null(name)) {
                 let expected = format!("a value, since {flag} is true");
                 return Err(fields.wrong(name, &expected, &Value::Null));
             }
@@ -207,7 +228,10 @@ impl Settings {
         {
             return Err(fields.wrong("image_std", "numbers above 0", value));
         }
-        let size = fields.size(defaults.size)?;
+        let (size, patches) = match smart {
+            true => smart::read(&fields).map(|(size, patches)| (size, Some(patches)))?,
+            false => (fields.size(defaults.size)?, None),
+        };
         let filter = fields.filter(defaults.filter)?;
         let crop_size = fields.crop_size()?;
         let factor = fields.number("rescale_factor", 1.0 / 255.0)?;
@@ -226,6 +250,7 @@ impl Settings {
             mean,
             std,
             cut,
+            patches,
         })
     }
 }
@@ -446,6 +471,7 @@ fn of_class(name: &str) -> Option<&'static Defaults> {
         "Siglip" => Some(&SIGLIP),
         "Idefics3" | "SmolVLM" => Some(&IDEFICS3),
         "GotOcr2" => Some(&GOT_OCR2),
+        "Qwen2VL" => Some(&QWEN2_VL),
         _ => None,
     }
 }

@@ -26,6 +26,7 @@ mod testing;
 
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
+pub use config::Patches;
 pub(crate) use config::{
     LLAVA_NEXT_PINPOINTS, MAX_EDGE, llava_onevision_pinpoints, pairs_of_edges,
 };

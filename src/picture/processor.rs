@@ -1,6 +1,6 @@
 //! A model's image processor, which converts a picture to its encoder's input.
 
-use super::config::{Settings, SizeRule};
+use super::config::{LARGEST_RATIO, Patches, Settings, SizeRule, smart_resize};
 use super::decode::{check_picture, check_size};
 use super::{Picture, PictureError, Window, resize_window};
 use crate::blend::View;
@@ -12,9 +12,9 @@ const MAX_VIEW_PIXELS: u64 = 1 << 24;
 const CLIP_CLASS: &str = "CLIPImageProcessor";
 
 /// An image processor as `preprocessor_config.json` describes it: the processing of transformers'
-/// `CLIPImageProcessor`, `LlavaImageProcessor` and `SiglipImageProcessor` with their Pillow
-/// backend, in the same order and with the same rounding: pad to a square of the mean colour,
-/// resize, crop the centre (missing pixels are black), rescale, normalise.
+/// `CLIPImageProcessor`, `LlavaImageProcessor`, `SiglipImageProcessor` and `Qwen2VLImageProcessor`
+/// with their Pillow backend, in the same order and with the same rounding: pad to a square of the
+/// mean colour, resize, crop the centre (missing pixels are black), rescale, normalise.
 #[derive(Clone, Debug)]
 pub struct Processor {
     pub(super) file: String,
@@ -59,18 +59,42 @@ impl Processor {
     /// As [`Processor::from_json`].
     pub fn of_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let processor = Self::of_any_class(text, file, class)?;
-        if processor.settings.cut.is_some() {
-            return Err(PictureError::Field {
-                file: file.to_owned(),
-                field: "image_processor_type".to_owned(),
-                expected: "a processor that makes one view".to_owned(),
-                found: "one that cuts pictures into tiles".to_owned(),
-            });
-        }
-        Ok(processor)
+        let other = match (&processor.settings.cut, processor.settings.patches) {
+            (Some(_), _) => "one that cuts pictures into tiles",
+            (_, Some(_)) => "one whose views have the picture's shape",
+            (None, None) => return Ok(processor),
+        };
+        Err(PictureError::Field {
+            file: file.to_owned(),
+            field: "image_processor_type".to_owned(),
+            expected: "a processor that makes one view".to_owned(),
+            found: other.to_owned(),
+        })
     }
 
-    /// Parses like [`Processor::of_class`], but also accepts a class that cuts pictures into tiles.
+    /// Parses like [`Processor::of_class`] the config of `Qwen2VLImageProcessor`, which resizes a
+    /// picture to whole patches. Returns these too.
+    ///
+    /// # Errors
+    /// As [`Processor::from_json`]; [`PictureError::Field`] for another class.
+    pub fn of_patches(
+        text: &str,
+        file: &str,
+        class: &str,
+    ) -> Result<(Self, Patches), PictureError> {
+        let processor = Self::of_any_class(text, file, class)?;
+        match processor.settings.patches {
+            Some(patches) => Ok((processor, patches)),
+            None => Err(PictureError::Field {
+                file: file.to_owned(),
+                field: "image_processor_type".to_owned(),
+                expected: "Qwen2VLImageProcessor".to_owned(),
+                found: "one of another class".to_owned(),
+            }),
+        }
+    }
+
+    /// Parses like [`Processor::of_class`], but accepts every class.
     pub(super) fn of_any_class(text: &str, file: &str, class: &str) -> Result<Self, PictureError> {
         let settings = Settings::from_json(text, file, class)?;
         let values = [0, 1, 2].map(|channel| values(&settings, channel));
@@ -259,6 +283,11 @@ impl Processor {
             expected,
             found: format!("{} x {}", found.1, found.0),
         };
+        let (short, long) = (width.min(height), width.max(height));
+        if self.settings.patches.is_some() && f64::from(long) / f64::from(short) > LARGEST_RATIO {
+            let expected = format!("a side of at most {LARGEST_RATIO} times the other");
+            return Err(absurd((height.into(), width.into()), expected));
+        }
         let resized = match self.settings.resize {
             Some((rule, _)) => resized_size(rule, side.0.into(), side.1.into()),
             None => (side.1.into(), side.0.into()),
@@ -348,6 +377,11 @@ pub(super) fn resized_size(rule: SizeRule, width: u64, height: u64) -> (u64, u64
     let (new_short, new_long) = match rule {
         SizeRule::Exact { height, width } => return (height.into(), width.into()),
         SizeRule::LongestEdge(edge) => return longest_edge(edge.into(), width, height),
+        SizeRule::Smart {
+            factor,
+            least,
+            most,
+        } => return smart_resize((factor, least, most), width, height),
         SizeRule::Within {
             height: max_height,
             width: max_width,

@@ -79,7 +79,8 @@ impl StretchedTiles {
                 Some(
                     other @ (SizeRule::ShortestEdge(_)
                     | SizeRule::Edges { .. }
-                    | SizeRule::Within { .. }),
+                    | SizeRule::Within { .. }
+                    | SizeRule::Smart { .. }),
                 ) => {
                     let expected = "an object of longest_edge, or of height and width";
                     return Err(wrong("size", expected, format!("{other:?}")));

@@ -601,6 +601,93 @@ def split_models():
         yield name, config, made(config), []
 
 
+QWEN2_VL_VISION = dict(
+    depth=32,
+    embed_dim=1280,
+    in_chans=3,
+    mlp_ratio=4,
+    num_heads=16,
+    patch_size=14,
+    spatial_merge_size=2,
+    spatial_patch_size=14,
+    temporal_patch_size=2,
+)
+QWEN2_5_VL_VISION = dict(
+    depth=32,
+    fullatt_block_indexes=[7, 15, 23, 31],
+    hidden_act="silu",
+    hidden_size=1280,
+    in_chans=3,
+    num_heads=16,
+    patch_size=14,
+    spatial_merge_size=2,
+    spatial_patch_size=14,
+    temporal_patch_size=2,
+    tokens_per_second=2,
+    window_size=112,
+)
+
+
+def qwen_vl(text, vision):
+    name, kind = ("Qwen2_5_VL", "qwen2_5_vl") if "window_size" in vision else ("Qwen2VL", "qwen2_vl")
+    return dict(
+        architectures=[f"{name}ForConditionalGeneration"],
+        attention_dropout=0.0,
+        bos_token_id=151643,
+        eos_token_id=151645,
+        hidden_act="silu",
+        image_token_id=151655,
+        initializer_range=0.02,
+        model_type=kind,
+        rms_norm_eps=1e-6,
+        rope_scaling=dict(type="mrope", mrope_section=[16, 24, 24]),
+        rope_theta=1000000.0,
+        sliding_window=32768,
+        torch_dtype="bfloat16",
+        use_cache=True,
+        use_sliding_window=False,
+        video_token_id=151656,
+        vision_config=vision,
+        vision_end_token_id=151653,
+        vision_start_token_id=151652,
+        vision_token_id=151654,
+    ) | text
+
+
+def qwen_text(hidden, inside, layers, heads, pairs, context, whole, vocabulary=152064, tied=False):
+    return dict(
+        hidden_size=hidden,
+        intermediate_size=inside,
+        max_position_embeddings=context,
+        max_window_layers=whole,
+        num_attention_heads=heads,
+        num_hidden_layers=layers,
+        num_key_value_heads=pairs,
+        tie_word_embeddings=tied,
+        vocab_size=vocabulary,
+    )
+
+
+def qwen_models():
+    """Their published files have the names of transformers 4, in which the decoder is not inside another part."""
+    for name, text, inside in (
+        ("Qwen2-VL-2B-Instruct", qwen_text(1536, 8960, 28, 12, 2, 32768, 28, 151936, True), None),
+        ("Qwen2-VL-7B-Instruct", qwen_text(3584, 18944, 28, 28, 4, 32768, 28), None),
+        ("Qwen2-VL-72B-Instruct", qwen_text(8192, 29568, 80, 64, 8, 32768, 80), None),
+        ("Qwen2.5-VL-3B-Instruct", qwen_text(2048, 11008, 36, 16, 2, 128000, 70, 151936, True), 3420),
+        ("Qwen2.5-VL-7B-Instruct", qwen_text(3584, 18944, 28, 28, 4, 128000, 28), 3420),
+        ("Qwen2.5-VL-72B-Instruct", qwen_text(8192, 29568, 80, 64, 8, 128000, 80), 3456),
+    ):
+        width = text["hidden_size"]
+        if inside is None:
+            vision = QWEN2_VL_VISION | dict(hidden_size=width)
+        else:
+            vision = QWEN2_5_VL_VISION | dict(intermediate_size=inside, out_hidden_size=width)
+        config = qwen_vl(text, vision)
+        old = lambda name: name.replace("model.visual.", "visual.").replace("model.language_model.", "model.")
+        yield name, config, {old(name): shape for name, shape in made(config).items()}, []
+
+
 def models():
     mistral = dict(
         model_type="mistral",
@@ -640,6 +727,7 @@ def models():
     ):
         yield name, config, hf(config), []
     yield from split_models()
+    yield from qwen_models()
     clip = encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
     for name, config in (("llava-v1.5-7b", VICUNA_7B), ("llava-v1.5-13b", VICUNA_13B)):
         config = llava_authors(config, name)

@@ -21,6 +21,7 @@ from PIL import Image
 from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
 from mini_gemini import MiniGemini
+from qwen import QwenVl
 from record import Explanation, Settings, bilateral_total_variation, blur, finish, key_tokens, main, random_mask, settle
 from split import Split
 from tiled import Tiled
@@ -60,6 +61,16 @@ CASES = {
     "internvl-qwen3-wide": Settings("models/tiny-internvl-qwen3", "images/wide.png", lr=0.3, threshold=0.5),
     "internvl-qwen3-small": Settings("models/tiny-internvl-qwen3", "images/small.png", lr=0.3, threshold=0.5),
     "idefics3-small": Settings("models/tiny-idefics3", "images/small.png", lr=0.3, threshold=0.5),
+    "qwen2-5-vl-cat": Settings("models/tiny-qwen2-5-vl", "images/cat.png", lr=0.3, threshold=0.1, pp=True),
+    "qwen2-5-vl-coffee": Settings("models/tiny-qwen2-5-vl", "images/coffee.png", lr=0.3, threshold=0.1),
+    "qwen2-5-vl-tall": Settings("models/tiny-qwen2-5-vl", "images/tall.png", lr=0.3, threshold=0.1),
+    "qwen2-5-vl-wide": Settings("models/tiny-qwen2-5-vl", "images/wide.png", lr=0.03, threshold=0.1),
+    "qwen2-5-vl-small": Settings("models/tiny-qwen2-5-vl", "images/small.png", lr=0.3, threshold=0.1),
+    "qwen2-vl-rocket": Settings("models/tiny-qwen2-vl", "images/rocket.png", lr=0.3, threshold=0.1, pp=True),
+    "qwen2-vl-coffee": Settings("models/tiny-qwen2-vl", "images/coffee.png", lr=0.3, threshold=0.1),
+    "qwen2-vl-tall": Settings("models/tiny-qwen2-vl", "images/tall.png", lr=0.3, threshold=0.1),
+    "qwen2-vl-wide": Settings("models/tiny-qwen2-vl", "images/wide.png", lr=0.3, threshold=0.1),
+    "qwen2-vl-small": Settings("models/tiny-qwen2-vl", "images/small.png", lr=0.3, threshold=0.1),
 }
 
 
@@ -137,7 +148,7 @@ def family(folder):
         return LlavaAnyres
     if config["model_type"] == "llava_llama":
         return LlavaAuthors
-    return next((cls for cls in (Tiled, Split) if config["model_type"] in cls.types), MiniGemini)
+    return next((cls for cls in (Tiled, Split, QwenVl) if config["model_type"] in cls.types), MiniGemini)
 
 
 def prepare(settings, base=HERE, family=family, explanation=ExplanationOfViews, select=key_tokens):

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::kind::{Biases, Kind, Window};
 use crate::checkpoint::{
-    Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeScaling, SIZE_LIMIT,
-    Tensors, activation, rope,
+    Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeClass, RopeScaling,
+    SIZE_LIMIT, Tensors, activation, rope, rope_axes,
 };
 
 /// A decoder of text.
@@ -31,6 +31,8 @@ pub struct DecoderConfig {
     pub rope_theta: f64,
     /// The scaling of the rotary frequencies.
     pub rope_scaling: RopeScaling,
+    /// The axis of the positions that turn each pair of a head; empty if there is one.
+    pub rope_axes: Vec<usize>,
     /// Longest context, in tokens.
     pub max_positions: usize,
     /// Rows that a row of some layer sees at most, itself among them, where that is less than all.
@@ -79,7 +81,15 @@ impl DecoderConfig {
             given.max_positions,
             POSITION_LIMIT,
         )?;
-        let (rope_theta, rope_scaling) = rope(fields, context)?;
+        let class = RopeClass {
+            theta: given.rope_theta,
+            several_axes: kind.rope_axes.is_some(),
+        };
+        let (rope_theta, rope_scaling) = rope(fields, context, class)?;
+        let rope_axes = match kind.rope_axes {
+            Some(default) => rope_axes(fields, head_dim / 2, default)?,
+            None => Vec::new(),
+        };
         let own = match fields.value("tie_word_embeddings") {
             None => None,
             Some(_) => Some(fields.flag("tie_word_embeddings", false)?),
@@ -112,6 +122,7 @@ impl DecoderConfig {
             rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(given.eps),
             rope_theta,
             rope_scaling,
+            rope_axes,
             max_positions: context,
             window: window(fields, kind.window, layers)?,
             vocab: fields.size("vocab_size", given.vocab, SIZE_LIMIT)?,
@@ -207,7 +218,7 @@ fn window(
         // A null says that there is none.
         Window::Given(_) if fields.is_null(name) => Ok(None),
         Window::Given(default) => Ok(fields.optional_size(name, POSITION_LIMIT)?.or(default)),
-        Window::Used => {
+        Window::Used(default) => {
             let used = fields.flag("use_sliding_window", false)? && !fields.is_null(name);
             let window = used.then(|| fields.size(name, 4096, POSITION_LIMIT));
             let window = window.transpose()?;
@@ -216,7 +227,7 @@ fn window(
                 None => {
                     let whole = match fields.value("max_window_layers").and_then(Value::as_u64) {
                         Some(0) => 0,
-                        _ => fields.size("max_window_layers", 28, LAYER_LIMIT)?,
+                        _ => fields.size("max_window_layers", default, LAYER_LIMIT)?,
                     };
                     window.is_some() && whole < layers
                 }

@@ -25,6 +25,9 @@ pub struct Kind {
     pub scaled_embeddings: bool,
     /// Whether attention is cut to `sliding_window` rows.
     pub window: Window,
+    /// Where pairs of a head are turned by positions in time, rows and columns (multimodal rotary
+    /// position embedding), the default of `mrope_section`.
+    pub rope_axes: Option<&'static [usize]>,
 }
 
 /// The values of fields that are left out.
@@ -52,6 +55,8 @@ pub struct Defaults {
     pub activation: Activation,
     /// `tie_word_embeddings`.
     pub tied: bool,
+    /// `rope_theta`.
+    pub rope_theta: f64,
 }
 
 /// Which linear layers have biases.
@@ -73,8 +78,8 @@ pub enum Window {
     /// Where the config gives a number. The value is the default of the config class.
     Given(Option<usize>),
     /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that
-    /// `layer_types` names.
-    Used,
+    /// `layer_types` names. The value is the default of `max_window_layers`.
+    Used(usize),
 }
 
 const LLAMA: Kind = Kind {
@@ -92,6 +97,7 @@ const LLAMA: Kind = Kind {
         eps: 1e-6,
         activation: Activation::Silu,
         tied: false,
+        rope_theta: 10000.0,
     },
     biases: Biases::Configured,
     fused: false,
@@ -99,6 +105,7 @@ const LLAMA: Kind = Kind {
     norm_offset: false,
     scaled_embeddings: false,
     window: Window::Given(None),
+    rope_axes: None,
 };
 
 const MISTRAL: Kind = Kind {
@@ -126,8 +133,27 @@ const QWEN2: Kind = Kind {
         ..LLAMA.defaults
     },
     biases: Biases::QueryKeyValue,
-    window: Window::Used,
+    window: Window::Used(28),
     ..LLAMA
+};
+
+/// The decoder of Qwen2-VL and Qwen2.5-VL.
+const QWEN2_VL: Kind = Kind {
+    model_type: "qwen2_vl",
+    defaults: Defaults {
+        hidden: 8192,
+        intermediate: 29568,
+        layers: 80,
+        heads: 64,
+        kv_heads: Some(8),
+        vocab: 152_064,
+        eps: 1e-5,
+        rope_theta: 1_000_000.0,
+        ..QWEN2.defaults
+    },
+    window: Window::Used(80),
+    rope_axes: Some(&[16, 24, 24]),
+    ..QWEN2
 };
 
 const QWEN3: Kind = Kind {
@@ -176,13 +202,14 @@ const GEMMA: Kind = Kind {
         eps: 1e-6,
         activation: Activation::GeluTanh,
         tied: true,
+        rope_theta: 10000.0,
     },
     norm_offset: true,
     scaled_embeddings: true,
     ..LLAMA
 };
 
-const KINDS: [Kind; 6] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA];
+const KINDS: [Kind; 7] = [LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, PHI3, GEMMA];
 
 impl Kind {
     /// Returns the kind of that `model_type`.

@@ -10,7 +10,7 @@ use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
 use crate::nn::{
     Attention, AttentionValues, Block, BlockHook, Checkpointing, KeyValues, Mlp, NoHook, Norm,
-    Queries, QueryKeyNorms, Sequence, Stack, StackSaved, Watch, require_finite,
+    Positions, Queries, QueryKeyNorms, Rope, Sequence, Stack, StackSaved, Watch, require_finite,
 };
 
 /// Token embeddings, blocks, last norm and vocabulary projection.
@@ -43,6 +43,8 @@ pub(in crate::lvlm) struct Rows<'a, D: Device> {
     pub length: usize,
     pub prefix: &'a Prefix<D>,
     pub queries: &'a Queries,
+    /// The rotary positions of rows, the prefix's too, where these are not their numbers.
+    pub positions: Option<&'a Positions>,
 }
 
 /// A norm of the decoder's kind, over so many columns.
@@ -117,7 +119,10 @@ fn block<D: Device>(
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
             norms,
-            rope: Some(frequencies(config)),
+            rope: Some(Rope {
+                frequencies: frequencies(config),
+                axes: config.rope_axes.clone(),
+            }),
         },
         mlp_norm: norm(loader, config, &format!("{name}.post_attention_layernorm"))?,
         mlp: Mlp::Gated {
@@ -181,7 +186,7 @@ impl<D: Device> Decoder<D> {
     pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, ids.len())?;
         let x = self.embed(device, ids)?;
-        self.extend(device, x, &mut cache, &NoHook, false)?;
+        self.extend(device, x, &mut cache, None, &NoHook, false)?;
         Ok(cache)
     }
 
@@ -212,7 +217,8 @@ impl<D: Device> Decoder<D> {
         Ok(cache)
     }
 
-    /// Runs one sequence of rows x after the cache and adds its keys and values to it. Returns the
+    /// Runs one sequence of rows x after the cache and adds its keys and values to it; `positions`
+    /// are those of rows from the cache's first on, where they are not their numbers. Returns the
     /// last block's output. With `check`, the first block whose output is not finite is an error
     /// that names it.
     pub fn extend<B: BlockHook<D>>(
@@ -220,6 +226,7 @@ impl<D: Device> Decoder<D> {
         device: &D,
         mut x: D::Matrix,
         cache: &mut Prefix<D>,
+        positions: Option<&Positions>,
         hook: &B,
         check: bool,
     ) -> Result<D::Matrix> {
@@ -235,6 +242,8 @@ impl<D: Device> Decoder<D> {
                 causal: true,
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
+                positions,
+                windows: None,
             };
             let (y, saved) = self.stack.step(device, i, &x, &sequence, hook)?;
             device.write_rows(&mut cache.key, cache.length, &saved.block.attention.key)?;
@@ -271,6 +280,8 @@ impl<D: Device> Decoder<D> {
             causal: true,
             prefix,
             queries,
+            positions: rows.positions,
+            windows: None,
         }
     }
 

@@ -191,6 +191,8 @@ impl<D: Device> Vit<D> {
             causal: false,
             prefix: None,
             queries: None,
+            positions: None,
+            windows: None,
         }
     }
 

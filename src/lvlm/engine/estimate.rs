@@ -104,6 +104,7 @@ impl Blueprint<'_> {
             encoders: processing.encoder_views(width, height)?,
             token_layout: Arc::new(token_layout),
             images,
+            positions: processing.positions(width, height)?,
         })
     }
 

@@ -13,7 +13,9 @@ use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing, Vision, VisionOutput};
 use crate::lvlm::session::Callback;
-use crate::nn::{Checkpointing, NnError, NoHook, NoWatch, Queries, Watch, require_finite};
+use crate::nn::{
+    Checkpointing, NnError, NoHook, NoWatch, Positions, Queries, Watch, require_finite,
+};
 
 /// The token layout of a family.
 type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
@@ -24,6 +26,8 @@ pub(super) struct PictureViews<F: Family> {
     pub token_layout: Arc<TokenLayout<F>>,
     /// Rows of the decoder that the tokens are.
     pub images: usize,
+    /// As [`ImageProcessing::positions`].
+    pub positions: Option<Positions>,
 }
 
 /// A picture and a prompt.
@@ -38,6 +42,8 @@ pub(super) struct Evaluator<F: Family, D: Device> {
     pub prefix: Prefix<D>,
     /// The prompt from the picture on.
     pub rest: Rest,
+    /// The rotary positions of the decoder's rows where these are not their numbers.
+    pub positions: Option<Positions>,
 }
 
 /// A prompt from the first of the picture's rows on.
@@ -349,6 +355,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             length: layout.length,
             prefix: &self.prefix,
             queries: &layout.queries,
+            positions: self.positions.as_ref(),
         }
     }
 
@@ -366,7 +373,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             require_finite(device, &x, || "token embeddings".into())?;
             let decoder = &self.layers.decoder;
             let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
-            decoder.extend(device, x, &mut cache, &NoHook, true)?;
+            let positions = self.positions.as_ref();
+            decoder.extend(device, x, &mut cache, positions, &NoHook, true)?;
             Ok(())
         };
         let head = || {
@@ -446,7 +454,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let (place, text) = self.place(device, answer)?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
-        let x = decoder.extend(device, x, &mut cache, &output.context, false)?;
+        let (positions, hook) = (self.positions.as_ref(), &output.context);
+        let x = decoder.extend(device, x, &mut cache, positions, hook, false)?;
         Ok((x, cache))
     }
 
@@ -455,7 +464,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         device.part(Part::Decoder);
         let decoder = &self.layers.decoder;
         let x = decoder.embed(device, &[token])?;
-        decoder.extend(device, x, cache, &NoHook, false)
+        decoder.extend(device, x, cache, self.positions.as_ref(), &NoHook, false)
     }
 }
 

@@ -156,7 +156,12 @@ fn inspection<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> 
     if let (ImageToken::Id(_), Some(processor), Some(tokenizer)) =
         (family.image_token(), &processor, &tokenizer)
     {
-        let agrees = processor.check_image_token(files, tokenizer, F::image_token_name());
+        let agrees = processor.check_image_token(
+            files,
+            tokenizer,
+            F::image_token_name(),
+            F::image_token_text(),
+        );
         let limit = agrees.and_then(|()| processor.clone().with_text_limit(files));
         if let Err(error) = limit {
             noted(error);

@@ -40,6 +40,7 @@ pub(super) fn meta_evaluator<F: Family>(
         rest: Rest::without_numbers(views.images, after),
         layers,
         token_layout: Arc::clone(&views.token_layout),
+        positions: views.positions.clone().map(|p| p.after(before)),
     })
 }
 

@@ -255,6 +255,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             encoders,
             token_layout: Arc::new(token_layout),
             images,
+            positions: self.processing.positions(width, height)?,
         };
         let rest = Rest::of(rest, image);
         let meta = Meta::new(self.device.element_bytes());
@@ -281,6 +282,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 pictures,
                 token_layout: views.token_layout,
                 rest,
+                positions: views.positions.map(|p| p.after(before.len())),
             },
             meta: (meta, meta_evaluator),
             options,

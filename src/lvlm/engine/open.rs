@@ -117,7 +117,12 @@ impl Visitor for Open {
         let mut processor = ProcessorFile::read(&files)?;
         family.image_processing(&processor)?;
         if let ImageToken::Id(_) = family.image_token() {
-            processor.check_image_token(&files, &tokenizer, F::image_token_name())?;
+            processor.check_image_token(
+                &files,
+                &tokenizer,
+                F::image_token_name(),
+                F::image_token_text(),
+            )?;
             processor = processor.with_text_limit(&files)?;
         }
         Ok(Checkpoint {

@@ -75,28 +75,9 @@ impl HfNames {
     /// # Errors
     /// [`CheckpointError::AmbiguousNames`] when a part is stored under two spellings.
     pub fn find(tensors: &Tensors) -> Result<Self, CheckpointError> {
-        let part = |part, prefixes: &'static [&'static str]| {
-            let mut found: Vec<&str> = tensors
-                .names()
-                .filter_map(|name| {
-                    prefixes
-                        .iter()
-                        .find(|prefix| name.starts_with(**prefix))
-                        .copied()
-                })
-                .collect();
-            found.sort_unstable();
-            found.dedup();
-            match found[..] {
-                [] => Ok(None),
-                [prefix] => Ok(Some(prefix.to_string())),
-                [first, second, ..] => Err(CheckpointError::AmbiguousNames {
-                    model: tensors.model().to_string(),
-                    part,
-                    first: first.to_string(),
-                    second: second.to_string(),
-                }),
-            }
+        let part = |part, prefixes| {
+            let found = spelling(tensors, part, prefixes)?;
+            Ok::<_, CheckpointError>(found.map(str::to_string))
         };
         let Self {
             vision,
@@ -118,5 +99,31 @@ impl HfNames {
             newline: part("newline", &NEWLINE)?.unwrap_or(newline),
             decoder: DecoderNames { prefix, head },
         })
+    }
+}
+
+/// Returns the one of these prefixes that names of tensors begin with, if any does; one that begins
+/// another comes after it.
+///
+/// # Errors
+/// [`CheckpointError::AmbiguousNames`] when a part is stored under two spellings.
+pub(in crate::lvlm) fn spelling(
+    tensors: &Tensors,
+    part: &'static str,
+    prefixes: &[&'static str],
+) -> Result<Option<&'static str>, CheckpointError> {
+    let of = |name: &str| prefixes.iter().find(|prefix| name.starts_with(**prefix));
+    let mut found: Vec<&'static str> = tensors.names().filter_map(of).copied().collect();
+    found.sort_unstable();
+    found.dedup();
+    match found[..] {
+        [] => Ok(None),
+        [prefix] => Ok(Some(prefix)),
+        [first, second, ..] => Err(CheckpointError::AmbiguousNames {
+            model: tensors.model().to_string(),
+            part,
+            first: first.to_string(),
+            second: second.to_string(),
+        }),
     }
 }

@@ -14,7 +14,7 @@ use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::ViewPixels;
-use crate::nn::{BlockHook, Checkpointing};
+use crate::nn::{BlockHook, Checkpointing, Positions};
 use crate::picture::Picture;
 
 /// A model family: its config, as read from config.json.
@@ -64,6 +64,11 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// Returns the name that the processor looks the image token up by among the tokenizer's.
     fn image_token_name() -> &'static str {
         "image_token"
+    }
+    /// Returns the image token's text for the processor where neither the tokenizer nor the
+    /// processor's own file names one.
+    fn image_token_text() -> &'static str {
+        "<image>"
     }
     /// Returns the config's field of the first of the picture's rows in the decoder, and its value;
     /// `None` where layers do not depend on it.
@@ -182,6 +187,15 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// # Errors
     /// A picture that cannot be processed.
     fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces>;
+    /// Returns the rotary positions, along several axes, of the decoder's rows from the picture's
+    /// first on; `None` where positions are the numbers of rows. The picture's rows follow each
+    /// other.
+    ///
+    /// # Errors
+    /// A picture that cannot be processed.
+    fn positions(&self, _width: u32, _height: u32) -> Result<Option<Positions>> {
+        Ok(None)
+    }
     /// Returns the text of a picture of that size in a prompt, which stands for as many rows, in
     /// their order.
     ///

@@ -118,6 +118,8 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         causal: true,
         prefix: None,
         queries: None,
+        positions: None,
+        windows: None,
     };
     let (y, saved) = layer
         .forward(&d, &on(&d, c, &x), &on(&d, c, &zero), &whole)
@@ -133,6 +135,8 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         causal: true,
         prefix: Some(&saved),
         queries: None,
+        positions: None,
+        windows: None,
     };
     let (x, zero) = (on(&d, c, &x[before * c..]), on(&d, c, &zero[before * c..]));
     let (tail, _) = layer.forward(&d, &x, &zero, &rest).unwrap();

@@ -47,6 +47,8 @@ fn chosen_rows_are_rows_of_the_whole() {
             causal,
             prefix: shared.as_ref(),
             queries: None,
+            positions: None,
+            windows: None,
         };
         let whole = values(&layer.forward(&d, &x, &all).unwrap().0);
         let queries = Queries::new(length, places.clone());

@@ -51,6 +51,8 @@ impl Case {
             causal: true,
             prefix,
             queries,
+            positions: None,
+            windows: None,
         }
     }
 

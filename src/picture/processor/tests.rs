@@ -235,3 +235,90 @@ fn sizes_that_vanish_or_explode_are_errors() {
         Err(PictureError::Field { .. })
     ));
 }
+
+/// A processor that resizes to whole patches.
+fn whole_patches(config: &str) -> Result<(Processor, Patches), PictureError> {
+    Processor::of_patches(config, "file", "Qwen2VLImageProcessor")
+}
+
+#[test]
+fn whole_patches_equal_transformers() {
+    let recorded = Recorded::read("smart");
+    for (index, config) in recorded.cases.iter().enumerate() {
+        let picture = recorded.picture(&format!("in{index}")).unwrap();
+        let (shape, bytes) = recorded.get(&format!("out{index}")).unwrap();
+        let numbers = bytes.as_chunks().0.iter();
+        let expected = numbers.map(|&bytes| f32::from_le_bytes(bytes));
+        let (processor, _) = whole_patches(&config.to_string()).unwrap();
+        let size = processor.output_size(picture.width(), picture.height());
+        let size = size.unwrap();
+        assert_eq!([3, size.0, size.1], shape.as_slice(), "{config}");
+        let view = processor.view(picture.width(), picture.height()).unwrap();
+        assert_eq!(view, View::whole(size.0, size.1));
+        let found = processor.process(&picture).unwrap();
+        assert_eq!(found.len(), 3 * size.0 * size.1);
+        let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+        let worst = differences.fold(0.0, f32::max);
+        assert!(worst <= 2e-6, "{worst} off: {config}");
+    }
+    assert!(recorded.cases.len() >= 20);
+}
+
+/// The sizes of the published processors and of others, for 117 sizes of pictures each.
+#[test]
+fn sizes_in_whole_patches_are_those_of_transformers() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/picture/smart.json");
+    let cases = std::fs::read_to_string(path).unwrap();
+    let cases: serde_json::Value = serde_json::from_str(&cases).unwrap();
+    for case in cases.as_array().unwrap() {
+        let (processor, _) = whole_patches(&case["config"].to_string()).unwrap();
+        let pictures = case["pictures"].as_array().unwrap();
+        assert!(pictures.len() > 100);
+        for picture in pictures {
+            let side = |name: &str| picture[name].as_u64().unwrap() as u32;
+            let found = processor.output_size(side("width"), side("height"));
+            let found = found.ok().map(|(rows, columns)| (columns, rows));
+            let expected: Option<(usize, usize)> =
+                serde_json::from_value(picture["resized"].clone()).unwrap();
+            assert_eq!(found, expected, "{picture} {}", case["config"]);
+        }
+    }
+}
+
+#[test]
+fn bad_fields_of_whole_patches_are_named() {
+    for (config, field) in [
+        (r#"{"size": {"shortest_edge": 3136}}"#, "size"),
+        (r#"{"size": {"height": 28, "width": 28}}"#, "size"),
+        (r#"{"size": 28}"#, "size"),
+        (r#"{"min_pixels": 0}"#, "min_pixels"),
+        (r#"{"max_pixels": "many"}"#, "max_pixels"),
+        (
+            r#"{"size": {"shortest_edge": 1, "longest_edge": -1}}"#,
+            "size.longest_edge",
+        ),
+        (r#"{"patch_size": null}"#, "patch_size"),
+        (r#"{"merge_size": 0}"#, "merge_size"),
+        (r#"{"temporal_patch_size": 1.5}"#, "temporal_patch_size"),
+        (r#"{"do_resize": false}"#, "do_resize"),
+        (
+            r#"{"image_processor_type": "CLIPImageProcessor"}"#,
+            "image_processor_type",
+        ),
+    ] {
+        match whole_patches(config) {
+            Err(PictureError::Field { field: found, .. }) => assert_eq!(found, field, "{config}"),
+            other => panic!("{config}: {other:?}"),
+        }
+    }
+    let (processor, patches) = whole_patches(r#"{"size": null, "merge_size": 4}"#).unwrap();
+    assert_eq!((patches.size, patches.merge, patches.frames), (14, 4, 2));
+    assert_eq!(processor.output_size(84, 84).unwrap(), (112, 112));
+    // A view of more pixels than any encoder takes, and a strip.
+    let (large, _) = whole_patches(r#"{"max_pixels": 100000000}"#).unwrap();
+    assert!(large.output_size(9000, 9000).is_err());
+    assert!(processor.output_size(2010, 10).is_err());
+    let class = r#"{"image_processor_type": "Qwen2VLImageProcessor"}"#;
+    let other = Processor::from_json(class, "file").unwrap_err().to_string();
+    assert!(other.contains("the picture's shape"), "{other}");
+}

@@ -145,3 +145,8 @@ fn emulated_recorded_smolvlm_tall() {
 fn emulated_recorded_internvl_qwen3_small() {
     recorded("internvl-qwen3-small");
 }
+
+#[test]
+fn emulated_recorded_qwen2_5_vl_small() {
+    recorded("qwen2-5-vl-small");
+}

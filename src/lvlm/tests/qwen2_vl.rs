@@ -1,0 +1,195 @@
+//! Qwen2-VL and Qwen2.5-VL: both spellings of their configs and tensors, what configs may say, and
+//! fields of the processor that contradict them.
+
+use serde_json::{Map, Value, json};
+
+use super::{Name, config_of, copied};
+use crate::blend::Path;
+use crate::checkpoint::tests::set;
+use crate::checkpoint::{CheckpointError, Config};
+use crate::device::cpu::Cpu;
+use crate::lvlm::families::registry::visit;
+use crate::lvlm::{OpenOptions, SessionOptions, checkpoint, go_on, inspect, load};
+use crate::picture::Picture;
+
+/// Returns the family's name, or the error of its config.
+fn read(config: &Value) -> Result<&'static str, CheckpointError> {
+    visit(
+        &Config::from_json(&config.to_string(), "config.json").unwrap(),
+        Name,
+    )
+}
+
+#[test]
+fn bad_fields_are_named() {
+    for (model, path, value) in [
+        ("tiny-qwen2-5-vl", "vision_config.window_size", json!(5)),
+        (
+            "tiny-qwen2-5-vl",
+            "vision_config.fullatt_block_indexes",
+            json!([-1]),
+        ),
+        (
+            "tiny-qwen2-5-vl",
+            "vision_config.out_hidden_size",
+            json!(24),
+        ),
+        ("tiny-qwen2-5-vl", "vision_config.num_heads", json!(4)),
+        ("tiny-qwen2-5-vl", "vision_config.num_heads", json!(5)),
+        ("tiny-qwen2-5-vl", "vision_config.in_chans", json!(1)),
+        (
+            "tiny-qwen2-5-vl",
+            "rope_scaling.mrope_section",
+            json!([1, 2, 2]),
+        ),
+        ("tiny-qwen2-5-vl", "rope_scaling.type", json!("yarn")),
+        ("tiny-qwen2-5-vl", "image_token_id", json!("<image>")),
+        ("tiny-qwen2-vl", "vision_config.hidden_size", json!(24)),
+        ("tiny-qwen2-vl", "vision_config.mlp_ratio", json!(0)),
+        ("tiny-qwen2-vl", "vision_config.in_channels", json!(4)),
+        (
+            "tiny-qwen2-vl",
+            "vision_config.rope_parameters.rope_type",
+            json!("linear"),
+        ),
+        (
+            "tiny-qwen2-vl",
+            "text_config.rope_parameters.mrope_section",
+            json!("3"),
+        ),
+        ("tiny-qwen2-vl", "text_config.model_type", json!("qwen2")),
+    ] {
+        let mut config = config_of(model);
+        set(&mut config, path, value.clone());
+        let error = read(&config).unwrap_err().to_string();
+        // A section inside another is named alone.
+        let start = path.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+        assert!(error.contains(&path[start..]), "{path} {value}: {error}");
+    }
+}
+
+/// Models of the same makers that are not supported are refused by their names.
+#[test]
+fn relatives_are_refused_by_name() {
+    for name in ["qwen3_vl", "qwen2_5_omni", "qwen3_vl_moe"] {
+        let error = read(&json!({ "model_type": name })).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains("qwen2_5_vl"), "{text}");
+    }
+}
+
+/// Other decoders know no positions along several axes.
+#[test]
+fn sections_of_positions_are_for_this_decoder_only() {
+    let mut config = config_of("tiny-llava-gqa");
+    set(
+        &mut config,
+        "text_config.rope_scaling",
+        json!({ "type": "mrope" }),
+    );
+    let error = read(&config).unwrap_err().to_string();
+    assert!(
+        error.contains("mrope") && error.contains("rope_scaling.type"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_the_processor_says_otherwise_is_refused() {
+    for (field, value) in [
+        ("patch_size", json!(14)),
+        ("merge_size", json!(3)),
+        ("temporal_patch_size", json!(1)),
+        ("image_processor_type", json!("CLIPImageProcessor")),
+    ] {
+        let dir = copied("tiny-qwen2-5-vl", &[]);
+        let place = dir.path().join("tiny-qwen2-5-vl/preprocessor_config.json");
+        let text = std::fs::read_to_string(&place).unwrap();
+        let mut fields: Value = serde_json::from_str(&text).unwrap();
+        set(&mut fields, field, value);
+        std::fs::write(&place, fields.to_string()).unwrap();
+        let options = OpenOptions::default();
+        let error = checkpoint(Some(&dir.path().join("tiny-qwen2-5-vl")), &options);
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}
+
+/// The names of tensors under both spellings: the published one and that of transformers 5.
+fn renamed(name: &str, published: bool) -> String {
+    let bare = name.replace("model.visual.", "visual.");
+    let bare = bare.replace("model.language_model.", "model.");
+    match published {
+        true => bare,
+        false if bare.starts_with("visual.") => format!("model.{bare}"),
+        false => bare.replace("model.", "model.language_model."),
+    }
+}
+
+/// The config with the decoder's fields at the top, or in a section.
+fn respelled(model: &str, flat: bool) -> Value {
+    let config = config_of(model);
+    let mut top: Map<String, Value> = config.as_object().unwrap().clone();
+    let vision = top.remove("vision_config").unwrap();
+    let text = match top.remove("text_config") {
+        Some(text) => text.as_object().unwrap().clone(),
+        None => top.clone(),
+    };
+    let kind = config["model_type"].as_str().unwrap();
+    let mut all = Map::new();
+    if flat {
+        all.extend(text);
+        all.extend(top);
+    } else {
+        for field in ["image_token_id", "tie_word_embeddings", "architectures"] {
+            all.insert(field.into(), config[field].clone());
+        }
+        let mut text = text;
+        text.insert("model_type".into(), json!(format!("{kind}_text")));
+        all.insert("text_config".into(), text.into());
+    }
+    all.insert("model_type".into(), json!(kind));
+    all.insert("vision_config".into(), vision);
+    all.into()
+}
+
+/// Every spelling of config and tensors is whole, and gives the same answer.
+#[test]
+fn spellings_of_one_model_are_equal() {
+    let rgb = (0..40 * 30 * 3).map(|n| (n * 7 % 251) as u8).collect();
+    let picture = Picture::from_rgb(40, 30, rgb).unwrap();
+    for model in ["tiny-qwen2-5-vl", "tiny-qwen2-vl"] {
+        let mut answers = Vec::new();
+        for (flat, published) in [(true, true), (true, false), (false, true), (false, false)] {
+            let dir = copied(model, &[]);
+            let folder = dir.path().join(model);
+            let config = respelled(model, flat).to_string();
+            std::fs::write(folder.join("config.json"), config).unwrap();
+            let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let tensors = file
+                .iter()
+                .map(|(name, view)| (renamed(name, published), view));
+            let bytes = safetensors::serialize(tensors, None).unwrap();
+            std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
+            let found = inspect(&folder, &OpenOptions::default()).unwrap();
+            assert!(
+                found.is_complete() && found.unexpected.is_empty(),
+                "{found}"
+            );
+            let opened = checkpoint(Some(&folder), &OpenOptions::default()).unwrap();
+            let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+            let prompt = opened.prompt("What?", &picture).unwrap();
+            let options = SessionOptions {
+                mask_size: 4,
+                memory_budget: 1 << 30,
+            };
+            let session = opened.start(&picture, &picture, &prompt, options).unwrap();
+            answers.push(session.generate(Path::Deletion, 3, &mut go_on).unwrap());
+        }
+        assert!(
+            answers.iter().all(|answer| *answer == answers[0]),
+            "{model}"
+        );
+    }
+}
