@@ -167,6 +167,16 @@ pub enum LvlmError {
         /// The device's storage format of activations.
         dtype: &'static str,
     },
+    /// Pictures, scores or gradients of a foreign model that do not fit together.
+    #[error("{what}: expected {expected}, found {found}")]
+    Foreign {
+        /// What does not fit.
+        what: &'static str,
+        /// The expected shape or values.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
     /// An answer without tokens.
     #[error("answer: expected at least one token, found none")]
     EmptyAnswer,
