@@ -237,9 +237,12 @@ pub use device::DeviceError;
 pub use device::cpu::Cpu;
 pub use device::cuda::{Cuda, Storage};
 pub use explain::{
-    AnswerToken, Cost, CurvePoints, Curves, ExplainError, Explanation, Iteration, Method,
-    OptimizerKind, Prepared, Progress, Request, Settings, Silent, Stage, explain, explain_prepared,
-    prepare,
+    AnswerToken, Attributed, AttributionError, Cost, CurvePoints, Curves, ExplainError,
+    Explanation, Iteration, Method, OptimizerKind, Prepared, Progress, Request, Settings, Silent,
+    Stage, attribute, explain, explain_prepared, prepare,
 };
-pub use lvlm::{Lvlm, LvlmError, ModelDevice, OpenOptions, checkpoint, load, open};
+pub use lvlm::{
+    ForeignModel, ForeignPictures, Lvlm, LvlmError, ModelDevice, OpenOptions, checkpoint, load,
+    open,
+};
 pub use picture::{Baseline, Limits, Picture, PictureError};

@@ -14,7 +14,7 @@ use super::signals::Signal;
 
 /// An error of a command.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CliError {
+pub enum CliError {
     #[error(transparent)]
     Analyse(#[from] AnalyseError),
     #[error(transparent)]
@@ -70,6 +70,9 @@ pub(super) enum CliError {
         expected: String,
         found: String,
     },
+    /// A keyword does not exist, or has a wrong value.
+    #[error("{0}")]
+    Keyword(String),
     /// A checkpoint is incomplete, according to `inspect`.
     #[error("{path}: the checkpoint is not complete")]
     Incomplete { path: String },

@@ -1,7 +1,9 @@
 //! `foveate explain`: an explanation of one answer about one picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+use serde_json::Value;
 
 use super::error::CliError;
 use super::machine;
@@ -13,19 +15,12 @@ use super::print;
 use super::progress::Bars;
 use super::record::{Context, record};
 use super::signals::Graceful;
-use crate::explain::{Explanation, Request, Settings, SufficientRegion, explain};
+use crate::explain::{Explanation, Request, Settings, explain};
 use crate::picture::Picture;
 use crate::report;
 
-/// Every file that an explanation can have, with the record of the others first.
-const FILES: [&str; 6] = [
-    "explanation.json",
-    "tokens.png",
-    "mask.npy",
-    "saliency.png",
-    "overlay.png",
-    "curves.png",
-];
+/// The record of an explanation, which lists the other files of its folder.
+const RECORD: &str = "explanation.json";
 
 #[derive(clap::Args)]
 pub(super) struct Options {
@@ -72,7 +67,8 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let mut settings = settings(&options.method, &options.machine)?;
     settings.validate()?;
-    let folder = OutputFolder::prepare(&options.out, &FILES)?;
+    let names = names();
+    let folder = OutputFolder::prepare(&options.out, &names)?;
     let started = Instant::now();
     let picture = Picture::open_within(&options.image, &options.picture.limits())?;
     let opened = machine::open(
@@ -131,7 +127,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let explanation = explanation?;
     let context = Context {
         model: &*model,
-        image: &options.image,
+        image: Some(&options.image),
         picture: &picture,
         question: &options.question,
         answer: options.answer.as_deref(),
@@ -141,7 +137,8 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         load_seconds,
     };
     let record = record(&context, &explanation);
-    let json = folder.write(&record, &files(&picture, &options.question, &explanation)?)?;
+    let files = report::explanation_files(&picture, &options.question, &explanation)?;
+    let json = folder.write(&record, &files)?;
     if options.verbose {
         let cost = &explanation.cost;
         note(&format!(
@@ -157,85 +154,25 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     }
 }
 
-/// Returns the contents of the folder's files, without the record.
-fn files(
-    picture: &Picture,
-    question: &str,
-    explanation: &Explanation,
-) -> Result<Vec<(&'static str, Vec<u8>)>, CliError> {
-    let words: Vec<report::TokenShade> = explanation
-        .tokens
-        .iter()
-        .map(|t| report::TokenShade {
-            text: &t.text,
-            llr: t.llr,
-            key: t.key,
-        })
-        .collect();
-    let mut files = vec![(FILES[1], report::png(&report::tokens(question, &words)?)?)];
-    if let Some(mask) = &explanation.mask {
-        let (size, saliency) = (mask.size(), mask.saliency());
-        let region = explanation.faithfulness.as_ref().map(|f| &f.region);
-        let region = region.filter(|region| region.cells > 0);
-        let inside =
-            region.map(|region| (region.mask(mask).saliency(), caption(region, explanation)));
-        let outline = inside.as_ref().map(|(inside, caption)| report::Outline {
-            region: inside,
-            caption,
-        });
-        let (width, height) = (picture.width(), picture.height());
-        files.push((FILES[2], npy(size, mask.values())));
-        files.push((
-            FILES[3],
-            report::png(&report::saliency_grey(&saliency, size, width, height)?)?,
-        ));
-        files.push((
-            FILES[4],
-            report::png(&report::overlay(
-                picture.rgb(),
-                width,
-                height,
-                &saliency,
-                size,
-                outline,
-            )?)?,
-        ));
-    }
-    if let Some(curves) = &explanation.curves {
-        let plot = report::CurvesPlot {
-            fraction: &curves.fraction,
-            deletion: &curves.deletion,
-            insertion: &curves.insertion,
-            deletion_score: curves.deletion_score,
-            insertion_score: curves.insertion_score,
-        };
-        files.push((FILES[5], report::png(&report::curves(&plot)?)?));
-    }
-    Ok(files)
+/// Returns the names of every file that an explanation's folder can have, its record first.
+fn names() -> Vec<&'static str> {
+    [&[RECORD][..], &report::EXPLANATION_FILES].concat()
 }
 
-/// Describes the outlined part of the picture in a line.
-fn caption(region: &SufficientRegion, explanation: &Explanation) -> String {
-    format!(
-        "outlined: {:.0} % is enough (p {:.2} of {:.2})",
-        100.0 * region.fraction,
-        region.probability,
-        explanation.key_probability()
-    )
-}
-
-/// Returns a square f32 array in NumPy's format, version 1.0: a header whose length is a multiple
-/// of 64 bytes, and the values in little endian.
-fn npy(size: usize, values: &[f64]) -> Vec<u8> {
-    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({size}, {size}, ), }}");
-    // The magic string and the header's length take 10 bytes of it, and a line feed ends it.
-    let width = (10 + dict.len() + 1).next_multiple_of(64) - 11;
-    let header = format!("{dict:width$}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(values.iter().flat_map(|&v| (v as f32).to_le_bytes()));
-    bytes
+/// Writes the record of an explanation, as [`record`] makes it, and the files of
+/// [`report::explanation_files`] to a folder, which is created if it does not exist.
+///
+/// # Errors
+/// [`CliError::Folder`] and [`CliError::File`] if the folder cannot be written to;
+/// [`CliError::Write`] if a file cannot be written. Nothing is left behind then.
+pub fn save(
+    folder: &Path,
+    record: &Value,
+    files: &[(&'static str, Vec<u8>)],
+) -> Result<(), CliError> {
+    let names = names();
+    OutputFolder::prepare(folder, &names)?.write(record, files)?;
+    Ok(())
 }
 
 /// Formats the result as text.

@@ -10,7 +10,7 @@ use crate::device::cuda::{self, Cuda, Storage};
 use crate::lvlm::{self, Lvlm, OpenOptions};
 
 /// An opened model.
-pub(super) struct Opened {
+pub struct Opened {
     pub model: Box<dyn Lvlm>,
     /// Number of CPU threads that compute; 0 on a GPU.
     pub threads: usize,

@@ -8,6 +8,7 @@ mod explain;
 mod export;
 mod figures;
 mod inspect;
+pub mod keywords;
 mod machine;
 mod merge;
 mod methods;
@@ -24,11 +25,15 @@ mod signals;
 mod terminal;
 mod units;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use error::CliError;
+pub use error::CliError;
+pub use explain::save;
+pub use machine::Opened;
+pub use record::{Context, record};
 
 /// Shows where a large vision-language model looks when it answers.
 #[derive(Parser)]
@@ -75,11 +80,16 @@ enum Command {
     Inspect(Box<inspect::Options>),
 }
 
-/// Runs the command line of this process and returns its exit code: 0 done, 1 the work failed, 2
-/// the command line or an input is wrong, 3 a run ended with some samples failed, 130 and 143 ended
-/// by Ctrl-C and by SIGTERM.
+/// Runs the command line of this process; see [`run()`].
 pub fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs a command line, the program's name first, and returns the exit code of the process: 0 done,
+/// 1 the work failed, 2 the command line or an input is wrong, 3 a run ended with some samples
+/// failed, 130 and 143 ended by Ctrl-C and by SIGTERM.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let command = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command,
         Err(ended) => return answer(&ended),
     };
@@ -98,10 +108,10 @@ pub fn main() -> ExitCode {
         Command::Inspect(options) => inspect::run(&options),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             note(&error.to_string());
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }
@@ -109,13 +119,13 @@ pub fn main() -> ExitCode {
 /// Prints help, the version, or an error of the command line, and returns the exit code. An error
 /// repeats words of the command line, so it is printed without colours and with control characters
 /// escaped. Ignores write errors.
-fn answer(ended: &clap::Error) -> ExitCode {
+fn answer(ended: &clap::Error) -> u8 {
     use std::io::Write;
     let _ = match ended.use_stderr() {
         true => std::io::stderr().write_all(plain(ended).as_bytes()),
         false => ended.print(),
     };
-    ExitCode::from(u8::try_from(ended.exit_code()).unwrap_or(2))
+    u8::try_from(ended.exit_code()).unwrap_or(2)
 }
 
 /// Returns the text of an error of the command line for a terminal, with the line's end, which an

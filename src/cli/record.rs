@@ -8,9 +8,10 @@ use crate::picture::Picture;
 use crate::run::Explained;
 
 /// The contents of the record other than the explanation.
-pub(super) struct Context<'a> {
+pub struct Context<'a> {
     pub model: &'a dyn Lvlm,
-    pub image: &'a std::path::Path,
+    /// The picture's file, if it is one.
+    pub image: Option<&'a std::path::Path>,
     pub picture: &'a Picture,
     pub question: &'a str,
     pub answer: Option<&'a str>,
@@ -22,7 +23,7 @@ pub(super) struct Context<'a> {
 }
 
 /// Returns the record of an explanation.
-pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
+pub fn record(context: &Context, explanation: &Explanation) -> Value {
     let explained = Explained::from(explanation);
     let mut record = json!({
         "model": context.model.name(),
@@ -31,7 +32,7 @@ pub(super) fn record(context: &Context, explanation: &Explanation) -> Value {
         "dtype": context.model.dtype(),
         "device_choices": context.model.device_choices(),
         "image": {
-            "path": context.image.to_string_lossy(),
+            "path": context.image.map(|path| path.to_string_lossy()),
             "width": context.picture.width(),
             "height": context.picture.height(),
         },

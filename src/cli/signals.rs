@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A signal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signal(i32);
+pub struct Signal(i32);
 
 struct State {
     /// The message for the first signal, if it is only to be recorded.

@@ -49,7 +49,7 @@ impl Attribution for AttentionRollout<'_> {
         _: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
         self.settings.validate()?;
-        let internals = scorer.internals();
+        let internals = scorer.internals()?;
         let rows = internals.rows();
         let mut relevance = at_keys(&rows, keys, 1.0 / keys.len().max(1) as f64);
         let mut pass = |_: usize, attention: AttentionValues| {

@@ -73,7 +73,7 @@ impl Attribution for GradCam<'_> {
     ) -> Result<Mask> {
         self.settings.validate()?;
         let layer = self.layer();
-        let read = scorer.internals().activations(layer, keys, evaluated)?;
+        let read = scorer.internals()?.activations(layer, keys, evaluated)?;
         let values = class_activations(&read, matches!(layer, Layer::Decoder(_)));
         let size = self.settings.mask_size;
         mask_of(size, &read.places.cells(&values, size))

@@ -11,6 +11,7 @@ mod eagle;
 mod error;
 mod explainer;
 mod faithfulness;
+mod foreign;
 mod fovea;
 mod grad_cam;
 mod gradients;
@@ -47,6 +48,7 @@ pub use explainer::{
 #[cfg(feature = "cli")]
 pub(crate) use faithfulness::schedule as faithfulness_schedule;
 pub use faithfulness::{Faithfulness, SufficientRegion};
+pub use foreign::{Attributed, AttributionError, attribute};
 pub use igos::{Iteration, Regulariser};
 pub use key_tokens::{is_function_word, key_tokens};
 pub use settings::{OptimizerKind, Preset, Settings};

@@ -46,7 +46,7 @@ impl Attribution for TMm<'_> {
         _: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
         self.settings.validate()?;
-        let internals = scorer.internals();
+        let internals = scorer.internals()?;
         let rows = internals.rows();
         let mut relevance = at_keys(&rows, keys, 1.0);
         let mut pass = |_: usize, attention: AttentionValues| {

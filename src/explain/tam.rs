@@ -161,7 +161,7 @@ impl Attribution for Tam<'_> {
         _: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
         self.settings.validate()?;
-        let internals = scorer.internals();
+        let internals = scorer.internals()?;
         let rows = internals.rows();
         let (prompt, answer) = text(&rows);
         let last = keys.iter().copied().max().unwrap_or(0);

@@ -177,6 +177,16 @@ pub enum LvlmError {
         /// The layer, or the model's family.
         found: String,
     },
+    /// Pictures, scores or gradients of a foreign model that do not fit together.
+    #[error("{what}: expected {expected}, found {found}")]
+    Foreign {
+        /// What does not fit.
+        what: &'static str,
+        /// The expected shape or values.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
     /// An answer without tokens.
     #[error("answer: expected at least one token, found none")]
     EmptyAnswer,

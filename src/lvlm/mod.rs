@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod families;
 mod family;
+mod foreign;
 mod internals;
 mod loader;
 mod model;
@@ -35,6 +36,7 @@ pub use engine::{
     OpenOptions, checkpoint, demo_checkpoint, inspect, inspect_files, load, open, open_files,
 };
 pub use error::{LvlmError, Result};
+pub use foreign::{ForeignModel, ForeignPictures, ForeignScorer};
 pub use internals::{Internals, Layer, LayerActivations, SequenceRows};
 pub use model::{Lvlm, PicturePair, Prompt};
 pub use plan::BatchPlan;

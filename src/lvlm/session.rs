@@ -78,7 +78,10 @@ pub trait Scorer {
     /// tokens.
     fn image_rows(&self) -> usize;
     /// Returns what the model computes on the way to a score.
-    fn internals(&self) -> &dyn Internals;
+    ///
+    /// # Errors
+    /// [`LvlmError::Unreadable`](super::LvlmError::Unreadable) for a model that foveate does not run.
+    fn internals(&self) -> Result<&dyn Internals>;
     /// Returns log p of the answer's tokens `tokens` (ascending) for every blend, each given the
     /// tokens before it.
     ///

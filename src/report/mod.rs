@@ -2,12 +2,13 @@
 //! ([`saliency_grey`]), the deletion and insertion curves ([`curves()`]), the answer's words
 //! ([`tokens()`]); and for many explanations, distributions ([`histogram()`]) and values with their
 //! intervals ([`intervals()`]). Each is drawn in memory, with an embedded font; [`png()`] encodes
-//! it as a file. [`html`] writes a whole run as one page.
+//! it as a file. [`explanation_files`] draws all of one explanation. [`html`] writes a whole run as one page.
 
 mod canvas;
 mod colour;
 mod curves;
 mod error;
+mod explanation;
 mod font;
 mod histogram;
 pub mod html;
@@ -22,9 +23,10 @@ mod tests;
 
 pub use curves::{CurvesPlot, curves};
 pub use error::ReportError;
+pub use explanation::{EXPLANATION_FILES, explanation_files, explanation_overlay};
 pub use histogram::{HistogramPlot, histogram};
 pub use intervals::{Interval, IntervalsPanel, intervals};
-pub use overlay::{Outline, overlay, saliency_grey};
+pub use overlay::{Outline, overlay, saliency, saliency_grey};
 pub use png::png;
 pub use tokens::{TokenShade, tokens};
 

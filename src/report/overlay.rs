@@ -90,6 +90,25 @@ fn mix(a: f32, b: f32, weight: f32) -> f32 {
     a + weight * (b - a)
 }
 
+/// Returns the map at the pixels of a picture of `width x height`: `width * height` values in 0..1,
+/// row by row. `saliency` is as in [`saliency_grey`].
+///
+/// # Errors
+/// As [`saliency_grey`].
+pub fn saliency(saliency: &[f32], size: usize, width: u32, height: u32) -> Result<Vec<f32>> {
+    let map = Map::new(saliency, size)?;
+    let (what, count) = ("picture", pixels(width, height, 1)?);
+    let mut values = Vec::new();
+    let there = values.try_reserve_exact(count);
+    there.map_err(|_| ReportError::Size {
+        what,
+        width: width as usize,
+        height: height as usize,
+    })?;
+    values.extend(map.rows(width, height).flatten());
+    Ok(values)
+}
+
 /// Draws the map in grey at `width x height` pixels, 255 where it is 1. `saliency` is `size x
 /// size`, row by row, in the plane of the picture; the corner cells lie on the corner pixels.
 /// Values outside 0..1 are clamped, NaN counts as 0.

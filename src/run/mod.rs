@@ -44,7 +44,7 @@ pub use error::{FileAction, RunError};
 pub use evidence::{Evidence, EvidenceMask};
 #[cfg(feature = "analyse")]
 pub(crate) use evidence::{LONGEST as LONGEST_EVIDENCE, within};
-pub use export::{Exported, export};
+pub use export::{Cell, Exported, Kind, Table, export, samples, tokens};
 pub use images::ImageFolder;
 pub use judge::{Judgement, judge};
 pub use launcher::{Assignment, Environment};

@@ -118,8 +118,8 @@ impl Internals for Inside {
 struct Outside(Inside);
 
 impl Scorer for Outside {
-    fn internals(&self) -> &dyn Internals {
-        &self.0
+    fn internals(&self) -> crate::lvlm::Result<&dyn Internals> {
+        Ok(&self.0)
     }
 
     fn image_rows(&self) -> usize {

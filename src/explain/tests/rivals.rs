@@ -75,8 +75,8 @@ impl Internals for Linear {
 }
 
 impl Scorer for Linear {
-    fn internals(&self) -> &dyn Internals {
-        self
+    fn internals(&self) -> crate::lvlm::Result<&dyn Internals> {
+        Ok(self)
     }
 
     fn image_rows(&self) -> usize {

@@ -60,7 +60,7 @@ impl Scorer for ResampledScorer<'_> {
         self.inner.image_rows()
     }
 
-    fn internals(&self) -> &dyn Internals {
+    fn internals(&self) -> Result<&dyn Internals> {
         self.inner.internals()
     }
 

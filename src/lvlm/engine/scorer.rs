@@ -184,8 +184,8 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         self.session.evaluator.image_rows()
     }
 
-    fn internals(&self) -> &dyn Internals {
-        self
+    fn internals(&self) -> Result<&dyn Internals> {
+        Ok(self)
     }
 
     fn first_view(&self) -> (&View, &[f32]) {

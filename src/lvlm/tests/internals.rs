@@ -51,7 +51,7 @@ const MODELS: [(&str, &str); 8] = [
 fn every_visual_token_has_a_row_and_the_picture_is_covered() {
     for (model, picture) in MODELS {
         with_scorer(model, None, picture, |scorer| {
-            let rows = scorer.internals().rows();
+            let rows = scorer.internals().unwrap().rows();
             assert_eq!(rows.places.tokens(), rows.visual.len());
             assert_eq!(rows.visual.len(), scorer.image_rows());
             assert_eq!(rows.text.len() + rows.visual.len(), rows.first + 1);
@@ -83,7 +83,7 @@ fn logits_are_those_of_the_scores() {
             };
             let blends = [Blend::whole(0, Path::Deletion)];
             let expected = scorer.log_probabilities(masks, &blends, &[0, 2], &mut go_on);
-            let internals = scorer.internals();
+            let internals = scorer.internals().unwrap();
             let first = internals.rows().first;
             let logits = internals.logits(2, &ids, &mut go_on).unwrap();
             assert_eq!(logits.len(), (first + 3) * ids.len());
@@ -101,7 +101,7 @@ fn logits_are_those_of_the_scores() {
 fn attention_adds_up_to_at_most_one() {
     for (model, picture) in MODELS {
         with_scorer(model, None, picture, |scorer| {
-            let internals = scorer.internals();
+            let internals = scorer.internals().unwrap();
             let rows = internals.rows();
             let mut layers = Vec::new();
             let mut each = |layer: usize, attention: crate::nn::AttentionValues| {
@@ -134,7 +134,7 @@ fn attention_adds_up_to_at_most_one() {
 fn layers_are_read_at_the_tokens_of_the_picture() {
     for (model, picture) in MODELS {
         with_scorer(model, None, picture, |scorer| {
-            let internals = scorer.internals();
+            let internals = scorer.internals().unwrap();
             for layer in [
                 Layer::Encoder(None),
                 Layer::Encoder(Some(1)),
@@ -162,7 +162,7 @@ fn layers_are_read_at_the_tokens_of_the_picture() {
 fn a_family_that_cannot_be_read_is_refused_by_name() {
     let towers = Some("tiny-cambrian-towers");
     with_scorer("tiny-cambrian", towers, "cat.png", |scorer| {
-        let internals = scorer.internals();
+        let internals = scorer.internals().unwrap();
         let rows = internals.rows();
         assert_eq!(rows.places.tokens(), rows.visual.len());
         assert!(

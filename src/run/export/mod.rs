@@ -6,7 +6,8 @@ pub(super) mod testing;
 
 use std::path::Path;
 
-use columns::{Cell, Kind, Writer};
+use columns::Writer;
+pub use columns::{Cell, Kind};
 
 use super::{Explained, Record, Result, Run, RunError};
 use crate::explain::{AnswerToken, Curves, Iteration, Mask};
@@ -78,6 +79,46 @@ const TOKEN_COLUMNS: [(&str, Kind); 9] = [
     ("key", Kind::Truth),
 ];
 
+/// The rows of a table of a run, and its columns.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Names and kinds of the columns.
+    pub columns: &'static [(&'static str, Kind)],
+    /// The rows, with a cell for each column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// Reads a run as the table that [`export`] writes as `samples.parquet`: a row per sample, with its
+/// mask.
+///
+/// # Errors
+/// Returns an error if the run cannot be read.
+pub fn samples(run: &Run) -> Result<Table> {
+    let model = &run.manifest().model.name;
+    let row = |record: Record| Ok(sample(&record, run.mask(&record)?.as_ref(), model));
+    let rows = run.records()?.map(|record| row(record?));
+    Ok(Table {
+        columns: &SAMPLE_COLUMNS,
+        rows: rows.collect::<Result<_>>()?,
+    })
+}
+
+/// Reads a run as the table that [`export`] writes as `tokens.parquet`: a row per token of an
+/// answer.
+///
+/// # Errors
+/// Returns an error if the run cannot be read.
+pub fn tokens(run: &Run) -> Result<Table> {
+    let mut rows = Vec::new();
+    for record in run.records()? {
+        rows.extend(token_rows(&record?));
+    }
+    Ok(Table {
+        columns: &TOKEN_COLUMNS,
+        rows,
+    })
+}
+
 /// The numbers of exported rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exported {
@@ -110,9 +151,8 @@ pub fn export(run: &Run, folder: &Path) -> Result<Exported> {
         let mask = run.mask(&record)?;
         samples.row(sample(&record, mask.as_ref(), &run.manifest().model.name))?;
         exported.samples += 1;
-        let answer = record.explanation.iter().flat_map(|e| &e.answer.tokens);
-        for (place, token) in answer.enumerate() {
-            tokens.row(self::token(&record, place, token))?;
+        for row in token_rows(&record) {
+            tokens.row(row)?;
             exported.tokens += 1;
         }
         if exported.samples.is_multiple_of(GROUP) {
@@ -189,6 +229,14 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         Cell::Integers(evidence.map(|e| e.size().map(|side| side as i64).to_vec())),
         Cell::Integers(evidence.map(|e| e.counts().iter().copied().map(i64::from).collect())),
     ]
+}
+
+/// Returns the rows of the answer's tokens.
+fn token_rows(record: &Record) -> impl Iterator<Item = Vec<Cell>> {
+    let answer = record.explanation.iter().flat_map(|e| &e.answer.tokens);
+    answer
+        .enumerate()
+        .map(|(place, token)| self::token(record, place, token))
 }
 
 fn token(record: &Record, place: usize, token: &AnswerToken) -> Vec<Cell> {

@@ -1,0 +1,52 @@
+"""Plots of explanations by Matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ._explanation import Explanation
+
+
+def plot(explanation: "Explanation") -> "Figure":
+    """Returns a figure of the picture, the map over it and the curves, as far as there are any."""
+    from matplotlib.figure import Figure
+
+    saliency, curves = explanation.saliency(), explanation.curves
+    panels = 1 + (saliency is not None) + (curves is not None)
+    figure = Figure(figsize=(4.5 * panels, 4.5), layout="constrained")
+    axes = iter(figure.subplots(1, panels, squeeze=False)[0])
+    keys = ", ".join(token.text.strip() for token in explanation.tokens if token.key)
+    figure.suptitle(_plain(f"{explanation.question}\n{explanation.answer.strip()}"))
+
+    shown = next(axes)
+    shown.imshow(explanation.picture)
+    shown.set_axis_off()
+    if saliency is not None:
+        mapped = next(axes)
+        mapped.imshow(explanation.picture)
+        drawn = mapped.imshow(saliency, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+        mapped.set_title(_plain(f"saliency of: {keys}"), fontsize="medium")
+        mapped.set_axis_off()
+        figure.colorbar(drawn, ax=mapped, fraction=0.046, pad=0.02)
+    if curves is not None:
+        lines = next(axes)
+        for name, values, score in (
+            ("deletion", curves.deletion, curves.deletion_score),
+            ("insertion", curves.insertion, curves.insertion_score),
+        ):
+            label = name if score is None else f"{name} {score:.3f}"
+            lines.plot(curves.fraction, values, marker=".", label=label)
+        lines.set_xlabel("share of the cells")
+        lines.set_ylabel("mean probability of the key tokens")
+        lines.set_xlim(0, 1)
+        lines.set_ylim(bottom=0)
+        lines.legend()
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Returns text in which Matplotlib finds no mathematics."""
+    return text.replace("$", r"\$")
