@@ -1,8 +1,8 @@
 //! The method: which tokens of an answer depend on the picture, and the smallest part of the
 //! picture that they need.
 //!
-//! It uses a model only through [`crate::lvlm::Lvlm`], [`crate::lvlm::Session`] and
-//! [`crate::lvlm::Scorer`], independent of device and architecture.
+//! It uses a model only through [`crate::lvlm::Lvlm`], [`crate::lvlm::Session`],
+//! [`crate::lvlm::Scorer`] and [`crate::lvlm::Internals`], independent of device and architecture.
 
 mod attention_rollout;
 mod attribution;

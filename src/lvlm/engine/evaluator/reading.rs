@@ -37,7 +37,7 @@ impl<D: Device> Watch<D> for AttentionWatch<'_> {
     }
 }
 
-/// One blend, the rows of its answer, and what a score of them saves.
+/// One blend, the rows that predict the scored tokens, and the activations that are saved.
 pub(in crate::lvlm::engine) struct Reading<'a, D: Device> {
     pub layout: &'a AnswerLayout<D>,
     pub batch: &'a [D::Batch],
@@ -54,7 +54,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         self.forward(device, layout, batch, 1, checkpointing)
     }
 
-    /// Returns the site of a layer, and the number of layers that may be read.
+    /// Returns the site of a layer of this model.
     fn site(&self, layer: Layer) -> Result<Site> {
         let (site, number, last) = match layer {
             Layer::Encoder(number) => {
