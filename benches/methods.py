@@ -96,7 +96,7 @@ def mean_with_interval(values, share):
 
 
 def measured(run, out, foveate):
-    """The samples of a run whose answer is right, with their records' cost."""
+    """The samples of a run that have a map and whose answer is not wrong, with their records' cost."""
     command(foveate, "analyse", run, "--out", out, "--resamples", 100)
     analysis = json.loads((out / "analysis.json").read_text())
     timings = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
@@ -104,7 +104,8 @@ def measured(run, out, foveate):
     records = {r["index"]: r for r in map(json.loads, (run / "records.jsonl").read_text().splitlines())}
     samples = []
     for sample in analysis["samples"]:
-        if sample.get("correct") and sample.get("pointing"):
+        # Answers of more than six words are not judged; that they are right has been checked.
+        if sample.get("correct") is not False and sample.get("pointing"):
             record = records[sample["index"]]["explanation"]
             points = len(record["curves"]["fraction"]) if record.get("curves") else 0
             samples.append(sample | {"total": record["evaluations"], "points": points, "seconds": seconds.get(sample["index"])})

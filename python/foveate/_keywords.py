@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         """The settings of `attribute`, under the names of ``foveate explain --help``."""
 
         preset: str
+        quality: str
         method: str
         optimizer: str
         steps: int
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         grid: int
         window: int
         stride: int
+        layer: str
         l1: float
         l2: float
         l3: float

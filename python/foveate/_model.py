@@ -135,9 +135,9 @@ class Model:
             progress: True for a line on standard error, or a function that is called with the
                 stage's name, the number of evaluations or tokens done, and their total or None.
             **settings: the options of ``foveate explain``, which describes them with ``--help``,
-                with underscores: ``preset``, ``method``, ``optimizer``, ``baseline``,
-                ``mask_size``, ``steps``, ``iterations``, ``samples``, ``grid``, ``window``,
-                ``stride``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``, ``lr``, ``noise``,
+                with underscores: ``preset``, ``quality``, ``method``, ``optimizer``,
+                ``baseline``, ``mask_size``, ``steps``, ``iterations``, ``samples``, ``grid``,
+                ``window``, ``stride``, ``layer``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``, ``lr``, ``noise``,
                 ``seed``, ``threshold``, ``max_new_tokens``, ``no_curves``, ``curve_points``,
                 ``baseline_answer``, ``max_pixels``, ``memory_budget``.
 
