@@ -69,9 +69,9 @@ def attribute(
         visual_tokens: the number of tokens that the model makes of the picture, to whose spacing
             ``method="fovea"`` smooths its map; by default the number of the mask's cells.
         progress: as in `Model.explain`.
-        **settings: the method and its settings as in `Model.explain`: ``preset``, ``method``,
-            ``optimizer``, ``steps``, ``iterations``, ``samples``, ``grid``, ``window``, ``stride``,
-            ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``, ``lr``, ``noise``, ``seed``.
+        **settings: the method and its settings as in `Model.explain`: ``preset``, ``quality``,
+            ``method``, ``optimizer``, ``steps``, ``iterations``, ``samples``, ``grid``, ``window``,
+            ``stride``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``, ``lr``, ``noise``, ``seed``.
 
     Raises:
         SettingError: a setting does not exist or has no such value, or the method needs gradients

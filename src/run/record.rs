@@ -232,7 +232,9 @@ impl Failure {
             | ExplainError::Pixels { .. }
             | ExplainError::Cancelled => return Err(error),
             ExplainError::Model(model) => match model {
-                LvlmError::Picture(_) | LvlmError::PictureSize { .. } => Cause::Picture,
+                LvlmError::Picture(_)
+                | LvlmError::PictureSize { .. }
+                | LvlmError::TooThin { .. } => Cause::Picture,
                 LvlmError::EmptyQuestion
                 | LvlmError::Vocabulary { .. }
                 | LvlmError::Checkpoint(_) => Cause::Question,
