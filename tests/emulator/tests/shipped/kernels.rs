@@ -117,11 +117,6 @@ fn emulated_recorded_llava_cat() {
 }
 
 #[test]
-fn emulated_recorded_llava_variant_cat() {
-    recorded("llava-variant-cat");
-}
-
-#[test]
 fn emulated_recorded_onevision_wide() {
     recorded("onevision-wide");
 }
