@@ -65,7 +65,7 @@ CASES = {
     "qwen2-5-vl-coffee": Settings("models/tiny-qwen2-5-vl", "images/coffee.png", lr=0.3, threshold=0.1),
     "qwen2-5-vl-tall": Settings("models/tiny-qwen2-5-vl", "images/tall.png", lr=0.3, threshold=0.1),
     "qwen2-5-vl-wide": Settings("models/tiny-qwen2-5-vl", "images/wide.png", lr=0.03, threshold=0.1),
-    "qwen2-5-vl-small": Settings("models/tiny-qwen2-5-vl", "images/small.png", lr=0.3, threshold=0.1),
+    "qwen2-5-vl-small": Settings("models/tiny-qwen2-5-vl", "images/small.png", lr=0.03, threshold=0.1),
     "qwen2-vl-rocket": Settings("models/tiny-qwen2-vl", "images/rocket.png", lr=0.3, threshold=0.1, pp=True),
     "qwen2-vl-coffee": Settings("models/tiny-qwen2-vl", "images/coffee.png", lr=0.3, threshold=0.1),
     "qwen2-vl-tall": Settings("models/tiny-qwen2-vl", "images/tall.png", lr=0.3, threshold=0.1),
