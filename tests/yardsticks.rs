@@ -9,8 +9,8 @@ use foveate::{Cpu, Method, Picture, Request, Settings, Silent, explain, open};
 use serde_json::Value;
 
 /// Of the scenes `scenes/shapes`, which `scenes.py shapes --kinds color,two,count --seed 5000` drew
-/// and `check.py --keep` kept. The evidence is 3 to 12 % of a picture: a map that says nothing has
-/// about that area under its precision-recall curve.
+/// and `check.py --keep` kept. A map that says nothing has about the evidence's share of the picture
+/// under its precision-recall curve.
 #[test]
 fn shapes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/yardsticks");
@@ -22,7 +22,7 @@ fn shapes() {
     };
     let text = fs::read_to_string(scenes.join("scenes.json")).unwrap();
     let described: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let mut kinds = Vec::new();
+    let (mut kinds, mut areas) = (Vec::new(), Vec::new());
     for scene in &described {
         let picture = Picture::open(&scenes.join(scene["picture"].as_str().unwrap())).unwrap();
         let size = (picture.width(), picture.height());
@@ -40,11 +40,13 @@ fn shapes() {
             let evidence = EvidenceMask::of(&evidence.unwrap(), size).unwrap();
             let mask = explanation.mask.expect("a key token");
             let point = pointing(&mask, (size.0 as usize, size.1 as usize), &evidence).unwrap();
-            assert!(point.peak, "{asked}: the peak is elsewhere");
-            assert!(point.auprc > 0.4, "{asked}: {}", point.auprc);
+            assert!(point.auprc > 3.0 * point.area, "{asked}: {}", point.auprc);
+            areas.push(point.auprc);
             kinds.push(asked["kind"].as_str().unwrap());
         }
     }
+    let mean = areas.iter().sum::<f64>() / areas.len() as f64;
+    assert!(mean > 0.6, "{areas:?}");
     for kind in ["color", "two", "count"] {
         assert!(kinds.contains(&kind), "no question of {kind}");
     }

@@ -144,8 +144,8 @@ pub fn explanation(
 
 /// Parses keywords of a topic, and `compat` beside them.
 fn parse(topic: Topic, given: &[Keyword], compat: Option<Compat>) -> Result<Options, CliError> {
-    if let Some((name, _)) = given.iter().find(|(name, _)| !topic.has(name)) {
-        let names: Vec<String> = options(topic).into_iter().map(|o| o.name).collect();
+    let names: Vec<String> = options(topic).into_iter().map(|o| o.name).collect();
+    if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(name)) {
         return Err(CliError::Keyword(format!(
             "expected one of {}, found {name}",
             names.join(", ")
