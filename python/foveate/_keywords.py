@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         grid: int
         window: int
         stride: int
-        layer: str
         l1: float
         l2: float
         l3: float
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     class Settings(MethodSettings, total=False):
         """The settings of an explanation, under the names of ``foveate explain --help``."""
 
+        layer: str
         baseline: str
         mask_size: int
         threshold: float

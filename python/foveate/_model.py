@@ -137,8 +137,8 @@ class Model:
             **settings: the options of ``foveate explain``, which describes them with ``--help``,
                 with underscores: ``preset``, ``quality``, ``method``, ``optimizer``,
                 ``baseline``, ``mask_size``, ``steps``, ``iterations``, ``samples``, ``grid``,
-                ``window``, ``stride``, ``layer``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``, ``lr``, ``noise``,
-                ``seed``, ``threshold``, ``max_new_tokens``, ``no_curves``, ``curve_points``,
+                ``window``, ``stride``, ``layer``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``,
+                ``lr``, ``noise``, ``seed``, ``threshold``, ``max_new_tokens``, ``no_curves``, ``curve_points``,
                 ``baseline_answer``, ``max_pixels``, ``memory_budget``.
 
         Raises:

@@ -25,12 +25,13 @@ const OF_MODEL: [&str; 8] = [
     "randomize-seed",
     "threads",
 ];
-/// The options of an explanation that a method does not read: those about the picture, the answer
-/// and its curves, and about memory.
-const NOT_OF_METHOD: [&str; 8] = [
+/// The options of an explanation that a method alone does not read: those about the picture, the
+/// answer and its curves, about memory, and about layers of the model.
+const NOT_OF_METHOD: [&str; 9] = [
     "baseline",
     "baseline-answer",
     "curve-points",
+    "layer",
     "max-new-tokens",
     "max-pixels",
     "memory-budget",
