@@ -28,11 +28,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 5000
 RESAMPLES = 10_000
-# Settings that are compared beside the defaults: the method, its options, and its evaluations with gradient.
+# Settings that are compared beside the defaults: the options, and the evaluations with gradient.
 VARIANTS = {
-    "igos+ lr 1": ("igos+", ["--lr", "1"], 100),
-    "fovea draft": ("fovea", ["--iterations", "1"], 6),
-    "fovea high": ("fovea", ["--steps", "12", "--iterations", "3"], 60),
+    "igos+ lr 1": (["--method", "igos+", "--lr", "1"], 100),
+    "fovea draft": (["--quality", "draft"], 6),
+    "fovea high": (["--quality", "high"], 60),
 }
 # The name of a metric in the table; its value for a sample of analysis.json, and whether it is a share of samples.
 METRICS = {
@@ -83,32 +83,31 @@ def questions(place, model, draw, count):
     return data
 
 
-def mean_with_interval(values, share):
-    """The mean and its 95 % interval: of a share Wilson's, of a number the percentile bootstrap's."""
+def estimate(values, share):
+    """The mean of values and its 95 % interval: of a share Wilson's, of a number the percentile bootstrap's."""
     values = np.asarray(values, float)
     n, mean = len(values), values.mean()
     if share:
         z = 1.959964
         middle, half = mean + z * z / (2 * n), z * np.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
-        return mean, (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
-    return mean, *np.quantile(values[draws].mean(1), [0.025, 0.975])
+        low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    else:
+        draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
+        low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
+    return {"n": n, "mean": mean, "low": low, "high": high}
 
 
 def measured(run, out, foveate):
-    """The samples of a run that have a map and whose answer is not wrong, with their records' cost."""
+    """The samples of a run that have a map and whose answer is not wrong, with the seconds that the map took."""
     command(foveate, "analyse", run, "--out", out, "--resamples", 100)
     analysis = json.loads((out / "analysis.json").read_text())
     timings = [json.loads(line) for line in (run / "timings.jsonl").read_text().splitlines()]
     seconds = {t["index"]: dict(t["seconds"]).get("optimise") for t in timings if "index" in t}
-    records = {r["index"]: r for r in map(json.loads, (run / "records.jsonl").read_text().splitlines())}
     samples = []
     for sample in analysis["samples"]:
         # Answers of more than six words are not judged; that they are right has been checked.
         if sample.get("correct") is not False and sample.get("pointing"):
-            record = records[sample["index"]]["explanation"]
-            points = len(record["curves"]["fraction"]) if record.get("curves") else 0
-            samples.append(sample | {"total": record["evaluations"], "points": points, "seconds": seconds.get(sample["index"])})
+            samples.append(sample | {"seconds": seconds.get(sample["index"])})
     return samples
 
 
@@ -117,7 +116,7 @@ def by_kind(samples, kinds):
     found = {}
     for sample in samples:
         found.setdefault(kinds[sample["index"]], []).append(sample["pointing"]["auprc"])
-    return {k: {"n": len(v), **dict(zip(("mean", "low", "high"), mean_with_interval(v, False)))} for k, v in sorted(found.items())}
+    return {kind: estimate(values, False) for kind, values in sorted(found.items())}
 
 
 def row(samples):
@@ -131,7 +130,7 @@ def row(samples):
             except KeyError:
                 continue
         if len(values) >= 2:
-            found[name] = {"n": len(values), **dict(zip(("mean", "low", "high"), mean_with_interval(values, share)))}
+            found[name] = estimate(values, share)
     return found
 
 
@@ -200,9 +199,9 @@ def main():
         kinds = [json.loads(line)["kind"] for line in data.read_text().splitlines()]
         results[model] = {}
         for method in methods:
-            name, settings, evaluations = VARIANTS.get(method, (method, [], None))
+            settings, evaluations = VARIANTS.get(method, (["--method", method], None))
             run = place / f"{method}-{arguments.count}".replace(" ", "-")
-            options = ["--data", data, "--images", place / f"scenes-{arguments.count}", "--out", run, "--method", name, "--quiet"]
+            options = ["--data", data, "--images", place / f"scenes-{arguments.count}", "--out", run, "--quiet"]
             options += ["--evidence-column", "evidence", "--device", arguments.device]
             options += ["--model", folder, *settings]
             command(arguments.foveate, "run", *options)

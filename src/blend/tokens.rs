@@ -37,6 +37,16 @@ impl TokenPlaces {
         TokenPlaces { grids, tokens }
     }
 
+    /// Creates the places of tokens that are no mixtures: for each token its place, counted through
+    /// all grids, if it has one.
+    pub(crate) fn of(
+        grids: Vec<TokenGrid>,
+        places: impl IntoIterator<Item = Option<usize>>,
+    ) -> TokenPlaces {
+        let weighed = |place: Option<usize>| place.map(|place| (place, 1.0)).into_iter().collect();
+        TokenPlaces::new(grids, places.into_iter().map(weighed).collect())
+    }
+
     /// Returns the grids.
     pub fn grids(&self) -> &[TokenGrid] {
         &self.grids

@@ -2,7 +2,7 @@
 
 use super::relevance::{at_keys, cells, through};
 use super::saliency::mask_of;
-use super::{Attribution, Iteration, Mask, Pass, Result, Schedule, Settings};
+use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::lvlm::{AttentionValues, Callback, Scorer};
 
 /// The method, which has no settings of its own.
@@ -31,14 +31,7 @@ impl Attribution for AttentionRollout<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule {
-            passes: vec![Pass {
-                blends: 1,
-                gradient: false,
-                calls: 1,
-            }],
-            open_ended: false,
-        }
+        Schedule::once(1, false)
     }
 
     fn run(

@@ -40,6 +40,19 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Returns the schedule of one call of the model, of `blends` blends.
+    pub(super) fn once(blends: usize, gradient: bool) -> Schedule {
+        let pass = Pass {
+            blends,
+            gradient,
+            calls: 1,
+        };
+        Schedule {
+            passes: vec![pass],
+            open_ended: false,
+        }
+    }
+
     /// Returns the number of pictures evaluated by the model; `None` if not known in advance.
     pub fn evaluations(&self) -> Option<usize> {
         let passes = self.passes.iter();

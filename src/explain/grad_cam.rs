@@ -1,7 +1,6 @@
 //! Grad-CAM (Selvaraju et al., ICCV 2017, arXiv 1610.02391) at a layer of the vision encoder, and in
 //! the form of LLaVA-CAM (Zhang et al., arXiv 2406.06579) at a layer of the decoder.
 
-use super::gradients::schedule;
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::lvlm::{Callback, Layer, LayerActivations, Scorer};
@@ -61,7 +60,7 @@ impl Attribution for GradCam<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        schedule(1)
+        Schedule::once(1, true)
     }
 
     fn run(

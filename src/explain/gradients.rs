@@ -1,6 +1,6 @@
 //! The mask's gradient where it keeps everything, which several methods are made of.
 
-use super::{Pass, Result, Schedule};
+use super::Result;
 use crate::blend::{Blend, Masks, Score};
 use crate::lvlm::{Callback, Scorer};
 
@@ -30,16 +30,4 @@ pub(super) fn at_whole_mask(
         evaluated,
     )?;
     Ok(gradients.into_iter().next().unwrap_or_default())
-}
-
-/// Returns the schedule of one gradient of `blends` blends.
-pub(super) fn schedule(blends: usize) -> Schedule {
-    Schedule {
-        passes: vec![Pass {
-            blends,
-            gradient: true,
-            calls: 1,
-        }],
-        open_ended: false,
-    }
 }

@@ -1,7 +1,7 @@
 //! Input times gradient (Shrikumar, Greenside, Shcherbina, Kundaje, arXiv 1605.01713), for the
 //! mask.
 
-use super::gradients::{at_whole_mask, schedule};
+use super::gradients::at_whole_mask;
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::blend::{Blend, Path};
@@ -33,7 +33,7 @@ impl Attribution for InputXGradient<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        schedule(1)
+        Schedule::once(1, true)
     }
 
     fn run(

@@ -1,6 +1,6 @@
 //! Integrated gradients of the mask (Sundararajan, Taly, Yan, ICML 2017, arXiv 1703.01365).
 
-use super::gradients::{at_whole_mask, schedule};
+use super::gradients::at_whole_mask;
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::blend::{Blend, Path};
@@ -30,7 +30,7 @@ impl Attribution for IntegratedGradients<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        schedule(self.settings.steps)
+        Schedule::once(self.settings.steps, true)
     }
 
     fn run(

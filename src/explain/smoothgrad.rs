@@ -1,6 +1,6 @@
 //! SmoothGrad (Smilkov, Thorat, Kim, Viégas, Wattenberg, arXiv 1706.03825) of the mask's gradient.
 
-use super::gradients::{at_whole_mask, schedule};
+use super::gradients::at_whole_mask;
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::blend::{Blend, Path};
@@ -40,7 +40,7 @@ impl Attribution for SmoothGrad<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        schedule(self.samples())
+        Schedule::once(self.samples(), true)
     }
 
     fn run(

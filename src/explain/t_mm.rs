@@ -1,7 +1,6 @@
 //! T-MM (Chefer, Gur, Wolf, ICCV 2021, arXiv 2103.15679): relevance through attention, weighed by its
 //! gradient, in the decoder.
 
-use super::gradients::schedule;
 use super::relevance::{at_keys, cells, through};
 use super::saliency::mask_of;
 use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
@@ -35,7 +34,7 @@ impl Attribution for TMm<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        schedule(1)
+        Schedule::once(1, true)
     }
 
     fn run(

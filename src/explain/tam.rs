@@ -2,7 +2,7 @@
 //! word that is explained, less what the words before it explain, and filtered.
 
 use super::saliency::mask_of;
-use super::{Attribution, Iteration, Mask, Pass, Result, Schedule, Settings};
+use super::{Attribution, Iteration, Mask, Result, Schedule, Settings};
 use crate::blend::TokenGrid;
 use crate::lvlm::{Callback, Scorer, SequenceRows};
 
@@ -143,14 +143,7 @@ impl Attribution for Tam<'_> {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule {
-            passes: vec![Pass {
-                blends: 1,
-                gradient: false,
-                calls: 1,
-            }],
-            open_ended: false,
-        }
+        Schedule::once(1, false)
     }
 
     fn run(

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use super::error::{LvlmError, Result};
 use super::internals::Internals;
-use super::plan::{BatchPlan, of_answer};
+use super::plan::{BatchPlan, of_answer, one_each};
 use super::session::{Callback, LogProbabilities, Scorer};
 use crate::blend::{Blend, Masks, Score, View, ViewPair};
 use crate::device::cpu::Cpu;
@@ -238,12 +238,7 @@ impl<M: ForeignModel> Scorer for ForeignScorer<'_, M> {
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         of_answer(tokens, 1)?;
-        if weights.len() != blends.len() {
-            return Err(LvlmError::Weights {
-                blends: blends.len(),
-                found: weights.len(),
-            });
-        }
+        one_each(weights, blends.len())?;
         let device = &self.device;
         let mut gradients = device.gradients(&self.pictures, masks.values.len())?;
         let mut values = Vec::with_capacity(blends.len());

@@ -30,6 +30,20 @@ pub(in crate::lvlm) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> 
     }
 }
 
+/// Fails unless there is one of `weights` for every one of `blends` blends.
+///
+/// # Errors
+/// [`LvlmError::Weights`].
+pub(in crate::lvlm) fn one_each(weights: &[f64], blends: usize) -> Result<()> {
+    match weights.len() == blends {
+        true => Ok(()),
+        false => Err(LvlmError::Weights {
+            blends,
+            found: weights.len(),
+        }),
+    }
+}
+
 /// The number of blends that are computed together, and the activations that are saved of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchPlan {

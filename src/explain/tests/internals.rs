@@ -27,9 +27,9 @@ impl Inside {
             columns: 2,
             step: 2.0,
         };
-        let tokens = (0..4).map(|place| vec![(place, 1.0)]).chain([vec![]]);
+        let places = (0..4).map(Some).chain([None]);
         Inside {
-            places: TokenPlaces::new(vec![grid], tokens.collect()),
+            places: TokenPlaces::of(vec![grid], places),
         }
     }
 }

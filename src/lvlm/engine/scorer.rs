@@ -16,7 +16,7 @@ use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::internals::Internals;
-use crate::lvlm::plan::{BatchPlan, of_answer};
+use crate::lvlm::plan::{BatchPlan, of_answer, one_each};
 use crate::lvlm::session::{Callback, LogProbabilities, Scorer};
 use crate::nn::Checkpointing;
 
@@ -250,12 +250,7 @@ impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
         score: Score,
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        if weights.len() != blends.len() {
-            return Err(LvlmError::Weights {
-                blends: blends.len(),
-                found: weights.len(),
-            });
-        }
+        one_each(weights, blends.len())?;
         let plan = self.plan(blends.len(), tokens)?;
         let device = self.session.device;
         let mut work = self.work.borrow_mut();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
 use crate::blend::TokenPlaces;
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitSaved, VitSizes};
@@ -68,17 +68,12 @@ impl ImageProcessing for OneView {
     }
 
     fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
-        let encoders = self.encoder_views(width, height)?;
-        let grids = encoders.iter().flat_map(|views| views.grids(self.patch));
-        let grids: Vec<_> = grids.collect();
+        let grids = grids(&self.encoder_views(width, height)?, self.patch);
         let patches: usize = grids.iter().map(|grid| grid.rows * grid.columns).sum();
         // A class token comes first.
         let others = self.tokens.saturating_sub(patches);
-        let tokens = (0..self.tokens).map(|token| match token.checked_sub(others) {
-            Some(place) => vec![(place, 1.0)],
-            None => Vec::new(),
-        });
-        Ok(TokenPlaces::new(grids, tokens.collect()))
+        let places = (0..self.tokens).map(|token| token.checked_sub(others));
+        Ok(TokenPlaces::of(grids, places))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
 use crate::blend::TokenPlaces;
 use crate::checkpoint::{PictureText, Tokenizer};
 use crate::device::{Device, Matrix, Part, RowMap};
@@ -118,16 +118,13 @@ impl ImageProcessing for ShuffledProcessing {
     }
 
     fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
-        let encoders = self.encoder_views(width, height)?;
         let step = self.patch * self.shuffle.factor;
-        let grids = encoders.iter().flat_map(|views| views.grids(step));
-        let grids: Vec<_> = grids.collect();
+        let grids = grids(&self.encoder_views(width, height)?, step);
         let rows = self.shuffle.rows();
         // The whole picture's view is the first, and its rows come last.
         let order = (1..grids.len()).chain([0]);
         let places = order.flat_map(|view| view * rows..(view + 1) * rows);
-        let tokens = places.map(|place| vec![(place, 1.0)]).collect();
-        Ok(TokenPlaces::new(grids, tokens))
+        Ok(TokenPlaces::of(grids, places.map(Some)))
     }
 
     fn picture_text(&self, tokenizer: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::packing::{Packed, Packing, Unpadding};
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, single};
+use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
 use crate::blend::TokenPlaces;
 use crate::device::{Device, Part};
 use crate::lvlm::encoder::{Vit, VitSaved};
@@ -110,10 +110,9 @@ impl ImageProcessing for TiledProcessing {
     }
 
     fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
-        let encoders = self.encoder_views(width, height)?;
-        let grids = encoders.iter().flat_map(|views| views.grids(self.patch));
+        let grids = grids(&self.encoder_views(width, height)?, self.patch);
         let (packed, _) = self.token_layout(width, height)?;
-        Ok(TokenPlaces::new(grids.collect(), packed.places()))
+        Ok(TokenPlaces::new(grids, packed.places()))
     }
 }
 

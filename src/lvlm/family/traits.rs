@@ -145,11 +145,18 @@ impl EncoderViews {
     }
 }
 
+/// Returns the grids of squares of `step` pixels over every view of every encoder.
+pub(in crate::lvlm) fn grids(encoders: &[EncoderViews], step: usize) -> Vec<TokenGrid> {
+    encoders
+        .iter()
+        .flat_map(|views| views.grids(step))
+        .collect()
+}
+
 /// Returns the places of tokens that are those of the grids, one after another.
 pub(in crate::lvlm) fn in_order(grids: Vec<TokenGrid>) -> TokenPlaces {
     let count: usize = grids.iter().map(|grid| grid.rows * grid.columns).sum();
-    let tokens = (0..count).map(|place| vec![(place, 1.0)]);
-    TokenPlaces::new(grids, tokens.collect())
+    TokenPlaces::of(grids, (0..count).map(Some))
 }
 
 /// The image processing of a family: from a picture to the encoders' pixels.

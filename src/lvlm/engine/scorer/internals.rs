@@ -27,16 +27,16 @@ impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
     fn encoder_places(&self, rows: usize) -> TokenPlaces {
         let encoder = self.session.encoders.first();
         let grids = encoder.map_or_else(Vec::new, |views| views.grids(views.patch));
-        let (mut tokens, mut place) = (Vec::with_capacity(rows), 0);
+        let (mut places, mut place) = (Vec::with_capacity(rows), 0);
         for grid in &grids {
             let patches = grid.rows * grid.columns;
             // Class tokens come first in every view.
             let others = (rows / grids.len()).saturating_sub(patches);
-            tokens.extend((0..others).map(|_| Vec::new()));
-            tokens.extend((place..place + patches).map(|place| vec![(place, 1.0)]));
+            places.extend((0..others).map(|_| None));
+            places.extend((place..place + patches).map(Some));
             place += patches;
         }
-        TokenPlaces::new(grids, tokens)
+        TokenPlaces::of(grids, places)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::blend::TokenPlaces;
 use crate::checkpoint::{CheckpointError, ProcessorFile};
 use crate::lvlm::encoder::{PatchLayout, QwenVitConfig};
 use crate::lvlm::error::Result;
-use crate::lvlm::family::traits::{EncoderViews, ImageProcessing, in_order};
+use crate::lvlm::family::traits::{EncoderViews, ImageProcessing, grids, in_order};
 use crate::lvlm::model::ViewPixels;
 use crate::nn::Positions;
 use crate::picture::{Picture, Processor};
@@ -73,10 +73,8 @@ impl ImageProcessing for WholePatches {
     }
 
     fn token_places(&self, width: u32, height: u32) -> Result<TokenPlaces> {
-        let encoders = self.encoder_views(width, height)?;
         let step = self.encoder.patch_size * self.encoder.merge;
-        let grids = encoders.iter().flat_map(|views| views.grids(step));
-        Ok(in_order(grids.collect()))
+        Ok(in_order(grids(&self.encoder_views(width, height)?, step)))
     }
 
     /// A row of the picture is at the time of the first, and at its own row and column from there
