@@ -106,16 +106,16 @@ joint = Stage("joint", 14, 450, pictures_and_answers(16, 0.5), JOINT, (decoder, 
 # `reading` goes on from the encoder and the decoder of `shapes`, on scenes with text and without.
 READING = {"trainer": ReadingTrainer}
 read_encoder = Stage("read_encoder", 21, 1500, encoder_alone, READ_ENCODER, (encoder,), **READING)
-read_decoder = Stage("read_decoder", 22, 120, all_questions, READ_DECODER, (decoder,), **READING)
+read_decoder = Stage("read_decoder", 22, 500, all_questions, READ_DECODER, (decoder,), **READING)
 read_align = Stage("read_align", 23, 250, projector, ALIGN, (decoder, read_decoder, read_encoder), other_rate=3e-3, **READING)
 read_joint = Stage(
-    "read_joint", 24, 300, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_encoder, read_align), **GENTLE, **READING
+    "read_joint", 24, 450, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_encoder, read_align), **GENTLE, **READING
 )
 
 # `tiles` goes on from the whole of `shapes`.
 TILED_JOINT = {**JOINT, "newline": 1}
 tile_joint = Stage(
-    "tile_joint", 31, 600, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
+    "tile_joint", 31, 1200, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
 )
 
 # The stages of each yardstick, in an order in which they can be run; the last one's model is the yardstick.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Slurm cluster of one node on this machine, its files in the folder $1: munged, slurmctld and slurmd. Its config is $1/slurm.conf.
-# The node has GPUs in name only, so that scripts which ask for some run.
+# The node has GPUs in name only, so that scripts which ask for some run. The time limits suit a machine that does other work.
 set -euo pipefail
 dir=$(realpath "$1")
 host=$(hostname -s)
@@ -33,6 +33,9 @@ SelectTypeParameters=CR_Core
 GresTypes=gpu
 MpiDefault=none
 ReturnToService=2
+MessageTimeout=60
+BatchStartTimeout=300
+SlurmdTimeout=0
 KillWait=5
 NodeName=$host NodeAddr=127.0.0.1 CPUs=16 RealMemory=262144 Gres=gpu:8 State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
