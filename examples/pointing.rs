@@ -58,14 +58,14 @@ struct Options {
     /// Folder of scenes made by assets/demo/scenes.py
     scenes: PathBuf,
     /// The attribution method, as `foveate methods` lists them
-    #[arg(long, default_value = "igos+")]
+    #[arg(long, default_value = "fovea")]
     method: Method,
-    /// Standard deviation of the noise on every blend
-    #[arg(long, default_value_t = Settings::default().noise)]
-    noise: f64,
-    /// Step size of an update
-    #[arg(long, default_value_t = Settings::default().lr)]
-    lr: f64,
+    /// Standard deviation of the noise on every blend; by default the method's own
+    #[arg(long)]
+    noise: Option<f64>,
+    /// Step size of an update, for methods that read it; by default the method's own
+    #[arg(long)]
+    lr: Option<f64>,
     /// Cells per side of the mask
     #[arg(long, default_value_t = Settings::default().mask_size)]
     mask_size: usize,
@@ -85,8 +85,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = open(None, Cpu::<f32>::new(0)?)?;
     let own = Settings::of(options.method);
     let settings = Settings {
-        noise: options.noise,
-        lr: options.lr,
+        noise: options.noise.unwrap_or(own.noise),
+        lr: options.lr.unwrap_or(own.lr),
         mask_size: options.mask_size,
         iterations: options.iterations.unwrap_or(own.iterations),
         curves: !options.no_curves,

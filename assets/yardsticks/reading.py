@@ -90,8 +90,9 @@ class ReadingTrainer(Trainer):
     def made_up(self, labels, tones):
         tokens = super().made_up(labels, tones)
         words, known = self.decoder.embed_tokens.weight, self.texts.vectors
+        # A digit is on fewer patches than a word. It is found with what finds words, and told apart by its place.
         table = [words[self.word_ids] + known["word"]]
-        table += [words[self.digit_ids] + known[place] for place in ("first", "second")]
+        table += [words[self.digit_ids] + known["word"] + known[place] for place in ("first", "second")]
         table = torch.cat([torch.zeros(1, WIDTH), *table])
         text = labels[:, 5]
         return torch.where((text > 0)[..., None], table[text.clamp(min=0)], tokens)

@@ -66,7 +66,8 @@ def question(rng, scene, kind):
         return Question(kind, text, answer, [word["text"]], [0], hidden=f"The sign is {HIDDEN}.", hints={"sign": word["text"]})
     if kind == "number":
         text, answer = "What is the number?", f"The number is {number['text']}."
-        return Question(kind, text, answer, list(number["text"]), [1], hidden=f"The number is {HIDDEN}.")
+        digits = list(number["text"])
+        return Question(kind, text, answer, digits, [1], hidden=f"The number is {HIDDEN}.", hints={"number": digits[0]})
     if kind == "color":
         shape, color = item["shape"], item["color"]
         text, answer = f"What color is the {shape}?", f"The {shape} is {color}."

@@ -188,8 +188,8 @@ class Trainer:
         return ids, positions, sees[:, None], labels, hints
 
     def word(self, word):
-        """The id of a word after a space."""
-        return encode(self.tokenizer, " " + word)[0]
+        """The id of a word after a space, or of a digit, which is a token of its own behind the space's."""
+        return encode(self.tokenizer, " " + word)[-1]
 
     def answer_loss(self, tokens, packed, hinted=False):
         """Cross-entropy of the answers after visual tokens, f32 (n, tokens, WIDTH); if `hinted`, plus that of the hints."""

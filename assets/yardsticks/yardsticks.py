@@ -22,7 +22,7 @@ DECODER = {"decoder": 1, "head": 1, "facts.vectors": 1}
 ALIGN = {"projector": 1}
 JOINT = {"tower": 0.5, "projector": 1, "decoder": 0.5, "head": 0.5}
 READ_ENCODER = {**ENCODER, "texts.reader": 1}
-READ_DECODER = {"decoder": 0.5, "head": 0.5, "texts.vectors": 1}
+READ_DECODER = {"decoder": 1, "head": 1, "texts.vectors": 1}
 
 
 @dataclass
@@ -96,6 +96,11 @@ def all_questions(trainer, rng, done):
     return trainer.decoder_only(rng, 12)
 
 
+def reading_questions(trainer, rng, done):
+    """A scene with text has only three questions."""
+    return trainer.decoder_only(rng, 24)
+
+
 GENTLE = {"matrix_rate": 5e-3, "other_rate": 1e-3}
 encoder = Stage("encoder", 11, 600, encoder_alone, ENCODER)
 lookup = Stage("lookup", 15, 300, easy_questions, DECODER, other_rate=3e-3)
@@ -106,8 +111,8 @@ joint = Stage("joint", 14, 450, pictures_and_answers(16, 0.5), JOINT, (decoder, 
 # `reading` goes on from the encoder and the decoder of `shapes`, on scenes with text and without.
 READING = {"trainer": ReadingTrainer}
 read_encoder = Stage("read_encoder", 21, 1500, encoder_alone, READ_ENCODER, (encoder,), **READING)
-read_decoder = Stage("read_decoder", 22, 500, all_questions, READ_DECODER, (decoder,), **READING)
-read_align = Stage("read_align", 23, 250, projector, ALIGN, (decoder, read_decoder, read_encoder), other_rate=3e-3, **READING)
+read_decoder = Stage("read_decoder", 22, 800, reading_questions, READ_DECODER, (decoder,), other_rate=3e-3, **READING)
+read_align = Stage("read_align", 23, 1000, projector, ALIGN, (decoder, read_decoder, read_encoder), other_rate=3e-3, **READING)
 read_joint = Stage(
     "read_joint", 24, 450, pictures_and_answers(16, 0.5), JOINT, (decoder, read_decoder, read_encoder, read_align), **GENTLE, **READING
 )
@@ -115,7 +120,7 @@ read_joint = Stage(
 # `tiles` goes on from the whole of `shapes`.
 TILED_JOINT = {**JOINT, "newline": 1}
 tile_joint = Stage(
-    "tile_joint", 31, 1200, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
+    "tile_joint", 31, 600, pictures_and_answers(8, 0.4), TILED_JOINT, (decoder, joint), **GENTLE, trainer=TiledTrainer
 )
 
 # The stages of each yardstick, in an order in which they can be run; the last one's model is the yardstick.

@@ -50,8 +50,8 @@ def attribute(
     """Finds the part of a picture that the score of any model depends on.
 
     ``score(batch)`` returns the scores of a batch of pictures: N numbers, each the log-probability
-    of what is explained, or another number that is larger for it. For methods that need gradients
-    it returns a tuple of the scores and the gradient of each score by its own picture, in the
+    of what is explained, or, for methods other than fovea and eagle, another number that is larger
+    for it. For methods that need gradients it returns a tuple of the scores and the gradient of each score by its own picture, in the
     batch's shape. For torch it returns scores with a graph, and gradients are computed from it.
 
     >>> def score(batch):                                   # torch, N x 3 x H x W
@@ -67,7 +67,7 @@ def attribute(
         mask_size: cells per side of the mask.
         batch_size: the most pictures in a batch.
         visual_tokens: the number of tokens that the model makes of the picture, to whose spacing
-            ``method="fovea"`` smooths its map; by default the number of the mask's cells.
+            fovea, the default method, smooths its map; by default the number of the mask's cells.
         progress: as in `Model.explain`.
         **settings: the method and its settings as in `Model.explain`: ``preset``, ``quality``,
             ``method``, ``optimizer``, ``steps``, ``iterations``, ``samples``, ``grid``, ``window``,

@@ -97,7 +97,7 @@ def test_wrong_calls_are_named(image, baseline):
     for arguments, kind, words in [
         ({"score": model.scores}, foveate.SettingError, "found scores alone"),
         ({"score": lambda batch: (model(batch)[0], 0)}, foveate.SettingError, "gradients of the"),
-        ({"score": lambda batch: model(batch)[0][:1]}, foveate.SettingError, "expected 16 scores"),
+        ({"score": lambda batch: model(batch)[0][:1]}, foveate.SettingError, "expected 6 scores"),
         ({"image": image[:2]}, foveate.PictureError, "expected 3 x H x W floats"),
         ({"image": image.astype("u1")}, foveate.PictureError, "found uint8"),
         ({"baseline": baseline[:, 1:]}, foveate.PictureError, "expected one size"),
@@ -116,7 +116,8 @@ def test_wrong_calls_are_named(image, baseline):
         return scores + 9, gradients
 
     with pytest.raises(foveate.Error, match="log-probabilities, at most 0"):
-        call(score=positive, method="fovea")
+        call(score=positive)
+    call(score=positive, method="igos+")
 
     def interrupted(batch):
         raise KeyboardInterrupt
@@ -147,7 +148,7 @@ def test_the_method_on_the_llava_of_transformers(model, demo, scene, question):
     transformers = pytest.importorskip("transformers")
     Image = pytest.importorskip("PIL.Image")
     torch.set_num_threads(1)
-    settings = {"mask_size": 8, "steps": 4, "iterations": 3, "noise": 0.0}
+    settings = {"method": "igos+", "mask_size": 8, "steps": 4, "iterations": 3, "noise": 0.0}
     e = model.explain(scene, question, baseline="zero", no_curves=True, **settings)
     llava = transformers.LlavaForConditionalGeneration.from_pretrained(
         demo / "model", dtype=torch.float32

@@ -123,7 +123,7 @@ def test_no_key_tokens_is_a_result(model, scene, question, tmp_path):
         ({"device": "cpu"}, "device: explain has no such setting"),
         ({"steps": 0}, "steps: expected 1 to 10000, found 0"),
         ({"steps": "many"}, "invalid value 'many' for '--steps <N>'"),
-        ({"method": "gradcam"}, "possible values: igos+, "),
+        ({"method": "gradcam"}, "possible values: fovea, "),
         ({"method": "fovea", "lr": 1.0}, "--lr: expected a method that reads it"),
         ({"no_curves": 3}, "--no-curves"),
         ({"noise": float("nan")}, "noise: expected a number"),

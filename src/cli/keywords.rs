@@ -239,12 +239,12 @@ mod tests {
                 keyword("steps", "0"),
                 "steps: expected 1 to",
             ),
-            (Topic::Explanation, keyword("window", "3"), "--method igos+"),
+            (Topic::Explanation, keyword("window", "3"), "--method fovea"),
             (Topic::Explanation, keyword("no-curves", "5"), "--no-curves"),
             (
                 Topic::Explanation,
                 keyword("method", "\u{1b}[2J"),
-                "possible values: igos+",
+                "possible values: fovea",
             ),
         ] {
             let error = explanation(topic, &[given], None).unwrap_err();

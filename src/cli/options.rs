@@ -170,9 +170,9 @@ pub(super) struct MethodOptions {
     /// Take fovea, and as many evaluations as this
     #[arg(long, value_enum, conflicts_with_all = ["method", "preset"])]
     quality: Option<QualityName>,
-    /// How the mask is found
-    #[arg(long, value_parser = method_parser(), default_value = "igos+")]
-    method: Method,
+    /// How the mask is found [default: fovea; with --compat: igos+]
+    #[arg(long, value_parser = method_parser())]
+    method: Option<Method>,
     /// How a mask is updated [default: nag; igos: ls]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
@@ -182,11 +182,11 @@ pub(super) struct MethodOptions {
     /// Cells per side of the mask, 1 to 1024
     #[arg(long, value_name = "CELLS", default_value_t = Settings::default().mask_size)]
     mask_size: usize,
-    /// Steps along each path from the masked picture to the baseline [default: 10; fovea: 6; igos:
-    /// 20; integrated-gradients: 50]
+    /// Steps along each path from the masked picture to the baseline [default: 6; igos+: 10;
+    /// igos++: 10; igos: 20; integrated-gradients: 50]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Updates of the mask [default: 5; fovea: 2; igos: 15]
+    /// Updates of the mask [default: 2; igos+: 5; igos++: 5; igos: 15]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
     /// Random masks of RISE, or noisy pictures of SmoothGrad [default: rise: 4000; smoothgrad: 50]
@@ -378,7 +378,8 @@ impl MethodOptions {
         let following = Settings::following(self.compat());
         let preset = self.preset.map(|PresetName::Paper| Preset::Paper);
         let preset = preset.or(self.quality.map(Preset::from));
-        let own = preset.map_or_else(|| Settings::of(self.method), Settings::preset);
+        let method = self.method.unwrap_or(following.method);
+        let own = preset.map_or_else(|| Settings::of(method), Settings::preset);
         let optimizer = self.optimizer.map(|name| match name {
             OptimizerName::Nag => OptimizerKind::Nag,
             OptimizerName::Ls => OptimizerKind::LineSearch,
@@ -400,11 +401,14 @@ impl MethodOptions {
             ("momentum", self.momentum.is_some()),
             ("lr", self.lr.is_some()),
         ];
-        let reads = |option: &str| own.method.with(&own).settings().contains(&option);
-        if let Some(&(option, _)) = given.iter().find(|(o, given)| *given && !reads(o)) {
+        let reads = |method: Method, o: &str| method.with(&own).settings().contains(&o);
+        let unread = |&&(option, given): &&(&str, bool)| given && !reads(own.method, option);
+        if let Some(&(option, _)) = given.iter().find(unread) {
+            let readers = Method::ALL.into_iter().filter(|&m| reads(m, option));
+            let readers: Vec<&str> = readers.map(|m| m.with(&own).name()).collect();
             return Err(CliError::Option {
                 option,
-                expected: "a method that reads it".into(),
+                expected: format!("a method that reads it ({})", readers.join(", ")),
                 found: format!("--method {}", own.method.with(&own).name()),
             });
         }
@@ -497,7 +501,7 @@ mod tests {
                 .flatten()
         });
         let mut reading = reading.peekable();
-        let usual = reading.next_if(|(name, _)| *name == "igos+");
+        let usual = reading.next_if(|(name, _)| ["fovea", "igos+"].contains(name));
         let usual = usual.map(|(_, value)| value);
         let others = reading.filter(|(_, value)| Some(value) != usual.as_ref());
         let others = others.map(|(name, value)| format!("{name}: {value}"));
@@ -546,8 +550,10 @@ mod tests {
             let all = ["foveate"].iter().chain(options);
             Program::parse_from(all).method.settings()
         };
-        assert_eq!(settings(&["--lr", "1"]).unwrap().lr, 1.0);
-        let fovea = settings(&["--method", "fovea", "--steps", "3"]).unwrap();
+        let igos = settings(&["--method", "igos+", "--lr", "1"]).unwrap();
+        assert_eq!((igos.lr, igos.steps), (1.0, 10));
+        let fovea = settings(&["--steps", "3"]).unwrap();
+        assert_eq!(fovea.method, Method::Fovea);
         assert_eq!((fovea.steps, fovea.iterations), (3, 2));
         let rise = settings(&["--method", "rise", "--samples", "9"]).unwrap();
         assert_eq!(
@@ -564,7 +570,8 @@ mod tests {
             let error = settings(&["--method", method, option, "1"]).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             let text = error.to_string();
-            assert!(text.contains(option) && text.contains(method), "{text}");
+            let found = format!("--method {method}");
+            assert!(text.contains(option) && text.contains(&found), "{text}");
         }
     }
 }

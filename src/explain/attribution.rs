@@ -96,16 +96,16 @@ pub trait Attribution {
 /// The attribution methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
+    /// One mask in two steps of the integrated gradient of the log-odds, smoothed to the spacing of
+    /// visual tokens.
+    #[serde(rename = "fovea")]
+    Fovea,
     /// One mask for deletion and insertion (iGOS+, the paper's choice).
     #[serde(rename = "igos+")]
     IgosPlus,
     /// A deletion mask and an insertion mask, the result their product (iGOS++, arXiv 2012.15783).
     #[serde(rename = "igos++")]
     IgosPlusPlus,
-    /// One mask in two steps of the integrated gradient of the log-odds, smoothed to the spacing of
-    /// visual tokens.
-    #[serde(rename = "fovea")]
-    Fovea,
     /// One mask for deletion (the first iGOS, arXiv 1905.00954).
     #[serde(rename = "igos")]
     Igos,
@@ -144,9 +144,9 @@ pub enum Method {
 impl Method {
     /// All methods.
     pub const ALL: [Method; 14] = [
+        Method::Fovea,
         Method::IgosPlus,
         Method::IgosPlusPlus,
-        Method::Fovea,
         Method::Igos,
         Method::Occlusion,
         Method::Rise,

@@ -1,4 +1,4 @@
-//! The method's settings, with the paper's as defaults.
+//! The method's settings, with the defaults of each method.
 
 use serde::{Deserialize, Serialize};
 
@@ -114,12 +114,20 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Returns the settings of the paper's command line, with fewer points of the curves and the
-    /// device's own memory budget.
+    /// Returns the settings of fovea.
     fn default() -> Settings {
-        Settings {
+        Settings::of(Method::Fovea)
+    }
+}
+
+impl Settings {
+    /// Returns the default settings of a method: for iGOS+ and iGOS++, those of the paper's command
+    /// line with fewer points of the curves; for fovea, 6 steps and 2 iterations; for the others,
+    /// those of their own papers and programs.
+    pub fn of(method: Method) -> Settings {
+        let settings = Settings {
             preset: None,
-            method: Method::IgosPlus,
+            method,
             optimizer: OptimizerKind::Nag,
             baseline: Baseline::Blur,
             mask_size: 32,
@@ -145,17 +153,6 @@ impl Default for Settings {
             baseline_answer: false,
             compat: None,
             memory_budget: None,
-        }
-    }
-}
-
-impl Settings {
-    /// Returns the default settings of a method: the paper's for iGOS+ and iGOS++; for fovea, 6
-    /// steps and 2 iterations; for the others, those of their own papers and programs.
-    pub fn of(method: Method) -> Settings {
-        let settings = Settings {
-            method,
-            ..Settings::default()
         };
         // One pass, without noise.
         let single = Settings {
@@ -243,21 +240,17 @@ impl Settings {
         }
     }
 
-    /// Returns the default settings for reproducing a program, if any, with that program's longest
-    /// answer.
+    /// Returns the default settings for reproducing a program, if any: its method, its longest
+    /// answer, and all points of the curves.
     pub fn following(compat: Option<Compat>) -> Settings {
-        let settings = Settings::default();
-        Settings {
-            compat,
-            max_new_tokens: match compat {
-                None => settings.max_new_tokens,
-                Some(Compat::LvlmInterpretation) => super::lvlm_interpretation::ANSWER,
+        match compat {
+            None => Settings::default(),
+            Some(Compat::LvlmInterpretation) => Settings {
+                compat,
+                max_new_tokens: super::lvlm_interpretation::ANSWER,
+                curve_points: CurvePoints::All,
+                ..Settings::of(Method::IgosPlus)
             },
-            curve_points: match compat {
-                None => settings.curve_points,
-                Some(Compat::LvlmInterpretation) => CurvePoints::All,
-            },
-            ..settings
         }
     }
 

@@ -176,7 +176,7 @@ fn settings(method: Method) -> Settings {
         mask_size: VIEW.2,
         steps: 3,
         noise: 0.0,
-        ..Settings::default()
+        ..Settings::of(Method::IgosPlus)
     }
 }
 

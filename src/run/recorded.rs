@@ -28,7 +28,8 @@ impl RecordedAnswers {
     /// Reads the answers of a run on the data `data`; the file's name may be another.
     ///
     /// # Errors
-    /// Returns [`RunError::Data`] for a run on other data, and an error if the run cannot be read.
+    /// Returns [`RunError::Data`] for a run on other data and for one that is not finished, and an
+    /// error if the run cannot be read.
     pub fn read(run: &Run, data: &DataIdentity) -> Result<RecordedAnswers> {
         let recorded = DataIdentity {
             file: data.file.clone(),
@@ -44,8 +45,10 @@ impl RecordedAnswers {
         }
         let mut answers = HashMap::new();
         let mut digest = Sha256::new();
+        let mut records = 0;
         for record in run.records()? {
             let record = record?;
+            records += 1;
             let Some(explained) = record.explanation else {
                 continue;
             };
@@ -58,6 +61,15 @@ impl RecordedAnswers {
             let content = (record.index, &answer.text, &answer.ids, &answer.keys);
             digest.update(serde_json::to_vec(&content).map_err(RunError::reading(run.folder()))?);
             answers.insert(record.index, answer);
+        }
+        // The answers of a run that goes on would be others later.
+        let samples = run.manifest().samples();
+        if records != samples {
+            return Err(RunError::Data {
+                path: run.folder().display().to_string(),
+                expected: format!("a finished run, of {samples} samples"),
+                found: format!("records of {records}"),
+            });
         }
         let bytes = digest.finalize();
         Ok(RecordedAnswers {

@@ -9,7 +9,7 @@ use super::numbers::{Check, distance};
 use crate::blend::{Blend, Masks, Path, Score};
 use crate::checkpoint::{Checkpoint, Files};
 use crate::explain::{
-    Compat, CurvePoints, ExplainError, Mask, Settings, deletion_insertion, key_tokens,
+    Compat, CurvePoints, ExplainError, Mask, Method, Settings, deletion_insertion, key_tokens,
 };
 use crate::lvlm::{
     Lvlm, LvlmError, ModelDevice, OpenOptions, Scorer, SessionOptions, go_on, load, open_files,
@@ -217,7 +217,7 @@ impl Results {
             noise: 0.0,
             curve_points: CurvePoints::All,
             compat: self.compat(),
-            ..Settings::default()
+            ..Settings::of(Method::IgosPlus)
         }
     }
 }

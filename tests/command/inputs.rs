@@ -17,11 +17,10 @@ fn settings_out_of_range_are_refused() {
         ("--noise=-1", ""),
         ("--l1", "nan"),
     ] {
-        let more = if value.is_empty() {
-            vec![option]
-        } else {
-            vec![option, value]
-        };
+        let mut more = vec!["--method", "igos+", option];
+        if !value.is_empty() {
+            more.push(value);
+        }
         let name = option.trim_start_matches('-').split('=').next().unwrap();
         run.refused(&run.explain("out", &more), 2, &[name, "expected"]);
     }

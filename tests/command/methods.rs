@@ -119,6 +119,14 @@ fn quality_chooses_how_many_evaluations_fovea_makes() {
     }
     succeeded(&explain(&["--quality", "high", "--steps", "2"]));
     assert_eq!(run.record("map")["settings"]["steps"], 2);
+    // Without any, fovea at its defaults; with the program of the paper's authors, its method.
+    for (more, method) in [
+        (&[][..], "fovea"),
+        (&["--compat", "lvlm-interpretation"][..], "igos+"),
+    ] {
+        succeeded(&explain(&[more, &["--steps", "2"]].concat()));
+        assert_eq!(run.record("map")["settings"]["method"], method);
+    }
     for other in [["--method", "igos+"], ["--preset", "paper"]] {
         let refused = explain(&[&["--quality", "draft"][..], &other].concat());
         assert_eq!(refused.status.code(), Some(2));

@@ -48,9 +48,9 @@ fn every_file_is_written_and_says_the_same() {
     assert_eq!(record.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert_eq!(record["image_dependent"], true);
     assert_eq!(record["iterations"].as_array().unwrap().len(), 2);
-    // Two whole pictures, 2 iterations of 2 paths of 2 steps, and 64 curve groups of both kinds. An
-    // eighth of the cells is among them.
-    assert_eq!(record["cost"]["evaluations"], 2 + 2 * 2 * 2 + 2 * 64);
+    // Two whole pictures, a path of 2 steps and then two of them, and 64 curve groups of both
+    // kinds. An eighth of the cells is among them.
+    assert_eq!(record["cost"]["evaluations"], 2 + 2 + 2 * 2 + 2 * 64);
     let test = &record["faithfulness"];
     assert_eq!(test["fraction"], 0.125);
     assert_eq!(test["removed"], record["curves"]["deletion"][8]);
@@ -156,7 +156,7 @@ fn answers_keys_methods_and_baselines_can_be_chosen() {
     for more in [
         &["--answer", " The ring is red.", "--keys", "2,4"][..],
         &["--method", "igos++"],
-        &["--optimizer", "ls"],
+        &["--optimizer", "ls", "--method", "igos+"],
         &["--baseline", "zero"],
         &["--baseline", "noise", "--noise", "0"],
     ] {

@@ -60,12 +60,16 @@ fn a_run_under_other_settings_is_refused_by_name() {
     let before = folder.bytes("out/records.jsonl");
     for (more, words) in [
         (
-            &["--lr", "2"][..],
-            &["settings.lr: 10.0 is recorded, 2.0 is asked for"][..],
+            &["--noise", "0.5"][..],
+            &["settings.noise: 0.2 is recorded, 0.5 is asked for"][..],
         ),
         (
             &["--steps", "3", "--seed", "1"],
             &["settings.steps: 2", "settings.seed: 0"],
+        ),
+        (
+            &["--method", "igos+", "--lr", "2"],
+            &["settings.method: \"fovea\" is recorded, \"igos+\" is asked for"],
         ),
         (&["--ask", "choice"], &["data.ask: \"open\""]),
         (&["--id-column", "id"], &["data.columns.id: null"]),

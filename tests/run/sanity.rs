@@ -104,6 +104,15 @@ fn answers_of_other_data_are_refused_and_missing_ones_fail_their_sample() {
     ended(&run(&folder, "again", &images), 3, &["answer 1"]);
     let message = &folder.lines("again/records.jsonl")[1]["error"]["message"];
     assert_eq!(message, "expected a recorded answer, found none");
+    let records = folder.path("own/records.jsonl");
+    let whole = std::fs::read_to_string(&records).unwrap();
+    std::fs::write(&records, &whole[..=whole.find('\n').unwrap()]).unwrap();
+    ended(
+        &run(&folder, "early", &images),
+        2,
+        &["own: expected a finished run, of 2 samples"],
+    );
+    std::fs::write(&records, whole).unwrap();
     folder.table("data.jsonl", 3);
     ended(
         &run(&folder, "third", &images),

@@ -12,7 +12,7 @@ fn methods_are_recorded_by_their_names() {
     }
     let unknown = "igos+++".parse::<Method>().unwrap_err().to_string();
     assert!(
-        unknown.starts_with("method: expected igos+ or igos++ or fovea or "),
+        unknown.starts_with("method: expected fovea or igos+ or igos++ or "),
         "{unknown}"
     );
     assert!(unknown.ends_with(", found igos+++"), "{unknown}");

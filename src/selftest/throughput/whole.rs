@@ -12,7 +12,7 @@ use super::workload::{Goal, Label, Limit, Target, Timed};
 use crate::blend::{Blend, Masks, Noise, Path, Sampling, Score};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceError, DeviceProfile};
-use crate::explain::{ExplainError, Request, Settings, Silent, explain};
+use crate::explain::{ExplainError, Method, Request, Settings, Silent, explain};
 use crate::lvlm::{
     Blueprint, Lengths, Lvlm, LvlmError, Prompt, SessionOptions, Tally, go_on, load,
 };
@@ -77,13 +77,13 @@ pub(super) fn lines<D: Timed>(
     Ok(lines)
 }
 
-/// Returns the default settings, within the available memory; smaller ones on an emulator, to save
+/// Returns the paper's settings, within the available memory; smaller ones on an emulator, to save
 /// time.
 fn settings(model: &dyn Lvlm, extent: Extent) -> Settings {
     let defaults = Settings {
         max_new_tokens: ANSWER,
         memory_budget: Some(model.memory_budget()),
-        ..Settings::default()
+        ..Settings::of(Method::IgosPlus)
     };
     match extent {
         Extent::Small => Settings {

@@ -34,6 +34,8 @@ fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::
         "2",
         "--mask-size",
         "4",
+        "--method",
+        "igos+",
         "--lr",
         "1",
         "--noise",

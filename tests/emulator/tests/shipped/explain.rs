@@ -43,6 +43,9 @@ fn explain(run: &Run, case: Case, device: &str, more: &[&str], out: &str) -> Val
     }
     arguments.extend(["--device", device, "--out", out]);
     arguments.extend(SETTINGS);
+    if !more.contains(&"--method") {
+        arguments.extend(["--method", "igos+"]);
+    }
     arguments.extend(more);
     succeeded(&run.foveate(&arguments, &[]));
     let json = std::fs::read_to_string(run.path(out).join("explanation.json")).unwrap();
