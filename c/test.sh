@@ -27,8 +27,9 @@ done
 cc -std=c11 "${warnings[@]}" c/examples/explain.c -o "$work/explain-static" "$library/libfoveate.a" -lm -lpthread -ldl
 
 # The example, as the three programs, says and writes the same.
+settings=(mask_size=2 iterations=1 steps=1)
 explain() {
-    "$@" "$image" "What color is the star?" "$work/out" cpu mask_size=2 iterations=1 steps=1 2> "$work/progress"
+    "$@" "$image" "What color is the star?" "$work/out" cpu "${settings[@]}" 2> "$work/progress"
 }
 explain "$work/explain" | tee "$work/said"
 grep -q '^answer: ' "$work/said"
@@ -47,6 +48,8 @@ done
 # Neither program reads or writes what is not its own, and nothing is left at the end.
 if command -v valgrind > "$work/valgrind"; then
     checked=(valgrind --quiet --leak-check=full --error-exitcode=1 --fair-sched=yes --suppressions=c/valgrind.supp)
+    # It computes fused multiply-adds one by one, so every evaluation counts.
+    settings+=(no_curves)
     explain "${checked[@]}" "$work/explain" | diff "$work/said" - || { cat "$work/progress"; exit 1; }
     "${checked[@]}" "$work/misuse" "$image" "$work/out"
 else
