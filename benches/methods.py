@@ -160,14 +160,16 @@ def plot(results, file):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, len(results), figsize=(6 * len(results), 9), squeeze=False, sharex="col", sharey="row")
+    names = sorted({method for methods in results.values() for method in methods})
+    colors = dict(zip(names, pyplot.colormaps["tab20"].colors))
+    figure, axes = pyplot.subplots(2, len(results), figsize=(5 * len(results), 9), squeeze=False, sharex=True, sharey="row")
     for column, (model, methods) in enumerate(results.items()):
         for axis, metric in zip(axes[:, column], ["AUPRC", "ins - del"]):
             for method, result in methods.items():
                 quality = result["metrics"].get(metric)
                 if quality:
                     span = [[quality["mean"] - quality["low"]], [quality["high"] - quality["mean"]]]
-                    axis.errorbar(result["evaluations"], quality["mean"], yerr=span, fmt="o", capsize=3)
+                    axis.errorbar(result["evaluations"], quality["mean"], yerr=span, fmt="o", capsize=3, color=colors[method])
                     axis.annotate(method, (result["evaluations"], quality["mean"]), xytext=(5, 4), textcoords="offset points")
             axis.set(title=model, xscale="log", xlabel="evaluations of the map", ylabel=metric)
             axis.xaxis.set_major_formatter("{x:g}")
