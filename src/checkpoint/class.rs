@@ -3,10 +3,10 @@
 //!
 //! `AutoTokenizer` reads tokenizer.json unchanged for most model types that are known here, since
 //! their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA,
-//! LLaVA-NeXT, SmolVLM, ...). For LLaVA-OneVision, Idefics3, InternVL, Qwen2-VL and Qwen2.5-VL it
-//! trusts `tokenizer_class`, and a class with an `__init__` of its own takes only the vocabulary,
-//! the post-processor and the added tokens from the file. Without `tokenizer_class`, that of the
-//! last three is `Qwen2Tokenizer`.
+//! LLaVA-NeXT, SmolVLM, ...). For LLaVA-OneVision, Idefics3, InternVL, Qwen2-VL, Qwen2.5-VL and
+//! Qwen3-VL it trusts `tokenizer_class`, and a class with an `__init__` of its own takes only the
+//! vocabulary, the post-processor and the added tokens from the file. Without `tokenizer_class`, that
+//! of the last four is `Qwen2Tokenizer`.
 
 use serde_json::{Value, json};
 use tokenizers::normalizers::NormalizerWrapper;
@@ -18,15 +18,16 @@ use super::special::TOKENIZER_CONFIG;
 use super::{CheckpointError, Files};
 
 /// The model types whose tokenizer class is trusted.
-const TRUSTED: [&str; 5] = [
+const TRUSTED: [&str; 6] = [
     "llava_onevision",
     "idefics3",
     "internvl",
     "qwen2_vl",
     "qwen2_5_vl",
+    "qwen3_vl",
 ];
 /// Those whose class is Qwen2's where none is named.
-const QWEN2_BY_DEFAULT: [&str; 3] = ["internvl", "qwen2_vl", "qwen2_5_vl"];
+const QWEN2_BY_DEFAULT: [&str; 4] = ["internvl", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"];
 /// Classes that read tokenizer.json unchanged.
 const PLAIN: [&str; 3] = ["TokenizersBackend", "PreTrainedTokenizer", "PythonBackend"];
 /// The regular expression by which Qwen2's tokenizer splits text.

@@ -36,8 +36,20 @@ pub enum RopeScaling {
 pub struct RopeClass {
     /// The base where none is given.
     pub theta: f64,
-    /// Whether pairs of a head are turned by positions along several axes: the type `mrope`.
-    pub several_axes: bool,
+    /// Whether it knows the type `mrope`, which is the default one with positions along several
+    /// axes.
+    pub mrope: bool,
+}
+
+/// How `mrope_section` shares out the pairs of a head among time, rows and columns. The values are
+/// its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RopeAxes {
+    /// That many pairs in turn to each axis (Qwen2-VL).
+    Sections(&'static [usize]),
+    /// Pairs to time, row and column in turn, until rows and columns have their numbers; the others
+    /// to time (Qwen3-VL).
+    Interleaved(&'static [usize]),
 }
 
 /// Returns the section of rotary parameters. A `rope_scaling` (transformers 4) that is not empty
@@ -50,20 +62,34 @@ fn section<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, CheckpointError> {
     }
 }
 
-/// Returns the axis of each of a head's `pairs`, as `mrope_section` shares them out: in turn to
-/// time, rows and columns. `default` are the numbers of pairs where it is left out.
+/// Returns the axis of each of a head's `pairs`: 0 is time, 1 rows, 2 columns.
 ///
 /// # Errors
-/// [`CheckpointError::Config`] for numbers whose sum is another.
+/// [`CheckpointError::Config`] for numbers in `mrope_section` that do not share out the pairs.
 pub fn rope_axes(
     fields: &Fields,
     pairs: usize,
-    default: &[usize],
+    shared: RopeAxes,
 ) -> Result<Vec<usize>, CheckpointError> {
     let name = "mrope_section";
     let rope = section(fields)?;
-    let counts = rope.sizes(name, pairs)?;
-    let counts = counts.as_deref().unwrap_or(default);
+    let given = rope.sizes(name, pairs)?;
+    let counts = match shared {
+        RopeAxes::Sections(default) => given.as_deref().unwrap_or(default),
+        RopeAxes::Interleaved(default) => {
+            let counts = given.as_deref().unwrap_or(default);
+            let &[_, rows, columns] = counts else {
+                let found = rope.value(name).map_or("left out".into(), Value::to_string);
+                return Err(rope.error(name, found, "three numbers"));
+            };
+            let own = |pair: usize| match pair % 3 {
+                1 if pair < 3 * rows => 1,
+                2 if pair < 3 * columns => 2,
+                _ => 0,
+            };
+            return Ok((0..pairs).map(own).collect());
+        }
+    };
     if counts
         .iter()
         .fold(0, |sum: usize, n| sum.saturating_add(*n))
@@ -122,7 +148,7 @@ pub fn rope(
     };
     let scaling = match kind {
         "default" => RopeScaling::None,
-        "mrope" if class.several_axes => RopeScaling::None,
+        "mrope" if class.mrope => RopeScaling::None,
         // The base grows with sequences longer than the context, which no session has.
         "dynamic" => {
             number("factor")?;
@@ -151,11 +177,7 @@ pub fn rope(
             }
         }
         other => {
-            let mrope = if class.several_axes {
-                "\"mrope\", "
-            } else {
-                ""
-            };
+            let mrope = if class.mrope { "\"mrope\", " } else { "" };
             return Err(rope.error(
                 field,
                 format!("{other:?}"),

@@ -28,3 +28,36 @@ pub(in crate::lvlm) fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
     };
     (0..to).map(tap).collect()
 }
+
+/// Returns the taps of a bilinear change of size that keeps both ends, as
+/// `torch.nn.functional.interpolate` with `align_corners=True`: inputs and weights of every output.
+/// Places are computed in f32, as transformers does (`_interpolation_axis_taps_weights`).
+pub(in crate::lvlm) fn aligned_taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+    let last = from.saturating_sub(1);
+    let tap = |i: usize| {
+        let at = i as f32 * last as f32 / to.saturating_sub(1).max(1) as f32;
+        let low = (at as usize).min(last);
+        let weight = f64::from(at - low as f32);
+        let taps = [(low, 1.0 - weight), ((low + 1).min(last), weight)];
+        taps.into_iter().filter(|&(_, w)| w != 0.0).collect()
+    };
+    (0..to).map(tap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: 5 places over 3 lie at 0, 1/2, 1, 3/2 and 2; the only place over several is the
+    /// first.
+    #[test]
+    fn both_ends_are_kept() {
+        let half = |low: usize| vec![(low, 0.5), (low + 1, 0.5)];
+        let whole = |at: usize| vec![(at, 1.0)];
+        let expected = [whole(0), half(0), whole(1), half(1), whole(2)];
+        assert_eq!(aligned_taps(3, 5), expected);
+        assert_eq!(aligned_taps(3, 1), [whole(0)]);
+        assert_eq!(aligned_taps(48, 2), [whole(0), whole(47)]);
+        assert_eq!(aligned_taps(1, 2), [whole(0), whole(0)]);
+    }
+}

@@ -9,6 +9,7 @@ mod names;
 mod original;
 mod published;
 mod qwen2_vl;
+mod qwen3_vl;
 mod stretched;
 mod whole;
 

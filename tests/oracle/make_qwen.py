@@ -6,6 +6,8 @@ tiny-qwen2-5-vl   Qwen2.5-VL: patches of 3 pixels, 2 x 2 to a row of the decoder
                   without sections and names of tensors as in the published files; tied embeddings
 tiny-qwen2-vl     Qwen2-VL: patches of 2 pixels, 3 x 3 to a row; three frames of a picture; a config with a section for the decoder and
                   names of tensors as in transformers 5
+tiny-qwen3-vl     Qwen3-VL: patches of 4 pixels, 2 x 2 to a row; a table of 5 x 5 positions; features of two encoder layers of three, whose
+                  list is not sorted, added after two decoder layers of three; a head size of its own; config and names as published
 
 Random weights, in the layout of Hugging Face's transformers. Needs requirements.txt. The same versions make the same files.
 """
@@ -20,6 +22,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -56,6 +60,15 @@ TEMPLATE = (
     "{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}"
     "<|im_start|>assistant\n{% endif %}"
 )
+# The part for questions of that of the published Qwen3-VL.
+TEMPLATE_3 = (
+    "{%- for message in messages %}{%- if message.role == 'user' %}{{- '<|im_start|>' + message.role + '\\n' }}"
+    "{%- if message.content is string %}{{- message.content }}{%- else %}{%- for content in message.content %}"
+    "{%- if content.type == 'image' or 'image' in content or 'image_url' in content %}"
+    "{{- '<|vision_start|><|image_pad|><|vision_end|>' }}{%- elif 'text' in content %}{{- content.text }}{%- endif %}"
+    "{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
 
 
 def published(folder):
@@ -89,8 +102,21 @@ def rename(folder):
     save_file({name(old): tensor for old, tensor in tensors.items()}, file, metadata={"format": "pt"})
 
 
-def make(folder, cls, config, images):
-    tokenizer = make_tokenizer(SPECIAL, TEMPLATE, eos_token=SPECIAL[2], pad_token=SPECIAL[0])
+def published_3(folder):
+    """Writes the config of Qwen3-VL as the published files have it."""
+    config = json.loads((folder / "config.json").read_text())
+    text, vision = config["text_config"], config["vision_config"]
+    rope = text.pop("rope_parameters")
+    text["rope_theta"] = rope.pop("rope_theta")
+    text["rope_scaling"] = dict(mrope_interleaved=True) | rope
+    text["tie_word_embeddings"] = config["tie_word_embeddings"]
+    vision.pop("rope_parameters")
+    vision["model_type"] = "qwen3_vl"
+    write_json(folder / "config.json", config)
+
+
+def make(folder, cls, config, images, template=TEMPLATE):
+    tokenizer = make_tokenizer(SPECIAL, template, eos_token=SPECIAL[2], pad_token=SPECIAL[0])
     spread(cls(config)).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     amend(folder / "tokenizer_config.json", tokenizer_class="Qwen2Tokenizer")
@@ -131,6 +157,22 @@ def main():
     folder = out / "tiny-qwen2-vl"
     make(folder, Qwen2VLForConditionalGeneration, config, images)
     rename(folder)
+
+    vision = dict(
+        depth=3, hidden_size=16, num_heads=2, intermediate_size=36, patch_size=4, out_hidden_size=32, num_position_embeddings=25,
+        deepstack_visual_indexes=[2, 0],
+    )
+    rope = dict(rope_type="default", rope_theta=5000000.0, mrope_section=[4, 2, 2])
+    text = dict(hidden_size=32, intermediate_size=56, num_hidden_layers=3, head_dim=16)
+    config = Qwen3VLConfig(
+        vision_config=vision, text_config=TEXT | text | dict(rope_parameters=rope), tie_word_embeddings=True, **TOKENS
+    )
+    size = dict(shortest_edge=64 * 12, longest_edge=64 * 30)
+    images = Qwen2VLImageProcessorPil(patch_size=4, size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    folder = out / "tiny-qwen3-vl"
+    make(folder, Qwen3VLForConditionalGeneration, config, images, TEMPLATE_3)
+    rename(folder)
+    published_3(folder)
 
 
 if __name__ == "__main__":

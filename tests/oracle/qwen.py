@@ -1,24 +1,33 @@
-"""Qwen2-VL and Qwen2.5-VL of Hugging Face: a picture of any shape in whole patches, in float64."""
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL of Hugging Face: a picture of any shape in whole patches, in float64."""
 
 import torch
 from PIL import Image
 from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from record import View
 from tiled import Tiled
+
+# The processors of pictures with text, and of videos.
+PROCESSORS = {
+    "qwen2_vl": (Qwen2VLProcessor, Qwen2VLVideoProcessor),
+    "qwen2_5_vl": (Qwen2_5_VLProcessor, Qwen2VLVideoProcessor),
+    "qwen3_vl": (Qwen3VLProcessor, Qwen3VLVideoProcessor),
+}
 
 
 class QwenVl(Tiled):
     """As tiled.Tiled; pixels are a list of one view (B, 3, h, w), which is cut into patches here."""
 
-    types = ("qwen2_vl", "qwen2_5_vl")
+    types = tuple(PROCESSORS)
 
     def __init__(self, folder, dtype=torch.float64, attention="eager"):
         super().__init__(folder, dtype, attention)
-        cls = Qwen2VLProcessor if self.config.model_type == "qwen2_vl" else Qwen2_5_VLProcessor
-        self.own = cls(self.processor, self.tokenizer, Qwen2VLVideoProcessor())
+        cls, videos = PROCESSORS[self.config.model_type]
+        self.own = cls(self.processor, self.tokenizer, videos())
         self.picture = None
 
     def pixels(self, rgb):

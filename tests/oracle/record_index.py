@@ -688,6 +688,65 @@ def qwen_models():
         yield name, config, {old(name): shape for name, shape in made(config).items()}, []
 
 
+def qwen3_models():
+    """Their published files have the names of transformers 5."""
+    small = dict(depth=24, hidden_size=1024, intermediate_size=4096, deepstack_visual_indexes=[5, 11, 17])
+    large = dict(depth=27, hidden_size=1152, intermediate_size=4304, deepstack_visual_indexes=[8, 16, 24])
+    for name, hidden, inside, layers, heads, vision in (
+        ("Qwen3-VL-2B-Instruct", 2048, 6144, 28, 16, small),
+        ("Qwen3-VL-4B-Instruct", 2560, 9728, 36, 32, small),
+        ("Qwen3-VL-8B-Instruct", 4096, 12288, 36, 32, large),
+        ("Qwen3-VL-32B-Instruct", 5120, 25600, 64, 64, large),
+    ):
+        tied = vision is small
+        text = dict(
+            attention_bias=False,
+            attention_dropout=0.0,
+            bos_token_id=151643,
+            dtype="bfloat16",
+            eos_token_id=151645,
+            head_dim=128,
+            hidden_act="silu",
+            hidden_size=hidden,
+            initializer_range=0.02,
+            intermediate_size=inside,
+            max_position_embeddings=262144,
+            model_type="qwen3_vl_text",
+            num_attention_heads=heads,
+            num_hidden_layers=layers,
+            num_key_value_heads=8,
+            rms_norm_eps=1e-6,
+            rope_scaling=dict(mrope_interleaved=True, mrope_section=[24, 20, 20], rope_type="default"),
+            rope_theta=5000000,
+            use_cache=True,
+            vocab_size=151936,
+        )
+        config = dict(
+            architectures=["Qwen3VLForConditionalGeneration"],
+            image_token_id=151655,
+            model_type="qwen3_vl",
+            text_config=text | (dict(tie_word_embeddings=True) if tied else {}),
+            tie_word_embeddings=tied,
+            video_token_id=151656,
+            vision_config=dict(
+                hidden_act="gelu_pytorch_tanh",
+                in_channels=3,
+                initializer_range=0.02,
+                model_type="qwen3_vl",
+                num_heads=16,
+                num_position_embeddings=2304,
+                out_hidden_size=hidden,
+                patch_size=16,
+                spatial_merge_size=2,
+                temporal_patch_size=2,
+            )
+            | vision,
+            vision_end_token_id=151653,
+            vision_start_token_id=151652,
+        )
+        yield name, config, made(config), []
+
+
 def models():
     mistral = dict(
         model_type="mistral",
@@ -728,6 +787,7 @@ def models():
         yield name, config, hf(config), []
     yield from split_models()
     yield from qwen_models()
+    yield from qwen3_models()
     clip = encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
     for name, config in (("llava-v1.5-7b", VICUNA_7B), ("llava-v1.5-13b", VICUNA_13B)):
         config = llava_authors(config, name)

@@ -71,6 +71,10 @@ CASES = {
     "qwen2-vl-tall": Settings("models/tiny-qwen2-vl", "images/tall.png", lr=0.3, threshold=0.1),
     "qwen2-vl-wide": Settings("models/tiny-qwen2-vl", "images/wide.png", lr=0.3, threshold=0.1),
     "qwen2-vl-small": Settings("models/tiny-qwen2-vl", "images/small.png", lr=0.3, threshold=0.1),
+    "qwen3-vl-cat": Settings("models/tiny-qwen3-vl", "images/cat.png", lr=0.3, threshold=0.1, pp=True),
+    "qwen3-vl-coffee": Settings("models/tiny-qwen3-vl", "images/coffee.png", lr=0.3, threshold=0.1),
+    "qwen3-vl-wide": Settings("models/tiny-qwen3-vl", "images/wide.png", lr=0.03, threshold=0.1),
+    "qwen3-vl-small": Settings("models/tiny-qwen3-vl", "images/small.png", lr=0.03, threshold=0.1),
 }
 
 

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::kind::{Biases, Kind, Window};
 use crate::checkpoint::{
-    Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeClass, RopeScaling,
-    SIZE_LIMIT, Tensors, activation, rope, rope_axes,
+    Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeAxes, RopeClass,
+    RopeScaling, SIZE_LIMIT, Tensors, activation, rope, rope_axes,
 };
 
 /// A decoder of text.
@@ -83,11 +83,11 @@ impl DecoderConfig {
         )?;
         let class = RopeClass {
             theta: given.rope_theta,
-            several_axes: kind.rope_axes.is_some(),
+            mrope: matches!(kind.rope_axes, Some(RopeAxes::Sections(_))),
         };
         let (rope_theta, rope_scaling) = rope(fields, context, class)?;
         let rope_axes = match kind.rope_axes {
-            Some(default) => rope_axes(fields, head_dim / 2, default)?,
+            Some(shared) => rope_axes(fields, head_dim / 2, shared)?,
             None => Vec::new(),
         };
         let own = match fields.value("tie_word_embeddings") {

@@ -1,7 +1,7 @@
 //! The differences between the decoders in use, each after the class of `transformers` of that
 //! name.
 
-use crate::checkpoint::Activation;
+use crate::checkpoint::{Activation, RopeAxes};
 
 /// A kind of decoder, by its `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,8 +26,8 @@ pub struct Kind {
     /// Whether attention is cut to `sliding_window` rows.
     pub window: Window,
     /// Where pairs of a head are turned by positions in time, rows and columns (multimodal rotary
-    /// position embedding), the default of `mrope_section`.
-    pub rope_axes: Option<&'static [usize]>,
+    /// position embedding), how they are shared out.
+    pub rope_axes: Option<RopeAxes>,
 }
 
 /// The values of fields that are left out.
@@ -152,7 +152,7 @@ const QWEN2_VL: Kind = Kind {
         ..QWEN2.defaults
     },
     window: Window::Used(80),
-    rope_axes: Some(&[16, 24, 24]),
+    rope_axes: Some(RopeAxes::Sections(&[16, 24, 24])),
     ..QWEN2
 };
 
@@ -166,6 +166,19 @@ const QWEN3: Kind = Kind {
     biases: Biases::Attention,
     head_norms: true,
     ..QWEN2
+};
+
+/// The decoder of Qwen3-VL.
+const QWEN3_VL: Kind = Kind {
+    model_type: "qwen3_vl",
+    defaults: Defaults {
+        max_positions: 128_000,
+        rope_theta: 500_000.0,
+        ..QWEN3.defaults
+    },
+    window: Window::Given(None),
+    rope_axes: Some(RopeAxes::Interleaved(&[24, 20, 20])),
+    ..QWEN3
 };
 
 const PHI3: Kind = Kind {
@@ -209,7 +222,9 @@ const GEMMA: Kind = Kind {
     ..LLAMA
 };
 
-const KINDS: [Kind; 7] = [LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, PHI3, GEMMA];
+const KINDS: [Kind; 8] = [
+    LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, QWEN3_VL, PHI3, GEMMA,
+];
 
 impl Kind {
     /// Returns the kind of that `model_type`.

@@ -20,7 +20,7 @@ pub(super) use hidden_states::{hidden_state_index, hidden_state_layers};
 pub(super) use intern_vit::InternVitConfig;
 pub(super) use open_clip::{OPEN_CLIP_FILES, OPEN_CLIP_TRUNK, OpenClipConfig};
 pub(super) use plain::VitConfig;
-pub(super) use qwen_vit::{PatchLayout, QwenVit, QwenVitConfig};
+pub(super) use qwen_vit::{Merger, MergerSaved, PatchLayout, QwenVit, QwenVitConfig, QwenVitSaved};
 pub use siglip::SiglipConfig;
 pub(super) use siglip::SiglipDefaults;
 pub use vit::Select;

@@ -6,5 +6,6 @@ pub(super) mod internvl;
 pub(super) mod llava;
 pub(super) mod mini_gemini;
 pub(super) mod qwen2_vl;
+pub(super) mod qwen3_vl;
 pub(super) mod refused;
 pub(super) mod registry;

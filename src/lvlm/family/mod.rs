@@ -8,6 +8,7 @@ pub(super) mod one_view;
 pub(super) mod packing;
 pub(super) mod pinpoints;
 pub(super) mod projector;
+pub(super) mod qwen;
 pub(super) mod shuffled;
 pub(super) mod tiled;
 pub(super) mod towers;

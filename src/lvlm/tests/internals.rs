@@ -36,7 +36,7 @@ fn with_scorer(model: &str, towers: Option<&str>, picture: &str, each: impl FnOn
 }
 
 /// A model of every family and layout of tokens.
-const MODELS: [(&str, &str); 8] = [
+const MODELS: [(&str, &str); 9] = [
     ("tiny-llava", "cat.png"),
     ("tiny-llava-llama", "tall.png"),
     ("tiny-onevision", "tall.png"),
@@ -45,7 +45,10 @@ const MODELS: [(&str, &str); 8] = [
     ("tiny-internvl", "wide.png"),
     ("tiny-mini-gemini-hd", "cat.png"),
     ("tiny-idefics3", "small.png"),
+    (QWEN, "wide.png"),
 ];
+/// The one whose encoder cannot be read.
+const QWEN: &str = "tiny-qwen3-vl";
 
 #[test]
 fn every_visual_token_has_a_row_and_the_picture_is_covered() {
@@ -135,11 +138,15 @@ fn layers_are_read_at_the_tokens_of_the_picture() {
     for (model, picture) in MODELS {
         with_scorer(model, None, picture, |scorer| {
             let internals = scorer.internals().unwrap();
+            let of_encoder = |layer: &Layer| model == QWEN && matches!(layer, Layer::Encoder(_));
             for layer in [
                 Layer::Encoder(None),
                 Layer::Encoder(Some(1)),
                 Layer::Decoder(1),
             ] {
+                if of_encoder(&layer) {
+                    continue;
+                }
                 let read = internals.activations(layer, &[0, 2], &mut go_on).unwrap();
                 assert_eq!(read.values.len(), read.places.tokens() * read.columns);
                 assert_eq!(read.gradient.len(), read.values.len());
@@ -152,7 +159,11 @@ fn layers_are_read_at_the_tokens_of_the_picture() {
             ] {
                 let error = internals.activations(layer, &[0], &mut go_on).unwrap_err();
                 assert!(matches!(error, LvlmError::Unreadable { .. }), "{error}");
-                assert!(error.to_string().contains(&layer.to_string()), "{error}");
+                let named = match of_encoder(&layer) {
+                    true => "qwen3_vl".to_string(),
+                    false => layer.to_string(),
+                };
+                assert!(error.to_string().contains(&named), "{error}");
             }
         });
     }

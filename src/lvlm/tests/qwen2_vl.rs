@@ -1,10 +1,12 @@
 //! Qwen2-VL and Qwen2.5-VL: both spellings of their configs and tensors, what configs may say, and
 //! fields of the processor that contradict them.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::{Name, config_of, copied};
-use crate::blend::Path;
+use crate::blend;
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config};
 use crate::device::cpu::Cpu;
@@ -13,7 +15,7 @@ use crate::lvlm::{OpenOptions, SessionOptions, checkpoint, go_on, inspect, load}
 use crate::picture::Picture;
 
 /// Returns the family's name, or the error of its config.
-fn read(config: &Value) -> Result<&'static str, CheckpointError> {
+pub(super) fn read(config: &Value) -> Result<&'static str, CheckpointError> {
     visit(
         &Config::from_json(&config.to_string(), "config.json").unwrap(),
         Name,
@@ -71,10 +73,13 @@ fn bad_fields_are_named() {
 /// Models of the same makers that are not supported are refused by their names.
 #[test]
 fn relatives_are_refused_by_name() {
-    for name in ["qwen3_vl", "qwen2_5_omni", "qwen3_vl_moe"] {
+    for name in ["qwen3_5", "qwen2_5_omni", "qwen3_vl_moe", "qwen3_5_moe"] {
         let error = read(&json!({ "model_type": name })).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(name) && text.contains("qwen2_5_vl"), "{text}");
+        assert!(
+            text.contains(name) && text.contains("qwen2_5_vl, qwen3_vl"),
+            "{text}"
+        );
     }
 }
 
@@ -115,15 +120,41 @@ fn what_the_processor_says_otherwise_is_refused() {
     }
 }
 
-/// The names of tensors under both spellings: the published one and that of transformers 5.
-fn renamed(name: &str, published: bool) -> String {
-    let bare = name.replace("model.visual.", "visual.");
-    let bare = bare.replace("model.language_model.", "model.");
-    match published {
-        true => bare,
-        false if bare.starts_with("visual.") => format!("model.{bare}"),
-        false => bare.replace("model.", "model.language_model."),
+/// The name of a tensor in transformers 4, or in transformers 5.
+fn renamed(name: &str, bare: bool) -> String {
+    let old = name.replace("model.visual.", "visual.");
+    let old = old.replace("model.language_model.", "model.");
+    match bare {
+        true => old,
+        false if old.starts_with("visual.") => format!("model.{old}"),
+        false => old.replace("model.", "model.language_model."),
     }
+}
+
+/// Rewrites a model's tensors under the names of transformers 4 or 5.
+pub(super) fn rename(folder: &Path, bare: bool) {
+    let file = folder.join("model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors
+        .iter()
+        .map(|(name, view)| (renamed(name, bare), view));
+    let bytes = safetensors::serialize(tensors, None).unwrap();
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Three tokens of an answer.
+pub(super) fn answer(folder: &Path, picture: &Picture) -> Vec<u32> {
+    let opened = checkpoint(Some(folder), &OpenOptions::default()).unwrap();
+    let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let prompt = opened.prompt("What?", picture).unwrap();
+    let options = SessionOptions {
+        mask_size: 4,
+        memory_budget: 1 << 30,
+    };
+    let session = opened.start(picture, picture, &prompt, options).unwrap();
+    let whole = blend::Path::Deletion;
+    session.generate(whole, 3, &mut go_on).unwrap()
 }
 
 /// The config with the decoder's fields at the top, or in a section.
@@ -165,27 +196,13 @@ fn spellings_of_one_model_are_equal() {
             let folder = dir.path().join(model);
             let config = respelled(model, flat).to_string();
             std::fs::write(folder.join("config.json"), config).unwrap();
-            let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
-            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-            let tensors = file
-                .iter()
-                .map(|(name, view)| (renamed(name, published), view));
-            let bytes = safetensors::serialize(tensors, None).unwrap();
-            std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
+            rename(&folder, published);
             let found = inspect(&folder, &OpenOptions::default()).unwrap();
             assert!(
                 found.is_complete() && found.unexpected.is_empty(),
                 "{found}"
             );
-            let opened = checkpoint(Some(&folder), &OpenOptions::default()).unwrap();
-            let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
-            let prompt = opened.prompt("What?", &picture).unwrap();
-            let options = SessionOptions {
-                mask_size: 4,
-                memory_budget: 1 << 30,
-            };
-            let session = opened.start(&picture, &picture, &prompt, options).unwrap();
-            answers.push(session.generate(Path::Deletion, 3, &mut go_on).unwrap());
+            answers.push(answer(&folder, &picture));
         }
         assert!(
             answers.iter().all(|answer| *answer == answers[0]),

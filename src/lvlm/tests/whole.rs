@@ -323,6 +323,11 @@ fn adapters_quantised_weights_and_experts_are_called_so() {
         ),
         (
             "model_type",
+            json!("qwen3_vl_moe"),
+            "model_type: a mixture of experts",
+        ),
+        (
+            "model_type",
             json!("moe_llava_qwen"),
             "model_type: a mixture of experts",
         ),

@@ -264,7 +264,7 @@ fn whole_patches_equal_transformers() {
     assert!(recorded.cases.len() >= 20);
 }
 
-/// The sizes of the published processors and of others, for 117 sizes of pictures each.
+/// The sizes of the published processors and of others, for over 100 sizes of pictures each.
 #[test]
 fn sizes_in_whole_patches_are_those_of_transformers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/picture/smart.json");

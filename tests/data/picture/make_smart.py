@@ -21,7 +21,7 @@ KINDS = [
     dict(patch_size=2, merge_size=3, temporal_patch_size=1, size={"shortest_edge": 36, "longest_edge": 1800}, resample=2),
     dict(patch_size=3, merge_size=1, min_pixels=1, do_normalize=False, size={"shortest_edge": 7, "longest_edge": 500}),
 ]
-# The published models', the defaults, and small limits.
+# Those of Qwen2-VL and Qwen2.5-VL, the defaults, and small limits.
 PUBLISHED = [
     dict(min_pixels=3136, max_pixels=12845056),
     dict(),
@@ -36,6 +36,20 @@ WIDE = [
     (641, 479), (714, 42), (770, 769), (999, 1001), (1000, 5), (1000, 333), (1002, 1001), (1008, 1008), (1022, 994), (1036, 1008),
     (1280, 720), (1401, 7), (1792, 560), (1920, 1080), (2000, 10), (2800, 14), (3000, 17), (3584, 3584), (3583, 3585), (3598, 3570),
     (3612, 3584), (4000, 3000), (4032, 3024), (5000, 4999), (6000, 4000), (8000, 500), (8191, 6143), (10000, 51),
+]
+# Those of Qwen3-VL, and small limits: groups of 32 pixels.
+PUBLISHED_3 = [
+    dict(patch_size=16, size={"shortest_edge": 65536, "longest_edge": 16777216}),
+    dict(patch_size=16, min_pixels=4 * 1024, max_pixels=1280 * 1024),
+]
+# The same for a multiple of 32.
+WIDE_3 = [
+    (1, 1), (2, 1), (15, 16), (16, 16), (16, 17), (17, 32), (31, 32), (32, 32), (47, 48), (48, 48), (48, 49), (49, 80), (64, 64),
+    (79, 80), (80, 80), (80, 81), (95, 96), (96, 112), (111, 112), (112, 112), (112, 113), (144, 144), (144, 145), (176, 175),
+    (208, 207), (224, 224), (239, 240), (240, 240), (255, 256), (256, 256), (256, 257), (271, 272), (300, 199), (333, 332), (416, 16),
+    (448, 64), (640, 480), (641, 479), (816, 48), (880, 879), (999, 1001), (1000, 5), (1000, 333), (1136, 1135), (1152, 1137),
+    (1168, 1136), (1280, 720), (1601, 8), (1920, 1080), (2000, 10), (3200, 16), (3000, 17), (4000, 3000), (4032, 3024), (4095, 4097),
+    (4096, 4096), (4111, 4081), (4112, 4080), (5000, 4999), (6000, 4000), (8000, 500), (8191, 6143), (10000, 51),
 ]
 
 
@@ -60,10 +74,10 @@ def pixels():
 def sizes():
     """Each case: the width and height to which a picture of each size is resized; none where it is refused."""
     cases = []
-    for more in PUBLISHED:
+    for more, wide in [(more, WIDE) for more in PUBLISHED] + [(more, WIDE_3) for more in PUBLISHED_3]:
         processor, pictures = Qwen2VLImageProcessorPil(**more), []
         limits = dict(min_pixels=processor.size["shortest_edge"], max_pixels=processor.size["longest_edge"])
-        for width, height in dict.fromkeys(WIDE + [(h, w) for w, h in WIDE]):
+        for width, height in dict.fromkeys(wide + [(h, w) for w, h in wide]):
             try:
                 rows, columns = smart_resize(height, width, processor.patch_size * processor.merge_size, **limits)
                 resized = [columns, rows]

@@ -1,6 +1,7 @@
 //! The order of a picture's patches in the encoder.
 
 use crate::device::RowMap;
+use crate::lvlm::bilinear::{aligned_taps, crossed};
 use crate::nn::{Positions, Windows};
 
 /// The order of a picture's patches in the encoder: the patches of a row of the decoder follow each
@@ -11,18 +12,23 @@ pub(in crate::lvlm) struct PatchLayout {
     /// Rows and columns of the patches, in that order.
     pub(super) positions: Positions,
     pub(super) windows: Option<Windows>,
+    /// Makes the patches' learned positions, in that order, of the table.
+    pub(super) learned: Option<RowMap>,
+    /// The place of each of the decoder's rows, in that order, line by line.
+    pub order: Vec<usize>,
     /// Puts the decoder's rows, in that order, line by line.
     pub lines: RowMap,
 }
 
 impl PatchLayout {
     /// Lays out `rows` x `columns` patches, `merge` x `merge` of a row of the decoder, and `side` x
-    /// `side` of those of a window, or fewer at the right and lower border.
+    /// `side` of those of a window, or fewer at the right and lower border. A table of `positions`
+    /// rows begins with the positions of a square, which becomes as large as the picture.
     pub(super) fn new(
-        rows: usize,
-        columns: usize,
+        (rows, columns): (usize, usize),
         merge: usize,
         side: Option<usize>,
+        positions: Option<usize>,
     ) -> PatchLayout {
         let (down, across) = (rows / merge, columns / merge);
         let (tall, wide) = (side.unwrap_or(down).max(1), side.unwrap_or(across).max(1));
@@ -47,15 +53,27 @@ impl PatchLayout {
             patches.iter().map(|patch| patch.0).collect(),
             patches.iter().map(|patch| patch.1).collect(),
         ];
+        let learned = positions.map(|positions| {
+            let square = positions.isqrt();
+            let taps = (aligned_taps(square, rows), aligned_taps(square, columns));
+            let of = |&(y, x): &(usize, usize)| {
+                let terms = crossed(&taps.0[y], &taps.1[x]);
+                terms.map(|(i, j, w)| (i * square + j, w)).collect()
+            };
+            RowMap::new(positions, patches.iter().map(of).collect())
+        });
+        let order: Vec<usize> = order.iter().map(|&(y, x)| y * across + x).collect();
         let mut lines = vec![None; order.len()];
-        for (n, &(y, x)) in order.iter().enumerate() {
-            lines[y * across + x] = Some(n);
+        for (n, &line) in order.iter().enumerate() {
+            lines[line] = Some(n);
         }
         PatchLayout {
             place: RowMap::select(rows * columns, place),
             positions: Positions::new(axes, patches.len()),
             windows: side.map(|_| Windows::new(&lengths)),
+            learned,
             lines: RowMap::select(order.len(), lines),
+            order,
         }
     }
 }

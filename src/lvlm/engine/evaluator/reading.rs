@@ -124,7 +124,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
     ) -> Result<D::Values> {
         let (values, saved) = self.read(device, reading)?;
         let layers = self.layers.decoder.stack.blocks.len();
-        if (0..layers).any(|i| saved.context.changes(i)) {
+        if (0..layers).any(|i| saved.context.mixes(i)) {
             return Err(LvlmError::Unreadable {
                 what: "attention".into(),
                 expected: "a family whose decoder reads the picture through its visual tokens \

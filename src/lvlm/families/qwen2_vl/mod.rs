@@ -1,30 +1,17 @@
 //! Qwen2-VL and Qwen2.5-VL (`Qwen2VLForConditionalGeneration`,
-//! `Qwen2_5_VLForConditionalGeneration`): a picture of any shape in whole patches, a vision
-//! transformer with two-dimensional rotary positions, and a Qwen2 decoder whose rotary positions
-//! have three axes: time, rows and columns.
+//! `Qwen2_5_VLForConditionalGeneration`): `family/qwen`, with a Qwen2 decoder.
 
-mod names;
-mod processing;
-mod vision;
-
-use serde_json::json;
-
-use self::names::Names;
-use self::processing::WholePatches;
-use self::vision::QwenVision;
 use crate::checkpoint::{
-    Activation, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors,
-    Tokenizer,
+    Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
 };
-use crate::device::{Device, Part};
+use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::{QwenVit, QwenVitConfig};
+use crate::lvlm::encoder::QwenVitConfig;
 use crate::lvlm::error::{ReadResult, Result};
-use crate::lvlm::family::fields::{image_token_id, processor_class};
+use crate::lvlm::family::qwen::{IMAGE_TOKEN, QwenNames, QwenVision, QwenVl, WholePatches};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
-use crate::nn::Mlp;
 
 /// The template of the published models, for one picture.
 const TEMPLATE: DefaultTemplate = DefaultTemplate {
@@ -41,14 +28,7 @@ const DECODERS: [&str; 4] = ["qwen2_vl_text", "qwen2_5_vl_text", "qwen2_vl", QWE
 
 /// The config.
 #[derive(Debug, Clone)]
-pub(in crate::lvlm) struct Qwen2Vl {
-    encoder: QwenVitConfig,
-    text: DecoderConfig,
-    image_token_id: u32,
-    /// The image processor's class where its own file names none.
-    processor_class: String,
-    names: Names,
-}
+pub(in crate::lvlm) struct Qwen2Vl(QwenVl);
 
 impl Family for Qwen2Vl {
     const NAME: &'static str = "qwen2_vl";
@@ -76,36 +56,24 @@ impl Family for Qwen2Vl {
         let expected = "qwen2_vl_text, qwen2_5_vl_text";
         text.require_type("model_type", Some(DECODERS[0]), &DECODERS, expected)?;
         let text = DecoderConfig::read(&text, Kind::of("qwen2_vl"), tied)?;
-        let (field, out) = encoder.out;
-        if out != text.hidden {
-            let expected = format!("the decoder's hidden_size, {}", text.hidden);
-            return Err(vision.error(field, out, expected));
-        }
-        Ok(Self {
-            encoder,
-            text,
-            image_token_id: image_token_id(&top, 151_655)?,
-            processor_class: processor_class(&top, "Qwen2VLImageProcessor")?,
-            names: Names::default(),
-        })
+        let model = QwenVl::new(&top, &vision, (encoder, text), QwenNames::of_4())?;
+        Ok(Self(model))
     }
 
     fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.names = Names::find(tensors)?;
-        self.text.untie(tensors, &self.names.decoder);
-        Ok(())
+        self.0.fit(tensors)
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
-        (&self.text, &self.names.decoder)
+        (&self.0.text, &self.0.names.decoder)
     }
 
     fn image_token(&self) -> ImageToken {
-        ImageToken::Id(self.image_token_id)
+        self.0.image_token()
     }
 
     fn image_token_text() -> &'static str {
-        "<|image_pad|>"
+        IMAGE_TOKEN
     }
 
     fn template(&self, _: &Tokenizer) -> Template {
@@ -113,54 +81,19 @@ impl Family for Qwen2Vl {
     }
 
     fn image_processing(&self, file: &ProcessorFile) -> Result<WholePatches> {
-        WholePatches::read(file, &self.processor_class, &self.encoder)
+        self.0.image_processing(file)
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<QwenVision<D>> {
-        let prefix = &self.names.vision;
-        let encoder = QwenVit::load(loader, &self.encoder, prefix)?;
-        loader.device.part(Part::Projector);
-        let merged = self.encoder.merged();
-        let layer = |n: usize, out| {
-            let name = format!("{prefix}merger.mlp.{n}");
-            loader.linear(&name, out, merged, true)
-        };
-        Ok(QwenVision {
-            encoder,
-            norm: self.encoder.norm(loader, &format!("{prefix}merger.ln_q"))?,
-            merged,
-            mlp: Mlp::Plain {
-                first: layer(0, merged)?,
-                second: layer(2, self.text.hidden)?,
-                activation: Activation::Gelu,
-            },
-        })
+        self.0.load(loader)
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let merge = self.encoder.merge;
-        vec![
-            PartOf {
-                name: "vision encoder",
-                prefixes: vec![self.names.vision.clone()],
-                sizes: self.encoder.sizes(),
-            },
-            PartOf {
-                name: "projector",
-                prefixes: vec![format!("{}merger.", self.names.vision)],
-                sizes: json!({
-                    "kind": "two-layer MLP", "patches": format!("{merge} x {merge}"),
-                    "from": self.encoder.merged(), "to": self.text.hidden,
-                    "activation": Activation::Gelu.to_string(),
-                }),
-            },
-        ]
+        self.0.parts()
     }
 
     fn whole(&self) -> Self {
-        let mut whole = self.clone();
-        whole.text.tied_embeddings = false;
-        whole
+        Self(self.0.whole())
     }
 
     fn never_used(&self) -> Vec<String> {
