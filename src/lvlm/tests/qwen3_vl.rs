@@ -44,6 +44,7 @@ fn bad_fields_are_named() {
         ("text_config.rope_scaling.rope_type", json!("yarn")),
     ] {
         let mut config = config_of(MODEL);
+        set(&mut config, "vision_config.rope_parameters", json!({}));
         set(&mut config, path, value.clone());
         let error = read(&config).unwrap_err().to_string();
         // A section inside another is named alone.
