@@ -140,3 +140,8 @@ fn emulated_recorded_internvl_qwen3_small() {
 fn emulated_recorded_qwen2_5_vl_small() {
     recorded("qwen2-5-vl-small");
 }
+
+#[test]
+fn emulated_recorded_gemma3_small() {
+    recorded("gemma3-small");
+}
