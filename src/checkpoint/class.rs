@@ -3,10 +3,9 @@
 //!
 //! `AutoTokenizer` reads tokenizer.json unchanged for most model types that are known here, since
 //! their published classes are often wrong (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`: LLaVA,
-//! LLaVA-NeXT, SmolVLM, ...). For LLaVA-OneVision, Idefics3, InternVL, Qwen2-VL, Qwen2.5-VL and
-//! Qwen3-VL it trusts `tokenizer_class`, and a class with an `__init__` of its own takes only the
-//! vocabulary, the post-processor and the added tokens from the file. Without `tokenizer_class`, that
-//! of the last four is `Qwen2Tokenizer`.
+//! LLaVA-NeXT, SmolVLM, ...). For those of `TRUSTED` it trusts `tokenizer_class`, and a class with
+//! an `__init__` of its own takes only the vocabulary, the post-processor and the added tokens from
+//! the file. Some have a class of their own where none is named.
 
 use serde_json::{Value, json};
 use tokenizers::normalizers::NormalizerWrapper;
@@ -18,16 +17,19 @@ use super::special::TOKENIZER_CONFIG;
 use super::{CheckpointError, Files};
 
 /// The model types whose tokenizer class is trusted.
-const TRUSTED: [&str; 6] = [
+const TRUSTED: [&str; 7] = [
     "llava_onevision",
     "idefics3",
     "internvl",
     "qwen2_vl",
     "qwen2_5_vl",
     "qwen3_vl",
+    "gemma3",
 ];
 /// Those whose class is Qwen2's where none is named.
 const QWEN2_BY_DEFAULT: [&str; 4] = ["internvl", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"];
+/// Those whose class is Gemma's where none is named.
+const GEMMA_BY_DEFAULT: [&str; 1] = ["gemma3"];
 /// Classes that read tokenizer.json unchanged.
 const PLAIN: [&str; 3] = ["TokenizersBackend", "PreTrainedTokenizer", "PythonBackend"];
 /// The regular expression by which Qwen2's tokenizer splits text.
@@ -49,9 +51,11 @@ pub(super) fn rebuild(
         .get("tokenizer_class")
         .or_else(|| model.get("tokenizer_class"));
     let model_type = model["model_type"].as_str().unwrap_or_default();
-    let default = QWEN2_BY_DEFAULT
-        .contains(&model_type)
-        .then_some("Qwen2Tokenizer");
+    let default = match model_type {
+        known if QWEN2_BY_DEFAULT.contains(&known) => Some("Qwen2Tokenizer"),
+        known if GEMMA_BY_DEFAULT.contains(&known) => Some("GemmaTokenizer"),
+        _ => None,
+    };
     let Some(class) = class.and_then(Value::as_str).or(default) else {
         return Ok(());
     };
@@ -92,6 +96,21 @@ pub(super) fn rebuild(
             }),
             false,
         ),
+        "GemmaTokenizer" => (
+            json!({
+                "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}"
+            }),
+            json!({
+                "type": "Split", "pattern": { "String": " " },
+                "behavior": "MergedWithPrevious", "invert": false
+            }),
+            json!({ "type": "Sequence", "decoders": [
+                { "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " },
+                { "type": "ByteFallback" },
+                { "type": "Fuse" },
+            ] }),
+            true,
+        ),
         "LlamaTokenizer" if shape.is_byte_level() => return Ok(()),
         "LlamaTokenizer" => {
             let prefix = prefix.unwrap_or(true);
@@ -127,8 +146,8 @@ pub(super) fn rebuild(
                 file: files.path(TOKENIZER_CONFIG),
                 field: "tokenizer_class".to_string(),
                 found: other.to_string(),
-                expected: "Qwen2Tokenizer, GPT2Tokenizer, LlamaTokenizer or a class that takes \
-                           tokenizer.json as it stands (TokenizersBackend, PreTrainedTokenizerFast)"
+                expected: "Qwen2Tokenizer, GPT2Tokenizer, LlamaTokenizer, GemmaTokenizer or a class \
+                           that takes tokenizer.json as it stands (TokenizersBackend, PreTrainedTokenizerFast)"
                     .to_string(),
             });
         }

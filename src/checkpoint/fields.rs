@@ -59,6 +59,13 @@ impl<'a> Fields<'a> {
         self.map.is_none_or(Map::is_empty)
     }
 
+    /// Returns the names of the fields that have a value.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        let fields = self.map.into_iter().flatten();
+        let given = fields.filter(|(_, value)| !value.is_null());
+        given.map(|(name, _)| name.as_str())
+    }
+
     /// Returns the names of the fields that are objects.
     pub(super) fn sections(&self) -> impl Iterator<Item = &'a str> {
         let fields = self.map.into_iter().flatten();

@@ -5,6 +5,11 @@ use serde_json::Value;
 use super::CheckpointError;
 use super::fields::{Fields, POSITION_LIMIT};
 
+/// The section of transformers 4.
+const OLD: &str = "rope_scaling";
+/// The section of transformers 5.
+const NEW: &str = "rope_parameters";
+
 /// Scaling of rotary frequencies for contexts longer than those trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
@@ -55,10 +60,10 @@ pub enum RopeAxes {
 /// Returns the section of rotary parameters. A `rope_scaling` (transformers 4) that is not empty
 /// comes before `rope_parameters` (5).
 fn section<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, CheckpointError> {
-    let old = fields.section("rope_scaling")?;
+    let old = fields.section(OLD)?;
     match old.is_given() && !old.is_empty() {
         true => Ok(old),
-        false => fields.section("rope_parameters"),
+        false => fields.section(NEW),
     }
 }
 
@@ -113,15 +118,66 @@ pub fn rope(
     max_positions: usize,
     class: RopeClass,
 ) -> Result<(f64, RopeScaling), CheckpointError> {
-    let beside = fields.positive("rope_theta")?;
     let rope = section(fields)?;
     if let Some(name) = rope.sections().next() {
         let expected = "no such field: one table of parameters for all layers";
         return Err(rope.error(name, "a table", expected));
     }
+    parameters(fields, &rope, "rope_theta", max_positions, class)
+}
+
+/// Reads the rotary base and its scaling for the layers of one type, as Gemma 3's config has them:
+/// in a section of that name in `rope_parameters`. Beside it, `base` is the name of the base in
+/// older configs, whose `rope_scaling` is the full layers'.
+///
+/// # Errors
+/// As [`rope`]; parameters that are those of no type.
+pub fn layer_rope(
+    fields: &Fields,
+    layer_type: &'static str,
+    base: &str,
+    max_positions: usize,
+    class: RopeClass,
+) -> Result<(f64, RopeScaling), CheckpointError> {
+    const FULL: &str = "full_attention";
+    let (new, old) = (fields.section(NEW)?, fields.section(OLD)?);
+    let types = [FULL, "sliding_attention"];
+    if let Some(name) = new.names().find(|name| !types.contains(name)) {
+        let expected = format!("tables {} and {} alone", types[0], types[1]);
+        return Err(fields.error(NEW, format!("a table with {name}"), expected));
+    }
+    let both = new.is_given() && !new.is_empty();
+    if both && !old.is_empty() {
+        let expected = format!("no such field beside {NEW}");
+        return Err(fields.error(OLD, "a table", expected));
+    }
+    let own = match both || layer_type != FULL {
+        true => new.section(layer_type)?,
+        false => old,
+    };
+    if !both && own.has("type") && !own.has("rope_type") {
+        // transformers has set the type before it reads the older name of the field.
+        let expected = "rope_type, the name that transformers reads here";
+        return Err(own.error("type", "given", expected));
+    }
+    if let Some(name) = own.sections().next() {
+        return Err(own.error(name, "a table", "no such field"));
+    }
+    parameters(fields, &own, base, max_positions, class)
+}
+
+/// Reads the base and the scaling of a section; `base` is the base's name beside it.
+fn parameters(
+    fields: &Fields,
+    rope: &Fields,
+    base: &str,
+    max_positions: usize,
+    class: RopeClass,
+) -> Result<(f64, RopeScaling), CheckpointError> {
+    let beside = fields.positive(base)?;
     let theta = rope.positive("rope_theta")?.or(beside);
     let theta = theta.unwrap_or(class.theta);
-    for section in [fields, &rope] {
+    for section in [fields, rope] {
         if section
             .positive("partial_rotary_factor")?
             .is_some_and(|part| part != 1.0)

@@ -45,7 +45,8 @@ pub struct ChatTemplate {
     template: jinja::Template,
     source: String,
     special: SpecialTokens,
-    image_token: String,
+    /// The token that the template writes in the picture's place.
+    picture_mark: String,
 }
 
 /// A prompt, split around the question; the rest is the template's own text.
@@ -101,12 +102,12 @@ impl ChatTemplate {
         let read = guarded(TURNS, move || jinja::Template::new(&text));
         let template = read.map_err(|reason| template_error(&source, reason))?;
         let template = template.map_err(|error| template_error(&source, error.to_string()))?;
-        let image_token = tokenizer.image_token().to_string();
+        let picture_mark = tokenizer.picture_mark().to_string();
         Ok(Self {
             template,
             source,
             special,
-            image_token,
+            picture_mark,
         })
     }
 
@@ -150,7 +151,7 @@ impl ChatTemplate {
     fn frame(&self) -> Result<(Content, String), CheckpointError> {
         let parts = self.write(Content::Parts, QUESTION);
         if let Ok(text) = &parts
-            && text.contains(&self.image_token)
+            && text.contains(&self.picture_mark)
         {
             return Ok((Content::Parts, text.clone()));
         }
@@ -164,7 +165,7 @@ impl ChatTemplate {
     fn write(&self, content: Content, question: &str) -> Result<String, String> {
         let content = match content {
             Content::Parts => json!([{ "type": "image" }, { "type": "text", "text": question }]),
-            Content::Text => json!(format!("{}\n{question}", self.image_token)),
+            Content::Text => json!(format!("{}\n{question}", self.picture_mark)),
         };
         let names = json!({
             "messages": [{ "role": "user", "content": content }],

@@ -27,6 +27,15 @@ impl Dtype {
             Dtype::F32 => 4,
         }
     }
+
+    /// Rounds a number as an element is stored.
+    pub fn round(self, v: f64) -> f64 {
+        match self {
+            Dtype::F16 => f16::from_f64(v).to_f64(),
+            Dtype::Bf16 => bf16::from_f64(v).to_f64(),
+            Dtype::F32 => f64::from(v as f32),
+        }
+    }
 }
 
 impl std::fmt::Display for Dtype {

@@ -24,7 +24,7 @@ pub(super) fn through(
     let queries: Vec<(usize, f64)> = queries.collect();
     let share = 1.0 / attention.heads.max(1) as f64;
     let row = |&(query, relevance): &(usize, f64)| {
-        let mut sum = vec![0.0; attention.places[query] + 1];
+        let mut sum = vec![0.0; attention.seen[query]];
         for head in 0..attention.heads {
             let probabilities = attention.probabilities(query, head);
             let gradients = attention.gradients(query, head).into_iter();

@@ -199,8 +199,19 @@ impl<D: Device> Loader<'_, D> {
 
     /// Loads a root-mean-square norm whose gain is `offset` + `name.weight`.
     pub fn rms_norm(&self, name: &str, columns: usize, eps: f64, offset: f32) -> Result<Norm<D>> {
+        self.scaled_rms_norm(name, columns, eps, (offset, 1.0))
+    }
+
+    /// Loads a root-mean-square norm whose gain is `(offset + name.weight) * scale`.
+    pub fn scaled_rms_norm(
+        &self,
+        name: &str,
+        columns: usize,
+        eps: f64,
+        (offset, scale): (f32, f32),
+    ) -> Result<Norm<D>> {
         let mut gain = self.values(&format!("{name}.weight"), &[columns])?;
-        gain.iter_mut().for_each(|v| *v += offset);
+        gain.iter_mut().for_each(|v| *v = (*v + offset) * scale);
         let gain = self.upload(1, columns, &gain)?;
         Ok(Norm::Rms { gain, eps })
     }

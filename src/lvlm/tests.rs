@@ -3,6 +3,7 @@
 
 mod cambrian;
 mod configs;
+mod gemma3;
 mod internals;
 mod mini_gemini;
 mod names;

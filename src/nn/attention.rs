@@ -38,7 +38,7 @@ pub struct QueryKeyNorms<D: Device> {
 }
 
 /// The input of a norm, in rows of its columns, and its statistics.
-type NormSaved<D> = (<D as Memory>::Matrix, <D as Memory>::Statistics);
+pub(super) type NormSaved<D> = (<D as Memory>::Matrix, <D as Memory>::Statistics);
 
 /// Keys (rotated) and values of positions that every sequence sees before its own.
 pub struct KeyValues<D: Device> {
@@ -77,6 +77,8 @@ pub struct Sequence<'a, D: Device> {
     pub length: usize,
     /// Whether a row sees only rows up to its own.
     pub causal: bool,
+    /// Of a causal sequence, the number of first rows that see each other in both directions.
+    pub mutual: usize,
     /// Keys and values before the sequence; their length is the position of the first row.
     pub prefix: Option<&'a KeyValues<D>>,
     /// The rows whose output is wanted; all when `None`.
@@ -96,6 +98,13 @@ impl<D: Device> Sequence<'_, D> {
     fn places(&self) -> Vec<usize> {
         self.queries
             .map_or_else(|| (0..self.length).collect(), |q| q.places.clone())
+    }
+
+    /// Returns the last row that each wanted row of a causal sequence sees.
+    fn limits(&self) -> Vec<usize> {
+        let together = self.mutual.saturating_sub(1);
+        let own = self.places().into_iter();
+        own.map(|place| place.max(together)).collect()
     }
 
     /// Returns the rows of output per sequence.
@@ -129,7 +138,7 @@ impl<D: Device> Attention<D> {
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
             visible: if sequence.causal {
-                Visible::Causal(sequence.places())
+                Visible::Causal(sequence.limits())
             } else {
                 Visible::All
             },
@@ -211,8 +220,8 @@ impl<D: Device> Attention<D> {
         Ok(device.reshape(dx, columns)?)
     }
 
-    /// Returns `output(attention(x)) + residual`: x `[batch * length, c]`, residual and result
-    /// `[batch * outputs, c]`.
+    /// Returns `output(attention(x)) + residual`, the residual 0 if there is none: x `[batch *
+    /// length, c]`, residual and result `[batch * outputs, c]`.
     ///
     /// # Errors
     /// When sizes do not fit.
@@ -220,7 +229,7 @@ impl<D: Device> Attention<D> {
         &self,
         device: &D,
         x: &D::Matrix,
-        residual: &D::Matrix,
+        residual: Option<&D::Matrix>,
         sequence: &Sequence<D>,
     ) -> Result<(D::Matrix, AttentionSaved<D>)> {
         let [query_norm, key_norm] = self.query_key_norms();
@@ -246,7 +255,10 @@ impl<D: Device> Attention<D> {
                 (mixed, vec![lse])
             }
         };
-        let y = self.output.forward_onto(device, &mixed, residual)?;
+        let y = match residual {
+            Some(residual) => self.output.forward_onto(device, &mixed, residual)?,
+            None => self.output.forward(device, &mixed)?,
+        };
         Ok((
             y,
             AttentionSaved {
@@ -334,6 +346,7 @@ impl<D: Device> Attention<D> {
         let lse = device.download_statistics(lse)?;
         Ok(AttentionValues {
             places: sequence.places(),
+            seen: sequence.limits().into_iter().map(|last| last + 1).collect(),
             heads: self.heads,
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,

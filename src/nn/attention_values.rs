@@ -6,8 +6,10 @@
 /// log-sum-exp of the scores, `p = exp(q k / sqrt(d) - lse)`, for the rows that are asked for.
 #[derive(Clone, Debug)]
 pub struct AttentionValues {
-    /// The place of each query among the sequence's keys; it sees keys up to its own.
+    /// The place of each query among the sequence's keys.
     pub places: Vec<usize>,
+    /// The number of the sequence's first keys that each query sees.
+    pub seen: Vec<usize>,
     /// Query heads.
     pub heads: usize,
     /// Key-value heads.
@@ -35,14 +37,14 @@ impl AttentionValues {
     /// Returns the products of a query's row with the rows of all keys that it sees; none of a query
     /// or a head that does not exist.
     fn products(&self, rows: &[f32], others: &[f32], query: usize, head: usize) -> Vec<f64> {
-        let Some(&place) = self.places.get(query).filter(|_| head < self.heads) else {
+        let Some(&seen) = self.seen.get(query).filter(|_| head < self.heads) else {
             return Vec::new();
         };
         let (d, width) = (self.head_dim, self.kv_heads * self.head_dim);
         let own = head / (self.heads / self.kv_heads.max(1)).max(1) * d;
         let first = (query * self.heads + head) * d;
         let row = rows.get(first..first + d).unwrap_or_default();
-        let others = others.chunks_exact(width.max(1)).take(place + 1);
+        let others = others.chunks_exact(width.max(1)).take(seen);
         let product = |other: &[f32]| {
             let terms = row.iter().zip(&other[own..]);
             terms.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
@@ -53,8 +55,8 @@ impl AttentionValues {
             .collect()
     }
 
-    /// Returns the probabilities with which a query's head reads the sequence's keys up to its own
-    /// place. What is left of 1 goes to the prefix.
+    /// Returns the probabilities with which a query's head reads the sequence's keys that it sees.
+    /// What is left of 1 goes to the prefix.
     pub fn probabilities(&self, query: usize, head: usize) -> Vec<f64> {
         let scale = 1.0 / (self.head_dim as f64).sqrt();
         let products = self.products(&self.query, &self.key, query, head);
@@ -86,6 +88,7 @@ mod tests {
     fn probabilities_leave_a_share_to_the_prefix() {
         let values = AttentionValues {
             places: vec![0, 1],
+            seen: vec![1, 2],
             heads: 2,
             kv_heads: 1,
             head_dim: 1,

@@ -100,6 +100,7 @@ fn block(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Block<Cpu<f64>> {
         attention: attention(random, d, s),
         mlp_norm: norm(random, d, s.columns, !s.llama),
         mlp: mlp(random, d, s.columns, s.inner, s.llama),
+        norms_after: None,
     }
 }
 
@@ -125,6 +126,7 @@ fn sequence<'a>(
         batch,
         length,
         causal,
+        mutual: 0,
         prefix: prefix.as_ref(),
         queries: queries.as_ref(),
         positions: None,

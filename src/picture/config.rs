@@ -56,13 +56,16 @@ pub(super) struct Settings {
 /// A processor class's defaults for fields that its config omits.
 struct Defaults {
     size: SizeRule,
-    crop: bool,
+    /// `do_center_crop`; `None` in a class that has no crop, whatever its file says.
+    crop: Option<bool>,
     filter: Filter,
     mean: [f64; 3],
     std: [f64; 3],
     /// The effect of `do_pad` in this class.
     padding: Padding,
     tiles: Option<Tiles>,
+    /// Whether the class can cut a picture into crops beside the whole.
+    pan_and_scan: bool,
 }
 
 /// The padding that a class applies where `do_pad` is true.
@@ -92,12 +95,13 @@ pub(crate) fn llava_onevision_pinpoints() -> Vec<(u32, u32)> {
 
 const CLIP: Defaults = Defaults {
     size: SizeRule::ShortestEdge(224),
-    crop: true,
+    crop: Some(true),
     filter: Filter::Bicubic,
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
     padding: Padding::Size,
     tiles: None,
+    pan_and_scan: false,
 };
 const LLAVA: Defaults = Defaults {
     padding: Padding::Square,
@@ -108,7 +112,7 @@ const SIGLIP: Defaults = Defaults {
         height: 224,
         width: 224,
     },
-    crop: false,
+    crop: Some(false),
     mean: [0.5; 3],
     std: [0.5; 3],
     ..CLIP
@@ -123,7 +127,7 @@ const LLAVA_ONEVISION: Defaults = Defaults {
         height: 384,
         width: 384,
     },
-    crop: false,
+    crop: Some(false),
     padding: Padding::Batch,
     tiles: Some(Tiles::LlavaOnevision),
     ..CLIP
@@ -145,12 +149,19 @@ const QWEN2_VL: Defaults = Defaults {
         least: 56 * 56,
         most: 28 * 28 * 1280,
     },
-    crop: false,
+    crop: None,
     padding: Padding::Batch,
     ..CLIP
 };
-const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, GotOcr2ImageProcessor, \
-                         Idefics3ImageProcessor, LlavaImageProcessor, \
+const GEMMA3: Defaults = Defaults {
+    crop: None,
+    filter: Filter::Bilinear,
+    padding: Padding::Batch,
+    pan_and_scan: true,
+    ..SIGLIP
+};
+const SUPPORTED: &str = "BitImageProcessor, CLIPImageProcessor, Gemma3ImageProcessor, \
+                         GotOcr2ImageProcessor, Idefics3ImageProcessor, LlavaImageProcessor, \
                          LlavaNextImageProcessor, LlavaOnevisionImageProcessor, \
                          Qwen2VLImageProcessor, SiglipImageProcessor or SmolVLMImageProcessor";
 
@@ -201,8 +212,11 @@ impl Settings {
             fields.flag("do_normalize", true)?,
         );
         let smart = matches!(defaults.size, SizeRule::Smart { .. });
-        // A class that resizes to whole patches has no crop, whatever its file says.
-        let do_crop = fields.flag("do_center_crop", defaults.crop)? && !smart;
+        let default = defaults.crop.unwrap_or(false);
+        let do_crop = fields.flag("do_center_crop", default)? && defaults.crop.is_some();
+        if defaults.pan_and_scan {
+            fields.refuse_pan_and_scan()?;
+        }
         for (needs, flag, names) in [
             (do_resize, "do_resize", &["size", "resample"][..]),
             (do_crop, "do_center_crop", &["crop_size"][..]),
@@ -302,6 +316,16 @@ impl Fields<'_> {
         match self.get(name) {
             None | Some(Value::Bool(false)) => Ok(()),
             Some(value) => Err(self.wrong(name, "no such field; size says the same", value)),
+        }
+    }
+
+    /// Refuses crops of a picture beside the whole. transformers' processor turns them off unless a
+    /// caller asks for them.
+    fn refuse_pan_and_scan(&self) -> Result<(), PictureError> {
+        let name = "do_pan_and_scan";
+        match self.flag(name, false)? {
+            false => Ok(()),
+            true => Err(self.wrong(name, "false: pan and scan is not supported", &true.into())),
         }
     }
 
@@ -469,6 +493,7 @@ fn of_class(name: &str) -> Option<&'static Defaults> {
         "LlavaNext" => Some(&LLAVA_NEXT),
         "LlavaOnevision" => Some(&LLAVA_ONEVISION),
         "Siglip" => Some(&SIGLIP),
+        "Gemma3" => Some(&GEMMA3),
         "Idefics3" | "SmolVLM" => Some(&IDEFICS3),
         "GotOcr2" => Some(&GOT_OCR2),
         "Qwen2VL" => Some(&QWEN2_VL),

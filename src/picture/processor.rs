@@ -12,9 +12,10 @@ const MAX_VIEW_PIXELS: u64 = 1 << 24;
 const CLIP_CLASS: &str = "CLIPImageProcessor";
 
 /// An image processor as `preprocessor_config.json` describes it: the processing of transformers'
-/// `CLIPImageProcessor`, `LlavaImageProcessor`, `SiglipImageProcessor` and `Qwen2VLImageProcessor`
-/// with their Pillow backend, in the same order and with the same rounding: pad to a square of the
-/// mean colour, resize, crop the centre (missing pixels are black), rescale, normalise.
+/// `CLIPImageProcessor`, `LlavaImageProcessor`, `SiglipImageProcessor`, `Gemma3ImageProcessor` and
+/// `Qwen2VLImageProcessor` with their Pillow backend, in the same order and with the same rounding:
+/// pad to a square of the mean colour, resize, crop the centre (missing pixels are black), rescale,
+/// normalise.
 #[derive(Clone, Debug)]
 pub struct Processor {
     pub(super) file: String,

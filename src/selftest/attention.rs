@@ -1,5 +1,6 @@
 //! Checks of attention and its vjp: every head size in full, causal after a shared prefix, and for
-//! the few queries of a last layer; with and without grouped queries.
+//! the few queries of a last layer; first rows that see each other; with and without grouped
+//! queries.
 
 use super::numbers::{Bench, Extent, FORWARD, Operand, VJP};
 use crate::device::prelude::*;
@@ -26,6 +27,8 @@ enum KeyMask {
     Causal,
     /// Causal, for the few rows that a last layer continues with.
     Last,
+    /// Causal, but the first rows see each other: more than a tile of them.
+    Mutual,
 }
 
 /// The keys of a sequence.
@@ -69,6 +72,9 @@ fn shapes<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Vec<AttentionShape> {
         shapes.push(shape(bench, Keys::new(Full, 577, 0), 1, 2, 2, 64));
         shapes.push(shape(bench, Keys::new(Causal, 624, 35), 1, 2, 2, 128));
     }
+    // The decoder of Gemma 3: rows of a picture, and text after them.
+    let mutual = Keys::new(KeyMask::Mutual, 70, 3);
+    shapes.push(shape(bench, mutual, 2, 2, 1, 64));
     // One token after a cache, as in generation.
     shapes.push(AttentionShape {
         batch: 1,
@@ -99,6 +105,11 @@ fn shape<D: Device<Host = f32>>(
     let (queries, visible) = match mask {
         KeyMask::Full => (count, Visible::All),
         KeyMask::Causal => (count, Visible::Causal((0..count).collect())),
+        KeyMask::Mutual => {
+            let last = 2 * count / 3;
+            let places = (0..count).map(|place| place.max(last)).collect();
+            (count, Visible::Causal(places))
+        }
         KeyMask::Last => {
             let places = (0..5).map(|_| bench.below(count)).collect();
             (5, Visible::Causal(places))

@@ -65,6 +65,7 @@ const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
 const SMOLVLM: &[(&str, &[u8])] = model_of_5!("tiny-smolvlm", "processor_config.json");
 const QWEN2_5_VL: &[(&str, &[u8])] = model_of_5!("tiny-qwen2-5-vl");
 const QWEN3_VL: &[(&str, &[u8])] = model_of_5!("tiny-qwen3-vl");
+const GEMMA3: &[(&str, &[u8])] = model_of_5!("tiny-gemma3", "processor_config.json");
 const INTERNVL: &[(&str, &[u8])] = model_of_5!("tiny-internvl-qwen3", "processor_config.json");
 const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
     "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
@@ -72,7 +73,7 @@ const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
     "preprocessor_config.json");
 
 /// The recorded cases.
-pub static CASES: [Recorded; 10] = [
+pub static CASES: [Recorded; 11] = [
     Recorded {
         name: "llava-cat",
         model: TINY,
@@ -132,6 +133,12 @@ pub static CASES: [Recorded; 10] = [
         model: QWEN3_VL,
         picture: file!("images/small.png"),
         results: file!("cases/qwen3-vl-small.safetensors"),
+    },
+    Recorded {
+        name: "gemma3-small",
+        model: GEMMA3,
+        picture: file!("images/small.png"),
+        results: file!("cases/gemma3-small.safetensors"),
     },
 ];
 

@@ -747,6 +747,62 @@ def qwen3_models():
         yield name, config, made(config), []
 
 
+def gemma_models():
+    """Their published files have the names of transformers 4."""
+    vision = dict(
+        hidden_size=1152,
+        image_size=896,
+        intermediate_size=4304,
+        model_type="siglip_vision_model",
+        num_attention_heads=16,
+        num_hidden_layers=27,
+        patch_size=14,
+        vision_use_head=False,
+    )
+    for name, text in (
+        ("gemma-3-4b-it", dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34)),
+        (
+            "gemma-3-12b-it",
+            dict(
+                hidden_size=3840,
+                intermediate_size=15360,
+                num_attention_heads=16,
+                num_hidden_layers=48,
+                num_key_value_heads=8,
+            ),
+        ),
+        (
+            "gemma-3-27b-it",
+            dict(
+                head_dim=128,
+                hidden_size=5376,
+                intermediate_size=21504,
+                num_attention_heads=32,
+                num_hidden_layers=62,
+                num_key_value_heads=16,
+                query_pre_attn_scalar=168,
+            ),
+        ),
+    ):
+        text |= dict(
+            model_type="gemma3_text", rope_scaling=dict(factor=8.0, rope_type="linear"), sliding_window=1024
+        )
+        config = dict(
+            architectures=["Gemma3ForConditionalGeneration"],
+            boi_token_index=255999,
+            eoi_token_index=256000,
+            eos_token_id=[1, 106],
+            image_token_index=262144,
+            initializer_range=0.02,
+            mm_tokens_per_image=256,
+            model_type="gemma3",
+            text_config=text,
+            torch_dtype="bfloat16",
+            vision_config=vision,
+        )
+        yield name, config, hf(config), []
+
+
 def models():
     mistral = dict(
         model_type="mistral",
@@ -788,6 +844,7 @@ def models():
     yield from split_models()
     yield from qwen_models()
     yield from qwen3_models()
+    yield from gemma_models()
     clip = encoder("openai/clip-vit-large-patch14-336", CLIP, made(CLIP))
     for name, config in (("llava-v1.5-7b", VICUNA_7B), ("llava-v1.5-13b", VICUNA_13B)):
         config = llava_authors(config, name)

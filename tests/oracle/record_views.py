@@ -20,6 +20,7 @@ from PIL import Image
 
 from anyres_authors import LlavaAnyres
 from authors import LlavaAuthors
+from gemma3 import Gemma3
 from mini_gemini import MiniGemini
 from qwen import QwenVl
 from record import Explanation, Settings, bilateral_total_variation, blur, finish, key_tokens, main, random_mask, settle
@@ -75,6 +76,11 @@ CASES = {
     "qwen3-vl-coffee": Settings("models/tiny-qwen3-vl", "images/coffee.png", lr=0.3, threshold=0.1),
     "qwen3-vl-wide": Settings("models/tiny-qwen3-vl", "images/wide.png", lr=0.03, threshold=0.1),
     "qwen3-vl-small": Settings("models/tiny-qwen3-vl", "images/small.png", lr=0.03, threshold=0.1),
+    "gemma3-cat": Settings("models/tiny-gemma3", "images/cat.png", lr=0.3, threshold=0.1, pp=True),
+    "gemma3-coffee": Settings("models/tiny-gemma3", "images/coffee.png", lr=0.3, threshold=0.1),
+    "gemma3-tall": Settings("models/tiny-gemma3", "images/tall.png", lr=0.3, threshold=0.1),
+    "gemma3-wide": Settings("models/tiny-gemma3", "images/wide.png", lr=0.3, threshold=0.1),
+    "gemma3-small": Settings("models/tiny-gemma3", "images/small.png", lr=0.03, threshold=0.1),
 }
 
 
@@ -152,7 +158,7 @@ def family(folder):
         return LlavaAnyres
     if config["model_type"] == "llava_llama":
         return LlavaAuthors
-    return next((cls for cls in (Tiled, Split, QwenVl) if config["model_type"] in cls.types), MiniGemini)
+    return next((cls for cls in (Tiled, Split, QwenVl, Gemma3) if config["model_type"] in cls.types), MiniGemini)
 
 
 def prepare(settings, base=HERE, family=family, explanation=ExplanationOfViews, select=key_tokens):

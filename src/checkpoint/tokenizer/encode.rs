@@ -7,12 +7,12 @@ use crate::checkpoint::{CheckpointError, Rendered};
 use std::sync::Arc;
 
 impl Tokenizer {
-    /// Encodes a prompt, with the picture's text in place of the one image token that the template
-    /// writes. The begin token is added if the tokenizer adds one and the template has not written
+    /// Encodes a prompt, with the picture's text in place of the one token that the template writes
+    /// for it: the image token, or [`Tokenizer::picture_mark`]. The begin token is added if the tokenizer adds one and the template has not written
     /// it. Special tokens in the question are plain text.
     ///
     /// # Errors
-    /// [`CheckpointError::ImageTokens`] unless the template places exactly one image token,
+    /// [`CheckpointError::ImageTokens`] unless the template places exactly one such token,
     /// [`SpecialInText`](CheckpointError::SpecialInText) if special tokens in the question cannot
     /// be kept as text.
     pub fn encode_prompt(
@@ -20,9 +20,9 @@ impl Tokenizer {
         prompt: &Rendered,
         picture: &PictureText,
     ) -> Result<Vec<u32>, CheckpointError> {
-        let (token, image) = (&self.image.0, self.image.1.id());
+        let (token, image) = (self.picture_mark(), self.image.1.id());
         let wrong = |found: usize| {
-            let (file, token) = (prompt.source.clone(), token.clone());
+            let (file, token) = (prompt.source.clone(), token.to_string());
             CheckpointError::ImageTokens { file, token, found }
         };
         let bos = self.special.get("bos_token");

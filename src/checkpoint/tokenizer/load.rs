@@ -151,6 +151,7 @@ impl Tokenizer {
             special,
             stop_ids,
             image: (image_text, image),
+            mark: None,
             file,
         })
     }

@@ -38,6 +38,8 @@ pub struct Tokenizer {
     special: SpecialTokens,
     stop_ids: BTreeSet<u32>,
     image: (String, ImageToken),
+    /// The token that a template writes in the picture's place, where that is not the image token.
+    mark: Option<String>,
     file: String,
 }
 
@@ -106,6 +108,21 @@ impl Tokenizer {
     /// Returns the text of the token that the picture replaces.
     pub fn image_token(&self) -> &str {
         &self.image.0
+    }
+
+    /// Makes the token that the tokenizer's files give this name the one that a template writes in
+    /// the picture's place.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::required`].
+    pub fn mark_picture_by(&mut self, name: &str) -> Result<(), CheckpointError> {
+        self.mark = Some(self.required(name)?.to_string());
+        Ok(())
+    }
+
+    /// Returns the text of the token that a template writes in the picture's place.
+    pub fn picture_mark(&self) -> &str {
+        self.mark.as_deref().unwrap_or(&self.image.0)
     }
 
     /// Returns the text of the token that the tokenizer's files give this name, such as

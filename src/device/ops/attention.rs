@@ -9,8 +9,8 @@ use crate::device::error::expect;
 pub enum Visible {
     /// Every key of the query's sequence.
     All,
-    /// The prefix and the sequence's keys up to and including the query's own position; query r of
-    /// a sequence is at position `places[r]` among the sequence's keys.
+    /// The prefix and the sequence's keys up to and including key `places[r]` for query r: the
+    /// query's own position, or a later one where rows see some that follow them.
     Causal(Vec<usize>),
     /// A subset of the sequence's keys: sequence s sees key j if element `(s % period) * keys + j`
     /// is true. The period, the number of elements divided by `keys`, divides the batch. Requires

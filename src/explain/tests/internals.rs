@@ -88,6 +88,7 @@ impl Internals for Inside {
                     value: (0..keys).map(|key| key as f32 - 1.0).collect(),
                     lse: places.iter().map(|&p| ((p + 1) as f64).ln()).collect(),
                     d_out: vec![1.0; if gradient { places.len() } else { 0 }],
+                    seen: places.iter().map(|&p| p + 1).collect(),
                     places,
                 },
             );

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kind::{Biases, Kind, Window};
+use super::sliding::{self, Sliding};
 use crate::checkpoint::{
     Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeAxes, RopeClass,
     RopeScaling, SIZE_LIMIT, Tensors, activation, rope, rope_axes,
@@ -38,6 +39,10 @@ pub struct DecoderConfig {
     /// Rows that a row of some layer sees at most, itself among them, where that is less than all.
     /// Longer sequences are refused.
     pub window: Option<usize>,
+    /// The layers with that window, where they have rotary frequencies of their own.
+    pub sliding: Option<Sliding>,
+    /// A factor of the scores, beside one over the square root of `head_dim`.
+    pub query_scale: f64,
     /// Rows of the embedding and of the vocabulary projection.
     pub vocab: usize,
     /// Whether the vocabulary projection is the embedding.
@@ -85,7 +90,16 @@ impl DecoderConfig {
             theta: given.rope_theta,
             mrope: matches!(kind.rope_axes, Some(RopeAxes::Sections(_))),
         };
-        let (rope_theta, rope_scaling) = rope(fields, context, class)?;
+        let layers = fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?;
+        let (sliding, query_scale, (rope_theta, rope_scaling)) = match kind.window {
+            Window::Layers(defaults) => {
+                let sliding = sliding::read(fields, defaults, layers, (context, class))?;
+                let scalar = sliding::query_scalar(fields, defaults)?;
+                let scale = (head_dim as f64 / scalar as f64).sqrt();
+                (Some(sliding.0), scale, sliding.1)
+            }
+            _ => (None, 1.0, rope(fields, context, class)?),
+        };
         let rope_axes = match kind.rope_axes {
             Some(shared) => rope_axes(fields, head_dim / 2, shared)?,
             None => Vec::new(),
@@ -110,7 +124,10 @@ impl DecoderConfig {
             Biases::QueryKeyValue => (true, false, false),
             Biases::Without => (false, false, false),
         };
-        let layers = fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?;
+        let window = match &sliding {
+            Some(sliding) => sliding.window(),
+            None => window(fields, kind.window, layers)?,
+        };
         Ok(Self {
             kind,
             hidden,
@@ -124,7 +141,9 @@ impl DecoderConfig {
             rope_scaling,
             rope_axes,
             max_positions: context,
-            window: window(fields, kind.window, layers)?,
+            window,
+            sliding,
+            query_scale,
             vocab: fields.size("vocab_size", given.vocab, SIZE_LIMIT)?,
             tied_embeddings,
             qkv_bias,
@@ -160,7 +179,7 @@ impl DecoderConfig {
 
     /// Describes it: sizes and choices by name.
     pub(in crate::lvlm) fn sizes(&self) -> Value {
-        let rope = match self.rope_scaling {
+        let rope = |scaling| match scaling {
             RopeScaling::None => "default".to_string(),
             RopeScaling::Linear { factor } => format!("linear x{factor}"),
             RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
@@ -169,11 +188,15 @@ impl DecoderConfig {
             "kind": self.kind.name, "layers": self.layers, "width": self.hidden,
             "heads": self.heads,
             "key-value heads": self.kv_heads, "head width": self.head_dim, "mlp": self.intermediate,
-            "vocabulary": self.vocab, "context": self.max_positions, "rope": rope,
+            "vocabulary": self.vocab, "context": self.max_positions, "rope": rope(self.rope_scaling),
             "tied embeddings": self.tied_embeddings, "activation": self.activation.to_string(),
         });
         if let Some(window) = self.window {
             sizes["sliding window"] = json!(window);
+        }
+        if let Some(sliding) = &self.sliding {
+            sizes["sliding layers"] = json!(sliding.layers.iter().filter(|&&own| own).count());
+            sizes["rope of sliding layers"] = json!(rope(sliding.rope_scaling));
         }
         sizes
     }
@@ -215,6 +238,8 @@ fn window(
 ) -> Result<Option<usize>, CheckpointError> {
     let name = "sliding_window";
     match window {
+        // Read with the rotary parameters of its layers.
+        Window::Layers(_) => Ok(None),
         // A null says that there is none.
         Window::Given(_) if fields.is_null(name) => Ok(None),
         Window::Given(default) => Ok(fields.optional_size(name, POSITION_LIMIT)?.or(default)),
@@ -223,7 +248,7 @@ fn window(
             let window = used.then(|| fields.size(name, 4096, POSITION_LIMIT));
             let window = window.transpose()?;
             let cut = match layer_types(fields, layers)? {
-                Some(cut) => cut,
+                Some(cut) => cut.contains(&true),
                 None => {
                     let whole = match fields.value("max_window_layers").and_then(Value::as_u64) {
                         Some(0) => 0,
@@ -243,10 +268,13 @@ fn window(
     }
 }
 
-const LAYER_TYPES: &str = "layer_types";
+pub(super) const LAYER_TYPES: &str = "layer_types";
 
-/// Returns whether any of the layers has a sliding window, where their types are given.
-fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, CheckpointError> {
+/// Returns which of the layers have a sliding window, where their types are given.
+pub(super) fn layer_types(
+    fields: &Fields,
+    layers: usize,
+) -> Result<Option<Vec<bool>>, CheckpointError> {
     const SLIDING: &str = "sliding_attention";
     let Some(value) = fields.value(LAYER_TYPES) else {
         return Ok(None);
@@ -258,7 +286,7 @@ fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, Checkpoin
         .filter(|list| list.len() == layers)
         .filter(|list| list.iter().all(|t| ["full_attention", SLIDING].contains(t)));
     match known {
-        Some(list) => Ok(Some(list.contains(&SLIDING))),
+        Some(list) => Ok(Some(list.iter().map(|&t| t == SLIDING).collect())),
         None => {
             let expected = format!(
                 "a list of {layers} (num_hidden_layers), each \"full_attention\" or \"{SLIDING}\""
@@ -271,9 +299,9 @@ fn layer_types(fields: &Fields, layers: usize) -> Result<Option<bool>, Checkpoin
 /// The gate's activation. Gemma has a second field for it, since `gelu` in the first means the
 /// approximation.
 fn gate(fields: &Fields, kind: &Kind) -> Result<Activation, CheckpointError> {
-    let default = kind.defaults.activation;
-    if default != Activation::GeluTanh {
-        return activation(fields, "hidden_act", default);
+    let (default, field) = (kind.defaults.activation, kind.activation_field);
+    if default != Activation::GeluTanh || field != "hidden_act" {
+        return activation(fields, field, default);
     }
     if fields.text("hidden_activation")?.is_some() {
         return activation(fields, "hidden_activation", default);

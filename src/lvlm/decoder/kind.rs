@@ -20,9 +20,14 @@ pub struct Kind {
     pub head_norms: bool,
     /// Whether norms multiply by 1 + their weight.
     pub norm_offset: bool,
-    /// Whether every row that enters, the picture's too, is multiplied by the square root of the
-    /// width.
-    pub scaled_embeddings: bool,
+    /// Whether attention and the perceptron have norms after them too.
+    pub norms_after: bool,
+    /// The rows that are multiplied by the square root of the width when they enter.
+    pub scaled_rows: ScaledRows,
+    /// Whether the picture's rows see each other in both directions.
+    pub mutual_picture: bool,
+    /// The field that names the activation of the perceptron's gate.
+    pub activation_field: &'static str,
     /// Whether attention is cut to `sliding_window` rows.
     pub window: Window,
     /// Where pairs of a head are turned by positions in time, rows and columns (multimodal rotary
@@ -72,14 +77,40 @@ pub enum Biases {
     Without,
 }
 
-/// Whether attention is cut to `sliding_window` rows.
+/// The rows that are multiplied by the square root of the width when they enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScaledRows {
+    /// None.
+    Without,
+    /// All, the picture's too.
+    All,
+    /// Those of text, by a factor that is rounded as the embedding is stored.
+    Text,
+}
+
+/// Whether attention is cut to `sliding_window` rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Window {
     /// Where the config gives a number. The value is the default of the config class.
     Given(Option<usize>),
     /// Where `use_sliding_window` is true, in the layers from `max_window_layers` on or those that
     /// `layer_types` names. The value is the default of `max_window_layers`.
     Used(usize),
+    /// In the layers that `layer_types` names, which have rotary frequencies of their own.
+    Layers(SlidingDefaults),
+}
+
+/// What is left out of a config with sliding and full layers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlidingDefaults {
+    /// `sliding_window`.
+    pub window: usize,
+    /// `sliding_window_pattern`: every layer of such a number is a full one.
+    pub pattern: usize,
+    /// `rope_theta` of the sliding layers.
+    pub rope_theta: f64,
+    /// `query_pre_attn_scalar`.
+    pub query_scalar: usize,
 }
 
 const LLAMA: Kind = Kind {
@@ -103,7 +134,10 @@ const LLAMA: Kind = Kind {
     fused: false,
     head_norms: false,
     norm_offset: false,
-    scaled_embeddings: false,
+    norms_after: false,
+    scaled_rows: ScaledRows::Without,
+    mutual_picture: false,
+    activation_field: "hidden_act",
     window: Window::Given(None),
     rope_axes: None,
 };
@@ -218,12 +252,41 @@ const GEMMA: Kind = Kind {
         rope_theta: 10000.0,
     },
     norm_offset: true,
-    scaled_embeddings: true,
+    scaled_rows: ScaledRows::All,
     ..LLAMA
 };
 
-const KINDS: [Kind; 8] = [
-    LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, QWEN3_VL, PHI3, GEMMA,
+const GEMMA3: Kind = Kind {
+    model_type: "gemma3_text",
+    name: "Gemma 3",
+    defaults: Defaults {
+        hidden: 2304,
+        intermediate: 9216,
+        layers: 26,
+        heads: 8,
+        kv_heads: Some(4),
+        vocab: 262_208,
+        max_positions: 131_072,
+        rope_theta: 1_000_000.0,
+        ..GEMMA.defaults
+    },
+    biases: Biases::Attention,
+    head_norms: true,
+    norms_after: true,
+    scaled_rows: ScaledRows::Text,
+    mutual_picture: true,
+    activation_field: "hidden_activation",
+    window: Window::Layers(SlidingDefaults {
+        window: 4096,
+        pattern: 6,
+        rope_theta: 10_000.0,
+        query_scalar: 256,
+    }),
+    ..GEMMA
+};
+
+const KINDS: [Kind; 9] = [
+    LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, QWEN3_VL, PHI3, GEMMA, GEMMA3,
 ];
 
 impl Kind {

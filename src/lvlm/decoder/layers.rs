@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::config::{DecoderConfig, DecoderNames};
-use crate::checkpoint::RopeScaling;
+use super::kind::ScaledRows;
+use crate::checkpoint::{Dtype, RopeScaling};
 use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
@@ -16,8 +17,12 @@ use crate::nn::{
 /// Token embeddings, blocks, last norm and vocabulary projection.
 pub(in crate::lvlm) struct Decoder<D: Device> {
     embedding: D::Weight,
-    /// A factor of every row that enters, the picture's too.
-    pub embedding_scale: Option<f64>,
+    /// A factor of rows of text that enter.
+    embedding_scale: Option<f64>,
+    /// A factor of the picture's rows that enter.
+    pub picture_scale: f64,
+    /// Whether the picture's rows see each other in both directions.
+    mutual_picture: bool,
     pub stack: Stack<D>,
     norm: Norm<D>,
     head: D::Weight,
@@ -45,22 +50,36 @@ pub(in crate::lvlm) struct Rows<'a, D: Device> {
     pub queries: &'a Queries,
     /// The rotary positions of rows, the prefix's too, where these are not their numbers.
     pub positions: Option<&'a Positions>,
+    /// The number of the picture's rows, which are the first.
+    pub picture: usize,
 }
 
-/// A norm of the decoder's kind, over so many columns.
-fn norm_of<D: Device>(
-    loader: &Loader<D>,
-    config: &DecoderConfig,
-    name: &str,
-    columns: usize,
-) -> Result<Norm<D>> {
-    let offset: f32 = if config.kind.norm_offset { 1.0 } else { 0.0 };
-    loader.rms_norm(name, columns, config.rms_norm_eps, offset)
+/// What norms of the decoder's kind add to their weight.
+fn offset(config: &DecoderConfig) -> f32 {
+    if config.kind.norm_offset { 1.0 } else { 0.0 }
 }
 
 /// A norm of the decoder's kind and width.
 fn norm<D: Device>(loader: &Loader<D>, config: &DecoderConfig, name: &str) -> Result<Norm<D>> {
-    norm_of(loader, config, name, config.hidden)
+    loader.rms_norm(name, config.hidden, config.rms_norm_eps, offset(config))
+}
+
+/// The factor of rows of text, and that of the picture's rows.
+fn scales<D: Device>(
+    loader: &Loader<D>,
+    config: &DecoderConfig,
+    names: &DecoderNames,
+) -> (Option<f64>, f64) {
+    let scale = (config.hidden as f64).sqrt();
+    match config.kind.scaled_rows {
+        ScaledRows::Without => (None, 1.0),
+        ScaledRows::All => (Some(scale), scale),
+        ScaledRows::Text => {
+            let embedding = loader.tensors.get(&names.embedding());
+            let dtype = embedding.map_or(Dtype::F32, |tensor| tensor.dtype);
+            (Some(dtype.round(scale)), 1.0)
+        }
+    }
 }
 
 /// Layer `i`.
@@ -84,17 +103,29 @@ fn block<D: Device>(
         let layer = |&(n, out): &(_, _)| loader.linear(&name_of(&attention, n), out, hidden, bias);
         each(&layers, layer)?
     };
-    let head_norm = |part: &str| {
-        let name = name_of(&attention, part);
-        norm_of(loader, config, &name, config.head_dim)
+    let head_norm = |part: &str, scale: f64| {
+        let (name, offset) = (name_of(&attention, part), offset(config));
+        let (columns, eps) = (config.head_dim, config.rms_norm_eps);
+        loader.scaled_rms_norm(&name, columns, eps, (offset, scale as f32))
     };
     let norms = match config.kind.head_norms {
         true => Some(QueryKeyNorms {
-            query: head_norm("q_norm")?,
-            key: head_norm("k_norm")?,
+            query: head_norm("q_norm", config.query_scale)?,
+            key: head_norm("k_norm", 1.0)?,
             columns: config.head_dim,
         }),
         false => None,
+    };
+    let own_norm = |part: &str| norm(loader, config, &format!("{name}.{part}"));
+    // The second norm's name is that of the norm before the perceptron where there is none after
+    // attention.
+    let second = "post_attention_layernorm";
+    let (before_mlp, after) = match config.kind.norms_after {
+        false => (second, None),
+        true => (
+            "pre_feedforward_layernorm",
+            Some([second, "post_feedforward_layernorm"]),
+        ),
     };
     let bias = config.mlp_bias;
     let [gate, up] = if config.kind.fused {
@@ -104,7 +135,7 @@ fn block<D: Device>(
         each(&["gate_proj", "up_proj"], layer)?
     };
     Ok(Block {
-        attention_norm: norm(loader, config, &format!("{name}.input_layernorm"))?,
+        attention_norm: own_norm("input_layernorm")?,
         attention: Attention {
             query,
             key,
@@ -120,17 +151,20 @@ fn block<D: Device>(
             head_dim: config.head_dim,
             norms,
             rope: Some(Rope {
-                frequencies: frequencies(config),
+                frequencies: frequencies(config, i),
                 axes: config.rope_axes.clone(),
             }),
         },
-        mlp_norm: norm(loader, config, &format!("{name}.post_attention_layernorm"))?,
+        mlp_norm: own_norm(before_mlp)?,
         mlp: Mlp::Gated {
             gate,
             up,
             down: loader.linear(&format!("{mlp}.down_proj"), hidden, inside, config.mlp_bias)?,
             activation: config.activation,
         },
+        norms_after: after
+            .map(|names| each(&names, |name| own_norm(name)))
+            .transpose()?,
     })
 }
 
@@ -156,10 +190,12 @@ impl<D: Device> Decoder<D> {
             loader.device.part(Part::Vocabulary);
             loader.weight(&names.head, &shape)?
         };
-        let scale = (config.hidden as f64).sqrt();
+        let (embedding_scale, picture_scale) = scales(loader, config, names);
         Ok(Decoder {
             embedding,
-            embedding_scale: config.kind.scaled_embeddings.then_some(scale),
+            embedding_scale,
+            picture_scale,
+            mutual_picture: config.kind.mutual_picture,
             stack: Stack {
                 name: "decoder",
                 blocks,
@@ -186,7 +222,7 @@ impl<D: Device> Decoder<D> {
     pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, ids.len())?;
         let x = self.embed(device, ids)?;
-        self.extend(device, x, &mut cache, None, &NoHook, false)?;
+        self.extend(device, x, &mut cache, (None, 0), &NoHook, false)?;
         Ok(cache)
     }
 
@@ -218,15 +254,15 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Runs one sequence of rows x after the cache and adds its keys and values to it; `positions`
-    /// are those of rows from the cache's first on, where they are not their numbers. Returns the
-    /// last block's output. With `check`, the first block whose output is not finite is an error
-    /// that names it.
+    /// are those of rows from the cache's first on, where they are not their numbers, and the first
+    /// `picture` rows are the picture's. Returns the last block's output. With `check`, the first
+    /// block whose output is not finite is an error that names it.
     pub fn extend<B: BlockHook<D>>(
         &self,
         device: &D,
         mut x: D::Matrix,
         cache: &mut Prefix<D>,
-        positions: Option<&Positions>,
+        (positions, picture): (Option<&Positions>, usize),
         hook: &B,
         check: bool,
     ) -> Result<D::Matrix> {
@@ -240,6 +276,7 @@ impl<D: Device> Decoder<D> {
                 batch: 1,
                 length,
                 causal: true,
+                mutual: self.mutual(picture),
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
                 positions,
@@ -270,6 +307,11 @@ impl<D: Device> Decoder<D> {
         Ok(device.logits(&h, &self.head)?)
     }
 
+    /// Returns how many of a sequence's first rows see each other, if `picture` are the picture's.
+    fn mutual(&self, picture: usize) -> usize {
+        if self.mutual_picture { picture } else { 0 }
+    }
+
     fn sequence<'a>(&'a self, rows: &Rows<'a, D>, layer: usize) -> Sequence<'a, D> {
         // Only the last block may leave rows out: the others' are the last one's keys and values.
         let queries = (layer + 1 == self.stack.blocks.len()).then_some(rows.queries);
@@ -278,6 +320,7 @@ impl<D: Device> Decoder<D> {
             batch: rows.batch,
             length: rows.length,
             causal: true,
+            mutual: self.mutual(rows.picture),
             prefix,
             queries,
             positions: rows.positions,
@@ -358,18 +401,23 @@ impl<D: Device> Decoder<D> {
     }
 }
 
-/// Returns the rotary frequencies in radians per position: `theta^(-2 i / d)`, scaled as the config
-/// says.
+/// Returns the rotary frequencies of a layer in radians per position: `theta^(-2 i / d)`, scaled as
+/// the config says.
 ///
 /// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the
 /// trained context over `low_freq_factor` are stretched by `factor`, those shorter than it over
 /// `high_freq_factor` are kept.
-fn frequencies(config: &DecoderConfig) -> Vec<f64> {
+fn frequencies(config: &DecoderConfig, layer: usize) -> Vec<f64> {
     let d = config.head_dim as f64;
+    let sliding = config.sliding.as_ref();
+    let (theta, scaling) = match sliding.filter(|own| own.layers.get(layer) == Some(&true)) {
+        Some(own) => (own.rope_theta, own.rope_scaling),
+        None => (config.rope_theta, config.rope_scaling),
+    };
     (0..config.head_dim / 2)
         .map(|i| {
-            let f = config.rope_theta.powf(-2.0 * i as f64 / d);
-            match config.rope_scaling {
+            let f = theta.powf(-2.0 * i as f64 / d);
+            match scaling {
                 RopeScaling::None => f,
                 RopeScaling::Linear { factor } => f / factor,
                 RopeScaling::Llama3 {

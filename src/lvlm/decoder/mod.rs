@@ -3,6 +3,7 @@
 mod config;
 mod kind;
 mod layers;
+mod sliding;
 
 pub use config::DecoderConfig;
 pub(in crate::lvlm) use config::DecoderNames;

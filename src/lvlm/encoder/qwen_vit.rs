@@ -155,6 +155,7 @@ impl<D: Device> QwenVit<D> {
             batch,
             length: layout.place.outputs(),
             causal: false,
+            mutual: 0,
             prefix: None,
             queries: None,
             positions: Some(&layout.positions),
@@ -213,6 +214,7 @@ fn block<D: Device>(loader: &Loader<D>, config: &QwenVitConfig, prefix: &str) ->
         },
         mlp_norm: config.norm(loader, &name("norm2"))?,
         mlp,
+        norms_after: None,
     })
 }
 

@@ -189,6 +189,7 @@ impl<D: Device> Vit<D> {
             batch,
             length: self.tokens(),
             causal: false,
+            mutual: 0,
             prefix: None,
             queries: None,
             positions: None,
@@ -360,5 +361,6 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
         },
         mlp_norm: norm(mlp_norm)?,
         mlp,
+        norms_after: None,
     })
 }

@@ -163,7 +163,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let after = RowMap::select(ids.len(), text_rows.collect::<Vec<_>>());
         let text = decoder.embed(device, &ids)?;
         let text = device.mix_rows(&text, &after, None)?;
-        let scale = decoder.embedding_scale.unwrap_or(1.0);
+        let scale = decoder.picture_scale;
         let term = |number: &Option<usize>| number.map(|n| (n, scale)).into_iter().collect();
         let place = RowMap::new(images.len(), image.iter().map(term).collect());
         Ok((place, text))
@@ -356,6 +356,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             prefix: &self.prefix,
             queries: &layout.queries,
             positions: self.positions.as_ref(),
+            picture: self.image_rows(),
         }
     }
 
@@ -373,8 +374,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             require_finite(device, &x, || "token embeddings".into())?;
             let decoder = &self.layers.decoder;
             let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
-            let positions = self.positions.as_ref();
-            decoder.extend(device, x, &mut cache, positions, &NoHook, true)?;
+            let rows = (self.positions.as_ref(), self.image_rows());
+            decoder.extend(device, x, &mut cache, rows, &NoHook, true)?;
             Ok(())
         };
         let head = || {
@@ -454,8 +455,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let (place, text) = self.place(device, answer)?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
-        let (positions, hook) = (self.positions.as_ref(), &output.context);
-        let x = decoder.extend(device, x, &mut cache, positions, hook, false)?;
+        let rows = (self.positions.as_ref(), self.image_rows());
+        let x = decoder.extend(device, x, &mut cache, rows, &output.context, false)?;
         Ok((x, cache))
     }
 
@@ -464,7 +465,8 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         device.part(Part::Decoder);
         let decoder = &self.layers.decoder;
         let x = decoder.embed(device, &[token])?;
-        decoder.extend(device, x, cache, self.positions.as_ref(), &NoHook, false)
+        let rows = (self.positions.as_ref(), 0);
+        decoder.extend(device, x, cache, rows, &NoHook, false)
     }
 }
 

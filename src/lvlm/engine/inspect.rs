@@ -144,9 +144,14 @@ fn inspection<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> 
         mut problems,
     } = Held::of(&family, &tensors)?;
     let mut noted = |error: CheckpointError| problems.push(error.to_string());
-    let tokenizer = Tokenizer::load(files, family.image_token())
-        .map_err(&mut noted)
-        .ok();
+    let read = || {
+        let mut tokenizer = Tokenizer::load(files, family.image_token())?;
+        if let Some(name) = F::picture_mark_name() {
+            tokenizer.mark_picture_by(name)?;
+        }
+        Ok(tokenizer)
+    };
+    let tokenizer = read().map_err(&mut noted).ok();
     let template = tokenizer.as_ref().and_then(|known| {
         ChatTemplate::load(files, known, family.template(known))
             .map_err(&mut noted)

@@ -113,6 +113,9 @@ impl Visitor for Open {
         complete(&family, &tensors)?;
         let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
         tokenizer.stop_at(family.stops());
+        if let Some(name) = F::picture_mark_name() {
+            tokenizer.mark_picture_by(name)?;
+        }
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
         let mut processor = ProcessorFile::read(&files)?;
         family.image_processing(&processor)?;

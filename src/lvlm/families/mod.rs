@@ -1,6 +1,7 @@
 //! The families, one folder each; the registry tells which one a checkpoint is of.
 
 pub(super) mod cambrian;
+pub(super) mod gemma3;
 pub(super) mod idefics3;
 pub(super) mod internvl;
 pub(super) mod llava;

@@ -1,13 +1,13 @@
 //! The list of families. The config.json of a checkpoint tells which one it is of.
 
 use super::llava::{hf, llava_anyres, llava_llama, next, onevision};
-use super::{cambrian, idefics3, internvl, mini_gemini, qwen2_vl, qwen3_vl};
+use super::{cambrian, gemma3, idefics3, internvl, mini_gemini, qwen2_vl, qwen3_vl};
 use crate::checkpoint::{CheckpointError, Config};
 use crate::lvlm::family::traits::Family;
 
 /// The supported model types, for messages.
 const SUPPORTED: &str = "llava, llava_next, llava_onevision, idefics3, smolvlm, internvl, \
-                         qwen2_vl, qwen2_5_vl, qwen3_vl (in the layout of transformers), \
+                         qwen2_vl, qwen2_5_vl, qwen3_vl, gemma3 (in the layout of transformers), \
                          llava_llama, llava_mistral, llava_qwen \
                          (LLaVA-1.5, NeXT and OneVision in the original layout), mgm, mgm_gemma \
                          (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
@@ -53,6 +53,7 @@ pub(in crate::lvlm) fn visit<V: Visitor>(
         internvl::InternVl,
         qwen2_vl::Qwen2Vl,
         qwen3_vl::Qwen3Vl,
+        gemma3::Gemma3,
     );
     let found = top.text("model_type")?.unwrap_or("left out");
     Err(top.unsupported("model_type", found, SUPPORTED))

@@ -75,6 +75,11 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     fn image_position(&self) -> Option<(&'static str, usize)> {
         None
     }
+    /// Returns the name, among the tokenizer's, of the token that templates write in the picture's
+    /// place where that is not the image token.
+    fn picture_mark_name() -> Option<&'static str> {
+        None
+    }
     /// Returns the template that makes a prompt of a question.
     fn template(&self, tokenizer: &Tokenizer) -> Template;
     /// Returns the texts of tokens that end an answer, beside those that the checkpoint names.

@@ -92,7 +92,7 @@ fn compare(random: &mut Random, layer: &Attention<Cpu<f64>>, case: Case) {
     let residual = random.values(dy.len());
     let run = |x: &[f64], r: &[f64]| {
         layer
-            .forward(&d, &on(&d, c, x), &on(&d, c, r), &sequence)
+            .forward(&d, &on(&d, c, x), Some(&on(&d, c, r)), &sequence)
             .unwrap()
     };
     let zero = vec![0.0; dy.len()];
@@ -104,6 +104,50 @@ fn compare(random: &mut Random, layer: &Attention<Cpu<f64>>, case: Case) {
     assert_vjp(&what, random, f, &x, &dy, &values(&dx));
 }
 
+/// The first rows see each other as if they were not causal, later ones as if they were.
+#[test]
+fn first_rows_see_each_other() {
+    let (d, mut random) = (device(), Random::new(115));
+    let (c, length, together) = (SMALL.columns, 9, 6);
+    let layer = attention(&mut random, &d, SMALL);
+    let shared = Some(prefix(&mut random, &d, SMALL, 4));
+    let (x, dy) = (random.values(2 * length * c), random.values(2 * length * c));
+    let mutual = Sequence {
+        mutual: together,
+        ..sequence(2, length, true, &shared, &None)
+    };
+    let run = |x: &[f64], sequence: &Sequence<Cpu<f64>>| {
+        layer.forward(&d, &on(&d, c, x), None, sequence).unwrap()
+    };
+    let (y, saved) = run(&x, &mutual);
+    let y = values(&y);
+    let dx = layer.vjp(&d, saved, &on(&d, c, &dy), &mutual).unwrap();
+    let f = |x: &[f64]| values(&run(x, &mutual).0);
+    assert_vjp("mutual", &mut random, f, &x, &dy, &values(&dx));
+
+    let causal = values(&run(&x, &sequence(2, length, true, &shared, &None)).0);
+    for first in [0, length * c] {
+        let rows = first..first + together * c;
+        let alone = sequence(1, together, false, &shared, &None);
+        let alone = values(&run(&x[rows.clone()], &alone).0);
+        assert_same("rows that see each other", &y[rows.clone()], &alone);
+        let rest = rows.end..first + length * c;
+        assert_same("rows after them", &y[rest.clone()], &causal[rest]);
+    }
+    let queries = Some(Queries::new(length, vec![8, 1, 5]));
+    let some = Sequence {
+        queries: queries.as_ref(),
+        ..mutual
+    };
+    let (part, saved) = run(&x, &some);
+    let rows = [0, length].map(|first| [8, 1, 5].map(|place| first + place));
+    let expected = rows.as_flattened().iter();
+    let expected: Vec<f64> = expected.flat_map(|r| y[r * c..][..c].to_vec()).collect();
+    assert_same("chosen rows", &values(&part), &expected);
+    let read = layer.values(&d, &saved, None, &Sequence { batch: 1, ..some });
+    assert_eq!(read.unwrap().seen, [9, 6, 6]);
+}
+
 /// Rows computed before and kept as a prefix see the same as rows of one sequence.
 #[test]
 fn a_prefix_is_the_same_as_earlier_rows() {
@@ -111,19 +155,17 @@ fn a_prefix_is_the_same_as_earlier_rows() {
     let (c, length, before) = (SMALL.columns, 11, 4);
     let layer = attention(&mut random, &d, SMALL);
     let x = random.values(length * c);
-    let zero = vec![0.0; length * c];
     let whole = Sequence {
         batch: 1,
         length,
         causal: true,
+        mutual: 0,
         prefix: None,
         queries: None,
         positions: None,
         windows: None,
     };
-    let (y, saved) = layer
-        .forward(&d, &on(&d, c, &x), &on(&d, c, &zero), &whole)
-        .unwrap();
+    let (y, saved) = layer.forward(&d, &on(&d, c, &x), None, &whole).unwrap();
     let saved = crate::nn::KeyValues {
         key: saved.key,
         value: saved.value,
@@ -133,13 +175,14 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         batch: 1,
         length: length - before,
         causal: true,
+        mutual: 0,
         prefix: Some(&saved),
         queries: None,
         positions: None,
         windows: None,
     };
-    let (x, zero) = (on(&d, c, &x[before * c..]), on(&d, c, &zero[before * c..]));
-    let (tail, _) = layer.forward(&d, &x, &zero, &rest).unwrap();
+    let x = on(&d, c, &x[before * c..]);
+    let (tail, _) = layer.forward(&d, &x, None, &rest).unwrap();
     assert_same(
         "the rows after the prefix",
         &values(&tail),

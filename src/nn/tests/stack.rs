@@ -49,6 +49,7 @@ impl Case {
             batch: BATCH,
             length: LENGTH,
             causal: true,
+            mutual: 0,
             prefix,
             queries,
             positions: None,

@@ -38,6 +38,7 @@ fn windows_are_sequences_of_their_own() {
             batch,
             length,
             causal: false,
+            mutual: 0,
             prefix: None,
             queries: None,
             positions: Some(&positions),
@@ -47,8 +48,7 @@ fn windows_are_sequences_of_their_own() {
             random.values(batch * length * c),
             random.values(batch * length * c),
         );
-        let zero = on(&d, c, &vec![0.0; x.len()]);
-        let run = |x: &[f64]| layer.forward(&d, &on(&d, c, x), &zero, &sequence).unwrap();
+        let run = |x: &[f64]| layer.forward(&d, &on(&d, c, x), None, &sequence).unwrap();
         let (y, saved) = run(&x);
         let dx = layer.vjp(&d, saved, &on(&d, c, &dy), &sequence).unwrap();
         let what = format!("windows of {lengths:?}");
@@ -76,8 +76,7 @@ fn windows_are_sequences_of_their_own() {
                     ..sequence
                 };
                 let x = on(&d, c, &x[(first + start) * c..][..own * c]);
-                let zero = on(&d, c, &vec![0.0; own * c]);
-                alone.extend(values(&layer.forward(&d, &x, &zero, &sequence).unwrap().0));
+                alone.extend(values(&layer.forward(&d, &x, None, &sequence).unwrap().0));
                 start += own;
             }
         }

@@ -49,6 +49,11 @@ fn fields_left_out_have_the_defaults_of_their_class() {
     assert_eq!(siglip.output_size(500, 300).unwrap(), (224, 224));
     assert_eq!(siglip.view(500, 300).unwrap().offset_x, 0);
     assert_eq!((siglip.mean(), siglip.std()), ([0.5; 3], [0.5; 3]));
+    let gemma = processor(
+        r#"{"image_processor_type": "Gemma3ImageProcessor", "do_center_crop": true, "crop_size": 8}"#,
+    );
+    assert_eq!(gemma.output_size(500, 300).unwrap(), (224, 224));
+    assert_eq!((gemma.mean(), gemma.std()), ([0.5; 3], [0.5; 3]));
 }
 
 #[test]

@@ -145,3 +145,8 @@ fn emulated_recorded_qwen2_5_vl_small() {
 fn emulated_recorded_qwen3_vl_small() {
     recorded("qwen3-vl-small");
 }
+
+#[test]
+fn emulated_recorded_gemma3_small() {
+    recorded("gemma3-small");
+}

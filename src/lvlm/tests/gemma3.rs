@@ -1,0 +1,290 @@
+//! Gemma 3: both spellings of its config and tensors, what configs may say, and what its processor
+//! may not.
+
+use serde_json::{Value, json};
+
+use super::{Name, config_of, copied, fails};
+use crate::blend::Path;
+use crate::checkpoint::tests::set;
+use crate::checkpoint::{CheckpointError, Config, RopeScaling};
+use crate::device::cpu::Cpu;
+use crate::lvlm::decoder::DecoderConfig;
+use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::family::traits::Family;
+use crate::lvlm::{LvlmError, OpenOptions, SessionOptions, checkpoint, go_on, inspect, load};
+use crate::picture::Picture;
+
+const MODEL: &str = "tiny-gemma3";
+
+fn visited<V: Visitor>(config: &Value, visitor: V) -> Result<V::Output, CheckpointError> {
+    visit(
+        &Config::from_json(&config.to_string(), "config.json").unwrap(),
+        visitor,
+    )
+}
+
+/// The decoder's config.
+struct Decoder;
+
+impl Visitor for Decoder {
+    type Output = DecoderConfig;
+
+    fn visit<F: Family>(self, family: F) -> DecoderConfig {
+        family.decoder().0.clone()
+    }
+}
+
+/// The config with fields of the decoder changed; null removes one.
+fn changed(fields: &[(&str, Value)]) -> Value {
+    let mut config = config_of(MODEL);
+    let text = config["text_config"].as_object_mut().unwrap();
+    for (name, value) in fields {
+        match value {
+            Value::Null => text.remove(*name),
+            value => text.insert((*name).to_string(), value.clone()),
+        };
+    }
+    config
+}
+
+#[test]
+fn bad_fields_are_named() {
+    for (path, value) in [
+        ("vision_config.model_type", json!("clip_vision_model")),
+        ("text_config.model_type", json!("gemma2")),
+        ("text_config.attn_logit_softcapping", json!(50.0)),
+        ("text_config.final_logit_softcapping", json!(30.0)),
+        ("text_config.use_bidirectional_attention", json!(true)),
+        ("text_config.sliding_window", json!(null)),
+        ("text_config.sliding_window_pattern", json!(0)),
+        ("text_config.sliding_window_pattern", json!(null)),
+        ("text_config.layer_types", json!(["full_attention"])),
+        ("text_config.query_pre_attn_scalar", json!(0)),
+        ("text_config.num_attention_heads", json!(6)),
+        ("text_config.hidden_activation", json!("relu6")),
+        ("text_config.rope_parameters", json!({"rope_theta": 1e4})),
+        ("text_config.rope_scaling", json!([8])),
+        ("rope_scaling.rope_type", json!("yarn")),
+        ("mm_tokens_per_image", json!(100)),
+        ("mm_tokens_per_image", json!(0)),
+        ("image_token_index", json!("<image>")),
+    ] {
+        let mut config = config_of(MODEL);
+        match path.strip_prefix("rope_scaling.") {
+            Some(_) => set(&mut config, &format!("text_config.{path}"), value.clone()),
+            None => set(&mut config, path, value.clone()),
+        }
+        let error = visited(&config, Name).unwrap_err().to_string();
+        assert!(error.contains(path), "{path} {value}: {error}");
+    }
+    // transformers leaves a type of this name unread here.
+    let old = json!({"type": "linear", "factor": 8.0});
+    let error = visited(&changed(&[("rope_scaling", old)]), Name).unwrap_err();
+    assert!(error.to_string().contains("rope_scaling.type"), "{error}");
+}
+
+/// Models of the same makers that are not supported are refused by their names.
+#[test]
+fn relatives_are_refused_by_name() {
+    for name in ["gemma3_text", "gemma3n", "paligemma"] {
+        let error = visited(&json!({ "model_type": name }), Name).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains("gemma3 "), "{text}");
+    }
+}
+
+/// Layers, bases and scalings as transformers 5.24 reads them.
+#[test]
+fn layers_are_full_or_sliding() {
+    let linear = RopeScaling::Linear { factor: 8.0 };
+    let none = RopeScaling::None;
+    let both = json!({
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e4},
+        "sliding_attention": {"rope_type": "default"},
+    });
+    let types = json!([
+        "full_attention",
+        "sliding_attention",
+        "full_attention",
+        "full_attention"
+    ]);
+    let cases: [(&[(&str, Value)], [bool; 4], _, _); 5] = [
+        (
+            &[],
+            [true, false, true, false],
+            (1e4, linear),
+            (100.0, none),
+        ),
+        (
+            &[
+                ("sliding_window_pattern", Value::Null),
+                ("rope_theta", Value::Null),
+                ("rope_local_base_freq", Value::Null),
+                ("rope_scaling", Value::Null),
+            ],
+            [true; 4],
+            (1e6, none),
+            (1e4, none),
+        ),
+        (
+            &[("layer_types", types), ("rope_scaling", Value::Null)],
+            [false, true, false, false],
+            (1e4, none),
+            (100.0, none),
+        ),
+        (
+            &[
+                ("rope_scaling", Value::Null),
+                ("rope_theta", Value::Null),
+                ("rope_parameters", both),
+            ],
+            [true, false, true, false],
+            (1e4, linear),
+            (100.0, none),
+        ),
+        (
+            &[("sliding_window_pattern", json!(1))],
+            [false; 4],
+            (1e4, linear),
+            (100.0, none),
+        ),
+    ];
+    for (fields, layers, full, own) in cases {
+        let found = visited(&changed(fields), Decoder).unwrap();
+        let sliding = found.sliding.unwrap();
+        assert_eq!(sliding.layers, layers, "{fields:?}");
+        assert_eq!((found.rope_theta, found.rope_scaling), full, "{fields:?}");
+        let theirs = (sliding.rope_theta, sliding.rope_scaling);
+        assert_eq!(theirs, own, "{fields:?}");
+        let window = layers.contains(&true).then_some(128);
+        assert_eq!(found.window, window, "{fields:?}");
+        assert!((found.query_scale - 1.2f64.sqrt()).abs() < 1e-12);
+    }
+}
+
+/// transformers' processor makes no crops of a picture unless it is asked to.
+#[test]
+fn pan_and_scan_is_refused() {
+    for (file, path) in [
+        ("preprocessor_config.json", "do_pan_and_scan"),
+        ("processor_config.json", "images_kwargs.do_pan_and_scan"),
+    ] {
+        let dir = copied(MODEL, &[]);
+        let place = dir.path().join(MODEL).join(file);
+        let mut fields: Value =
+            serde_json::from_str(&std::fs::read_to_string(&place).unwrap()).unwrap();
+        fields["images_kwargs"] = json!({});
+        set(&mut fields, path, json!(true));
+        std::fs::write(&place, fields.to_string()).unwrap();
+        let options = OpenOptions::default();
+        let error = checkpoint(Some(&dir.path().join(MODEL)), &options).err();
+        let text = error.unwrap().to_string();
+        assert!(
+            text.contains(path) && text.contains("pan and scan"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn rows_of_a_picture_must_agree() {
+    let dir = copied(MODEL, &[]);
+    let place = dir.path().join(MODEL).join("processor_config.json");
+    std::fs::write(&place, "{\"image_seq_length\": 4}").unwrap();
+    let options = OpenOptions::default();
+    let error = checkpoint(Some(&dir.path().join(MODEL)), &options).err();
+    assert!(error.unwrap().to_string().contains("image_seq_length"));
+    // A decoder's tokenizer has to name the tokens around the picture.
+    let place = dir.path().join(MODEL).join("tokenizer_config.json");
+    let text = std::fs::read_to_string(&place).unwrap();
+    std::fs::write(&place, text.replace("boi_token", "other_token")).unwrap();
+    assert!(fails(&dir, MODEL).to_string().contains("boi_token"));
+}
+
+/// A sequence longer than the window of the sliding layers is refused.
+#[test]
+fn longer_than_the_window_is_refused() {
+    let dir = copied(MODEL, &[]);
+    let config = changed(&[("sliding_window", json!(32))]).to_string();
+    std::fs::write(dir.path().join(MODEL).join("config.json"), config).unwrap();
+    let opened = checkpoint(Some(&dir.path().join(MODEL)), &OpenOptions::default()).unwrap();
+    let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let picture = Picture::from_rgb(4, 3, vec![100; 36]).unwrap();
+    match opened.prompt("What color is it?", &picture) {
+        Err(LvlmError::SlidingWindow { limit: 32, found }) => assert!(found > 32),
+        other => panic!("{:?}", other.map(|prompt| prompt.ids)),
+    }
+}
+
+/// The names of tensors under both spellings: the published one and that of transformers 5.
+fn renamed(name: &str, published: bool) -> String {
+    if published {
+        return name.to_string();
+    }
+    let name = name.replace("language_model.model.", "language_model.");
+    format!("model.{}", name.replace("vision_model.", ""))
+}
+
+/// The config as transformers 5 writes it: types of layers, and parameters of each type.
+fn respelled(published: bool) -> Value {
+    if published {
+        return config_of(MODEL);
+    }
+    let types: Vec<&str> = ["sliding_attention", "full_attention"].repeat(2);
+    let rope = json!({
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e4},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    });
+    changed(&[
+        ("rope_scaling", Value::Null),
+        ("rope_theta", Value::Null),
+        ("rope_local_base_freq", Value::Null),
+        ("sliding_window_pattern", Value::Null),
+        ("layer_types", json!(types)),
+        ("rope_parameters", rope),
+        ("hidden_activation", json!("gelu_pytorch_tanh")),
+        ("attn_logit_softcapping", Value::Null),
+        ("use_bidirectional_attention", json!(false)),
+    ])
+}
+
+/// Every spelling of config and tensors is whole, and gives the same answer, with the checkpoint's
+/// template and with the built-in one.
+#[test]
+fn spellings_of_one_model_are_equal() {
+    let rgb = (0..40 * 30 * 3).map(|n| (n * 7 % 251) as u8).collect();
+    let picture = Picture::from_rgb(40, 30, rgb).unwrap();
+    let mut answers = Vec::new();
+    for (old, published) in [(true, true), (true, false), (false, true), (false, false)] {
+        let dir = copied(MODEL, &[]);
+        let folder = dir.path().join(MODEL);
+        let config = respelled(old).to_string();
+        std::fs::write(folder.join("config.json"), config).unwrap();
+        let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file
+            .iter()
+            .map(|(name, view)| (renamed(name, published), view));
+        let bytes = safetensors::serialize(tensors, None).unwrap();
+        std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
+        if !old {
+            std::fs::remove_file(folder.join("chat_template.jinja")).unwrap();
+        }
+        let found = inspect(&folder, &OpenOptions::default()).unwrap();
+        assert!(
+            found.is_complete() && found.unexpected.is_empty(),
+            "{found}"
+        );
+        let opened = checkpoint(Some(&folder), &OpenOptions::default()).unwrap();
+        let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+        let prompt = opened.prompt(" What? ", &picture).unwrap();
+        let options = SessionOptions {
+            mask_size: 4,
+            memory_budget: 1 << 30,
+        };
+        let session = opened.start(&picture, &picture, &prompt, options).unwrap();
+        let answer = session.generate(Path::Deletion, 3, &mut go_on).unwrap();
+        answers.push((prompt.ids, answer));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
