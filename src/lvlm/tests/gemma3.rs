@@ -34,8 +34,11 @@ impl Visitor for Decoder {
     }
 }
 
+/// Fields of the decoder, with their values.
+type Fields<'a> = &'a [(&'a str, Value)];
+
 /// The config with fields of the decoder changed; null removes one.
-fn changed(fields: &[(&str, Value)]) -> Value {
+fn changed(fields: Fields) -> Value {
     let mut config = config_of(MODEL);
     let text = config["text_config"].as_object_mut().unwrap();
     for (name, value) in fields {
@@ -108,7 +111,7 @@ fn layers_are_full_or_sliding() {
         "full_attention",
         "full_attention"
     ]);
-    let cases: [(&[(&str, Value)], [bool; 4], _, _); 5] = [
+    let cases: [(Fields, [bool; 4], _, _); 5] = [
         (
             &[],
             [true, false, true, false],
