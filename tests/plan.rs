@@ -139,10 +139,12 @@ fn time_follows_the_rates_and_the_batch_follows_the_memory() {
     let hour = number(&bound, "/total/pictures_per_hour");
     assert!((hour * number(&bound, "/total/seconds") / 3600.0 - 1.0).abs() < 1e-9);
 
-    // Memory for three and a half blends with activations kept: 20 blends are split into 7 batches.
+    // Memory for three and a half blends with activations kept: the 20 blends of an iteration are
+    // split into 7 batches.
     let fixed = number(&whole, "/memory/fixed");
     let budget = fixed + 3.5 * number(&whole, "/memory/per_blend/kept");
-    let tight = plan(&["--memory-budget", &format!("{budget:.0}")]);
+    let budget = format!("{budget:.0}");
+    let tight = plan(&["--method", "igos+", "--memory-budget", &budget]);
     let mask = phase(&tight, "optimise");
     assert_eq!(number(mask, "/batch"), 3.0);
     assert_eq!(number(mask, "/batches"), 5.0 * 7.0);

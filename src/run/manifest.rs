@@ -288,7 +288,7 @@ mod tests {
                 "\"mask_size\":18446744073709551615",
                 "mask-size",
             ),
-            ("\"steps\":10", "\"steps\":0", "steps"),
+            ("\"steps\":6", "\"steps\":0", "steps"),
             ("\"lr\":10.0", "\"lr\":-1.0", "lr"),
             ("\"format\":1", "\"format\":2", "format 2"),
         ] {

@@ -11,6 +11,7 @@ use crate::device::cpu::Cpu;
 use crate::lvlm::families::cambrian::Cambrian;
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::inspect;
+use crate::lvlm::tests::copied;
 use crate::lvlm::{LvlmError, OpenOptions, checkpoint, load};
 use crate::picture::Picture;
 
@@ -115,11 +116,8 @@ fn a_missing_encoder_is_named_with_where_it_is_published() {
 /// silently.
 #[test]
 fn a_picture_elsewhere_in_the_prompt_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(models().join("tiny-cambrian")).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
-    }
+    let dir = copied("tiny-cambrian", &[]);
+    let folder = dir.path().join("tiny-cambrian");
     let picture = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
     for (position, connector_only, fits) in
         [(201, false, true), (200, false, false), (0, true, true)]
@@ -127,8 +125,8 @@ fn a_picture_elsewhere_in_the_prompt_is_refused() {
         let mut config = config_of("tiny-cambrian");
         set(&mut config, "image_position", json!(position));
         set(&mut config, "connector_only", json!(connector_only));
-        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-        let checkpoint = checkpoint(Some(dir.path()), &options()).unwrap();
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        let checkpoint = checkpoint(Some(&folder), &options()).unwrap();
         let model = load(checkpoint, Cpu::<f32>::new(1).unwrap()).unwrap();
         match model.prompt("What is it?", &picture) {
             Ok(_) => assert!(fits, "{position}"),

@@ -188,7 +188,7 @@ fn two_writers_and_other_settings_are_refused() {
     other.settings.steps = 3;
     let error = Store::open(folder.path(), &other).unwrap_err().to_string();
     assert!(
-        error.contains("settings.steps: 10 is recorded, 3 is asked for"),
+        error.contains("settings.steps: 6 is recorded, 3 is asked for"),
         "{error}"
     );
 }
