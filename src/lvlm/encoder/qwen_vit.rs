@@ -14,7 +14,7 @@ use self::config::Version;
 pub(in crate::lvlm) use self::layout::PatchLayout;
 pub(in crate::lvlm) use self::merger::{Merger, MergerSaved};
 use self::taps::{DeepMergers, Taps};
-use crate::device::{Device, Matrix, Part};
+use crate::device::{Device, Matrix, Memory, Part};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::Loader;
 use crate::nn::{
@@ -38,6 +38,12 @@ pub(in crate::lvlm) struct QwenVit<D: Device> {
 
 /// Activations that [`QwenVit::forward`] saved.
 pub(in crate::lvlm) type QwenVitSaved<D> = StackSaved<D, Taps<D>>;
+/// Features, rows of layers between, and what was saved.
+type Encoded<D> = (
+    <D as Memory>::Matrix,
+    Vec<<D as Memory>::Matrix>,
+    QwenVitSaved<D>,
+);
 
 impl<D: Device> QwenVit<D> {
     /// Loads the encoder whose tensors begin with `prefix`.
@@ -107,7 +113,7 @@ impl<D: Device> QwenVit<D> {
         patches: D::Matrix,
         checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<(D::Matrix, Vec<D::Matrix>, QwenVitSaved<D>)> {
+    ) -> Result<Encoded<D>> {
         let x = self.patch_embedding.forward(device, &patches)?;
         drop(patches);
         let learned = match (&self.table, &layout.learned) {
