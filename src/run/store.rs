@@ -343,7 +343,7 @@ fn whole_lines(path: &Path, length: u64) -> std::io::Result<u64> {
         let mut bytes = vec![0; (end - start) as usize];
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(&mut bytes)?;
-        if let Some(at) = bytes.iter().rposition(|&b| b == b'\n') {
+        if let Some(at) = memchr::memrchr(b'\n', &bytes) {
             return Ok(start + at as u64 + 1);
         }
         end = start;

@@ -195,7 +195,7 @@ unsafe extern "C-unwind" fn fail(decoder: &mut jpeg_common_struct) {
             format(decoder, text.as_mut_ptr().cast());
         }
     }
-    let length = text.iter().position(|&byte| byte == 0).unwrap_or(0);
+    let length = memchr::memchr(0, &text).unwrap_or(0);
     let text = String::from_utf8_lossy(&text[..length]).into_owned();
     // Not a panic: panic hooks are not called.
     resume_unwind(Box::new(GaveUp(text)))
