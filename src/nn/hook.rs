@@ -1,15 +1,17 @@
 //! A hook between the blocks of a stack.
 
+use std::any::Any;
+
 use super::Result;
-use crate::device::Device;
+use crate::device::{Device, DeviceError};
 
 /// A change of rows after some of a stack's blocks, such as attention to features that are not
 /// among the rows.
 pub trait BlockHook<D: Device> {
     /// Activations that `forward` saves for the vjp.
-    type Saved;
+    type Saved: 'static;
     /// Gradients of what it reads beside the rows.
-    type Gradients: Default;
+    type Gradients: Default + 'static;
 
     /// Returns whether it changes the rows after block `i`.
     fn changes(&self, i: usize) -> bool;
@@ -54,5 +56,108 @@ impl<D: Device> BlockHook<D> for NoHook {
 
     fn vjp(&self, _: &D, _: usize, (): (), dy: D::Matrix, (): &mut ()) -> Result<D::Matrix> {
         Ok(dy)
+    }
+}
+
+/// A hook of any type, so that the layers around it are compiled once.
+pub struct AnyHook<D: Device>(Box<dyn Erased<D>>);
+
+/// The gradients of an [`AnyHook`]; `None` before its first vjp.
+pub type HookGradients = Option<Box<dyn Any>>;
+
+impl<D: Device> AnyHook<D> {
+    /// Wraps a hook.
+    pub fn new<B: BlockHook<D> + 'static>(hook: B) -> AnyHook<D> {
+        AnyHook(Box::new(hook))
+    }
+}
+
+/// Returns the gradients of a hook of type `B`, which are the default before its first vjp.
+///
+/// # Errors
+/// [`DeviceError::Shape`] for those of another type.
+pub fn gradients_of<D: Device, B: BlockHook<D>>(gradients: HookGradients) -> Result<B::Gradients> {
+    gradients.map_or_else(|| Ok(B::Gradients::default()), own)
+}
+
+/// Returns what a hook made, given back to it.
+fn own<T: 'static>(made: Box<dyn Any>) -> Result<T> {
+    let error = || DeviceError::Shape {
+        operation: "hook",
+        expected: std::any::type_name::<T>().into(),
+        found: "what a hook of another type made".into(),
+    };
+    Ok(*made.downcast::<T>().map_err(|_| error())?)
+}
+
+/// [`BlockHook`] with what it saves and its gradients in boxes.
+trait Erased<D: Device> {
+    fn changes(&self, i: usize) -> bool;
+    fn mixes(&self, i: usize) -> bool;
+    fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)>;
+    fn vjp(
+        &self,
+        device: &D,
+        i: usize,
+        saved: Box<dyn Any>,
+        dy: D::Matrix,
+        gradients: &mut HookGradients,
+    ) -> Result<D::Matrix>;
+}
+
+impl<D: Device, B: BlockHook<D>> Erased<D> for B {
+    fn changes(&self, i: usize) -> bool {
+        BlockHook::changes(self, i)
+    }
+
+    fn mixes(&self, i: usize) -> bool {
+        BlockHook::mixes(self, i)
+    }
+
+    fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)> {
+        let (x, saved) = BlockHook::forward(self, device, i, x)?;
+        Ok((x, Box::new(saved)))
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        i: usize,
+        saved: Box<dyn Any>,
+        dy: D::Matrix,
+        gradients: &mut HookGradients,
+    ) -> Result<D::Matrix> {
+        let mut sum = gradients_of::<D, B>(gradients.take())?;
+        let dx = BlockHook::vjp(self, device, i, own(saved)?, dy, &mut sum)?;
+        *gradients = Some(Box::new(sum));
+        Ok(dx)
+    }
+}
+
+impl<D: Device> BlockHook<D> for AnyHook<D> {
+    type Saved = Box<dyn Any>;
+    type Gradients = HookGradients;
+
+    fn changes(&self, i: usize) -> bool {
+        self.0.changes(i)
+    }
+
+    fn mixes(&self, i: usize) -> bool {
+        self.0.mixes(i)
+    }
+
+    fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)> {
+        self.0.forward(device, i, x)
+    }
+
+    fn vjp(
+        &self,
+        device: &D,
+        i: usize,
+        saved: Box<dyn Any>,
+        dy: D::Matrix,
+        gradients: &mut HookGradients,
+    ) -> Result<D::Matrix> {
+        self.0.vjp(device, i, saved, dy, gradients)
     }
 }

@@ -5,7 +5,7 @@ use crate::device::error::expect;
 use crate::device::{Real, Result};
 
 /// The size of a matrix on a device.
-pub trait Matrix: Send + Sync {
+pub trait Matrix: Send + Sync + 'static {
     /// Returns the number of rows.
     fn rows(&self) -> usize;
     /// Returns the number of columns.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::evaluator::{Evaluator, PictureViews, within};
 use super::fit::{OpenOptions, fit};
-use super::layers::Layers;
-use super::measure::{self, measured, meta_evaluator, meta_layout};
+use super::layers;
+use super::measure::{self, MetaLayers, measured, meta_evaluator, meta_layout};
 use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::Checkpoint;
 use crate::device::meta::{Meta, Parts, Tally};
@@ -19,6 +19,7 @@ use crate::device::{Device, DeviceError, DeviceProfile, Part};
 use crate::lvlm::decoder::Prefix;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::family::picture_layers::picture_layers;
 use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::plan::{ActivationSizes, BatchPlan, of_answer};
@@ -96,26 +97,35 @@ impl Blueprint<'_> {
         Ok(family)
     }
 
-    fn views<F: Family>(&self, fitted: &F) -> Result<PictureViews<F>> {
-        let processing = fitted.image_processing(&self.checkpoint.processor)?;
+    /// Returns the views of the picture.
+    fn views(&self, processing: &dyn ImageProcessing, images: usize) -> Result<PictureViews> {
         let (width, height) = self.picture;
-        let (token_layout, images) = processing.token_layout(width, height)?;
         Ok(PictureViews {
             encoders: processing.encoder_views(width, height)?,
-            token_layout: Arc::new(token_layout),
             images,
             positions: processing.positions(width, height)?,
         })
     }
 
-    fn layers<F: Family>(&self, fitted: &F, meta: &Meta) -> Result<Layers<F, Meta>> {
+    /// Returns the layers for the picture, without numbers, and its views.
+    fn layers<F: Family>(&self, fitted: &F, meta: &Meta) -> Result<(MetaLayers, PictureViews)> {
         let loader = Loader {
             tensors: &self.checkpoint.tensors,
             device: meta,
             list: None,
             randomize: Randomize::default(),
         };
-        Layers::load(fitted, &loader)
+        let (width, height) = self.picture;
+        let processing = fitted.image_processing(&self.checkpoint.processor)?;
+        let (token_layout, images) = processing.token_layout(width, height)?;
+        let views = self.views(&processing, images)?;
+        let (vision, decoder) = layers::load(fitted, &loader)?;
+        let layers = MetaLayers {
+            family: F::NAME,
+            vision: picture_layers(Arc::new(vision), Arc::new(token_layout)),
+            decoder: Arc::new(decoder),
+        };
+        Ok((layers, views))
     }
 }
 
@@ -132,8 +142,10 @@ impl Visitor for Tokens<'_> {
     type Output = Result<usize>;
 
     fn visit<F: Family>(self, family: F) -> Self::Output {
+        let (width, height) = self.0.picture;
         let family = self.0.fitted(family)?;
-        Ok(self.0.views(&family)?.images)
+        let processing = family.image_processing(&self.0.checkpoint.processor)?;
+        Ok(processing.token_layout(width, height)?.1)
     }
 }
 
@@ -168,7 +180,8 @@ impl Visitor for Make<'_> {
             profile,
         } = self;
         let family = blueprint.fitted(family)?;
-        let views = blueprint.views(&family)?;
+        let loading = Meta::new(profile.element_bytes);
+        let (layers, views) = blueprint.layers(&family, &loading)?;
         let limit = family.decoder().0.max_positions;
         let found = [lengths.before, lengths.after, lengths.answer]
             .iter()
@@ -177,12 +190,10 @@ impl Visitor for Make<'_> {
             return Err(LvlmError::TooLong { limit, found });
         }
         within(family.decoder().0.window, found.saturating_sub(1))?;
-        let loading = Meta::new(profile.element_bytes);
-        let layers = Arc::new(blueprint.layers(&family, &loading)?);
         let meta = Meta::new(profile.element_bytes);
         let evaluator = meta_evaluator(
             &meta,
-            Arc::clone(&layers),
+            layers,
             &views,
             mask_size,
             lengths.before,
@@ -286,17 +297,17 @@ pub trait Estimator {
     }
 }
 
-/// The costs of one family.
-struct Estimate<F: Family> {
+/// The costs of a model.
+struct Estimate {
     weights: Parts<usize>,
     meta: Meta,
-    evaluator: Evaluator<F, Meta>,
+    evaluator: Evaluator<Meta>,
     lengths: Lengths,
     mask_size: usize,
     profile: DeviceProfile,
 }
 
-impl<F: Family> Estimate<F> {
+impl Estimate {
     /// Counts some work.
     fn cost<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<Parts<Tally>> {
         let (result, measured) = self.meta.meter().during(work);
@@ -305,7 +316,7 @@ impl<F: Family> Estimate<F> {
 
     /// Returns keys and values of `rows` rows, with room for `more`.
     fn cache(&self, rows: usize, more: usize) -> Result<Prefix<Meta>> {
-        let decoder = &self.evaluator.layers.decoder;
+        let decoder = &self.evaluator.decoder;
         let mut cache = decoder.grow(&self.meta, &self.evaluator.prefix, rows + more)?;
         for layer in &mut cache {
             layer.length += rows;
@@ -314,7 +325,7 @@ impl<F: Family> Estimate<F> {
     }
 }
 
-impl<F: Family> Estimator for Estimate<F> {
+impl Estimator for Estimate {
     fn profile(&self) -> DeviceProfile {
         self.profile
     }
@@ -370,7 +381,7 @@ impl<F: Family> Estimator for Estimate<F> {
     }
 
     fn prefix(&self) -> Result<Parts<Tally>> {
-        let decoder = &self.evaluator.layers.decoder;
+        let decoder = &self.evaluator.decoder;
         self.cost(|| {
             self.meta.part(Part::Decoder);
             decoder.prefix(&self.meta, &vec![0; self.lengths.before])
@@ -388,7 +399,7 @@ impl<F: Family> Estimator for Estimate<F> {
     }
 
     fn choose_token(&self) -> Result<Parts<Tally>> {
-        let decoder = &self.evaluator.layers.decoder;
+        let decoder = &self.evaluator.decoder;
         self.meta.part(Part::Decoder);
         let x = decoder.embed(&self.meta, &[0])?;
         self.cost(|| decoder.last_logits(&self.meta, &x))

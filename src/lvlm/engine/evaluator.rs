@@ -6,38 +6,36 @@ use std::sync::Arc;
 
 pub(super) use reading::Reading;
 
-use super::layers::{Context, Layers};
 use crate::blend::{Blend, Masks};
 use crate::device::{Device, Matrix, Part, Real, RowMap};
-use crate::lvlm::decoder::{DecoderSaved, Prefix, Rows};
+use crate::lvlm::decoder::{Decoder, DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing, Vision, VisionOutput};
+use crate::lvlm::family::picture_layers::{PictureLayers, PictureRows, PictureSaved};
+use crate::lvlm::family::traits::EncoderViews;
 use crate::lvlm::session::Callback;
 use crate::nn::{
-    Checkpointing, NnError, NoHook, NoWatch, Positions, Queries, Watch, require_finite,
+    AnyHook, Checkpointing, NnError, NoHook, NoWatch, Positions, Queries, Watch, require_finite,
 };
 
-/// The token layout of a family.
-type TokenLayout<F> = <<F as Family>::ImageProcessing as ImageProcessing>::TokenLayout;
-
-/// The views that a family takes of a picture, and the layout of their tokens.
-pub(super) struct PictureViews<F: Family> {
+/// The views that a family takes of a picture, and the rows that they become.
+pub(super) struct PictureViews {
     pub encoders: Vec<EncoderViews>,
-    pub token_layout: Arc<TokenLayout<F>>,
     /// Rows of the decoder that the tokens are.
     pub images: usize,
-    /// As [`ImageProcessing::positions`].
+    /// As [`ImageProcessing::positions`](crate::lvlm::family::traits::ImageProcessing::positions).
     pub positions: Option<Positions>,
 }
 
 /// A picture and a prompt.
 ///
 /// Every method takes the device that the layers and the pictures are on.
-pub(super) struct Evaluator<F: Family, D: Device> {
-    pub layers: Arc<Layers<F, D>>,
+pub(super) struct Evaluator<D: Device> {
+    /// The family's name.
+    pub family: &'static str,
+    pub vision: Box<dyn PictureLayers<D>>,
+    pub decoder: Arc<Decoder<D>>,
     /// The two pictures as each encoder sees them.
     pub pictures: Vec<D::Pictures>,
-    pub token_layout: Arc<TokenLayout<F>>,
     /// Keys and values of the prompt's tokens before the picture.
     pub prefix: Prefix<D>,
     /// The prompt from the picture on.
@@ -114,10 +112,10 @@ impl<D: Device> AnswerLayout<D> {
 }
 
 /// Activations that a forward pass through the whole model saved.
-pub(super) struct ModelSaved<F: Family, D: Device> {
-    vision: <F::Vision<D> as Vision<D>>::Saved,
-    context: Context<F, D>,
-    decoder: DecoderSaved<D, Context<F, D>>,
+pub(super) struct ModelSaved<D: Device> {
+    vision: Box<dyn PictureSaved<D>>,
+    context: AnyHook<D>,
+    decoder: DecoderSaved<D, AnyHook<D>>,
 }
 
 /// A greedy answer's limits.
@@ -130,7 +128,7 @@ pub(super) struct Greedy<'a> {
     pub never: u32,
 }
 
-impl<F: Family, D: Device> Evaluator<F, D> {
+impl<D: Device> Evaluator<D> {
     pub fn prefix_length(&self) -> usize {
         self.prefix.first().map_or(0, |p| p.length)
     }
@@ -148,7 +146,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
     /// Returns the map of the image rows to their places, and the text rows of the prompt and of
     /// `answer` at theirs.
     fn place(&self, device: &D, answer: &[u32]) -> Result<(RowMap, D::Matrix)> {
-        let (decoder, images) = (&self.layers.decoder, &self.rest.images);
+        let (decoder, images) = (&self.decoder, &self.rest.images);
         let ids = [&self.rest.text, answer].concat();
         // Each row is the next of the image's, or the next of the text's.
         let mut image = vec![None; images.len() + ids.len()];
@@ -223,10 +221,9 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         patches: Vec<D::Matrix>,
         checkpointing: Checkpointing,
         check: bool,
-    ) -> Result<VisionOutput<D, F::Vision<D>>> {
+    ) -> Result<PictureRows<D>> {
         device.part(Part::Vision);
-        let vision = &self.layers.vision;
-        vision.forward(device, &self.token_layout, patches, checkpointing, check)
+        self.vision.forward(device, patches, checkpointing, check)
     }
 
     /// Runs the whole model forward for one batch.
@@ -237,9 +234,9 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         batch: &[D::Batch],
         blends: usize,
         checkpointing: Checkpointing,
-    ) -> Result<(D::Values, ModelSaved<F, D>)> {
+    ) -> Result<(D::Values, ModelSaved<D>)> {
         let patches = self.blend(device, batch)?;
-        let VisionOutput {
+        let PictureRows {
             rows: images,
             context,
             saved: vision,
@@ -249,7 +246,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         drop(images);
         let targets = layout.targets.repeat(blends);
         let rows = self.rows(layout, blends);
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         let (values, decoder) =
             decoder.forward(device, x, &rows, &targets, &context, checkpointing)?;
         let saved = ModelSaved {
@@ -282,7 +279,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         &self,
         device: &D,
         layout: &AnswerLayout<D>,
-        saved: ModelSaved<F, D>,
+        saved: ModelSaved<D>,
         weights: &D::Weights,
         blends: usize,
         watch: &mut dyn Watch<D>,
@@ -293,7 +290,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             decoder,
         } = saved;
         let targets = layout.targets.repeat(blends);
-        let (dx, d_context) = self.layers.decoder.vjp(
+        let (dx, d_context) = self.decoder.vjp(
             device,
             decoder,
             &self.rows(layout, blends),
@@ -306,8 +303,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         let d_images = device.mix_rows_vjp(&dx, &layout.place, None)?;
         drop(dx);
         device.part(Part::Vision);
-        let layers = &self.layers.vision;
-        layers.vjp(device, &self.token_layout, vision, d_images, d_context)
+        vision.vjp(device, d_images, d_context)
     }
 
     /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums
@@ -372,7 +368,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             let x = device.mix_rows(&output.rows, &first, None)?;
             let x = device.mix_rows(&x, &place, Some(&text))?;
             require_finite(device, &x, || "token embeddings".into())?;
-            let decoder = &self.layers.decoder;
+            let decoder = &self.decoder;
             let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
             let rows = (self.positions.as_ref(), self.image_rows());
             decoder.extend(device, x, &mut cache, rows, &NoHook, true)?;
@@ -396,7 +392,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         greedy: &Greedy,
         produced: &mut Callback,
     ) -> Result<Vec<u32>> {
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         let read = self.prefix_length() + self.first_row() + 1;
         let room = decoder.max_positions.saturating_sub(read);
         let limit = greedy.limit.min(room);
@@ -448,7 +444,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         answer: &[u32],
         more: usize,
     ) -> Result<(D::Matrix, Prefix<D>)> {
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         let patches = self.blend(device, batch)?;
         let output = self.encode(device, patches, Checkpointing::Nothing, false)?;
         device.part(Part::Decoder);
@@ -463,7 +459,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
     /// Runs one more token after the cache.
     pub fn read_token(&self, device: &D, token: u32, cache: &mut Prefix<D>) -> Result<D::Matrix> {
         device.part(Part::Decoder);
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         let x = decoder.embed(device, &[token])?;
         let rows = (self.positions.as_ref(), 0);
         decoder.extend(device, x, cache, rows, &NoHook, false)

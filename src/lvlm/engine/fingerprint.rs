@@ -4,8 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoint, Files, Tensors};
 use crate::lvlm::error::Result;
-use crate::lvlm::family::towers;
-use crate::lvlm::family::traits::Family;
+use crate::lvlm::family::towers::{self, TowerName};
 
 /// Text files that a model's answers depend on, where a checkpoint has them.
 const TEXTS: [&str; 12] = [
@@ -27,13 +26,13 @@ const TEXTS: [&str; 12] = [
 /// Training changes nearly every weight.
 const SAMPLE: usize = 64;
 
-/// Returns the digest of a model, of its encoders that have checkpoints of their own, and of what
-/// is random in it.
-pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<String> {
+/// Returns the digest of a model, of its `encoders`, which have checkpoints of their own, and of
+/// what is random in it.
+pub(super) fn model(encoders: &[TowerName], checkpoint: &Checkpoint) -> Result<String> {
     let mut digest = Sha256::new();
     add(&mut digest, &checkpoint.files, &checkpoint.tensors)?;
-    for name in family.towers(&checkpoint.tensors) {
-        if let Some(tower) = towers::find(&name, &checkpoint.files, &checkpoint.encoders)? {
+    for name in encoders {
+        if let Some(tower) = towers::find(name, &checkpoint.files, &checkpoint.encoders)? {
             add(&mut digest, &tower.files, &tower.tensors)?;
         }
     }

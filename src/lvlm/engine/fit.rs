@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use super::layers::Layers;
+use super::layers;
 use crate::checkpoint::{Checkpoint, Compat, Files, Tensors};
 use crate::device::meta::Meta;
 use crate::lvlm::error::Result;
@@ -62,7 +62,7 @@ pub(super) fn complete<F: Family>(family: &F, tensors: &Tensors) -> Result<()> {
         list: None,
         randomize: Randomize::default(),
     };
-    Layers::load(family, &loader)?;
+    layers::load(family, &loader)?;
     Ok(())
 }
 
@@ -75,7 +75,7 @@ pub(in crate::lvlm) fn listed<F: Family>(family: &F) -> Result<Listed> {
         list: Some(&list),
         randomize: Randomize::default(),
     };
-    Layers::load(family, &loader)?;
+    layers::load(family, &loader)?;
     let mut seen = std::collections::BTreeSet::new();
     let mut list = list.into_inner();
     list.retain(|(name, _)| seen.insert(name.clone()));

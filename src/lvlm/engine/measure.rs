@@ -3,25 +3,34 @@
 use std::sync::Arc;
 
 use super::evaluator::{AnswerLayout, Evaluator, PictureViews, Rest};
-use super::layers::Layers;
 use crate::blend::{Blend, Masks, Path, Score, View, ViewPair};
 use crate::device::meta::{Measured, Meta};
 use crate::device::{Blending, LogProb};
+use crate::lvlm::decoder::Decoder;
 use crate::lvlm::error::Result;
-use crate::lvlm::family::traits::{EncoderViews, Family};
+use crate::lvlm::family::picture_layers::PictureLayers;
+use crate::lvlm::family::traits::EncoderViews;
 use crate::lvlm::plan::ActivationSizes;
 use crate::nn::Checkpointing;
 
+/// A family's layers without numbers, for pictures of one size.
+pub(super) struct MetaLayers {
+    /// The family's name.
+    pub family: &'static str,
+    pub vision: Box<dyn PictureLayers<Meta>>,
+    pub decoder: Arc<Decoder<Meta>>,
+}
+
 /// Makes an evaluator without numbers: `before` tokens of text before the picture, `after` after
 /// the first of its rows.
-pub(super) fn meta_evaluator<F: Family>(
+pub(super) fn meta_evaluator(
     meta: &Meta,
-    layers: Arc<Layers<F, Meta>>,
-    views: &PictureViews<F>,
+    layers: MetaLayers,
+    views: &PictureViews,
     mask_size: usize,
     before: usize,
     after: usize,
-) -> Result<Evaluator<F, Meta>> {
+) -> Result<Evaluator<Meta>> {
     let pictures = |encoder: &EncoderViews| {
         // The sizes count; there are no pixels.
         let pixels = |view: &View| 3 * view.height * view.width;
@@ -34,21 +43,27 @@ pub(super) fn meta_evaluator<F: Family>(
         let views: Vec<ViewPair> = encoder.views.iter().copied().map(pair).collect();
         Ok(meta.pictures(&views, encoder.patch, mask_size)?)
     };
+    let MetaLayers {
+        family,
+        vision,
+        decoder,
+    } = layers;
     Ok(Evaluator {
+        family,
         pictures: views.encoders.iter().map(pictures).collect::<Result<_>>()?,
-        prefix: layers.decoder.prefix(meta, &vec![0; before])?,
+        prefix: decoder.prefix(meta, &vec![0; before])?,
         rest: Rest::without_numbers(views.images, after),
-        layers,
-        token_layout: Arc::clone(&views.token_layout),
+        vision,
+        decoder,
         positions: views.positions.clone().map(|p| p.after(before)),
     })
 }
 
 /// Measures the sizes for scores of the answer's tokens `tokens`, on a device whose operations want
 /// `scratch` bytes.
-pub(super) fn sizes<F: Family>(
+pub(super) fn sizes(
     meta: &Meta,
-    evaluator: &Evaluator<F, Meta>,
+    evaluator: &Evaluator<Meta>,
     tokens: &[usize],
     mask_size: usize,
     scratch: usize,
@@ -81,9 +96,9 @@ pub(super) fn sizes<F: Family>(
 }
 
 /// Lays out the rows that predict answer tokens; which tokens they are makes no difference here.
-pub(super) fn meta_layout<F: Family>(
+pub(super) fn meta_layout(
     meta: &Meta,
-    evaluator: &Evaluator<F, Meta>,
+    evaluator: &Evaluator<Meta>,
     tokens: &[usize],
 ) -> Result<AnswerLayout<Meta>> {
     let last = tokens.iter().copied().max().unwrap_or(0);
@@ -92,9 +107,9 @@ pub(super) fn meta_layout<F: Family>(
 
 /// Measures one batch: two masks, scores of the layout's tokens, and unless nothing is saved the
 /// gradient of the masks.
-pub(super) fn measured<F: Family>(
+pub(super) fn measured(
     meta: &Meta,
-    evaluator: &Evaluator<F, Meta>,
+    evaluator: &Evaluator<Meta>,
     layout: &AnswerLayout<Meta>,
     blends: usize,
     mask_size: usize,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::evaluator::{Evaluator, PictureViews, Rest, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
-use super::layers::Layers;
-use super::measure::meta_evaluator;
+use super::layers;
+use super::measure::{MetaLayers, meta_evaluator};
 use super::resampled::Resampled;
 use super::session::ModelSession;
 use crate::blend::ViewPair;
@@ -15,8 +15,11 @@ use crate::blend::{Extent, View};
 use crate::checkpoint::{Checkpoint, Compat, RandomizedLayers, Tokenizer};
 use crate::device::Device;
 use crate::device::meta::Meta;
+use crate::lvlm::decoder::Decoder;
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{EncoderViews, Family, ImageProcessing};
+use crate::lvlm::family::picture_layers::{FamilyVision, ModelVision, OfSize};
+use crate::lvlm::family::towers::TowerName;
+use crate::lvlm::family::traits::{EncoderViews, Family};
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::{Lvlm, PicturePair, Prompt};
 use crate::lvlm::randomize::Randomize;
@@ -25,23 +28,29 @@ use crate::lvlm::session::{Session, SessionOptions};
 use crate::picture::Picture;
 
 /// A model.
-pub(super) struct Model<F: Family, D: Device> {
+pub(super) struct Model<D: Device> {
     checkpoint: Checkpoint,
-    family: F,
     device: D,
-    processing: F::ImageProcessing,
-    layers: Arc<Layers<F, D>>,
-    /// The same layers without numbers, on the device that only counts.
-    meta: Arc<Layers<F, Meta>>,
+    family: &'static str,
+    /// Id of the image token.
+    image_token: u32,
+    /// As [`Family::image_position`].
+    image_position: Option<(&'static str, usize)>,
+    /// As [`Family::towers`].
+    towers: Vec<TowerName>,
+    vision: Box<dyn ModelVision<D>>,
+    decoder: Arc<Decoder<D>>,
+    /// The same decoder without numbers, on the device that only counts.
+    meta: Arc<Decoder<Meta>>,
 }
 
-impl<F: Family, D: Device> Model<F, D> {
+impl<D: Device> Model<D> {
     /// Prepares every layer that is needed; weights stay where they are mapped.
     ///
     /// # Errors
     /// A tensor that is missing or has another shape than the config says; an image processor that
     /// does not fit the encoder.
-    pub fn load(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<F, D>> {
+    pub fn load<F: Family>(mut family: F, checkpoint: Checkpoint, device: D) -> Result<Model<D>> {
         fit(
             &mut family,
             &checkpoint.files,
@@ -55,19 +64,27 @@ impl<F: Family, D: Device> Model<F, D> {
             list: None,
             randomize: Randomize::new(checkpoint.randomized, family.decoder().0.layers),
         };
-        let layers = Arc::new(Layers::load(&family, &loader)?);
+        let (vision, decoder) = layers::load(&family, &loader)?;
         let loader = Loader {
             tensors: &checkpoint.tensors,
             device: &Meta::new(device.element_bytes()),
             list: None,
             randomize: Randomize::default(),
         };
-        let meta = Arc::new(Layers::load(&family, &loader)?);
-        Ok(Model {
+        let (meta_vision, meta) = layers::load(&family, &loader)?;
+        let vision = FamilyVision {
             processing,
-            layers,
-            meta,
-            family,
+            vision: Arc::new(vision),
+            meta: Arc::new(meta_vision),
+        };
+        Ok(Model {
+            family: F::NAME,
+            image_token: family.image_token().id(),
+            image_position: family.image_position(),
+            towers: family.towers(&checkpoint.tensors),
+            vision: Box::new(vision),
+            decoder: Arc::new(decoder),
+            meta: Arc::new(meta),
             device,
             checkpoint,
         })
@@ -80,7 +97,7 @@ impl<F: Family, D: Device> Model<F, D> {
         width: u32,
         height: u32,
     ) -> Result<(Vec<EncoderViews>, Option<Extent>)> {
-        let mut encoders = self.processing.encoder_views(width, height)?;
+        let mut encoders = self.vision.processing().encoder_views(width, height)?;
         let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
             return Ok((encoders, None));
         };
@@ -98,7 +115,7 @@ impl<F: Family, D: Device> Model<F, D> {
         let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
             return Ok(None);
         };
-        let (down, across) = self.processing.tiles(width, height)?;
+        let (down, across) = self.vision.processing().tiles(width, height)?;
         // More cells along the axis that has fewer tiles: the program takes width for height.
         let ratio = across as f64 / down as f64;
         let cells = match ratio > 1.0 {
@@ -109,13 +126,13 @@ impl<F: Family, D: Device> Model<F, D> {
     }
 }
 
-impl<F: Family, D: Device> Lvlm for Model<F, D> {
+impl<D: Device> Lvlm for Model<D> {
     fn name(&self) -> String {
         self.checkpoint.files.name()
     }
 
     fn family(&self) -> &'static str {
-        F::NAME
+        self.family
     }
 
     fn device(&self) -> String {
@@ -152,10 +169,10 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         }
         let tokenizer = &self.checkpoint.tokenizer;
         let (width, height) = (picture.width(), picture.height());
-        let text = self.processing.picture_text(tokenizer, width, height)?;
+        let text = self.vision.picture_text(tokenizer, width, height)?;
         let rendered = self.checkpoint.template.render(question)?;
         let ids = tokenizer.encode_prompt(&rendered, &text)?;
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         let (found, limit) = (ids.len(), decoder.max_positions);
         if found >= limit {
             return Err(LvlmError::TooLong { limit, found });
@@ -163,9 +180,9 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         within(decoder.window, found)?;
         let processor = &self.checkpoint.processor;
         processor.check_length(found)?;
-        let image = self.family.image_token().id();
+        let image = self.image_token;
         let before = ids.iter().take_while(|&&id| id != image).count();
-        if let Some((field, expected)) = self.family.image_position()
+        if let Some((field, expected)) = self.image_position
             && before != expected
         {
             return Err(LvlmError::ImagePosition {
@@ -191,19 +208,24 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
         let (encoders, _) = self.encoder_views(picture.width(), picture.height())?;
         let views = encoders.into_iter().flat_map(|encoder| encoder.views);
-        let pixels = self.processing.process(picture)?.into_iter().flatten();
+        let pixels = self
+            .vision
+            .processing()
+            .process(picture)?
+            .into_iter()
+            .flatten();
         Ok(views.zip(pixels).collect())
     }
 
     fn fingerprint(&self) -> Result<String> {
-        fingerprint::model(&self.family, &self.checkpoint)
+        fingerprint::model(&self.towers, &self.checkpoint)
     }
 
     fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair> {
         Ok(PicturePair {
             size: (picture.width(), picture.height()),
-            picture: self.processing.process(picture)?,
-            baseline: self.processing.process(baseline)?,
+            picture: self.vision.processing().process(picture)?,
+            baseline: self.vision.processing().process(baseline)?,
         })
     }
 
@@ -223,12 +245,16 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
                 *view = resampling.under(view);
             }
         }
-        let (token_layout, images) = self.processing.token_layout(width, height)?;
-        let image = self.family.image_token().id();
+        let OfSize {
+            layers,
+            meta: meta_layers,
+            images,
+        } = self.vision.of_size(width, height)?;
+        let image = self.image_token;
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
         let tokenizer = &self.checkpoint.tokenizer;
-        let text = self.processing.picture_text(tokenizer, width, height)?;
+        let text = self.vision.picture_text(tokenizer, width, height)?;
         if let Some((expected, found)) = text.differs(rest, image) {
             return Err(LvlmError::Prompt { expected, found });
         }
@@ -253,15 +279,18 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         }
         let views = PictureViews {
             encoders,
-            token_layout: Arc::new(token_layout),
             images,
-            positions: self.processing.positions(width, height)?,
+            positions: self.vision.processing().positions(width, height)?,
         };
         let rest = Rest::of(rest, image);
         let meta = Meta::new(self.device.element_bytes());
         let meta_evaluator = meta_evaluator(
             &meta,
-            Arc::clone(&self.meta),
+            MetaLayers {
+                family: self.family,
+                vision: meta_layers,
+                decoder: Arc::clone(&self.meta),
+            },
             &views,
             options.mask_size,
             before.len(),
@@ -273,14 +302,15 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             tokenizer: &self.checkpoint.tokenizer,
             image_token: image,
             encoders: views.encoders,
-            places: self.processing.token_places(width, height)?,
+            places: self.vision.processing().token_places(width, height)?,
             extent,
             pixels,
             evaluator: Evaluator {
-                prefix: self.layers.decoder.prefix(&self.device, before)?,
-                layers: Arc::clone(&self.layers),
+                prefix: self.decoder.prefix(&self.device, before)?,
+                family: self.family,
+                vision: layers,
+                decoder: Arc::clone(&self.decoder),
                 pictures,
-                token_layout: views.token_layout,
                 rest,
                 positions: views.positions.map(|p| p.after(before.len())),
             },

@@ -14,15 +14,14 @@ use super::session::ModelSession;
 use crate::blend::{Blend, Masks, Score, View};
 use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::Family;
 use crate::lvlm::internals::Internals;
 use crate::lvlm::plan::{BatchPlan, of_answer, one_each};
 use crate::lvlm::session::{Callback, LogProbabilities, Scorer};
 use crate::nn::Checkpointing;
 
 /// A scorer.
-pub(super) struct AnswerScorer<'s, F: Family, D: Device> {
-    session: &'s ModelSession<'s, F, D>,
+pub(super) struct AnswerScorer<'s, D: Device> {
+    session: &'s ModelSession<'s, D>,
     answer: Vec<u32>,
     work: RefCell<Workspace<D>>,
 }
@@ -81,9 +80,9 @@ struct PreparedBatch<D: Device> {
     bytes: usize,
 }
 
-impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
+impl<'s, D: Device> AnswerScorer<'s, D> {
     /// Creates the scorer of an answer that has been checked.
-    pub fn new(session: &'s ModelSession<'s, F, D>, answer: &[u32]) -> AnswerScorer<'s, F, D> {
+    pub fn new(session: &'s ModelSession<'s, D>, answer: &[u32]) -> AnswerScorer<'s, D> {
         AnswerScorer {
             session,
             answer: answer.to_vec(),
@@ -179,7 +178,7 @@ impl<'s, F: Family, D: Device> AnswerScorer<'s, F, D> {
     }
 }
 
-impl<F: Family, D: Device> Scorer for AnswerScorer<'_, F, D> {
+impl<D: Device> Scorer for AnswerScorer<'_, D> {
     fn image_rows(&self) -> usize {
         self.session.evaluator.image_rows()
     }

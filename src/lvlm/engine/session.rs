@@ -11,12 +11,12 @@ use crate::checkpoint::Tokenizer;
 use crate::device::Device;
 use crate::device::meta::Meta;
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{EncoderViews, Family};
+use crate::lvlm::family::traits::EncoderViews;
 use crate::lvlm::plan::{ActivationSizes, BatchPlan};
 use crate::lvlm::session::{Callback, Scorer, Session, SessionOptions};
 
 /// A session.
-pub(super) struct ModelSession<'a, F: Family, D: Device> {
+pub(super) struct ModelSession<'a, D: Device> {
     pub device: &'a D,
     pub tokenizer: &'a Tokenizer,
     /// Id of the image token.
@@ -28,15 +28,15 @@ pub(super) struct ModelSession<'a, F: Family, D: Device> {
     pub extent: Option<Extent>,
     /// Pixels of the first view of the picture.
     pub pixels: Vec<f32>,
-    pub evaluator: Evaluator<F, D>,
+    pub evaluator: Evaluator<D>,
     /// The same evaluator without numbers, for sizes.
-    pub meta: (Meta, Evaluator<F, Meta>),
+    pub meta: (Meta, Evaluator<Meta>),
     pub options: SessionOptions,
     /// Sizes measured so far, by the tokens that are scored.
     pub sizes: RefCell<HashMap<Vec<usize>, ActivationSizes>>,
 }
 
-impl<F: Family, D: Device> ModelSession<'_, F, D> {
+impl<D: Device> ModelSession<'_, D> {
     fn sizes(&self, tokens: &[usize]) -> Result<ActivationSizes> {
         if let Some(&known) = self.sizes.borrow().get(tokens) {
             return Ok(known);
@@ -72,7 +72,7 @@ impl<F: Family, D: Device> ModelSession<'_, F, D> {
     }
 }
 
-impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
+impl<D: Device> Session for ModelSession<'_, D> {
     fn mask_extent(&self) -> Option<Extent> {
         self.extent
     }
@@ -97,7 +97,7 @@ impl<F: Family, D: Device> Session for ModelSession<'_, F, D> {
         if answer.is_empty() {
             return Err(LvlmError::EmptyAnswer);
         }
-        let decoder = &self.evaluator.layers.decoder;
+        let decoder = &self.evaluator.decoder;
         let image = self.image_token;
         if let Some(&found) = answer
             .iter()

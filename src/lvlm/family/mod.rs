@@ -7,6 +7,7 @@ pub(super) mod hf_names;
 pub(super) mod mapped;
 pub(super) mod one_view;
 pub(super) mod packing;
+pub(super) mod picture_layers;
 pub(super) mod pinpoints;
 pub(super) mod projector;
 pub(super) mod qwen;

@@ -22,9 +22,10 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// The family's name in records.
     const NAME: &'static str;
     /// The picture's way to the encoders' pixels.
-    type ImageProcessing: ImageProcessing;
+    type ImageProcessing: ImageProcessing + 'static;
     /// The encoders, and what is between them and the decoder.
-    type Vision<D: Device>: Vision<D, TokenLayout = <Self::ImageProcessing as ImageProcessing>::TokenLayout>;
+    type Vision<D: Device>: Vision<D, TokenLayout = <Self::ImageProcessing as ImageProcessing>::TokenLayout>
+        + 'static;
 
     /// Returns whether a config.json is this family's.
     ///
@@ -167,7 +168,9 @@ pub(in crate::lvlm) fn in_order(grids: Vec<TokenGrid>) -> TokenPlaces {
 /// The image processing of a family: from a picture to the encoders' pixels.
 pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     /// The layout of the tokens of a picture of one size.
-    type TokenLayout: Send + Sync;
+    type TokenLayout: Send + Sync + 'static
+    where
+        Self: Sized;
 
     /// Returns the views that the encoders take of a picture of that size. The first view of the
     /// first encoder is the whole picture.
@@ -193,7 +196,9 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn token_layout(&self, width: u32, height: u32) -> Result<(Self::TokenLayout, usize)>;
+    fn token_layout(&self, width: u32, height: u32) -> Result<(Self::TokenLayout, usize)>
+    where
+        Self: Sized;
     /// Returns the places in the picture of these tokens.
     ///
     /// # Errors
@@ -213,7 +218,10 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn picture_text(&self, _: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {
+    fn picture_text(&self, _: &Tokenizer, width: u32, height: u32) -> Result<PictureText>
+    where
+        Self: Sized,
+    {
         let (_, rows) = self.token_layout(width, height)?;
         Ok(PictureText::rows(rows))
     }
@@ -222,11 +230,11 @@ pub(in crate::lvlm) trait ImageProcessing: Send + Sync {
 /// The vision layers of a family: from patches to the decoder's image rows.
 pub(in crate::lvlm) trait Vision<D: Device>: Send + Sync {
     /// The one of the family's [`ImageProcessing`].
-    type TokenLayout: Send + Sync;
+    type TokenLayout: Send + Sync + 'static;
     /// Activations that `forward` saves for the vjp.
-    type Saved;
+    type Saved: 'static;
     /// The hook through which the decoder reads the picture beside the image rows.
-    type Context: BlockHook<D>;
+    type Context: BlockHook<D> + 'static;
 
     /// Returns the transformer that reads the first encoder's views, where a family has one such
     /// encoder; its layers can then be read.

@@ -9,7 +9,7 @@ use crate::checkpoint::{Bytes, Config, Dtype, Files, Tensor, Tensors};
 use crate::device::meta::Meta;
 use crate::lvlm::Result;
 use crate::lvlm::engine::inspect::Held;
-use crate::lvlm::engine::layers::Layers;
+use crate::lvlm::engine::layers;
 use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::towers::{Tower, TowerName};
 use crate::lvlm::family::traits::Family;
@@ -96,7 +96,7 @@ impl Visitor for Compare<'_> {
             list: None,
             randomize: Randomize::default(),
         };
-        Layers::load(&family, &loader)?;
+        layers::load(&family, &loader)?;
         Ok(held.unused.into_iter().map(|tensor| tensor.name).collect())
     }
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::{AnswerLayout, Evaluator, ModelSaved};
 use crate::device::{Device, Matrix, Part, Real};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::{Family, Vision};
 use crate::lvlm::internals::Layer;
 use crate::nn::{AttentionValues, BlockHook, Checkpointing, NoWatch, Site, SiteWatch, Watch};
 
@@ -44,8 +43,8 @@ pub(in crate::lvlm::engine) struct Reading<'a, D: Device> {
     pub checkpointing: Checkpointing,
 }
 
-impl<F: Family, D: Device> Evaluator<F, D> {
-    fn read(&self, device: &D, reading: &Reading<D>) -> Result<(D::Values, ModelSaved<F, D>)> {
+impl<D: Device> Evaluator<D> {
+    fn read(&self, device: &D, reading: &Reading<D>) -> Result<(D::Values, ModelSaved<D>)> {
         let Reading {
             layout,
             batch,
@@ -58,11 +57,11 @@ impl<F: Family, D: Device> Evaluator<F, D> {
     fn site(&self, layer: Layer) -> Result<Site> {
         let (site, number, last) = match layer {
             Layer::Encoder(number) => {
-                let Some(encoder) = self.layers.vision.encoder() else {
+                let Some(encoder) = self.vision.encoder() else {
                     return Err(LvlmError::Unreadable {
                         what: "layer encoder".into(),
                         expected: "a family with one vision transformer".into(),
-                        found: F::NAME.into(),
+                        found: self.family.into(),
                     });
                 };
                 let last = encoder.layers();
@@ -71,7 +70,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             }
             Layer::Decoder(number) => {
                 // In the last layer nothing of a visual token reaches the answer any more.
-                let last = self.layers.decoder.stack.blocks.len().saturating_sub(1);
+                let last = self.decoder.stack.blocks.len().saturating_sub(1);
                 (Site::MlpInput(number.wrapping_sub(1)), number, last)
             }
         };
@@ -102,8 +101,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             }
             Layer::Encoder(_) => {
                 let shared = Rc::new(RefCell::new(watch));
-                if let Some(encoder) = <F::Vision<D> as Vision<D>>::encoder_saved(&mut saved.vision)
-                {
+                if let Some(encoder) = saved.vision.encoder() {
                     encoder.watch = Some(Rc::clone(&shared));
                 }
                 self.vjp(device, reading.layout, saved, weights, 1, &mut NoWatch)?;
@@ -123,14 +121,14 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         each: &mut dyn FnMut(usize, AttentionValues),
     ) -> Result<D::Values> {
         let (values, saved) = self.read(device, reading)?;
-        let layers = self.layers.decoder.stack.blocks.len();
+        let layers = self.decoder.stack.blocks.len();
         if (0..layers).any(|i| saved.context.mixes(i)) {
             return Err(LvlmError::Unreadable {
                 what: "attention".into(),
                 expected: "a family whose decoder reads the picture through its visual tokens \
                            alone"
                     .into(),
-                found: F::NAME.into(),
+                found: self.family.into(),
             });
         }
         match weights {
@@ -140,7 +138,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
             }
             None => {
                 let rows = self.rows(reading.layout, 1);
-                let decoder = &self.layers.decoder;
+                let decoder = &self.decoder;
                 decoder.attentions(device, saved.decoder, &rows, &saved.context, each)?;
             }
         }
@@ -156,7 +154,7 @@ impl<F: Family, D: Device> Evaluator<F, D> {
         answer: &[u32],
         ids: &[u32],
     ) -> Result<Vec<f64>> {
-        let decoder = &self.layers.decoder;
+        let decoder = &self.decoder;
         if let Some(found) = ids.iter().find(|&&id| id as usize >= decoder.vocabulary) {
             return Err(LvlmError::Unreadable {
                 what: "logits".into(),

@@ -5,13 +5,12 @@ use crate::blend::{Path, Score, TokenPlaces};
 use crate::device::Device;
 use crate::lvlm::engine::evaluator::{AnswerLayout, Reading};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::Family;
 use crate::lvlm::internals::{Internals, Layer, LayerActivations, SequenceRows, one};
 use crate::lvlm::plan::of_answer;
 use crate::lvlm::session::{Callback, Scorer};
 use crate::nn::AttentionValues;
 
-impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
+impl<D: Device> AnswerScorer<'_, D> {
     /// Returns the layout of the answer's tokens `tokens`, and the weights of their score.
     fn scored(&self, tokens: &[usize]) -> Result<(AnswerLayout<D>, D::Weights)> {
         let device = self.session.device;
@@ -40,7 +39,7 @@ impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
     }
 }
 
-impl<F: Family, D: Device> Internals for AnswerScorer<'_, F, D> {
+impl<D: Device> Internals for AnswerScorer<'_, D> {
     fn rows(&self) -> SequenceRows<'_> {
         let evaluator = &self.session.evaluator;
         SequenceRows {

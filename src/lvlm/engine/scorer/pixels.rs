@@ -4,10 +4,9 @@ use super::AnswerScorer;
 use crate::blend::{Path, Score, View};
 use crate::device::{Device, Real};
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::traits::Family;
 use crate::lvlm::session::Scorer;
 
-impl<F: Family, D: Device> AnswerScorer<'_, F, D> {
+impl<D: Device> AnswerScorer<'_, D> {
     /// Implements [`Scorer::pixel_gradients`](crate::lvlm::Scorer::pixel_gradients).
     pub(super) fn of_pixels(&self, tokens: &[usize]) -> Result<Vec<Vec<f64>>> {
         let device = self.session.device;
