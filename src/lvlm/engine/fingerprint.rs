@@ -23,6 +23,9 @@ const TEXTS: [&str; 12] = [
     "open_clip_config.json",
 ];
 
+/// Those that count where there is no tokenizer.json.
+const VOCABULARY: [&str; 2] = ["vocab.json", "merges.txt"];
+
 /// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end.
 /// Training changes nearly every weight.
 const SAMPLE: usize = 64;
@@ -47,7 +50,9 @@ pub(super) fn model<F: Family>(family: &F, checkpoint: &Checkpoint) -> Result<St
 }
 
 fn add(digest: &mut Sha256, files: &Files, tensors: &Tensors) -> Result<()> {
-    for name in TEXTS {
+    let vocabulary = VOCABULARY.into_iter();
+    let vocabulary = vocabulary.filter(|_| !files.exists("tokenizer.json"));
+    for name in TEXTS.into_iter().chain(vocabulary) {
         if let Some(text) = files.text(name)? {
             part(digest, name.as_bytes());
             part(digest, text.as_bytes());

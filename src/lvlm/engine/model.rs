@@ -163,7 +163,7 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
         within(decoder.window, found)?;
         let processor = &self.checkpoint.processor;
         processor.check_length(found)?;
-        let image = self.family.image_token().id();
+        let image = tokenizer.image().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
         if let Some((field, expected)) = self.family.image_position()
             && before != expected
@@ -224,10 +224,10 @@ impl<F: Family, D: Device> Lvlm for Model<F, D> {
             }
         }
         let (token_layout, images) = self.processing.token_layout(width, height)?;
-        let image = self.family.image_token().id();
+        let tokenizer = &self.checkpoint.tokenizer;
+        let image = tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
-        let tokenizer = &self.checkpoint.tokenizer;
         let text = self.processing.picture_text(tokenizer, width, height)?;
         if let Some((expected, found)) = text.differs(rest, image) {
             return Err(LvlmError::Prompt { expected, found });
