@@ -5,9 +5,9 @@ mod smart;
 
 use serde_json::{Map, Value};
 
-use self::cut::Tiles;
 pub(super) use self::cut::Cut;
 pub(crate) use self::cut::MOST_TILES;
+use self::cut::Tiles;
 pub use self::smart::Patches;
 pub(super) use self::smart::{LARGEST_RATIO, smart_resize};
 use super::{Filter, PictureError};
