@@ -29,6 +29,7 @@ pub(crate) mod tests;
 mod text_kwargs;
 mod tokenizer;
 mod vocabulary;
+mod vocabulary_files;
 
 pub use activation::{Activation, activation};
 pub use compat::Compat;

@@ -3,7 +3,7 @@
 
 use super::{CheckpointError, Files};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Token texts by name.
 type Names = BTreeMap<String, String>;
@@ -34,17 +34,20 @@ pub(super) struct SpecialTokens {
     named: Vec<(String, String)>,
     /// Texts without names.
     listed: Vec<String>,
+    /// Texts that transformers knows to be special when it reads added_tokens.json.
+    known: BTreeSet<String>,
 }
 
 impl SpecialTokens {
     /// Reads tokenizer_config.json and special_tokens_map.json, either of which may be absent, as
     /// transformers' `PreTrainedTokenizerBase._from_pretrained` does: the second is read only if
     /// the first has no `added_tokens_decoder`, and then takes precedence, except for names that
-    /// are not standard. Among those, tables of names take precedence over fields.
+    /// are not standard. Among those, tables of names take precedence over fields. `defaults` are
+    /// the names and texts of tokens that both files leave out.
     ///
     /// # Errors
     /// As [`Files::json`].
-    pub fn read(files: &Files) -> Result<Self, CheckpointError> {
+    pub fn read(files: &Files, defaults: &[(&str, &str)]) -> Result<Self, CheckpointError> {
         let object = |file| {
             let json = files.json(file)?;
             Ok(match json {
@@ -57,10 +60,14 @@ impl SpecialTokens {
             true => Map::new(),
             false => object(SPECIAL_TOKENS_MAP)?,
         };
-        Ok(Self::of(&config, &map))
+        Ok(Self::of(&config, &map, defaults))
     }
 
-    fn of(config: &Map<String, Value>, map: &Map<String, Value>) -> Self {
+    fn of(
+        config: &Map<String, Value>,
+        map: &Map<String, Value>,
+        defaults: &[(&str, &str)],
+    ) -> Self {
         let is_name = |name: &str| name.ends_with("_token");
         let is_standard = |name: &str| STANDARD.contains(&name);
         let mut own = Names::new();
@@ -83,6 +90,15 @@ impl SpecialTokens {
                 None => found.remove(name),
             };
         }
+        let mut known: BTreeSet<String> = STANDARD
+            .iter()
+            .filter_map(|name| found.get(*name).cloned())
+            .collect();
+        for (name, text) in defaults {
+            if !config.contains_key(*name) && !map.contains_key(*name) {
+                found.insert((*name).to_string(), (*text).to_string());
+            }
+        }
         found.extend(own);
         let standard = STANDARD.iter().filter_map(|name| found.remove_entry(*name));
         let mut named: Vec<_> = standard.collect();
@@ -97,10 +113,15 @@ impl SpecialTokens {
             listed = list(config.get(ADDITIONAL));
         }
         listed.extend(list(map.get(EXTRA)));
+        known.extend(listed.iter().cloned());
         if listed.is_empty() {
             listed = list(map.get(ADDITIONAL));
         }
-        Self { named, listed }
+        Self {
+            named,
+            listed,
+            known,
+        }
     }
 
     /// Names a token, replacing the previous token of that name.
@@ -113,6 +134,12 @@ impl SpecialTokens {
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.iter();
         named.find_map(|(found, text)| (found == name).then_some(text))
+    }
+
+    /// Returns whether transformers knows a token of added_tokens.json to be special when it reads
+    /// that file: by a standard name, or as one of the listed tokens.
+    pub fn is_known(&self, text: &str) -> bool {
+        self.known.contains(text)
     }
 
     /// Returns the names and texts of all named tokens.

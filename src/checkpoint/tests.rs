@@ -4,6 +4,7 @@
 mod prompts;
 mod templates;
 mod tokens;
+mod vocabularies;
 mod weights;
 
 use super::Files;

@@ -1,48 +1,62 @@
 //! Added tokens and the tokens that end an answer, from the tokenizer's files.
 
-use super::special::{SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG};
-use super::tokenizer::TOKENIZER;
+use super::shape::Shape;
+use super::special::{SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG};
 use super::{CheckpointError, Files};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tokenizers::AddedToken;
 
-/// Returns advice about a missing tokenizer.json.
-pub(super) fn missing(files: &Files) -> &'static str {
-    if files.exists("tokenizer.model") {
-        "tokenizer.model alone (SentencePiece) is not read: convert it with transformers, \
-         AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-    } else {
-        "the tokenizer is read from it"
-    }
-}
+/// The tokens that a slow tokenizer of transformers 4 adds, with their ids.
+const ADDED_TOKENS: &str = "added_tokens.json";
+const LISTED: &str = "added_tokens_decoder";
 
 /// Adds the tokens of tokenizer_config.json's `added_tokens_decoder`, as transformers does. Its
-/// flags for finding them in text override those of tokenizer.json.
+/// flags for finding them in text override those of tokenizer.json. Without that field those of
+/// added_tokens.json are added that tokenizer.json lacks.
 pub(super) fn add_configured(
     tokenizer: &mut tokenizers::Tokenizer,
+    shape: &Shape,
+    special: &SpecialTokens,
     files: &Files,
 ) -> Result<(), CheckpointError> {
-    let file = files.path(TOKENIZER_CONFIG);
+    let config = files.json(TOKENIZER_CONFIG)?;
+    let listed = config.as_ref().and_then(|config| config.get(LISTED));
+    let (file, tokens) = match listed {
+        Some(listed) => {
+            let entries = listed.as_object().into_iter().flatten();
+            let entry = |(id, token): (&String, &Value)| {
+                let id: u32 = id
+                    .parse()
+                    .map_err(|_| format!("{LISTED}: {id:?} is not a token's id"))?;
+                let token = added_token(token, false);
+                let token = token.map_err(|error| format!("{LISTED}: {id}: {error}"))?;
+                Ok((id, token))
+            };
+            (TOKENIZER_CONFIG, entries.map(entry).collect())
+        }
+        None => {
+            let known = |id: u32| shape.added_tokens.iter().any(|token| token.id == id);
+            let added = files.json(ADDED_TOKENS)?.unwrap_or_default();
+            let entries = added.as_object().into_iter().flatten();
+            let entry = |(text, id): (&String, &Value)| {
+                let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
+                let number = number.ok_or(format!("{text:?}: {id} is not a token's id"))?;
+                Ok((number, AddedToken::from(text, special.is_known(text))))
+            };
+            let entries = entries.map(entry);
+            let lacking = |entry: &Result<(u32, AddedToken), String>| {
+                entry.as_ref().map_or(true, |(id, _)| !known(*id))
+            };
+            (ADDED_TOKENS, entries.filter(lacking).collect())
+        }
+    };
     let fail = |reason: String| CheckpointError::Tokenizer {
-        file: file.clone(),
+        file: files.path(file),
         reason,
     };
-    let config = files.json(TOKENIZER_CONFIG)?;
-    let listed = config
-        .as_ref()
-        .and_then(|config| config.get("added_tokens_decoder"))
-        .and_then(Value::as_object);
-    let mut tokens = BTreeMap::new();
-    for (id, token) in listed.into_iter().flatten() {
-        let id: u32 = id
-            .parse()
-            .map_err(|_| fail(format!("added_tokens_decoder: {id:?} is not a token's id")))?;
-        let token = added_token(token, false)
-            .map_err(|error| fail(format!("added_tokens_decoder: {id}: {error}")))?;
-        tokens.insert(id, token);
-    }
-    for (id, token) in tokens {
+    let tokens: Result<BTreeMap<u32, AddedToken>, String> = tokens;
+    for (id, token) in tokens.map_err(fail)? {
         let text = token.content.clone();
         tokenizer
             .add_tokens([token])
@@ -51,7 +65,7 @@ pub(super) fn add_configured(
         if found != Some(id) {
             let found = found.map_or("none".to_string(), |found| found.to_string());
             return Err(fail(format!(
-                "added_tokens_decoder: {text:?} has id {id}, its place in {TOKENIZER} is {found}"
+                "{text:?} has id {id}, its place in the vocabulary is {found}"
             )));
         }
     }
@@ -79,56 +93,59 @@ fn added_token(value: &Value, special: bool) -> Result<AddedToken, String> {
     })
 }
 
-/// Adds the tokens that are named in tokenizer_config.json (and, if it has no
-/// `added_tokens_decoder`, in special_tokens_map.json) or are listed as special, unless they are
-/// added tokens already. As in transformers, tokens that the vocabulary lacks get ids after the
-/// existing ones.
+/// Adds the tokens that are named or listed as special, unless they are added tokens already. As in
+/// transformers, tokens that the vocabulary lacks get ids after the existing ones. A token that
+/// tokenizer_config.json (or, if it has no `added_tokens_decoder`, special_tokens_map.json) has as
+/// an object keeps that object's flags; with `reset` none does.
 pub(super) fn add_named(
     tokenizer: &mut tokenizers::Tokenizer,
+    special: &SpecialTokens,
     files: &Files,
+    reset: bool,
 ) -> Result<(), CheckpointError> {
     let config = files.json(TOKENIZER_CONFIG)?.unwrap_or_default();
     let mut sources = vec![(TOKENIZER_CONFIG, config)];
-    if sources[0].1.get("added_tokens_decoder").is_none() {
+    if sources[0].1.get(LISTED).is_none() {
         let map = files.json(SPECIAL_TOKENS_MAP)?.unwrap_or_default();
         sources.insert(0, (SPECIAL_TOKENS_MAP, map));
     }
-    let mut named = Vec::new();
+    let mut objects: BTreeMap<String, AddedToken> = BTreeMap::new();
     for (file, json) in &sources {
         let fields = json.as_object().into_iter().flatten();
-        let single =
-            fields.filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_"));
-        named.extend(single.map(|(name, value)| (file, name.as_str(), value)));
-        // The second is the older name of the list, which is ignored if the newer one is present.
-        for list in ["extra_special_tokens", "additional_special_tokens"] {
-            match json.get(list) {
-                Some(Value::Array(tokens)) if !tokens.is_empty() => {
-                    named.extend(tokens.iter().map(|token| (file, list, token)));
-                    break;
+        for (name, value) in fields {
+            let tokens: Vec<&Value> = match (name.as_str(), value) {
+                ("extra_special_tokens" | "additional_special_tokens", Value::Array(list)) => {
+                    list.iter().collect()
                 }
-                Some(Value::Object(tokens)) => {
-                    named.extend(tokens.values().map(|token| (file, list, token)));
-                }
-                _ => {}
+                ("extra_special_tokens", Value::Object(table)) => table.values().collect(),
+                (name, value) if name.ends_with("_token") => vec![value],
+                _ => Vec::new(),
+            };
+            for token in tokens.into_iter().filter(|token| token.is_object()) {
+                let token = added_token(token, true).map_err(|reason| {
+                    let (file, reason) = (files.path(file), format!("{name}: {reason}"));
+                    CheckpointError::Tokenizer { file, reason }
+                })?;
+                objects.entry(token.content.clone()).or_insert(token);
             }
         }
     }
-    for (file, name, value) in named {
-        let fail = |reason: String| CheckpointError::Tokenizer {
-            file: files.path(file),
-            reason: format!("{name}: {reason}"),
-        };
-        let token = match value {
-            Value::String(text) => AddedToken::from(text, true),
-            Value::Object(_) => added_token(value, true).map_err(fail)?,
-            _ => continue,
-        };
+    let fail = |error: tokenizers::Error| CheckpointError::Tokenizer {
+        file: files.path(TOKENIZER_CONFIG),
+        reason: error.to_string(),
+    };
+    for text in special.texts() {
         let known = tokenizer.get_added_vocabulary().get_vocab();
-        if !token.content.is_empty() && !known.contains_key(&token.content) {
-            tokenizer
-                .add_special_tokens([token])
-                .map_err(|error| fail(error.to_string()))?;
+        if !text.is_empty() && !known.contains_key(text) {
+            let token = objects.get(text).cloned();
+            let token = token.unwrap_or_else(|| AddedToken::from(text, true));
+            tokenizer.add_special_tokens([token]).map_err(fail)?;
         }
+    }
+    if reset {
+        let tokens = special.texts().map(|text| AddedToken::from(text, true));
+        let tokens: Vec<AddedToken> = tokens.collect();
+        tokenizer.add_tokens(tokens).map_err(fail)?;
     }
     Ok(())
 }

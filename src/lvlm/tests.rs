@@ -5,6 +5,7 @@ mod cambrian;
 mod configs;
 mod gemma3;
 mod internals;
+mod internvl_chat;
 mod mini_gemini;
 mod names;
 mod original;

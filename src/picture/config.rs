@@ -5,8 +5,9 @@ mod smart;
 
 use serde_json::{Map, Value};
 
+pub(super) use self::cut::Cut;
+pub(crate) use self::cut::MOST_TILES;
 use self::cut::Tiles;
-pub(super) use self::cut::{Cut, MOST_TILES};
 pub use self::smart::Patches;
 pub(super) use self::smart::{LARGEST_RATIO, smart_resize};
 use super::{Filter, PictureError};

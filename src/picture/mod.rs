@@ -28,7 +28,7 @@ pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};
 pub use config::Patches;
 pub(crate) use config::{
-    LLAVA_NEXT_PINPOINTS, MAX_EDGE, llava_onevision_pinpoints, pairs_of_edges,
+    LLAVA_NEXT_PINPOINTS, MAX_EDGE, MOST_TILES, llava_onevision_pinpoints, pairs_of_edges,
 };
 pub use decode::Picture;
 pub use error::PictureError;

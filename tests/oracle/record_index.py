@@ -601,6 +601,159 @@ def split_models():
         yield name, config, made(config), []
 
 
+def chat_names(tensors):
+    """Names of Hugging Face's layout of InternVL as in the original one, where queries, keys and values are one layer."""
+    names = {
+        "model.multi_modal_projector.layer_norm.": "mlp1.0.",
+        "model.multi_modal_projector.linear_1.": "mlp1.1.",
+        "model.multi_modal_projector.linear_2.": "mlp1.3.",
+        "model.vision_tower.embeddings.cls_token": "vision_model.embeddings.class_embedding",
+        "model.vision_tower.embeddings.patch_embeddings.projection.": "vision_model.embeddings.patch_embedding.",
+        "model.vision_tower.embeddings.position_embeddings": "vision_model.embeddings.position_embedding",
+        "model.vision_tower.encoder.layer.": "vision_model.encoder.layers.",
+        "model.language_model.": "language_model.model.",
+        "lm_head.": "language_model.lm_head.",
+    }
+    parts = {
+        ".attention.q_proj.": ".attn.qkv.",
+        ".attention.q_norm.": ".attn.q_norm.",
+        ".attention.k_norm.": ".attn.k_norm.",
+        ".attention.projection_layer.": ".attn.proj.",
+        ".layernorm_before.": ".norm1.",
+        ".layernorm_after.": ".norm2.",
+        ".lambda_1": ".ls1",
+        ".lambda_2": ".ls2",
+    }
+    found = {}
+    for name, shape in tensors.items():
+        if name.startswith("model.vision_tower.") and (".k_proj." in name or ".v_proj." in name):
+            continue
+        (old,) = [old for old in names if name.startswith(old)]
+        new = names[old] + name.removeprefix(old)
+        if new.startswith("vision_model.encoder."):
+            if ".q_proj." in new:
+                shape = (3 * shape[0], *shape[1:])
+            for old, part in parts.items():
+                new = new.replace(old, part)
+        found[new] = shape
+    return found
+
+
+def chat_models():
+    """InternVL3 and 3.5 in the original layout. The projection is stored, also of the small models."""
+    part = dict(
+        architectures=["InternVisionModel"],
+        attention_dropout=0.0,
+        capacity_factor=1.2,
+        drop_path_rate=0.1,
+        dropout=0.0,
+        hidden_act="gelu",
+        image_size=448,
+        initializer_factor=0.1,
+        layer_norm_eps=1e-6,
+        model_type="intern_vit_6b",
+        moe_intermediate_size=768,
+        num_channels=3,
+        num_experts=8,
+        num_routed_experts=4,
+        num_shared_experts=4,
+        patch_size=14,
+        shared_expert_intermediate_size=3072,
+        use_flash_attn=True,
+        use_moe=False,
+    )
+    small = part | dict(
+        hidden_size=1024,
+        intermediate_size=4096,
+        norm_type="layer_norm",
+        num_attention_heads=16,
+        num_hidden_layers=24,
+        qk_normalization=False,
+        qkv_bias=True,
+    )
+    large = part | dict(
+        hidden_size=3200,
+        intermediate_size=12800,
+        norm_type="rms_norm",
+        num_attention_heads=25,
+        num_hidden_layers=45,
+        qk_normalization=True,
+        qkv_bias=False,
+    )
+    qwen2 = QWEN2_HALF | dict(
+        attention_dropout=0.0,
+        bos_token_id=151643,
+        eos_token_id=151643,
+        hidden_act="silu",
+        max_window_layers=70,
+        moe_config=None,
+        rope_scaling=dict(factor=2.0, rope_type="dynamic", type="dynamic"),
+        sliding_window=None,
+        tie_word_embeddings=False,
+        use_sliding_window=False,
+    )
+    qwen2_32b = dict(
+        hidden_size=5120, intermediate_size=27648, num_attention_heads=40, num_hidden_layers=64, num_key_value_heads=8
+    )
+    qwen3 = QWEN3_2B | dict(
+        attention_bias=False,
+        attention_dropout=0.0,
+        bos_token_id=151643,
+        eos_token_id=151645,
+        hidden_act="silu",
+        max_window_layers=28,
+        rope_scaling=None,
+        sliding_window=None,
+        tie_word_embeddings=False,
+        use_sliding_window=False,
+    )
+    qwen3_8b = dict(
+        hidden_size=4096, intermediate_size=12288, max_window_layers=36, num_attention_heads=32, num_hidden_layers=36
+    )
+    for name, text, vision in (
+        ("InternVL3-1B", qwen2, small),
+        ("InternVL3-38B", qwen2 | qwen2_32b, large),
+        ("InternVL3_5-2B", qwen3, small),
+        ("InternVL3_5-8B", qwen3 | qwen3_8b, small),
+    ):
+        config = dict(
+            architectures=["InternVLChatModel"],
+            auto_map={
+                "AutoConfig": "configuration_internvl_chat.InternVLChatConfig",
+                "AutoModel": "modeling_internvl_chat.InternVLChatModel",
+                "AutoModelForCausalLM": "modeling_internvl_chat.InternVLChatModel",
+            },
+            downsample_ratio=0.5,
+            dynamic_image_size=True,
+            force_image_size=448,
+            hidden_size=text["hidden_size"],
+            image_fold=None,
+            llm_config=text,
+            max_dynamic_patch=12,
+            min_dynamic_patch=1,
+            model_type="internvl_chat",
+            output_attentions=False,
+            pad2square=False,
+            ps_version="v2",
+            select_layer=-1,
+            system_message=None,
+            template="internvl2_5",
+            tie_word_embeddings=False,
+            torch_dtype="bfloat16",
+            transformers_version=None,
+            use_backbone_lora=0,
+            use_llm_lora=0,
+            use_thumbnail=True,
+            vision_config=vision,
+        )
+        same = ("hidden_size", "intermediate_size", "norm_type", "num_attention_heads", "num_hidden_layers")
+        twin = internvl(0, text) | dict(tie_word_embeddings=False)
+        twin["vision_config"] = INTERN_VIT | {field: vision[field] for field in same} | dict(
+            attention_bias=vision["qkv_bias"], use_qk_norm=vision["qk_normalization"]
+        )
+        yield name, config, chat_names(made(twin)), []
+
+
 QWEN2_VL_VISION = dict(
     depth=32,
     embed_dim=1280,
@@ -842,6 +995,7 @@ def models():
     ):
         yield name, config, hf(config), []
     yield from split_models()
+    yield from chat_models()
     yield from qwen_models()
     yield from qwen3_models()
     yield from gemma_models()

@@ -94,6 +94,25 @@ CASES = {
         "tiny-llava",
         {"config.json": {"model_type": "llava_onevision"}, "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"}},
     ),
+    "Qwen's class resets flags": (
+        "tiny-llava",
+        {
+            "config.json": {"model_type": "llava_onevision"},
+            "tokenizer_config.json": IMAGE | {"tokenizer_class": "Qwen2Tokenizer", "image_token": "<image>"},
+        },
+    ),
+    "added_tokens.json": (
+        "tiny-llava",
+        {
+            "config.json": {"model_type": "llava_onevision"},
+            "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"},
+            "added_tokens.json": {"<new>": 400, "<image>": 3},
+        },
+    ),
+    "names in their order": (
+        "tiny-llava",
+        {"tokenizer_config.json": {"unk_token": "<new>", "sep_token": " NEW", "mask_token": "12345", "eos_token": "isn't"}},
+    ),
     "Qwen's class of a LLaVA": ("tiny-llava", {"tokenizer_config.json": {"tokenizer_class": "Qwen2TokenizerFast"}}),
 }
 

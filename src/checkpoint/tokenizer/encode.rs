@@ -27,7 +27,7 @@ impl Tokenizer {
         };
         let bos = self.special.get("bos_token");
         let ids = match self.image.1 {
-            ImageToken::Id(_) => {
+            ImageToken::Id(_) | ImageToken::Named(_) => {
                 let with_text = |text| with_text(prompt, token, text).map_err(wrong);
                 let expanded = picture.text.as_deref().map(with_text).transpose()?;
                 let prompt = expanded.as_ref().unwrap_or(prompt);

@@ -2,12 +2,14 @@
 
 use super::stand_ins::stand_in;
 use super::{Added, ImageToken, TOKENIZER, Tokenizer};
+use crate::checkpoint::class::Class;
 use crate::checkpoint::guard::{READING, guarded};
 use crate::checkpoint::shape::Shape;
 use crate::checkpoint::special::SpecialTokens;
 use crate::checkpoint::stops::stops;
-use crate::checkpoint::vocabulary::{add_configured, add_named, missing, text_of};
-use crate::checkpoint::{CheckpointError, Files, class};
+use crate::checkpoint::vocabulary::{add_configured, add_named, text_of};
+use crate::checkpoint::vocabulary_files::tokenizer_json;
+use crate::checkpoint::{CheckpointError, Files};
 use std::sync::Arc;
 use tokenizers::AddedToken;
 use tokenizers::models::ModelWrapper;
@@ -17,11 +19,12 @@ const PROBE: &str =
     "USER: What color is the circle?\nASSISTANT: It is r\u{e9}d, \u{7ea2}\u{8272} 12.";
 
 impl Tokenizer {
-    /// Loads tokenizer.json, and the special tokens from tokenizer_config.json,
-    /// special_tokens_map.json, generation_config.json and config.json.
+    /// Loads tokenizer.json, or vocab.json and merges.txt, and the special tokens from
+    /// tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json
+    /// and config.json.
     ///
     /// # Errors
-    /// [`CheckpointError::MissingFile`] if tokenizer.json is absent,
+    /// [`CheckpointError::MissingFile`] if these are absent,
     /// [`Tokenizer`](CheckpointError::Tokenizer) if the `tokenizers` crate rejects a file or
     /// panics, [`NoImageToken`](CheckpointError::NoImageToken) if the config's image token is not
     /// in the vocabulary.
@@ -39,7 +42,8 @@ impl Tokenizer {
             file: file.clone(),
             reason: error.to_string(),
         };
-        let text = files.required_text(TOKENIZER, missing(files))?;
+        let class = Class::of(files)?;
+        let text = tokenizer_json(files, class.as_ref())?;
         let (shape, growths) = Shape::read(&text).map_err(|reason| fail(reason.into()))?;
         let mut plain = tokenizers::Tokenizer::from_bytes(&text).map_err(fail)?;
         plain
@@ -57,11 +61,15 @@ impl Tokenizer {
                 return Err(fail(reason.into()));
             }
         }
-        class::rebuild(&mut plain, &shape, files)?;
-        add_configured(&mut plain, files)?;
-        add_named(&mut plain, files)?;
+        if let Some(class) = &class {
+            class.rebuild(&mut plain, &shape, files)?;
+        }
+        let defaults = class.as_ref().map_or(&[][..], Class::default_names);
+        let special = SpecialTokens::read(files, defaults)?;
+        add_configured(&mut plain, &shape, &special, files)?;
+        let reset = class.as_ref().is_some_and(Class::resets_flags);
+        add_named(&mut plain, &special, files, reset)?;
 
-        let special = SpecialTokens::read(files)?;
         // If no file defines them, use the token named `eos_token`.
         let stop_ids = stops(files)?.unwrap_or_else(|| {
             let own = special.get("eos_token");
@@ -70,8 +78,18 @@ impl Tokenizer {
                 .collect()
         });
 
+        let image = match image {
+            ImageToken::Named(text) => {
+                let id = plain.token_to_id(text).ok_or_else(|| {
+                    let reason = format!("the vocabulary has no {text:?}, the picture's token");
+                    fail(reason.into())
+                })?;
+                ImageToken::Id(id)
+            }
+            other => other,
+        };
         let image_text = match image {
-            ImageToken::Text(text) => text.to_string(),
+            ImageToken::Named(text) | ImageToken::Text(text) => text.to_string(),
             ImageToken::Id(id) => text_of(&plain, id).ok_or_else(|| {
                 let text = special.get("image_token").unwrap_or("<image>").to_string();
                 let found = match plain.token_to_id(&text) {

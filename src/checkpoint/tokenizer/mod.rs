@@ -48,6 +48,8 @@ pub struct Tokenizer {
 pub enum ImageToken {
     /// A token of the vocabulary.
     Id(u32),
+    /// A token of the vocabulary, by its text; [`Tokenizer::image`] has its id.
+    Named(&'static str),
     /// A text that is not a token. The texts before and after it are tokenised separately, as
     /// LLaVA's authors do (`tokenizer_image_token`), and [`ImageToken::id`] stands between them. If
     /// the ids of the first start with the begin token, the second loses its first token: this is
@@ -56,11 +58,12 @@ pub enum ImageToken {
 }
 
 impl ImageToken {
-    /// Returns the id of the picture's rows in a prompt.
+    /// Returns the id of the picture's rows in a prompt, which a named token has once a tokenizer
+    /// has found it.
     pub fn id(self) -> u32 {
         match self {
             ImageToken::Id(id) => id,
-            ImageToken::Text(_) => u32::MAX,
+            ImageToken::Named(_) | ImageToken::Text(_) => u32::MAX,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Tokenizer {
         &self.stop_ids
     }
 
-    /// Returns the mark of the picture's place in a prompt.
+    /// Returns the mark of the picture's place in a prompt; a named token by its id.
     pub fn image(&self) -> ImageToken {
         self.image.1
     }

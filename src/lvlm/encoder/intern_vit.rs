@@ -3,10 +3,14 @@
 use serde_json::{Value, json};
 
 use super::vit::{VitOptions, VitSizes, check_sizes};
-use super::vit_names::{INTERN_VIT, INTERN_VIT_NORMED};
+use super::vit_names::{INTERN_VIT, INTERN_VIT_NORMED, INTERN_VIT_ORIGINAL, VitNames};
 use crate::checkpoint::{Activation, CheckpointError, Fields, LAYER_LIMIT, SIZE_LIMIT, activation};
 
-/// An InternViT, after `transformers`' `InternVLVisionConfig`.
+/// Added to the mean square in norms of queries and keys in `transformers`, whatever the config says
+/// of others.
+const QUERY_KEY_EPS: f64 = 1e-6;
+
+/// An InternViT.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::lvlm) struct InternVitConfig {
     pub hidden: usize,
@@ -21,34 +25,90 @@ pub(in crate::lvlm) struct InternVitConfig {
     pub layer_norm_eps: f64,
     options: VitOptions,
     /// Whether a norm follows the last layer.
-    pub norm_after: bool,
+    norm_after: bool,
+    /// The names of its tensors, without that norm's.
+    names: &'static VitNames,
 }
 
+/// The defaults of fields that both configs have.
+struct Defaults {
+    hidden: usize,
+    intermediate: usize,
+    layers: usize,
+    heads: usize,
+    image_size: usize,
+    norm_type: &'static str,
+}
+
+/// Those of `transformers`' `InternVLVisionConfig`.
+const HF: Defaults = Defaults {
+    hidden: 1024,
+    intermediate: 4096,
+    layers: 24,
+    heads: 16,
+    image_size: 448,
+    norm_type: "layer_norm",
+};
+/// Those of the original program's `InternVisionConfig`, the six billion parameters of
+/// InternViT-6B.
+const ORIGINAL: Defaults = Defaults {
+    hidden: 3200,
+    intermediate: 12800,
+    layers: 48,
+    heads: 25,
+    image_size: 224,
+    norm_type: "rms_norm",
+};
+
 impl InternVitConfig {
-    /// Reads the fields of a vision config.
+    /// Reads the fields of a vision config of `transformers`.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`].
+    /// [`CheckpointError::Config`]; so for every function that reads.
     pub fn read(fields: &Fields) -> Result<Self, CheckpointError> {
         if !fields.flag("use_absolute_position_embeddings", true)? {
             return Err(fields.error("use_absolute_position_embeddings", "false", "true"));
         }
         let options = VitOptions {
             projection_bias: fields.flag("attention_bias", false)?,
-            rms_norms: rms_norms(fields)?,
-            query_key_norms: fields.flag("use_qk_norm", false)?,
+            rms_norms: rms_norms(fields, &HF)?,
+            query_key_norms: fields.flag("use_qk_norm", false)?.then_some(QUERY_KEY_EPS),
         };
+        let norm_after = !fields.flag("use_mean_pooling", true)?;
+        Self::sized(fields, &HF, options, (norm_after, &INTERN_VIT))
+    }
+
+    /// Reads the fields of a vision config of the original program.
+    pub fn read_original(fields: &Fields) -> Result<Self, CheckpointError> {
+        let kind = "intern_vit_6b";
+        fields.require_type("model_type", Some(kind), &[kind], kind)?;
+        let normed = fields.flag("qk_normalization", true)?;
+        let options = VitOptions {
+            projection_bias: fields.flag("qkv_bias", false)?,
+            rms_norms: rms_norms(fields, &ORIGINAL)?,
+            query_key_norms: normed.then_some(eps(fields)?),
+        };
+        Self::sized(fields, &ORIGINAL, options, (false, &INTERN_VIT_ORIGINAL))
+    }
+
+    fn sized(
+        fields: &Fields,
+        given: &Defaults,
+        options: VitOptions,
+        (norm_after, names): (bool, &'static VitNames),
+    ) -> Result<Self, CheckpointError> {
         let config = Self {
-            hidden: fields.size("hidden_size", 1024, SIZE_LIMIT)?,
-            intermediate: fields.size("intermediate_size", 4096, SIZE_LIMIT)?,
-            layers: fields.size("num_hidden_layers", 24, LAYER_LIMIT)?,
-            heads: fields.size("num_attention_heads", 16, SIZE_LIMIT)?,
-            image_size: fields.edge("image_size", 448)?,
+            hidden: fields.size("hidden_size", given.hidden, SIZE_LIMIT)?,
+            intermediate: fields.size("intermediate_size", given.intermediate, SIZE_LIMIT)?,
+            layers: fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?,
+            heads: fields.size("num_attention_heads", given.heads, SIZE_LIMIT)?,
+            image_size: fields.edge("image_size", given.image_size)?,
             patch_size: fields.edge("patch_size", 14)?,
             activation: activation(fields, "hidden_act", Activation::Gelu)?,
-            layer_norm_eps: fields.positive("layer_norm_eps")?.unwrap_or(1e-6),
+            layer_norm_eps: eps(fields)?,
             options,
-            norm_after: !fields.flag("use_mean_pooling", true)?,
+            norm_after,
+            names,
         };
         let (width, input) = (
             (config.hidden, config.heads),
@@ -87,16 +147,21 @@ impl InternVitConfig {
             options: self.options,
             names: match norm_after && self.norm_after {
                 true => &INTERN_VIT_NORMED,
-                false => &INTERN_VIT,
+                false => self.names,
             },
         }
     }
 }
 
+/// Reads what is added to the variance in every norm.
+fn eps(fields: &Fields) -> Result<f64, CheckpointError> {
+    Ok(fields.positive("layer_norm_eps")?.unwrap_or(1e-6))
+}
+
 /// Returns whether the layers' norms are root-mean-square norms.
-fn rms_norms(fields: &Fields) -> Result<bool, CheckpointError> {
+fn rms_norms(fields: &Fields, given: &Defaults) -> Result<bool, CheckpointError> {
     let name = "norm_type";
-    match fields.text(name)?.unwrap_or("layer_norm") {
+    match fields.text(name)?.unwrap_or(given.norm_type) {
         "rms_norm" => Ok(true),
         "layer_norm" => Ok(false),
         other => {

@@ -15,9 +15,6 @@ use crate::nn::{
     SiteWatch, Stack, StackSaved, require_finite,
 };
 
-/// Added to the mean square in norms of queries and keys, whatever the config says of others.
-const QUERY_KEY_EPS: f64 = 1e-6;
-
 /// Checks the sizes in a vision config whose patches need not tile the input: the heads divide the
 /// width, a patch of `patch_size` fits in `image_size` pixels, and pictures have three channels.
 ///
@@ -69,8 +66,9 @@ pub(in crate::lvlm) struct VitOptions {
     pub projection_bias: bool,
     /// Whether the norms of a layer are root-mean-square norms.
     pub rms_norms: bool,
-    /// Whether queries and keys are normalised, all heads together.
-    pub query_key_norms: bool,
+    /// What is added to the mean square in norms of queries and keys, all heads together, where
+    /// there are such norms.
+    pub query_key_norms: Option<f64>,
 }
 
 impl VitOptions {
@@ -78,7 +76,7 @@ impl VitOptions {
     pub const USUAL: VitOptions = VitOptions {
         projection_bias: true,
         rms_norms: false,
-        query_key_norms: false,
+        query_key_norms: None,
     };
 }
 
@@ -337,14 +335,13 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
     };
     let [attention_norm, mlp_norm] = names.norms;
     let [query_norm, key_norm] = names.query_key_norms;
-    let together = |part: &str| loader.rms_norm(&name(part), hidden, QUERY_KEY_EPS, 0.0);
     let norms = match sizes.options.query_key_norms {
-        true => Some(QueryKeyNorms {
-            query: together(query_norm)?,
-            key: together(key_norm)?,
+        Some(eps) => Some(QueryKeyNorms {
+            query: loader.rms_norm(&name(query_norm), hidden, eps, 0.0)?,
+            key: loader.rms_norm(&name(key_norm), hidden, eps, 0.0)?,
             columns: hidden,
         }),
-        false => None,
+        None => None,
     };
     Ok(Block {
         attention_norm: norm(attention_norm)?,

@@ -169,6 +169,20 @@ pub(in crate::lvlm) static INTERN_VIT_NORMED: VitNames = VitNames {
     ..INTERN_VIT
 };
 
+/// InternViT's in InternVL's original layout.
+pub(in crate::lvlm) static INTERN_VIT_ORIGINAL: VitNames = VitNames {
+    patches: "embeddings.patch_embedding",
+    class: Some("embeddings.class_embedding"),
+    positions: "embeddings.position_embedding",
+    layers: "encoder.layers.",
+    norms: ["norm1", "norm2"],
+    projections: Projections::Stacked("attn.qkv"),
+    query_key_norms: ["attn.q_norm", "attn.k_norm"],
+    output: "attn.proj",
+    scales: Some(["ls1", "ls2"]),
+    ..INTERN_VIT
+};
+
 /// DINOv2's with the perceptron of the other models.
 pub(in crate::lvlm) static DINOV2: VitNames = VitNames {
     perceptron: Perceptron::Plain(["mlp.fc1", "mlp.fc2"]),

@@ -162,7 +162,7 @@ impl Visitor for PromptLengths<'_> {
         let tokenizer = &checkpoint.tokenizer;
         let text = processing.picture_text(tokenizer, width, height)?;
         let ids = tokenizer.encode_prompt(&rendered, &text)?;
-        let image = family.image_token().id();
+        let image = tokenizer.image().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
         let after = ids[before..].iter().filter(|&&id| id != image);
         Ok((before, after.count()))

@@ -22,6 +22,9 @@ const TEXTS: [&str; 12] = [
     "open_clip_config.json",
 ];
 
+/// Those that count where there is no tokenizer.json.
+const VOCABULARY: [&str; 2] = ["vocab.json", "merges.txt"];
+
 /// Bytes that are hashed at each of three places of a tensor: its start, its middle and its end.
 /// Training changes nearly every weight.
 const SAMPLE: usize = 64;
@@ -46,7 +49,9 @@ pub(super) fn model(encoders: &[TowerName], checkpoint: &Checkpoint) -> Result<S
 }
 
 fn add(digest: &mut Sha256, files: &Files, tensors: &Tensors) -> Result<()> {
-    for name in TEXTS {
+    let vocabulary = VOCABULARY.into_iter();
+    let vocabulary = vocabulary.filter(|_| !files.exists("tokenizer.json"));
+    for name in TEXTS.into_iter().chain(vocabulary) {
         if let Some(text) = files.text(name)? {
             part(digest, name.as_bytes());
             part(digest, text.as_bytes());

@@ -32,8 +32,6 @@ pub(super) struct Model<D: Device> {
     checkpoint: Checkpoint,
     device: D,
     family: &'static str,
-    /// Id of the image token.
-    image_token: u32,
     /// As [`Family::image_position`].
     image_position: Option<(&'static str, usize)>,
     /// As [`Family::towers`].
@@ -79,7 +77,6 @@ impl<D: Device> Model<D> {
         };
         Ok(Model {
             family: F::NAME,
-            image_token: family.image_token().id(),
             image_position: family.image_position(),
             towers: family.towers(&checkpoint.tensors),
             vision: Box::new(vision),
@@ -180,7 +177,7 @@ impl<D: Device> Lvlm for Model<D> {
         within(decoder.window, found)?;
         let processor = &self.checkpoint.processor;
         processor.check_length(found)?;
-        let image = self.image_token;
+        let image = tokenizer.image().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
         if let Some((field, expected)) = self.image_position
             && before != expected
@@ -250,10 +247,10 @@ impl<D: Device> Lvlm for Model<D> {
             meta: meta_layers,
             images,
         } = self.vision.of_size(width, height)?;
-        let image = self.image_token;
+        let tokenizer = &self.checkpoint.tokenizer;
+        let image = tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
-        let tokenizer = &self.checkpoint.tokenizer;
         let text = self.vision.picture_text(tokenizer, width, height)?;
         if let Some((expected, found)) = text.differs(rest, image) {
             return Err(LvlmError::Prompt { expected, found });

@@ -18,6 +18,8 @@ const EXPERTS: [&str; 6] = [
     "moe_intermediate_size",
     "moe",
 ];
+/// A field that says whether fields of experts mean anything.
+const USE_EXPERTS: &str = "use_moe";
 /// Suffixes of the names of tensors that hold quantised weights or their scales: GPTQ's and AWQ's,
 /// bitsandbytes', FP8's, and compressed-tensors'.
 const QUANTISED: [&str; 10] = [
@@ -85,7 +87,10 @@ pub(in crate::lvlm) fn kinds(config: &Config) -> ReadResult<()> {
             .iter()
             .any(|name| kind.contains(name))
             .then_some("model_type");
-        let by_field = EXPERTS.into_iter().find(|name| has_several(&section, name));
+        // InternViT's configs have fields of experts that it does not use.
+        let unused = section.value(USE_EXPERTS) == Some(&Value::Bool(false));
+        let mut fields = EXPERTS.into_iter().filter(|_| !unused);
+        let by_field = fields.find(|name| has_several(&section, name));
         if let Some(field) = by_field.or(by_name) {
             let kind = "a mixture of experts".to_string();
             return Err(unsupported(

@@ -9,7 +9,8 @@ use crate::lvlm::family::traits::Family;
 const SUPPORTED: &str = "llava, llava_next, llava_onevision, idefics3, smolvlm, internvl, \
                          qwen2_vl, qwen2_5_vl, qwen3_vl, gemma3 (in the layout of transformers), \
                          llava_llama, llava_mistral, llava_qwen \
-                         (LLaVA-1.5, NeXT and OneVision in the original layout), mgm, mgm_gemma \
+                         (LLaVA-1.5, NeXT and OneVision in the original layout), internvl_chat \
+                         (InternVL3 and InternVL3.5 in the original layout), mgm, mgm_gemma \
                          (Mini-Gemini), cambrian_llama, cambrian_phi3 (Cambrian-1)";
 
 /// Work on a family of any type.
@@ -50,7 +51,8 @@ pub(in crate::lvlm) fn visit<V: Visitor>(
         next::Next,
         onevision::Onevision,
         idefics3::Idefics3,
-        internvl::InternVl,
+        internvl::hf::InternVl,
+        internvl::chat::InternVlChat,
         qwen2_vl::Qwen2Vl,
         qwen3_vl::Qwen3Vl,
         gemma3::Gemma3,

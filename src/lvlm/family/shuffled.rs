@@ -35,6 +35,8 @@ pub(in crate::lvlm) enum Frame {
     SmolVlm,
     /// A token before all rows and one after them, as `InternVLProcessor` writes it.
     InternVl,
+    /// The same with tokens of fixed texts, as the original program of InternVL writes it.
+    InternVlChat,
 }
 
 impl ShuffledProcessing {
@@ -157,9 +159,14 @@ impl ImageProcessing for ShuffledProcessing {
                 text += &format!("{around}{global}{image}{around}");
                 PictureText::around(text, image, rows)
             }
-            Frame::InternVl => {
-                let start = tokenizer.required("start_image_token")?;
-                let end = tokenizer.required("end_image_token")?;
+            Frame::InternVl | Frame::InternVlChat => {
+                let [start, end] = match self.frame {
+                    Frame::InternVlChat => ["<img>", "</img>"],
+                    _ => [
+                        tokenizer.required("start_image_token")?,
+                        tokenizer.required("end_image_token")?,
+                    ],
+                };
                 PictureText::around(format!("{start}{image}{end}"), image, views * rows)
             }
         })

@@ -126,5 +126,5 @@ fn every_tensor_is_known() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 32);
+    assert_eq!(seen, 36);
 }

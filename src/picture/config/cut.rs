@@ -6,7 +6,7 @@ use super::{Fields, LLAVA_NEXT_PINPOINTS, llava_onevision_pinpoints};
 use crate::picture::PictureError;
 
 /// The most tiles of a picture.
-pub(in crate::picture) const MOST_TILES: u32 = 1024;
+pub(crate) const MOST_TILES: u32 = 1024;
 
 /// How a class cuts pictures into tiles.
 #[derive(Clone, Debug)]

@@ -1,44 +1,29 @@
-//! InternVL3 and InternVL3.5 in Hugging Face's layout (`InternVLForConditionalGeneration`):
-//! InternViT on the tiles of the grid whose shape is closest to the picture's and on the whole
-//! picture, neighbouring patches side by side, a norm and two layers, and a Qwen2 or Qwen3 decoder.
+//! InternVL3 and InternVL3.5: InternViT on the tiles of the grid whose shape is closest to the
+//! picture's and on the whole picture, neighbouring patches side by side, a norm and two layers,
+//! and a Qwen2 or Qwen3 decoder. The two layouts have these layers under other names.
 
-use serde_json::json;
+pub(in crate::lvlm) mod chat;
+pub(in crate::lvlm) mod hf;
 
-use crate::checkpoint::{
-    Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer,
-};
+use serde_json::{Value, json};
+
+use crate::checkpoint::Fields;
 use crate::device::{Device, Part};
-use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
 use crate::lvlm::encoder::{
     FeatureSelect, InternVitConfig, Select, Vit, hidden_state_index, hidden_state_layers,
 };
 use crate::lvlm::error::{ReadResult, Result};
-use crate::lvlm::family::agreement::agree_on_rows;
-use crate::lvlm::family::fields::{image_token_id, processor_class, select};
-use crate::lvlm::family::hf_names::HfNames;
 use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::projector::Projector;
-use crate::lvlm::family::shuffled::{Frame, PixelShuffle, ShuffledProcessing};
-use crate::lvlm::family::towers::Tower;
-use crate::lvlm::family::traits::{Family, PartOf};
+use crate::lvlm::family::shuffled::PixelShuffle;
 use crate::lvlm::loader::Loader;
-use crate::picture::{StretchedTiles, Stretching};
 
-/// The template of the published models.
-const TEMPLATE: DefaultTemplate = DefaultTemplate {
-    name: "InternVL",
-    text: "<|im_start|>user{{ '\n' }}{% for part in messages[0]['content'] %}\
-           {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}\
-           {% endif %}{% endfor %}<|im_end|>{{ '\n' }}<|im_start|>assistant{{ '\n' }}",
-};
-const DECODERS: [&str; 3] = ["qwen2", "qwen3", "llama"];
-const FEATURE_LAYER: &str = "vision_feature_layer";
 /// Added to the variance in the projector's norm: PyTorch's default.
 const PROJECTOR_EPS: f64 = 1e-5;
 
-/// The config.
+/// The encoder and the projector.
 #[derive(Debug, Clone)]
-pub(in crate::lvlm) struct InternVl {
+struct InternVision {
     encoder: InternVitConfig,
     /// Layers of the encoder that run.
     layers: usize,
@@ -46,102 +31,55 @@ pub(in crate::lvlm) struct InternVl {
     output: bool,
     shuffle: PixelShuffle,
     projector: Projector,
-    text: DecoderConfig,
-    image_token_id: u32,
-    /// The image processor's class where its own file names none.
-    processor_class: String,
-    names: HfNames,
 }
 
-impl Family for InternVl {
-    const NAME: &'static str = "internvl";
-    type ImageProcessing = ShuffledProcessing;
-    type Vision<D: Device> = MappedVision<D>;
+/// The names of their tensors.
+struct InternNames<'a> {
+    /// Prefix of the encoder's.
+    vision: &'a str,
+    /// The projector's norm.
+    norm: &'a str,
+    /// The projector's layers.
+    layers: [&'a str; 2],
+}
 
-    fn claims(top: &Fields) -> ReadResult<bool> {
-        Ok(top.text("model_type")? == Some("internvl"))
-    }
-
-    fn read(config: &Config) -> ReadResult<Self> {
-        let top = config.top();
-        let (vision, text) = (top.section("vision_config")?, top.section("text_config")?);
-        let expected = "qwen2, qwen3, llama";
-        let kind = text.require_type("model_type", Some("qwen2"), &DECODERS, expected)?;
-        let tied = top.flag("tie_word_embeddings", true)?;
-        let encoder = InternVitConfig::read(&vision)?;
-        if select(&top, Select::Default)? != Select::Default {
-            let expected = "\"default\": a class token has no place among neighbours";
-            return Err(top.error("vision_feature_select_strategy", "\"full\"", expected));
-        }
-        let index = hidden_state_index(&top, FEATURE_LAYER, -1)?;
-        let layers = hidden_state_layers(&top, FEATURE_LAYER, index, encoder.layers)?;
-        let mut text = DecoderConfig::read(&text, Kind::of(kind), Some(tied))?;
-        text.tied_embeddings = tied;
-        Ok(Self {
-            text,
-            image_token_id: image_token_id(&top, 151_667)?,
-            shuffle: shuffle(&top, encoder.across())?,
-            projector: Projector {
-                bias: true,
-                ..Projector::read(&top)?
-            },
-            processor_class: processor_class(&top, "GotOcr2ImageProcessor")?,
-            names: HfNames::default(),
+impl InternVision {
+    /// Reads the index of the selected hidden state from the field `layer`, and
+    /// `downsample_ratio`.
+    fn new(
+        top: &Fields,
+        layer: &str,
+        encoder: InternVitConfig,
+        projector: Projector,
+    ) -> ReadResult<InternVision> {
+        let index = hidden_state_index(top, layer, -1)?;
+        Ok(InternVision {
+            layers: hidden_state_layers(top, layer, index, encoder.layers)?,
             output: index == -1,
-            layers,
+            shuffle: shuffle(top, encoder.across())?,
+            projector,
             encoder,
         })
     }
 
-    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.names = HfNames::find(tensors)?;
-        // Where there is no encoder at all.
-        if let Some(prefix) = self.names.vision.strip_suffix("vision_model.") {
-            self.names.vision = prefix.to_string();
-        }
-        self.text.untie(tensors, &self.names.decoder);
-        Ok(())
-    }
-
-    fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
-        (&self.text, &self.names.decoder)
-    }
-
-    fn image_token(&self) -> ImageToken {
-        ImageToken::Id(self.image_token_id)
-    }
-
-    fn image_token_name() -> &'static str {
-        "context_image_token"
-    }
-
-    fn template(&self, _: &Tokenizer) -> Template {
-        Template::Default(TEMPLATE)
-    }
-
-    fn image_processing(&self, file: &ProcessorFile) -> Result<ShuffledProcessing> {
-        let class = self.processor_class.as_str();
-        let tiles =
-            StretchedTiles::from_json(file.text()?, &file.file, class, Stretching::GotOcr2)?;
-        agree_on_rows(file, "image_seq_length", 256, self.shuffle.rows())?;
-        let (pixels, patch) = (self.encoder.image_size, self.encoder.patch_size);
-        ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, Frame::InternVl)
-    }
-
-    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
+    /// Loads the layers, to the decoder's width `to`.
+    fn load<D: Device>(
+        &self,
+        loader: &Loader<D>,
+        names: &InternNames,
+        to: usize,
+    ) -> Result<MappedVision<D>> {
         let selected = FeatureSelect {
             layers: self.layers,
             select: Select::Default,
         };
         let sizes = self.encoder.vit(self.output);
-        let encoder = Vit::load(loader, &sizes, &self.names.vision, selected)?;
+        let encoder = Vit::load(loader, &sizes, names.vision, selected)?;
         loader.device.part(Part::Projector);
         let side_by_side = self.shuffle.side_by_side();
-        let (from, to) = (self.encoder.hidden * side_by_side, self.text.hidden);
-        let norm = format!("{}layer_norm", self.names.projector);
-        let [first, second] = &self.names.projector_layers();
-        let norm = loader.layer_norm(&norm, from, PROJECTOR_EPS)?;
-        let layers = self.projector.load(loader, [first, second], from, to)?;
+        let from = self.encoder.hidden * side_by_side;
+        let norm = loader.layer_norm(names.norm, from, PROJECTOR_EPS)?;
+        let layers = self.projector.load(loader, names.layers, from, to)?;
         Ok(MappedVision {
             encoder,
             side_by_side,
@@ -152,24 +90,18 @@ impl Family for InternVl {
         })
     }
 
-    fn parts(&self) -> Vec<PartOf> {
+    /// Describes the encoder and the projector.
+    fn sizes(&self, to: usize) -> [Value; 2] {
         let factor = self.shuffle.factor;
         let from = self.encoder.hidden * factor.pow(2);
-        let mut projector = self.projector.sizes(from, self.text.hidden);
+        let mut projector = self.projector.sizes(from, to);
         projector["patches"] = json!(format!("{factor} x {factor}"));
-        let encoder = self.encoder.sizes(self.layers);
-        self.names.parts(encoder, projector).into()
+        [self.encoder.sizes(self.layers), projector]
     }
 
-    fn whole(&self) -> Self {
-        let mut whole = self.clone();
-        (whole.layers, whole.output) = (whole.encoder.layers, true);
-        whole.text.tied_embeddings = false;
-        whole
-    }
-
-    fn never_used(&self) -> Vec<String> {
-        vec![format!("{}embeddings.mask_token", self.names.vision)]
+    /// Makes every layer of the encoder run.
+    fn all_layers(&mut self) {
+        (self.layers, self.output) = (self.encoder.layers, true);
     }
 }
 
