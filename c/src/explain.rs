@@ -1,10 +1,9 @@
 //! Explaining an answer.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::path::PathBuf;
 
-use engine::cli::keywords::{self, Topic};
-use engine::cli::{Context, record};
+use engine::cli::{Context, keywords, record};
 use engine::{Limits, Picture, Progress, Request, Stage, explain};
 
 use crate::boundary;
@@ -90,12 +89,7 @@ unsafe fn work(model: FoveateModel, request: &FoveateRequest) -> Result<Explanat
         )
     };
     let keys = (!keys.is_empty()).then_some(keys);
-    let compat = model.model.compat();
-    let (mut settings, limits) = keywords::explanation(Topic::Explanation, &given, compat)?;
-    // A budget of its own depends on the device's state: the record says which it was.
-    settings
-        .memory_budget
-        .get_or_insert_with(|| model.model.memory_budget());
+    let (settings, limits) = keywords::explanation_by(&*model.model, &given)?;
     // SAFETY: as above.
     let (picture, path) = unsafe { picture(request, &limits) }?;
     let asked = Request {
@@ -158,7 +152,7 @@ unsafe fn picture(request: &FoveateRequest, limits: &Limits) -> Result<(Picture,
 struct Watched {
     progress: FoveateProgress,
     data: *mut c_void,
-    stage: &'static CStr,
+    stage: CString,
     done: usize,
     total: usize,
     stopped: bool,
@@ -169,7 +163,7 @@ impl Watched {
         Watched {
             progress: request.progress,
             data: request.data,
-            stage: c"",
+            stage: CString::default(),
             done: 0,
             total: 0,
             stopped: false,
@@ -187,14 +181,8 @@ impl Watched {
 
 impl Progress for Watched {
     fn begin(&mut self, stage: Stage, total: Option<usize>) {
-        self.stage = match stage {
-            Stage::Prepare => c"prepare",
-            Stage::Answer => c"answer",
-            Stage::Select => c"select",
-            Stage::Optimise => c"optimise",
-            Stage::Curves => c"curves",
-            Stage::Faithfulness => c"faithfulness",
-        };
+        // No name has a NUL.
+        self.stage = CString::new(stage.name()).unwrap_or_default();
         (self.done, self.total) = (0, total.unwrap_or(0));
         self.tell();
     }

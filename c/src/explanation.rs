@@ -72,6 +72,14 @@ impl Explanation {
     }
 }
 
+/// Calls `body` with a living explanation.
+fn with(
+    explanation: FoveateExplanation,
+    body: impl FnOnce(&Explanation) -> Result<()>,
+) -> FoveateStatus {
+    boundary::call(|| body(&*EXPLANATIONS.get(explanation.id)?))
+}
+
 fn absent(message: &str) -> Failure {
     Failure::new(FoveateStatus::Absent, message)
 }
@@ -84,8 +92,7 @@ pub unsafe extern "C" fn foveate_explanation_answer(
     capacity: usize,
     length: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         // SAFETY: pointers are as the header says.
         unsafe { boundary::copy_text(&explanation.explanation.answer, buffer, capacity, length) }
     })
@@ -100,8 +107,7 @@ pub unsafe extern "C" fn foveate_explanation_json(
     capacity: usize,
     length: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         // SAFETY: pointers are as the header says.
         unsafe { boundary::copy_text(&explanation.record.to_string(), buffer, capacity, length) }
     })
@@ -113,8 +119,7 @@ pub unsafe extern "C" fn foveate_explanation_token_count(
     explanation: FoveateExplanation,
     count: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         // SAFETY: pointers are as the header says.
         unsafe { boundary::write("count", count, explanation.explanation.tokens.len()) }
     })
@@ -127,8 +132,7 @@ pub unsafe extern "C" fn foveate_explanation_token(
     index: usize,
     token: *mut FoveateToken,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let found = explanation.token(index)?;
         let numbers = FoveateToken {
             logp_image: found.logp_image,
@@ -151,8 +155,7 @@ pub unsafe extern "C" fn foveate_explanation_token_text(
     capacity: usize,
     length: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let found = explanation.token(index)?;
         // SAFETY: pointers are as the header says.
         unsafe { boundary::copy_text(&found.text, buffer, capacity, length) }
@@ -168,8 +171,7 @@ pub unsafe extern "C" fn foveate_explanation_mask(
     capacity: usize,
     size: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let mask = explanation.mask()?;
         let cells: Vec<f32> = mask.values().iter().map(|&value| value as f32).collect();
         // SAFETY: pointers are as the header says.
@@ -190,8 +192,7 @@ pub unsafe extern "C" fn foveate_explanation_saliency(
     width: *mut u32,
     height: *mut u32,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let mask = explanation.mask()?;
         let (wide, high) = (explanation.picture.width(), explanation.picture.height());
         // SAFETY: pointers are as the header says.
@@ -215,8 +216,7 @@ pub unsafe extern "C" fn foveate_explanation_overlay(
     width: *mut u32,
     height: *mut u32,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         explanation.mask()?;
         let drawn = report::explanation_overlay(&explanation.picture, &explanation.explanation)?;
         let drawn = drawn.unwrap_or_default();
@@ -252,8 +252,7 @@ pub unsafe extern "C" fn foveate_explanation_curves(
     capacity: usize,
     count: *mut usize,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let curves = explanation.curves()?;
         // SAFETY: pointers are as the header says.
         unsafe {
@@ -271,8 +270,7 @@ pub unsafe extern "C" fn foveate_explanation_scores(
     explanation: FoveateExplanation,
     scores: *mut FoveateScores,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         let curves = explanation.curves()?;
         let found = FoveateScores {
             deletion: curves.deletion_score.unwrap_or(f64::NAN),
@@ -290,8 +288,7 @@ pub unsafe extern "C" fn foveate_explanation_save(
     explanation: FoveateExplanation,
     folder: *const c_char,
 ) -> FoveateStatus {
-    boundary::call(|| {
-        let explanation = EXPLANATIONS.get(explanation.id)?;
+    with(explanation, |explanation| {
         // SAFETY: pointers are as the header says.
         let folder = unsafe { boundary::path("folder", folder) }?;
         let Explanation {
@@ -299,7 +296,7 @@ pub unsafe extern "C" fn foveate_explanation_save(
             explanation,
             picture,
             question,
-        } = &*explanation;
+        } = explanation;
         let files = report::explanation_files(picture, question, explanation)?;
         Ok(engine::cli::save(&folder, record, &files)?)
     })

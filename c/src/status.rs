@@ -2,10 +2,7 @@
 
 use std::ffi::c_char;
 
-use engine::cli::CliError;
-use engine::report::ReportError;
-use engine::run::{Cause, Failure as SampleFailure};
-use engine::{ExplainError, LvlmError, PictureError};
+use engine::cli::{Fault, FaultKind};
 
 use crate::boundary;
 
@@ -82,62 +79,22 @@ impl Failure {
     }
 }
 
-impl From<ExplainError> for Failure {
-    fn from(error: ExplainError) -> Failure {
-        match SampleFailure::of(error) {
-            Ok(failure) => {
-                let status = match failure.cause {
-                    Cause::Picture | Cause::Data => FoveateStatus::Picture,
-                    Cause::Question | Cause::Length => FoveateStatus::Question,
-                    Cause::Answer => FoveateStatus::Answer,
-                    Cause::Memory => FoveateStatus::Memory,
-                    Cause::NotFinite => FoveateStatus::NotFinite,
-                };
-                Failure::new(status, failure.message)
-            }
-            Err(error) => {
-                let status = match &error {
-                    ExplainError::Cancelled => FoveateStatus::Cancelled,
-                    ExplainError::Setting { .. } => FoveateStatus::Setting,
-                    ExplainError::Model(LvlmError::Layer(_)) => FoveateStatus::Device,
-                    _ => FoveateStatus::Other,
-                };
-                Failure::new(status, error)
-            }
-        }
-    }
-}
-
-impl From<PictureError> for Failure {
-    fn from(error: PictureError) -> Failure {
-        Failure::new(FoveateStatus::Picture, error)
-    }
-}
-
-impl From<ReportError> for Failure {
-    fn from(error: ReportError) -> Failure {
-        Failure::new(FoveateStatus::Other, error)
-    }
-}
-
-impl From<CliError> for Failure {
-    fn from(error: CliError) -> Failure {
-        let status = match error {
-            CliError::Explain(error) => return error.into(),
-            CliError::Picture(error) => return error.into(),
-            CliError::Keyword(_) | CliError::Option { .. } => FoveateStatus::Setting,
-            CliError::Device(_) => FoveateStatus::Device,
-            CliError::Checkpoint(_) => FoveateStatus::Checkpoint,
-            CliError::Model(ref error) => match error {
-                LvlmError::Compat { .. } => FoveateStatus::Setting,
-                LvlmError::Layer(_) => FoveateStatus::Device,
-                _ => FoveateStatus::Checkpoint,
-            },
-            CliError::Folder { .. } | CliError::File { .. } | CliError::Write { .. } => {
-                FoveateStatus::Output
-            }
-            _ => FoveateStatus::Other,
+impl<E: Into<Fault>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        let fault = error.into();
+        let status = match fault.kind {
+            FaultKind::Answer => FoveateStatus::Answer,
+            FaultKind::Cancelled => FoveateStatus::Cancelled,
+            FaultKind::Checkpoint => FoveateStatus::Checkpoint,
+            FaultKind::Device => FoveateStatus::Device,
+            FaultKind::Memory => FoveateStatus::Memory,
+            FaultKind::NotFinite => FoveateStatus::NotFinite,
+            FaultKind::Other => FoveateStatus::Other,
+            FaultKind::Output => FoveateStatus::Output,
+            FaultKind::Picture => FoveateStatus::Picture,
+            FaultKind::Question => FoveateStatus::Question,
+            FaultKind::Setting => FoveateStatus::Setting,
         };
-        Failure::new(status, error)
+        Failure::new(status, fault.message)
     }
 }

@@ -71,7 +71,7 @@ pub fn attribute<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Found<'py>> {
     let found = keywords::explanation(Topic::Method, &keywords, None);
-    let (settings, _) = found.map_err(errors::command)?;
+    let (settings, _) = found.map_err(errors::of)?;
     let picture: Vec<f32> = bytemuck::pod_collect_to_vec(image.as_bytes());
     let other: Vec<f32> = bytemuck::pod_collect_to_vec(baseline.as_bytes());
     let model = PythonModel {
@@ -92,9 +92,7 @@ pub fn attribute<'py>(
     });
     let found = found.map_err(|error| match error {
         AttributionError::Model(error) => error,
-        AttributionError::Explain(error) => {
-            watched.raised().unwrap_or_else(|| errors::explain(error))
-        }
+        AttributionError::Explain(error) => watched.raised().unwrap_or_else(|| errors::of(error)),
     })?;
     let parts = found.iterations.iter();
     let parts = parts

@@ -72,7 +72,7 @@ pub fn saliency<'py>(
     height: u32,
 ) -> PyResult<Array<'py, (u32, u32)>> {
     let values = py.detach(|| report::saliency(&mask.saliency(), mask.size(), width, height));
-    let values = values.map_err(errors::report)?;
+    let values = values.map_err(errors::of)?;
     Ok((
         (height, width),
         PyByteArray::new(py, bytemuck::cast_slice(&values)),
@@ -109,7 +109,7 @@ impl Explanation {
     /// The picture under the map, H x W x 3 u8; None without a mask.
     fn overlay<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, (u32, u32, u32)>>> {
         let drawn = py.detach(|| report::explanation_overlay(&self.picture, &self.explanation));
-        let drawn = drawn.map_err(errors::report)?;
+        let drawn = drawn.map_err(errors::of)?;
         let array = |drawn: RgbImage| {
             let shape = (drawn.height(), drawn.width(), 3);
             (shape, PyByteArray::new(py, drawn.as_raw()))
@@ -134,7 +134,7 @@ impl Explanation {
             let over = over.map(|over| report::png(&over)).transpose()?;
             Ok::<_, ReportError>((plain.unwrap_or_default(), over))
         });
-        let (plain, over) = drawn.map_err(errors::report)?;
+        let (plain, over) = drawn.map_err(errors::of)?;
         Ok((
             PyBytes::new(py, &plain),
             over.map(|bytes| PyBytes::new(py, &bytes)),
@@ -146,8 +146,8 @@ impl Explanation {
         py.detach(|| {
             let (picture, explanation) = (&self.picture, &self.explanation);
             let files = report::explanation_files(picture, &self.question, explanation);
-            let files = files.map_err(errors::report)?;
-            foveate::cli::save(&folder, &self.record, &files).map_err(errors::command)
+            let files = files.map_err(errors::of)?;
+            foveate::cli::save(&folder, &self.record, &files).map_err(errors::of)
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use foveate::cli::keywords::{self, Keyword, Topic};
+use foveate::cli::keywords::{self, Keyword};
 use foveate::cli::{Context, record};
 use foveate::{ExplainError, Limits, Lvlm, Request, explain, explain_prepared, prepare};
 use pyo3::prelude::*;
@@ -65,8 +65,7 @@ impl Asked {
 #[pyfunction]
 pub fn load(py: Python, model: Option<PathBuf>, keywords: Vec<Keyword>) -> PyResult<Model> {
     let started = Instant::now();
-    let opened =
-        py.detach(|| keywords::open(model.as_deref(), &keywords).map_err(errors::command))?;
+    let opened = py.detach(|| keywords::open(model.as_deref(), &keywords).map_err(errors::of))?;
     Ok(Model {
         model: Arc::from(opened.model),
         threads: opened.threads,
@@ -110,7 +109,7 @@ impl Model {
     ) -> PyResult<Asked> {
         let pending = image.pending()?;
         let opened = py.detach(|| pending.open(&settings.limits));
-        let Opened { picture, path } = opened.map_err(errors::picture)?;
+        let Opened { picture, path } = opened.map_err(errors::of)?;
         Ok(Asked {
             picture,
             path,
@@ -123,7 +122,7 @@ impl Model {
 
     /// Returns the exception that stopped the work, or that of its error.
     fn failed(watched: Watched, error: ExplainError) -> PyErr {
-        watched.raised().unwrap_or_else(|| errors::explain(error))
+        watched.raised().unwrap_or_else(|| errors::of(error))
     }
 }
 
@@ -161,13 +160,8 @@ impl Model {
 
     /// Checks settings of explanations by this model.
     fn settings(&self, keywords: Vec<Keyword>) -> PyResult<Settings> {
-        let compat = self.model.compat();
-        let found = keywords::explanation(Topic::Explanation, &keywords, compat);
-        let (mut settings, limits) = found.map_err(errors::command)?;
-        // A budget of its own depends on the device's state: the record says which it was.
-        settings
-            .memory_budget
-            .get_or_insert_with(|| self.model.memory_budget());
+        let found = keywords::explanation_by(&*self.model, &keywords);
+        let (settings, limits) = found.map_err(errors::of)?;
         Ok(Settings { settings, limits })
     }
 
@@ -208,7 +202,7 @@ impl Model {
         let asked = self.asked(py, image, question, answer, keys, settings)?;
         let prepared = py.detach(|| prepare(&*self.model, &asked.request()));
         Ok(Prepared {
-            prepared: Mutex::new(Some(prepared.map_err(errors::explain)?)),
+            prepared: Mutex::new(Some(prepared.map_err(errors::of)?)),
             asked,
         })
     }

@@ -37,7 +37,7 @@ impl Source<'_> {
             Source::Path(path) => Ok(Pending::Path(path)),
             Source::Pixels(height, width, bytes, path) => {
                 let picture = Picture::from_rgb(width, height, bytes.as_bytes().to_vec());
-                Ok(Pending::Pixels(picture.map_err(errors::picture)?, path))
+                Ok(Pending::Pixels(picture.map_err(errors::of)?, path))
             }
         }
     }

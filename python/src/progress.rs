@@ -69,14 +69,7 @@ impl Watched {
 
 impl Progress for Watched {
     fn begin(&mut self, stage: Stage, total: Option<usize>) {
-        self.stage = match stage {
-            Stage::Prepare => "prepare",
-            Stage::Answer => "answer",
-            Stage::Select => "select",
-            Stage::Optimise => "optimise",
-            Stage::Curves => "curves",
-            Stage::Faithfulness => "faithfulness",
-        };
+        self.stage = stage.name();
         (self.done, self.total) = (0, total);
         self.tell();
     }

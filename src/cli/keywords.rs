@@ -12,6 +12,7 @@ use super::options::{
 };
 use super::terminal::visible;
 use crate::explain::{Compat, Settings};
+use crate::lvlm::Lvlm;
 use crate::picture::Limits;
 
 /// The options that say which model is opened, and where.
@@ -141,6 +142,20 @@ pub fn explanation(
     let settings = settings(&options.method, &options.machine)?;
     settings.validate()?;
     Ok((settings, options.picture.limits()))
+}
+
+/// Returns the settings of explanations by `model` that keywords of [`Topic::Explanation`] ask for,
+/// and the limits on the size of pictures. A budget of the model's own depends on the device's
+/// state: the settings, and so the record, say which it was.
+///
+/// # Errors
+/// As [`explanation`].
+pub fn explanation_by(model: &dyn Lvlm, given: &[Keyword]) -> Result<(Settings, Limits), CliError> {
+    let (mut settings, limits) = explanation(Topic::Explanation, given, model.compat())?;
+    settings
+        .memory_budget
+        .get_or_insert_with(|| model.memory_budget());
+    Ok((settings, limits))
 }
 
 /// Parses keywords of a topic, and `compat` beside them.

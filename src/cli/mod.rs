@@ -6,6 +6,7 @@ mod devices;
 mod error;
 mod explain;
 mod export;
+mod fault;
 mod figures;
 mod inspect;
 pub mod keywords;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 
 pub use error::CliError;
 pub use explain::save;
+pub use fault::{Fault, FaultKind};
 pub use machine::Opened;
 pub use record::{Context, record};
 

@@ -116,6 +116,20 @@ pub enum Stage {
     Faithfulness,
 }
 
+impl Stage {
+    /// Returns its name, as records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Prepare => "prepare",
+            Stage::Answer => "answer",
+            Stage::Select => "select",
+            Stage::Optimise => "optimise",
+            Stage::Curves => "curves",
+            Stage::Faithfulness => "faithfulness",
+        }
+    }
+}
+
 /// Receives the progress of an explanation, and can stop it.
 pub trait Progress {
     /// Reports the start of a stage; `total` is its number of evaluations or tokens, if known.

@@ -18,15 +18,8 @@ pub(in crate::lvlm) fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
         return (0..to).map(|i| vec![(i, 1.0)]).collect();
     }
     let scale = from as f64 / to as f64;
-    let tap = |i: usize| {
-        let at = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
-        let low = (at as usize).min(from - 1);
-        let high = (low + 1).min(from - 1);
-        let weight = if high == low { 0.0 } else { at - low as f64 };
-        let taps = [(low, 1.0 - weight), (high, weight)];
-        taps.into_iter().filter(|&(_, w)| w != 0.0).collect()
-    };
-    (0..to).map(tap).collect()
+    let place = |i: usize| ((i as f64 + 0.5) * scale - 0.5).max(0.0);
+    (0..to).map(|i| around(place(i), from - 1)).collect()
 }
 
 /// Returns the taps of a bilinear change of size that keeps both ends, as
@@ -34,14 +27,17 @@ pub(in crate::lvlm) fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
 /// Places are computed in f32, as transformers does (`_interpolation_axis_taps_weights`).
 pub(in crate::lvlm) fn aligned_taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
     let last = from.saturating_sub(1);
-    let tap = |i: usize| {
-        let at = i as f32 * last as f32 / to.saturating_sub(1).max(1) as f32;
-        let low = (at as usize).min(last);
-        let weight = f64::from(at - low as f32);
-        let taps = [(low, 1.0 - weight), ((low + 1).min(last), weight)];
-        taps.into_iter().filter(|&(_, w)| w != 0.0).collect()
-    };
+    let place = |i: usize| i as f32 * last as f32 / to.saturating_sub(1).max(1) as f32;
+    let tap = |i| around(f64::from(place(i)), last);
     (0..to).map(tap).collect()
+}
+
+/// Returns the inputs on both sides of a place among those up to `last`, and their weights.
+fn around(place: f64, last: usize) -> Vec<(usize, f64)> {
+    let low = (place as usize).min(last);
+    let weight = if low == last { 0.0 } else { place - low as f64 };
+    let taps = [(low, 1.0 - weight), (low + 1, weight)];
+    taps.into_iter().filter(|&(_, w)| w != 0.0).collect()
 }
 
 #[cfg(test)]

@@ -16,13 +16,16 @@ mod whole;
 
 use std::path::{Path, PathBuf};
 
-use super::{LvlmError, OpenOptions};
+use super::{LvlmError, OpenOptions, SessionOptions, go_on, load};
+use crate::blend;
 use crate::checkpoint::tests::{Spec, config, data, weights, write};
 use crate::checkpoint::{CheckpointError, Config};
+use crate::device::cpu::Cpu;
 use crate::lvlm::engine::fit::listed;
 use crate::lvlm::families::llava::hf::Llava;
 use crate::lvlm::families::registry::Visitor;
 use crate::lvlm::family::traits::Family;
+use crate::picture::Picture;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -85,6 +88,31 @@ fn copied(model: &str, encoders: &[&str]) -> TempDir {
         }
     }
     dir
+}
+
+/// Renames a model's tensors.
+fn rename(folder: &Path, renamed: impl Fn(&str) -> String) {
+    let file = folder.join("model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors.iter().map(|(name, view)| (renamed(name), view));
+    let bytes = safetensors::serialize(tensors, None).unwrap();
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// The ids of a prompt, and three tokens of the answer.
+fn answer(folder: &Path, question: &str, picture: &Picture) -> (Vec<u32>, Vec<u32>) {
+    let opened = super::checkpoint(Some(folder), &OpenOptions::default()).unwrap();
+    let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let prompt = opened.prompt(question, picture).unwrap();
+    let options = SessionOptions {
+        mask_size: 4,
+        memory_budget: 1 << 30,
+    };
+    let session = opened.start(picture, picture, &prompt, options).unwrap();
+    let whole = blend::Path::Deletion;
+    let answer = session.generate(whole, 3, &mut go_on).unwrap();
+    (prompt.ids, answer)
 }
 
 /// Returns the error of opening a copy.

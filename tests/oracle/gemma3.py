@@ -34,10 +34,7 @@ class Gemma3(Tiled):
 
     def prompt(self, question, pixels=None):
         """As the processor itself expands and tokenises it."""
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+        text = self.prompt_text(question)
         out = self.own(images=self.picture, text=text, add_special_tokens=False, return_tensors="pt")
         ids = out["input_ids"]
         if not torch.equal(out["token_type_ids"] == 1, ids == self.config.image_token_id):

@@ -58,10 +58,7 @@ class QwenVl(Tiled):
 
     def prompt(self, question, pixels=None):
         """As the processor itself expands and tokenises it."""
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+        text = self.prompt_text(question)
         return self.own(images=self.picture, text=text, return_tensors="pt")["input_ids"], text
 
     def logits(self, ids, pixels):

@@ -148,12 +148,16 @@ class Llava:
             tokens += 1  # the class token
         return tokens
 
-    def prompt(self, question, pixels=None):
-        """The prompt's ids, (1, P), with the image token once for each visual token of a picture; and its text."""
+    def prompt_text(self, question):
+        """The prompt as the template writes it, with one image token."""
         content = [{"type": "image"}, {"type": "text", "text": question}]
-        text = self.tokenizer.apply_chat_template(
+        return self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
+
+    def prompt(self, question, pixels=None):
+        """The prompt's ids, (1, P), with the image token once for each visual token of a picture; and its text."""
+        text = self.prompt_text(question)
         visual_tokens = self.visual_tokens(pixels)
         ids = []
         for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]:

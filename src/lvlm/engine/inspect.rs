@@ -1,10 +1,9 @@
 //! A summary of a checkpoint and of what it lacks, without running it.
 
 use super::fit::{OpenOptions, fit, listed};
-use super::open;
+use super::open::{self, tokenizer};
 use crate::checkpoint::{
     ChatTemplate, CheckpointError, Config, Files, ImageToken, ProcessorFile, Tensor, Tensors,
-    Tokenizer,
 };
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::families::refused;
@@ -144,14 +143,7 @@ fn inspection<F: Family>(files: &Files, encoders: &[PathBuf], mut family: F) -> 
         mut problems,
     } = Held::of(&family, &tensors)?;
     let mut noted = |error: CheckpointError| problems.push(error.to_string());
-    let read = || {
-        let mut tokenizer = Tokenizer::load(files, family.image_token())?;
-        if let Some(name) = F::picture_mark_name() {
-            tokenizer.mark_picture_by(name)?;
-        }
-        Ok(tokenizer)
-    };
-    let tokenizer = read().map_err(&mut noted).ok();
+    let tokenizer = tokenizer(files, &family).map_err(&mut noted).ok();
     let template = tokenizer.as_ref().and_then(|known| {
         ChatTemplate::load(files, known, family.template(known))
             .map_err(&mut noted)

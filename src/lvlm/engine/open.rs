@@ -12,7 +12,7 @@ use crate::checkpoint::{
     ChatTemplate, Checkpoint, Config, Files, ImageToken, ProcessorFile, Tensors, Tokenizer, cache,
 };
 use crate::device::Device;
-use crate::lvlm::error::Result;
+use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::families::refused;
 use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::traits::Family;
@@ -102,6 +102,15 @@ struct Load<D>(Checkpoint, D);
 #[cfg(any(test, feature = "cli"))]
 struct Expected;
 
+/// Loads the tokenizer, which knows the tokens of a picture.
+pub(super) fn tokenizer<F: Family>(files: &Files, family: &F) -> ReadResult<Tokenizer> {
+    let mut tokenizer = Tokenizer::load(files, family.image_token())?;
+    if let Some(name) = F::picture_mark_name() {
+        tokenizer.mark_picture_by(name)?;
+    }
+    Ok(tokenizer)
+}
+
 impl Visitor for Open {
     type Output = Result<Checkpoint>;
 
@@ -111,11 +120,8 @@ impl Visitor for Open {
         refused::quantised(&files, &tensors)?;
         fit(&mut family, &files, &tensors, &options)?;
         complete(&family, &tensors)?;
-        let mut tokenizer = Tokenizer::load(&files, family.image_token())?;
+        let mut tokenizer = tokenizer(&files, &family)?;
         tokenizer.stop_at(family.stops());
-        if let Some(name) = F::picture_mark_name() {
-            tokenizer.mark_picture_by(name)?;
-        }
         let template = ChatTemplate::load(&files, &tokenizer, family.template(&tokenizer))?;
         let mut processor = ProcessorFile::read(&files)?;
         family.image_processing(&processor)?;

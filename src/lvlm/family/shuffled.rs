@@ -1,16 +1,12 @@
-//! The shared parts of Idefics3 and InternVL: one encoder for the whole picture and its tiles, which
-//! are stretched; neighbouring patches side by side in one row (pixel shuffle), and a projector.
+//! The image processing of Idefics3 and InternVL: the whole picture and its tiles, which are
+//! stretched; neighbouring patches side by side in one row (pixel shuffle).
 
-use std::sync::Arc;
-
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
+use super::traits::{EncoderViews, ImageProcessing, grids};
 use crate::blend::TokenPlaces;
 use crate::checkpoint::{PictureText, Tokenizer};
-use crate::device::{Device, Matrix, Part, RowMap};
-use crate::lvlm::encoder::{Vit, VitSaved};
+use crate::device::RowMap;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::model::ViewPixels;
-use crate::nn::{Checkpointing, Linear, Mlp, MlpSaved, NoHook, Norm, require_finite};
 use crate::picture::{Picture, StretchedTiles};
 
 /// The whole picture and its tiles. The decoder reads the tiles first.
@@ -74,6 +70,11 @@ impl PixelShuffle {
     /// Returns the rows of one view.
     pub fn rows(self) -> usize {
         (self.across / self.factor).pow(2)
+    }
+
+    /// Returns the patches that stand side by side in one row.
+    pub fn side_by_side(self) -> usize {
+        self.factor.pow(2)
     }
 
     /// Returns the map that puts the patches of a row one below the other: rows of the tiles, then
@@ -162,110 +163,5 @@ impl ImageProcessing for ShuffledProcessing {
                 PictureText::around(format!("{start}{image}{end}"), image, views * rows)
             }
         })
-    }
-}
-
-/// The encoder and the projector.
-pub(in crate::lvlm) struct ShuffledVision<D: Device> {
-    pub encoder: Vit<D>,
-    /// Patches of a row each way.
-    pub factor: usize,
-    pub projector: RowProjector<D>,
-}
-
-/// The layers from the patches of a row, side by side, to the decoder's width.
-pub(in crate::lvlm) enum RowProjector<D: Device> {
-    /// One layer.
-    Linear(Linear<D>),
-    /// A norm before a perceptron.
-    Normed { norm: Norm<D>, mlp: Mlp<D> },
-}
-
-/// Activations that the projector saved: those of [`RowProjector::Normed`].
-pub(in crate::lvlm) struct NormedSaved<D: Device> {
-    x: D::Matrix,
-    statistics: D::Statistics,
-    mlp: MlpSaved<D>,
-}
-
-impl<D: Device> RowProjector<D> {
-    fn forward(&self, device: &D, x: D::Matrix) -> Result<(D::Matrix, Option<NormedSaved<D>>)> {
-        Ok(match self {
-            RowProjector::Linear(linear) => (linear.forward(device, &x)?, None),
-            RowProjector::Normed { norm, mlp } => {
-                let (h, statistics) = norm.forward(device, &x)?;
-                let (y, mlp) = mlp.forward(device, &h, None)?;
-                (y, Some(NormedSaved { x, statistics, mlp }))
-            }
-        })
-    }
-
-    fn vjp(&self, device: &D, saved: Option<NormedSaved<D>>, dy: &D::Matrix) -> Result<D::Matrix> {
-        Ok(match (self, saved) {
-            (RowProjector::Linear(linear), _) => linear.vjp(device, dy, None)?,
-            (RowProjector::Normed { norm, mlp }, Some(saved)) => {
-                let dh = mlp.vjp(device, saved.mlp, dy)?;
-                norm.vjp(device, &saved.x, &saved.statistics, &dh, None)?
-            }
-            (RowProjector::Normed { .. }, None) => unreachable!("its forward saves them"),
-        })
-    }
-}
-
-impl<D: Device> Vision<D> for ShuffledVision<D> {
-    type TokenLayout = RowMap;
-    type Saved = (VitSaved<D>, Option<NormedSaved<D>>);
-    type Context = NoHook;
-
-    fn encoder(&self) -> Option<&Vit<D>> {
-        Some(&self.encoder)
-    }
-
-    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
-        Some(&mut saved.0)
-    }
-
-    fn forward(
-        &self,
-        device: &D,
-        map: &Arc<RowMap>,
-        patches: Vec<D::Matrix>,
-        checkpointing: Checkpointing,
-        check: bool,
-    ) -> Result<VisionOutput<D, Self>> {
-        let (features, encoder) =
-            self.encoder
-                .forward(device, single(patches)?, checkpointing, check)?;
-        device.part(Part::Projector);
-        let rows = device.mix_rows(&features, map, None)?;
-        let width = features.columns() * self.factor.pow(2);
-        drop(features);
-        let (rows, projector) = self
-            .projector
-            .forward(device, device.reshape(rows, width)?)?;
-        if check {
-            require_finite(device, &rows, || "projector".into())?;
-        }
-        Ok(VisionOutput {
-            rows,
-            context: NoHook,
-            saved: (encoder, projector),
-        })
-    }
-
-    fn vjp(
-        &self,
-        device: &D,
-        map: &RowMap,
-        (encoder, projector): Self::Saved,
-        d_rows: D::Matrix,
-        (): (),
-    ) -> Result<Vec<D::Matrix>> {
-        device.part(Part::Projector);
-        let d_rows = self.projector.vjp(device, projector, &d_rows)?;
-        let width = d_rows.columns() / self.factor.pow(2);
-        let d_features = device.mix_rows_vjp(&device.reshape(d_rows, width)?, map, None)?;
-        device.part(Part::Vision);
-        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
     }
 }

@@ -3,15 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Name, config_of, copied, fails};
-use crate::blend::Path;
+use super::{Name, answer, config_of, copied, fails, rename};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config, RopeScaling};
 use crate::device::cpu::Cpu;
 use crate::lvlm::decoder::DecoderConfig;
 use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::traits::Family;
-use crate::lvlm::{LvlmError, OpenOptions, SessionOptions, checkpoint, go_on, inspect, load};
+use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect, load};
 use crate::picture::Picture;
 
 const MODEL: &str = "tiny-gemma3";
@@ -263,13 +262,7 @@ fn spellings_of_one_model_are_equal() {
         let folder = dir.path().join(MODEL);
         let config = respelled(old).to_string();
         std::fs::write(folder.join("config.json"), config).unwrap();
-        let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let tensors = file
-            .iter()
-            .map(|(name, view)| (renamed(name, published), view));
-        let bytes = safetensors::serialize(tensors, None).unwrap();
-        std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
+        rename(&folder, |name| renamed(name, published));
         if !old {
             std::fs::remove_file(folder.join("chat_template.jinja")).unwrap();
         }
@@ -278,16 +271,7 @@ fn spellings_of_one_model_are_equal() {
             found.is_complete() && found.unexpected.is_empty(),
             "{found}"
         );
-        let opened = checkpoint(Some(&folder), &OpenOptions::default()).unwrap();
-        let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
-        let prompt = opened.prompt(" What? ", &picture).unwrap();
-        let options = SessionOptions {
-            mask_size: 4,
-            memory_budget: 1 << 30,
-        };
-        let session = opened.start(&picture, &picture, &prompt, options).unwrap();
-        let answer = session.generate(Path::Deletion, 3, &mut go_on).unwrap();
-        answers.push((prompt.ids, answer));
+        answers.push(answer(&folder, " What? ", &picture));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]));
 }

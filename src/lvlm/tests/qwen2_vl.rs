@@ -1,17 +1,13 @@
 //! Qwen2-VL and Qwen2.5-VL: both spellings of their configs and tensors, what configs may say, and
 //! fields of the processor that contradict them.
 
-use std::path::Path;
-
 use serde_json::{Map, Value, json};
 
-use super::{Name, config_of, copied};
-use crate::blend;
+use super::{Name, answer, config_of, copied, rename};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{CheckpointError, Config};
-use crate::device::cpu::Cpu;
 use crate::lvlm::families::registry::visit;
-use crate::lvlm::{OpenOptions, SessionOptions, checkpoint, go_on, inspect, load};
+use crate::lvlm::{OpenOptions, checkpoint, inspect};
 use crate::picture::Picture;
 
 /// Returns the family's name, or the error of its config.
@@ -121,7 +117,7 @@ fn what_the_processor_says_otherwise_is_refused() {
 }
 
 /// The name of a tensor in transformers 4, or in transformers 5.
-fn renamed(name: &str, bare: bool) -> String {
+pub(super) fn renamed(name: &str, bare: bool) -> String {
     let old = name.replace("model.visual.", "visual.");
     let old = old.replace("model.language_model.", "model.");
     match bare {
@@ -129,32 +125,6 @@ fn renamed(name: &str, bare: bool) -> String {
         false if old.starts_with("visual.") => format!("model.{old}"),
         false => old.replace("model.", "model.language_model."),
     }
-}
-
-/// Rewrites a model's tensors under the names of transformers 4 or 5.
-pub(super) fn rename(folder: &Path, bare: bool) {
-    let file = folder.join("model.safetensors");
-    let bytes = std::fs::read(&file).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = tensors
-        .iter()
-        .map(|(name, view)| (renamed(name, bare), view));
-    let bytes = safetensors::serialize(tensors, None).unwrap();
-    std::fs::write(file, bytes).unwrap();
-}
-
-/// Three tokens of an answer.
-pub(super) fn answer(folder: &Path, picture: &Picture) -> Vec<u32> {
-    let opened = checkpoint(Some(folder), &OpenOptions::default()).unwrap();
-    let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let prompt = opened.prompt("What?", picture).unwrap();
-    let options = SessionOptions {
-        mask_size: 4,
-        memory_budget: 1 << 30,
-    };
-    let session = opened.start(picture, picture, &prompt, options).unwrap();
-    let whole = blend::Path::Deletion;
-    session.generate(whole, 3, &mut go_on).unwrap()
 }
 
 /// The config with the decoder's fields at the top, or in a section.
@@ -196,13 +166,13 @@ fn spellings_of_one_model_are_equal() {
             let folder = dir.path().join(model);
             let config = respelled(model, flat).to_string();
             std::fs::write(folder.join("config.json"), config).unwrap();
-            rename(&folder, published);
+            rename(&folder, |name| renamed(name, published));
             let found = inspect(&folder, &OpenOptions::default()).unwrap();
             assert!(
                 found.is_complete() && found.unexpected.is_empty(),
                 "{found}"
             );
-            answers.push(answer(&folder, &picture));
+            answers.push(answer(&folder, "What?", &picture));
         }
         assert!(
             answers.iter().all(|answer| *answer == answers[0]),

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::qwen2_vl::{answer, read, rename};
-use super::{config_of, copied};
+use super::qwen2_vl::{read, renamed};
+use super::{answer, config_of, copied, rename};
 use crate::blend::{Blend, Masks, Path, Score};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{Config, RopeAxes, rope_axes};
@@ -93,13 +93,13 @@ fn spellings_of_one_model_are_equal() {
     let answers = [true, false].map(|bare| {
         let dir = copied(MODEL, &[]);
         let folder = dir.path().join(MODEL);
-        rename(&folder, bare);
+        rename(&folder, |name| renamed(name, bare));
         let found = inspect(&folder, &OpenOptions::default()).unwrap();
         assert!(
             found.is_complete() && found.unexpected.is_empty() && found.unused.is_empty(),
             "{found}"
         );
-        answer(&folder, &picture())
+        answer(&folder, "What?", &picture())
     });
     assert_eq!(answers[0], answers[1]);
 }

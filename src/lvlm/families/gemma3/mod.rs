@@ -3,12 +3,10 @@
 //! both directions.
 
 mod processing;
-mod vision;
 
 use serde_json::json;
 
 use self::processing::{Pool, PooledView};
-use self::vision::GemmaVision;
 use crate::checkpoint::{
     Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, SIZE_LIMIT, Template, Tensors,
     Tokenizer,
@@ -20,6 +18,7 @@ use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
 use crate::lvlm::family::fields::{image_token, processor_class};
 use crate::lvlm::family::hf_names::HfNames;
+use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::one_view::OneView;
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
@@ -63,7 +62,7 @@ impl Gemma3 {
 impl Family for Gemma3 {
     const NAME: &'static str = "gemma3";
     type ImageProcessing = PooledView;
-    type Vision<D: Device> = GemmaVision<D>;
+    type Vision<D: Device> = MappedVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
         Ok(top.text("model_type")? == Some("gemma3"))
@@ -138,7 +137,7 @@ impl Family for Gemma3 {
         })
     }
 
-    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<GemmaVision<D>> {
+    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let (sizes, prefix) = (self.encoder.normed_vit(), &self.names.vision);
         let encoder = Vit::load(loader, &sizes, prefix, self.features())?;
         loader.device.part(Part::Projector);
@@ -151,12 +150,17 @@ impl Family for Gemma3 {
             let columns = (0..to).flat_map(|column| values[column..].iter().step_by(to));
             columns.copied().collect()
         };
-        Ok(GemmaVision {
+        let norm = loader.rms_norm(&norm, from, eps, 1.0)?;
+        let projection = Linear {
+            weight: loader.made_weight(&weight, &[from, to], [to, from], transposed)?,
+            bias: None,
+        };
+        Ok(MappedVision {
             encoder,
-            norm: loader.rms_norm(&norm, from, eps, 1.0)?,
-            projection: Linear {
-                weight: loader.made_weight(&weight, &[from, to], [to, from], transposed)?,
-                bias: None,
+            side_by_side: 1,
+            projector: RowProjector {
+                norm: Some(norm),
+                layers: RowLayers::One(projection),
             },
         })
     }

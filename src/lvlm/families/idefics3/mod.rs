@@ -18,9 +18,8 @@ use crate::lvlm::encoder::{FeatureSelect, Select, SiglipConfig, SiglipDefaults, 
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
 use crate::lvlm::family::fields::{image_token_id, processor_class};
-use crate::lvlm::family::shuffled::{
-    Frame, PixelShuffle, RowProjector, ShuffledProcessing, ShuffledVision,
-};
+use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
+use crate::lvlm::family::shuffled::{Frame, PixelShuffle, ShuffledProcessing};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
@@ -63,7 +62,7 @@ pub(in crate::lvlm) struct Idefics3 {
 impl Family for Idefics3 {
     const NAME: &'static str = "idefics3";
     type ImageProcessing = ShuffledProcessing;
-    type Vision<D: Device> = ShuffledVision<D>;
+    type Vision<D: Device> = MappedVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
         Ok(matches!(
@@ -155,7 +154,7 @@ impl Family for Idefics3 {
         ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, frame)
     }
 
-    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<ShuffledVision<D>> {
+    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let sizes = self.encoder.normed_vit();
         let all = FeatureSelect {
             layers: self.encoder.layers,
@@ -163,13 +162,16 @@ impl Family for Idefics3 {
         };
         let encoder = Vit::load(loader, &sizes, ENCODER, all)?;
         loader.device.part(Part::Projector);
-        let factor = self.shuffle.factor;
+        let side_by_side = self.shuffle.side_by_side();
         let name = format!("{CONNECTOR}modality_projection.proj");
-        let (from, to) = (self.encoder.hidden * factor.pow(2), self.text.hidden);
-        Ok(ShuffledVision {
+        let (from, to) = (self.encoder.hidden * side_by_side, self.text.hidden);
+        Ok(MappedVision {
             encoder,
-            factor,
-            projector: RowProjector::Linear(loader.linear(&name, to, from, false)?),
+            side_by_side,
+            projector: RowProjector {
+                norm: None,
+                layers: RowLayers::One(loader.linear(&name, to, from, false)?),
+            },
         })
     }
 

@@ -16,10 +16,9 @@ use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
 use crate::lvlm::family::fields::{image_token_id, processor_class, select};
 use crate::lvlm::family::hf_names::HfNames;
+use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::projector::Projector;
-use crate::lvlm::family::shuffled::{
-    Frame, PixelShuffle, RowProjector, ShuffledProcessing, ShuffledVision,
-};
+use crate::lvlm::family::shuffled::{Frame, PixelShuffle, ShuffledProcessing};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
@@ -57,7 +56,7 @@ pub(in crate::lvlm) struct InternVl {
 impl Family for InternVl {
     const NAME: &'static str = "internvl";
     type ImageProcessing = ShuffledProcessing;
-    type Vision<D: Device> = ShuffledVision<D>;
+    type Vision<D: Device> = MappedVision<D>;
 
     fn claims(top: &Fields) -> ReadResult<bool> {
         Ok(top.text("model_type")? == Some("internvl"))
@@ -129,7 +128,7 @@ impl Family for InternVl {
         ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, Frame::InternVl)
     }
 
-    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<ShuffledVision<D>> {
+    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let selected = FeatureSelect {
             layers: self.layers,
             select: Select::Default,
@@ -137,16 +136,18 @@ impl Family for InternVl {
         let sizes = self.encoder.vit(self.output);
         let encoder = Vit::load(loader, &sizes, &self.names.vision, selected)?;
         loader.device.part(Part::Projector);
-        let factor = self.shuffle.factor;
-        let (from, to) = (self.encoder.hidden * factor.pow(2), self.text.hidden);
+        let side_by_side = self.shuffle.side_by_side();
+        let (from, to) = (self.encoder.hidden * side_by_side, self.text.hidden);
         let norm = format!("{}layer_norm", self.names.projector);
         let [first, second] = &self.names.projector_layers();
-        Ok(ShuffledVision {
+        let norm = loader.layer_norm(&norm, from, PROJECTOR_EPS)?;
+        let layers = self.projector.load(loader, [first, second], from, to)?;
+        Ok(MappedVision {
             encoder,
-            factor,
-            projector: RowProjector::Normed {
-                norm: loader.layer_norm(&norm, from, PROJECTOR_EPS)?,
-                mlp: self.projector.load(loader, [first, second], from, to)?,
+            side_by_side,
+            projector: RowProjector {
+                norm: Some(norm),
+                layers: RowLayers::Perceptron(layers),
             },
         })
     }

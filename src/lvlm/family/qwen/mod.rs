@@ -7,35 +7,61 @@ mod names;
 mod processing;
 mod vision;
 
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
 use serde_json::json;
 
 pub(in crate::lvlm) use self::names::QwenNames;
-pub(in crate::lvlm) use self::processing::WholePatches;
-pub(in crate::lvlm) use self::vision::QwenVision;
+use self::processing::WholePatches;
+use self::vision::QwenVision;
 use super::fields::{image_token_id, processor_class};
-use super::traits::PartOf;
-use crate::checkpoint::{Activation, Fields, ImageToken, ProcessorFile, Tensors};
+use super::towers::Tower;
+use super::traits::{Family, PartOf};
+use crate::checkpoint::{
+    Activation, Config, DefaultTemplate, Fields, ImageToken, ProcessorFile, Template, Tensors,
+    Tokenizer,
+};
 use crate::device::{Device, Part};
-use crate::lvlm::decoder::DecoderConfig;
+use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
 use crate::lvlm::encoder::{Merger, QwenVit, QwenVitConfig};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 
-/// The image token's text.
-pub(in crate::lvlm) const IMAGE_TOKEN: &str = "<|image_pad|>";
+/// What tells the families apart.
+pub(in crate::lvlm) trait QwenVersion:
+    Clone + Debug + Send + Sync + 'static
+{
+    /// The family's name.
+    const NAME: &'static str;
+    /// The template of the published models, for one picture.
+    const TEMPLATE: DefaultTemplate;
+
+    /// Returns whether a config.json is of this family.
+    ///
+    /// # Errors
+    /// As [`Family::claims`].
+    fn claims(top: &Fields) -> ReadResult<bool>;
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// As [`Family::read`].
+    fn read(config: &Config) -> ReadResult<QwenVl<Self>>;
+}
 
 /// The config of a model.
 #[derive(Debug, Clone)]
-pub(in crate::lvlm) struct QwenVl {
+pub(in crate::lvlm) struct QwenVl<V> {
     encoder: QwenVitConfig,
-    pub text: DecoderConfig,
+    text: DecoderConfig,
     image_token_id: u32,
     /// The image processor's class where its own file names none.
     processor_class: String,
-    pub names: QwenNames,
+    names: QwenNames,
+    version: PhantomData<V>,
 }
 
-impl QwenVl {
+impl<V> QwenVl<V> {
     /// Creates it from the top level of a config, its vision section and what the sections say.
     ///
     /// # Errors
@@ -57,37 +83,51 @@ impl QwenVl {
             image_token_id: image_token_id(top, 151_655)?,
             processor_class: processor_class(top, "Qwen2VLImageProcessor")?,
             names,
+            version: PhantomData,
         })
     }
+}
 
-    /// Takes from the tensors what the config does not say.
-    ///
-    /// # Errors
-    /// Ambiguous names.
-    pub fn fit(&mut self, tensors: &Tensors) -> ReadResult<()> {
+impl<V: QwenVersion> Family for QwenVl<V> {
+    const NAME: &'static str = V::NAME;
+    type ImageProcessing = WholePatches;
+    type Vision<D: Device> = QwenVision<D>;
+
+    fn claims(top: &Fields) -> ReadResult<bool> {
+        V::claims(top)
+    }
+
+    fn read(config: &Config) -> ReadResult<Self> {
+        V::read(config)
+    }
+
+    fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
         self.names.find(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
     }
 
-    /// Returns the token that marks the picture's place in a prompt.
-    pub fn image_token(&self) -> ImageToken {
+    fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
+        (&self.text, &self.names.decoder)
+    }
+
+    fn image_token(&self) -> ImageToken {
         ImageToken::Id(self.image_token_id)
     }
 
-    /// Makes the image processing of a processor's file.
-    ///
-    /// # Errors
-    /// A processor that is not supported or does not fit the encoder.
-    pub fn image_processing(&self, file: &ProcessorFile) -> Result<WholePatches> {
+    fn image_token_text() -> &'static str {
+        "<|image_pad|>"
+    }
+
+    fn template(&self, _: &Tokenizer) -> Template {
+        Template::Default(V::TEMPLATE)
+    }
+
+    fn image_processing(&self, file: &ProcessorFile) -> Result<WholePatches> {
         WholePatches::read(file, &self.processor_class, &self.encoder)
     }
 
-    /// Loads the encoder and the mergers.
-    ///
-    /// # Errors
-    /// A tensor that is missing or of another shape.
-    pub fn load<D: Device>(&self, loader: &Loader<D>) -> Result<QwenVision<D>> {
+    fn load<D: Device>(&self, loader: &Loader<D>) -> Result<QwenVision<D>> {
         let prefix = &self.names.vision;
         let encoder = QwenVit::load(loader, &self.encoder, prefix)?;
         loader.device.part(Part::Projector);
@@ -98,8 +138,7 @@ impl QwenVl {
         })
     }
 
-    /// Describes the parts without the decoder.
-    pub fn parts(&self) -> Vec<PartOf> {
+    fn parts(&self) -> Vec<PartOf> {
         let (merge, vision) = (self.encoder.merge, &self.names.vision);
         let mergers = ["merger.", "deepstack_merger_list."];
         vec![
@@ -120,11 +159,13 @@ impl QwenVl {
         ]
     }
 
-    /// Returns it with every layer that a checkpoint may hold.
-    #[must_use]
-    pub fn whole(&self) -> Self {
+    fn whole(&self) -> Self {
         let mut whole = self.clone();
         whole.text.tied_embeddings = false;
         whole
+    }
+
+    fn never_used(&self) -> Vec<String> {
+        Vec::new()
     }
 }
