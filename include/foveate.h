@@ -87,7 +87,7 @@ typedef struct foveate_model {
 } foveate_model;
 
 // Called before and while an explanation is made, on the thread that asked for it: `stage` is
-// "prepare", "answer", "select", "optimise", "curves" or "faithfulness", `done` of `total`
+// "prepare", "answer", "select", "optimise", "curves", "faithfulness" or "each", `done` of `total`
 // evaluations or tokens are done, and a `total` of 0 is unknown. Returning false ends the work. It
 // may call every function of this library; neither exceptions nor longjmp may leave it.
 typedef bool (*foveate_progress)(void *data, const char *stage, size_t done, size_t total);

@@ -237,9 +237,9 @@ pub use device::DeviceError;
 pub use device::cpu::Cpu;
 pub use device::cuda::{Cuda, Storage};
 pub use explain::{
-    AnswerToken, Attributed, AttributionError, Cost, CurvePoints, Curves, ExplainError,
+    AnswerToken, Attributed, AttributionError, Cost, CurvePoints, Curves, Each, ExplainError,
     Explanation, Iteration, Method, OptimizerKind, Prepared, Progress, Request, Settings, Silent,
-    Stage, attribute, explain, explain_prepared, prepare,
+    Stage, Terms, Unit, UnitMap, attribute, explain, explain_prepared, prepare,
 };
 pub use lvlm::{
     ForeignModel, ForeignPictures, Lvlm, LvlmError, ModelDevice, OpenOptions, checkpoint, load,

@@ -61,11 +61,16 @@ fn the_table_says_what_a_picture_costs() {
 
 /// Returns the number of evaluations that `explain` makes with these options of the method.
 fn made(method: &[&str]) -> f64 {
+    made_with("0", method)
+}
+
+/// Returns that number for these key tokens of the answer.
+fn made_with(keys: &str, method: &[&str]) -> f64 {
     let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/scenes/0000.png");
     let folder = tempfile::TempDir::new().unwrap();
     let out = folder.path().join("out");
     let mut arguments = vec!["explain", "--device", "cpu", "--threads", "2", "--json"];
-    arguments.extend(["--question", "How many objects are there?", "--keys", "0"]);
+    arguments.extend(["--question", "How many objects are there?", "--keys", keys]);
     arguments.extend(["--image", scene.to_str().unwrap()]);
     arguments.extend(["--out", out.to_str().unwrap()]);
     arguments.extend(method);
@@ -103,6 +108,27 @@ fn evaluations_are_those_of_explain() {
             made,
             "{method:?}"
         );
+    }
+}
+
+/// A map for each is planned for every key token. One alone has the answer's map.
+#[test]
+fn maps_for_each_are_those_of_explain() {
+    let method = ["--mask-size", "8", "--steps", "2", "--curve-points", "all"];
+    let method = [&method[..], &["--each", "token"]].concat();
+    for (number_of_keys, keys) in [("1", "0"), ("2", "0,1"), ("3", "0,1,2")] {
+        let planned = plan(&[&method[..], &["--key-tokens", number_of_keys]].concat());
+        let made = made_with(keys, &method);
+        assert_eq!(number(&planned, "/total/evaluations"), made, "{keys}");
+        let phases = planned["phases"].as_array().unwrap();
+        let of_each = phases.iter().filter(|phase| phase["stage"] == "each");
+        let evaluations: Vec<f64> = of_each.map(|phase| number(phase, "/evaluations")).collect();
+        // Two steps, and then both paths, for each key token.
+        let expected = match number_of_keys.parse::<f64>().unwrap() {
+            1.0 => vec![],
+            keys => vec![keys * (2.0 + 4.0)],
+        };
+        assert_eq!(evaluations, expected);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::settings::{self, FoveateSetting};
 use crate::status::{Failure, FoveateStatus, Result};
 
 /// Called before and while an explanation is made, on the thread that asked for it: `stage` is
-/// "prepare", "answer", "select", "optimise", "curves" or "faithfulness", `done` of `total`
+/// "prepare", "answer", "select", "optimise", "curves", "faithfulness" or "each", `done` of `total`
 /// evaluations or tokens are done, and a `total` of 0 is unknown. Returning false ends the work. It
 /// may call every function of this library; neither exceptions nor longjmp may leave it.
 pub type FoveateProgress = Option<

@@ -189,6 +189,7 @@ fn read_run(folder: &Path) {
     if let Ok(records) = run.records() {
         for record in records.map_while(Result::ok).take(1000) {
             let _ = run.mask(&record);
+            let _ = run.each_masks(&record);
         }
     }
     let _ = Store::open(folder, run.manifest());

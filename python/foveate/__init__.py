@@ -26,7 +26,7 @@ from ._errors import (
     SampleError,
     SettingError,
 )
-from ._explanation import Curves, Explanation, Faithfulness, Iteration, Region, Token
+from ._explanation import Curves, Explanation, Faithfulness, Iteration, Region, Terms, Token, UnitMap
 from ._foveate import __version__
 from ._model import Model, load
 from ._run import Run, read_run
@@ -52,7 +52,9 @@ __all__ = [
     "RunError",
     "SampleError",
     "SettingError",
+    "Terms",
     "Token",
+    "UnitMap",
     "__version__",
     "attribute",
     "load",

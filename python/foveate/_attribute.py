@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tup
 from . import _foveate
 from ._array import array, elements
 from ._errors import PictureError, SettingError
-from ._explanation import Iteration
+from ._explanation import Iteration, Terms
 from ._keywords import keywords
 from ._progress import Report, end, report
 
@@ -112,7 +112,7 @@ def attribute(
         )
     finally:
         end(progress)
-    iterations = [Iteration(*values) for values in parts]
+    iterations = [Iteration(*values, terms and Terms(*terms)) for *values, terms in parts]
     return Attribution(array(mask), iterations, evaluations, (height, width))
 
 

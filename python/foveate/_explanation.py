@@ -34,6 +34,17 @@ class Token(NamedTuple):
     key: bool
 
 
+class Terms(NamedTuple):
+    """The terms of the regulariser, each times its weight."""
+
+    #: The mask's mean distance from 1.
+    l1: float
+    #: The quadratic term that decays over the iterations.
+    l2: float
+    #: The total variation.
+    l3: float
+
+
 class Iteration(NamedTuple):
     """The objective before an update of the mask."""
 
@@ -43,6 +54,8 @@ class Iteration(NamedTuple):
     insertion: float
     #: Value of the regulariser.
     regulariser: float
+    #: Its terms. None if the method has no regulariser.
+    terms: Optional[Terms] = None
 
 
 class Curves(NamedTuple):
@@ -88,6 +101,51 @@ class Faithfulness(NamedTuple):
     kept: bool
     #: The smallest part of the picture that keeps the answer.
     region: Region
+
+
+class UnitMap:
+    """The map of a word of an answer, or of one of its key tokens, alone."""
+
+    #: The answer's text from the first of its tokens to the last.
+    text: str
+    #: The positions of its key tokens in the answer.
+    indices: List[int]
+    #: The objective before each update of its mask.
+    iterations: List[Iteration]
+    #: Pictures evaluated by the model for it. 0 where it has all key tokens and so the answer's map.
+    evaluations: int
+    #: Its mask, S x S f32: 1 keeps the picture, 0 replaces it by the baseline.
+    mask: "numpy.ndarray"
+
+    def __init__(
+        self, native: "_foveate.Explanation", place: int, unit: Dict[str, Any], mask: Any
+    ) -> None:
+        self._native, self._place = native, place
+        self.text, self.indices = unit["text"], unit["tokens"]
+        self.iterations, self.evaluations = _iterations(unit["iterations"]), unit["evaluations"]
+        self.mask = mask
+
+    def saliency(self) -> "numpy.ndarray":
+        """Returns 1 - mask at the picture's pixels, H x W f32: high where the word needs it."""
+        return array(self._native.each_saliency(self._place))
+
+    def overlay(self) -> "PIL.Image.Image":
+        """Returns the picture under the map."""
+        from PIL import Image
+
+        return Image.fromarray(array(self._native.each_overlay(self._place), "u1"))
+
+    def __repr__(self) -> str:
+        return f"<foveate.UnitMap {self.text!r}, tokens {self.indices}>"
+
+
+def _iterations(record: List[Dict[str, Any]]) -> List[Iteration]:
+    """Returns the iterations of a record."""
+    terms = [parts.get("terms") for parts in record]
+    return [
+        Iteration(**{**parts, "terms": term and Terms(**term)})
+        for parts, term in zip(record, terms)
+    ]
 
 
 class Explanation:
@@ -153,7 +211,7 @@ class Explanation:
     @cached_property
     def iterations(self) -> List[Iteration]:
         """The objective before each update of the mask."""
-        return [Iteration(**parts) for parts in self.record["iterations"]]
+        return _iterations(self.record["iterations"])
 
     @cached_property
     def curves(self) -> Optional[Curves]:
@@ -179,6 +237,19 @@ class Explanation:
     def mask(self) -> Optional["numpy.ndarray"]:
         """The mask, S x S f32 in the plane of the picture: 1 keeps it, 0 replaces it by the baseline."""
         return array(self._native.mask())
+
+    @cached_property
+    def each(self) -> List[UnitMap]:
+        """The maps of the answer's words, or of its key tokens, in their order.
+
+        Empty unless `each` was asked for, as in ``explain(..., each=True)`` or ``each="token"``,
+        or where no token depends on the picture.
+        """
+        units = zip(self.record.get("each", []), self._native.each_masks())
+        return [
+            UnitMap(self._native, place, unit, array(mask))
+            for place, (unit, mask) in enumerate(units)
+        ]
 
     def saliency(self) -> Optional["numpy.ndarray"]:
         """Returns 1 - mask at the picture's pixels, H x W f32: high where the answer needs it."""
@@ -206,6 +277,16 @@ class Explanation:
         from ._plot import plot
 
         return plot(self)
+
+    def plot_losses(self) -> "matplotlib.figure.Figure":
+        """Returns a figure of Matplotlib: the objective before each update of the mask.
+
+        Its parts are those of ``losses.png``: the scores along the paths and, where the method has
+        a regulariser, its terms.
+        """
+        from ._plot import plot_losses
+
+        return plot_losses(self)
 
     def __repr__(self) -> str:
         keys = [token.text.strip() for token in self.tokens if token.key]

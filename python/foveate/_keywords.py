@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         max_new_tokens: int
         no_curves: bool
         curve_points: str
+        each: Union[bool, str]
         baseline_answer: bool
         max_pixels: int
         memory_budget: Union[int, str]
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=None)
 def switches(function: str) -> Dict[str, bool]:
-    """Returns the keywords of a function, and whether each is a switch."""
+    """Returns the keywords of a function, and whether each may be given without a value."""
     return {name: switch for name, _, switch in _foveate.options(function)}
 
 

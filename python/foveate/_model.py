@@ -139,7 +139,7 @@ class Model:
                 ``baseline``, ``mask_size``, ``steps``, ``iterations``, ``samples``, ``grid``,
                 ``window``, ``stride``, ``layer``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``,
                 ``lr``, ``noise``, ``seed``, ``threshold``, ``max_new_tokens``, ``no_curves``, ``curve_points``,
-                ``baseline_answer``, ``max_pixels``, ``memory_budget``.
+                ``each``, ``baseline_answer``, ``max_pixels``, ``memory_budget``.
 
         Raises:
             SettingError: a setting does not exist, or has no such value.

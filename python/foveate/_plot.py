@@ -47,6 +47,33 @@ def plot(explanation: "Explanation") -> "Figure":
     return figure
 
 
+def plot_losses(explanation: "Explanation") -> "Figure":
+    """Returns a figure of the scores before each update and of the regulariser's terms, if any."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    iterations = explanation.iterations
+    scores = [("deletion", [i.deletion for i in iterations])]
+    scores.append(("insertion", [i.insertion for i in iterations]))
+    regularised = [i.terms for i in iterations if i.terms is not None]
+    names = ("l1", "l2", "l3") if regularised else ()
+    terms = [(name, [getattr(term, name) for term in regularised]) for name in names]
+    panels = [("sum of the key tokens' log p", scores), ("weighted terms of the regulariser", terms)]
+    # A part that is 0 throughout is none of the method's.
+    panels = [(label, [line for line in lines if any(line[1])]) for label, lines in panels]
+    panels = [(label, lines) for label, lines in panels if lines]
+    figure = Figure(figsize=(4.5 * max(1, len(panels)), 4), layout="constrained")
+    for place, (label, lines) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for name, values in lines:
+            axes.plot(values, marker=".", label=name)
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend()
+    return figure
+
+
 def _plain(text: str) -> str:
     """Returns text in which Matplotlib finds no mathematics."""
     return text.replace("$", r"\$")

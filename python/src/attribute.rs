@@ -43,13 +43,11 @@ impl ForeignModel for PythonModel {
     }
 }
 
-/// The size of a mask and its f32 elements; deletion, insertion and regulariser of each iteration;
-/// the number of evaluations.
-type Found<'py> = (
-    ((usize, usize), Bound<'py, PyByteArray>),
-    Vec<(f64, f64, f64)>,
-    usize,
-);
+/// The parts of an iteration: deletion, insertion, regulariser, and its terms if there are any.
+type Parts = (f64, f64, f64, Option<(f64, f64, f64)>);
+
+/// The size of a mask and its f32 elements; the iterations; the number of evaluations.
+type Found<'py> = (((usize, usize), Bound<'py, PyByteArray>), Vec<Parts>, usize);
 
 /// Finds the part of a picture that a score depends on. `image` and `baseline` are the f32 elements
 /// of `3 x height x width`.
@@ -96,7 +94,10 @@ pub fn attribute<'py>(
     })?;
     let parts = found.iterations.iter();
     let parts = parts
-        .map(|i| (i.deletion, i.insertion, i.regulariser))
+        .map(|i| {
+            let terms = i.terms.map(|terms| (terms.l1, terms.l2, terms.l3));
+            (i.deletion, i.insertion, i.regulariser, terms)
+        })
         .collect();
     Ok((
         explanation::cells(py, &found.mask),

@@ -7,6 +7,7 @@ use foveate::report::{self, ReportError};
 use foveate::{Mask, Picture};
 use image::RgbImage;
 use image::imageops::thumbnail;
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 use serde_json::Value;
@@ -37,6 +38,13 @@ impl Explanation {
         }
     }
 
+    /// Returns the mask of a word or key token.
+    fn unit(&self, place: usize) -> PyResult<&Mask> {
+        let map = self.explanation.each.get(place);
+        let mask = map.map(|map| &map.mask);
+        mask.ok_or_else(|| PyIndexError::new_err(format!("each: there is none at {place}")))
+    }
+
     /// Returns the picture with sides of at most `longest` pixels.
     fn reduced(&self, longest: u32) -> Option<Picture> {
         let (width, height) = (self.picture.width(), self.picture.height());
@@ -62,6 +70,12 @@ pub fn cells<'py>(py: Python<'py>, mask: &Mask) -> Array<'py, (usize, usize)> {
     let values: Vec<f32> = mask.values().iter().map(|&value| value as f32).collect();
     let shape = (mask.size(), mask.size());
     (shape, PyByteArray::new(py, bytemuck::cast_slice(&values)))
+}
+
+/// Returns the pixels of a drawn picture, H x W x 3 u8.
+fn pixels<'py>(py: Python<'py>, drawn: &RgbImage) -> Array<'py, (u32, u32, u32)> {
+    let shape = (drawn.height(), drawn.width(), 3);
+    (shape, PyByteArray::new(py, drawn.as_raw()))
 }
 
 /// Returns `1 - mask` at the pixels of a picture, H x W f32.
@@ -110,11 +124,34 @@ impl Explanation {
     fn overlay<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, (u32, u32, u32)>>> {
         let drawn = py.detach(|| report::explanation_overlay(&self.picture, &self.explanation));
         let drawn = drawn.map_err(errors::of)?;
-        let array = |drawn: RgbImage| {
-            let shape = (drawn.height(), drawn.width(), 3);
-            (shape, PyByteArray::new(py, drawn.as_raw()))
-        };
-        Ok(drawn.map(array))
+        Ok(drawn.map(|drawn| pixels(py, &drawn)))
+    }
+
+    /// The masks of the words or key tokens, each S x S f32.
+    fn each_masks<'py>(&self, py: Python<'py>) -> Vec<Array<'py, (usize, usize)>> {
+        let maps = self.explanation.each.iter();
+        maps.map(|map| cells(py, &map.mask)).collect()
+    }
+
+    /// 1 - mask of a word or key token at the picture's pixels, H x W f32.
+    fn each_saliency<'py>(
+        &self,
+        py: Python<'py>,
+        place: usize,
+    ) -> PyResult<Array<'py, (u32, u32)>> {
+        let (width, height) = (self.picture.width(), self.picture.height());
+        saliency(py, self.unit(place)?, width, height)
+    }
+
+    /// The picture under the map of a word or key token, H x W x 3 u8.
+    fn each_overlay<'py>(
+        &self,
+        py: Python<'py>,
+        place: usize,
+    ) -> PyResult<Array<'py, (u32, u32, u32)>> {
+        let mask = self.unit(place)?;
+        let drawn = py.detach(|| report::mask_overlay(&self.picture, mask));
+        Ok(pixels(py, &drawn.map_err(errors::of)?))
     }
 
     /// The picture and, with a mask, the picture under the map, as PNG, with sides of the picture

@@ -116,6 +116,52 @@ def test_no_key_tokens_is_a_result(model, scene, question, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["explanation.json", "tokens.png"]
 
 
+def test_each_word_has_a_map_of_its_own(model, scene, question, quick, tmp_path):
+    asked = {"answer": "The star is red.", "keys": [1, 3]}
+    e = model.explain(scene, question, each=True, **asked, **quick)
+    assert [unit.text for unit in e.each] == ["star", "red"]
+    assert [unit.indices for unit in e.each] == [[1], [3]]
+    size = quick["mask_size"]
+    for unit in e.each:
+        assert unit.mask.shape == (size, size) and unit.mask.dtype == numpy.float32
+        alone = model.explain(scene, question, **{**asked, "keys": unit.indices}, **quick)
+        assert (unit.mask == alone.mask).all() and unit.iterations == alone.iterations
+        assert (unit.saliency() == alone.saliency()).all() and unit.evaluations > 0
+        assert unit.text in repr(unit)
+    whole = model.explain(scene, question, **asked, **quick)
+    assert (e.mask == whole.mask).all() and whole.each == []
+    e.save(tmp_path)
+    assert (numpy.load(tmp_path / "each.npy") == [unit.mask for unit in e.each]).all()
+    tokens = model.explain(scene, question, each="token", **asked, **quick)
+    assert [unit.indices for unit in tokens.each] == [[1], [3]]
+    assert model.explain(scene, question, each=False, **quick).each == []
+    with pytest.raises(foveate.SettingError, match="each"):
+        model.explain(scene, question, each="letter")
+    # A score of one's own has no words.
+    with pytest.raises(foveate.SettingError, match="each: attribute has no such setting"):
+        foveate.attribute(None, None, None, each=True)
+
+
+def test_a_word_is_drawn_over_the_picture(model, scene, question, quick):
+    pytest.importorskip("PIL")
+    e = model.explain(scene, question, answer="The star is red.", keys=[1, 3], each=True, **quick)
+    one, other = (numpy.asarray(unit.overlay()) for unit in e.each)
+    assert one.shape == other.shape and one.shape[2] == 3 and (one != other).any()
+
+
+def test_losses_are_plotted(model, scene, question, quick):
+    pytest.importorskip("matplotlib")
+    many = {**quick, "iterations": 3}
+    panels = model.explain(scene, question, **many).plot_losses().axes
+    assert [len(panel.lines) for panel in panels] == [2]
+    e = model.explain(scene, question, method="igos+", **many)
+    for parts in e.iterations:
+        assert math.isclose(sum(parts.terms), parts.regulariser, rel_tol=1e-9, abs_tol=1e-12)
+    panels = e.plot_losses().axes
+    assert [len(panel.lines) for panel in panels] == [2, 3]
+    assert list(panels[0].lines[0].get_ydata()) == [parts.deletion for parts in e.iterations]
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [

@@ -186,6 +186,11 @@ fn summary(options: &Options, settings: &Settings, explanation: &Explanation) ->
             .map(|t| t.text.trim())
             .collect();
         lines.push(format!("key tokens: {}", keys.join(", ")));
+        let each = explanation.each.iter().map(|map| map.unit.text.as_str());
+        let each: Vec<&str> = each.collect();
+        if !each.is_empty() {
+            lines.push(format!("a map for each of: {}", each.join(", ")));
+        }
     } else {
         lines.push(format!(
             "the answer does not depend on the picture: no token gains more than {} nats \

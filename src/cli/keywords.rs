@@ -27,11 +27,12 @@ const OF_MODEL: [&str; 8] = [
     "threads",
 ];
 /// The options of an explanation that a method alone does not read: those about the picture, the
-/// answer and its curves, about memory, and about layers of the model.
-const NOT_OF_METHOD: [&str; 9] = [
+/// answer, its words and its curves, about memory, and about layers of the model.
+const NOT_OF_METHOD: [&str; 10] = [
     "baseline",
     "baseline-answer",
     "curve-points",
+    "each",
     "layer",
     "max-new-tokens",
     "max-pixels",
@@ -90,7 +91,7 @@ pub struct Described {
     pub name: String,
     /// The help.
     pub help: String,
-    /// Whether it takes no value.
+    /// Whether it may be given without a value.
     pub switch: bool,
 }
 
@@ -103,7 +104,8 @@ pub fn options(topic: Topic) -> Vec<Described> {
         Some(Described {
             name: name.to_string(),
             help: help.unwrap_or_default(),
-            switch: matches!(argument.get_action(), ArgAction::SetTrue),
+            switch: matches!(argument.get_action(), ArgAction::SetTrue)
+                || argument.get_num_args().is_some_and(|n| n.min_values() == 0),
         })
     });
     described.collect()
@@ -212,7 +214,7 @@ mod tests {
         assert!(described.iter().all(|option| !option.help.is_empty()));
         let switches = described.iter().filter(|option| option.switch);
         let switches: Vec<&str> = switches.map(|option| option.name.as_str()).collect();
-        assert_eq!(switches, ["no-curves", "baseline-answer"]);
+        assert_eq!(switches, ["no-curves", "each", "baseline-answer"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::error::CliError;
 use crate::checkpoint::RandomizedLayers;
 use crate::device::cuda::GemmBackend;
-use crate::explain::{Compat, CurvePoints, Method, OptimizerKind, Preset, Settings};
+use crate::explain::{Compat, CurvePoints, Each, Method, OptimizerKind, Preset, Settings};
 use crate::lvlm::{Layer, OpenOptions};
 use crate::picture::{Baseline, Limits, Picture};
 
@@ -147,6 +147,23 @@ enum CurvePointsName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum EachName {
+    /// A key token
+    Token,
+    /// A word: its key tokens together
+    Word,
+}
+
+impl From<EachName> for Each {
+    fn from(name: EachName) -> Each {
+        match name {
+            EachName::Token => Each::Token,
+            EachName::Word => Each::Word,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompatName {
     /// That of the paper's authors, bytedance/LVLM_Interpretation
     LvlmInterpretation,
@@ -249,6 +266,16 @@ pub(super) struct MethodOptions {
     /// The points at which curves are measured [default: adaptive; with --compat: all]
     #[arg(long, value_enum, value_name = "POINTS", conflicts_with = "no_curves")]
     curve_points: Option<CurvePointsName>,
+    /// Find a map for each word that has key tokens as well, or for each key token, beside that of
+    /// the whole answer [default where it is given: word]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "UNIT",
+        num_args = 0..=1,
+        default_missing_value = "word"
+    )]
+    each: Option<EachName>,
     /// Ask about the baseline picture too, and record that answer
     #[arg(long)]
     baseline_answer: bool,
@@ -458,6 +485,7 @@ impl MethodOptions {
                 Some(CurvePointsName::All) => CurvePoints::All,
                 Some(CurvePointsName::Adaptive) => CurvePoints::Adaptive,
             },
+            each: self.each.map(Each::from),
             baseline_answer: self.baseline_answer,
             ..following
         })

@@ -37,6 +37,7 @@ impl Progress for Bars {
             Stage::Optimise => ("optimising the mask", "evaluations"),
             Stage::Curves => ("deletion and insertion", "evaluations"),
             Stage::Faithfulness => ("testing the map", "evaluations"),
+            Stage::Each => ("masks of the words", "evaluations"),
         };
         self.bar.reset();
         let template = match total {

@@ -47,6 +47,9 @@ pub fn record(context: &Context, explanation: &Explanation) -> Value {
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     });
+    if context.settings.each.is_some() {
+        record["each"] = json!(explained.each);
+    }
     if let Some(extent) = explanation.mask.as_ref().and_then(Mask::extent) {
         record["mask_extent"] = json!(extent);
     }

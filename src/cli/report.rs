@@ -151,8 +151,9 @@ fn details<'a>(
 fn detail(run: &Run, pictures: &Pictures, asked: Asked) -> Result<Detail, CliError> {
     let (record, place) = asked?;
     let mask = run.mask(&record)?;
+    let each = run.each_masks(&record)?;
     let picture = pictures.small(&record, place.as_ref());
-    page::detail(&record, mask.as_ref(), picture)
+    page::detail(&record, mask.as_ref(), &each, picture)
 }
 
 /// Writes the file atomically; returns its size in bytes.

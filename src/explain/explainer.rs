@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::each::{maps, whole};
 use super::perturbation::mean_probability;
 use super::ranking::Ranking;
 use super::{
-    Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Result, Settings, curves,
+    Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Result, Settings, UnitMap, curves,
     faithfulness, key_tokens, lvlm_interpretation,
 };
 use crate::blend::{Blend, Masks, Path};
@@ -79,6 +80,9 @@ pub struct Explanation {
     pub curves: Option<Curves>,
     /// Whether the mask's most salient cells decide the answer, if there is a mask.
     pub faithfulness: Option<Faithfulness>,
+    /// The maps of its words or of its key tokens, if requested and if there is a mask: in the order
+    /// of the answer. Each key token is in one of them.
+    pub each: Vec<UnitMap>,
     /// The cost.
     pub cost: Cost,
 }
@@ -114,6 +118,23 @@ pub enum Stage {
     Curves,
     /// The answer without and with only the most salient cells.
     Faithfulness,
+    /// Optimisation of a mask for each word or key token.
+    Each,
+}
+
+impl Stage {
+    /// Returns its name, as records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Prepare => "prepare",
+            Stage::Answer => "answer",
+            Stage::Select => "select",
+            Stage::Optimise => "optimise",
+            Stage::Curves => "curves",
+            Stage::Faithfulness => "faithfulness",
+            Stage::Each => "each",
+        }
+    }
 }
 
 impl Stage {
@@ -356,6 +377,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         iterations: Vec::new(),
         curves: None,
         faithfulness: None,
+        each: Vec::new(),
         cost: Cost::default(),
     };
 
@@ -389,6 +411,23 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         clock.begin(Stage::Faithfulness, schedule.evaluations())?;
         let evaluated = &mut |n| clock.evaluated(n);
         explanation.faithfulness = Some(faithfulness::faithfulness(&mut ranking, evaluated)?);
+        if let Some(each) = settings.each {
+            let texts: Vec<&str> = explanation.tokens.iter().map(|t| t.text.as_str()).collect();
+            let units = each.units(&keys, &texts);
+            let found = if units.len() == 1 {
+                vec![whole(&keys, &texts, &mask, &explanation.iterations)]
+            } else {
+                let evaluations = method.schedule().evaluations();
+                clock.begin(Stage::Each, evaluations.map(|each| each * units.len()))?;
+                let evaluated = &mut |n| clock.evaluated(n);
+                maps(units, &texts, &*method, &*scorer, evaluated)?
+            };
+            let covering = |map: UnitMap| UnitMap {
+                mask: map.mask.covering(extent),
+                ..map
+            };
+            explanation.each = found.into_iter().map(covering).collect();
+        }
         explanation.mask = Some(mask.covering(extent));
     }
     clock.end();

@@ -7,6 +7,7 @@
 mod attention_rollout;
 mod attribution;
 mod curves;
+mod each;
 mod eagle;
 mod error;
 mod explainer;
@@ -40,6 +41,8 @@ pub use attribution::{Attribution, Method, Pass, Schedule};
 #[cfg(feature = "cli")]
 pub(crate) use curves::schedule as curves_schedule;
 pub use curves::{CurvePoints, Curves, LEAST_RANGE, deletion_insertion};
+pub(crate) use each::whole_words;
+pub use each::{Each, Unit, UnitMap};
 pub use error::ExplainError;
 pub use explainer::{
     AnswerToken, Cost, Explanation, Prepared, Progress, Request, Silent, Stage, explain,
@@ -49,7 +52,7 @@ pub use explainer::{
 pub(crate) use faithfulness::schedule as faithfulness_schedule;
 pub use faithfulness::{Faithfulness, SufficientRegion};
 pub use foreign::{Attributed, AttributionError, attribute};
-pub use igos::{Iteration, Regulariser};
+pub use igos::{Iteration, Regulariser, Terms};
 pub use key_tokens::{is_function_word, key_tokens};
 pub use settings::{OptimizerKind, Preset, Settings};
 

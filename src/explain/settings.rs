@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compat, CurvePoints, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
+    Compat, CurvePoints, Each, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
 };
 use crate::blend::Noise;
 use crate::lvlm::Layer;
@@ -99,6 +99,9 @@ pub struct Settings {
     /// The points at which curves are measured.
     #[serde(default)]
     pub curve_points: CurvePoints,
+    /// The parts of the answer that get maps of their own beside that of the whole answer, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Each>,
     /// Whether the model is also asked about the baseline picture.
     #[serde(default)]
     pub baseline_answer: bool,
@@ -150,6 +153,7 @@ impl Settings {
             max_new_tokens: 128,
             curves: true,
             curve_points: CurvePoints::Adaptive,
+            each: None,
             baseline_answer: false,
             compat: None,
             memory_budget: None,

@@ -1,6 +1,7 @@
 //! Tests of the method on a model simple enough to be computed by hand.
 
 mod curves;
+mod each;
 mod explanation;
 mod faithfulness;
 mod fovea;

@@ -15,8 +15,8 @@ const HEIGHT: u32 = 620;
 const LEGEND: u32 = 52;
 /// The smallest upper end of the vertical axis.
 const LEAST_TOP: f64 = 0.02;
-const DELETION: RGBColor = RGBColor(178, 24, 43);
-const INSERTION: RGBColor = RGBColor(33, 102, 172);
+pub(super) const DELETION: RGBColor = RGBColor(178, 24, 43);
+pub(super) const INSERTION: RGBColor = RGBColor(33, 102, 172);
 const PICTURE: RGBColor = RGBColor(60, 60, 60);
 const BASELINE: RGBColor = RGBColor(125, 125, 125);
 /// Dashes and gaps of the lines at the picture's and the baseline's probability.

@@ -155,6 +155,17 @@ impl Text {
         pieces
     }
 
+    /// Returns `text` as [`Text::visible`] does, shortened to a width in pixels, with an ellipsis if
+    /// it is cut.
+    pub fn fitted(&self, text: &str, width: u32) -> String {
+        let shown = self.visible(text);
+        if self.width(&shown) <= width {
+            return shown;
+        }
+        let pieces = self.pieces(&shown, width.saturating_sub(self.width("\u{2026}")));
+        format!("{}\u{2026}", pieces[0].trim_end())
+    }
+
     /// Returns the glyphs of a text from left to right, and its width.
     fn glyphs(&self, text: &str, neighbours: Neighbours) -> (Vec<Placed>, f32) {
         let (mut glyphs, mut x) = (Vec::new(), 0.0);

@@ -179,13 +179,7 @@ fn numbers(row: &Interval) -> String {
 /// Shortens a text to the width of a panel, with an ellipsis if it is cut.
 fn fitted(text: &str) -> Result<String> {
     let width = WIDTH / COLUMNS as u32 - 2 * MARGIN;
-    let font = Text::new(REGULAR, LABEL as f32)?;
-    let shown = font.visible(text);
-    if font.width(&shown) <= width {
-        return Ok(shown);
-    }
-    let pieces = font.pieces(&shown, width - font.width("\u{2026}"));
-    Ok(format!("{}\u{2026}", pieces[0].trim_end()))
+    Ok(Text::new(REGULAR, LABEL as f32)?.fitted(text, width))
 }
 
 /// Returns the range of a panel's numbers, with a margin.

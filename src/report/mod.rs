@@ -1,5 +1,6 @@
 //! Pictures of explanations: the map over the picture ([`overlay()`]), the map alone
-//! ([`saliency_grey`]), the deletion and insertion curves ([`curves()`]), the answer's words
+//! ([`saliency_grey`]), the maps of single words ([`each()`]), the deletion and insertion curves
+//! ([`curves()`]), the objective over the iterations ([`losses()`]), the answer's words
 //! ([`tokens()`]); and for many explanations, distributions ([`histogram()`]) and values with their
 //! intervals ([`intervals()`]). Each is drawn in memory, with an embedded font; [`png()`] encodes
 //! it as a file. [`explanation_files`] draws all of one explanation. [`html`] writes a whole run as one page.
@@ -7,6 +8,7 @@
 mod canvas;
 mod colour;
 mod curves;
+mod each;
 mod error;
 mod explanation;
 mod font;
@@ -14,6 +16,7 @@ mod histogram;
 pub mod html;
 mod intervals;
 mod layout;
+mod losses;
 mod overlay;
 mod png;
 mod tokens;
@@ -22,10 +25,12 @@ mod tokens;
 mod tests;
 
 pub use curves::{CurvesPlot, curves};
+pub use each::{EachPanel, each};
 pub use error::ReportError;
-pub use explanation::{EXPLANATION_FILES, explanation_files, explanation_overlay};
+pub use explanation::{EXPLANATION_FILES, explanation_files, explanation_overlay, mask_overlay};
 pub use histogram::{HistogramPlot, histogram};
 pub use intervals::{Interval, IntervalsPanel, intervals};
+pub use losses::losses;
 pub use overlay::{Outline, overlay, saliency, saliency_grey};
 pub use png::png;
 pub use tokens::{TokenShade, tokens};

@@ -10,16 +10,16 @@ use super::{ReportError, Result};
 /// The share of the map's colour in the overlay where the map is 0, and its increase up to 1.
 const SHARE: (f32, f32) = (0.35, 0.2);
 /// The width below which pictures are enlarged, so that the legend is legible.
-const NARROWEST: u32 = 480;
+pub(super) const NARROWEST: u32 = 480;
 /// The longest side that enlarging may produce.
 const LONGEST: u32 = 1600;
 /// The longest side that is shown in full; longer ones are reduced, so that the legend of a picture
 /// of a few rows stays small.
 const WIDEST: u32 = 32_768;
-const INK: Rgb<u8> = Rgb([30, 30, 30]);
+pub(super) const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
 /// The map in the plane of the picture: bilinear, corners on corners.
-struct Map<'a> {
+pub(super) struct Map<'a> {
     saliency: &'a [f32],
     size: usize,
 }
@@ -28,7 +28,7 @@ struct Map<'a> {
 type Tap = (usize, usize, f32);
 
 impl Map<'_> {
-    fn new(saliency: &[f32], size: usize) -> Result<Map<'_>> {
+    pub fn new(saliency: &[f32], size: usize) -> Result<Map<'_>> {
         let (what, found) = ("saliency", saliency.len());
         let expected = size.checked_mul(size).filter(|&cells| cells > 0);
         let (width, height) = (size, size);
@@ -145,7 +145,10 @@ pub(super) fn pixels(width: u32, height: u32, channels: usize) -> Result<usize> 
 }
 
 /// Allocates a white picture.
-fn blank<P: Pixel<Subpixel = u8>>(width: u32, height: u32) -> Result<ImageBuffer<P, Vec<u8>>> {
+pub(super) fn blank<P: Pixel<Subpixel = u8>>(
+    width: u32,
+    height: u32,
+) -> Result<ImageBuffer<P, Vec<u8>>> {
     let bytes = pixels(width, height, P::CHANNEL_COUNT.into())?;
     let mut values = Vec::new();
     let there = values.try_reserve_exact(bytes).map(|()| {
@@ -162,9 +165,9 @@ fn blank<P: Pixel<Subpixel = u8>>(width: u32, height: u32) -> Result<ImageBuffer
 
 /// The displayed size of a side: each pixel is repeated `factor` times, or `step` pixels become
 /// one.
-struct Shown {
-    width: u32,
-    height: u32,
+pub(super) struct Shown {
+    pub width: u32,
+    pub height: u32,
     factor: u32,
     step: u32,
 }
@@ -180,6 +183,17 @@ impl Shown {
             height: shown(height),
             factor,
             step,
+        }
+    }
+
+    /// Returns the size of a picture whose pixels are each repeated `factor` times, at least once.
+    pub fn enlarged(width: u32, height: u32, factor: u32) -> Shown {
+        let factor = factor.max(1);
+        Shown {
+            width: width * factor,
+            height: height * factor,
+            factor,
+            step: 1,
         }
     }
 
@@ -236,14 +250,41 @@ pub fn overlay(
     let lines = if outline.is_some() { 5.7 } else { 4.3 };
     let legend = (text_height * lines) as u32;
     let mut out: RgbImage = blank(total, shown.height + legend)?;
-    let left = ((total - shown.width) / 2) as usize;
+    let left = (total - shown.width) / 2;
     let ramp = Ramp::new(INFERNO);
+    draw_map(&mut out, (left, 0), rgb, width, &shown, &map, &ramp);
+    if let Some(region) = region {
+        draw_border(&mut out, left, &shown, &region);
+    }
+    let needed = "saliency: what the answer needs";
+    draw_legend(&mut out, shown.height, text_height, needed, &ramp)?;
+    if let Some(outline) = outline {
+        let top = shown.height + (text_height * 4.3) as u32;
+        let text = Text::new(REGULAR, text_height)?;
+        text.draw(&mut out, text_height as u32, top, INK, outline.caption);
+    }
+    Ok(out)
+}
+
+/// Draws a picture of `width` pixels per row under the colours of a map, with its left and top at a
+/// place of `out`, where there is room for it.
+pub(super) fn draw_map(
+    out: &mut RgbImage,
+    (left, top): (u32, u32),
+    rgb: &[u8],
+    width: u32,
+    shown: &Shown,
+    map: &Map,
+    ramp: &Ramp,
+) {
+    let total = out.width() as usize * 3;
     let rows = out
-        .chunks_exact_mut(total as usize * 3)
+        .chunks_exact_mut(total)
+        .skip(top as usize)
         .zip(map.rows(shown.width, shown.height));
     for (i, (out, values)) in (0..).zip(rows) {
         let row = &rgb[shown.source(i) * width as usize * 3..][..width as usize * 3];
-        let out = out[left * 3..].chunks_exact_mut(3);
+        let out = out[left as usize * 3..].chunks_exact_mut(3);
         for (j, (out, value)) in (0..).zip(out.zip(values)) {
             let pixel = &row[shown.source(j) * 3..][..3];
             let heat = ramp.at(value);
@@ -259,16 +300,6 @@ pub fn overlay(
             }
         }
     }
-    if let Some(region) = region {
-        draw_border(&mut out, left as u32, &shown, &region);
-    }
-    draw_legend(&mut out, shown.height, text_height, &ramp)?;
-    if let Some(outline) = outline {
-        let top = shown.height + (text_height * 4.3) as u32;
-        let text = Text::new(REGULAR, text_height)?;
-        text.draw(&mut out, text_height as u32, top, INK, outline.caption);
-    }
-    Ok(out)
 }
 
 /// Draws the border of a region, white inside and dark outside of it, so that it is seen on any
@@ -293,13 +324,19 @@ fn draw_border(out: &mut RgbImage, left: u32, shown: &Shown, region: &Map) {
     }
 }
 
-/// Draws the colour ramp from 0 to 1 with its meaning, below `top`.
-fn draw_legend(out: &mut RgbImage, top: u32, text_height: f32, ramp: &Ramp) -> Result<()> {
+/// Draws the colour ramp from 0 to 1 with a title, below `top`.
+pub(super) fn draw_legend(
+    out: &mut RgbImage,
+    top: u32,
+    text_height: f32,
+    title: &str,
+    ramp: &Ramp,
+) -> Result<()> {
     let text = Text::new(REGULAR, text_height)?;
     let margin = text_height as u32;
     let (left, right) = (margin, out.width() - margin);
     let title_top = top + margin / 3;
-    text.draw(out, left, title_top, INK, "saliency: what the answer needs");
+    text.draw(out, left, title_top, INK, title);
     let ramp_top = title_top + (text_height * 1.25) as u32;
     let ramp_bottom = ramp_top + (text_height * 0.9) as u32;
     for x in left..right {

@@ -8,6 +8,7 @@ use super::colour::lightness;
 use super::font::{Neighbours, REGULAR, Text};
 use super::layout::Layout;
 use super::*;
+use crate::explain::{Iteration, Terms};
 
 const MARK: [u8; 3] = [230, 97, 1];
 
@@ -81,6 +82,140 @@ fn scores_stand_in_the_headings() {
             .iter()
             .any(|y| (52..84).contains(y))
     );
+}
+
+fn iteration(deletion: f64, insertion: f64, terms: Option<[f64; 3]>) -> Iteration {
+    let terms = terms.map(|[l1, l2, l3]| Terms { l1, l2, l3 });
+    Iteration {
+        deletion,
+        insertion,
+        regulariser: terms.map_or(0.0, |t| t.l1 + t.l2 + t.l3),
+        terms,
+    }
+}
+
+#[test]
+fn every_part_of_the_objective_has_its_line() {
+    let (deletion, insertion) = ([178, 24, 43], [33, 102, 172]);
+    let terms = [[213, 94, 0], [0, 114, 178], [0, 158, 115]];
+    let drawn = |iterations: &[Iteration]| {
+        let out = losses(iterations).unwrap();
+        assert_eq!(out.dimensions(), (1200, 620));
+        // More pixels than the legend has, on either half.
+        move |colour: [u8; 3]| {
+            let count = |left: bool| {
+                let on = |x: u32| (x < out.width() / 2) == left;
+                let pixels = out.enumerate_pixels();
+                pixels.filter(|(x, _, p)| on(*x) && p.0 == colour).count() > 200
+            };
+            (count(true), count(false))
+        }
+    };
+    let both = [
+        (-1.0, -1.0, [0.0, 0.0, 0.0]),
+        (-6.0, -1.5, [0.1, 2.0, 0.4]),
+        (-9.0, -1.2, [0.2, 1.0, 0.5]),
+    ];
+    let both = both.map(|(d, r, terms)| iteration(d, r, Some(terms)));
+    let found = drawn(&both);
+    assert_eq!([deletion, insertion].map(&found), [(true, false); 2]);
+    assert_eq!(terms.map(&found), [(false, true); 3]);
+    // Without a term, without a path, without any term.
+    let first = both.map(|i| iteration(i.deletion, 0.0, i.terms.map(|t| [t.l1, 0.0, t.l3])));
+    let found = drawn(&first);
+    assert_eq!(
+        [deletion, insertion].map(&found),
+        [(true, false), (false, false)]
+    );
+    assert_eq!(
+        terms.map(&found),
+        [(false, true), (false, false), (false, true)]
+    );
+    let found = drawn(&both.map(|i| iteration(i.deletion, i.insertion, None)));
+    assert_eq!([deletion, insertion].map(&found), [(true, true); 2]);
+    assert_eq!(terms.map(&found), [(false, false); 3]);
+}
+
+#[test]
+fn losses_are_drawn_whatever_their_values() {
+    for value in [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e308,
+        -1e308,
+        1e-320,
+        1e12,
+        0.0,
+        -2.0,
+    ] {
+        for count in [2, 3, 40, 1000] {
+            let same = vec![iteration(value, value, Some([value; 3])); count];
+            assert!(losses(&same).is_ok(), "{value} {count}");
+        }
+        let mixed = [
+            iteration(-1.0, value, Some([0.1, value, 0.0])),
+            iteration(value, -2.0, None),
+        ];
+        assert!(losses(&mixed).is_ok(), "{value}");
+    }
+    for few in [&[][..], &[iteration(-1.0, -1.0, None)]] {
+        assert!(matches!(losses(few), Err(ReportError::Length { .. })));
+    }
+}
+
+/// Every map lies over its own copy of the picture.
+#[test]
+fn maps_of_words_stand_side_by_side() {
+    let (width, height) = (60, 40);
+    let rgb = [90, 90, 90].repeat(width as usize * height as usize);
+    // A map is high in one of four quarters.
+    let maps: Vec<[f32; 4]> = (0..4)
+        .map(|high| [0, 1, 2, 3].map(|cell| f32::from(u8::from(cell == high))))
+        .collect();
+    let panels: Vec<EachPanel> = maps
+        .iter()
+        .map(|saliency| EachPanel {
+            text: "word",
+            saliency,
+        })
+        .collect();
+    let out = each(&rgb, width, height, 2, &panels).unwrap();
+    // The picture is repeated six times; panels are 360 + 16 pixels apart, 36 + 240 + 16 high.
+    let bright = |panel: u32, cell: u32| {
+        let (left, top) = (16 + panel % 3 * 376, panel / 3 * 292 + 36);
+        let (x, y) = (left + cell % 2 * 359, top + cell / 2 * 239);
+        out.get_pixel(x, y).0.map(u32::from).iter().sum::<u32>()
+    };
+    for panel in 0..4 {
+        for cell in 0..4 {
+            let alone = cell != panel;
+            assert_eq!(
+                bright(panel, cell) < bright(panel, panel),
+                alone,
+                "{panel} {cell}"
+            );
+        }
+    }
+    // Any picture and any number of maps.
+    for (width, height) in [(1, 1), (1, 5000), (5000, 1), (369, 368), (3000, 2)] {
+        let rgb = vec![7; width as usize * height as usize * 3];
+        for count in [1, 2, 61] {
+            let panels = vec![
+                EachPanel {
+                    text: "\u{1F600} \n\u{202e}long".repeat(9).leak(),
+                    saliency: &[0.5]
+                };
+                count
+            ];
+            let out = each(&rgb, width, height, 1, &panels).unwrap();
+            assert!(out.width() >= 480 && out.width() <= 1200 && out.height() < 9000);
+        }
+    }
+    assert!(each(&[7; 3], 1, 1, 2, &panels[..1]).is_ok());
+    assert!(each(&[7; 3], 1, 1, 3, &panels[..1]).is_err());
+    assert!(each(&[7; 4], 1, 1, 2, &panels[..1]).is_err());
+    assert!(each(&[], 0, 1, 2, &panels[..1]).is_err());
 }
 
 #[test]

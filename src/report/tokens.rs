@@ -7,6 +7,7 @@ use super::Result;
 use super::colour::{Ramp, contrast};
 use super::font::{BOLD, REGULAR, Text};
 use super::layout::{Layout, Placed};
+use crate::explain::whole_words;
 
 const WIDTH: u32 = 960;
 const MARGIN: u32 = 28;
@@ -91,7 +92,8 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     }
     asked.finish();
     let mut answer = Layout::new(inner, ANSWER_LINES);
-    for group in whole_words(words) {
+    let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
+    for group in whole_words(&texts) {
         let group: Vec<_> = group
             .map(|i| (i, style.answer(words[i].key), words[i].text))
             .collect();
@@ -135,24 +137,6 @@ pub fn tokens(question: &str, words: &[TokenShade]) -> Result<RgbImage> {
     }
     draw_legend(&mut out, legend_top, words.iter().any(|w| w.key), &style);
     Ok(out)
-}
-
-/// Returns the ranges of tokens that form a word: a token belongs to the word of the one before it
-/// unless there is a space between them.
-fn whole_words(words: &[TokenShade]) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let starts = |i: usize| {
-        i == 0
-            || words[i].text.starts_with(char::is_whitespace)
-            || words[i - 1].text.ends_with(char::is_whitespace)
-    };
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        let start = next;
-        next = (start + 1..words.len())
-            .find(|&i| starts(i))
-            .unwrap_or(words.len());
-        (start < words.len()).then_some(start..next)
-    })
 }
 
 /// The edges of a token on its line: whether a space or the line's start precedes it, and whether a

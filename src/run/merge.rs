@@ -163,6 +163,9 @@ fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
             let extent = record.mask.and_then(|place| place.extent);
             record.mask = Some(masks.append_bytes(&bytes, extent)?);
         }
+        for place in &mut record.each_masks {
+            *place = masks.append_bytes(&run.bytes(place)?, place.extent)?;
+        }
         let line = line(&record).map_err(RunError::writing(&path))?;
         records.write_all(&line).map_err(RunError::writing(&path))?;
     }

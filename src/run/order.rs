@@ -3,7 +3,7 @@
 use super::masks::Places;
 use super::{Manifest, Record};
 
-/// Checks the order of records: each must be of the shard's next sample, its mask after the last
+/// Checks the order of records: each must be of the shard's next sample, its masks after the last
 /// one.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
@@ -47,7 +47,14 @@ impl Order {
                 ));
             }
         }
-        if let Some(place) = &record.mask {
+        let units = record.explanation.as_ref().map_or(0, |e| e.each.len());
+        if record.each_masks.len() != units {
+            return Err(format!(
+                "expected masks of {units} words or tokens, found {}",
+                record.each_masks.len()
+            ));
+        }
+        for place in record.places() {
             let (file, offset) = self.places.of(self.masks);
             if (&place.file, place.offset, place.size) != (&file, offset, self.places.size) {
                 return Err(format!(

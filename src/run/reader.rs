@@ -8,7 +8,7 @@ use super::files::read_line;
 use super::masks::intact;
 use super::order::Order;
 use super::store::{RECORDS, read_manifest};
-use super::{Manifest, Record, Result, RunError};
+use super::{Manifest, MaskPlace, Record, Result, RunError};
 use crate::explain::Mask;
 use crate::system::regular::open_regular;
 
@@ -65,13 +65,28 @@ impl Run {
     /// # Errors
     /// Returns [`RunError::Masks`] if the mask differs from what was written.
     pub fn mask(&self, record: &Record) -> Result<Option<Mask>> {
-        let Some(bytes) = self.mask_bytes(record)? else {
-            return Ok(None);
-        };
+        record.mask.as_ref().map(|place| self.at(place)).transpose()
+    }
+
+    /// Returns the masks of a record's words or key tokens, in the order of `explanation.each`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Run::mask`].
+    pub fn each_masks(&self, record: &Record) -> Result<Vec<Mask>> {
+        record
+            .each_masks
+            .iter()
+            .map(|place| self.at(place))
+            .collect()
+    }
+
+    /// Reads the mask at a place.
+    fn at(&self, place: &MaskPlace) -> Result<Mask> {
+        let bytes = self.bytes(place)?;
         let size = self.manifest.settings.mask_size;
         let values = bytes.as_chunks::<4>().0.iter();
         let values: Vec<f64> = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-        if let (Some(cell), Some(place)) = (values.iter().find(|v| !v.is_finite()), &record.mask) {
+        if let Some(cell) = values.iter().find(|v| !v.is_finite()) {
             return Err(RunError::Masks {
                 path: self.folder.join(&place.file).display().to_string(),
                 expected: format!("finite numbers in the mask at byte {}", place.offset),
@@ -83,8 +98,7 @@ impl Run {
             expected: format!("a mask of {size} cells a side"),
             found: error.to_string(),
         })?;
-        let extent = record.mask.as_ref().and_then(|place| place.extent);
-        Ok(Some(mask.covering(extent)))
+        Ok(mask.covering(place.extent))
     }
 
     /// Returns the bytes of a record's mask as stored: `size * size` little-endian f32, row by row.
@@ -92,9 +106,12 @@ impl Run {
     /// # Errors
     /// Returns the errors of [`Run::mask`].
     pub fn mask_bytes(&self, record: &Record) -> Result<Option<Vec<u8>>> {
-        let Some(place) = &record.mask else {
-            return Ok(None);
-        };
+        let place = record.mask.as_ref();
+        place.map(|place| self.bytes(place)).transpose()
+    }
+
+    /// Reads the bytes of the mask at a place.
+    pub(super) fn bytes(&self, place: &MaskPlace) -> Result<Vec<u8>> {
         let path = self.folder.join(&place.file);
         let size = self.manifest.settings.mask_size;
         let wrong = |expected: String, found: String| RunError::Masks {
@@ -114,7 +131,7 @@ impl Run {
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(RunError::reading(&path))?;
         intact(&path, place, &bytes)?;
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 }
 

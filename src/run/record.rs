@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{EvidenceMask, Judgement, Rectangle, Right, Sample};
 use crate::blend::Extent;
 use crate::device::DeviceError;
-use crate::explain::{AnswerToken, Curves, ExplainError, Explanation, Faithfulness, Iteration};
+use crate::explain::{
+    AnswerToken, Curves, ExplainError, Explanation, Faithfulness, Iteration, Unit,
+};
 use crate::lvlm::LvlmError;
 use crate::nn::NnError;
 
@@ -49,6 +51,9 @@ pub struct Record {
     /// The place of the mask; answers that do not depend on the picture have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<MaskPlace>,
+    /// The places of the masks of `explanation.each`, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_masks: Vec<MaskPlace>,
 }
 
 /// A record's picture.
@@ -64,7 +69,7 @@ pub struct RecordImage {
     pub height: Option<u32>,
 }
 
-/// An [`Explanation`] without its mask and its times; the fields are those of `explanation.json`.
+/// An [`Explanation`] without its masks and its times; the fields are those of `explanation.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explained {
     /// The prompt as the model read it.
@@ -83,6 +88,9 @@ pub struct Explained {
     /// Whether the most salient cells decide the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faithfulness: Option<Faithfulness>,
+    /// The words or key tokens that have masks of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<Unit>,
     /// Number of pictures evaluated by the model.
     pub evaluations: usize,
 }
@@ -170,6 +178,11 @@ impl From<&Explanation> for Explained {
             iterations: explanation.iterations.clone(),
             curves: explanation.curves.clone(),
             faithfulness: explanation.faithfulness.clone(),
+            each: explanation
+                .each
+                .iter()
+                .map(|map| map.unit.clone())
+                .collect(),
             evaluations: explanation.cost.evaluations,
         }
     }
@@ -197,7 +210,13 @@ impl Record {
             judgement: None,
             error: None,
             mask: None,
+            each_masks: Vec::new(),
         }
+    }
+
+    /// Returns the places of all its masks, in the order of the files.
+    pub(super) fn places(&self) -> impl Iterator<Item = &MaskPlace> {
+        self.mask.iter().chain(&self.each_masks)
     }
 
     /// Creates the record of a row that is not a valid sample.

@@ -1,6 +1,6 @@
 //! Writing a run's folder.
 //!
-//! A sample's mask is on the disk before its record is, and its record is one line: whenever the
+//! A sample's masks are on the disk before its record is, and its record is one line: whenever the
 //! process or the machine stops, a whole number of records with their masks is left, and possibly
 //! an incomplete one, which is truncated when the run is resumed.
 
@@ -144,13 +144,16 @@ impl Store {
         &self.folder
     }
 
-    /// Appends a record after setting its `mask`. When this returns, both are on the disk.
+    /// Appends a record after setting its `mask` and its `each_masks`, the places of `each`. When
+    /// this returns, all are on the disk.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, for example because the disk is full.
-    pub fn append(&mut self, mut record: Record, mask: Option<&Mask>) -> Result<()> {
-        if let Some(mask) = mask {
-            record.mask = Some(self.masks.append(mask)?);
+    pub fn append(&mut self, mut record: Record, mask: Option<&Mask>, each: &[Mask]) -> Result<()> {
+        record.mask = mask.map(|mask| self.masks.append(mask)).transpose()?;
+        let places = each.iter().map(|mask| self.masks.append(mask));
+        record.each_masks = places.collect::<Result<_>>()?;
+        if record.places().next().is_some() {
             self.masks.sync()?;
         }
         let path = self.folder.join(RECORDS);
@@ -292,7 +295,7 @@ fn recover(folder: &Path, manifest: &Manifest) -> Result<Recovered> {
             Err(error) => return Err(wrong(error.to_string())),
         };
         order.take(&record).map_err(wrong)?;
-        if let Some(place) = &record.mask {
+        for place in record.places() {
             masks.next(place)?;
         }
         end += read;

@@ -96,6 +96,7 @@ struct Loaded {
 struct Finished {
     record: Record,
     mask: Option<Mask>,
+    each: Vec<Mask>,
     timing: Timing,
 }
 
@@ -202,7 +203,7 @@ fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Opt
         wait,
         seconds: Vec::new(),
     };
-    let mut mask = None;
+    let (mut mask, mut each) = (None, Vec::new());
     match explained {
         Ok(explanation) => {
             let ask = job.manifest.data.ask;
@@ -215,27 +216,33 @@ fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Opt
             record.explanation = Some(Explained::from(&explanation));
             timing.seconds = explanation.cost.seconds;
             mask = explanation.mask;
+            each = explanation.each.into_iter().map(|map| map.mask).collect();
         }
         Err(failure) => record.error = Some(failure),
     }
     if let Err(failure) = readable(&record) {
         (record.explanation, record.judgement, mask) = (None, None, None);
+        each.clear();
         record.error = Some(failure);
     }
     Ok(Some(Finished {
         record,
         mask,
+        each,
         timing,
     }))
 }
 
 /// Returns a failure if a number is not finite and so cannot be recorded.
 fn finite(explanation: Explanation) -> std::result::Result<Explanation, Failure> {
-    let parts = explanation.iterations.iter();
+    let each = explanation.each.iter().map(|map| &map.unit.iterations);
+    let parts = explanation.iterations.iter().chain(each.flatten());
     let parts = parts.flat_map(|i| [i.deletion, i.insertion, i.regulariser]);
+    let masks = explanation.each.iter().map(|map| &map.mask);
     let cells = explanation
         .mask
         .iter()
+        .chain(masks)
         .flat_map(|m| m.values().iter().copied());
     if parts.chain(cells).all(f64::is_finite) {
         Ok(explanation)
@@ -367,7 +374,7 @@ fn ready(
 /// Writes finished samples in the order in which they arrive.
 fn write(store: &mut Store, finished: Receiver<Finished>) -> Result<()> {
     for done in finished {
-        store.append(done.record, done.mask.as_ref())?;
+        store.append(done.record, done.mask.as_ref(), &done.each)?;
         store.time(&done.timing)?;
     }
     Ok(())

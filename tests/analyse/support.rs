@@ -100,6 +100,7 @@ impl Made {
                 iterations: Vec::new(),
                 curves,
                 faithfulness: None,
+                each: Vec::new(),
                 evaluations: 1,
             }
         });
@@ -129,6 +130,7 @@ impl Made {
             }),
             explanation,
             mask: None,
+            each_masks: Vec::new(),
         }
     }
 }
@@ -181,7 +183,9 @@ impl Folder {
             let size = manifest.settings.mask_size;
             let keep = |s: &Vec<f64>| Mask::new(size, s.iter().map(|v| 1.0 - v).collect()).unwrap();
             let mask = made.tokens.and(made.saliency.as_ref().map(keep));
-            store.append(made.record(index), mask.as_ref()).unwrap();
+            store
+                .append(made.record(index), mask.as_ref(), &[])
+                .unwrap();
         }
     }
 

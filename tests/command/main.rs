@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod devices;
+mod each;
 mod help;
 mod inputs;
 mod methods;

@@ -20,6 +20,7 @@ fn every_file_is_written_and_says_the_same() {
     let expected = [
         "curves.png",
         "explanation.json",
+        "losses.png",
         "mask.npy",
         "overlay.png",
         "saliency.png",
@@ -84,6 +85,7 @@ fn same_inputs_give_the_same_bits() {
         "saliency.png",
         "overlay.png",
         "curves.png",
+        "losses.png",
         "tokens.png",
     ] {
         let read = |out| std::fs::read(run.path(out).join(name)).unwrap();

@@ -127,6 +127,7 @@ fn leftovers_of_a_killed_process_go() {
         ".foveate-notes",
         "curves.png",
         "explanation.json",
+        "losses.png",
         "mask.npy",
         "notes.txt",
         "overlay.png",
@@ -138,7 +139,7 @@ fn leftovers_of_a_killed_process_go() {
     // The record lists the other files by their content.
     let record: Value = serde_json::from_str(&printed).unwrap();
     let files = record["files"].as_object().unwrap();
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 6);
     for (name, content) in files {
         let bytes = folder.bytes(&format!("out/{name}"));
         assert_eq!(content["bytes"], bytes.len());

@@ -191,6 +191,7 @@ impl Browser {
             "ArrowLeft" => 37,
             "ArrowRight" => 39,
             "Tab" => 9,
+            "Enter" => 13,
             _ => key.to_ascii_uppercase().as_bytes()[0],
         };
         let text = if key.len() == 1 { key } else { "" };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use foveate::Mask;
-use foveate::explain::{AnswerToken, Curves, Settings};
+use foveate::explain::{AnswerToken, Curves, Settings, Unit};
 use foveate::run::{
     Answer, Ask, Cause, Columns, Data, DataIdentity, DataOptions, DeviceIdentity, Explained,
     Failure, Judgement, Layout, Manifest, ModelIdentity, Record, RecordImage, Right, Shard, Store,
@@ -50,8 +50,8 @@ impl MadeUp {
         let mut store = Store::open(&made.path("run"), &manifest(identity(expected))).unwrap();
         let mut records = Vec::new();
         for index in 0..count {
-            let (record, mask) = record(&mut rng, index);
-            store.append(record, mask.as_ref()).unwrap();
+            let (record, mask, each) = record(&mut rng, index);
+            store.append(record, mask.as_ref(), &each).unwrap();
         }
         let run = foveate::run::Run::open(&made.path("run")).unwrap();
         records.extend(run.records().unwrap().map(Result::unwrap));
@@ -59,7 +59,8 @@ impl MadeUp {
     }
 
     /// Creates one record whose picture is inside the data file, in one colour, and whose map is 1
-    /// in one quarter and 0 elsewhere.
+    /// in the quarter at the left top and 0 elsewhere; those of its two words are 1 at the right top
+    /// and at the left bottom.
     pub fn of_one(colour: [u8; 3], width: u32, height: u32) -> MadeUp {
         use base64::Engine;
         let folder = TempDir::new().unwrap();
@@ -78,18 +79,23 @@ impl MadeUp {
         let data = Data::open(&made.path("data.jsonl"), None, DataOptions::default()).unwrap();
         let mut store = Store::open(&made.path("run"), &manifest(data.identity())).unwrap();
         let mut rng = StdRng::seed_from_u64(0);
-        let (mut record, _) = record(&mut rng, 0);
+        let (mut record, _, _) = record(&mut rng, 0);
         record.image = RecordImage {
             path: "in the data".into(),
             width: Some(width),
             height: Some(height),
         };
-        let high = |cell: usize| cell / SIZE < SIZE / 2 && cell % SIZE < SIZE / 2;
-        let values = (0..SIZE * SIZE).map(|cell| if high(cell) { 0.0 } else { 1.0 });
+        let quarter = |left: bool, top: bool| {
+            let high =
+                |cell: usize| (cell / SIZE < SIZE / 2) == top && (cell % SIZE < SIZE / 2) == left;
+            let values = (0..SIZE * SIZE).map(|cell| if high(cell) { 0.0 } else { 1.0 });
+            Mask::new(SIZE, values.collect()).unwrap()
+        };
         store
             .append(
                 record.clone(),
-                Some(&Mask::new(SIZE, values.collect()).unwrap()),
+                Some(&quarter(true, true)),
+                &[quarter(false, true), quarter(true, false)],
             )
             .unwrap();
         MadeUp {
@@ -170,7 +176,8 @@ fn picture(rng: &mut StdRng, width: u32, height: u32, path: &Path) {
     pixels.save(path).unwrap();
 }
 
-fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
+/// Creates a record with its mask, and those of two words for every other one that has a mask.
+fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>, Vec<Mask>) {
     let (width, height) = [(400, 300), (300, 400), (112, 112)][index % PICTURES % 3];
     let dependent = index % 8 != 3;
     let failed = index % 10 == 7;
@@ -205,6 +212,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
         judgement: None,
         error: None,
         mask: None,
+        each_masks: Vec::new(),
     };
     if index == 1 {
         (record.question, record.category) = (NASTY.into(), Some(NASTY.into()));
@@ -215,7 +223,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
             cause,
             message: format!("no room for {index}"),
         });
-        return (record, None);
+        return (record, None, Vec::new());
     }
     let scored = dependent && index % 6 != 5;
     record.explanation = Some(explained(rng, index, dependent, scored));
@@ -225,17 +233,21 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>) {
             correct: rng.random_bool(0.7),
         });
     }
-    let spread = rng.random_range(0.05..0.3);
-    let (x, y) = (rng.random_range(0.2..0.8), rng.random_range(0.2..0.8));
-    let cell = |cell: usize| {
-        let (dx, dy) = (
-            (cell % SIZE) as f64 / SIZE as f64 - x,
-            (cell / SIZE) as f64 / SIZE as f64 - y,
-        );
-        1.0 - (-(dx * dx + dy * dy) / (spread * spread)).exp() - rng.random_range(0.0..0.1)
+    let mut mask = || {
+        let spread = rng.random_range(0.05..0.3);
+        let (x, y) = (rng.random_range(0.2..0.8), rng.random_range(0.2..0.8));
+        let cell = |cell: usize| {
+            let (dx, dy) = (
+                (cell % SIZE) as f64 / SIZE as f64 - x,
+                (cell / SIZE) as f64 / SIZE as f64 - y,
+            );
+            1.0 - (-(dx * dx + dy * dy) / (spread * spread)).exp() - rng.random_range(0.0..0.1)
+        };
+        Mask::new(SIZE, (0..SIZE * SIZE).map(cell).collect()).unwrap()
     };
-    let mask = dependent.then(|| Mask::new(SIZE, (0..SIZE * SIZE).map(cell).collect()).unwrap());
-    (record, mask)
+    let units = record.explanation.as_ref().map_or(0, |e| e.each.len());
+    let each = (0..units).map(|_| mask()).collect();
+    (record, dependent.then(mask), each)
 }
 
 fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> Explained {
@@ -264,6 +276,12 @@ fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> E
     } else {
         words.concat()
     };
+    let unit = |text: &str, token: usize| Unit {
+        text: text.into(),
+        tokens: vec![token],
+        iterations: Vec::new(),
+        evaluations: 18,
+    };
     let steps = 51;
     let fall: f64 = rng.random_range(2.0..30.0);
     let fraction: Vec<f64> = (0..steps).map(|i| i as f64 / 50.0).collect();
@@ -291,6 +309,10 @@ fn explained(rng: &mut StdRng, index: usize, dependent: bool, scored: bool) -> E
         iterations: Vec::new(),
         curves: dependent.then_some(curves),
         faithfulness: None,
+        each: match dependent && index.is_multiple_of(2) {
+            true => vec![unit("five", 2), unit("table", 6)],
+            false => Vec::new(),
+        },
         evaluations: 138,
     }
 }

@@ -321,6 +321,56 @@ fn the_slider_goes_from_the_picture_to_the_map() {
     assert_eq!(browser.complaints, [""; 0]);
 }
 
+/// A word with a map of its own shows it, by mouse and by keys, and shows the answer's again.
+#[test]
+fn words_show_their_own_maps() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let made = MadeUp::of_one([200, 60, 30], 480, 360);
+    assert!(
+        made.report(&["run", "--data", "data.jsonl"])
+            .status
+            .success()
+    );
+    browser.open(&made.path("run/report.html"), "");
+    browser.until("document.querySelector('canvas').width === 320");
+    browser.set_range("100");
+    // The bright corner of the map, and what the page says of it.
+    let state = "(() => { const canvas = document.querySelector('canvas');
+        const green = (x, y) => canvas.getContext('2d').getImageData(x, y, 1, 1).data[1];
+        const corners = { whole: green(0, 0), five: green(319, 0), table: green(0, 239) };
+        const bright = Object.keys(corners).filter((name) => corners[name] > 200);
+        const pressed = document.querySelectorAll('.answer [aria-pressed=true]');
+        return [bright.join(), [...pressed].map((word) => word.textContent).join(),
+            document.querySelector('figure [aria-live]').textContent]; })()";
+    let whole = json!(["whole", "", "Map of the whole answer"]);
+    let five = json!(["five", "five", "Map of \u{201c}five\u{201d} alone"]);
+    let table = json!(["table", "table", "Map of \u{201c}table\u{201d} alone"]);
+    assert_eq!(browser.value(state), whole);
+    let words = "[...document.querySelectorAll('.answer [role=button]')]";
+    let names =
+        format!("{words}.map((word) => [word.textContent, word.getAttribute('aria-label')])");
+    let expected = json!([["five", "Map of five"], ["table", "Map of table"]]);
+    assert_eq!(browser.value(&names), expected);
+    for (word, expected) in [(0, &five), (1, &table), (1, &whole)] {
+        browser.value(&format!("{words}[{word}].click()"));
+        assert_eq!(&browser.value(state), expected);
+    }
+    browser.value(&format!("{words}[1].focus()"));
+    for (key, expected) in [
+        ("Enter", &table),
+        (" ", &whole),
+        ("w", &five),
+        ("w", &table),
+        ("w", &whole),
+    ] {
+        browser.press(key);
+        assert_eq!(&browser.value(state), expected, "{key}");
+    }
+    assert_eq!(browser.complaints, [""; 0]);
+}
+
 /// Every focusable element has a name, and all text contrasts with its background, in light and
 /// dark colours.
 #[test]

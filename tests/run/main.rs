@@ -3,6 +3,7 @@
 mod benchmarks;
 mod columns;
 mod compat;
+mod each;
 mod failures;
 mod hostile;
 #[path = "../program/mod.rs"]

@@ -153,5 +153,15 @@ pub(super) fn phases(work: &Work, answer: usize, rates: Rates) -> Result<Vec<Pha
         faithfulness.pass(work, pass, work.keys, rates)?;
     }
     all.push(faithfulness);
+    // As if every key token were a word of its own. One alone has the answer's map.
+    if settings.each.is_some() && work.keys.len() > 1 {
+        let mut each = Phase::new(Stage::Each);
+        for key in work.keys.chunks(1) {
+            for pass in work.schedule().passes {
+                each.pass(work, pass, key, rates)?;
+            }
+        }
+        all.push(each);
+    }
     Ok(all)
 }

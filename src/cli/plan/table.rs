@@ -106,6 +106,8 @@ pub(in crate::cli) fn table(report: &Report) -> String {
             Stage::Optimise => "mask",
             Stage::Curves => "curves",
             Stage::Faithfulness => "faithfulness",
+            Stage::Each if phase.keep == Some("inputs") => "each, recomputed",
+            Stage::Each => "mask for each",
         };
         let count = |n: usize| {
             if n == 0 {

@@ -4,7 +4,9 @@ use super::facts::facts;
 use super::pictures::Small;
 use crate::cli::error::CliError;
 use crate::explain::{AnswerToken, Faithfulness, Mask};
-use crate::report::html::{CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PageToken};
+use crate::report::html::{
+    CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PageToken, PageUnit,
+};
 use crate::run::{Explained, Record, Right, Run};
 
 /// Returns the page's data without the details, for all samples that the run has so far.
@@ -67,13 +69,22 @@ fn right(right: &Right) -> Option<String> {
 pub(super) fn detail(
     record: &Record,
     mask: Option<&Mask>,
+    each: &[Mask],
     picture: Small,
 ) -> Result<Detail, CliError> {
     let explained = record.explanation.as_ref();
     let curves = explained.and_then(|e| e.curves.as_ref());
-    let map = mask
-        .map(|mask| MapCells::new(&mask.saliency(), mask.size()))
-        .transpose()?;
+    let cells = |mask: &Mask| MapCells::new(&mask.saliency(), mask.size());
+    let map = mask.map(cells).transpose()?;
+    let units = explained.map_or(&[][..], |e| &e.each).iter().zip(each);
+    let each = units.map(|(unit, mask)| {
+        Ok::<_, CliError>(PageUnit {
+            text: unit.text.clone(),
+            tokens: unit.tokens.clone(),
+            map: cells(mask)?,
+        })
+    });
+    let each = each.collect::<Result<Vec<_>, _>>()?;
     let (picture, missing) = match picture {
         Ok(address) => (Some(address), None),
         Err(reason) => (None, Some(reason)),
@@ -85,6 +96,7 @@ pub(super) fn detail(
         width: record.image.width,
         height: record.image.height,
         map,
+        each,
         tokens: explained.map_or_else(Vec::new, tokens),
         curves: curves.map(|curves| CurveLines {
             fraction: curves.fraction.clone(),

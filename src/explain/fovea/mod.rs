@@ -121,6 +121,7 @@ impl Attribution for Fovea<'_> {
                     _ => mean(Path::Insertion),
                 },
                 regulariser: 0.0,
+                terms: None,
             };
             let gradient = &gradients[0];
             let largest = gradient.iter().fold(0.0, |m: f64, &g| m.max(g));

@@ -11,7 +11,7 @@ use crate::blend::{Path, Sampling};
 use crate::lvlm::{Callback, Scorer};
 use objective::{Objective, WeightedPath};
 use optimiser::{Nesterov, line_search};
-pub use regulariser::Regulariser;
+pub use regulariser::{Regulariser, Terms};
 
 /// The parts of the objective before one update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Iteration {
     pub insertion: f64,
     /// The regulariser.
     pub regulariser: f64,
+    /// The terms of the regulariser, if the method has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
 }
 
 /// iGOS, iGOS+ or iGOS++ with its settings.
@@ -212,6 +215,7 @@ impl Attribution for Igos<'_> {
                 deletion: at.deletion,
                 insertion: at.insertion,
                 regulariser: at.regulariser,
+                terms: Some(at.terms),
             };
             each(i, parts, &Objective::result(&masks));
         }

@@ -1,6 +1,6 @@
 //! The objective over one mask or two: blends along the paths, their weights, and the regulariser.
 
-use super::Regulariser;
+use super::{Regulariser, Terms};
 use crate::blend::{Blend, Masks, Path, Sampling, Score};
 use crate::explain::{Mask, Result, Settings};
 use crate::lvlm::{Callback, Scorer};
@@ -17,6 +17,7 @@ pub(in crate::explain) struct Evaluated {
     pub deletion: f64,
     pub insertion: f64,
     pub regulariser: f64,
+    pub terms: Terms,
     pub loss: f64,
     /// Empty if only the value was requested.
     pub gradients: Vec<Vec<f64>>,
@@ -107,7 +108,7 @@ impl Objective<'_> {
             scores.sum::<f64>() / steps as f64
         };
         let result = Self::result(masks);
-        let (regulariser, slope) = self.regulariser.value_and_gradient(&result, iteration);
+        let (regulariser, terms, slope) = self.regulariser.evaluate(&result, iteration);
         for (i, g) in gradients.iter_mut().enumerate() {
             // The derivative of the product of two masks with respect to one is the other.
             let other = (masks.len() == 2).then(|| masks[1 - i].values());
@@ -125,6 +126,7 @@ impl Objective<'_> {
             deletion: mean(0),
             insertion: if paths.len() > 1 { mean(1) } else { 0.0 },
             regulariser,
+            terms,
             loss,
             gradients,
         })

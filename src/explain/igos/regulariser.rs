@@ -1,5 +1,7 @@
 //! The regulariser, which keeps a mask small and smooth, and its gradient.
 
+use serde::{Deserialize, Serialize};
+
 use crate::blend::View;
 use crate::explain::{ExplainError, Mask, Result};
 use crate::lvlm::Resampling;
@@ -19,6 +21,17 @@ pub struct Regulariser {
     l3: f64,
     /// Decay of the quadratic term.
     gamma: f64,
+}
+
+/// The terms of the regulariser, each times its weight: their sum is its value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// `l1 mean|1 - M|`.
+    pub l1: f64,
+    /// `l2 exp(-gamma i) sum (1 - M)^2`; 0 if the method has no such term.
+    pub l2: f64,
+    /// `l3 TV(M)`.
+    pub l3: f64,
 }
 
 /// The edges of a picture in one view.
@@ -102,19 +115,37 @@ impl Regulariser {
     /// Returns `l1 mean|1 - M| + l3 TV(M) + l2 exp(-gamma i) sum (1 - M)^2` and its gradient, at
     /// iteration i. TV is the bilateral total variation of a picture's regulariser.
     pub fn value_and_gradient(&self, mask: &Mask, iteration: usize) -> (f64, Vec<f64>) {
+        let (value, _, gradient) = self.evaluate(mask, iteration);
+        (value, gradient)
+    }
+
+    /// Returns the value, its terms, and the gradient.
+    pub(in crate::explain) fn evaluate(
+        &self,
+        mask: &Mask,
+        iteration: usize,
+    ) -> (f64, Terms, Vec<f64>) {
         let m = mask.values();
         let cells = m.len() as f64;
         let decayed = self.l2 * (-self.gamma * iteration as f64).exp();
-        let (mut value, mut gradient) = self.total_variation(mask);
-        value *= self.l3;
+        let (variation, mut gradient) = self.total_variation(mask);
+        let mut terms = Terms {
+            l1: 0.0,
+            l2: 0.0,
+            l3: self.l3 * variation,
+        };
+        let mut value = terms.l3;
         for (g, &m) in gradient.iter_mut().zip(m) {
             let away = 1.0 - m;
-            value += self.l1 * away / cells + decayed * away * away;
+            let (distance, quadratic) = (self.l1 * away / cells, decayed * away * away);
+            value += distance + quadratic;
+            terms.l1 += distance;
+            terms.l2 += quadratic;
             // The absolute value has no derivative at M = 1: 0 is used.
             let slope = if away > 0.0 { 1.0 } else { 0.0 };
             *g = self.l3 * *g - self.l1 * slope / cells - 2.0 * decayed * away;
         }
-        (value, gradient)
+        (value, terms, gradient)
     }
 
     /// Returns the total variation of the mask, and its gradient: `mean (M[i,j] - M[i+1,j])^2 +

@@ -158,3 +158,22 @@ fn deletion_is_the_mean_over_the_path() {
     close(at.insertion, mean([1.0 / 3.0, 2.0 / 3.0, 1.0]), 1e-12, "R");
     close(at.loss, at.deletion - at.insertion, 1e-12, "D - R");
 }
+
+/// Each term is the value of the regulariser with its weight alone.
+#[test]
+fn the_terms_of_the_regulariser_add_up() {
+    let model = Quadratic::new();
+    let mask = Mask::new(4, random(23, 16)).unwrap();
+    let with = |weights| Regulariser::new(&model.view, &model.pixels, weights, 0.5).unwrap();
+    let (value, terms, _) = with([1.5, 0.25, 10.0]).evaluate(&mask, 2);
+    close(terms.l1 + terms.l2 + terms.l3, value, 1e-12, "sum");
+    for (term, weights) in [
+        (terms.l1, [1.5, 0.0, 0.0]),
+        (terms.l2, [0.0, 0.25, 0.0]),
+        (terms.l3, [0.0, 0.0, 10.0]),
+    ] {
+        let (alone, _) = with(weights).value_and_gradient(&mask, 2);
+        assert!(alone > 0.0);
+        close(term, alone, 1e-12, "term");
+    }
+}

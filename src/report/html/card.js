@@ -7,8 +7,8 @@ const TALLEST = 340;
 
 const view = { position: 0.5, shown: new Set() };
 
-/** The words of an answer, shaded; the spaces before a word are not. */
-function answerWords(tokens, text) {
+/** The words of an answer, shaded; the spaces before a word are not. Those with a map of their own are buttons for it. */
+function answerWords(tokens, text, choice) {
   if (!tokens.length) return [text.trim()];
   const most = Math.max(1, ...tokens.map((token) => token.llr ?? 0));
   return tokens.flatMap((token, place) => {
@@ -18,6 +18,7 @@ function answerWords(tokens, text) {
     const name = token.key ? "strong" : "span";
     const word = html(name, { class: share > STRONG ? "word most" : "word", title: tokenTitle(token) }, ink);
     word.style.setProperty("--v", share.toFixed(3));
+    if (ink) choice?.adopt(word, place);
     return ink ? [spaces, word] : [spaces];
   });
 }
@@ -31,6 +32,55 @@ function tokenTable(tokens) {
   const rows = tokens.map((t) => html("tr", {}, html("td", {}, JSON.stringify(t.text).slice(1, -1)), html("td", {}, digits(t.llr, 2)),
     html("td", {}, digits(t.picture, 3)), html("td", {}, digits(t.baseline, 3)), html("td", {}, t.key ? "key" : "")));
   return html("table", {}, html("thead", {}, html("tr", {}, ...head)), html("tbody", {}, ...rows));
+}
+
+/** The choice between the map of the whole answer and those of its words. */
+class Choice {
+  constructor(detail, overlay) {
+    this.units = detail.each;
+    this.whole = detail.map;
+    this.overlay = overlay;
+    /** The place of the unit that is shown, -1 for the whole answer. */
+    this.at = -1;
+    this.words = this.units.map(() => []);
+    this.note = html("p", { class: "below", "aria-live": "polite" });
+    this.tell();
+  }
+
+  /** Makes the word of a token a button, if it is in a unit; one word of a unit takes the focus. */
+  adopt(word, token) {
+    const at = this.units.findIndex((unit) => unit.tokens.includes(token));
+    if (at < 0) return;
+    const first = !this.words[at].length;
+    this.words[at].push(word);
+    word.classList.add("own");
+    if (first) fill(word, { role: "button", tabindex: 0, "aria-pressed": "false", "aria-label": `Map of ${this.units[at].text}` }, []);
+    word.addEventListener("click", () => this.show(this.at === at ? -1 : at));
+    word.addEventListener("keydown", (event) => {
+      if ((event.key !== "Enter" && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.show(this.at === at ? -1 : at);
+    });
+  }
+
+  /** The next word's map; after the last one, the whole answer's. */
+  next() {
+    this.show(this.at + 1 < this.units.length ? this.at + 1 : -1);
+  }
+
+  show(at) {
+    this.at = at;
+    this.words.forEach((words, place) => words.forEach((word) => {
+      word.classList.toggle("chosen", place === at);
+      if (word.hasAttribute("role")) word.setAttribute("aria-pressed", String(place === at));
+    }));
+    this.overlay.turnTo(at < 0 ? this.whole : this.units[at].map);
+    this.tell();
+  }
+
+  tell() {
+    this.note.textContent = this.at < 0 ? "Map of the whole answer" : `Map of \u201c${this.units[this.at].text}\u201d alone`;
+  }
 }
 
 /** A part that is made when it is opened. */
@@ -97,6 +147,10 @@ function pictureOf(card, entry, detail) {
       overlay.position = view.position;
       control.show(view.position);
     }
+    if (detail.map && detail.each?.length) {
+      card.choice = new Choice(detail, overlay);
+      figure.append(card.choice.note);
+    }
     overlay.ready.catch(() => figure.prepend(html("div", { class: "without" }, "The picture cannot be shown.")));
   }
   if (!detail.picture) {
@@ -115,13 +169,13 @@ function boxesOf(boxes, width, height) {
   return drawing;
 }
 
-function textOf(entry, detail) {
+function textOf(card, entry, detail) {
   const part = (name, ...children) => html("div", {}, html("h4", {}, name), ...children);
   const text = html("div", { class: "text" }, part("Question", html("p", { class: "long", tabindex: entry.question.length > 600 ? 0 : null }, entry.question)));
   if (entry.cause) {
     text.append(part("Failed", html("p", { class: "message" }, detail.message || entry.cause)));
   } else {
-    text.append(part("Answer", html("p", { class: "answer" }, ...answerWords(detail.tokens, entry.answer))));
+    text.append(part("Answer", html("p", { class: "answer" }, ...answerWords(detail.tokens, entry.answer, card.choice))));
   }
   if (detail.faithfulness) text.append(part("The map's most salient part", html("p", {}, faithfulnessText(detail.faithfulness))));
   if (detail.choices.length) text.append(part("Options", choicesOf(detail)));
@@ -164,7 +218,7 @@ function fillCard(card) {
   card.filled = true;
   card.element.style.minHeight = "";
   card.element.classList.toggle("failed", entry.cause !== null);
-  card.element.append(headOf(entry), pictureOf(card, entry, detail), textOf(entry, detail));
+  card.element.append(headOf(entry), pictureOf(card, entry, detail), textOf(card, entry, detail));
   if (detail.curves) card.element.append(curvesFigure(detail, entry));
 }
 
@@ -173,6 +227,7 @@ function emptyCard(card) {
   if (!card.filled) return;
   if (card.element.isConnected) card.element.style.minHeight = `${card.element.offsetHeight}px`;
   view.shown.delete(card.shown);
+  card.choice = null;
   card.element.replaceChildren();
   card.filled = false;
 }

@@ -66,6 +66,9 @@ pub struct Detail {
     pub height: Option<u32>,
     /// The map.
     pub map: Option<MapCells>,
+    /// The maps of words or tokens alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<PageUnit>,
     /// The answer's tokens.
     pub tokens: Vec<PageToken>,
     /// The deletion and insertion curves.
@@ -114,6 +117,17 @@ pub struct PageFaithfulness {
     /// Probability with that share alone.
     #[serde(serialize_with = "finite_digits")]
     pub probability: f64,
+}
+
+/// A word or token of an answer with a map of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PageUnit {
+    /// Its text.
+    pub text: String,
+    /// The positions of its tokens in the answer.
+    pub tokens: Vec<usize>,
+    /// Its map.
+    pub map: MapCells,
 }
 
 /// One token of an answer.

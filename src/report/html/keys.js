@@ -14,6 +14,7 @@ const KEYS = new Map([
   ["1", () => turn(0)],
   ["2", () => turn(0.5)],
   ["3", () => turn(1)],
+  ["w", () => current?.choice?.next()],
   ["b", () => document.body.classList.toggle("no-boxes")],
   ["/", toSearch],
   ["?", () => dialog.showModal()],

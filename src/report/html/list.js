@@ -4,6 +4,7 @@ const cards = entries.map((entry, place) => ({
   place,
   filled: false,
   shown: null,
+  choice: null,
   element: html("article", { class: "card", id: `sample${entry.index}`, tabindex: -1, "aria-label": nameOf(entry) }),
   words: [entry.id, entry.question, entry.answer, entry.right, entry.category].filter(Boolean).join("\n").toLowerCase(),
 }));

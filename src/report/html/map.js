@@ -82,6 +82,13 @@ class Overlay {
     this.draw();
   }
 
+  /** Shows another map of the same picture. */
+  turnTo(map) {
+    this.map = map;
+    if (this.image) this.values = stretch(map, this.image.width, this.image.height);
+    this.draw();
+  }
+
   /** Shows another position, 0 to 1. */
   show(position) {
     this.position = position;

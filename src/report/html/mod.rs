@@ -17,7 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use data::{CurveLines, Detail, Entry, Page, PageFaithfulness, PageToken};
+pub use data::{CurveLines, Detail, Entry, Page, PageFaithfulness, PageToken, PageUnit};
 pub use map::MapCells;
 pub use summary::{Mean, Share, Summary};
 pub use thumbnail::{THUMBNAIL, thumbnail};

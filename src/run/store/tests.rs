@@ -5,10 +5,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::explain::Settings;
+use crate::explain::{Settings, Unit};
 use crate::run::{
-    Ask, Columns, DataIdentity, DeviceIdentity, Failure, Layout, ModelIdentity, Run, Sample, Shard,
-    Source,
+    Answer, Ask, Columns, DataIdentity, DeviceIdentity, Explained, Failure, Layout, ModelIdentity,
+    Run, Sample, Shard, Source,
 };
 
 const SIZE: usize = 3;
@@ -76,7 +76,9 @@ fn write(folder: &Path, places: std::ops::Range<usize>) {
     let mut store = Store::open(folder, &manifest()).unwrap();
     assert_eq!(store.done(), places.start);
     for place in places {
-        store.append(record(place), mask(place).as_ref()).unwrap();
+        store
+            .append(record(place), mask(place).as_ref(), &[])
+            .unwrap();
     }
 }
 
@@ -215,6 +217,121 @@ fn records_and_masks_read_as_they_were_written() {
     assert!(error.contains("CRC-32"), "{error}");
 }
 
+/// The masks of words follow the answer's, and a record says of each word where its mask is.
+#[test]
+fn masks_of_words_are_resumed_and_read_as_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = |token: usize| Unit {
+        text: format!("word {token}"),
+        tokens: vec![token],
+        iterations: Vec::new(),
+        evaluations: 3,
+    };
+    let grey = |value: usize| Mask::new(SIZE, vec![value as f64 / 256.0; SIZE * SIZE]).unwrap();
+    // Two words, none, one, two and so on; without an answer's mask where there is none.
+    let units = |place: usize| [2, 0, 1][place % 3];
+    let explained = |place: usize| {
+        let mut record = record(place);
+        record.error = None;
+        record.explanation = Some(Explained {
+            prompt: "?".into(),
+            answer: Answer {
+                text: "!".into(),
+                tokens: Vec::new(),
+            },
+            baseline_answer: None,
+            image_dependent: units(place) > 0,
+            iterations: Vec::new(),
+            curves: None,
+            faithfulness: None,
+            each: (0..units(place)).map(unit).collect(),
+            evaluations: 1,
+        });
+        record
+    };
+    let masks = |place: usize| {
+        let each = (0..units(place))
+            .map(|n| grey(10 * place + n + 1))
+            .collect::<Vec<_>>();
+        ((units(place) > 0).then(|| grey(10 * place)), each)
+    };
+    let write = |folder: &Path, places: std::ops::Range<usize>| {
+        let mut store = Store::open(folder, &manifest()).unwrap();
+        assert_eq!(store.done(), places.start);
+        for place in places {
+            let (mask, each) = masks(place);
+            store
+                .append(explained(place), mask.as_ref(), &each)
+                .unwrap();
+        }
+    };
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    write(&whole, 0..8);
+    let records = file(&whole, RECORDS);
+    let lines: Vec<&[u8]> = records.split_inclusive(|&b| b == b'\n').collect();
+    std::fs::create_dir(&cut).unwrap();
+    for kept in 0..8 {
+        std::fs::copy(whole.join(MANIFEST), cut.join(MANIFEST)).unwrap();
+        let mut begun = lines[..kept].concat();
+        begun.extend(&lines[kept][..lines[kept].len() / 2]);
+        std::fs::write(cut.join(RECORDS), begun).unwrap();
+        std::fs::copy(whole.join("masks-00000.f32"), cut.join("masks-00000.f32")).unwrap();
+        write(&cut, kept..8);
+        for name in [RECORDS, "masks-00000.f32"] {
+            assert!(file(&cut, name) == file(&whole, name), "{kept}: {name}");
+        }
+    }
+    let run = Run::open(&whole).unwrap();
+    for (place, read) in run.records().unwrap().enumerate() {
+        let read = read.unwrap();
+        assert_eq!(
+            (run.mask(&read).unwrap(), run.each_masks(&read).unwrap()),
+            masks(place)
+        );
+    }
+    // A word without a mask, a mask without a word, and masks in another order.
+    let text = String::from_utf8(records.clone()).unwrap();
+    let first: Record = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let mut fewer = first.clone();
+    fewer.each_masks.pop();
+    let mut swapped = first.clone();
+    swapped.each_masks.swap(0, 1);
+    let mut unknown = first;
+    unknown.explanation = None;
+    for (changed, words) in [
+        (fewer, "expected masks of 2 words or tokens, found 1"),
+        (unknown, "expected masks of 0 words or tokens, found 2"),
+        (swapped, "expected a mask of 3 cells a side"),
+    ] {
+        let line = serde_json::to_string(&changed).unwrap();
+        std::fs::write(whole.join(RECORDS), format!("{line}\n")).unwrap();
+        let errors = [
+            Store::open(&whole, &manifest()).unwrap_err().to_string(),
+            run.records()
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap_err()
+                .to_string(),
+        ];
+        assert!(
+            errors.iter().all(|error| error.contains(words)),
+            "{errors:?}"
+        );
+    }
+    std::fs::write(whole.join(RECORDS), records).unwrap();
+    let mut masks = file(&whole, "masks-00000.f32");
+    let second = 4 * SIZE * SIZE;
+    masks[second + 1] ^= 1;
+    std::fs::write(whole.join("masks-00000.f32"), masks).unwrap();
+    let record = run.records().unwrap().next().unwrap().unwrap();
+    let error = run.each_masks(&record).unwrap_err().to_string();
+    assert!(
+        run.mask(&record).is_ok() && error.contains("CRC-32"),
+        "{error}"
+    );
+}
+
 /// Every change of a record that a reader could miss, in complete lines, is refused both when
 /// resuming and when reading.
 #[test]
@@ -224,7 +341,9 @@ fn records_that_were_changed_are_refused_by_all() {
     small.data.samples = 8;
     let mut store = Store::open(folder.path(), &small).unwrap();
     for place in 0..4 {
-        store.append(record(place), mask(place).as_ref()).unwrap();
+        store
+            .append(record(place), mask(place).as_ref(), &[])
+            .unwrap();
     }
     drop(store);
     let records = String::from_utf8(file(folder.path(), RECORDS)).unwrap();
