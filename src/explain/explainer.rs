@@ -137,20 +137,6 @@ impl Stage {
     }
 }
 
-impl Stage {
-    /// Returns its name, as records have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Prepare => "prepare",
-            Stage::Answer => "answer",
-            Stage::Select => "select",
-            Stage::Optimise => "optimise",
-            Stage::Curves => "curves",
-            Stage::Faithfulness => "faithfulness",
-        }
-    }
-}
-
 /// Receives the progress of an explanation, and can stop it.
 pub trait Progress {
     /// Reports the start of a stage; `total` is its number of evaluations or tokens, if known.
