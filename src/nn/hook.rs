@@ -13,6 +13,11 @@ pub trait BlockHook<D: Device> {
 
     /// Returns whether it changes the rows after block `i`.
     fn changes(&self, i: usize) -> bool;
+    /// Returns whether it leaves the rows after block `i` as they are, and reads them. Their gradient
+    /// is then what its vjp returns.
+    fn reads(&self, _: usize) -> bool {
+        false
+    }
     /// Returns whether rows get something of other places of the picture than their own after block
     /// `i`, so that the blocks' attention does not say all that they read.
     fn mixes(&self, i: usize) -> bool {

@@ -129,12 +129,9 @@ impl Family for InternVl {
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
-        let selected = FeatureSelect {
-            layers: self.layers,
-            select: Select::Default,
-        };
+        let selected = FeatureSelect::last(self.layers, Select::Default);
         let sizes = self.encoder.vit(self.output);
-        let encoder = Vit::load(loader, &sizes, &self.names.vision, selected)?;
+        let encoder = Vit::load(loader, &sizes, &self.names.vision, &selected)?;
         loader.device.part(Part::Projector);
         let side_by_side = self.shuffle.side_by_side();
         let (from, to) = (self.encoder.hidden * side_by_side, self.text.hidden);
