@@ -134,7 +134,7 @@ __device__ __forceinline__ float block_sum(float v) { return block_reduce<Sum>(v
 __device__ __forceinline__ float block_max(float v) { return block_reduce<Max>(v); }
 
 // Activation functions.
-constexpr int GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3;
+constexpr int GELU = 0, GELU_TANH = 1, QUICK_GELU = 2, SILU = 3, RELU = 4;
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
 
@@ -146,6 +146,8 @@ __device__ __forceinline__ float activate(int kind, float x) {
       return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x));
     case QUICK_GELU:
       return x * sigmoid(1.702f * x);
+    case RELU:
+      return x < 0.0f ? 0.0f : x;
     default:
       return x * sigmoid(x);
   }
@@ -164,6 +166,8 @@ __device__ __forceinline__ float activation_slope(int kind, float x) {
       const float s = sigmoid(1.702f * x);
       return s + 1.702f * x * s * (1.0f - s);
     }
+    case RELU:
+      return x > 0.0f ? 1.0f : 0.0f;
     default: {
       const float s = sigmoid(x);
       return s + x * s * (1.0f - s);

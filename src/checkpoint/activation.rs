@@ -14,6 +14,8 @@ pub enum Activation {
     QuickGelu,
     /// `x * sigmoid(x)`.
     Silu,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 impl std::fmt::Display for Activation {
@@ -23,11 +25,13 @@ impl std::fmt::Display for Activation {
             Activation::GeluTanh => "gelu_tanh",
             Activation::QuickGelu => "quick_gelu",
             Activation::Silu => "silu",
+            Activation::Relu => "relu",
         })
     }
 }
 
-/// Reads a field that names an activation.
+/// Reads a field that names an activation as `ACT2FN` of transformers does. Its ways to compute one
+/// function, which differ in rounding, are that function.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] if the name is not known.
@@ -38,12 +42,17 @@ pub fn activation(
 ) -> Result<Activation, CheckpointError> {
     Ok(match fields.text(name)? {
         None => default,
-        Some("gelu") => Activation::Gelu,
-        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_tanh") => Activation::GeluTanh,
+        Some("gelu" | "gelu_python") => Activation::Gelu,
+        Some(
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_tanh" | "gelu_python_tanh" | "gelu_fast"
+            | "gelu_accurate",
+        ) => Activation::GeluTanh,
         Some("quick_gelu") => Activation::QuickGelu,
         Some("silu" | "swish") => Activation::Silu,
+        Some("relu") => Activation::Relu,
         Some(other) => {
-            let names = "gelu, gelu_new, gelu_pytorch_tanh, gelu_tanh, quick_gelu, silu or swish";
+            let names = "gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_tanh, \
+                         gelu_python_tanh, gelu_fast, gelu_accurate, quick_gelu, silu, swish or relu";
             return Err(fields.error(name, format!("{other:?}"), names));
         }
     })

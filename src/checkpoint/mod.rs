@@ -40,7 +40,7 @@ pub use files::{Bytes, Files};
 pub(crate) use processor_file::PROCESSOR_CONFIG;
 pub use processor_file::ProcessorFile;
 pub use randomized::RandomizedLayers;
-pub use rope::{RopeAxes, RopeClass, RopeScaling, layer_rope, rope, rope_axes};
+pub use rope::{RopeAxes, RopeClass, RopeParameters, RopeScaling, layer_rope, rope, rope_axes};
 pub use template::{ChatTemplate, DefaultTemplate, Rendered, Template, VICUNA};
 pub use tensors::{Dtype, Tensor, Tensors};
 pub use tokenizer::{ImageToken, PictureText, Tokenizer};

@@ -1,9 +1,12 @@
 //! Settings of rotary position embedding in config.json.
 
+mod kinds;
+
 use serde_json::Value;
 
 use super::CheckpointError;
-use super::fields::{Fields, POSITION_LIMIT};
+use super::fields::Fields;
+use kinds::{Type, long, plain, yarn};
 
 /// The section of transformers 4.
 const OLD: &str = "rope_scaling";
@@ -11,7 +14,7 @@ const OLD: &str = "rope_scaling";
 const NEW: &str = "rope_parameters";
 
 /// Scaling of rotary frequencies for contexts longer than those trained on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
     /// No scaling.
     None,
@@ -34,6 +37,47 @@ pub enum RopeScaling {
         /// The context length trained on, in tokens.
         original_max_position_embeddings: usize,
     },
+    /// YaRN (Peng et al., arXiv 2309.00071): low frequencies divided by `factor`, high ones kept, a
+    /// linear transition between, by the number of the pair.
+    Yarn {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Frequencies are high that turn more often than this within the context trained on,
+        beta_fast: f64,
+        /// and low that turn less often than this.
+        beta_slow: f64,
+        /// Whether the ends of the transition are rounded to whole pairs.
+        truncate: bool,
+        /// The context length trained on, in tokens.
+        original_max_position_embeddings: usize,
+        /// A factor of rotated queries and of rotated keys.
+        attention_factor: f64,
+    },
+    /// `longrope` (Ding et al., arXiv 2402.13753), of sequences within the context trained on: each
+    /// frequency has a divisor of its own.
+    Long {
+        /// The divisors.
+        short_factor: Vec<f64>,
+        /// The context length trained on, in tokens. Longer sequences have other divisors.
+        original_max_position_embeddings: usize,
+        /// A factor of rotated queries and of rotated keys.
+        attention_factor: f64,
+    },
+}
+
+impl RopeScaling {
+    /// Returns the factor of rotated queries and of rotated keys.
+    pub fn attention_factor(&self) -> f64 {
+        match self {
+            RopeScaling::Yarn {
+                attention_factor, ..
+            }
+            | RopeScaling::Long {
+                attention_factor, ..
+            } => *attention_factor,
+            _ => 1.0,
+        }
+    }
 }
 
 /// What a decoder's class makes of its rotary parameters.
@@ -44,6 +88,20 @@ pub struct RopeClass {
     /// Whether it knows the type `mrope`, which is the default one with positions along several
     /// axes.
     pub mrope: bool,
+    /// Of a class that knows no types but `default` and `longrope`, and turns the first
+    /// `partial_rotary_factor` of a head (Phi-3): the context trained on where none is given.
+    pub partial: Option<usize>,
+}
+
+/// Rotary parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RopeParameters {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Their scaling.
+    pub scaling: RopeScaling,
+    /// The first columns of a head that are turned, an even number.
+    pub columns: usize,
 }
 
 /// How `mrope_section` shares out the pairs of a head among time, rows and columns. The values are
@@ -108,37 +166,60 @@ pub fn rope_axes(
     Ok(axes.flat_map(|(n, &count)| vec![n % 3; count]).collect())
 }
 
-/// Reads the rotary base and its scaling. The base is a field of the section of either version of
-/// transformers, or beside it.
+/// Reads the rotary parameters of heads of `head_dim` columns. The base is a field of the section
+/// of either version of transformers, or beside it.
 ///
 /// # Errors
 /// [`CheckpointError::Config`] for invalid or unsupported values.
 pub fn rope(
     fields: &Fields,
-    max_positions: usize,
+    (max_positions, head_dim): (usize, usize),
     class: RopeClass,
-) -> Result<(f64, RopeScaling), CheckpointError> {
+) -> Result<RopeParameters, CheckpointError> {
     let rope = section(fields)?;
     if let Some(name) = rope.sections().next() {
         let expected = "no such field: one table of parameters for all layers";
         return Err(rope.error(name, "a table", expected));
     }
-    parameters(fields, &rope, "rope_theta", max_positions, class)
+    let theta = base(fields, &rope, "rope_theta", class)?;
+    let columns = columns(fields, &rope, head_dim, class)?;
+    let kind = Type::of(&rope)?;
+    let scaling = match (kind.name, class.partial) {
+        ("default", _) => RopeScaling::None,
+        // Names that the class has had for it.
+        ("longrope", _) | ("su" | "yarn", Some(_)) => {
+            long(fields, &rope, kind, (max_positions, columns), class)?
+        }
+        (_, Some(_)) => return Err(kind.unsupported(&rope, "\"default\" or \"longrope\"")),
+        ("yarn", None) if theta == 1.0 => {
+            return Err(rope.error("rope_theta", theta, "another base for yarn"));
+        }
+        ("yarn", None) => yarn(fields, &rope, kind, max_positions)?,
+        _ => {
+            let more = ", \"yarn\", \"longrope\"";
+            plain(fields, &rope, kind, (max_positions, more), class)?
+        }
+    };
+    Ok(RopeParameters {
+        theta,
+        scaling,
+        columns,
+    })
 }
 
 /// Reads the rotary base and its scaling for the layers of one type, as Gemma 3's config has them:
-/// in a section of that name in `rope_parameters`. Beside it, `base` is the name of the base in
-/// older configs, whose `rope_scaling` is the full layers'.
+/// in a section of that name in `rope_parameters`. Beside it, `base_name` is the name of the base
+/// in older configs, whose `rope_scaling` is the full layers'.
 ///
 /// # Errors
-/// As [`rope`]; parameters that are those of no type.
+/// As [`rope`]; parameters that are those of no type; `yarn` and `longrope`.
 pub fn layer_rope(
     fields: &Fields,
     layer_type: &'static str,
-    base: &str,
-    max_positions: usize,
+    base_name: &str,
+    (max_positions, head_dim): (usize, usize),
     class: RopeClass,
-) -> Result<(f64, RopeScaling), CheckpointError> {
+) -> Result<RopeParameters, CheckpointError> {
     const FULL: &str = "full_attention";
     let (new, old) = (fields.section(NEW)?, fields.section(OLD)?);
     let types = [FULL, "sliding_attention"];
@@ -163,83 +244,47 @@ pub fn layer_rope(
     if let Some(name) = own.sections().next() {
         return Err(own.error(name, "a table", "no such field"));
     }
-    parameters(fields, &own, base, max_positions, class)
+    Ok(RopeParameters {
+        theta: base(fields, &own, base_name, class)?,
+        scaling: plain(fields, &own, Type::of(&own)?, (max_positions, ""), class)?,
+        columns: columns(fields, &own, head_dim, class)?,
+    })
 }
 
-/// Reads the base and the scaling of a section; `base` is the base's name beside it.
-fn parameters(
+/// Reads the base; `beside` is its name beside the section.
+fn base(
     fields: &Fields,
     rope: &Fields,
-    base: &str,
-    max_positions: usize,
+    beside: &str,
     class: RopeClass,
-) -> Result<(f64, RopeScaling), CheckpointError> {
-    let beside = fields.positive(base)?;
+) -> Result<f64, CheckpointError> {
+    let beside = fields.positive(beside)?;
     let theta = rope.positive("rope_theta")?.or(beside);
-    let theta = theta.unwrap_or(class.theta);
-    for section in [fields, rope] {
-        if section
-            .positive("partial_rotary_factor")?
-            .is_some_and(|part| part != 1.0)
-        {
-            let found = section
-                .value("partial_rotary_factor")
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            return Err(section.error(
-                "partial_rotary_factor",
-                found,
-                "1: every pair of a head is turned",
-            ));
+    Ok(theta.unwrap_or(class.theta))
+}
+
+/// Reads how many columns of a head are turned.
+fn columns(
+    fields: &Fields,
+    rope: &Fields,
+    head_dim: usize,
+    class: RopeClass,
+) -> Result<usize, CheckpointError> {
+    let name = "partial_rotary_factor";
+    let mut columns = None;
+    for section in [rope, fields] {
+        let Some(part) = section.positive(name)? else {
+            continue;
+        };
+        if class.partial.is_none() && part != 1.0 {
+            return Err(section.error(name, part, "1: every pair of a head is turned"));
         }
+        let of_head = (head_dim as f64 * part) as usize;
+        if part > 1.0 || of_head == 0 || !of_head.is_multiple_of(2) {
+            let expected = format!("an even part of a head's {head_dim} columns");
+            return Err(section.error(name, part, expected));
+        }
+        columns = columns.or(Some(of_head));
     }
-    let (field, kind) = match rope.text("rope_type")? {
-        Some(kind) => ("rope_type", kind),
-        None => ("type", rope.text("type")?.unwrap_or("default")),
-    };
-    let number = |name: &str| {
-        let needed = format!("a number above 0, which {field} {kind:?} needs");
-        rope.positive(name)?
-            .ok_or_else(|| rope.error(name, "left out", needed))
-    };
-    let scaling = match kind {
-        "default" => RopeScaling::None,
-        "mrope" if class.mrope => RopeScaling::None,
-        // The base grows with sequences longer than the context, which no session has.
-        "dynamic" => {
-            number("factor")?;
-            RopeScaling::None
-        }
-        "linear" => RopeScaling::Linear {
-            factor: number("factor")?,
-        },
-        "llama3" => {
-            let (low_freq_factor, high_freq_factor) =
-                (number("low_freq_factor")?, number("high_freq_factor")?);
-            if high_freq_factor <= low_freq_factor {
-                let expected = format!("a number above low_freq_factor, {low_freq_factor}");
-                return Err(rope.error("high_freq_factor", high_freq_factor, expected));
-            }
-            let name = "original_max_position_embeddings";
-            let original = match fields.optional_size(name, POSITION_LIMIT)? {
-                Some(beside) => beside,
-                None => rope.size(name, max_positions, POSITION_LIMIT)?,
-            };
-            RopeScaling::Llama3 {
-                factor: number("factor")?,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings: original,
-            }
-        }
-        other => {
-            let mrope = if class.mrope { "\"mrope\", " } else { "" };
-            return Err(rope.error(
-                field,
-                format!("{other:?}"),
-                format!("{mrope}\"default\", \"dynamic\", \"linear\" or \"llama3\""),
-            ));
-        }
-    };
-    Ok((theta, scaling))
+    Ok(columns.unwrap_or(head_dim))
 }

@@ -135,6 +135,29 @@ impl Tensor {
         })
     }
 
+    /// Returns a tensor of these rows along the first dimension, in that order, in memory of its
+    /// own.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Rows`] if the tensor does not have one of these rows.
+    pub fn ordered(&self, order: &[usize]) -> Result<Tensor, CheckpointError> {
+        let mut bytes = Vec::with_capacity(self.range.len());
+        for &row in order {
+            bytes.extend_from_slice(self.rows(row..row.saturating_add(1))?.bytes());
+        }
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = order.len();
+        }
+        Ok(Tensor {
+            name: format!("{} in another order", self.name),
+            shape,
+            range: 0..bytes.len(),
+            source: Bytes::Owned(bytes.into()),
+            ..self.clone()
+        })
+    }
+
     /// Creates a tensor of bytes in memory: those of `source` from `at` on, little-endian and
     /// shared. `None` if `source` has fewer bytes than `shape` requires.
     pub fn piece(

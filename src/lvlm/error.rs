@@ -29,7 +29,7 @@ pub enum LvlmError {
     EmptyQuestion,
     /// Prompt and answer do not fit the context.
     #[error(
-        "prompt and answer: expected at most {limit} tokens (the model's context), found {found}"
+        "prompt and answer: expected at most {limit} tokens (the model's context, the original one with longrope), found {found}"
     )]
     TooLong {
         /// The model's context, in tokens.

@@ -150,11 +150,28 @@ impl<D: Device> Loader<'_, D> {
         inside: usize,
         bias: bool,
     ) -> Result<[Linear<D>; N]> {
+        self.ordered_linears(name, outs, inside, bias, None)
+    }
+
+    /// Loads layers as [`Loader::linears`] does, from rows in another order: row r is row
+    /// `order[r]` of the tensor.
+    pub fn ordered_linears<const N: usize>(
+        &self,
+        name: &str,
+        outs: &[usize; N],
+        inside: usize,
+        bias: bool,
+        order: Option<&[usize]>,
+    ) -> Result<[Linear<D>; N]> {
         let all = outs.iter().sum();
-        let weight = self.tensor(&format!("{name}.weight"), &[all, inside])?;
-        let biases = bias
+        let mut weight = self.tensor(&format!("{name}.weight"), &[all, inside])?;
+        let mut biases = bias
             .then(|| self.values(&format!("{name}.bias"), &[all]))
             .transpose()?;
+        if let Some(order) = order {
+            weight = weight.ordered(order)?;
+            biases = biases.map(|biases| order.iter().map(|&row| biases[row]).collect());
+        }
         let mut from = 0;
         each(outs, |&out| {
             let rows = from..from + out;

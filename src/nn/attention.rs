@@ -23,6 +23,8 @@ pub struct Attention<D: Device> {
     pub head_dim: usize,
     /// Norms of queries and keys before they are rotated.
     pub norms: Option<QueryKeyNorms<D>>,
+    /// Factors of the queries' columns after they are rotated, `[1, heads * head_dim]`; 1 if `None`.
+    pub query_gain: Option<D::Matrix>,
     /// Rotary frequencies, where queries and keys are rotated.
     pub rope: Option<Rope>,
 }
@@ -199,6 +201,14 @@ impl<D: Device> Attention<D> {
         Ok(())
     }
 
+    /// Returns queries with their factors, or gradients of queries likewise.
+    fn scale_query(&self, device: &D, x: D::Matrix) -> Result<D::Matrix> {
+        match &self.query_gain {
+            Some(gain) => Ok(device.scale_columns(&x, gain, None)?),
+            None => Ok(x),
+        }
+    }
+
     /// Returns the gradient of a layer's output from that of what [`Attention::project`] made of
     /// it.
     fn project_vjp(
@@ -243,6 +253,7 @@ impl<D: Device> Attention<D> {
             }
             None => project(&self.query, query_norm, x, &sequence.places())?,
         };
+        let query = self.scale_query(device, query)?;
         let all: Vec<usize> = (0..sequence.length).collect();
         let (key, key_saved) = project(&self.key, key_norm, x, &all)?;
         let value = self.value.forward(device, x)?;
@@ -312,6 +323,7 @@ impl<D: Device> Attention<D> {
             None => [None, None],
         };
         let places = sequence.places();
+        let dq = self.scale_query(device, dq)?;
         let dq = self.project_vjp(device, query_norm, query_saved, dq, sequence, &places)?;
         let all: Vec<usize> = (0..sequence.length).collect();
         let dk = self.project_vjp(device, key_norm, key_saved, dk, sequence, &all)?;

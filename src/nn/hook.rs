@@ -15,6 +15,11 @@ pub trait BlockHook<D: Device> {
 
     /// Returns whether it changes the rows after block `i`.
     fn changes(&self, i: usize) -> bool;
+    /// Returns whether it leaves the rows after block `i` as they are, and reads them. Their gradient
+    /// is then what its vjp returns.
+    fn reads(&self, _: usize) -> bool {
+        false
+    }
     /// Returns whether rows get something of other places of the picture than their own after block
     /// `i`, so that the blocks' attention does not say all that they read.
     fn mixes(&self, i: usize) -> bool {
@@ -93,6 +98,7 @@ fn own<T: 'static>(made: Box<dyn Any>) -> Result<T> {
 /// [`BlockHook`] with what it saves and its gradients in boxes.
 trait Erased<D: Device> {
     fn changes(&self, i: usize) -> bool;
+    fn reads(&self, i: usize) -> bool;
     fn mixes(&self, i: usize) -> bool;
     fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)>;
     fn vjp(
@@ -108,6 +114,10 @@ trait Erased<D: Device> {
 impl<D: Device, B: BlockHook<D>> Erased<D> for B {
     fn changes(&self, i: usize) -> bool {
         BlockHook::changes(self, i)
+    }
+
+    fn reads(&self, i: usize) -> bool {
+        BlockHook::reads(self, i)
     }
 
     fn mixes(&self, i: usize) -> bool {
@@ -140,6 +150,10 @@ impl<D: Device> BlockHook<D> for AnyHook<D> {
 
     fn changes(&self, i: usize) -> bool {
         self.0.changes(i)
+    }
+
+    fn reads(&self, i: usize) -> bool {
+        self.0.reads(i)
     }
 
     fn mixes(&self, i: usize) -> bool {

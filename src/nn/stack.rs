@@ -144,6 +144,8 @@ impl<D: Device> Stack<D> {
             let (y, _) = self.step(device, i, &saved.x, &sequence(i), hook)?;
             watch.see(device, last, &y, &dy)?;
         }
+        // A state that the hook reads has its whole gradient after the hook's vjp.
+        let mut read = None;
         for ((i, block), BlockCheckpoint { x, saved }) in
             self.blocks.iter().enumerate().zip(saved.blocks).rev()
         {
@@ -158,9 +160,15 @@ impl<D: Device> Stack<D> {
             if let Some(after) = after {
                 dy = hook.vjp(device, i, after, dy, gradients)?;
             }
+            if let Some(state) = read.take() {
+                watch.see(device, Site::HiddenState(i + 1), &state, &dy)?;
+            }
             dy = block.watched_vjp(device, &x, saved, dy, &sequence, (i, &mut *watch))?;
             if watch.wants(Site::HiddenState(i)) {
-                watch.see(device, Site::HiddenState(i), &x, &dy)?;
+                match i > 0 && hook.reads(i - 1) {
+                    true => read = Some(x),
+                    false => watch.see(device, Site::HiddenState(i), &x, &dy)?,
+                }
             }
         }
         Ok(dy)

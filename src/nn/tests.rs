@@ -90,6 +90,7 @@ fn attention(random: &mut Random, d: &Cpu<f64>, s: Sizes) -> Attention<Cpu<f64>>
         kv_heads: s.kv_heads,
         head_dim: s.head_dim,
         norms: None,
+        query_gain: None,
         rope: s.llama.then(rope),
     }
 }

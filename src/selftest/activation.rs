@@ -5,11 +5,12 @@ use crate::device::prelude::*;
 use crate::device::{Activation, Result};
 
 /// Every activation function.
-pub(super) const KINDS: [Activation; 4] = [
+pub(super) const KINDS: [Activation; 5] = [
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::QuickGelu,
     Activation::Silu,
+    Activation::Relu,
 ];
 
 pub(super) fn checks<D: Device<Host = f32>>(bench: &mut Bench<D>) -> Result<()> {

@@ -73,6 +73,11 @@ CASES = {
         "models/tiny-llava-bytes", "images/cat.png", lr=1.0, threshold=0.6, max_new_tokens=8
     ),
     "llava-unigram-rocket": Settings("models/tiny-llava-unigram", "images/rocket.png", lr=1.0, max_new_tokens=8),
+    "mix-qwen3-cat": Settings("models/tiny-mix-qwen3", "images/cat.png", lr=0.3, threshold=0.1, max_new_tokens=8),
+    "mix-phi3-coffee": Settings("models/tiny-mix-phi3", "images/coffee.png", lr=0.3, threshold=0.1, max_new_tokens=8),
+    "mix-mistral-rocket": Settings(
+        "models/tiny-mix-mistral", "images/rocket.png", lr=0.3, threshold=0.1, max_new_tokens=8
+    ),
 }
 
 
@@ -143,8 +148,9 @@ class Llava:
     def visual_tokens(self, pixels):
         """Visual tokens of a picture."""
         vision = self.config.vision_config
-        tokens = (vision.image_size // vision.patch_size) ** 2
-        if self.config.vision_feature_select_strategy == "full":
+        size, patch = (x if isinstance(x, int) else x[0] for x in (vision.image_size, vision.patch_size))
+        tokens = (size // patch) ** 2
+        if self.config.vision_feature_select_strategy == "full" and vision.model_type != "siglip_vision_model":
             tokens += 1  # the class token
         return tokens
 

@@ -77,6 +77,98 @@ def next_hf(text):
     )
 
 
+# At most ten tiles.
+GRANITE_GRID = [[384 * a, 384 * b] for a in range(1, 11) for b in range(1, 11) if a * b <= 10]
+
+
+def granite_vision():
+    """granite-vision-3.2-2b: SigLIP and Granite-3.1-2B."""
+    text = dict(
+        model_type="granite",
+        attention_bias=False,
+        attention_multiplier=0.015625,
+        embedding_multiplier=12.0,
+        hidden_act="silu",
+        hidden_size=2048,
+        intermediate_size=8192,
+        logits_scaling=8.0,
+        max_position_embeddings=131072,
+        mlp_bias=False,
+        num_attention_heads=32,
+        num_hidden_layers=40,
+        num_key_value_heads=8,
+        residual_multiplier=0.22,
+        rms_norm_eps=1e-5,
+        rope_theta=5000000.0,
+        tie_word_embeddings=True,
+        vocab_size=49156,
+    )
+    return dict(
+        architectures=["LlavaNextForConditionalGeneration"],
+        image_grid_pinpoints=GRANITE_GRID,
+        image_seq_length=576,
+        image_token_index=49155,
+        model_type="llava_next",
+        multimodal_projector_bias=True,
+        projector_hidden_act="gelu",
+        text_config=text,
+        tie_word_embeddings=True,
+        torch_dtype="bfloat16",
+        use_image_newline_parameter=True,
+        vision_config=SIGLIP_VISION | {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
+        vision_feature_layer=[-24, -20, -12, -1],
+        vision_feature_select_strategy="full",
+    )
+
+
+def interleave_hf():
+    """llava-interleave-qwen-0.5b-hf: SigLIP and Qwen1.5-0.5B."""
+    text = dict(
+        model_type="qwen2",
+        hidden_size=1024,
+        intermediate_size=2816,
+        max_position_embeddings=32768,
+        num_attention_heads=16,
+        num_hidden_layers=24,
+        num_key_value_heads=16,
+        rope_theta=1000000.0,
+        tie_word_embeddings=True,
+        use_sliding_window=False,
+        vocab_size=152000,
+    )
+    vision = SIGLIP_VISION | {"num_hidden_layers": 26, "vision_use_head": False}
+    return llava_hf({}) | dict(
+        image_token_index=151646,
+        text_config=text,
+        vision_config=vision,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+
+
+# xtuner's models: CLIP, and the decoder as it is.
+LLAMA_3 = dict(
+    intermediate_size=14336,
+    max_position_embeddings=8192,
+    num_key_value_heads=8,
+    rms_norm_eps=1e-5,
+    rope_theta=500000.0,
+    vocab_size=128320,
+)
+PHI_3_MINI = dict(
+    model_type="phi3",
+    hidden_size=3072,
+    intermediate_size=8192,
+    max_position_embeddings=4096,
+    num_attention_heads=32,
+    num_hidden_layers=32,
+    num_key_value_heads=32,
+    original_max_position_embeddings=4096,
+    sliding_window=2047,
+    vocab_size=32064,
+)
+
+
 def onevision_hf(text):
     return dict(
         architectures=["LlavaOnevisionForConditionalGeneration"],
@@ -992,6 +1084,10 @@ def models():
         ("llava-v1.6-mistral-7b-hf", next_hf(mistral)),
         ("llava-onevision-qwen2-0.5b-ov-hf", onevision_hf(half)),
         ("llava-onevision-qwen2-7b-ov-hf", onevision_hf(seven)),
+        ("llava-interleave-qwen-0.5b-hf", interleave_hf()),
+        ("llava-llama-3-8b-v1_1-transformers", llava_hf(LLAMA_3) | {"image_token_index": 128257}),
+        ("llava-phi-3-mini-hf", llava_hf(PHI_3_MINI) | {"image_token_index": 32038}),
+        ("granite-vision-3.2-2b", granite_vision()),
     ):
         yield name, config, hf(config), []
     yield from split_models()

@@ -47,6 +47,10 @@ CASES = {
     "llava-llama-cat": Settings("models/tiny-llava-llama", "images/cat.png", lr=1.0),
     "next-vicuna-cat": Settings("models/tiny-next-vicuna", "images/cat.png", lr=0.3),
     "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
+    "mix-granite-cat": Settings("models/tiny-mix-granite", "images/cat.png", lr=0.3, threshold=0.1, max_new_tokens=8),
+    "mix-gemma-rocket": Settings(
+        "models/tiny-mix-gemma", "images/rocket.png", lr=0.3, threshold=0.1, max_new_tokens=8
+    ),
     "smolvlm-cat": Settings("models/tiny-smolvlm", "images/cat.png", lr=0.3, pp=True),
     "smolvlm-tall": Settings("models/tiny-smolvlm", "images/tall.png", lr=0.3, threshold=0.1),
     "smolvlm-whole-rocket": Settings(

@@ -93,6 +93,19 @@ impl Function for GeluTanh {
     }
 }
 
+/// max(x, 0), and not a number where x is none; the derivative at 0 is 0.
+struct Relu;
+impl Function for Relu {
+    #[inline(always)]
+    fn value<T: Real>(x: T) -> T {
+        if x < T::ZERO { T::ZERO } else { x }
+    }
+    #[inline(always)]
+    fn derivative<T: Real>(x: T) -> T {
+        if x > T::ZERO { T::ONE } else { T::ZERO }
+    }
+}
+
 /// Runs `$body` with `$f` bound to the function of an activation.
 macro_rules! with_function {
     ($kind:expr, $f:ident, $body:expr) => {
@@ -111,6 +124,10 @@ macro_rules! with_function {
             }
             Activation::GeluTanh => {
                 type $f = GeluTanh;
+                $body
+            }
+            Activation::Relu => {
+                type $f = Relu;
                 $body
             }
         }

@@ -13,6 +13,7 @@ pub(super) fn number(kind: Activation) -> i32 {
         Activation::GeluTanh => common::GELU_TANH,
         Activation::QuickGelu => common::QUICK_GELU,
         Activation::Silu => common::SILU,
+        Activation::Relu => common::RELU,
     };
     number as i32
 }

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::kind::{Biases, Kind, Window};
+use super::multipliers::Multipliers;
 use super::sliding::{self, Sliding};
 use crate::checkpoint::{
     Activation, CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeAxes, RopeClass,
-    RopeScaling, SIZE_LIMIT, Tensors, activation, rope, rope_axes,
+    RopeParameters, RopeScaling, SIZE_LIMIT, Tensors, activation, rope, rope_axes,
 };
 
 /// A decoder of text.
@@ -28,13 +29,11 @@ pub struct DecoderConfig {
     pub head_dim: usize,
     /// Added to the mean square in every norm.
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// The scaling of the rotary frequencies.
-    pub rope_scaling: RopeScaling,
+    /// The rotary parameters.
+    pub rope: RopeParameters,
     /// The axis of the positions that turn each pair of a head; empty if there is one.
     pub rope_axes: Vec<usize>,
-    /// Longest context, in tokens.
+    /// Longest context, in tokens, for which the rotary frequencies are those of `rope`.
     pub max_positions: usize,
     /// Rows that a row of some layer sees at most, itself among them, where that is less than all.
     /// Longer sequences are refused.
@@ -43,6 +42,8 @@ pub struct DecoderConfig {
     pub sliding: Option<Sliding>,
     /// A factor of the scores, beside one over the square root of `head_dim`.
     pub query_scale: f64,
+    /// A factor of all rows that enter, beside that of the decoder's kind.
+    pub row_scale: f64,
     /// Rows of the embedding and of the vocabulary projection.
     pub vocab: usize,
     /// Whether the vocabulary projection is the embedding.
@@ -89,16 +90,29 @@ impl DecoderConfig {
         let class = RopeClass {
             theta: given.rope_theta,
             mrope: matches!(kind.rope_axes, Some(RopeAxes::Sections(_))),
+            partial: kind.partial_rope,
         };
         let layers = fields.size("num_hidden_layers", given.layers, LAYER_LIMIT)?;
-        let (sliding, query_scale, (rope_theta, rope_scaling)) = match kind.window {
+        let (sliding, query_scale, rope) = match kind.window {
             Window::Layers(defaults) => {
-                let sliding = sliding::read(fields, defaults, layers, (context, class))?;
+                let rope = ((context, head_dim), class);
+                let (sliding, full) = sliding::read(fields, defaults, layers, rope)?;
                 let scalar = sliding::query_scalar(fields, defaults)?;
                 let scale = (head_dim as f64 / scalar as f64).sqrt();
-                (Some(sliding.0), scale, sliding.1)
+                (Some(sliding), scale, full)
             }
-            _ => (None, 1.0, rope(fields, context, class)?),
+            _ => (None, 1.0, rope(fields, (context, head_dim), class)?),
+        };
+        let max_positions = match &rope.scaling {
+            RopeScaling::Long {
+                original_max_position_embeddings,
+                ..
+            } => context.min(*original_max_position_embeddings),
+            _ => context,
+        };
+        let multipliers = match kind.multipliers {
+            true => Multipliers::read(fields)?,
+            false => Multipliers::NONE,
         };
         let rope_axes = match kind.rope_axes {
             Some(shared) => rope_axes(fields, head_dim / 2, shared)?,
@@ -136,14 +150,14 @@ impl DecoderConfig {
             heads,
             kv_heads,
             head_dim,
-            rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(given.eps),
-            rope_theta,
-            rope_scaling,
+            rms_norm_eps: multipliers.eps(fields.positive("rms_norm_eps")?.unwrap_or(given.eps)),
+            rope,
             rope_axes,
-            max_positions: context,
+            max_positions,
             window,
             sliding,
-            query_scale,
+            query_scale: query_scale * multipliers.query(head_dim),
+            row_scale: multipliers.rows(),
             vocab: fields.size("vocab_size", given.vocab, SIZE_LIMIT)?,
             tied_embeddings,
             qkv_bias,
@@ -179,24 +193,29 @@ impl DecoderConfig {
 
     /// Describes it: sizes and choices by name.
     pub(in crate::lvlm) fn sizes(&self) -> Value {
-        let rope = |scaling| match scaling {
+        let rope = |rope: &RopeParameters| match &rope.scaling {
             RopeScaling::None => "default".to_string(),
             RopeScaling::Linear { factor } => format!("linear x{factor}"),
             RopeScaling::Llama3 { factor, .. } => format!("llama3 x{factor}"),
+            RopeScaling::Yarn { factor, .. } => format!("yarn x{factor}"),
+            RopeScaling::Long { .. } => "longrope".to_string(),
         };
         let mut sizes = json!({
             "kind": self.kind.name, "layers": self.layers, "width": self.hidden,
             "heads": self.heads,
             "key-value heads": self.kv_heads, "head width": self.head_dim, "mlp": self.intermediate,
-            "vocabulary": self.vocab, "context": self.max_positions, "rope": rope(self.rope_scaling),
+            "vocabulary": self.vocab, "context": self.max_positions, "rope": rope(&self.rope),
             "tied embeddings": self.tied_embeddings, "activation": self.activation.to_string(),
         });
+        if self.rope.columns != self.head_dim {
+            sizes["turned columns of a head"] = json!(self.rope.columns);
+        }
         if let Some(window) = self.window {
             sizes["sliding window"] = json!(window);
         }
         if let Some(sliding) = &self.sliding {
             sizes["sliding layers"] = json!(sliding.layers.iter().filter(|&&own| own).count());
-            sizes["rope of sliding layers"] = json!(rope(sliding.rope_scaling));
+            sizes["rope of sliding layers"] = json!(rope(&sliding.rope));
         }
         sizes
     }

@@ -33,6 +33,11 @@ pub struct Kind {
     /// Where pairs of a head are turned by positions in time, rows and columns (multimodal rotary
     /// position embedding), how they are shared out.
     pub rope_axes: Option<RopeAxes>,
+    /// Where the first columns of a head alone may be turned, and types of scaling are `longrope`
+    /// alone, the default of `original_max_position_embeddings`.
+    pub partial_rope: Option<usize>,
+    /// Whether rows, scores and what layers add have factors.
+    pub multipliers: bool,
 }
 
 /// The values of fields that are left out.
@@ -140,6 +145,8 @@ const LLAMA: Kind = Kind {
     activation_field: "hidden_act",
     window: Window::Given(None),
     rope_axes: None,
+    partial_rope: None,
+    multipliers: false,
 };
 
 const MISTRAL: Kind = Kind {
@@ -229,6 +236,14 @@ const PHI3: Kind = Kind {
     biases: Biases::Without,
     fused: true,
     window: Window::Given(None),
+    partial_rope: Some(4096),
+    ..LLAMA
+};
+
+const GRANITE: Kind = Kind {
+    model_type: "granite",
+    name: "Granite",
+    multipliers: true,
     ..LLAMA
 };
 
@@ -252,8 +267,15 @@ const GEMMA: Kind = Kind {
         rope_theta: 10000.0,
     },
     norm_offset: true,
-    scaled_rows: ScaledRows::All,
+    scaled_rows: ScaledRows::Text,
     ..LLAMA
+};
+
+/// The decoder of Mini-Gemini on Gemma, whose program scales the picture's rows too.
+const MGM_GEMMA: Kind = Kind {
+    model_type: "mgm_gemma",
+    scaled_rows: ScaledRows::All,
+    ..GEMMA
 };
 
 const GEMMA3: Kind = Kind {
@@ -273,7 +295,6 @@ const GEMMA3: Kind = Kind {
     biases: Biases::Attention,
     head_norms: true,
     norms_after: true,
-    scaled_rows: ScaledRows::Text,
     mutual_picture: true,
     activation_field: "hidden_activation",
     window: Window::Layers(SlidingDefaults {
@@ -285,8 +306,8 @@ const GEMMA3: Kind = Kind {
     ..GEMMA
 };
 
-const KINDS: [Kind; 9] = [
-    LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, QWEN3_VL, PHI3, GEMMA, GEMMA3,
+const KINDS: [Kind; 11] = [
+    LLAMA, MISTRAL, QWEN2, QWEN2_VL, QWEN3, QWEN3_VL, PHI3, GRANITE, GEMMA, MGM_GEMMA, GEMMA3,
 ];
 
 impl Kind {

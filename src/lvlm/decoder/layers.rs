@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use super::config::{DecoderConfig, DecoderNames};
+use super::frequencies::{frequencies, order};
 use super::kind::ScaledRows;
-use crate::checkpoint::{Dtype, RopeScaling};
+use crate::checkpoint::{Dtype, RopeParameters};
 use crate::device::{Device, Matrix, Part, RowMap};
 use crate::lvlm::error::Result;
 use crate::lvlm::loader::{Loader, each};
@@ -72,7 +73,8 @@ fn scales<D: Device>(
 ) -> (Option<f64>, f64) {
     let scale = (config.hidden as f64).sqrt();
     match config.kind.scaled_rows {
-        ScaledRows::Without => (None, 1.0),
+        ScaledRows::Without if config.row_scale == 1.0 => (None, 1.0),
+        ScaledRows::Without => (Some(config.row_scale), config.row_scale),
         ScaledRows::All => (Some(scale), scale),
         ScaledRows::Text => {
             let embedding = loader.tensors.get(&names.embedding());
@@ -80,6 +82,35 @@ fn scales<D: Device>(
             (Some(dtype.round(scale)), 1.0)
         }
     }
+}
+
+/// The rotary parameters of layer `i`.
+fn rope(config: &DecoderConfig, i: usize) -> &RopeParameters {
+    let sliding = config.sliding.as_ref();
+    let own = sliding.filter(|own| own.layers.get(i) == Some(&true));
+    own.map_or(&config.rope, |own| &own.rope)
+}
+
+/// The factors of the queries' columns, of which those that are turned have another one beside the
+/// decoder's; `None` if they are 1.
+fn query_gain<D: Device>(
+    loader: &Loader<D>,
+    config: &DecoderConfig,
+    rope: &RopeParameters,
+    of_rotated: f64,
+) -> Result<Option<D::Matrix>> {
+    if config.query_scale == 1.0 && of_rotated == 1.0 {
+        return Ok(None);
+    }
+    let (half, turned) = (config.head_dim / 2, rope.columns / 2);
+    let gain = |column: usize| {
+        let rotated = column % half < turned;
+        let factor = if rotated { of_rotated } else { 1.0 };
+        (config.query_scale * factor) as f32
+    };
+    let columns = config.heads * config.head_dim;
+    let gains: Vec<f32> = (0..columns).map(|c| gain(c % config.head_dim)).collect();
+    loader.upload(1, columns, &gains).map(Some)
 }
 
 /// Layer `i`.
@@ -96,13 +127,18 @@ fn block<D: Device>(
     let (attention, mlp) = (format!("{name}.self_attn"), format!("{name}.mlp"));
     let name_of = |part: &str, layer: &str| format!("{part}.{layer}");
     let (sizes, bias) = ([queries, keys, keys], config.qkv_bias);
+    let rope = rope(config, i);
     let [query, key, value] = if config.kind.fused {
-        loader.linears(&name_of(&attention, "qkv_proj"), &sizes, hidden, bias)?
+        let name = name_of(&attention, "qkv_proj");
+        let order = order(rope.columns, config.head_dim, [queries + keys, keys]);
+        loader.ordered_linears(&name, &sizes, hidden, bias, order.as_deref())?
     } else {
         let layers = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
         let layer = |&(n, out): &(_, _)| loader.linear(&name_of(&attention, n), out, hidden, bias);
         each(&layers, layer)?
     };
+    // The factor of rotated queries and keys is one of their products.
+    let of_rotated = rope.scaling.attention_factor().powi(2);
     let head_norm = |part: &str, scale: f64| {
         let (name, offset) = (name_of(&attention, part), offset(config));
         let (columns, eps) = (config.head_dim, config.rms_norm_eps);
@@ -110,11 +146,15 @@ fn block<D: Device>(
     };
     let norms = match config.kind.head_norms {
         true => Some(QueryKeyNorms {
-            query: head_norm("q_norm", config.query_scale)?,
+            query: head_norm("q_norm", config.query_scale * of_rotated)?,
             key: head_norm("k_norm", 1.0)?,
             columns: config.head_dim,
         }),
         false => None,
+    };
+    let query_gain = match norms {
+        None => query_gain(loader, config, rope, of_rotated)?,
+        Some(_) => None,
     };
     let own_norm = |part: &str| norm(loader, config, &format!("{name}.{part}"));
     // The second norm's name is that of the norm before the perceptron where there is none after
@@ -150,8 +190,9 @@ fn block<D: Device>(
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
             norms,
+            query_gain,
             rope: Some(Rope {
-                frequencies: frequencies(config, i),
+                frequencies: frequencies(rope, config.head_dim),
                 axes: config.rope_axes.clone(),
             }),
         },
@@ -399,39 +440,4 @@ impl<D: Device> Decoder<D> {
             .stack
             .attentions(device, saved.stack, sequence, hook, each)?)
     }
-}
-
-/// Returns the rotary frequencies of a layer in radians per position: `theta^(-2 i / d)`, scaled as
-/// the config says.
-///
-/// Llama 3's scaling is that of Meta's release (`apply_scaling`): wavelengths longer than the
-/// trained context over `low_freq_factor` are stretched by `factor`, those shorter than it over
-/// `high_freq_factor` are kept.
-fn frequencies(config: &DecoderConfig, layer: usize) -> Vec<f64> {
-    let d = config.head_dim as f64;
-    let sliding = config.sliding.as_ref();
-    let (theta, scaling) = match sliding.filter(|own| own.layers.get(layer) == Some(&true)) {
-        Some(own) => (own.rope_theta, own.rope_scaling),
-        None => (config.rope_theta, config.rope_scaling),
-    };
-    (0..config.head_dim / 2)
-        .map(|i| {
-            let f = theta.powf(-2.0 * i as f64 / d);
-            match scaling {
-                RopeScaling::None => f,
-                RopeScaling::Linear { factor } => f / factor,
-                RopeScaling::Llama3 {
-                    factor,
-                    low_freq_factor,
-                    high_freq_factor,
-                    original_max_position_embeddings,
-                } => {
-                    let turns = original_max_position_embeddings as f64 * f / std::f64::consts::TAU;
-                    let smooth = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                    let smooth = smooth.clamp(0.0, 1.0);
-                    (1.0 - smooth) * f / factor + smooth * f
-                }
-            }
-        })
-        .collect()
 }

@@ -1,8 +1,10 @@
 //! Decoders of text: one transformer, and a table of what the kinds in use do differently.
 
 mod config;
+mod frequencies;
 mod kind;
 mod layers;
+mod multipliers;
 mod sliding;
 
 pub use config::DecoderConfig;

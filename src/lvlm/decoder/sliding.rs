@@ -4,7 +4,7 @@
 use super::config::{LAYER_TYPES, layer_types};
 use super::kind::SlidingDefaults;
 use crate::checkpoint::{
-    CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeClass, RopeScaling, SIZE_LIMIT,
+    CheckpointError, Fields, LAYER_LIMIT, POSITION_LIMIT, RopeClass, RopeParameters, SIZE_LIMIT,
     layer_rope,
 };
 
@@ -16,10 +16,8 @@ const PATTERN: &str = "sliding_window_pattern";
 pub struct Sliding {
     /// Whether each layer is one of them.
     pub layers: Vec<bool>,
-    /// Base of their rotary frequencies.
-    pub rope_theta: f64,
-    /// The scaling of their rotary frequencies.
-    pub rope_scaling: RopeScaling,
+    /// Their rotary parameters.
+    pub rope: RopeParameters,
     window: usize,
 }
 
@@ -30,8 +28,8 @@ impl Sliding {
     }
 }
 
-/// Reads which layers are sliding, and the rotary base and scaling of both types: the full layers'
-/// are the second result.
+/// Reads which layers are sliding, and the rotary parameters of both types, for such a context and
+/// heads of so many columns: the full layers' are the second result.
 ///
 /// # Errors
 /// [`CheckpointError::Config`].
@@ -39,8 +37,8 @@ pub(super) fn read(
     fields: &Fields,
     defaults: SlidingDefaults,
     layers: usize,
-    (context, class): (usize, RopeClass),
-) -> Result<(Sliding, (f64, RopeScaling)), CheckpointError> {
+    (sizes, class): ((usize, usize), RopeClass),
+) -> Result<(Sliding, RopeParameters), CheckpointError> {
     let types = layer_types(fields, layers)?;
     let sliding = match types {
         Some(types) => types,
@@ -57,17 +55,15 @@ pub(super) fn read(
         let expected = "a number of rows, since there are sliding layers";
         return Err(fields.error(WINDOW, "null", expected));
     }
-    let full = layer_rope(fields, "full_attention", "rope_theta", context, class)?;
+    let full = layer_rope(fields, "full_attention", "rope_theta", sizes, class)?;
     let own = RopeClass {
         theta: defaults.rope_theta,
         ..class
     };
     let (section, base) = ("sliding_attention", "rope_local_base_freq");
-    let (rope_theta, rope_scaling) = layer_rope(fields, section, base, context, own)?;
     let sliding = Sliding {
         layers: sliding,
-        rope_theta,
-        rope_scaling,
+        rope: layer_rope(fields, section, base, sizes, own)?,
         window: fields.size(WINDOW, defaults.window, POSITION_LIMIT)?,
     };
     Ok((sliding, full))

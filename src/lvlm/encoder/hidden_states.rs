@@ -1,7 +1,9 @@
 //! The index of an encoder's hidden state in a config: 0 is before the first layer, negative ones
 //! count from the end.
 
-use crate::checkpoint::{CheckpointError, Fields};
+use serde_json::Value;
+
+use crate::checkpoint::{CheckpointError, Fields, LAYER_LIMIT};
 
 /// Reads the index in the field `name`; `default` where it is left out.
 ///
@@ -19,6 +21,32 @@ pub(in crate::lvlm) fn hidden_state_index(
     value
         .as_i64()
         .ok_or_else(|| fields.error(name, value, expected))
+}
+
+/// Reads the indices in the field `name`, of which there is at least one; `default` where it is left
+/// out.
+///
+/// # Errors
+/// [`CheckpointError::Config`] for anything but a whole number or a list of them.
+pub(in crate::lvlm) fn hidden_state_indices(
+    fields: &Fields,
+    name: &str,
+    default: i64,
+) -> Result<Vec<i64>, CheckpointError> {
+    let value = fields.value(name);
+    let Some(list) = value.and_then(Value::as_array) else {
+        return hidden_state_index(fields, name, default).map(|index| vec![index]);
+    };
+    let indices: Option<Vec<i64>> = list.iter().map(Value::as_i64).collect();
+    indices
+        .filter(|indices| (1..=LAYER_LIMIT).contains(&indices.len()))
+        .ok_or_else(|| {
+            fields.error(
+                name,
+                Value::from(list.as_slice()),
+                "an index, or a list of them",
+            )
+        })
 }
 
 /// Returns how many of an encoder's `layers` run to compute the hidden state of that index, which

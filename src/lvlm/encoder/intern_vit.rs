@@ -133,6 +133,16 @@ impl InternVitConfig {
         })
     }
 
+    /// Names the tensors that no hidden state passes: the last norm, and the token of masked patches.
+    pub fn never_used(prefix: &str) -> Vec<String> {
+        let names = [
+            "layernorm.weight",
+            "layernorm.bias",
+            "embeddings.mask_token",
+        ];
+        names.map(|name| format!("{prefix}{name}")).to_vec()
+    }
+
     /// Returns the sizes of the layers; the last norm is passed if `norm_after` and there is one.
     pub fn vit(&self, norm_after: bool) -> VitSizes {
         VitSizes {

@@ -3,16 +3,51 @@
 use serde_json::Value;
 
 use super::clip::ClipConfig;
+use super::intern_vit::InternVitConfig;
 use super::siglip::{SiglipConfig, SiglipDefaults};
 use super::vit::VitSizes;
-use crate::checkpoint::{CheckpointError, Config};
+use crate::checkpoint::{CheckpointError, Config, Fields};
 
 /// The config of one.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::lvlm) enum VitConfig {
     Clip(ClipConfig),
     Siglip(SiglipConfig),
+    Intern(InternVitConfig),
 }
+
+/// An encoder that a section of a config may describe.
+pub(in crate::lvlm) struct SectionKind {
+    /// The section's `model_type`.
+    pub model_type: &'static str,
+    /// Reads its fields.
+    pub read: fn(&Fields) -> Result<VitConfig, CheckpointError>,
+    /// Whether transformers' classes can cut pictures into tiles for it: its config has one number
+    /// for the two edges of a picture.
+    pub tiles: bool,
+}
+
+/// The encoders that transformers' LLaVA classes are mixed with.
+pub(in crate::lvlm) const SECTION_KINDS: [SectionKind; 3] = [
+    SectionKind {
+        model_type: "clip_vision_model",
+        read: |fields| Ok(VitConfig::Clip(ClipConfig::read(fields)?)),
+        tiles: true,
+    },
+    SectionKind {
+        model_type: "siglip_vision_model",
+        read: |fields| {
+            let config = SiglipConfig::read(fields, SiglipDefaults::ONEVISION)?;
+            Ok(VitConfig::Siglip(config))
+        },
+        tiles: true,
+    },
+    SectionKind {
+        model_type: "internvl_vision",
+        read: |fields| Ok(VitConfig::Intern(InternVitConfig::read(fields)?)),
+        tiles: false,
+    },
+];
 
 const KINDS: [&str; 4] = ["clip", "clip_vision_model", "siglip", "siglip_vision_model"];
 const KINDS_TEXT: &str = "clip, clip_vision_model, siglip, siglip_vision_model";
@@ -41,6 +76,8 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.vit(),
             VitConfig::Siglip(config) => config.vit(),
+            // A hidden state, which no norm follows.
+            VitConfig::Intern(config) => config.vit(false),
         }
     }
 
@@ -49,6 +86,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.layers,
             VitConfig::Siglip(config) => config.layers,
+            VitConfig::Intern(config) => config.layers,
         }
     }
 
@@ -57,6 +95,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.image_size,
             VitConfig::Siglip(config) => config.image_size,
+            VitConfig::Intern(config) => config.image_size,
         }
     }
 
@@ -65,6 +104,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.patch_size,
             VitConfig::Siglip(config) => config.patch_size,
+            VitConfig::Intern(config) => config.patch_size,
         }
     }
 
@@ -73,6 +113,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.hidden,
             VitConfig::Siglip(config) => config.hidden,
+            VitConfig::Intern(config) => config.hidden,
         }
     }
 
@@ -81,6 +122,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(config) => config.sizes(used),
             VitConfig::Siglip(config) => config.sizes(used),
+            VitConfig::Intern(config) => config.sizes(used),
         }
     }
 
@@ -89,6 +131,7 @@ impl VitConfig {
         match self {
             VitConfig::Clip(_) => ClipConfig::never_used(prefix),
             VitConfig::Siglip(_) => SiglipConfig::never_used(prefix),
+            VitConfig::Intern(_) => InternVitConfig::never_used(prefix),
         }
     }
 }

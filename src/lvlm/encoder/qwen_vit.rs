@@ -216,6 +216,7 @@ fn block<D: Device>(loader: &Loader<D>, config: &QwenVitConfig, prefix: &str) ->
             kv_heads: config.heads,
             head_dim: config.head_dim(),
             norms: None,
+            query_gain: None,
             rope: Some(rope(config)),
         },
         mlp_norm: config.norm(loader, &name("norm2"))?,

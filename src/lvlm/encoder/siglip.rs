@@ -48,6 +48,15 @@ impl SiglipDefaults {
         image_size: 224,
         patch_size: 16,
     };
+    /// Those of a section that is left out of `LlavaOnevisionConfig`.
+    pub const ONEVISION: SiglipDefaults = SiglipDefaults {
+        hidden: 1152,
+        intermediate: 4304,
+        layers: 26,
+        heads: 16,
+        image_size: 384,
+        patch_size: 14,
+    };
 }
 
 impl SiglipConfig {

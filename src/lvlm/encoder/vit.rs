@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::kept::Kept;
 use super::positions;
 use super::vit_names::{Perceptron, Projections, VitNames};
 use crate::checkpoint::{Activation, Fields, SIZE_LIMIT};
@@ -11,7 +12,7 @@ use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::loader::Loader;
 use crate::nn::{
-    Attention, Block, Checkpointing, Linear, Mlp, NoHook, NoWatch, Norm, QueryKeyNorms, Sequence,
+    Attention, Block, Checkpointing, Linear, Mlp, NoWatch, Norm, QueryKeyNorms, Sequence,
     SiteWatch, Stack, StackSaved, require_finite,
 };
 
@@ -81,12 +82,45 @@ impl VitOptions {
 }
 
 /// The features that are selected of an encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::lvlm) struct FeatureSelect {
     /// Layers that run.
     pub layers: usize,
+    /// The hidden states that lie side by side, of those after as many layers: the last one alone
+    /// if empty.
+    pub states: Vec<usize>,
     /// Positions.
     pub select: Select,
+}
+
+impl FeatureSelect {
+    /// Selects the output of the last of so many layers.
+    pub fn last(layers: usize, select: Select) -> FeatureSelect {
+        FeatureSelect {
+            layers,
+            states: Vec::new(),
+            select,
+        }
+    }
+
+    /// Selects these hidden states, at least one.
+    pub fn states(states: Vec<usize>, select: Select) -> FeatureSelect {
+        let layers = states.iter().copied().max().unwrap_or(0);
+        FeatureSelect {
+            layers,
+            states: if states.len() == 1 {
+                Vec::new()
+            } else {
+                states
+            },
+            select,
+        }
+    }
+
+    /// Returns the columns of the features of an encoder of that width.
+    pub fn columns(&self, hidden: usize) -> usize {
+        hidden * self.states.len().max(1)
+    }
 }
 
 /// The positions of an encoder that become visual tokens: `vision_feature_select_strategy`.
@@ -107,6 +141,8 @@ pub(in crate::lvlm) struct Vit<D: Device> {
     constant: D::Matrix,
     norm: Option<Norm<D>>,
     stack: Stack<D>,
+    /// The hidden states that are joined, where it is not the last one alone.
+    states: Vec<usize>,
     /// Features wanted of all tokens.
     select: RowMap,
     /// After the last layer.
@@ -117,7 +153,7 @@ pub(in crate::lvlm) struct Vit<D: Device> {
 pub(in crate::lvlm) struct VitSaved<D: Device> {
     /// The first norm's input and statistics.
     before: Option<(D::Matrix, D::Statistics)>,
-    stack: StackSaved<D, NoHook>,
+    stack: StackSaved<D, Kept<D>>,
     /// The last norm's.
     after: Option<(D::Matrix, D::Statistics)>,
     /// Reads one site of the layers during the vjp.
@@ -130,7 +166,7 @@ impl<D: Device> Vit<D> {
         loader: &Loader<D>,
         sizes: &VitSizes,
         prefix: &str,
-        feature_select: FeatureSelect,
+        feature_select: &FeatureSelect,
     ) -> Result<Self> {
         let (hidden, names, patches) = (sizes.hidden, sizes.names, sizes.across.pow(2));
         let first = usize::from(names.class.is_some());
@@ -167,6 +203,7 @@ impl<D: Device> Vit<D> {
                 name: "vision encoder",
                 blocks,
             },
+            states: feature_select.states.clone(),
             select: RowMap::select(tokens, (skipped..tokens).map(Some)),
             norm_after: norm(names.norm_after)?,
         })
@@ -218,9 +255,21 @@ impl<D: Device> Vit<D> {
             }
         };
         let sequence = |_| self.sequence(batch);
+        let kept = Kept::forward(&self.states);
+        if self.layers() > 0 {
+            kept.keep(device, 0, &x)?;
+        }
         let (x, stack) = self
             .stack
-            .forward(device, x, sequence, &NoHook, checkpointing, check)?;
+            .forward(device, x, sequence, &kept, checkpointing, check)?;
+        let x = match self.states.is_empty() {
+            true => x,
+            false => {
+                kept.keep(device, self.layers(), &x)?;
+                drop(x);
+                kept.join(device)?
+            }
+        };
         // All of them, in their order: as they are.
         let features = match self.select.outputs() == self.tokens() {
             true => x,
@@ -254,7 +303,15 @@ impl<D: Device> Vit<D> {
             false => device.mix_rows_vjp(&dy, &self.select, None)?,
         };
         let sequence = |_| self.sequence(batch);
-        let hook = (&NoHook, &mut ());
+        let (kept, dx) = match self.states.is_empty() {
+            true => (Kept::forward(&[]), dx),
+            false => {
+                let kept = Kept::back(&self.states, dx);
+                let dx = kept.gradient(device, self.layers())?;
+                (kept, dx)
+            }
+        };
+        let hook = (&kept, &mut ());
         let (stack, layers) = (saved.stack, &self.stack);
         let mut dx = match &saved.watch {
             Some(watch) => {
@@ -262,6 +319,9 @@ impl<D: Device> Vit<D> {
             }
             None => layers.watched_vjp(device, stack, dx, sequence, hook, &mut NoWatch)?,
         };
+        if self.layers() > 0 {
+            dx = kept.with_gradient(device, 0, dx)?;
+        }
         if let (Some(norm), Some((embedded, statistics))) = (&self.norm, saved.before) {
             dx = norm.vjp(device, &embedded, &statistics, &dx, None)?;
         }
@@ -354,6 +414,7 @@ fn block<D: Device>(loader: &Loader<D>, sizes: &VitSizes, prefix: &str) -> Resul
             kv_heads: sizes.heads,
             head_dim: hidden / sizes.heads,
             norms,
+            query_gain: None,
             rope: None,
         },
         mlp_norm: norm(mlp_norm)?,

@@ -16,7 +16,7 @@ const SELECT: &str = "vision_feature_select_strategy";
 
 /// Fails where the fields of `LlavaProcessor` and `LlavaNextProcessor` make other numbers of tokens
 /// than the model: for an encoder of `pixels` each way and patches of `patch`, with the positions
-/// of `select`. Fields that are left out agree.
+/// of `select`, of which `beyond` are no patches. Fields that are left out agree.
 ///
 /// # Errors
 /// [`CheckpointError::Config`](crate::checkpoint::CheckpointError::Config).
@@ -24,7 +24,7 @@ pub(in crate::lvlm) fn agree_on_patches(
     file: &ProcessorFile,
     pixels: usize,
     patch: usize,
-    select: Select,
+    (select, beyond): (Select, usize),
 ) -> ReadResult<()> {
     let Some(top) = file.processor.as_ref().map(Config::top) else {
         return Ok(());
@@ -40,7 +40,7 @@ pub(in crate::lvlm) fn agree_on_patches(
     };
     // The encoder's class token is one more; a strategy that leaves it out takes it away again.
     let fewer = u64::from(strategy == Some("default"));
-    let beyond = u64::from(select == Select::Full);
+    let beyond = beyond as u64;
     if more.as_u64() == Some(beyond + fewer) {
         return Ok(());
     }
@@ -65,14 +65,14 @@ fn agree_on_strategy(top: &Fields, found: Option<&str>, select: Select) -> ReadR
 }
 
 /// Fails where the fields of `LlavaOnevisionProcessor` make other numbers of tokens than the model:
-/// for `tokens` of the encoder for one view, and rows that are made fewer above the tokens of
-/// `most_views` views.
+/// for `tokens` of the encoder for one view at the positions of `select`, and rows that are made
+/// fewer above the tokens of `most_views` views.
 ///
 /// # Errors
 /// As [`agree_on_patches`].
 pub(in crate::lvlm) fn agree_on_tiles(
     file: &ProcessorFile,
-    tokens: usize,
+    (tokens, select): (usize, Select),
     most_views: Option<usize>,
 ) -> ReadResult<()> {
     let (number, aspect) = ("num_image_tokens", "vision_aspect_ratio");
@@ -82,10 +82,13 @@ pub(in crate::lvlm) fn agree_on_tiles(
     let Some(value) = top.value(number) else {
         return Ok(());
     };
-    if value.as_u64() != Some(tokens as u64) {
-        return Err(top.error(number, value, agreeing(tokens)));
+    // The processor takes one token away for a strategy that leaves the class token out.
+    let strategy = top.text(SELECT)?;
+    let fewer = usize::from(select == Select::Default && strategy == Some("default"));
+    if value.as_u64() != Some((tokens + fewer) as u64) {
+        return Err(top.error(number, value, agreeing(tokens + fewer)));
     }
-    agree_on_strategy(&top, top.text(SELECT)?, Select::Full)?;
+    agree_on_strategy(&top, strategy, select)?;
     let text = top.text(aspect)?;
     if anyres_max(text.unwrap_or("anyres_max_9")) != most_views {
         let found = top

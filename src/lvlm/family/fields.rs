@@ -1,7 +1,7 @@
 //! Fields of config.json that several families have.
 
 use crate::checkpoint::Fields;
-use crate::lvlm::encoder::{Select, hidden_state_index, hidden_state_layers};
+use crate::lvlm::encoder::{Select, hidden_state_indices, hidden_state_layers};
 use crate::lvlm::error::ReadResult;
 
 /// Reads the id of the image token, under either of its names.
@@ -39,15 +39,18 @@ pub(in crate::lvlm) fn image_token_id(top: &Fields, default: u32) -> ReadResult<
     id.ok_or_else(|| top.error(name, value, "a token's id"))
 }
 
-/// Returns how many of an encoder's `layers` run to compute the hidden state that
-/// `vision_feature_layer` names.
+/// Returns how many of an encoder's `layers` run to compute each hidden state that
+/// `vision_feature_layer` names, at least one.
 pub(in crate::lvlm) fn feature_layers(
     top: &Fields,
     default: i64,
     layers: usize,
-) -> ReadResult<usize> {
+) -> ReadResult<Vec<usize>> {
     let name = "vision_feature_layer";
-    hidden_state_layers(top, name, hidden_state_index(top, name, default)?, layers)
+    let indices = hidden_state_indices(top, name, default)?.into_iter();
+    indices
+        .map(|index| hidden_state_layers(top, name, index, layers))
+        .collect()
 }
 
 /// Reads `vision_feature_select_strategy`.

@@ -5,6 +5,7 @@ pub(super) mod conversations;
 pub(super) mod fields;
 pub(super) mod hf_names;
 pub(super) mod mapped;
+pub(super) mod mixture;
 pub(super) mod one_view;
 pub(super) mod packing;
 pub(super) mod picture_layers;

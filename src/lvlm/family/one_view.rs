@@ -27,7 +27,7 @@ impl OneView {
         processor: Processor,
         pixels: usize,
         vit: &VitSizes,
-        feature_select: FeatureSelect,
+        feature_select: &FeatureSelect,
     ) -> OneView {
         let class_token = vit.names.class.is_some() && feature_select.select == Select::Full;
         OneView {

@@ -98,16 +98,13 @@ impl VitTower {
             return Ok(None);
         };
         let feature_select = match &vit {
-            VitConfig::Clip(clip) => FeatureSelect {
-                layers: hidden_state_layers(&config.top(), LAYER_FIELD, index, clip.layers)?,
-                select: Select::Default,
-            },
+            VitConfig::Clip(_) | VitConfig::Intern(_) => {
+                let layers = hidden_state_layers(&config.top(), LAYER_FIELD, index, vit.layers())?;
+                FeatureSelect::last(layers, Select::Default)
+            }
             // The original programs drop its last layer and take what is then the last, whatever
             // the config says.
-            VitConfig::Siglip(siglip) => FeatureSelect {
-                layers: siglip.layers - 1,
-                select: Select::Full,
-            },
+            VitConfig::Siglip(siglip) => FeatureSelect::last(siglip.layers - 1, Select::Full),
         };
         let processor = match (&vit, &tower) {
             (VitConfig::Clip(_), Some(tower)) => ProcessorFile::read(&tower.files)?,
@@ -134,7 +131,7 @@ impl VitTower {
             Some(_) => OWN,
         };
         let own = loader.beside(self.own.as_ref());
-        Vit::load(&own, &self.config.vit(), prefix, self.feature_select)
+        Vit::load(&own, &self.config.vit(), prefix, &self.feature_select)
     }
 
     /// Returns its tensors, where they are in a checkpoint of its own.
@@ -185,7 +182,7 @@ fn class_defaults(encoder: &str, vit: &VitConfig) -> ProcessorFile {
     let pixels = vit.image_size();
     let square = json!({ "height": pixels, "width": pixels });
     let json = match vit {
-        VitConfig::Clip(_) => json!({
+        VitConfig::Clip(_) | VitConfig::Intern(_) => json!({
             "image_processor_type": "CLIPImageProcessor",
             "size": { "shortest_edge": pixels },
             "crop_size": square,

@@ -2,6 +2,7 @@ use super::{Name, parse};
 use crate::checkpoint::tests::{config, recorded, set};
 use crate::checkpoint::{Activation, CheckpointError, Config, RopeScaling};
 use crate::lvlm::Select;
+use crate::lvlm::encoder::VitConfig;
 use crate::lvlm::families::registry::visit;
 use serde_json::{Value, json};
 
@@ -42,7 +43,9 @@ fn defaults_are_those_of_transformers() {
         let found = parse(given).unwrap_or_else(|e| panic!("{given}: {e}"));
         let (v, t) = (&want["vision"], &want["text"]);
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{given}")) as usize;
-        let vision = &found.vision;
+        let VitConfig::Clip(vision) = &found.parts.encoder else {
+            panic!("{given}");
+        };
         let sizes = [
             vision.hidden,
             vision.intermediate,
@@ -68,7 +71,7 @@ fn defaults_are_those_of_transformers() {
         );
         assert_eq!(vision.channels, number(&v["channels"]));
 
-        let text = &found.text;
+        let text = &found.parts.text;
         let sizes = [
             text.hidden,
             text.intermediate,
@@ -95,11 +98,11 @@ fn defaults_are_those_of_transformers() {
             "{given}"
         );
         assert_eq!(
-            text.rope_theta,
+            text.rope.theta,
             t["rope"]["rope_theta"].as_f64().unwrap(),
             "{given}"
         );
-        assert_eq!(text.rope_scaling, scaling(&t["rope"]), "{given}");
+        assert_eq!(text.rope.scaling, scaling(&t["rope"]), "{given}");
         assert_eq!(text.activation, activation(&t["activation"]), "{given}");
         let flags = [text.tied_embeddings, text.qkv_bias, text.mlp_bias];
         assert_eq!(text.output_bias, text.qkv_bias);
@@ -116,25 +119,25 @@ fn defaults_are_those_of_transformers() {
             "{given}"
         );
         assert_eq!(
-            found.projector.activation,
+            found.parts.projector.activation,
             activation(&want["projector_activation"]),
             "{given}"
         );
         assert_eq!(
-            found.projector.bias,
+            found.parts.projector.bias,
             want["projector_bias"].as_bool().unwrap(),
             "{given}"
         );
         let layer = want["feature_layer"].as_i64().unwrap();
         let count = vision.layers as i64 + 1;
         let used = if layer < 0 { layer + count } else { layer };
-        assert_eq!(found.feature_select.layers as i64, used, "{given}");
+        assert_eq!(found.parts.feature_select.layers as i64, used, "{given}");
         let select = if want["select"] == "full" {
             Select::Full
         } else {
             Select::Default
         };
-        assert_eq!(found.feature_select.select, select, "{given}");
+        assert_eq!(found.parts.feature_select.select, select, "{given}");
     }
     assert!(cases.as_array().unwrap().len() > 15);
 }
@@ -146,13 +149,18 @@ fn every_name_of_an_activation() {
         ("gelu_new", Activation::GeluTanh),
         ("gelu_pytorch_tanh", Activation::GeluTanh),
         ("gelu_tanh", Activation::GeluTanh),
+        ("gelu_python_tanh", Activation::GeluTanh),
+        ("gelu_fast", Activation::GeluTanh),
+        ("gelu_accurate", Activation::GeluTanh),
+        ("gelu_python", Activation::Gelu),
+        ("relu", Activation::Relu),
         ("quick_gelu", Activation::QuickGelu),
         ("silu", Activation::Silu),
         ("swish", Activation::Silu),
     ] {
         let mut config = config();
         set(&mut config, "text_config.hidden_act", json!(name));
-        assert_eq!(parse(&config).unwrap().text.activation, wanted);
+        assert_eq!(parse(&config).unwrap().parts.text.activation, wanted);
     }
 }
 
@@ -162,11 +170,48 @@ fn layers_used_and_visual_tokens() {
         let mut config = config();
         set(&mut config, "vision_feature_layer", json!(layer));
         let parsed = parse(&config).unwrap();
-        assert_eq!(parsed.feature_select.layers, used, "{layer}");
-        assert_eq!(parsed.feature_select.select, Select::Default);
+        assert_eq!(parsed.parts.feature_select.layers, used, "{layer}");
+        assert_eq!(parsed.parts.feature_select.select, Select::Default);
         set(&mut config, "vision_feature_select_strategy", json!("full"));
-        assert_eq!(parse(&config).unwrap().feature_select.select, Select::Full);
+        assert_eq!(
+            parse(&config).unwrap().parts.feature_select.select,
+            Select::Full
+        );
     }
+}
+
+/// Hidden states side by side, in the order of the list.
+#[test]
+fn a_list_of_layers() {
+    let mut config = config();
+    set(&mut config, "vision_feature_layer", json!([-1, 0, -2]));
+    let parts = parse(&config).unwrap().parts;
+    assert_eq!(parts.feature_select.layers, 2);
+    assert_eq!(parts.feature_select.states, [2, 0, 1]);
+    assert_eq!(parts.columns(), 3 * parts.encoder.hidden());
+    set(&mut config, "vision_feature_layer", json!([1]));
+    let parts = parse(&config).unwrap().parts;
+    assert_eq!(
+        (parts.feature_select.layers, parts.columns()),
+        (1, parts.encoder.hidden())
+    );
+}
+
+/// Without a class token, the strategy that leaves one out is refused by name.
+#[test]
+fn an_encoder_without_a_class_token() {
+    let mut config = config();
+    set(
+        &mut config,
+        "vision_config.model_type",
+        json!("siglip_vision_model"),
+    );
+    let error = parse(&config).unwrap_err().to_string();
+    let expected = "vision_feature_select_strategy is \"default\"; expected \"full\"";
+    assert!(error.contains(expected), "{error}");
+    set(&mut config, "vision_feature_select_strategy", json!("full"));
+    let parts = parse(&config).unwrap().parts;
+    assert_eq!(parts.beyond_patches(), 0);
 }
 
 #[test]
@@ -245,8 +290,8 @@ fn bad_fields_are_named() {
         ),
         (
             "vision_config.hidden_act",
-            json!("relu"),
-            "vision_config.hidden_act is \"relu\"; expected gelu, ",
+            json!("relu6"),
+            "vision_config.hidden_act is \"relu6\"; expected gelu, ",
         ),
         (
             "text_config.num_attention_heads",
@@ -275,13 +320,18 @@ fn bad_fields_are_named() {
         ),
         (
             "text_config.rope_scaling",
-            json!({"type": "yarn", "factor": 2.0}),
-            "rope_scaling.type is \"yarn\"; expected \"default\"",
+            json!({"type": "proportional", "factor": 2.0}),
+            "rope_scaling.type is \"proportional\"; expected \"default\"",
+        ),
+        (
+            "text_config.rope_scaling",
+            json!({"type": "yarn"}),
+            "rope_scaling.factor is left out; expected a number above 0, which type \"yarn\"",
         ),
         (
             "text_config.rope_parameters",
-            json!({"rope_type": "longrope"}),
-            "rope_parameters.rope_type is \"longrope\"",
+            json!({"rope_type": "longrope", "short_factor": [1.0]}),
+            "rope_parameters.short_factor is [1.0]; expected 2 numbers",
         ),
         (
             "text_config.rope_scaling",
@@ -330,8 +380,18 @@ fn bad_fields_are_named() {
         ),
         (
             "vision_feature_layer",
-            json!([-2, 1]),
-            "vision_feature_layer is [-2,1]; expected a single index",
+            json!([-2, 3]),
+            "vision_feature_layer is 3; expected an index from -3 to 2",
+        ),
+        (
+            "vision_feature_layer",
+            json!([]),
+            "vision_feature_layer is []; expected an index, or a list",
+        ),
+        (
+            "vision_feature_layer",
+            json!([-2, "last"]),
+            "vision_feature_layer is [-2,\"last\"]; expected an index, or a list",
         ),
         (
             "vision_feature_select_strategy",
@@ -382,15 +442,15 @@ fn other_architectures_are_named() {
         ("model_type", Value::Null, "model_type", "left out"),
         (
             "text_config.model_type",
-            json!("mistral"),
+            json!("gemma2"),
             "text_config.model_type",
-            "mistral",
+            "gemma2",
         ),
         (
             "vision_config.model_type",
-            json!("siglip_vision_model"),
+            json!("dinov2"),
             "vision_config.model_type",
-            "siglip_vision_model",
+            "dinov2",
         ),
     ];
     for (path, value, name, other) in cases {

@@ -98,8 +98,8 @@ fn relatives_are_refused_by_name() {
 /// Layers, bases and scalings as transformers 5.24 reads them.
 #[test]
 fn layers_are_full_or_sliding() {
-    let linear = RopeScaling::Linear { factor: 8.0 };
-    let none = RopeScaling::None;
+    let linear = || RopeScaling::Linear { factor: 8.0 };
+    let none = || RopeScaling::None;
     let both = json!({
         "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e4},
         "sliding_attention": {"rope_type": "default"},
@@ -114,8 +114,8 @@ fn layers_are_full_or_sliding() {
         (
             &[],
             [true, false, true, false],
-            (1e4, linear),
-            (100.0, none),
+            (1e4, linear()),
+            (100.0, none()),
         ),
         (
             &[
@@ -125,14 +125,14 @@ fn layers_are_full_or_sliding() {
                 ("rope_scaling", Value::Null),
             ],
             [true; 4],
-            (1e6, none),
-            (1e4, none),
+            (1e6, none()),
+            (1e4, none()),
         ),
         (
             &[("layer_types", types), ("rope_scaling", Value::Null)],
             [false, true, false, false],
-            (1e4, none),
-            (100.0, none),
+            (1e4, none()),
+            (100.0, none()),
         ),
         (
             &[
@@ -141,22 +141,22 @@ fn layers_are_full_or_sliding() {
                 ("rope_parameters", both),
             ],
             [true, false, true, false],
-            (1e4, linear),
-            (100.0, none),
+            (1e4, linear()),
+            (100.0, none()),
         ),
         (
             &[("sliding_window_pattern", json!(1))],
             [false; 4],
-            (1e4, linear),
-            (100.0, none),
+            (1e4, linear()),
+            (100.0, none()),
         ),
     ];
     for (fields, layers, full, own) in cases {
         let found = visited(&changed(fields), Decoder).unwrap();
         let sliding = found.sliding.unwrap();
         assert_eq!(sliding.layers, layers, "{fields:?}");
-        assert_eq!((found.rope_theta, found.rope_scaling), full, "{fields:?}");
-        let theirs = (sliding.rope_theta, sliding.rope_scaling);
+        assert_eq!((found.rope.theta, found.rope.scaling), full, "{fields:?}");
+        let theirs = (sliding.rope.theta, sliding.rope.scaling);
         assert_eq!(theirs, own, "{fields:?}");
         let window = layers.contains(&true).then_some(128);
         assert_eq!(found.window, window, "{fields:?}");

@@ -104,18 +104,18 @@ fn tensors_are_those_of_transformers() {
             .names()
             .filter(|name| !expected.contains(name))
             .collect();
-        let layer = format!("encoder.layers.{}", config.feature_select.layers);
+        let layer = format!("encoder.layers.{}", config.parts.feature_select.layers);
         for name in &unused {
             let last = name.contains(".post_layernorm.");
             let later =
                 name.contains("encoder.layers.") && name[names.vision.len()..] >= *layer.as_str();
-            let tied = config.text.tied_embeddings && name.ends_with("lm_head.weight");
+            let tied = config.parts.text.tied_embeddings && name.ends_with("lm_head.weight");
             assert!(last || later || tied, "{name} is not expected");
         }
         // 16 tensors a layer, and the last norm's two.
         assert_eq!(
             unused.len(),
-            16 * (config.vision.layers - config.feature_select.layers) + 2
+            16 * (config.parts.encoder.layers() - config.parts.feature_select.layers) + 2
         );
     }
 }

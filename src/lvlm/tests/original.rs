@@ -113,7 +113,7 @@ fn frequencies_are_stretched_for_llama_alone() {
         let mut config = config_of(model);
         set(&mut config, "rope_scaling", linear.clone());
         let family = read(&config).unwrap();
-        let scaling = family.decoder().0.rope_scaling;
+        let scaling = family.decoder().0.rope.scaling.clone();
         assert_eq!(scaling != RopeScaling::None, stretched, "{model}");
     }
 }

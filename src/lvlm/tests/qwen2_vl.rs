@@ -40,7 +40,7 @@ fn bad_fields_are_named() {
             "rope_scaling.mrope_section",
             json!([1, 2, 2]),
         ),
-        ("tiny-qwen2-5-vl", "rope_scaling.type", json!("yarn")),
+        ("tiny-qwen2-5-vl", "rope_scaling.type", json!("axial")),
         ("tiny-qwen2-5-vl", "image_token_id", json!("<image>")),
         ("tiny-qwen2-vl", "vision_config.hidden_size", json!(24)),
         ("tiny-qwen2-vl", "vision_config.mlp_ratio", json!(0)),

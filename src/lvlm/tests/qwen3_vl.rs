@@ -41,7 +41,7 @@ fn bad_fields_are_named() {
         ("text_config.head_dim", json!(15)),
         ("text_config.rope_scaling.mrope_section", json!([4, 4])),
         ("text_config.rope_scaling.rope_type", json!("mrope")),
-        ("text_config.rope_scaling.rope_type", json!("yarn")),
+        ("text_config.rope_scaling.rope_type", json!("axial")),
     ] {
         let mut config = config_of(MODEL);
         set(&mut config, "vision_config.rope_parameters", json!({}));

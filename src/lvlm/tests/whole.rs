@@ -32,7 +32,7 @@ fn tied(dir: &TempDir) -> bool {
     let opened = open(dir).unwrap();
     let mut config = Llava::read(&opened.config).unwrap();
     config.fit(&opened.tensors, Vec::new()).unwrap();
-    config.text.tied_embeddings
+    config.parts.text.tied_embeddings
 }
 
 #[test]

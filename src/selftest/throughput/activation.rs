@@ -21,6 +21,7 @@ pub(super) fn workloads<'d, D: Timed>(
         Activation::GeluTanh,
         Activation::QuickGelu,
         Activation::Silu,
+        Activation::Relu,
     ] {
         all.push(Workload::new(
             Label::new("activation", format!("{kind:?}/forward"), size.clone()),

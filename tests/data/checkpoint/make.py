@@ -3,6 +3,7 @@
     python make.py            needs torch, transformers 5.23, tokenizers
 
 configs.json   partial config.json files, and the values that transformers resolves them to
+rope.json      decoders' configs, and the rotary frequencies and attention factors that transformers computes from them
 tensors.json   names and shapes of the tensors that transformers saves for small models
 NAME/          a small tokenizer with a chat template, in the styles of the checkpoints in use
 prompts.json   for each NAME and question: the prompt and its ids, the question's own ids as an answer, and their text
@@ -10,7 +11,7 @@ prompts.json   for each NAME and question: the prompt and its ids, the question'
 import json, os, tempfile
 from safetensors import safe_open
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -74,6 +75,49 @@ def resolved(fields):
         image_token_id=config.image_token_id, projector_activation=config.projector_hidden_act,
         projector_bias=config.multimodal_projector_bias, feature_layer=config.vision_feature_layer,
         select=config.vision_feature_select_strategy)
+
+
+# ---- rotary frequencies
+
+PHI = [1.0, 1.1, 1.3, 2.0, 3.5, 8.0]
+LONG = dict(rope_type="longrope", short_factor=PHI, long_factor=[2 * factor for factor in PHI])
+YARN = dict(rope_type="yarn", factor=4.0)
+
+
+def decoder(kind="llama", rope=None, context=4096, **fields):
+    fields = dict(hidden_size=48, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=context, **fields)
+    return dict(model_type=kind, rope_scaling=rope, **fields)
+
+
+def yarn(**fields):
+    return decoder(rope=YARN | fields, rope_theta=5e5)
+
+
+ROPES = [
+    decoder(), decoder(rope_theta=123.0), decoder(rope=dict(type="linear", factor=3.0)), decoder(rope=dict(rope_type="dynamic", factor=2.0)),
+    decoder(rope=dict(rope_type="llama3", original_max_position_embeddings=512, **LLAMA3), rope_theta=5e5),
+    yarn(), yarn(original_max_position_embeddings=1024), yarn(original_max_position_embeddings=64, truncate=False),
+    yarn(original_max_position_embeddings=64, truncate=None), yarn(attention_factor=0.75), yarn(beta_fast=4, beta_slow=0.5),
+    yarn(mscale=0.7, mscale_all_dim=1.3), yarn(mscale=0.7), yarn(mscale=0, mscale_all_dim=1.3), yarn(factor=0.5), yarn(factor=None),
+    yarn(factor=None, original_max_position_embeddings=512), yarn(beta_fast=1, beta_slow=1, original_max_position_embeddings=100),
+    decoder(rope=YARN, rope_theta=1e6, original_max_position_embeddings=256), decoder("qwen2", YARN | dict(original_max_position_embeddings=2048)),
+    decoder("qwen3", YARN | dict(original_max_position_embeddings=2048), head_dim=16), decoder("mistral", YARN, head_dim=20),
+    decoder("granite", YARN, rope_theta=3e5), decoder(rope=LONG), decoder(rope=LONG | dict(original_max_position_embeddings=1024)),
+    decoder(rope=LONG | dict(original_max_position_embeddings=1024, factor=16.0)), decoder(rope=LONG | dict(attention_factor=1.5)),
+    decoder("phi3", context=131072, rope=LONG, original_max_position_embeddings=2048), decoder("phi3", LONG), decoder("phi3", LONG, 8192),
+    decoder("phi3", LONG | dict(rope_type="yarn"), 8192), decoder("phi3", LONG | dict(original_max_position_embeddings=64), 8192),
+    decoder("phi3", partial_rotary_factor=0.5, rope_theta=500.0), decoder("gemma", head_dim=32),
+    decoder("phi3", LONG | dict(short_factor=PHI[:3], long_factor=PHI[3:]), 16384, partial_rotary_factor=0.5, original_max_position_embeddings=4096),
+]
+
+
+def rotary(fields):
+    kind = AutoConfig.for_model(**json.loads(json.dumps(fields)))
+    kind.num_hidden_layers = 1
+    turning = AutoModel.from_config(kind).rotary_emb
+    own = kind.rope_parameters.get("original_max_position_embeddings")
+    longest = min(kind.max_position_embeddings, own) if kind.rope_parameters["rope_type"] == "longrope" else kind.max_position_embeddings
+    return dict(config=fields, frequencies=turning.inv_freq.tolist(), attention_factor=turning.attention_scaling, longest=longest)
 
 
 # ---- tensors
@@ -219,5 +263,6 @@ def prompts(name, tokenizer, template, place):
 
 
 write("configs.json", [dict(config=fields, resolved=resolved(fields)) for fields in CONFIGS])
+write("rope.json", [rotary(fields) for fields in ROPES])
 write("tensors.json", MODELS)
 write("prompts.json", {name: prompts(name, *parts) for name, parts in TOKENIZERS.items()})

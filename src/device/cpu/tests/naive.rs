@@ -315,6 +315,7 @@ pub(super) fn activation<T: Real>(kind: Activation, x: f64) -> f64 {
                 T::of((2.0 / std::f64::consts::PI).sqrt()) * (x + T::of(0.044715) * x * x * x);
             half * x * (T::ONE + T::of(inner.to_f64().tanh()))
         }
+        Activation::Relu => T::of(x.to_f64().max(0.0)),
     }
     .to_f64()
 }
@@ -340,6 +341,7 @@ pub(super) fn derivative<T: Real>(kind: Activation, x: f64) -> f64 {
             let inner = root * (T::ONE + T::of(3.0 * 0.044715) * x * x);
             half * (T::ONE + tanh) + half * x * (T::ONE - tanh * tanh) * inner
         }
+        Activation::Relu => T::of(f64::from(x.to_f64() > 0.0)),
     }
     .to_f64()
 }

@@ -68,6 +68,10 @@ impl<D: Device> BlockHook<D> for Taps<D> {
         self.after(i).is_some()
     }
 
+    fn reads(&self, i: usize) -> bool {
+        self.changes(i)
+    }
+
     fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Self::Saved)> {
         let Some((_, merger)) = self.after(i) else {
             return Ok((x, None));

@@ -74,7 +74,7 @@ impl<D: Device> EncoderBranch<D> {
                 vit,
                 feature_select,
             } => {
-                let encoder = Vit::load(&own, vit, found.prefix, *feature_select)?;
+                let encoder = Vit::load(&own, vit, found.prefix, feature_select)?;
                 (Encoder::Vit(encoder), vec![(vit.across, vit.hidden)])
             }
             EncoderLayers::Convnext(sizes) => {

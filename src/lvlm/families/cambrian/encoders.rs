@@ -179,10 +179,7 @@ impl Named {
             prefix: OPEN_CLIP_TRUNK,
             layers: EncoderLayers::Vit {
                 vit,
-                feature_select: FeatureSelect {
-                    layers,
-                    select: Select::Full,
-                },
+                feature_select: FeatureSelect::last(layers, Select::Full),
             },
             pixels: config.image_size,
             patch: vit.patch,
@@ -199,10 +196,7 @@ impl Named {
             prefix: "vision_model.",
             layers: EncoderLayers::Vit {
                 vit: config.vit(),
-                feature_select: FeatureSelect {
-                    layers,
-                    select: Select::Default,
-                },
+                feature_select: FeatureSelect::last(layers, Select::Default),
             },
             pixels: config.image_size(),
             patch: config.patch_size(),
@@ -221,10 +215,7 @@ impl Named {
             prefix: "",
             layers: EncoderLayers::Vit {
                 vit: config.vit(pixels),
-                feature_select: FeatureSelect {
-                    layers: config.layers,
-                    select: Select::Default,
-                },
+                feature_select: FeatureSelect::last(config.layers, Select::Default),
             },
             pixels,
             patch: config.patch_size,

@@ -52,10 +52,7 @@ pub(in crate::lvlm) struct Gemma3 {
 
 impl Gemma3 {
     fn features(&self) -> FeatureSelect {
-        FeatureSelect {
-            layers: self.encoder.layers,
-            select: Select::Default,
-        }
+        FeatureSelect::last(self.encoder.layers, Select::Default)
     }
 }
 
@@ -129,7 +126,7 @@ impl Family for Gemma3 {
         let processor = Processor::of_class(file.text()?, &file.file, &self.processor_class)?;
         agree_on_rows(file, "image_seq_length", 256, self.pool.rows())?;
         let (pixels, vit) = (self.encoder.image_size, self.encoder.normed_vit());
-        let view = OneView::new(processor, pixels, &vit, self.features());
+        let view = OneView::new(processor, pixels, &vit, &self.features());
         Ok(PooledView {
             view,
             patch: self.encoder.patch_size,
@@ -139,7 +136,7 @@ impl Family for Gemma3 {
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let (sizes, prefix) = (self.encoder.normed_vit(), &self.names.vision);
-        let encoder = Vit::load(loader, &sizes, prefix, self.features())?;
+        let encoder = Vit::load(loader, &sizes, prefix, &self.features())?;
         loader.device.part(Part::Projector);
         let (from, to) = (self.encoder.hidden, self.text.hidden);
         let name = |part: &str| format!("{}{part}", self.names.projector);

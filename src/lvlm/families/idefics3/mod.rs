@@ -156,11 +156,8 @@ impl Family for Idefics3 {
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let sizes = self.encoder.normed_vit();
-        let all = FeatureSelect {
-            layers: self.encoder.layers,
-            select: Select::Full,
-        };
-        let encoder = Vit::load(loader, &sizes, ENCODER, all)?;
+        let all = FeatureSelect::last(self.encoder.layers, Select::Full);
+        let encoder = Vit::load(loader, &sizes, ENCODER, &all)?;
         loader.device.part(Part::Projector);
         let side_by_side = self.shuffle.side_by_side();
         let name = format!("{CONNECTOR}modality_projection.proj");

@@ -69,12 +69,9 @@ impl InternVision {
         names: &InternNames,
         to: usize,
     ) -> Result<MappedVision<D>> {
-        let selected = FeatureSelect {
-            layers: self.layers,
-            select: Select::Default,
-        };
+        let selected = FeatureSelect::last(self.layers, Select::Default);
         let sizes = self.encoder.vit(self.output);
-        let encoder = Vit::load(loader, &sizes, names.vision, selected)?;
+        let encoder = Vit::load(loader, &sizes, names.vision, &selected)?;
         loader.device.part(Part::Projector);
         let side_by_side = self.shuffle.side_by_side();
         let from = self.encoder.hidden * side_by_side;

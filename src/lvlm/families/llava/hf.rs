@@ -1,33 +1,38 @@
-//! LLaVA-1.5 in Hugging Face's layout (`LlavaForConditionalGeneration`): one CLIP encoder at one
-//! resolution, a two-layer projector, a Llama decoder.
+//! LLaVA-1.5 in Hugging Face's layout (`LlavaForConditionalGeneration`): one encoder at one
+//! resolution, a two-layer projector, a decoder.
 
 use crate::checkpoint::{
     Compat, Config, Fields, ImageToken, ProcessorFile, Template, Tensors, Tokenizer, VICUNA,
 };
 use crate::device::Device;
-use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
-use crate::lvlm::encoder::{ClipConfig, FeatureSelect, Select, Vit};
+use crate::lvlm::decoder::{DecoderConfig, DecoderNames};
+use crate::lvlm::encoder::{Select, Vit};
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_patches;
-use crate::lvlm::family::fields::{feature_layers, image_token, processor_class, select};
+use crate::lvlm::family::fields::{image_token, processor_class};
 use crate::lvlm::family::hf_names::HfNames;
+use crate::lvlm::family::mixture::{Mixture, MixtureClass};
 use crate::lvlm::family::one_view::{LlavaVision, OneView};
-use crate::lvlm::family::projector::Projector;
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
 use crate::picture::Processor;
 
+const CLASS: MixtureClass = MixtureClass {
+    encoder: "clip_vision_model",
+    decoder: "llama",
+    feature_layer: -2,
+    select: Select::Default,
+    tiles: false,
+    ties_as_decoder: true,
+};
+
 /// The config.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::lvlm) struct Llava {
-    pub vision: ClipConfig,
-    pub text: DecoderConfig,
+    pub parts: Mixture,
     /// Id of the token whose place in the prompt the picture takes.
     pub image_token_id: u32,
-    pub projector: Projector,
-    /// The selected features of the encoder.
-    pub feature_select: FeatureSelect,
     /// The image processor's class where its own file names none.
     processor_class: String,
     pub names: HfNames,
@@ -44,29 +49,17 @@ impl Family for Llava {
 
     fn read(config: &Config) -> ReadResult<Self> {
         let top = config.top();
-        let (vision, text) = (top.section("vision_config")?, top.section("text_config")?);
-        text.require_type("model_type", Some("llama"), &["llama"], "llama")?;
-        let clip = "clip_vision_model";
-        vision.require_type("model_type", Some(clip), &[clip], clip)?;
-        let tied = top.flag("tie_word_embeddings", false)?;
-        let vision = ClipConfig::read(&vision)?;
         Ok(Self {
-            text: DecoderConfig::read(&text, Kind::of("llama"), Some(tied))?,
+            parts: Mixture::read(&top, CLASS)?,
             image_token_id: image_token(&top, 32000)?,
-            projector: Projector::read(&top)?,
-            feature_select: FeatureSelect {
-                layers: feature_layers(&top, -2, vision.layers)?,
-                select: select(&top, Select::Default)?,
-            },
             processor_class: processor_class(&top, "LlavaImageProcessor")?,
             names: HfNames::default(),
-            vision,
         })
     }
 
     fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.names = HfNames::find(tensors)?;
-        self.text.untie(tensors, &self.names.decoder);
+        self.names = self.parts.names(tensors)?;
+        self.parts.text.untie(tensors, &self.names.decoder);
         Ok(())
     }
 
@@ -75,7 +68,7 @@ impl Family for Llava {
     }
 
     fn decoder(&self) -> (&DecoderConfig, &DecoderNames) {
-        (&self.text, &self.names.decoder)
+        (&self.parts.text, &self.names.decoder)
     }
 
     fn image_token(&self) -> ImageToken {
@@ -88,39 +81,38 @@ impl Family for Llava {
 
     fn image_processing(&self, file: &ProcessorFile) -> Result<OneView> {
         let processor = Processor::of_class(file.text()?, &file.file, &self.processor_class)?;
-        let (pixels, vit) = (self.vision.image_size, self.vision.vit());
-        agree_on_patches(file, pixels, vit.patch, self.feature_select.select)?;
-        Ok(OneView::new(processor, pixels, &vit, self.feature_select))
+        let parts = &self.parts;
+        let (pixels, vit) = (parts.encoder.image_size(), parts.encoder.vit());
+        let positions = (parts.feature_select.select, parts.beyond_patches());
+        agree_on_patches(file, pixels, vit.patch, positions)?;
+        let features = &parts.feature_select;
+        Ok(OneView::new(processor, pixels, &vit, features))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
-        let [first, second] = &self.names.projector_layers();
-        let (from, to) = (self.vision.hidden, self.text.hidden);
-        Ok(LlavaVision {
-            encoder: Vit::load(
-                loader,
-                &self.vision.vit(),
-                &self.names.vision,
-                self.feature_select,
-            )?,
-            projector: self.projector.load(loader, [first, second], from, to)?,
-        })
+        let (parts, names) = (&self.parts, &self.names);
+        let vit = parts.encoder.vit();
+        let encoder = Vit::load(loader, &vit, &names.vision, &parts.feature_select)?;
+        let [first, second] = &names.projector_layers();
+        let (from, to) = (parts.columns(), parts.text.hidden);
+        let projector = parts.projector.load(loader, [first, second], from, to)?;
+        Ok(LlavaVision { encoder, projector })
     }
 
     fn parts(&self) -> Vec<PartOf> {
-        let encoder = self.vision.sizes(self.feature_select.layers);
-        let projector = self.projector.sizes(self.vision.hidden, self.text.hidden);
+        let [encoder, projector] = self.parts.sizes();
         self.names.parts(encoder, projector).into()
     }
 
     fn whole(&self) -> Self {
-        let mut whole = self.clone();
-        whole.feature_select.layers = whole.vision.layers;
-        whole.text.tied_embeddings = false;
-        whole
+        let parts = self.parts.clone().whole();
+        Self {
+            parts,
+            ..self.clone()
+        }
     }
 
     fn never_used(&self) -> Vec<String> {
-        ClipConfig::never_used(&self.names.vision)
+        self.parts.encoder.never_used(&self.names.vision)
     }
 }

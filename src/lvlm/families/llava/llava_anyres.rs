@@ -81,7 +81,9 @@ impl Family for LlavaAnyres {
                 self.without_tiles = true;
                 return Ok(());
             }
-            VitConfig::Clip(_) => "LLaVA-NeXT in the original layout".to_string(),
+            VitConfig::Clip(_) | VitConfig::Intern(_) => {
+                "LLaVA-NeXT in the original layout".to_string()
+            }
         };
         Err(LvlmError::Compat { program, found })
     }

@@ -81,7 +81,7 @@ impl Family for LlavaLlama {
         let processor = Processor::from_json(file.text()?, &file.file)?;
         let processor = processor.with_pad_to_square(self.pad_to_square);
         let (pixels, vit) = (tower.config.image_size(), tower.config.vit());
-        Ok(OneView::new(processor, pixels, &vit, tower.feature_select))
+        Ok(OneView::new(processor, pixels, &vit, &tower.feature_select))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {

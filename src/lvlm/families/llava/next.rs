@@ -1,11 +1,12 @@
-//! LLaVA-NeXT (LLaVA-1.6) in Hugging Face's layout (`LlavaNextForConditionalGeneration`): CLIP, and
-//! a Llama (Vicuna), Mistral or Qwen2 decoder.
+//! LLaVA-NeXT (LLaVA-1.6) in Hugging Face's layout (`LlavaNextForConditionalGeneration`), and Granite
+//! Vision.
 
 use super::hf_tiled::{HfTiled, Variant};
 use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile, VICUNA};
-use crate::lvlm::encoder::{ClipConfig, Select, VitConfig};
+use crate::lvlm::encoder::Select;
 use crate::lvlm::error::ReadResult;
 use crate::lvlm::family::agreement::agree_on_patches;
+use crate::lvlm::family::mixture::{Mixture, MixtureClass};
 use crate::picture::LLAVA_NEXT_PINPOINTS;
 
 /// The family.
@@ -19,21 +20,16 @@ impl Variant for NextVariant {
     const NAME: &'static str = "llava_next";
     const PROCESSOR: &'static str = "LlavaNextImageProcessor";
     const TEMPLATE: DefaultTemplate = VICUNA;
-    const DECODERS: [&'static str; 3] = ["llama", "mistral", "qwen2"];
-    const DECODERS_TEXT: &'static str = "llama, mistral, qwen2";
+    const CLASS: MixtureClass = MixtureClass {
+        encoder: "clip_vision_model",
+        decoder: "llama",
+        feature_layer: -2,
+        select: Select::Default,
+        tiles: true,
+        ties_as_decoder: false,
+    };
     const IMAGE_TOKEN: u32 = 32000;
-    const FEATURE_LAYER: i64 = -2;
-    const SELECT: (Select, &'static str) = (
-        Select::Default,
-        "\"default\": a class token has no place among tiles",
-    );
     const IN_LVLM_INTERPRETATION: bool = false;
-
-    fn encoder(fields: &Fields) -> ReadResult<VitConfig> {
-        let clip = "clip_vision_model";
-        fields.require_type("model_type", Some(clip), &[clip], clip)?;
-        Ok(VitConfig::Clip(ClipConfig::read(fields)?))
-    }
 
     fn pinpoints() -> Vec<(u32, u32)> {
         LLAVA_NEXT_PINPOINTS.to_vec()
@@ -43,8 +39,9 @@ impl Variant for NextVariant {
         Ok(None)
     }
 
-    fn agrees(file: &ProcessorFile, encoder: &VitConfig, _: Option<usize>) -> ReadResult<()> {
-        let (pixels, patch) = (encoder.image_size(), encoder.patch_size());
-        agree_on_patches(file, pixels, patch, Self::SELECT.0)
+    fn agrees(file: &ProcessorFile, parts: &Mixture, _: Option<usize>) -> ReadResult<()> {
+        let (pixels, patch) = (parts.encoder.image_size(), parts.encoder.patch_size());
+        let positions = (parts.feature_select.select, parts.beyond_patches());
+        agree_on_patches(file, pixels, patch, positions)
     }
 }

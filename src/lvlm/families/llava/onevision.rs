@@ -1,26 +1,18 @@
-//! LLaVA-OneVision in Hugging Face's layout (`LlavaOnevisionForConditionalGeneration`): SigLIP,
-//! rows made fewer where they are too many, and a Qwen2 decoder.
+//! LLaVA-OneVision in Hugging Face's layout (`LlavaOnevisionForConditionalGeneration`): rows
+//! are made fewer where they are too many.
 
 use super::hf_tiled::{HfTiled, Variant};
 use crate::checkpoint::{DefaultTemplate, Fields, ProcessorFile};
-use crate::lvlm::encoder::{Select, SiglipConfig, SiglipDefaults, VitConfig};
+use crate::lvlm::encoder::Select;
 use crate::lvlm::error::ReadResult;
 use crate::lvlm::family::agreement::agree_on_tiles;
 use crate::lvlm::family::fields::anyres_max;
+use crate::lvlm::family::mixture::{Mixture, MixtureClass};
 use crate::picture::llava_onevision_pinpoints;
 
 /// The family.
 pub(in crate::lvlm) type Onevision = HfTiled<OnevisionVariant>;
 
-/// The default vision config of `LlavaOnevisionConfig`.
-const SIGLIP: SiglipDefaults = SiglipDefaults {
-    hidden: 1152,
-    intermediate: 4304,
-    layers: 26,
-    heads: 16,
-    image_size: 384,
-    patch_size: 14,
-};
 /// The default of N in `anyres_max_N`.
 const MOST_VIEWS: usize = 9;
 
@@ -37,21 +29,16 @@ impl Variant for OnevisionVariant {
                {% if part['type'] == 'image' %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}\
                {% endif %}{% endfor %}<|im_end|><|im_start|>assistant{{ '\n' }}",
     };
-    const DECODERS: [&'static str; 3] = ["qwen2", "llama", "mistral"];
-    const DECODERS_TEXT: &'static str = "qwen2, llama, mistral";
+    const CLASS: MixtureClass = MixtureClass {
+        encoder: "siglip_vision_model",
+        decoder: "qwen2",
+        feature_layer: -1,
+        select: Select::Full,
+        tiles: true,
+        ties_as_decoder: true,
+    };
     const IMAGE_TOKEN: u32 = 151_646;
-    const FEATURE_LAYER: i64 = -1;
-    const SELECT: (Select, &'static str) = (
-        Select::Full,
-        "\"full\": SigLIP has no class token to leave out",
-    );
     const IN_LVLM_INTERPRETATION: bool = true;
-
-    fn encoder(fields: &Fields) -> ReadResult<VitConfig> {
-        let siglip = "siglip_vision_model";
-        fields.require_type("model_type", Some(siglip), &[siglip], siglip)?;
-        Ok(VitConfig::Siglip(SiglipConfig::read(fields, SIGLIP)?))
-    }
 
     fn pinpoints() -> Vec<(u32, u32)> {
         llava_onevision_pinpoints()
@@ -67,12 +54,9 @@ impl Variant for OnevisionVariant {
         number.map(Some)
     }
 
-    fn agrees(
-        file: &ProcessorFile,
-        encoder: &VitConfig,
-        most_views: Option<usize>,
-    ) -> ReadResult<()> {
-        let across = encoder.image_size() / encoder.patch_size();
-        agree_on_tiles(file, across.pow(2), most_views)
+    fn agrees(file: &ProcessorFile, parts: &Mixture, most_views: Option<usize>) -> ReadResult<()> {
+        let across = parts.encoder.image_size() / parts.encoder.patch_size();
+        let tokens = (across.pow(2), parts.feature_select.select);
+        agree_on_tiles(file, tokens, most_views)
     }
 }

@@ -80,7 +80,7 @@ impl Original {
         let mut text = DecoderConfig::read(&top, Kind::of(kind), None)?;
         // The original classes on Mistral and Qwen2 set it so, whatever the config says.
         if kind != "llama" {
-            text.rope_scaling = RopeScaling::None;
+            text.rope.scaling = RopeScaling::None;
         }
         Ok(Original {
             config: config.clone(),

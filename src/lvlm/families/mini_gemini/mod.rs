@@ -119,7 +119,7 @@ impl Family for MiniGemini {
         let gemma = ["mgm_gemma", "mini_gemini_gemma"];
         let known = ["mgm", "mini_gemini", gemma[0], gemma[1]];
         let kind = match top.require_type("model_type", None, &known, MODELS)? {
-            kind if gemma.contains(&kind) => "gemma",
+            kind if gemma.contains(&kind) => "mgm_gemma",
             _ => "llama",
         };
         require_text(&top, "mm_projector_type", "mlp2x_gelu", "linear")?;
@@ -250,7 +250,7 @@ impl Family for MiniGemini {
         if self.alone {
             let clip = &encoders.clip;
             let (pixels, vit) = (clip.config.image_size(), clip.config.vit());
-            let one = OneView::new(processor, pixels, &vit, clip.feature_select);
+            let one = OneView::new(processor, pixels, &vit, &clip.feature_select);
             return Ok(MiniGeminiProcessing::Clip(one));
         }
         Ok(MiniGeminiProcessing::Both(BothProcessing {
