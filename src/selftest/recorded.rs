@@ -63,6 +63,7 @@ const GROUPED: &[(&str, &[u8])] = model_of_5!("tiny-llava-gqa");
 const ONEVISION: &[(&str, &[u8])] = model_of_5!("tiny-onevision");
 const NEXT: &[(&str, &[u8])] = model_of_5!("tiny-next-mistral");
 const SMOLVLM: &[(&str, &[u8])] = model_of_5!("tiny-smolvlm", "processor_config.json");
+const MIXTURE: &[(&str, &[u8])] = model_of_5!("tiny-mix-mistral");
 const QWEN2_5_VL: &[(&str, &[u8])] = model_of_5!("tiny-qwen2-5-vl");
 const QWEN3_VL: &[(&str, &[u8])] = model_of_5!("tiny-qwen3-vl");
 const GEMMA3: &[(&str, &[u8])] = model_of_5!("tiny-gemma3", "processor_config.json");
@@ -73,7 +74,7 @@ const VARIANT: &[(&str, &[u8])] = model!("tiny-llava-variant": "config.json",
     "preprocessor_config.json");
 
 /// The recorded cases.
-pub static CASES: [Recorded; 11] = [
+pub static CASES: [Recorded; 12] = [
     Recorded {
         name: "llava-cat",
         model: TINY,
@@ -97,6 +98,12 @@ pub static CASES: [Recorded; 11] = [
         model: VARIANT,
         picture: file!("images/cat.png"),
         results: file!("cases/llava-variant-cat.safetensors"),
+    },
+    Recorded {
+        name: "mix-mistral-rocket",
+        model: MIXTURE,
+        picture: file!("images/rocket.png"),
+        results: file!("cases/mix-mistral-rocket.safetensors"),
     },
     Recorded {
         name: "onevision-wide",

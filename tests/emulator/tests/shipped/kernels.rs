@@ -150,3 +150,8 @@ fn emulated_recorded_qwen3_vl_small() {
 fn emulated_recorded_gemma3_small() {
     recorded("gemma3-small");
 }
+
+#[test]
+fn emulated_recorded_mix_mistral_rocket() {
+    recorded("mix-mistral-rocket");
+}
