@@ -41,6 +41,7 @@ pub use attribution::{Attribution, Method, Pass, Schedule};
 #[cfg(feature = "cli")]
 pub(crate) use curves::schedule as curves_schedule;
 pub use curves::{CurvePoints, Curves, LEAST_RANGE, deletion_insertion};
+#[cfg(feature = "report")]
 pub(crate) use each::whole_words;
 pub use each::{Each, Unit, UnitMap};
 pub use error::ExplainError;

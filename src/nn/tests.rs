@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod hook;
 mod layers;
 mod stack;
 mod windows;

@@ -79,8 +79,8 @@ fn a_folder_may_be_a_link_or_the_current_one() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         succeeded(&folder.foveate(&arguments, &[]));
     }
-    assert_eq!(names(&folder.path("folder")).len(), 5);
-    assert_eq!(names(&folder.path(".")).len(), 7);
+    assert_eq!(names(&folder.path("folder")).len(), 6);
+    assert_eq!(names(&folder.path(".")).len(), 8);
 }
 
 #[test]

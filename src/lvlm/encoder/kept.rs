@@ -28,12 +28,32 @@ impl<D: Device> Kept<D> {
         }
     }
 
-    /// Creates the hook of a vjp, given the gradient of what [`Kept::join`] returned.
-    pub fn back(states: &[usize], gradient: D::Matrix) -> Kept<D> {
-        Kept {
+    /// Creates the hook of a vjp, given the gradient of what [`Kept::join`] returned. Returns with
+    /// it the gradient of hidden state `last`, which the stack gets from outside.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn back(
+        device: &D,
+        states: &[usize],
+        gradient: D::Matrix,
+        last: usize,
+    ) -> Result<(Kept<D>, D::Matrix)> {
+        let width = gradient.columns() / states.len().max(1);
+        let mut places = places(states, last);
+        let mut sum = match places.next() {
+            Some(place) => device.take_columns(&gradient, place * width, width)?,
+            None => device.zeros(gradient.rows(), width)?,
+        };
+        for place in places {
+            let own = device.take_columns(&gradient, place * width, width)?;
+            sum = device.add(&sum, &own)?;
+        }
+        let kept = Kept {
             states: states.to_vec(),
             pass: Pass::Back(gradient),
-        }
+        };
+        Ok((kept, sum))
     }
 
     /// Keeps a copy of hidden state `n`, if it is one of the features.
@@ -64,27 +84,6 @@ impl<D: Device> Kept<D> {
         Ok(device.join_columns(&parts)?)
     }
 
-    /// Returns the gradient of the last hidden state.
-    ///
-    /// # Errors
-    /// Errors of the device.
-    pub fn gradient(&self, device: &D, last: usize) -> Result<D::Matrix> {
-        let Pass::Back(gradient) = &self.pass else {
-            unreachable!("made for a vjp");
-        };
-        let width = gradient.columns() / self.states.len();
-        let mut places = self.places(last);
-        let mut sum = match places.next() {
-            Some(place) => device.take_columns(gradient, place * width, width)?,
-            None => device.zeros(gradient.rows(), width)?,
-        };
-        for place in places {
-            let own = device.take_columns(gradient, place * width, width)?;
-            sum = device.add(&sum, &own)?;
-        }
-        Ok(sum)
-    }
-
     /// Returns `dy` and the gradient of hidden state `n` as a feature, together.
     ///
     /// # Errors
@@ -92,19 +91,19 @@ impl<D: Device> Kept<D> {
     pub fn with_gradient(&self, device: &D, n: usize, mut dy: D::Matrix) -> Result<D::Matrix> {
         if let Pass::Back(gradient) = &self.pass {
             let width = gradient.columns() / self.states.len();
-            for place in self.places(n) {
+            for place in places(&self.states, n) {
                 let own = device.take_columns(gradient, place * width, width)?;
                 dy = device.add(&dy, &own)?;
             }
         }
         Ok(dy)
     }
+}
 
-    /// Returns the places of hidden state `n` among the features.
-    fn places(&self, n: usize) -> impl Iterator<Item = usize> {
-        let states = self.states.iter().enumerate();
-        states.filter_map(move |(place, own)| (*own == n).then_some(place))
-    }
+/// Returns the places of hidden state `n` among the features.
+fn places(states: &[usize], n: usize) -> impl Iterator<Item = usize> {
+    let states = states.iter().enumerate();
+    states.filter_map(move |(place, own)| (*own == n).then_some(place))
 }
 
 impl<D: Device> BlockHook<D> for Kept<D> {

@@ -305,11 +305,7 @@ impl<D: Device> Vit<D> {
         let sequence = |_| self.sequence(batch);
         let (kept, dx) = match self.states.is_empty() {
             true => (Kept::forward(&[]), dx),
-            false => {
-                let kept = Kept::back(&self.states, dx);
-                let dx = kept.gradient(device, self.layers())?;
-                (kept, dx)
-            }
+            false => Kept::back(device, &self.states, dx, self.layers())?,
         };
         let hook = (&kept, &mut ());
         let (stack, layers) = (saved.stack, &self.stack);

@@ -131,5 +131,5 @@ fn every_tensor_is_known() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 36);
+    assert_eq!(seen, 40);
 }
