@@ -49,7 +49,7 @@ CASES = {
     "next-mistral-rocket": Settings("models/tiny-next-mistral", "images/rocket.png", lr=0.3),
     "mix-granite-cat": Settings("models/tiny-mix-granite", "images/cat.png", lr=0.3, threshold=0.1, max_new_tokens=8),
     "mix-gemma-rocket": Settings(
-        "models/tiny-mix-gemma", "images/rocket.png", lr=0.3, threshold=0.1, max_new_tokens=8
+        "models/tiny-mix-gemma", "images/rocket.png", lr=0.03, threshold=0.1, max_new_tokens=8
     ),
     "smolvlm-cat": Settings("models/tiny-smolvlm", "images/cat.png", lr=0.3, pp=True),
     "smolvlm-tall": Settings("models/tiny-smolvlm", "images/tall.png", lr=0.3, threshold=0.1),
