@@ -6,7 +6,6 @@ use std::sync::Arc;
 use foveate::report::{self, ReportError};
 use foveate::{Mask, Picture};
 use image::RgbImage;
-use image::imageops::thumbnail;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
@@ -43,22 +42,6 @@ impl Explanation {
         let map = self.explanation.each.get(place);
         let mask = map.map(|map| &map.mask);
         mask.ok_or_else(|| PyIndexError::new_err(format!("each: there is none at {place}")))
-    }
-
-    /// Returns the picture with sides of at most `longest` pixels.
-    fn reduced(&self, longest: u32) -> Option<Picture> {
-        let (width, height) = (self.picture.width(), self.picture.height());
-        let most = width.max(height);
-        if most <= longest || longest == 0 {
-            return None;
-        }
-        let side = |side: u32| {
-            let exact = f64::from(side) * f64::from(longest) / f64::from(most);
-            (exact.round() as u32).max(1)
-        };
-        let whole = RgbImage::from_raw(width, height, self.picture.rgb().to_vec())?;
-        let small = thumbnail(&whole, side(width), side(height));
-        Picture::from_rgb(small.width(), small.height(), small.into_raw()).ok()
     }
 }
 
@@ -162,8 +145,16 @@ impl Explanation {
         longest: u32,
     ) -> PyResult<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)> {
         let drawn = py.detach(|| {
-            let reduced = self.reduced(longest);
-            let picture = reduced.as_ref().unwrap_or(&self.picture);
+            let (rgb, width, height) = (
+                self.picture.rgb(),
+                self.picture.width(),
+                self.picture.height(),
+            );
+            let small = report::reduced(rgb, width, height, longest)?;
+            let small = small.and_then(|small| {
+                Picture::from_rgb(small.width(), small.height(), small.into_raw()).ok()
+            });
+            let picture = small.as_ref().unwrap_or(&self.picture);
             let (width, height) = (picture.width(), picture.height());
             let plain = RgbImage::from_raw(width, height, picture.rgb().to_vec());
             let plain = plain.map(|plain| report::png(&plain)).transpose()?;

@@ -24,7 +24,7 @@ use crate::checkpoint::{CheckpointError, Config};
 use crate::device::cpu::Cpu;
 use crate::lvlm::engine::fit::listed;
 use crate::lvlm::families::llava::hf::Llava;
-use crate::lvlm::families::registry::Visitor;
+use crate::lvlm::families::registry::{Visitor, visit};
 use crate::lvlm::family::traits::Family;
 use crate::picture::Picture;
 use serde_json::Value;
@@ -123,6 +123,19 @@ fn fails(dir: &TempDir, model: &str) -> CheckpointError {
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("{model} opened"),
     }
+}
+
+/// Passes the family of a config to `visitor`, or returns the error of the config.
+fn visited<V: Visitor>(config: &Value, visitor: V) -> Result<V::Output, CheckpointError> {
+    visit(
+        &Config::from_json(&config.to_string(), "config.json").unwrap(),
+        visitor,
+    )
+}
+
+/// Returns the family's name, or the error of its config.
+fn read(config: &Value) -> Result<&'static str, CheckpointError> {
+    visited(config, Name)
 }
 
 /// The family's name.

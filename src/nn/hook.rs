@@ -64,17 +64,16 @@ impl<D: Device> BlockHook<D> for NoHook {
     }
 }
 
-/// A hook of any type, so that the layers around it are compiled once.
-pub struct AnyHook<D: Device>(Box<dyn Erased<D>>);
+/// A hook of any type, so that the layers around it are compiled once: what it saves and its
+/// gradients are in boxes.
+pub type AnyHook<D> = dyn BlockHook<D, Saved = Box<dyn Any>, Gradients = HookGradients>;
 
 /// The gradients of an [`AnyHook`]; `None` before its first vjp.
 pub type HookGradients = Option<Box<dyn Any>>;
 
-impl<D: Device> AnyHook<D> {
-    /// Wraps a hook.
-    pub fn new<B: BlockHook<D> + 'static>(hook: B) -> AnyHook<D> {
-        AnyHook(Box::new(hook))
-    }
+/// Returns a hook as one of any type.
+pub fn any_hook<D: Device, B: BlockHook<D> + 'static>(hook: B) -> Box<AnyHook<D>> {
+    Box::new(Boxing(hook))
 }
 
 /// Returns the gradients of a hook of type `B`, which are the default before its first vjp.
@@ -95,56 +94,10 @@ fn own<T: 'static>(made: Box<dyn Any>) -> Result<T> {
     Ok(*made.downcast::<T>().map_err(|_| error())?)
 }
 
-/// [`BlockHook`] with what it saves and its gradients in boxes.
-trait Erased<D: Device> {
-    fn changes(&self, i: usize) -> bool;
-    fn reads(&self, i: usize) -> bool;
-    fn mixes(&self, i: usize) -> bool;
-    fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)>;
-    fn vjp(
-        &self,
-        device: &D,
-        i: usize,
-        saved: Box<dyn Any>,
-        dy: D::Matrix,
-        gradients: &mut HookGradients,
-    ) -> Result<D::Matrix>;
-}
+/// Boxes what a hook makes.
+struct Boxing<B>(B);
 
-impl<D: Device, B: BlockHook<D>> Erased<D> for B {
-    fn changes(&self, i: usize) -> bool {
-        BlockHook::changes(self, i)
-    }
-
-    fn reads(&self, i: usize) -> bool {
-        BlockHook::reads(self, i)
-    }
-
-    fn mixes(&self, i: usize) -> bool {
-        BlockHook::mixes(self, i)
-    }
-
-    fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)> {
-        let (x, saved) = BlockHook::forward(self, device, i, x)?;
-        Ok((x, Box::new(saved)))
-    }
-
-    fn vjp(
-        &self,
-        device: &D,
-        i: usize,
-        saved: Box<dyn Any>,
-        dy: D::Matrix,
-        gradients: &mut HookGradients,
-    ) -> Result<D::Matrix> {
-        let mut sum = gradients_of::<D, B>(gradients.take())?;
-        let dx = BlockHook::vjp(self, device, i, own(saved)?, dy, &mut sum)?;
-        *gradients = Some(Box::new(sum));
-        Ok(dx)
-    }
-}
-
-impl<D: Device> BlockHook<D> for AnyHook<D> {
+impl<D: Device, B: BlockHook<D>> BlockHook<D> for Boxing<B> {
     type Saved = Box<dyn Any>;
     type Gradients = HookGradients;
 
@@ -161,7 +114,8 @@ impl<D: Device> BlockHook<D> for AnyHook<D> {
     }
 
     fn forward(&self, device: &D, i: usize, x: D::Matrix) -> Result<(D::Matrix, Box<dyn Any>)> {
-        self.0.forward(device, i, x)
+        let (x, saved) = self.0.forward(device, i, x)?;
+        Ok((x, Box::new(saved)))
     }
 
     fn vjp(
@@ -172,6 +126,9 @@ impl<D: Device> BlockHook<D> for AnyHook<D> {
         dy: D::Matrix,
         gradients: &mut HookGradients,
     ) -> Result<D::Matrix> {
-        self.0.vjp(device, i, saved, dy, gradients)
+        let mut sum = gradients_of::<D, B>(gradients.take())?;
+        let dx = self.0.vjp(device, i, own(saved)?, dy, &mut sum)?;
+        *gradients = Some(Box::new(sum));
+        Ok(dx)
     }
 }

@@ -23,7 +23,7 @@ pub use attention::{Attention, AttentionSaved, KeyValues, Queries, QueryKeyNorms
 pub use attention_values::AttentionValues;
 pub use block::{Block, BlockSaved};
 pub use error::{NnError, require_finite};
-pub use hook::{AnyHook, BlockHook, HookGradients, NoHook, gradients_of};
+pub use hook::{AnyHook, BlockHook, HookGradients, NoHook, any_hook, gradients_of};
 pub use linear::Linear;
 pub use mlp::{Mlp, MlpSaved};
 pub use norm::Norm;

@@ -18,19 +18,19 @@ pub enum Checkpointing {
 }
 
 /// Activations that a block and the hook after it saved.
-pub struct StepSaved<D: Device, B: BlockHook<D>> {
+pub struct StepSaved<D: Device, B: BlockHook<D> + ?Sized> {
     /// The block's.
     pub block: BlockSaved<D>,
     hook: Option<B::Saved>,
 }
 
 /// Activations that [`Stack::forward`] saved, block by block.
-pub struct StackSaved<D: Device, B: BlockHook<D>> {
+pub struct StackSaved<D: Device, B: BlockHook<D> + ?Sized> {
     blocks: Vec<BlockCheckpoint<D, B>>,
 }
 
 /// A block's input, and with [`Checkpointing::Everything`] what it saved.
-struct BlockCheckpoint<D: Device, B: BlockHook<D>> {
+struct BlockCheckpoint<D: Device, B: BlockHook<D> + ?Sized> {
     x: D::Matrix,
     saved: Option<StepSaved<D, B>>,
 }
@@ -53,7 +53,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub(crate) fn step<B: BlockHook<D>>(
+    pub(crate) fn step<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         i: usize,
@@ -77,7 +77,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit, and as `check` says.
-    pub fn forward<'a, B: BlockHook<D>>(
+    pub fn forward<'a, B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         mut x: D::Matrix,
@@ -110,7 +110,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit.
-    pub fn vjp<'a, B: BlockHook<D>>(
+    pub fn vjp<'a, B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         saved: StackSaved<D, B>,
@@ -127,7 +127,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// As [`Stack::vjp`], and those of the watch.
-    pub fn watched_vjp<'a, B: BlockHook<D>>(
+    pub fn watched_vjp<'a, B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         saved: StackSaved<D, B>,
@@ -179,7 +179,7 @@ impl<D: Device> Stack<D> {
     ///
     /// # Errors
     /// When sizes do not fit, and errors of the device.
-    pub fn attentions<'a, B: BlockHook<D>>(
+    pub fn attentions<'a, B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         saved: StackSaved<D, B>,

@@ -6,6 +6,7 @@ use image::{RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 use plotters_backend::{BackendCoord, DrawingErrorKind};
 
@@ -81,6 +82,18 @@ pub(super) fn axis(what: &'static str, low: f64, high: f64) -> Result<()> {
 /// Converts a length in the result to one on the canvas.
 pub(super) fn px(length: u32) -> u32 {
     length * FINER
+}
+
+/// Writes a panel's heading and, below it, what the panel means, both centred.
+pub(super) fn titles(area: &Area, heading: &str, colour: &RGBColor, meaning: &str) -> Result<()> {
+    let centre = (area.dim_in_pixel().0 / 2) as i32;
+    let middle = Pos::new(HPos::Center, VPos::Top);
+    let bold = font(28, FontStyle::Bold).color(colour).pos(middle);
+    area.draw_text(heading, &bold, (centre, px(14) as i32))
+        .map_err(failed)?;
+    let small = font(19, FontStyle::Normal).pos(middle);
+    area.draw_text(meaning, &small, (centre, px(52) as i32))
+        .map_err(failed)
 }
 
 /// Returns the embedded font at a height.

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, FINER, GRID, INK, canvas, failed, font, px, titles};
 use super::{ReportError, Result};
 use crate::explain::LEAST_RANGE;
 
@@ -116,21 +116,12 @@ fn draw(area: &Area, plot: &CurvesPlot) -> Result<()> {
 
 fn draw_panel(half: &Area, fraction: &[f64], panel: &Panel, scale: &Scale) -> Result<()> {
     let (title, chart) = half.split_vertically(px(84));
-    let centre = (half.dim_in_pixel().0 / 2) as i32;
-    let middle = Pos::new(HPos::Center, VPos::Top);
     let score = match panel.score {
         Some(score) if score.is_finite() => format!("{score:.3}"),
         _ => "undefined".to_string(),
     };
     let heading = format!("{} score: {score}", panel.name);
-    let bold = font(28, FontStyle::Bold).color(&panel.colour).pos(middle);
-    title
-        .draw_text(&heading, &bold, (centre, px(14) as i32))
-        .map_err(failed)?;
-    let small = font(19, FontStyle::Normal).pos(middle);
-    title
-        .draw_text(&subtitle(panel, scale), &small, (centre, px(52) as i32))
-        .map_err(failed)?;
+    titles(&title, &heading, &panel.colour, &subtitle(panel, scale))?;
 
     let mut chart = ChartBuilder::on(&chart)
         .margin_left(px(16))

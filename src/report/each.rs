@@ -1,12 +1,12 @@
 //! Maps of several words of an answer over one picture, side by side.
 
 use colorous::INFERNO;
-use image::{ImageBuffer, Rgb, RgbImage, imageops};
+use image::RgbImage;
 
 use super::colour::Ramp;
 use super::font::{BOLD, REGULAR, Text};
-use super::overlay::{INK, Map, NARROWEST, Shown, blank, draw_legend, draw_map, pixels};
-use super::{ReportError, Result};
+use super::overlay::{INK, Map, NARROWEST, Shown, blank, draw_legend, draw_map};
+use super::{Result, reduced};
 
 /// The longer side of a panel's picture, in pixels; smaller pictures are repeated.
 const SIDE: u32 = 368;
@@ -34,8 +34,8 @@ pub struct EachPanel<'a> {
 /// repeated up to, 368 pixels per side. Beyond 60 maps there is a note of how many are left out.
 ///
 /// # Errors
-/// Returns [`ReportError::Length`] if a number of values does not match, and [`ReportError::Size`]
-/// for a side of 0 or too large a picture.
+/// Returns [`ReportError::Length`](super::ReportError::Length) if a number of values does not match,
+/// and [`ReportError::Size`](super::ReportError::Size) for a side of 0 or too large a picture.
 pub fn each(
     rgb: &[u8],
     width: u32,
@@ -43,27 +43,7 @@ pub fn each(
     size: usize,
     panels: &[EachPanel],
 ) -> Result<RgbImage> {
-    let (expected, found) = (pixels(width, height, 3)?, rgb.len());
-    let picture = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(width, height, rgb)
-        .filter(|_| found == expected)
-        .ok_or(ReportError::Length {
-            what: "picture",
-            expected,
-            found,
-        })?;
-    let longest = width.max(height);
-    let reduced = |side: u32| {
-        let exact = f64::from(side) * f64::from(SIDE) / f64::from(longest);
-        (exact.round() as u32).clamp(1, side)
-    };
-    let small = match longest > SIDE {
-        true => Some(imageops::thumbnail(
-            &picture,
-            reduced(width),
-            reduced(height),
-        )),
-        false => None,
-    };
+    let small = reduced(rgb, width, height, SIDE)?;
     let (rgb, width, height) = match &small {
         Some(small) => (&small.as_raw()[..], small.width(), small.height()),
         None => (rgb, width, height),

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px};
+use super::canvas::{Area, COLOURS, FINER, GRID, INK, canvas, failed, font, px, titles};
 use super::curves::{DELETION, INSERTION};
 use super::{ReportError, Result};
 use crate::explain::{Iteration, Terms};
@@ -105,16 +105,7 @@ fn panels(iterations: &[Iteration]) -> Vec<Panel> {
 fn draw_panel(area: &Area, panel: &Panel, iterations: usize) -> Result<()> {
     let (title, rest) = area.split_vertically(px(84));
     let (chart, legend) = rest.split_vertically(px(HEIGHT - 84 - LEGEND));
-    let centre = (area.dim_in_pixel().0 / 2) as i32;
-    let middle = Pos::new(HPos::Center, VPos::Top);
-    let bold = font(28, FontStyle::Bold).pos(middle);
-    title
-        .draw_text(panel.heading, &bold, (centre, px(14) as i32))
-        .map_err(failed)?;
-    let small = font(19, FontStyle::Normal).pos(middle);
-    title
-        .draw_text(panel.meaning, &small, (centre, px(52) as i32))
-        .map_err(failed)?;
+    titles(&title, panel.heading, &INK, panel.meaning)?;
 
     let (low, high) = range(&panel.lines);
     let last = i32::try_from(iterations - 1).unwrap_or(i32::MAX);

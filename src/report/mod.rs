@@ -19,6 +19,7 @@ mod layout;
 mod losses;
 mod overlay;
 mod png;
+mod reduced;
 mod tokens;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use intervals::{Interval, IntervalsPanel, intervals};
 pub use losses::losses;
 pub use overlay::{Outline, overlay, saliency, saliency_grey};
 pub use png::png;
+pub use reduced::reduced;
 pub use tokens::{TokenShade, tokens};
 
 /// Result of drawing.

@@ -36,7 +36,7 @@ pub(in crate::lvlm) struct Decoder<D: Device> {
 pub(in crate::lvlm) type Prefix<D> = Vec<KeyValues<D>>;
 
 /// Activations that [`Decoder::forward`] saved.
-pub(in crate::lvlm) struct DecoderSaved<D: Device, B: BlockHook<D>> {
+pub(in crate::lvlm) struct DecoderSaved<D: Device, B: BlockHook<D> + ?Sized> {
     stack: StackSaved<D, B>,
     last: D::Matrix,
     statistics: D::Statistics,
@@ -298,7 +298,7 @@ impl<D: Device> Decoder<D> {
     /// are those of rows from the cache's first on, where they are not their numbers, and the first
     /// `picture` rows are the picture's. Returns the last block's output. With `check`, the first
     /// block whose output is not finite is an error that names it.
-    pub fn extend<B: BlockHook<D>>(
+    pub fn extend<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         mut x: D::Matrix,
@@ -371,7 +371,7 @@ impl<D: Device> Decoder<D> {
 
     /// Computes the log-probabilities of `targets`, one per wanted row, sequence by sequence. x
     /// `[batch * length, hidden]`.
-    pub fn forward<B: BlockHook<D>>(
+    pub fn forward<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         x: D::Matrix,
@@ -401,7 +401,7 @@ impl<D: Device> Decoder<D> {
 
     /// Gradient of x for `sum of weights * log-probability`, and the gradients of what `hook`
     /// reads. `watch` reads the blocks.
-    pub fn vjp<B: BlockHook<D>>(
+    pub fn vjp<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         saved: DecoderSaved<D, B>,
@@ -427,7 +427,7 @@ impl<D: Device> Decoder<D> {
 
     /// Calls `each` with the number and the attention of every layer of a batch of one sequence,
     /// the last first.
-    pub fn attentions<B: BlockHook<D>>(
+    pub fn attentions<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         saved: DecoderSaved<D, B>,

@@ -97,16 +97,6 @@ impl Blueprint<'_> {
         Ok(family)
     }
 
-    /// Returns the views of the picture.
-    fn views(&self, processing: &dyn ImageProcessing, images: usize) -> Result<PictureViews> {
-        let (width, height) = self.picture;
-        Ok(PictureViews {
-            encoders: processing.encoder_views(width, height)?,
-            images,
-            positions: processing.positions(width, height)?,
-        })
-    }
-
     /// Returns the layers for the picture, without numbers, and its views.
     fn layers<F: Family>(&self, fitted: &F, meta: &Meta) -> Result<(MetaLayers, PictureViews)> {
         let loader = Loader {
@@ -118,7 +108,11 @@ impl Blueprint<'_> {
         let (width, height) = self.picture;
         let processing = fitted.image_processing(&self.checkpoint.processor)?;
         let (token_layout, images) = processing.token_layout(width, height)?;
-        let views = self.views(&processing, images)?;
+        let views = PictureViews {
+            encoders: processing.encoder_views(width, height)?,
+            images,
+            positions: processing.positions(width, height)?,
+        };
         let (vision, decoder) = layers::load(fitted, &loader)?;
         let layers = MetaLayers {
             family: F::NAME,

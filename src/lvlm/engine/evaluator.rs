@@ -114,7 +114,7 @@ impl<D: Device> AnswerLayout<D> {
 /// Activations that a forward pass through the whole model saved.
 pub(super) struct ModelSaved<D: Device> {
     vision: Box<dyn PictureSaved<D>>,
-    context: AnyHook<D>,
+    context: Box<AnyHook<D>>,
     decoder: DecoderSaved<D, AnyHook<D>>,
 }
 
@@ -248,7 +248,7 @@ impl<D: Device> Evaluator<D> {
         let rows = self.rows(layout, blends);
         let decoder = &self.decoder;
         let (values, decoder) =
-            decoder.forward(device, x, &rows, &targets, &context, checkpointing)?;
+            decoder.forward(device, x, &rows, &targets, &*context, checkpointing)?;
         let saved = ModelSaved {
             vision,
             context,
@@ -296,7 +296,7 @@ impl<D: Device> Evaluator<D> {
             &self.rows(layout, blends),
             &targets,
             weights,
-            (&context, watch),
+            (&*context, watch),
         )?;
         drop(context);
         device.part(Part::Decoder);
@@ -452,7 +452,7 @@ impl<D: Device> Evaluator<D> {
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
         let rows = (self.positions.as_ref(), self.image_rows());
-        let x = decoder.extend(device, x, &mut cache, rows, &output.context, false)?;
+        let x = decoder.extend(device, x, &mut cache, rows, &*output.context, false)?;
         Ok((x, cache))
     }
 

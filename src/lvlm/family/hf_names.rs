@@ -100,6 +100,19 @@ impl HfNames {
             decoder: DecoderNames { prefix, head },
         })
     }
+
+    /// Finds them like [`HfNames::find`], for an encoder whose own class has no `vision_model`: a
+    /// missing one has its names.
+    ///
+    /// # Errors
+    /// As [`HfNames::find`].
+    pub fn find_plain(tensors: &Tensors) -> Result<Self, CheckpointError> {
+        let mut names = Self::find(tensors)?;
+        if let Some(prefix) = names.vision.strip_suffix("vision_model.") {
+            names.vision = prefix.to_string();
+        }
+        Ok(names)
+    }
 }
 
 /// Returns the one of these prefixes that names of tensors begin with, if any does; one that begins

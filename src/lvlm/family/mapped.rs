@@ -1,17 +1,16 @@
 //! One encoder, rows that a map makes of its patches, and a projector: pixel shuffle, and means of
 //! neighbouring patches.
 
-use std::sync::Arc;
-
-use super::traits::{Vision, VisionOutput, single};
-use crate::device::{Device, Matrix, Part, RowMap};
-use crate::lvlm::encoder::{Vit, VitSaved};
+use super::one_encoder::{Connector, OneEncoder};
+use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::error::Result;
-use crate::nn::{Checkpointing, Linear, Mlp, MlpSaved, NoHook, Norm, require_finite};
+use crate::nn::{Linear, Mlp, MlpSaved, Norm};
 
-/// The encoder and the projector.
-pub(in crate::lvlm) struct MappedVision<D: Device> {
-    pub encoder: Vit<D>,
+/// The encoder, and a projector of mapped rows.
+pub(in crate::lvlm) type MappedVision<D> = OneEncoder<D, Mapped<D>>;
+
+/// The map and the projector.
+pub(in crate::lvlm) struct Mapped<D: Device> {
     /// Rows of the map that stand side by side in one row.
     pub side_by_side: usize,
     pub projector: RowProjector<D>,
@@ -67,60 +66,31 @@ impl<D: Device> RowProjector<D> {
     }
 }
 
-impl<D: Device> Vision<D> for MappedVision<D> {
+impl<D: Device> Connector<D> for Mapped<D> {
     type TokenLayout = RowMap;
-    type Saved = (VitSaved<D>, RowProjectorSaved<D>);
-    type Context = NoHook;
-
-    fn encoder(&self) -> Option<&Vit<D>> {
-        Some(&self.encoder)
-    }
-
-    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
-        Some(&mut saved.0)
-    }
+    type Saved = RowProjectorSaved<D>;
 
     fn forward(
         &self,
         device: &D,
-        map: &Arc<RowMap>,
-        patches: Vec<D::Matrix>,
-        checkpointing: Checkpointing,
-        check: bool,
-    ) -> Result<VisionOutput<D, Self>> {
-        let (features, encoder) =
-            self.encoder
-                .forward(device, single(patches)?, checkpointing, check)?;
-        device.part(Part::Projector);
+        map: &RowMap,
+        features: D::Matrix,
+    ) -> Result<(D::Matrix, RowProjectorSaved<D>)> {
         let rows = device.mix_rows(&features, map, None)?;
         let width = features.columns() * self.side_by_side;
         drop(features);
-        let (rows, projector) = self
-            .projector
-            .forward(device, device.reshape(rows, width)?)?;
-        if check {
-            require_finite(device, &rows, || "projector".into())?;
-        }
-        Ok(VisionOutput {
-            rows,
-            context: NoHook,
-            saved: (encoder, projector),
-        })
+        self.projector.forward(device, device.reshape(rows, width)?)
     }
 
     fn vjp(
         &self,
         device: &D,
         map: &RowMap,
-        (encoder, projector): Self::Saved,
+        saved: RowProjectorSaved<D>,
         d_rows: D::Matrix,
-        (): (),
-    ) -> Result<Vec<D::Matrix>> {
-        device.part(Part::Projector);
-        let d_rows = self.projector.vjp(device, projector, &d_rows)?;
+    ) -> Result<D::Matrix> {
+        let d_rows = self.projector.vjp(device, saved, &d_rows)?;
         let width = d_rows.columns() / self.side_by_side;
-        let d_features = device.mix_rows_vjp(&device.reshape(d_rows, width)?, map, None)?;
-        device.part(Part::Vision);
-        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+        Ok(device.mix_rows_vjp(&device.reshape(d_rows, width)?, map, None)?)
     }
 }

@@ -70,12 +70,10 @@ impl Mixture {
     /// # Errors
     /// As [`HfNames::find`].
     pub fn names(&self, tensors: &Tensors) -> ReadResult<HfNames> {
-        let mut names = HfNames::find(tensors)?;
-        let plain = matches!(self.encoder, VitConfig::Intern(_));
-        if let (true, Some(prefix)) = (plain, names.vision.strip_suffix("vision_model.")) {
-            names.vision = prefix.to_string();
+        match self.encoder {
+            VitConfig::Intern(_) => HfNames::find_plain(tensors),
+            _ => HfNames::find(tensors),
         }
-        Ok(names)
     }
 
     /// Returns the columns of the features that enter the projector.

@@ -6,6 +6,7 @@ pub(super) mod fields;
 pub(super) mod hf_names;
 pub(super) mod mapped;
 pub(super) mod mixture;
+pub(super) mod one_encoder;
 pub(super) mod one_view;
 pub(super) mod packing;
 pub(super) mod picture_layers;

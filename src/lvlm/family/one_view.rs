@@ -1,14 +1,13 @@
 //! One square view for one encoder and a two-layer projector: LLaVA-1.5 in either layout.
 
-use std::sync::Arc;
-
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
+use super::one_encoder::{Connector, OneEncoder};
+use super::traits::{EncoderViews, ImageProcessing, grids};
 use crate::blend::TokenPlaces;
-use crate::device::{Device, Part};
-use crate::lvlm::encoder::{FeatureSelect, Select, Vit, VitSaved, VitSizes};
+use crate::device::Device;
+use crate::lvlm::encoder::{FeatureSelect, Select, VitSizes};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::model::ViewPixels;
-use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
+use crate::nn::{Mlp, MlpSaved};
 use crate::picture::{Picture, Processor};
 
 /// One square view for one encoder.
@@ -78,58 +77,22 @@ impl ImageProcessing for OneView {
 }
 
 /// The encoder and the projector.
-pub(in crate::lvlm) struct LlavaVision<D: Device> {
-    pub encoder: Vit<D>,
-    pub projector: Mlp<D>,
-}
+pub(in crate::lvlm) type LlavaVision<D> = OneEncoder<D, Mlp<D>>;
 
-impl<D: Device> Vision<D> for LlavaVision<D> {
+impl<D: Device> Connector<D> for Mlp<D> {
     type TokenLayout = ();
-    type Saved = (VitSaved<D>, MlpSaved<D>);
-    type Context = NoHook;
-
-    fn encoder(&self) -> Option<&Vit<D>> {
-        Some(&self.encoder)
-    }
-
-    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
-        Some(&mut saved.0)
-    }
+    type Saved = MlpSaved<D>;
 
     fn forward(
         &self,
         device: &D,
-        _: &Arc<()>,
-        patches: Vec<D::Matrix>,
-        checkpointing: Checkpointing,
-        check: bool,
-    ) -> Result<VisionOutput<D, Self>> {
-        let (features, encoder) =
-            self.encoder
-                .forward(device, single(patches)?, checkpointing, check)?;
-        device.part(Part::Projector);
-        let (rows, projector) = self.projector.forward(device, &features, None)?;
-        if check {
-            require_finite(device, &rows, || "projector".into())?;
-        }
-        Ok(VisionOutput {
-            rows,
-            context: NoHook,
-            saved: (encoder, projector),
-        })
+        (): &(),
+        features: D::Matrix,
+    ) -> Result<(D::Matrix, MlpSaved<D>)> {
+        Ok(Mlp::forward(self, device, &features, None)?)
     }
 
-    fn vjp(
-        &self,
-        device: &D,
-        (): &(),
-        (encoder, projector): Self::Saved,
-        d_rows: D::Matrix,
-        (): (),
-    ) -> Result<Vec<D::Matrix>> {
-        device.part(Part::Projector);
-        let d_features = self.projector.vjp(device, projector, &d_rows)?;
-        device.part(Part::Vision);
-        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+    fn vjp(&self, device: &D, (): &(), saved: MlpSaved<D>, d_rows: D::Matrix) -> Result<D::Matrix> {
+        Ok(Mlp::vjp(self, device, saved, &d_rows)?)
     }
 }

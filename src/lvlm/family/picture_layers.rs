@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::device::meta::Meta;
 use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::Result;
-use crate::nn::{AnyHook, Checkpointing, HookGradients, gradients_of};
+use crate::nn::{AnyHook, Checkpointing, HookGradients, any_hook, gradients_of};
 
 /// The vision layers of a model, and their image processing.
 pub(in crate::lvlm) trait ModelVision<D: Device>: Send + Sync {
@@ -58,7 +58,7 @@ pub(in crate::lvlm) struct PictureRows<D: Device> {
     /// The decoder's image rows.
     pub rows: D::Matrix,
     /// The hook through which the decoder reads the picture beside them.
-    pub context: AnyHook<D>,
+    pub context: Box<AnyHook<D>>,
     /// The activations for the vjp.
     pub saved: Box<dyn PictureSaved<D>>,
 }
@@ -149,7 +149,7 @@ impl<D: Device, V: Vision<D> + 'static> PictureLayers<D> for OfLayout<V, V::Toke
         } = vision.forward(device, layout, patches, checkpointing, check)?;
         Ok(PictureRows {
             rows,
-            context: AnyHook::new(context),
+            context: any_hook(context),
             saved: Box::new(SavedOf::<D, V> {
                 vision: Arc::clone(vision),
                 token_layout: Arc::clone(layout),

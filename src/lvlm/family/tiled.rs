@@ -1,16 +1,14 @@
 //! The shared parts of LLaVA-NeXT and LLaVA-OneVision: one encoder for the whole picture and its
 //! tiles, a two-layer projector, and rows that join by [`super::packing`].
 
-use std::sync::Arc;
-
+use super::one_encoder::{Connector, OneEncoder};
 use super::packing::{Packed, Packing, Unpadding};
-use super::traits::{EncoderViews, ImageProcessing, Vision, VisionOutput, grids, single};
+use super::traits::{EncoderViews, ImageProcessing, grids};
 use crate::blend::TokenPlaces;
-use crate::device::{Device, Part};
-use crate::lvlm::encoder::{Vit, VitSaved};
+use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::model::ViewPixels;
-use crate::nn::{Checkpointing, Mlp, MlpSaved, NoHook, require_finite};
+use crate::nn::{Mlp, MlpSaved};
 use crate::picture::{AnyResolution, Picture};
 
 /// The whole picture and its tiles.
@@ -117,68 +115,44 @@ impl ImageProcessing for TiledProcessing {
 }
 
 /// The encoder, the projector and the newline.
-pub(in crate::lvlm) struct TiledVision<D: Device> {
-    pub encoder: Vit<D>,
+pub(in crate::lvlm) type TiledVision<D> = OneEncoder<D, Packer<D>>;
+
+/// The projector, and the newline that ends lines of a picture in tiles.
+pub(in crate::lvlm) struct Packer<D: Device> {
     pub projector: Mlp<D>,
     /// `[1, hidden]`.
     pub newline: D::Matrix,
 }
 
-impl<D: Device> Vision<D> for TiledVision<D> {
+impl<D: Device> Connector<D> for Packer<D> {
     type TokenLayout = Packed;
-    type Saved = (VitSaved<D>, MlpSaved<D>);
-    type Context = NoHook;
-
-    fn encoder(&self) -> Option<&Vit<D>> {
-        Some(&self.encoder)
-    }
-
-    fn encoder_saved(saved: &mut Self::Saved) -> Option<&mut VitSaved<D>> {
-        Some(&mut saved.0)
-    }
+    type Saved = MlpSaved<D>;
 
     fn forward(
         &self,
         device: &D,
-        packed: &Arc<Packed>,
-        patches: Vec<D::Matrix>,
-        checkpointing: Checkpointing,
-        check: bool,
-    ) -> Result<VisionOutput<D, Self>> {
-        let (features, encoder) =
-            self.encoder
-                .forward(device, single(patches)?, checkpointing, check)?;
-        device.part(Part::Projector);
+        packed: &Packed,
+        features: D::Matrix,
+    ) -> Result<(D::Matrix, MlpSaved<D>)> {
         // Tokens of the padding go no further.
         let features = device.mix_rows(&features, &packed.used, None)?;
-        let (tokens, projector) = self.projector.forward(device, &features, None)?;
+        let (tokens, saved) = self.projector.forward(device, &features, None)?;
         drop(features);
         let newlines = device.mix_rows(&self.newline, &packed.newlines, None)?;
         let rows = device.mix_rows(&tokens, &packed.rows, Some(&newlines))?;
-        if check {
-            require_finite(device, &rows, || "projector".into())?;
-        }
-        Ok(VisionOutput {
-            rows,
-            context: NoHook,
-            saved: (encoder, projector),
-        })
+        Ok((rows, saved))
     }
 
     fn vjp(
         &self,
         device: &D,
         packed: &Packed,
-        (encoder, projector): Self::Saved,
+        saved: MlpSaved<D>,
         d_rows: D::Matrix,
-        (): (),
-    ) -> Result<Vec<D::Matrix>> {
-        device.part(Part::Projector);
+    ) -> Result<D::Matrix> {
         let d_tokens = device.mix_rows_vjp(&d_rows, &packed.rows, None)?;
         drop(d_rows);
-        let d_features = self.projector.vjp(device, projector, &d_tokens)?;
-        let d_features = device.mix_rows_vjp(&d_features, &packed.used, None)?;
-        device.part(Part::Vision);
-        Ok(vec![self.encoder.vjp(device, encoder, d_features)?])
+        let d_features = self.projector.vjp(device, saved, &d_tokens)?;
+        Ok(device.mix_rows_vjp(&d_features, &packed.used, None)?)
     }
 }

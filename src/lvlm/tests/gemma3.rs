@@ -3,24 +3,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Name, answer, config_of, copied, fails, rename};
+use super::{Name, answer, config_of, copied, fails, rename, visited};
+use crate::checkpoint::RopeScaling;
 use crate::checkpoint::tests::set;
-use crate::checkpoint::{CheckpointError, Config, RopeScaling};
 use crate::device::cpu::Cpu;
 use crate::lvlm::decoder::DecoderConfig;
-use crate::lvlm::families::registry::{Visitor, visit};
+use crate::lvlm::families::registry::Visitor;
 use crate::lvlm::family::traits::Family;
 use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect, load};
 use crate::picture::Picture;
 
 const MODEL: &str = "tiny-gemma3";
-
-fn visited<V: Visitor>(config: &Value, visitor: V) -> Result<V::Output, CheckpointError> {
-    visit(
-        &Config::from_json(&config.to_string(), "config.json").unwrap(),
-        visitor,
-    )
-}
 
 /// The decoder's config.
 struct Decoder;

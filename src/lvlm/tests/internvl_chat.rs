@@ -9,13 +9,12 @@ use safetensors::{SafeTensors, serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Name, answer, config_of, models};
+use super::{answer, config_of, models, read};
 use crate::blend::{self, Blend, Masks, Score};
 use crate::checkpoint::tests::{recorded, set, write};
-use crate::checkpoint::{CheckpointError, Config, ProcessorFile};
+use crate::checkpoint::{Config, ProcessorFile};
 use crate::device::cpu::Cpu;
 use crate::lvlm::families::internvl::chat::InternVlChat;
-use crate::lvlm::families::registry::visit;
 use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::{Lvlm, OpenOptions, Prompt, SessionOptions, checkpoint, go_on, inspect, load};
 use crate::picture::{Baseline, Picture};
@@ -365,13 +364,6 @@ fn pixels_are_those_of_the_original_program() {
         let worst = differences.fold(0.0, f32::max);
         assert!(worst <= 2e-6, "{worst} off: {case}");
     }
-}
-
-fn read(config: &Value) -> Result<&'static str, CheckpointError> {
-    visit(
-        &Config::from_json(&config.to_string(), "config.json").unwrap(),
-        Name,
-    )
 }
 
 #[test]

@@ -3,20 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Name, answer, config_of, copied, rename};
+use super::{answer, config_of, copied, read, rename};
 use crate::checkpoint::tests::set;
-use crate::checkpoint::{CheckpointError, Config};
-use crate::lvlm::families::registry::visit;
 use crate::lvlm::{OpenOptions, checkpoint, inspect};
 use crate::picture::Picture;
-
-/// Returns the family's name, or the error of its config.
-pub(super) fn read(config: &Value) -> Result<&'static str, CheckpointError> {
-    visit(
-        &Config::from_json(&config.to_string(), "config.json").unwrap(),
-        Name,
-    )
-}
 
 #[test]
 fn bad_fields_are_named() {

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::qwen2_vl::{read, renamed};
-use super::{answer, config_of, copied, rename};
+use super::qwen2_vl::renamed;
+use super::{answer, config_of, copied, read, rename};
 use crate::blend::{Blend, Masks, Path, Score};
 use crate::checkpoint::tests::set;
 use crate::checkpoint::{Config, RopeAxes, rope_axes};

@@ -3,21 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Name, config_of, copied, fails};
+use super::{config_of, copied, fails, read};
 use crate::checkpoint::tests::set;
-use crate::checkpoint::{CheckpointError, Config};
 use crate::device::cpu::Cpu;
-use crate::lvlm::families::registry::visit;
 use crate::lvlm::{OpenOptions, checkpoint, load};
 use crate::picture::Picture;
-
-/// Returns the family's name, or the error of its config.
-fn read(config: &Value) -> Result<&'static str, CheckpointError> {
-    visit(
-        &Config::from_json(&config.to_string(), "config.json").unwrap(),
-        Name,
-    )
-}
 
 #[test]
 fn bad_fields_are_named() {

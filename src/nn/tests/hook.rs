@@ -2,7 +2,7 @@
 
 use crate::device::cpu::tests::support::{Random, assert_bits, device, matrix, values};
 use crate::device::cpu::{Cpu, CpuMatrix};
-use crate::nn::{AnyHook, BlockHook, HookGradients, NoHook, Result, gradients_of};
+use crate::nn::{BlockHook, HookGradients, NoHook, Result, any_hook, gradients_of};
 
 /// Adds i + 1 to every number; its gradients count the numbers that passed.
 struct Counting;
@@ -50,7 +50,7 @@ impl BlockHook<Cpu<f64>> for Counting {
 #[test]
 fn a_hook_of_any_type_is_the_hook() {
     let (d, mut random) = (device(), Random::new(151));
-    let hook = AnyHook::new(Counting);
+    let hook = any_hook::<Cpu<f64>, _>(Counting);
     let found: Vec<[bool; 3]> = (0..5)
         .map(|i| [hook.changes(i), hook.reads(i), hook.mixes(i)])
         .collect();
@@ -70,7 +70,7 @@ fn a_hook_of_any_type_is_the_hook() {
 
 #[test]
 fn what_another_hook_made_is_an_error() {
-    let (d, hook) = (device(), AnyHook::new(Counting));
+    let (d, hook) = (device(), any_hook::<Cpu<f64>, _>(Counting));
     let x = || matrix(&d, 2, 3, &[1.0; 6]);
     let mut none = HookGradients::default();
     assert!(hook.vjp(&d, 1, Box::new("text"), x(), &mut none).is_err());

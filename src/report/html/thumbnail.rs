@@ -1,11 +1,10 @@
 //! Reduced pictures.
 
+use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageBuffer, Rgb, imageops};
 
 use super::embed::base64;
-use crate::report::overlay::pixels;
-use crate::report::{ReportError, Result};
+use crate::report::{ReportError, Result, reduced};
 
 /// The longer side of a picture on a page, in pixels; smaller pictures keep their size.
 pub const THUMBNAIL: u32 = 320;
@@ -19,32 +18,13 @@ const QUALITY: u8 = 75;
 /// Returns [`ReportError::Size`] for a picture without pixels, and [`ReportError::Length`] if the
 /// number of bytes does not match.
 pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
-    let what = "picture";
-    let (expected, found) = (pixels(width, height, 3)?, rgb.len());
-    let picture = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(width, height, rgb)
-        .filter(|_| found == expected)
-        .ok_or(ReportError::Length {
-            what,
-            expected,
-            found,
-        })?;
-    let small = |side: u32| {
-        let longest = width.max(height);
-        let exact = f64::from(side) * f64::from(THUMBNAIL) / f64::from(longest);
-        if longest <= THUMBNAIL {
-            side
-        } else {
-            (exact.round() as u32).max(1)
-        }
-    };
-    let (width, height) = (small(width), small(height));
+    let small = reduced(rgb, width, height, THUMBNAIL)?;
     let mut bytes = Vec::new();
     let encoder = &mut JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-    let encoded = if (width, height) == picture.dimensions() {
-        encoder.encode(rgb, width, height, ExtendedColorType::Rgb8)
-    } else {
-        let picture = imageops::thumbnail(&picture, width, height);
-        encoder.encode(&picture, width, height, ExtendedColorType::Rgb8)
+    let rgb8 = ExtendedColorType::Rgb8;
+    let encoded = match &small {
+        Some(small) => encoder.encode(small, small.width(), small.height(), rgb8),
+        None => encoder.encode(rgb, width, height, rgb8),
     };
     encoded.map_err(ReportError::page)?;
     Ok(format!("data:image/jpeg;base64,{}", base64(&bytes)))

@@ -8,7 +8,7 @@ use super::{AnswerLayout, Evaluator, ModelSaved};
 use crate::device::{Device, Matrix, Part, Real};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::internals::Layer;
-use crate::nn::{AttentionValues, BlockHook, Checkpointing, NoWatch, Site, SiteWatch, Watch};
+use crate::nn::{AttentionValues, Checkpointing, NoWatch, Site, SiteWatch, Watch};
 
 /// Rows whose logits are computed together.
 const LOGITS_ROWS: usize = 64;
@@ -139,7 +139,7 @@ impl<D: Device> Evaluator<D> {
             None => {
                 let rows = self.rows(reading.layout, 1);
                 let decoder = &self.decoder;
-                decoder.attentions(device, saved.decoder, &rows, &saved.context, each)?;
+                decoder.attentions(device, saved.decoder, &rows, &*saved.context, each)?;
             }
         }
         Ok(values)

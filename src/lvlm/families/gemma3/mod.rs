@@ -18,7 +18,7 @@ use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
 use crate::lvlm::family::fields::{image_token, processor_class};
 use crate::lvlm::family::hf_names::HfNames;
-use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
+use crate::lvlm::family::mapped::{Mapped, MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::one_view::OneView;
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
@@ -154,10 +154,12 @@ impl Family for Gemma3 {
         };
         Ok(MappedVision {
             encoder,
-            side_by_side: 1,
-            projector: RowProjector {
-                norm: Some(norm),
-                layers: RowLayers::One(projection),
+            connector: Mapped {
+                side_by_side: 1,
+                projector: RowProjector {
+                    norm: Some(norm),
+                    layers: RowLayers::One(projection),
+                },
             },
         })
     }

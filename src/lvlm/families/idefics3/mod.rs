@@ -18,7 +18,7 @@ use crate::lvlm::encoder::{FeatureSelect, Select, SiglipConfig, SiglipDefaults, 
 use crate::lvlm::error::{ReadResult, Result};
 use crate::lvlm::family::agreement::agree_on_rows;
 use crate::lvlm::family::fields::{image_token_id, processor_class};
-use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
+use crate::lvlm::family::mapped::{Mapped, MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::shuffled::{Frame, PixelShuffle, ShuffledProcessing};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
@@ -164,10 +164,12 @@ impl Family for Idefics3 {
         let (from, to) = (self.encoder.hidden * side_by_side, self.text.hidden);
         Ok(MappedVision {
             encoder,
-            side_by_side,
-            projector: RowProjector {
-                norm: None,
-                layers: RowLayers::One(loader.linear(&name, to, from, false)?),
+            connector: Mapped {
+                side_by_side,
+                projector: RowProjector {
+                    norm: None,
+                    layers: RowLayers::One(loader.linear(&name, to, from, false)?),
+                },
             },
         })
     }

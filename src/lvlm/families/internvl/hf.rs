@@ -76,11 +76,7 @@ impl Family for InternVl {
     }
 
     fn fit(&mut self, tensors: &Tensors, _: Vec<Option<Tower>>) -> ReadResult<()> {
-        self.names = HfNames::find(tensors)?;
-        // Where there is no encoder at all.
-        if let Some(prefix) = self.names.vision.strip_suffix("vision_model.") {
-            self.names.vision = prefix.to_string();
-        }
+        self.names = HfNames::find_plain(tensors)?;
         self.text.untie(tensors, &self.names.decoder);
         Ok(())
     }

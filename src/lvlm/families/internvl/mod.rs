@@ -13,7 +13,7 @@ use crate::lvlm::encoder::{
     FeatureSelect, InternVitConfig, Select, Vit, hidden_state_index, hidden_state_layers,
 };
 use crate::lvlm::error::{ReadResult, Result};
-use crate::lvlm::family::mapped::{MappedVision, RowLayers, RowProjector};
+use crate::lvlm::family::mapped::{Mapped, MappedVision, RowLayers, RowProjector};
 use crate::lvlm::family::projector::Projector;
 use crate::lvlm::family::shuffled::PixelShuffle;
 use crate::lvlm::loader::Loader;
@@ -79,10 +79,12 @@ impl InternVision {
         let layers = self.projector.load(loader, names.layers, from, to)?;
         Ok(MappedVision {
             encoder,
-            side_by_side,
-            projector: RowProjector {
-                norm: Some(norm),
-                layers: RowLayers::Perceptron(layers),
+            connector: Mapped {
+                side_by_side,
+                projector: RowProjector {
+                    norm: Some(norm),
+                    layers: RowLayers::Perceptron(layers),
+                },
             },
         })
     }

@@ -95,8 +95,8 @@ impl Family for Llava {
         let encoder = Vit::load(loader, &vit, &names.vision, &parts.feature_select)?;
         let [first, second] = &names.projector_layers();
         let (from, to) = (parts.columns(), parts.text.hidden);
-        let projector = parts.projector.load(loader, [first, second], from, to)?;
-        Ok(LlavaVision { encoder, projector })
+        let connector = parts.projector.load(loader, [first, second], from, to)?;
+        Ok(LlavaVision { encoder, connector })
     }
 
     fn parts(&self) -> Vec<PartOf> {

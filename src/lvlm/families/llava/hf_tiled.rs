@@ -17,7 +17,7 @@ use crate::lvlm::family::hf_names::HfNames;
 use crate::lvlm::family::mixture::{Mixture, MixtureClass};
 use crate::lvlm::family::packing::Unpadding;
 use crate::lvlm::family::pinpoints::pinpoints;
-use crate::lvlm::family::tiled::{TiledProcessing, TiledVision};
+use crate::lvlm::family::tiled::{Packer, TiledProcessing, TiledVision};
 use crate::lvlm::family::towers::Tower;
 use crate::lvlm::family::traits::{Family, PartOf};
 use crate::lvlm::loader::Loader;
@@ -140,8 +140,10 @@ impl<V: Variant> Family for HfTiled<V> {
         let [first, second] = &names.projector_layers();
         Ok(TiledVision {
             encoder: Vit::load(loader, &vit, &names.vision, features)?,
-            projector: parts.projector.load(loader, [first, second], from, to)?,
-            newline: loader.matrix(&names.newline, &[to], 1, to)?,
+            connector: Packer {
+                projector: parts.projector.load(loader, [first, second], from, to)?,
+                newline: loader.matrix(&names.newline, &[to], 1, to)?,
+            },
         })
     }
 

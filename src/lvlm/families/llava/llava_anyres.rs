@@ -14,7 +14,7 @@ use crate::lvlm::family::conversations;
 use crate::lvlm::family::fields::{anyres_max, require_text};
 use crate::lvlm::family::packing::Unpadding;
 use crate::lvlm::family::pinpoints::OriginalPinpoints;
-use crate::lvlm::family::tiled::{TiledProcessing, TiledVision};
+use crate::lvlm::family::tiled::{Packer, TiledProcessing, TiledVision};
 use crate::lvlm::family::towers::{Tower, TowerName};
 use crate::lvlm::family::traits::{Family, Outside, PartOf};
 use crate::lvlm::loader::Loader;
@@ -118,8 +118,10 @@ impl Family for LlavaAnyres {
         let hidden = self.original.text.hidden;
         Ok(TiledVision {
             encoder: self.original.tower()?.load(loader)?,
-            projector: self.original.projector(loader)?,
-            newline: loader.matrix(NEWLINE, &[hidden], 1, hidden)?,
+            connector: Packer {
+                projector: self.original.projector(loader)?,
+                newline: loader.matrix(NEWLINE, &[hidden], 1, hidden)?,
+            },
         })
     }
 

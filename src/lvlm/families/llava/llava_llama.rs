@@ -87,7 +87,7 @@ impl Family for LlavaLlama {
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         Ok(LlavaVision {
             encoder: self.original.tower()?.load(loader)?,
-            projector: self.original.projector(loader)?,
+            connector: self.original.projector(loader)?,
         })
     }
 
