@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def plot(explanation: "Explanation") -> "Figure":
     """Returns a figure of the picture, the map over it and the curves, as far as there are any."""
-    from matplotlib.figure import Figure
+    from ._figure import Figure
 
     saliency, curves = explanation.saliency(), explanation.curves
     panels = 1 + (saliency is not None) + (curves is not None)
@@ -49,7 +49,7 @@ def plot(explanation: "Explanation") -> "Figure":
 
 def plot_losses(explanation: "Explanation") -> "Figure":
     """Returns a figure of the scores before each update and of the regulariser's terms, if any."""
-    from matplotlib.figure import Figure
+    from ._figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     iterations = explanation.iterations

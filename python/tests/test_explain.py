@@ -318,6 +318,9 @@ def test_plots(explained):
     figure = explained.plot()
     assert len(figure.axes) == 4
     figure.canvas.draw()
+    # What a notebook shows, without pyplot.
+    for shown in (figure, explained.plot_losses()):
+        assert shown._repr_png_().startswith(b"\x89PNG\r\n")
 
 
 def test_every_setting_is_documented_and_typed():
