@@ -185,7 +185,7 @@ fn whole(
             at_once,
             Part::Bits,
         )?;
-        let same = other.mask == first.mask && other.gradient == first.gradient;
+        let same = other.first_masks == first.first_masks && other.gradient == first.gradient;
         checks.push(Check::holds(format!("{name} {storage} {what}"), same));
     }
     Ok(checks)
