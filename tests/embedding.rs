@@ -104,8 +104,9 @@ fn questions_to_a_session_that_do_not_fit() {
         matches!(
             weights,
             Err(LvlmError::Weights {
-                blends: 1,
-                found: 2
+                expected: 1,
+                found: 2,
+                ..
             })
         ),
         "{weights:?}"

@@ -61,6 +61,17 @@ impl Schedule {
     }
 }
 
+/// The mask of a unit of an answer, and how it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundMask {
+    /// The mask.
+    pub mask: Mask,
+    /// The objective before each update.
+    pub iterations: Vec<Iteration>,
+    /// Pictures evaluated by the model.
+    pub evaluations: usize,
+}
+
 /// A method that finds the part of a picture that tokens of an answer depend on.
 pub trait Attribution {
     /// Returns the method's name on the command line.
@@ -91,6 +102,37 @@ pub trait Attribution {
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask>;
+
+    /// Finds the mask of each of `units`, tokens of the scorer's answer: those of
+    /// [`Attribution::run`], by it or, where a method can, by batches that the units share.
+    ///
+    /// # Errors
+    /// As [`Attribution::run`].
+    fn run_each(
+        &self,
+        scorer: &dyn Scorer,
+        units: &[Vec<usize>],
+        evaluated: &mut Callback,
+    ) -> Result<Vec<FoundMask>> {
+        let alone = |tokens: &Vec<usize>| {
+            let (mut evaluations, mut iterations) = (0, Vec::new());
+            let mask = self.run(
+                scorer,
+                tokens,
+                &mut |count| {
+                    evaluations += count;
+                    evaluated(count)
+                },
+                &mut |_, parts, _| iterations.push(parts),
+            )?;
+            Ok(FoundMask {
+                mask,
+                iterations,
+                evaluations,
+            })
+        };
+        units.iter().map(alone).collect()
+    }
 }
 
 /// The attribution methods.

@@ -75,9 +75,7 @@ pub(crate) fn whole_words(texts: &[&str]) -> impl Iterator<Item = Range<usize>> 
     })
 }
 
-/// Finds the map of each of `units` with `method`, one unit after the other: each evaluates its own
-/// blends, whose gradients are of its own score. What does not depend on the tokens, the prefix and
-/// the processed pictures, is the scorer's and is shared.
+/// Finds the map of each of `units` with `method`.
 ///
 /// # Errors
 /// Returns the method's errors.
@@ -88,26 +86,17 @@ pub(super) fn maps(
     scorer: &dyn Scorer,
     evaluated: &mut Callback,
 ) -> Result<Vec<UnitMap>> {
-    let found = units.into_iter().map(|tokens| {
-        let (mut evaluations, mut iterations) = (0, Vec::new());
-        let mask = method.run(
-            scorer,
-            &tokens,
-            &mut |count| {
-                evaluations += count;
-                evaluated(count)
-            },
-            &mut |_, parts, _| iterations.push(parts),
-        )?;
-        let unit = Unit {
+    let found = method.run_each(scorer, &units, evaluated)?;
+    let maps = units.into_iter().zip(found).map(|(tokens, found)| UnitMap {
+        unit: Unit {
             text: text(&tokens, texts),
             tokens,
-            iterations,
-            evaluations,
-        };
-        Ok(UnitMap { unit, mask })
+            iterations: found.iterations,
+            evaluations: found.evaluations,
+        },
+        mask: found.mask,
     });
-    found.collect()
+    Ok(maps.collect())
 }
 
 /// Returns the map of all key tokens, `mask`, as that of their only unit.

@@ -37,7 +37,7 @@ mod tests;
 
 pub use crate::blend::{Mask, MaskError};
 pub use crate::checkpoint::Compat;
-pub use attribution::{Attribution, Method, Pass, Schedule};
+pub use attribution::{Attribution, FoundMask, Method, Pass, Schedule};
 #[cfg(feature = "cli")]
 pub(crate) use curves::schedule as curves_schedule;
 pub use curves::{CurvePoints, Curves, LEAST_RANGE, deletion_insertion};

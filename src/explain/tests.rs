@@ -117,7 +117,7 @@ impl Scorer for Quadratic {
         Ok(blends.iter().map(of).collect())
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],
@@ -128,13 +128,13 @@ impl Scorer for Quadratic {
     ) -> crate::lvlm::Result<(LogProbabilities, Vec<Vec<f64>>)> {
         let mut gradients: Vec<Vec<f64>> =
             masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
-        for (blend, weight) in blends.iter().zip(weights) {
+        for (blend, weights) in blends.iter().zip(weights.chunks(tokens.len())) {
             let sign = if blend.path == Path::Deletion {
                 blend.alpha
             } else {
                 -blend.alpha
             };
-            for &t in tokens {
+            for (&t, weight) in tokens.iter().zip(weights) {
                 let hidden = self.hidden(&masks, blend, t);
                 let factor = match score {
                     Score::LogProbability => 1.0,

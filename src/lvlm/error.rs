@@ -150,11 +150,13 @@ pub enum LvlmError {
         /// The number.
         found: usize,
     },
-    /// Weights that are not one per blend.
-    #[error("weights: expected one for each of {blends} blends, found {found}")]
+    /// Weights that are not one per blend, or per blend and token.
+    #[error("weights: expected {expected}, one for each {of}, found {found}")]
     Weights {
-        /// Number of blends.
-        blends: usize,
+        /// What each weight is of: a blend, or a blend and a token.
+        of: &'static str,
+        /// Number of them.
+        expected: usize,
         /// Number of weights.
         found: usize,
     },

@@ -228,7 +228,7 @@ impl<M: ForeignModel> Scorer for ForeignScorer<'_, M> {
         Ok(values)
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],
@@ -238,7 +238,11 @@ impl<M: ForeignModel> Scorer for ForeignScorer<'_, M> {
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
         of_answer(tokens, 1)?;
-        one_each(weights, blends.len())?;
+        let each = tokens.len();
+        one_each(weights, "blend and token", blends.len() * each)?;
+        // The tokens of a call are those of the answer: its only one, or none.
+        let of_blend = |blend: usize| weights[blend * each..][..each].iter().sum();
+        let weights: Vec<f64> = (0..blends.len()).map(of_blend).collect();
         let device = &self.device;
         let mut gradients = device.gradients(&self.pictures, masks.values.len())?;
         let mut values = Vec::with_capacity(blends.len());

@@ -30,15 +30,16 @@ pub(in crate::lvlm) fn of_answer(tokens: &[usize], answer: usize) -> Result<()> 
     }
 }
 
-/// Fails unless there is one of `weights` for every one of `blends` blends.
+/// Fails unless there are `expected` weights, one for each `of`.
 ///
 /// # Errors
 /// [`LvlmError::Weights`].
-pub(in crate::lvlm) fn one_each(weights: &[f64], blends: usize) -> Result<()> {
-    match weights.len() == blends {
+pub(in crate::lvlm) fn one_each(weights: &[f64], of: &'static str, expected: usize) -> Result<()> {
+    match weights.len() == expected {
         true => Ok(()),
         false => Err(LvlmError::Weights {
-            blends,
+            of,
+            expected,
             found: weights.len(),
         }),
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::error::Result;
 use super::internals::Internals;
-use super::plan::BatchPlan;
+use super::plan::{BatchPlan, one_each};
 use super::resampling::Resampling;
 use crate::blend::{Blend, Extent, Masks, Path, Score, View};
 
@@ -102,6 +102,26 @@ pub trait Scorer {
     /// # Errors
     /// As [`Scorer::log_probabilities`], and when `weights` are not one per blend.
     fn gradient(
+        &self,
+        masks: Masks,
+        blends: &[Blend],
+        weights: &[f64],
+        tokens: &[usize],
+        score: Score,
+        evaluated: &mut Callback,
+    ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
+        one_each(weights, "blend", blends.len())?;
+        let of_token = |&weight| std::iter::repeat_n(weight, tokens.len());
+        let weights: Vec<f64> = weights.iter().flat_map(of_token).collect();
+        self.gradient_by_token(masks, blends, &weights, tokens, score, evaluated)
+    }
+    /// Returns the values of [`Scorer::log_probabilities`], and the gradient of `sum over blends
+    /// and tokens of weight * score` with respect to every mask. `weights` are those of the first
+    /// blend's tokens, of the second's, and so on.
+    ///
+    /// # Errors
+    /// As [`Scorer::log_probabilities`], and when `weights` are not one per blend and token.
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],

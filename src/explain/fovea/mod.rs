@@ -8,8 +8,10 @@
 
 mod smooth;
 
+use std::collections::BTreeSet;
+
 use super::saliency::mask_of;
-use super::{Attribution, Iteration, Mask, Pass, Result, Schedule, Settings};
+use super::{Attribution, FoundMask, Iteration, Mask, Pass, Result, Schedule, Settings};
 use crate::blend::{Blend, Masks, Path, Sampling, Score};
 use crate::lvlm::{Callback, Scorer};
 use smooth::smoothed;
@@ -26,14 +28,14 @@ pub(super) struct Fovea<'a> {
 }
 
 impl Fovea<'_> {
-    /// Returns blends at the midpoints `(n - 1/2) / N` of paths, with fresh noise, and the weights
-    /// of their scores in D - R.
+    /// Returns blends of a mask at the midpoints `(n - 1/2) / N` of paths, with fresh noise, and the
+    /// weights of their scores in D - R.
     ///
     /// At the first step the mask keeps everything, and the midpoints of both paths are the same
     /// pictures: those of deletion stand for both. With g(a) the gradient where the picture's share
     /// is a, the gradient of D - R is then the mean of `a g(a) + (1 - a) g(a)`, and that of the
     /// blend at a on the path of deletion is `a g(a)`: its weight is `1 / (a N)`.
-    fn blends(&self, iteration: usize) -> (Vec<Blend>, Vec<f64>) {
+    fn blends(&self, mask: usize, iteration: usize) -> (Vec<Blend>, Vec<f64>) {
         let steps = self.settings.steps;
         let paths: &[(Path, f64)] = match iteration {
             0 => &[(Path::Deletion, 1.0)],
@@ -48,7 +50,7 @@ impl Fovea<'_> {
                 let alpha = (n as f64 + 0.5) / steps as f64;
                 let share = if iteration == 0 { alpha } else { 1.0 };
                 let blend = Blend {
-                    sampling: Sampling::One(0),
+                    sampling: Sampling::One(mask),
                     path,
                     alpha,
                     noise: self.settings.noise_of(2 * steps * iteration + at),
@@ -56,6 +58,94 @@ impl Fovea<'_> {
                 (blend, sign / (share * steps as f64))
             })
             .unzip()
+    }
+
+    /// Finds the mask of each of `units`, tokens of the scorer's answer. Every step of all units is
+    /// one call of the scorer, so that they share its batches. `each` is called after every step
+    /// with the number of the unit and of the step, the measurements and the mask.
+    fn find(
+        &self,
+        scorer: &dyn Scorer,
+        units: &[&[usize]],
+        evaluated: &mut Callback,
+        each: &mut dyn FnMut(usize, usize, Iteration, &Mask),
+    ) -> Result<Vec<Mask>> {
+        let settings = self.settings;
+        settings.validate()?;
+        if units.is_empty() {
+            return Ok(Vec::new());
+        }
+        let size = settings.mask_size;
+        let tokens: BTreeSet<usize> = units.iter().copied().flatten().copied().collect();
+        let tokens: Vec<usize> = tokens.into_iter().collect();
+        let mut masks = vec![Mask::new(size, vec![1.0; size * size])?; units.len()];
+        for iteration in 0..settings.iterations {
+            let (mut blends, mut weights) = (Vec::new(), Vec::new());
+            for (number, unit) in units.iter().enumerate() {
+                let (own, of_blends) = self.blends(number, iteration);
+                blends.extend(own);
+                let of_token = |weight: f64, token| match unit.contains(token) {
+                    true => weight,
+                    false => 0.0,
+                };
+                let by_token = |&weight| tokens.iter().map(move |token| of_token(weight, token));
+                weights.extend(of_blends.iter().flat_map(by_token));
+            }
+            let values: Vec<Vec<f64>> = masks.iter().map(|mask| mask.values().to_vec()).collect();
+            let on_device = Masks {
+                size,
+                values: &values,
+            };
+            let (scores, gradients) = scorer.gradient_by_token(
+                on_device,
+                &blends,
+                &weights,
+                &tokens,
+                Score::LogOdds,
+                evaluated,
+            )?;
+            let count = blends.len() / units.len();
+            let of_units = blends.chunks(count).zip(scores.chunks(count));
+            for (number, (blends, scores)) in of_units.enumerate() {
+                let mean = |path| {
+                    let of_path = blends.iter().zip(scores).filter(|(b, _)| b.path == path);
+                    let of_tokens = of_path.flat_map(|(_, scores)| tokens.iter().zip(scores));
+                    let own = of_tokens.filter(|(token, _)| units[number].contains(token));
+                    let sum: f64 = own.map(|(_, score)| score).sum();
+                    sum / settings.steps as f64
+                };
+                let deletion = mean(Path::Deletion);
+                let parts = Iteration {
+                    deletion,
+                    insertion: match iteration {
+                        0 => deletion,
+                        _ => mean(Path::Insertion),
+                    },
+                    regulariser: 0.0,
+                    terms: None,
+                };
+                masks[number] = stepped(&masks[number], &gradients[number]);
+                each(number, iteration, parts, &masks[number]);
+            }
+        }
+        let spacing = size as f64 / (scorer.image_rows() as f64).sqrt();
+        let finished = |mask: &Mask| {
+            let removed: Vec<f64> = mask.values().iter().map(|value| 1.0 - value).collect();
+            let removed = smoothed(&removed, size, WIDTH * spacing);
+            // The length of the steps has no meaning of its own: only the order of cells has.
+            mask_of(size, &removed)
+        };
+        masks.iter().map(finished).collect()
+    }
+}
+
+/// Returns the mask after a step along the gradient of D - R.
+fn stepped(mask: &Mask, gradient: &[f64]) -> Mask {
+    let largest = gradient.iter().fold(0.0, |m: f64, &g| m.max(g));
+    // Without a cell whose removal lowers D - R there is nothing to remove.
+    match largest > 0.0 {
+        true => mask.mapped(|cell, value| value - STEP * gradient[cell] / largest),
+        false => mask.clone(),
     }
 }
 
@@ -95,45 +185,28 @@ impl Attribution for Fovea<'_> {
         evaluated: &mut Callback,
         each: &mut dyn FnMut(usize, Iteration, &Mask),
     ) -> Result<Mask> {
-        let settings = self.settings;
-        settings.validate()?;
-        let size = settings.mask_size;
-        let spacing = size as f64 / (scorer.image_rows() as f64).sqrt();
-        let mut mask = Mask::new(size, vec![1.0; size * size])?;
-        for iteration in 0..settings.iterations {
-            let (blends, weights) = self.blends(iteration);
-            let masks = Masks {
-                size,
-                values: &[mask.values().to_vec()],
-            };
-            let (scores, gradients) =
-                scorer.gradient(masks, &blends, &weights, keys, Score::LogOdds, evaluated)?;
-            let mean = |path| {
-                let of_path = blends.iter().zip(&scores).filter(|(b, _)| b.path == path);
-                let sum: f64 = of_path.flat_map(|(_, tokens)| tokens).sum();
-                sum / settings.steps as f64
-            };
-            let deletion = mean(Path::Deletion);
-            let parts = Iteration {
-                deletion,
-                insertion: match iteration {
-                    0 => deletion,
-                    _ => mean(Path::Insertion),
-                },
-                regulariser: 0.0,
-                terms: None,
-            };
-            let gradient = &gradients[0];
-            let largest = gradient.iter().fold(0.0, |m: f64, &g| m.max(g));
-            // Without a cell whose removal lowers D - R there is nothing to remove.
-            if largest > 0.0 {
-                mask = mask.mapped(|cell, value| value - STEP * gradient[cell] / largest);
-            }
-            each(iteration, parts, &mask);
-        }
-        let removed: Vec<f64> = mask.values().iter().map(|value| 1.0 - value).collect();
-        let removed = smoothed(&removed, size, WIDTH * spacing);
-        // The length of the steps has no meaning of its own: only the order of cells has.
-        mask_of(size, &removed)
+        let with_unit = &mut |_, iteration, parts, mask: &Mask| each(iteration, parts, mask);
+        let mut masks = self.find(scorer, &[keys], evaluated, with_unit)?;
+        Ok(masks.swap_remove(0))
+    }
+
+    fn run_each(
+        &self,
+        scorer: &dyn Scorer,
+        units: &[Vec<usize>],
+        evaluated: &mut Callback,
+    ) -> Result<Vec<FoundMask>> {
+        let tokens: Vec<&[usize]> = units.iter().map(Vec::as_slice).collect();
+        let mut iterations = vec![Vec::new(); units.len()];
+        let collect = &mut |unit: usize, _, parts, _: &Mask| iterations[unit].push(parts);
+        let masks = self.find(scorer, &tokens, evaluated, collect)?;
+        let evaluations = self.schedule().evaluations().unwrap_or_default();
+        let found = masks.into_iter().zip(iterations);
+        let found = found.map(|(mask, iterations)| FoundMask {
+            mask,
+            iterations,
+            evaluations,
+        });
+        Ok(found.collect())
     }
 }

@@ -39,14 +39,21 @@ fn units_are_a_partition_of_the_key_tokens() {
     }
 }
 
-/// Each unit's mask is that of its tokens alone, as if no other token were key.
+/// Each unit's mask is that of its tokens alone, as if no other token were key, for a method that
+/// runs once per unit and for one whose units share the scorer's calls.
 #[test]
 fn a_unit_has_the_map_of_its_tokens() {
+    for method in [Method::IgosPlus, Method::Fovea] {
+        has_the_maps_of_tokens(method);
+    }
+}
+
+fn has_the_maps_of_tokens(method: Method) {
     let model = Quadratic::new();
     let texts = ["red", " ri", "ng"];
     let settings = Settings {
         noise: 0.2,
-        ..settings(Method::IgosPlus)
+        ..settings(method)
     };
     let method = settings.method.with(&settings);
     let units = Each::Word.units(&[0, 1, 2], &texts);

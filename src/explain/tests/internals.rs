@@ -141,7 +141,7 @@ impl Scorer for Outside {
         unreachable!("methods that look inside ask for nothing else")
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         _: Masks,
         _: &[Blend],

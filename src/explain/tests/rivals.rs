@@ -103,7 +103,7 @@ impl Scorer for Linear {
         Ok(blends.iter().map(of).collect())
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],
@@ -118,12 +118,11 @@ impl Scorer for Linear {
         }
         let mut gradients: Vec<Vec<f64>> =
             masks.values.iter().map(|m| vec![0.0; m.len()]).collect();
-        for (blend, weight) in blends.iter().zip(weights) {
+        for (blend, weights) in blends.iter().zip(weights.chunks(tokens.len())) {
             let slope = match blend.path {
                 Path::Deletion => blend.alpha,
                 Path::Insertion => -blend.alpha,
-            } * weight
-                * tokens.len() as f64;
+            } * weights.iter().sum::<f64>();
             for (cell, w) in self.weights.iter().enumerate() {
                 match blend.sampling {
                     Sampling::One(m) => gradients[m][cell] += slope * w,

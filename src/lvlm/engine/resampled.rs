@@ -88,7 +88,7 @@ impl Scorer for ResampledScorer<'_> {
             .log_probabilities(masks, blends, tokens, evaluated)
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],
@@ -104,7 +104,7 @@ impl Scorer for ResampledScorer<'_> {
         };
         let (values, gradients) = self
             .inner
-            .gradient(masks, blends, weights, tokens, score, evaluated)?;
+            .gradient_by_token(masks, blends, weights, tokens, score, evaluated)?;
         let gradients = gradients.iter().map(|g| self.resampling.adjoint(g));
         Ok((values, gradients.collect()))
     }

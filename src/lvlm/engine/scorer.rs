@@ -106,22 +106,14 @@ impl<'s, D: Device> AnswerScorer<'s, D> {
         Ok(values.chunks(tokens).map(<[f64]>::to_vec).collect())
     }
 
-    /// Returns one weight per row of the score: each blend's, scaled for the device, for every
-    /// token.
-    fn row_weights(&self, weights: &[f64], tokens: usize) -> Vec<f64> {
-        let scale = self.session.device.gradient_scale();
-        let each = weights.iter().map(|w| w * scale);
-        each.flat_map(|w| std::iter::repeat_n(w, tokens)).collect()
-    }
-
     /// Fills up a path's last batch to the size of the others with blends of weight 0 where the
-    /// device prefers one shape.
+    /// device prefers one shape. `weights` are one per row of the score, or none.
     fn filled(&self, blends: &[Blend], weights: &[f64], batch: usize) -> (Vec<Blend>, Vec<f64>) {
         let (mut blends, mut weights) = (blends.to_vec(), weights.to_vec());
         if let (true, Some(&last)) = (self.session.device.prefers_one_shape(), blends.last()) {
-            let weighed = !weights.is_empty();
+            let tokens = weights.len() / blends.len();
             blends.resize(batch.max(blends.len()), last);
-            weights.resize(if weighed { blends.len() } else { 0 }, 0.0);
+            weights.resize(blends.len() * tokens, 0.0);
         }
         (blends, weights)
     }
@@ -138,7 +130,8 @@ impl<'s, D: Device> AnswerScorer<'s, D> {
         weights: &[f64],
     ) -> Result<&'p mut PreparedBatch<D>> {
         let device = self.session.device;
-        let weights = self.row_weights(weights, shape.tokens.len());
+        let scale = device.gradient_scale();
+        let weights: Vec<f64> = weights.iter().map(|weight| weight * scale).collect();
         // What is prepared holds its memory: at most the budget, all shapes together.
         let held: usize = all.values().map(|p| p.bytes).sum();
         if !all.contains_key(&shape) && held + bytes > self.session.options.memory_budget {
@@ -240,7 +233,7 @@ impl<D: Device> Scorer for AnswerScorer<'_, D> {
         Ok(values)
     }
 
-    fn gradient(
+    fn gradient_by_token(
         &self,
         masks: Masks,
         blends: &[Blend],
@@ -249,8 +242,8 @@ impl<D: Device> Scorer for AnswerScorer<'_, D> {
         score: Score,
         evaluated: &mut Callback,
     ) -> Result<(LogProbabilities, Vec<Vec<f64>>)> {
-        one_each(weights, blends.len())?;
         let plan = self.plan(blends.len(), tokens)?;
+        one_each(weights, "blend and token", blends.len() * tokens.len())?;
         let device = self.session.device;
         let mut work = self.work.borrow_mut();
         let Workspace {
@@ -269,7 +262,8 @@ impl<D: Device> Scorer for AnswerScorer<'_, D> {
             device.clear(own)?;
         }
         let mut values = Vec::with_capacity(blends.len());
-        for (chunk, weights) in blends.chunks(plan.batch).zip(weights.chunks(plan.batch)) {
+        let weights = weights.chunks(plan.batch * tokens.len().max(1));
+        for (chunk, weights) in blends.chunks(plan.batch).zip(weights) {
             let (blends, weights) = self.filled(chunk, weights, plan.batch);
             let (count, blends, weights) = (blends.len(), &blends[..], &weights[..]);
             let shape = BatchKey::new(tokens, count, masks, score, plan.checkpointing);

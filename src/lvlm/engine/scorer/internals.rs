@@ -18,7 +18,7 @@ impl<D: Device> AnswerScorer<'_, D> {
             .session
             .evaluator
             .layout(device, &self.answer, tokens)?;
-        let weights = self.row_weights(&[1.0], tokens.len());
+        let weights = vec![device.gradient_scale(); tokens.len()];
         Ok((layout, device.weigh(&weights, Score::LogProbability)?))
     }
 

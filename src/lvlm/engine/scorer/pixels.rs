@@ -16,10 +16,8 @@ impl<D: Device> AnswerScorer<'_, D> {
             .evaluator
             .layout(device, &self.answer, tokens)?;
         let batch = self.session.whole(Path::Deletion)?;
-        let weights = device.weigh(
-            &self.row_weights(&[1.0], tokens.len()),
-            Score::LogProbability,
-        )?;
+        let weights = vec![device.gradient_scale(); tokens.len()];
+        let weights = device.weigh(&weights, Score::LogProbability)?;
         let (values, d_patches) = self.session.evaluator.forward_and_vjp(
             device,
             &layout,
