@@ -110,7 +110,7 @@ struct DataArguments {
     #[arg(long, value_name = "NAME")]
     boxes_column: Option<String>,
     /// A table's column of masks of the evidence: grey pictures of the picture's aspect, white
-    /// where the evidence is [default: none]
+    /// where the evidence is, or COCO's polygons or run lengths [default: none]
     #[arg(long, value_name = "NAME")]
     evidence_column: Option<String>,
     /// What a box's numbers are

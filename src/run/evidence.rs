@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BadRow, Rectangle};
+use super::{BadRow, Rectangle, Segmentation};
 use crate::picture::Picture;
 
 /// The largest number of pixels on the longer side of a recorded mask.
@@ -117,25 +117,41 @@ impl EvidenceMask {
                 format!("none above {whitest}"),
             ));
         }
-        let stored = [w as usize, h as usize];
-        let [columns, rows] = within(stored, LONGEST);
-        let inside = |x: usize, y: usize| {
-            let (x, y) = (nearest(x, columns, stored[0]), nearest(y, rows, stored[1]));
-            pixels[y * stored[0] + x][0] >= WHITE
-        };
-        let mask = EvidenceMask::encode(columns, rows, inside);
-        match mask.counts.len() {
-            // One run is that of the pixels outside.
-            0 | 1 => Err(wrong(
-                format!("evidence at the centre of a pixel of {columns} x {rows}"),
-                "none, since it is too narrow".into(),
-            )),
-            _ => Ok(mask),
-        }
+        let [columns, rows] = within([w as usize, h as usize], LONGEST);
+        EvidenceMask::encode(columns, rows, |x, y| {
+            let x = nearest(x as u64, columns as u64, w);
+            let y = nearest(y as u64, rows as u64, h);
+            // A pixel of the mask in memory.
+            pixels[(y * w + x) as usize][0] >= WHITE
+        })
+    }
+
+    /// Draws a segmentation of a picture of `width` x `height` pixels, reduced as by
+    /// [`EvidenceMask::of`].
+    ///
+    /// # Errors
+    /// Returns an error if its run lengths have another aspect than the picture, or if no pixel
+    /// belongs to it.
+    pub fn of_segmentation(
+        segmentation: &Segmentation,
+        (width, height): (u32, u32),
+    ) -> Result<EvidenceMask, BadRow> {
+        let [columns, rows] = within([width as usize, height as usize], LONGEST);
+        let pixels = segmentation
+            .pixels((width, height), [columns, rows])
+            .map_err(|message| BadRow::new(format!("evidence: {message}")))?;
+        EvidenceMask::encode(columns, rows, |x, y| pixels[x * rows + y])
     }
 
     /// Encodes the pixels (x, y) for which `inside` returns true.
-    fn encode(width: usize, height: usize, inside: impl Fn(usize, usize) -> bool) -> EvidenceMask {
+    ///
+    /// # Errors
+    /// Returns an error if there is none.
+    fn encode(
+        width: usize,
+        height: usize,
+        inside: impl Fn(usize, usize) -> bool,
+    ) -> Result<EvidenceMask, BadRow> {
         let mut counts = vec![0];
         let mut last = false;
         for pixel in 0..width * height {
@@ -146,9 +162,16 @@ impl EvidenceMask {
             }
             last = now;
         }
-        EvidenceMask {
-            size: [height, width],
-            counts,
+        match counts.len() {
+            // One run is that of the pixels outside.
+            0 | 1 => Err(BadRow::new(format!(
+                "evidence: expected evidence at the centre of a pixel of {width} x {height}, found \
+                 none: it is empty, too narrow, or beside the picture"
+            ))),
+            _ => Ok(EvidenceMask {
+                size: [height, width],
+                counts,
+            }),
         }
     }
 
@@ -171,7 +194,10 @@ impl EvidenceMask {
             by_column.extend(std::iter::repeat_n(run % 2 == 1, count as usize));
         }
         let at = |x: usize, y: usize| {
-            by_column[nearest(x, width, columns) * rows + nearest(y, height, rows)]
+            let x = nearest(x as u64, width as u64, columns as u64);
+            let y = nearest(y as u64, height as u64, rows as u64);
+            // A pixel of the mask in memory.
+            by_column[x as usize * rows + y as usize]
         };
         let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         all.map(|(x, y)| at(x, y)).collect()
@@ -189,7 +215,7 @@ pub(crate) fn within(sides: [usize; 2], longest: usize) -> [usize; 2] {
 
 /// Returns the pixel, of `to` on a side, at the centre of pixel `at` of `of` on the same side; the
 /// first of two whose border is there, as a box's side at the centre of a pixel is rounded up.
-fn nearest(at: usize, of: usize, to: usize) -> usize {
+pub(super) fn nearest(at: u64, of: u64, to: u64) -> u64 {
     ((2 * at + 1) * to).div_ceil(2 * of) - 1
 }
 

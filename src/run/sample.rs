@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ImageFolder;
+use super::{EvidenceMask, ImageFolder, Segmentation};
 use crate::picture::{Limits, Picture, PictureError};
 
 /// A rectangle in pixels of the picture: left, top, right, bottom.
@@ -26,7 +26,7 @@ pub struct Sample {
     /// The regions of the picture that show the answer, if given.
     pub boxes: Vec<Rectangle>,
     /// The source of a mask of the regions that show the answer, if given.
-    pub evidence: Option<Source>,
+    pub evidence: Option<EvidenceSource>,
     /// The category of the question, if given.
     pub category: Option<String>,
     /// An answer to explain instead of the model's own.
@@ -60,6 +60,15 @@ pub enum Source {
     File(Vec<String>),
     /// Bytes in the data themselves, with a name for messages.
     Bytes(String, Vec<u8>),
+}
+
+/// The source of a mask of the evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EvidenceSource {
+    /// A grey picture.
+    Picture(Source),
+    /// Polygons or run lengths.
+    Segmentation(Segmentation),
 }
 
 /// A row that is not a valid sample.
@@ -99,6 +108,31 @@ impl Source {
         match self {
             Source::File(_) => folder.open(&self.name(folder), limits),
             Source::Bytes(name, bytes) => Picture::decode_within(bytes, name, limits),
+        }
+    }
+}
+
+impl EvidenceSource {
+    /// Returns the mask of a picture of `size`: width and height. A grey picture is decoded within
+    /// limits.
+    ///
+    /// # Errors
+    /// Returns an error if a grey picture cannot be read, or if the mask does not fit the picture.
+    pub(super) fn mask(
+        &self,
+        size: (u32, u32),
+        folder: &ImageFolder,
+        limits: &Limits,
+    ) -> Result<EvidenceMask, BadRow> {
+        match self {
+            EvidenceSource::Picture(source) => {
+                let mask = source.picture(folder, limits);
+                let mask = mask.map_err(|error| BadRow::new(format!("evidence: {error}")))?;
+                EvidenceMask::of(&mask, size)
+            }
+            EvidenceSource::Segmentation(segmentation) => {
+                EvidenceMask::of_segmentation(segmentation, size)
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use super::{
-    Cause, Data, EvidenceMask, Explained, Failure, Manifest, Picked, Record, RecordedAnswers,
-    Result, RunError, Sample, Store, Timing, Unjudged, judge,
+    Cause, Data, Explained, Failure, Manifest, Picked, Record, RecordedAnswers, Result, RunError,
+    Sample, Store, Timing, Unjudged, judge,
 };
 use crate::explain::{
     ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
@@ -337,11 +337,9 @@ fn ready(
     record.image.width = Some(size.0);
     record.image.height = Some(size.1);
     if let Some(source) = &sample.evidence {
-        let mask = source.picture(folder, limits);
-        let mask = mask.map_err(|error| format!("evidence: {error}"));
-        match mask.and_then(|mask| EvidenceMask::of(&mask, size).map_err(|bad| bad.message)) {
+        match source.mask(size, folder, limits) {
             Ok(mask) => record.evidence = Some(mask),
-            Err(message) => return failed(Cause::Data, message),
+            Err(bad) => return failed(Cause::Data, bad.message),
         }
     }
     let mut request = Request {

@@ -144,6 +144,16 @@ fn masks_of_the_evidence_are_read_as_pictures_are() {
         ),
         (json!("scene.png"), Some("expected a grey mask")),
         (json!(["mask.png", "mask.png"]), Some("\"shown\"")),
+        (json!([[10, 20, 30, 20, 30, 50, 10, 50]]), None),
+        (
+            json!({"size": [112, 112], "counts": "d90X2"}),
+            Some("\"shown\": counts: "),
+        ),
+        (
+            json!({"size": [56, 112], "counts": [0, 56 * 112]}),
+            Some("evidence: part 0: size: expected 112 x 112"),
+        ),
+        (json!([[200, 20, 300, 20, 300, 50]]), Some("evidence: ")),
     ];
     let row = |shown: &Value| {
         let row = json!({"image": "scene.png", "question": scene.question, "shown": shown});
@@ -165,7 +175,7 @@ fn masks_of_the_evidence_are_read_as_pictures_are() {
     ended(
         &folder.run(&options),
         3,
-        &["8 of 12 samples failed: data 8"],
+        &["11 of 16 samples failed: data 11"],
     );
     let records = folder.lines("out/records.jsonl");
     for (record, (shown, word)) in records.iter().zip(&cases) {
@@ -186,11 +196,17 @@ fn masks_of_the_evidence_are_read_as_pictures_are() {
         Some(&json!({"size": [56, 56], "counts": [0, 56 * 56]}))
     );
     assert!(evidence(2).is_none() && evidence(3).is_none());
+    let runs = evidence(12).unwrap()["counts"].as_array().unwrap();
+    // 20 columns of 30 pixels, from (10, 20) on.
+    assert_eq!(
+        (runs.len(), &runs[0], &runs[1]),
+        (41, &json!(1140), &json!(30))
+    );
     // The run goes on from, and is read by, every command.
-    ended(&folder.run(&options), 3, &["8 of 12 samples failed"]);
+    ended(&folder.run(&options), 3, &["11 of 16 samples failed"]);
     succeeded(&folder.foveate(&["export", "out"], &[]));
     let text = succeeded(&folder.foveate(&["analyse", "out", "--out", "analysis"], &[]));
-    assert!(text.contains("2 with a map and boxes or masks"), "{text}");
+    assert!(text.contains("3 with a map and boxes or masks"), "{text}");
 }
 
 #[cfg(unix)]

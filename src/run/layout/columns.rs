@@ -9,7 +9,7 @@ use super::answers::{self, AnswerFormat, Survey, Written};
 use super::choices::{brackets, colon, letter, small_brackets, split, stop, unclear, with_options};
 use super::{Ask, SampleResult, literal, plain, required};
 use crate::run::table::{Row, Table};
-use crate::run::{BadRow, Rectangle, Source};
+use crate::run::{BadRow, EvidenceSource, Rectangle, Segmentation, Source};
 
 /// The names of a table's columns; `None` means the default name, if the table has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Columns {
     pub choices: Option<String>,
     /// One box or several, as a JSON array; default `boxes`, `box`, `bbox`.
     pub boxes: Option<String>,
-    /// A mask of the evidence: a path, bytes, or base64; no default.
+    /// A mask of the evidence: a path, bytes, base64, or COCO's polygons or run lengths; no default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// The category of the question; default `category`.
@@ -106,7 +106,7 @@ impl Columns {
         }
         sample.boxes = self.boxes(row)?;
         sample.evidence = match &self.evidence {
-            Some(column) if !is_empty(row, column) => Some(picture(row, column, &sample.id)?),
+            Some(column) if !is_empty(row, column) => Some(evidence(row, column, &sample.id)?),
             _ => None,
         };
         sample.category = text(&self.category, &["category"]);
@@ -325,6 +325,49 @@ fn is_empty(row: &Row, column: &str) -> bool {
         Some(_) => false,
     };
     empty && row.bytes(column).is_none()
+}
+
+/// Reads a cell of evidence: a picture, or a segmentation as JSON.
+fn evidence(row: &Row, column: &str, id: &str) -> Result<EvidenceSource, BadRow> {
+    let wrong = |message: String| BadRow::new(format!("column {column:?}: {message}"));
+    let parsed;
+    let value = match row.cells.get(column) {
+        // Text files other than JSON have no other form.
+        Some(Value::String(text)) if text.trim_start().starts_with(['[', '{']) => {
+            match serde_json::from_str(text) {
+                Ok(value) => {
+                    parsed = value;
+                    Some(&parsed)
+                }
+                // No name of a picture begins in this way.
+                Err(error) if is_nested(text) => {
+                    return Err(wrong(format!(
+                        "expected a segmentation in JSON, found {}: {error}",
+                        shown(row, column)
+                    )));
+                }
+                Err(_) => None,
+            }
+        }
+        value => value,
+    };
+    match value.filter(|value| Segmentation::is_like(value)) {
+        Some(value) => {
+            let segmentation = Segmentation::of(value).map_err(wrong)?;
+            Ok(EvidenceSource::Segmentation(segmentation))
+        }
+        None => Ok(EvidenceSource::Picture(picture(row, column, id)?)),
+    }
+}
+
+/// Returns whether text begins as an object, or as an array of arrays or objects.
+fn is_nested(text: &str) -> bool {
+    let mut marks = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    match marks.next() {
+        Some(b'{') => true,
+        Some(b'[') => matches!(marks.next(), Some(b'[' | b'{')),
+        _ => false,
+    }
 }
 
 /// Reads a picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`,

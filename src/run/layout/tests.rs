@@ -7,7 +7,7 @@ mod table;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::run::{ImageFolder, Right};
+use crate::run::{EvidenceSource, ImageFolder, Right};
 
 fn row(cells: Value) -> Row {
     Row {

@@ -242,7 +242,8 @@ fn is_bytes(field: &Field) -> bool {
     }
 }
 
-/// Converts a field to JSON. Bytes inside lists and groups are left out.
+/// Converts a field to JSON. Bytes inside lists and groups are left out unless they are ASCII, as
+/// the counts of a segmentation.
 fn value(field: Field) -> Value {
     match field {
         Field::Bool(v) => json!(v),
@@ -261,7 +262,11 @@ fn value(field: Field) -> Value {
         Field::Float(v) => json!(v),
         Field::Double(v) => json!(v),
         Field::Str(v) => json!(v),
-        Field::Null | Field::Bytes(_) => Value::Null,
+        Field::Bytes(bytes) => match bytes.as_utf8() {
+            Ok(text) if text.is_ascii() => json!(text),
+            _ => Value::Null,
+        },
+        Field::Null => Value::Null,
         Field::Decimal(_) => json!(field.to_string()),
         Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
         Field::Group(group) => {

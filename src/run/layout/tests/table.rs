@@ -65,7 +65,8 @@ fn a_table_with_named_columns() {
     assert_eq!(sample.id, "5");
     assert_eq!(sample.right, right("Yes", 'A'));
     assert_eq!(sample.boxes, [[10.0, 20.0, 13.0, 24.0]]);
-    assert_eq!(sample.evidence, Some(Source::File(vec!["m.png".into()])));
+    let mask = Source::File(vec!["m.png".into()]);
+    assert_eq!(sample.evidence, Some(EvidenceSource::Picture(mask)));
     assert_eq!(sample.answer.as_deref(), Some(" It is."));
     assert_eq!(sample.category.as_deref(), Some("yn"));
 }
@@ -210,5 +211,57 @@ fn boxes_that_cannot_be_are_the_samples_error() {
             message.contains("\"boxes\": expected"),
             "{value}: {message}"
         );
+    }
+}
+
+/// Evidence comes as a picture or as a segmentation; in text files the latter is JSON.
+#[test]
+fn evidence_comes_as_a_picture_or_in_coco_s_notation() {
+    let columns = Columns {
+        evidence: Some("shown".into()),
+        ..Columns::default()
+    };
+    let reading = Reading {
+        columns,
+        ..Reading::default()
+    };
+    let read = |shown: Value| {
+        let row = row(json!({"image": "a.png", "question": "q", "shown": shown}));
+        let sample = Layout::Table.sample(&row, 0, &reading);
+        sample
+            .map(|sample| sample.evidence)
+            .map_err(|bad| bad.message)
+    };
+    let picture = |name: &str| Some(EvidenceSource::Picture(Source::File(vec![name.into()])));
+    for (shown, name) in [
+        (json!("m.png"), "m.png"),
+        (json!(["m.png"]), "m.png"),
+        (json!("['m.png']"), "m.png"),
+        (json!("[1].png"), "[1].png"),
+        (json!({"path": "m.png"}), "m.png"),
+    ] {
+        assert_eq!(read(shown.clone()), Ok(picture(name)), "{shown}");
+    }
+    for shown in [
+        json!([[1, 1, 5, 1, 5, 4]]),
+        json!({"size": [4, 6], "counts": "52a0"}),
+        json!([{"size": [4, 6], "counts": [5, 2, 17]}]),
+    ] {
+        let found = read(shown.clone()).unwrap();
+        assert!(
+            matches!(found, Some(EvidenceSource::Segmentation(_))),
+            "{shown}"
+        );
+        assert_eq!(read(json!(format!(" {shown}"))), Ok(found), "{shown}");
+    }
+    for (shown, words) in [
+        (json!("[[1, 1, nan]]"), "expected a segmentation in JSON"),
+        (json!("{'size': [4, 6]}"), "expected a segmentation in JSON"),
+        (json!([[1, 1]]), "part 0: expected x and y of at least 3"),
+        (json!([]), "an empty list"),
+    ] {
+        let message = read(shown.clone()).unwrap_err();
+        assert!(message.starts_with("column \"shown\": "), "{message}");
+        assert!(message.contains(words), "{shown}: {message}");
     }
 }
