@@ -34,6 +34,8 @@ enum LayoutName {
     Mmstar,
     /// LLaVA-Bench: JSON lines
     LlavaBench,
+    /// VLMEvalKit: TSV, of any data set about one picture
+    Vlmevalkit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -380,6 +382,7 @@ impl DataArguments {
                 LayoutName::CvBench => Some(Layout::CvBench),
                 LayoutName::Mmstar => Some(Layout::Mmstar),
                 LayoutName::LlavaBench => Some(Layout::LlavaBench),
+                LayoutName::Vlmevalkit => Some(Layout::Vlmevalkit),
             },
             ask: match self.ask {
                 AskName::Open => Ask::Open,

@@ -48,7 +48,7 @@ impl Data {
         let table = Table::open(path)?;
         let layout = options
             .layout
-            .unwrap_or_else(|| Layout::detect(&table.columns));
+            .unwrap_or_else(|| Layout::of(&table, &options.columns));
         if let (Some(column), false) = (&options.columns.evidence, layout == Layout::Table) {
             return Err(RunError::Data {
                 path: path.display().to_string(),
@@ -67,6 +67,7 @@ impl Data {
         let images = images.or(path.parent()).unwrap_or(Path::new(""));
         let images = ImageFolder::new(images, options.images_anywhere);
         let answers = layout.answers(&table, &options.columns)?;
+        let shared = layout.shared(&table)?;
         let mut data = Data {
             path: path.to_path_buf(),
             images,
@@ -77,6 +78,7 @@ impl Data {
                 ask: options.ask,
                 columns: options.columns,
                 answers,
+                shared,
                 ..Reading::default()
             },
         };

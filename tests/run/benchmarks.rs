@@ -291,6 +291,33 @@ fn mmstar_in_tsv() {
     both(&folder, "mmstar", &["--data", "MMStar.tsv"], 3);
 }
 
+/// A picture of several rows is in the first of them.
+#[test]
+fn vlmevalkit() {
+    use base64::Engine;
+    let folder = Folder::new();
+    let mut text = "index\timage\tquestion\tA\tB\tanswer\tcategory\n".to_string();
+    let all = scenes();
+    for (place, scene) in all.iter().take(4).enumerate() {
+        let ([a, b], letter) = options(place, scene);
+        let first = all.iter().position(|other| other.picture == scene.picture);
+        let image = match first {
+            Some(first) if first < place => first.to_string(),
+            _ => {
+                let bytes = std::fs::read(folder_of_scenes().join(&scene.picture)).unwrap();
+                base64::engine::general_purpose::STANDARD.encode(bytes)
+            }
+        };
+        text += &format!(
+            "{place}\t{image}\t{}\t{a}\t{b}\t{letter}\tdemo\n",
+            scene.question
+        );
+    }
+    assert!(text.contains("\n1\t0\t"));
+    folder.write("Demo.tsv", &text);
+    both(&folder, "vlmevalkit", &["--data", "Demo.tsv"], 4);
+}
+
 #[test]
 fn llava_bench() {
     let folder = Folder::new();

@@ -237,7 +237,7 @@ fn labelled(members: &Map<String, Value>) -> Option<Vec<String>> {
 }
 
 /// Formats a cell for messages.
-fn shown(row: &Row, column: &str) -> String {
+pub(super) fn shown(row: &Row, column: &str) -> String {
     const LONGEST: usize = 200;
     let value = row.cells.get(column).filter(|value| !value.is_string());
     let text = value.map(Value::to_string).or_else(|| row.text(column));
@@ -406,17 +406,23 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
     let text = text
         .filter(|text| !text.trim().is_empty())
         .ok_or_else(|| wrong(&shown(row, column)))?;
-    let encoded = match text.split_once(";base64,") {
-        Some((kind, encoded)) if kind.starts_with("data:") => Some(encoded),
-        _ => (text.len() >= SHORTEST_BASE64).then_some(text.as_str()),
-    };
-    let Some(encoded) = encoded else {
+    let is_data = |text: &str| text.starts_with("data:") && text.contains(";base64,");
+    if text.len() < SHORTEST_BASE64 && !is_data(&text) {
         return Ok(Source::File(vec![text]));
+    }
+    decoded(column, &text, format!("{column} of {id}"))
+}
+
+/// Decodes a picture in base64, with or without the beginning of a `data:` address.
+pub(super) fn decoded(column: &str, text: &str, name: String) -> Result<Source, BadRow> {
+    let encoded = match text.split_once(";base64,") {
+        Some((kind, encoded)) if kind.starts_with("data:") => encoded,
+        _ => text,
     };
     use base64::Engine;
     let packed: String = encoded.split_ascii_whitespace().collect();
     match base64::engine::general_purpose::STANDARD.decode(packed) {
-        Ok(bytes) => Ok(Source::Bytes(format!("{column} of {id}"), bytes)),
+        Ok(bytes) => Ok(Source::Bytes(name, bytes)),
         Err(error) => Err(BadRow::new(format!(
             "column {column:?}: expected a path, or a picture in base64, found {} characters \
              that are neither: {error}",

@@ -10,12 +10,13 @@ mod mmstar;
 mod mmvp;
 #[cfg(test)]
 mod tests;
+mod vlmevalkit;
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Row, Table};
+use super::table::{Keyed, Row, Table};
 use super::{BadRow, Sample, Source};
 
 pub use answers::AnswerFormat;
@@ -49,6 +50,8 @@ pub struct Reading {
     pub answers: AnswerFormat,
     /// Reference answers from a separate file, by sample.
     pub references: HashMap<String, String>,
+    /// The rows whose pictures other rows refer to, of VLMEvalKit's data.
+    pub shared: Option<Keyed>,
 }
 
 /// The layout of a data set.
@@ -65,9 +68,21 @@ pub enum Layout {
     Mmstar,
     /// LLaVA-Bench, in the wild or COCO, in JSON lines (arXiv 2304.08485).
     LlavaBench,
+    /// A TSV of VLMEvalKit (arXiv 2407.11691), of any of its data sets about one picture.
+    Vlmevalkit,
 }
 
 impl Layout {
+    /// Detects the layout of a table. A TSV of which no column is named is VLMEvalKit's if it has
+    /// that program's columns.
+    pub fn of(table: &Table, named: &Columns) -> Layout {
+        let any = table.is_tsv() && *named == Columns::default();
+        match Layout::detect(&table.columns) {
+            Layout::Table if any && vlmevalkit::has_columns(&table.columns) => Layout::Vlmevalkit,
+            layout => layout,
+        }
+    }
+
     /// Detects the layout of a file with these columns.
     pub fn detect(columns: &[String]) -> Layout {
         let has = |names: &[&str]| names.iter().all(|n| columns.iter().any(|c| c == n));
@@ -96,6 +111,7 @@ impl Layout {
             Layout::CvBench => fixed(&["question", "choices", "answer", "prompt"]),
             Layout::Mmstar => fixed(&["question", "image", "answer"]),
             Layout::LlavaBench => fixed(&["image"]),
+            Layout::Vlmevalkit => fixed(&["index", "question"]),
         }
     }
 
@@ -111,6 +127,17 @@ impl Layout {
         }
     }
 
+    /// Finds the rows whose pictures other rows refer to.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn shared(self, table: &Table) -> super::Result<Option<Keyed>> {
+        match self {
+            Layout::Vlmevalkit => vlmevalkit::shared(table),
+            _ => Ok(None),
+        }
+    }
+
     /// Makes the sample of a row.
     ///
     /// # Errors
@@ -121,6 +148,7 @@ impl Layout {
             columns,
             answers,
             references,
+            shared,
         } = reading;
         let ask = *ask;
         match self {
@@ -129,6 +157,7 @@ impl Layout {
             Layout::CvBench => cv_bench::sample(row, index, ask),
             Layout::Mmstar => mmstar::sample(row, index, ask),
             Layout::LlavaBench => llava_bench::sample(row, index, references),
+            Layout::Vlmevalkit => vlmevalkit::sample(row, index, ask, shared.as_ref()),
         }
     }
 }
@@ -141,6 +170,7 @@ impl std::fmt::Display for Layout {
             Layout::CvBench => "cv-bench",
             Layout::Mmstar => "mmstar",
             Layout::LlavaBench => "llava-bench",
+            Layout::Vlmevalkit => "vlmevalkit",
         })
     }
 }

@@ -3,6 +3,7 @@
 mod benchmarks;
 mod options;
 mod table;
+mod vlmevalkit;
 
 use serde_json::{Value, json};
 

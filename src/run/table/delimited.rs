@@ -1,6 +1,6 @@
 //! CSV and TSV, quoted according to RFC 4180; the first line names the columns.
 
-use std::io::BufRead;
+use std::io::{BufRead, Seek, SeekFrom};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -138,6 +138,44 @@ pub fn read(path: &Path, delimiter: u8, wanted: Wanted) -> Result<Rows> {
             }
         }
     })))
+}
+
+/// Calls a function with every record and its place, in bytes from the file's start.
+pub fn each(path: &Path, delimiter: u8, mut with: impl FnMut(u64, &ByteRecord)) -> Result<()> {
+    let start = open(path)?
+        .stream_position()
+        .map_err(RunError::reading(path))?;
+    let mut reader = reader(path, delimiter)?;
+    let mut record = ByteRecord::new();
+    while reader
+        .read_byte_record(&mut record)
+        .map_err(RunError::reading(path))?
+    {
+        let place = record.position().map_or(0, |position| position.byte());
+        with(start + place, &record);
+    }
+    Ok(())
+}
+
+/// Reads the record at a place that [`each`] found.
+pub fn at(
+    path: &Path,
+    delimiter: u8,
+    columns: &[String],
+    place: u64,
+) -> Result<std::result::Result<Row, BadRow>> {
+    let mut file = open(path)?;
+    file.seek(SeekFrom::Start(place))
+        .map_err(RunError::reading(path))?;
+    let mut builder = ReaderBuilder::new();
+    builder
+        .delimiter(delimiter)
+        .flexible(true)
+        .has_headers(false);
+    let mut record = ByteRecord::new();
+    let read = builder.from_reader(file).read_byte_record(&mut record);
+    read.map_err(RunError::reading(path))?;
+    Ok(row(columns, &record))
 }
 
 fn row(columns: &[String], record: &ByteRecord) -> std::result::Result<Row, BadRow> {

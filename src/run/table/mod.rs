@@ -3,6 +3,7 @@
 
 mod delimited;
 mod json;
+mod keyed;
 mod pages;
 mod parquet;
 #[cfg(test)]
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+
+pub use keyed::Keyed;
 
 use super::{BadRow, Result, RunError};
 use crate::system::regular::open_regular;
@@ -111,6 +114,11 @@ impl Table {
             rows,
             fingerprint,
         })
+    }
+
+    /// Returns whether the fields are separated by tabs.
+    pub fn is_tsv(&self) -> bool {
+        matches!(self.format, Format::Delimited(b'\t'))
     }
 
     /// Returns the wanted rows, read lazily.
