@@ -72,9 +72,16 @@ enum AnswerFormatName {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Data")]
 struct DataArguments {
-    /// Data: JSON lines (.jsonl, .ndjson), JSON, CSV, TSV or Parquet
+    /// Data: JSON lines (.jsonl, .ndjson), JSON, CSV, TSV or Parquet, or a folder of Parquet files
+    /// as published on the Hugging Face hub
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// The configuration of a folder of the hub [default: the only one, or the default one]
+    #[arg(long, value_name = "NAME")]
+    config: Option<String>,
+    /// The split of a folder of the hub [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     /// Folder of the pictures that the data name [default: the folder of the data]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -388,6 +395,8 @@ impl DataArguments {
                 AskName::Open => Ask::Open,
                 AskName::Choice => Ask::Choice,
             },
+            config: self.config.clone(),
+            split: self.split.clone(),
             images_anywhere: self.images_anywhere,
             columns: Columns {
                 id: self.id_column.clone(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::read_text;
+use super::hub::{HubSplit, split_of};
 use super::layout::{AnswerFormat, Ask, Columns, Layout, Reading, references, references_beside};
 use super::table::{Table, fingerprint};
 use super::{BadRow, DataIdentity, ImageFolder, Picked, Result, RunError, Sample, Shard};
@@ -22,6 +23,10 @@ pub struct DataOptions {
     pub ask: Ask,
     /// The columns of a table of no known layout.
     pub columns: Columns,
+    /// The configuration of a folder of the Hugging Face hub, if there are several.
+    pub config: Option<String>,
+    /// The split of a folder of the Hugging Face hub, if there are several.
+    pub split: Option<String>,
     /// Whether names of pictures may lead out of their folder.
     pub images_anywhere: bool,
 }
@@ -32,6 +37,8 @@ pub struct Data {
     path: PathBuf,
     images: ImageFolder,
     table: Table,
+    /// The split of a folder of the hub.
+    split: Option<HubSplit>,
     layout: Layout,
     reading: Reading,
     /// Digest of the data, and of reference answers in a separate file.
@@ -39,13 +46,15 @@ pub struct Data {
 }
 
 impl Data {
-    /// Opens a data file. Its pictures are in `images`, or beside the file if that is `None`.
+    /// Opens a data file, or a folder of Parquet files as published on the Hugging Face hub. Its
+    /// pictures are in `images`, or, if that is `None`, beside the file or in the folder.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, has an unknown format, has no rows, or lacks a
-    /// column.
+    /// column; if a folder has several configurations or splits of which none is chosen, or one of
+    /// a file is.
     pub fn open(path: &Path, images: Option<&Path>, options: DataOptions) -> Result<Data> {
-        let table = Table::open(path)?;
+        let (table, split) = open(path, &options)?;
         let layout = options
             .layout
             .unwrap_or_else(|| Layout::of(&table, &options.columns));
@@ -64,7 +73,11 @@ impl Data {
                 found: format!("columns {}", table.columns.join(", ")),
             });
         }
-        let images = images.or(path.parent()).unwrap_or(Path::new(""));
+        let own = match split {
+            Some(_) => Some(path),
+            None => path.parent(),
+        };
+        let images = images.or(own).unwrap_or(Path::new(""));
         let images = ImageFolder::new(images, options.images_anywhere);
         let answers = layout.answers(&table, &options.columns)?;
         let shared = layout.shared(&table)?;
@@ -73,6 +86,7 @@ impl Data {
             images,
             fingerprint: table.fingerprint.clone(),
             table,
+            split,
             layout,
             reading: Reading {
                 ask: options.ask,
@@ -82,7 +96,9 @@ impl Data {
                 ..Reading::default()
             },
         };
-        if let (Layout::LlavaBench, Some(beside)) = (layout, references_beside(path)) {
+        if data.split.is_none()
+            && let (Layout::LlavaBench, Some(beside)) = (layout, references_beside(path))
+        {
             let lines =
                 read_text(&beside, LONGEST_REFERENCES).map_err(RunError::reading(&beside))?;
             let lines = lines.strip_prefix('\u{feff}').unwrap_or(&lines);
@@ -129,9 +145,16 @@ impl Data {
 
     /// Returns the values that identify these data.
     pub fn identity(&self) -> DataIdentity {
-        let name = self.path.file_name().unwrap_or_default();
+        // A folder may be given as `.`.
+        let whole = self
+            .split
+            .as_ref()
+            .and_then(|_| self.path.canonicalize().ok());
+        let path = whole.as_ref().unwrap_or(&self.path);
+        let name = path.file_name().unwrap_or_default();
         DataIdentity {
             file: name.to_string_lossy().into_owned(),
+            split: self.split.clone(),
             fingerprint: self.fingerprint.clone(),
             samples: self.len(),
             layout: self.layout,
@@ -163,6 +186,25 @@ impl Data {
                 sample: row.and_then(make),
             })
         }))
+    }
+}
+
+/// Opens a file or a split of a folder.
+fn open(path: &Path, options: &DataOptions) -> Result<(Table, Option<HubSplit>)> {
+    let (config, split) = (options.config.as_deref(), options.split.as_deref());
+    if path.is_dir() {
+        let found = split_of(path, config, split)?;
+        let table = Table::open_all(path, &found.files)?;
+        return Ok((table, Some(found.name)));
+    }
+    let table = Table::open(path)?;
+    match config.or(split) {
+        None => Ok((table, None)),
+        Some(name) => Err(RunError::Data {
+            path: path.display().to_string(),
+            expected: format!("a folder, of which {name:?} is a configuration or a split"),
+            found: "a file".into(),
+        }),
     }
 }
 

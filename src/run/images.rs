@@ -55,12 +55,8 @@ impl ImageFolder {
     }
 
     fn expect_below(&self, name: &str, path: &Path) -> std::io::Result<()> {
-        let folder = self.path.canonicalize()?;
-        if is_below(name) {
-            let found = path.canonicalize()?;
-            if found.starts_with(&folder) || blobs(&folder).is_some_and(|b| found.starts_with(b)) {
-                return Ok(());
-            }
+        if is_below(name) && is_inside(&self.path, path)? {
+            return Ok(());
         }
         Err(Error::other(format!(
             "expected a file below {}, found a name that leads out of it; with \
@@ -68,6 +64,13 @@ impl ImageFolder {
             self.path.display()
         )))
     }
+}
+
+/// Checks whether a file lies in a folder, or in the blobs of that folder's repository, once links
+/// are followed.
+pub(super) fn is_inside(folder: &Path, path: &Path) -> std::io::Result<bool> {
+    let (folder, found) = (folder.canonicalize()?, path.canonicalize()?);
+    Ok(found.starts_with(&folder) || blobs(&folder).is_some_and(|b| found.starts_with(b)))
 }
 
 /// Checks whether a name alone stays below its folder.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Ask, Columns, Layout, Shard};
+use super::{Ask, Columns, HubSplit, Layout, Shard};
 use crate::checkpoint::RandomizedLayers;
 use crate::explain::Settings;
 use crate::lvlm::{Lvlm, LvlmError};
@@ -105,6 +105,9 @@ pub struct DataIdentity {
     /// The first half of the file's SHA-256, in hexadecimal, followed by a plus sign and that of
     /// the file of reference answers, if any.
     pub fingerprint: String,
+    /// The split of a folder of the Hugging Face hub; `file` is then the folder's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<HubSplit>,
     /// Number of rows.
     pub samples: usize,
     /// The layout of the columns.
@@ -230,6 +233,7 @@ mod tests {
             Settings::default(),
             DataIdentity {
                 file: "d.csv".into(),
+                split: None,
                 fingerprint: "2".into(),
                 samples: 10,
                 layout: Layout::Table,

@@ -22,6 +22,7 @@ mod error;
 mod evidence;
 mod export;
 mod files;
+mod hub;
 mod images;
 mod judge;
 mod launcher;
@@ -46,6 +47,7 @@ pub use evidence::{Evidence, EvidenceMask};
 #[cfg(feature = "analyse")]
 pub(crate) use evidence::{LONGEST as LONGEST_EVIDENCE, within};
 pub use export::{Cell, Exported, Kind, Table, export, samples, tokens};
+pub use hub::HubSplit;
 pub use images::ImageFolder;
 pub use judge::{Judgement, judge};
 pub use launcher::{Assignment, Environment};

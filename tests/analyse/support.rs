@@ -154,6 +154,7 @@ pub fn manifest(model: &str, size: usize, samples: usize) -> Manifest {
         },
         DataIdentity {
             file: "d.csv".into(),
+            split: None,
             fingerprint: "f".into(),
             samples,
             layout: Layout::Table,

@@ -133,6 +133,7 @@ impl MadeUp {
 fn identity(samples: usize) -> DataIdentity {
     DataIdentity {
         file: "made-up.jsonl".into(),
+        split: None,
         fingerprint: "0123".into(),
         samples,
         layout: Layout::Table,

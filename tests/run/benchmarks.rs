@@ -9,7 +9,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Scene, folder_of_scenes, scenes, succeeded};
+use crate::support::{Folder, Scene, ended, folder_of_scenes, scenes, succeeded};
 
 /// Returns the right word and a wrong one, the right one first in every other question.
 fn options(place: usize, scene: &Scene) -> ([String; 2], char) {
@@ -316,6 +316,53 @@ fn vlmevalkit() {
     assert!(text.contains("\n1\t0\t"));
     folder.write("Demo.tsv", &text);
     both(&folder, "vlmevalkit", &["--data", "Demo.tsv"], 4);
+}
+
+/// A folder as published on the hub: run, resumed, and its pictures in the report.
+#[test]
+fn a_folder_of_the_hub() {
+    let folder = Folder::new();
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/hub/cards");
+    let data = data.to_str().unwrap();
+    let of = |split| {
+        [
+            "--data",
+            data,
+            "--split",
+            split,
+            "--out",
+            "out",
+            "--no-curves",
+            "--max-new-tokens",
+            "4",
+        ]
+    };
+    ended(
+        &folder.run(&of("none")),
+        2,
+        &["expected a split \"none\", found train, test"],
+    );
+    succeeded(&folder.run(&of("train")));
+    let ids: Vec<Value> = folder
+        .lines("out/records.jsonl")
+        .iter()
+        .map(|r| r["id"].clone())
+        .collect();
+    assert_eq!(ids, ["a", "b", "c", "d", "e"]);
+    let manifest: Value = serde_json::from_slice(&folder.bytes("out/run.json")).unwrap();
+    assert_eq!(manifest["data"]["file"], "cards");
+    assert_eq!(
+        manifest["data"]["split"],
+        json!({"config": "default", "split": "train"})
+    );
+    ended(&folder.run(&of("test")), 2, &["split", "fingerprint"]);
+    let report = folder.foveate(
+        &["report", "out", "--data", data, "--out", "page.html"],
+        &[],
+    );
+    ended(&report, 0, &[]);
+    let notes = String::from_utf8_lossy(&report.stderr);
+    assert!(!notes.contains("without"), "{notes}");
 }
 
 #[test]

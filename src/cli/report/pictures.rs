@@ -40,6 +40,8 @@ impl Pictures {
                 layout: Some(recorded.layout),
                 ask: recorded.ask,
                 columns: recorded.columns.clone(),
+                config: recorded.split.as_ref().map(|split| split.config.clone()),
+                split: recorded.split.as_ref().map(|split| split.split.clone()),
                 images_anywhere: anywhere,
             };
             let data = Data::open(path, images, options)?;

@@ -33,6 +33,7 @@ fn manifest() -> Manifest {
         settings,
         DataIdentity {
             file: "d.csv".into(),
+            split: None,
             fingerprint: "2".into(),
             samples: 100,
             layout: Layout::Table,

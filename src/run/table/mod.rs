@@ -54,6 +54,8 @@ enum Format {
     Delimited(u8),
     /// Apache Parquet.
     Parquet,
+    /// Several files of Apache Parquet below a folder, with their numbers of rows.
+    Parquets(Vec<(PathBuf, usize)>),
 }
 
 /// A data file.
@@ -98,7 +100,7 @@ impl Table {
             Format::Lines => json::survey(path, false)?,
             Format::Array => json::survey(path, true)?,
             Format::Delimited(delimiter) => delimited::survey(path, *delimiter)?,
-            Format::Parquet => parquet::survey(path)?,
+            Format::Parquet | Format::Parquets(_) => parquet::survey(path)?,
         };
         if rows == 0 {
             return Err(RunError::Data {
@@ -113,6 +115,47 @@ impl Table {
             columns,
             rows,
             fingerprint,
+        })
+    }
+
+    /// Opens Parquet files of the same columns below a folder as one table, in this order.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read, if they differ in their columns, or if they have
+    /// no row.
+    pub fn open_all(folder: &Path, names: &[String]) -> Result<Table> {
+        let (mut files, mut rows) = (Vec::new(), 0_usize);
+        let mut columns: Option<Vec<String>> = None;
+        let mut digest = Sha256::new();
+        let wrong = |path: &Path, expected: String, found: String| RunError::Data {
+            path: path.display().to_string(),
+            expected,
+            found,
+        };
+        for name in names {
+            let path = folder.join(name);
+            digest.update(format!("{name}\n{}\n", fingerprint(&path)?));
+            let (own, count) = parquet::survey(&path)?;
+            let first = columns.get_or_insert_with(|| own.clone());
+            let (mut sorted, mut expected) = (own, first.clone());
+            sorted.sort_unstable();
+            expected.sort_unstable();
+            if sorted != expected {
+                let expected = format!("the columns of {}: {}", names[0], expected.join(", "));
+                return Err(wrong(&path, expected, sorted.join(", ")));
+            }
+            rows = rows.saturating_add(count);
+            files.push((path, count));
+        }
+        let Some(columns) = columns.filter(|_| rows > 0) else {
+            return Err(wrong(folder, "at least one row".into(), "none".into()));
+        };
+        Ok(Table {
+            path: folder.to_path_buf(),
+            format: Format::Parquets(files),
+            columns,
+            rows,
+            fingerprint: shortened(digest),
         })
     }
 
@@ -139,6 +182,7 @@ impl Table {
             Format::Array => json::read(&self.path, true, wanted),
             Format::Delimited(delimiter) => delimited::read(&self.path, *delimiter, wanted),
             Format::Parquet => parquet::read(&self.path, wanted, columns),
+            Format::Parquets(files) => Ok(parquet::read_all(files.clone(), wanted, columns)),
         }
     }
 }
@@ -186,8 +230,13 @@ pub fn fingerprint(path: &Path) -> Result<String> {
             count => digest.update(&buffer[..count]),
         }
     }
+    Ok(shortened(digest))
+}
+
+/// Returns the first 16 bytes of a digest, in hexadecimal.
+fn shortened(digest: Sha256) -> String {
     let bytes = digest.finalize();
-    Ok(bytes[..16].iter().map(|b| format!("{b:02x}")).collect())
+    bytes[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Opens a text file after its byte order mark, if any.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -72,10 +73,35 @@ pub fn read(path: &Path, wanted: Wanted, columns: Option<&[&str]>) -> Result<Row
     }))
 }
 
+/// Reads the rows of several files one after the other; each has as many rows as are named.
+pub fn read_all(files: Vec<(PathBuf, usize)>, wanted: Wanted, columns: Option<&[&str]>) -> Rows {
+    let columns: Option<Vec<String>> =
+        columns.map(|columns| columns.iter().map(|name| name.to_string()).collect());
+    let mut next = 0_usize;
+    Box::new(files.into_iter().flat_map(move |(path, rows)| {
+        let first = next;
+        next = next.saturating_add(rows);
+        let wanted = wanted.clone();
+        let within = move |number: usize| number < rows && wanted(first.saturating_add(number));
+        if !(0..rows).any(&within) {
+            return Box::new(std::iter::empty()) as Rows;
+        }
+        let columns: Option<Vec<&str>> = columns
+            .as_ref()
+            .map(|columns| columns.iter().map(String::as_str).collect());
+        match read(&path, Arc::new(within), columns.as_deref()) {
+            Ok(rows) => {
+                Box::new(rows.map(move |row| row.map(|(number, row)| (first + number, row))))
+            }
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }))
+}
+
 /// An iterator over the rows of a file's row groups.
 struct Groups {
     path: PathBuf,
-    columns: std::sync::Arc<SchemaDescriptor>,
+    columns: Arc<SchemaDescriptor>,
     reader: SerializedFileReader<File>,
     wanted: Wanted,
     /// The next row group to read, and its first row.
