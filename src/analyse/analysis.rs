@@ -9,7 +9,7 @@ use super::figures::Sides;
 use super::measures::{CORRECT, MEASURES, Measure, MeasureKind};
 use super::statistics::{fisher, rank_sum, signed_rank};
 use super::{
-    AnalyseError, AnalyseSettings, Bootstrap, Figures, Histogram, Result, Sample, Samples,
+    AnalyseError, AnalyseSettings, Bootstrap, Figures, Histogram, Result, Sample, Samples, Scores,
 };
 use crate::run::{Manifest, Run};
 
@@ -59,6 +59,9 @@ pub struct Analysis {
     pub run: Manifest,
     /// The settings of the intervals.
     pub statistics: Bootstrap,
+    /// The rule of the deletion and insertion scores, if not that of the records.
+    #[serde(skip_serializing_if = "Scores::is_recorded")]
+    pub scores: Scores,
     /// Numbers of samples by kind.
     pub counts: Counts,
     /// The definition of each name.
@@ -119,7 +122,7 @@ impl Counts {
 /// [`AnalyseError::Nothing`] if it has no explanation.
 pub fn analyse(run: &Run, settings: &AnalyseSettings) -> Result<Analysis> {
     settings.check()?;
-    let samples = Samples::read(run)?;
+    let samples = Samples::read(run, settings.scores)?;
     let counts = Counts::new(run, &samples);
     if samples.explained.is_empty() {
         return Err(AnalyseError::Nothing {
@@ -136,6 +139,7 @@ pub fn analyse(run: &Run, settings: &AnalyseSettings) -> Result<Analysis> {
     Ok(Analysis {
         run: run.manifest().clone(),
         statistics: settings.bootstrap,
+        scores: settings.scores,
         counts,
         definitions: DEFINITIONS.into_iter().chain(of_measures).collect(),
         figures,

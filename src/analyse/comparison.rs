@@ -116,8 +116,8 @@ pub fn compare(runs: &[Run], settings: &AnalyseSettings) -> Result<Comparison> {
     let names = names(runs);
     let all: Vec<Samples> = runs
         .iter()
-        .map(Samples::read)
-        .collect::<std::result::Result<_, _>>()?;
+        .map(|run| Samples::read(run, settings.scores))
+        .collect::<Result<_>>()?;
     let compared = |((run, samples), name): ((&Run, &Samples), &String)| Compared {
         name: name.clone(),
         counts: Counts::new(run, samples),

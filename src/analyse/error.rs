@@ -23,6 +23,19 @@ pub enum AnalyseError {
         /// Its value.
         found: String,
     },
+    /// A record's curves lack points that the scores need.
+    #[error(
+        "{path}: sample {index}: expected curves at every fiftieth of the cells for --scores \
+         authors, as `run --curve-points all` measures them, found {points} points"
+    )]
+    Points {
+        /// The run's folder.
+        path: String,
+        /// The sample's row in the data.
+        index: usize,
+        /// The number of points.
+        points: usize,
+    },
     /// A run has no explanation.
     #[error("{path}: expected an explained sample, found {records} records, all failed")]
     Nothing {

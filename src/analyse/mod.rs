@@ -26,7 +26,7 @@ pub use map::{Agreement, agreement, chance_iou, focus_area, mean_saliency};
 pub use plots::Plot;
 pub use pointing::{Pointing, pointing};
 pub use sample::{Sample, Samples};
-pub use settings::AnalyseSettings;
+pub use settings::{AnalyseSettings, Scores};
 pub use statistics::{Bootstrap, Estimate, Test};
 
 /// Result of the operations of this module.

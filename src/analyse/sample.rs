@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::map::{focus_area, mean_saliency};
 use super::pointing::{Pointing, pointing};
-use crate::explain::{AnswerToken, Mask};
-use crate::run::{Evidence, Explained, Record, Result, Run};
+use super::settings::Scores;
+use super::{AnalyseError, Result};
+use crate::explain::{AnswerToken, Curves, Mask, lvlm_interpretation};
+use crate::run::{Evidence, Explained, Record, Run};
 
 /// Number of records that are measured at a time.
 const HELD: usize = 256;
@@ -74,30 +76,34 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Reads and measures all records of a run.
+    /// Reads and measures all records of a run, with scores by a rule.
     ///
     /// # Errors
-    /// Returns an error if records or masks cannot be read or differ from what was written.
-    pub fn read(run: &Run) -> Result<Samples> {
+    /// Returns an error if records or masks cannot be read or differ from what was written, and
+    /// [`AnalyseError::Points`] if curves lack points that the rule needs.
+    pub fn read(run: &Run, scores: Scores) -> Result<Samples> {
         let mut samples = Samples::default();
         let mut records = run.records()?;
         loop {
-            let held: Vec<Record> = records.by_ref().take(HELD).collect::<Result<_>>()?;
+            let held: Vec<Record> = records
+                .by_ref()
+                .take(HELD)
+                .collect::<crate::run::Result<_>>()?;
             if held.is_empty() {
                 return Ok(samples);
             }
-            samples.measure(run, &held)?;
+            samples.measure(run, &held, scores)?;
         }
     }
 
-    fn measure(&mut self, run: &Run, records: &[Record]) -> Result<()> {
+    fn measure(&mut self, run: &Run, records: &[Record], scores: Scores) -> Result<()> {
         use rayon::prelude::*;
-        let measured: Result<Vec<Option<Sample>>> = records
+        let measured: Vec<Result<Option<Sample>>> = records
             .par_iter()
-            .map(|record| Sample::of(run, record))
+            .map(|record| Sample::of(run, record, scores))
             .collect();
-        for (record, sample) in records.iter().zip(measured?) {
-            if let Some(sample) = sample {
+        for (record, sample) in records.iter().zip(measured) {
+            if let Some(sample) = sample? {
                 self.explained.push(sample);
             } else {
                 let cause = record
@@ -117,19 +123,39 @@ impl Sample {
     /// answer.
     ///
     /// # Errors
-    /// Returns the errors of [`Run::mask`].
-    fn of(run: &Run, record: &Record) -> Result<Option<Sample>> {
+    /// Returns the errors of [`Run::mask`], and [`AnalyseError::Points`].
+    fn of(run: &Run, record: &Record, scores: Scores) -> Result<Option<Sample>> {
         let Some(explained) = &record.explanation else {
             return Ok(None);
         };
         if explained.answer.tokens.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Sample::new(
-            record,
-            explained,
-            run.mask(record)?.as_ref(),
-        )))
+        let mask = run.mask(record)?;
+        let sample = Sample::new(record, explained, mask.as_ref());
+        let curves = match (scores, &explained.curves) {
+            (Scores::Authors, Some(curves)) => curves,
+            _ => return Ok(Some(sample)),
+        };
+        let side = run.manifest().settings.mask_size;
+        let cells = side.saturating_mul(side);
+        if !lvlm_interpretation::has_all_points(curves, cells) {
+            return Err(AnalyseError::Points {
+                path: run.folder().display().to_string(),
+                index: record.index,
+                points: curves.fraction.len(),
+            });
+        }
+        let Curves {
+            deletion_score,
+            insertion_score,
+            ..
+        } = lvlm_interpretation::scored(curves, cells);
+        Ok(Some(Sample {
+            deletion: deletion_score,
+            insertion: insertion_score,
+            ..sample
+        }))
     }
 
     fn new(record: &Record, explained: &Explained, mask: Option<&Mask>) -> Sample {

@@ -5,6 +5,18 @@ use serde::Serialize;
 use super::statistics::Bootstrap;
 use super::{AnalyseError, Result};
 
+/// The rule of deletion and insertion scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scores {
+    /// The area under the curve by the trapezoid rule, as recorded.
+    #[default]
+    Trapezoid,
+    /// The sum of the program of the paper's authors
+    /// ([`scored`](crate::explain::lvlm_interpretation::scored)).
+    Authors,
+}
+
 /// The settings of an analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AnalyseSettings {
@@ -13,6 +25,15 @@ pub struct AnalyseSettings {
     pub bootstrap: Bootstrap,
     /// The share of cells whose overlap measures the agreement of maps, within (0, 1).
     pub top_share: f64,
+    /// The rule of the scores.
+    #[serde(skip_serializing_if = "Scores::is_recorded")]
+    pub scores: Scores,
+}
+
+impl Scores {
+    pub(super) fn is_recorded(&self) -> bool {
+        *self == Scores::Trapezoid
+    }
 }
 
 impl Default for AnalyseSettings {
@@ -24,6 +45,7 @@ impl Default for AnalyseSettings {
                 confidence: 0.95,
             },
             top_share: 0.1,
+            scores: Scores::Trapezoid,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::CliError;
-use super::figures::{Statistics, samples, table};
+use super::figures::{Statistics, rule, samples, table};
 use super::output::OutputFolder;
 use super::print;
 use crate::analyse::{Analysis, analyse};
@@ -28,9 +28,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let analysis = analyse(&run, &options.statistics.settings())?;
     folder.write(&analysis, &analysis.plots()?)?;
     print(&format!(
-        "{}\n\n{}\nwritten to {}",
+        "{}\n\n{}\n{}written to {}",
         samples(&analysis.counts),
         table(&analysis.figures, &analysis.statistics),
+        rule(analysis.scores),
         out.display()
     ))
 }

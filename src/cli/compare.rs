@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::CliError;
-use super::figures::{Statistics, samples, table};
+use super::figures::{Statistics, rule, samples, table};
 use super::output::OutputFolder;
 use super::print;
 use crate::analyse::{AnalyseSettings, Comparison, compare};
@@ -38,9 +38,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let comparison = compare(&runs, &settings)?;
     folder.write(&comparison, &comparison.plots()?)?;
     print(&format!(
-        "{}\n\n{}\nwritten to {}",
+        "{}\n\n{}\n{}written to {}",
         heading(&comparison),
         table(&comparison.figures, &comparison.statistics.bootstrap),
+        rule(comparison.statistics.scores),
         out.display()
     ))
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::analyse::{AnalyseSettings, Bootstrap, Counts, Figures};
+use clap::ValueEnum;
+
+use crate::analyse::{AnalyseSettings, Bootstrap, Counts, Figures, Scores};
 
 #[derive(clap::Args)]
 pub(super) struct Statistics {
@@ -23,6 +25,17 @@ pub(super) struct Statistics {
         default_value_t = AnalyseSettings::default().bootstrap.confidence
     )]
     confidence: f64,
+    /// How deletion and insertion are scored
+    #[arg(long, value_enum, default_value = "trapezoid")]
+    scores: ScoresName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ScoresName {
+    /// The area under the curve, as recorded
+    Trapezoid,
+    /// The sum of the program of the paper's authors; for runs with --curve-points all
+    Authors,
 }
 
 impl Statistics {
@@ -34,8 +47,20 @@ impl Statistics {
                 resamples: self.resamples,
                 confidence: self.confidence,
             },
+            scores: match self.scores {
+                ScoresName::Trapezoid => Scores::Trapezoid,
+                ScoresName::Authors => Scores::Authors,
+            },
             ..AnalyseSettings::default()
         }
+    }
+}
+
+/// Formats a line about the rule of the scores, empty for that of the records.
+pub(super) fn rule(scores: Scores) -> &'static str {
+    match scores {
+        Scores::Trapezoid => "",
+        Scores::Authors => "deletion and insertion by the sum of the paper's program\n",
     }
 }
 

@@ -69,6 +69,14 @@ pub fn key_tokens(
     })
 }
 
+/// Returns whether curves of a mask of `cells` cells have a point after every group of cells, which
+/// the program's scores need.
+pub fn has_all_points(curves: &Curves, cells: usize) -> bool {
+    let points = cells.div_ceil(super::curves::step(cells)) + 1;
+    let all = [&curves.fraction, &curves.deletion, &curves.insertion];
+    cells > 0 && all.iter().all(|values| values.len() == points)
+}
+
 /// Returns the same curves with the program's fractions and scores. Every group of cells counts as
 /// a full group, so that the last fraction may exceed 1. A score is the sum of the normalised
 /// values to the right of the groups times their width, except that the last group counts as 1
@@ -160,6 +168,45 @@ mod tests {
     fn the_token_at_the_limit_is_lost() {
         assert_eq!(without_end(vec![5, 6, 7], 3), [5, 6]);
         assert_eq!(without_end(vec![5, 6], 3), [5, 6]);
+    }
+
+    /// The rule as stated in NumPy from the program's text (`tests/data/scores/make.py`).
+    #[test]
+    fn scores_are_those_of_the_program() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            cells: usize,
+            deletion: Vec<f64>,
+            insertion: Vec<f64>,
+            deletion_score: Option<f64>,
+            insertion_score: Option<f64>,
+        }
+        let text = include_str!("../../tests/data/scores/scores.json");
+        let cases: Vec<Case> = serde_json::from_str(text).unwrap();
+        assert_eq!(cases.len(), 44);
+        for case in cases {
+            let curves = Curves {
+                fraction: vec![0.0; case.deletion.len()],
+                deletion: case.deletion,
+                insertion: case.insertion,
+                deletion_score: Some(-1.0),
+                insertion_score: None,
+                reason: None,
+            };
+            assert!(has_all_points(&curves, case.cells));
+            let mut fewer = curves.clone();
+            fewer.insertion.pop();
+            assert!(!has_all_points(&fewer, case.cells) && !has_all_points(&curves, 0));
+            let found = scored(&curves, case.cells);
+            for (found, expected) in [
+                (found.deletion_score, case.deletion_score),
+                (found.insertion_score, case.insertion_score),
+            ] {
+                let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-12 * b.abs().max(1.0);
+                let same = found.zip(expected).map_or(found == expected, near);
+                assert!(same, "{} cells: {found:?} {expected:?}", case.cells);
+            }
+        }
     }
 
     /// By hand: 102 cells are 51 groups of 2, and 103 have one more group of one cell that counts

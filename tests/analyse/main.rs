@@ -131,6 +131,45 @@ fn figures_are_as_by_hand() {
     );
 }
 
+/// By hand: after the first of 16 cells a curve has its last value, 0 or 1 when normalised, and the
+/// last cell counts as 1 either way.
+#[test]
+fn scores_are_those_of_the_authors_on_request() {
+    let folder = Folder::new();
+    let made: Vec<Made> = samples()
+        .into_iter()
+        .map(|made| made.measured(16))
+        .collect();
+    folder.run("run", &manifest("m", 4, 9), &made);
+    folder.run("few", &manifest("m", 4, 9), &samples());
+    let scores = |options: &[&str]| {
+        let arguments = [&["analyse", "run", "--out", "out"], options].concat();
+        let text = succeeded(&folder.foveate(&arguments, &[]));
+        let found = folder.json("out/analysis.json");
+        let authors = !options.is_empty();
+        assert_eq!(found["scores"] == "authors", authors);
+        assert_eq!(
+            text.contains("by the sum of the paper's program"),
+            authors,
+            "{text}"
+        );
+        let value = |name: &str| {
+            let fields = [("name", json!(name)), ("group", json!("all"))];
+            entry(&found["figures"], &fields)["value"].as_f64().unwrap()
+        };
+        (value("deletion"), value("insertion"))
+    };
+    assert_eq!(scores(&["--scores", "authors"]), (0.0625, 1.0));
+    // As the records say.
+    let (deletion, insertion) = scores(&[]);
+    assert!((deletion - 1.4 / 6.0).abs() < 1e-12 && (insertion - 3.5 / 6.0).abs() < 1e-12);
+    for command in [&["analyse", "few"][..], &["compare", "run", "few"]] {
+        let arguments = [command, &["--scores", "authors", "--out", "none"]].concat();
+        let words = ["few: sample 0", "--curve-points all", "found 2 points"];
+        ended(&folder.foveate(&arguments, &[]), 2, &words);
+    }
+}
+
 #[test]
 fn the_same_records_give_the_same_bytes() {
     let folder = Folder::new();

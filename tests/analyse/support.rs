@@ -26,6 +26,8 @@ pub struct Made {
     /// Saliency of the cells; `None` if no token is key.
     pub saliency: Option<Vec<f64>>,
     pub scores: Option<(f64, f64)>,
+    /// Groups of cells after which its curves have a point.
+    pub groups: usize,
     pub boxes: Vec<[f64; 4]>,
     /// The answer to the baseline picture.
     pub baseline_answer: Option<&'static str>,
@@ -48,7 +50,14 @@ impl Made {
             scores: None,
             boxes: Vec::new(),
             baseline_answer: None,
+            groups: 1,
         }
+    }
+
+    /// Curves with a point after each of this many groups of cells.
+    pub fn measured(mut self, groups: usize) -> Made {
+        self.groups = groups;
+        self
     }
 
     pub fn judged(mut self, correct: bool) -> Made {
@@ -82,9 +91,11 @@ impl Made {
                 key: logp_image - logp_baseline > 1.0,
             };
             let curves = self.scores.map(|(deletion, insertion)| Curves {
-                fraction: vec![0.0, 1.0],
-                deletion: vec![0.9, 0.1],
-                insertion: vec![0.1, 0.9],
+                fraction: (0..=self.groups)
+                    .map(|group| group as f64 / self.groups as f64)
+                    .collect(),
+                deletion: [&[0.9][..], &vec![0.1; self.groups]].concat(),
+                insertion: [&[0.1][..], &vec![0.9; self.groups]].concat(),
                 deletion_score: Some(deletion),
                 insertion_score: Some(insertion),
                 reason: None,
