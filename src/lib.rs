@@ -182,8 +182,8 @@
 //! # Stability and features
 //!
 //! The items below and the modules `run`, `report` and `analyse` are the library's interface. Every
-//! other public module is hidden from this documentation: `cli` is the program; `selftest`,
-//! `device`, `nn`, `lvlm`, `checkpoint`, `picture` and `explain` are open for the project's own
+//! other public module is hidden from this documentation: `cli` is the program, `serve` its page;
+//! `selftest`, `device`, `nn`, `lvlm`, `checkpoint`, `picture` and `explain` are open for the project's own
 //! tests and benchmarks, and change without notice.
 //!
 //! | feature | what it adds |
@@ -191,11 +191,12 @@
 //! | none | models, and explanations of single pictures |
 //! | `run` | data sets, runs over them, records |
 //! | `report` | overlays, plots, the HTML page |
+//! | `serve` | a page to ask questions on; `report` |
 //! | `analyse` | statistics over records; `run` and `report` |
 //! | `cli` (default) | the program `foveate` and its self-test; all of the above |
 
 // The floors, from the ground: system; blend; device, checkpoint and picture; nn; lvlm; explain and
-// report; run; analyse; cli. A floor uses those below it, never one above.
+// report; run and serve; analyse; cli. A floor uses those below it, never one above.
 
 // What is printed goes through `cli`, where an error in writing is none of the work's: the macros
 // panic.
@@ -227,6 +228,9 @@ pub mod run;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod selftest;
+#[cfg(feature = "serve")]
+#[doc(hidden)]
+pub mod serve;
 // The engine alone uses few parts of it, each feature others.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 mod system;

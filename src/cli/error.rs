@@ -73,6 +73,9 @@ pub enum CliError {
     /// A keyword does not exist, or has a wrong value.
     #[error("{0}")]
     Keyword(String),
+    /// The page cannot be served.
+    #[error("the page cannot be served: {reason}")]
+    Serve { reason: String },
     /// A checkpoint is incomplete, according to `inspect`.
     #[error("{path}: the checkpoint is not complete")]
     Incomplete { path: String },
@@ -86,6 +89,7 @@ impl CliError {
             // The requested device is not available.
             CliError::Device(DeviceError::Unavailable { .. }) => 2,
             CliError::Device(_) | CliError::Report(_) | CliError::Write { .. } => 1,
+            CliError::Serve { .. } => 1,
             CliError::Analyse(AnalyseError::Report(_)) | CliError::Selftest { .. } => 1,
             CliError::Samples { .. } => 3,
             CliError::Stopped { signal, .. } => signal.exit_code(),

@@ -93,6 +93,10 @@ pub struct Described {
     pub help: String,
     /// Whether it may be given without a value.
     pub switch: bool,
+    /// The default, if it does not depend on other options.
+    pub default: Option<String>,
+    /// The values that it can have, with their help; empty if they are not listed.
+    pub values: Vec<(String, String)>,
 }
 
 /// Lists the options of a topic in the order of the command line's help.
@@ -101,11 +105,19 @@ pub fn options(topic: Topic) -> Vec<Described> {
     let described = command.get_arguments().filter_map(|argument| {
         let name = argument.get_long().filter(|name| topic.has(name))?;
         let help = argument.get_help().map(ToString::to_string);
+        let switch = matches!(argument.get_action(), ArgAction::SetTrue);
+        let defaults = argument.get_default_values().iter();
+        let mut defaults = defaults.map(|value| value.to_string_lossy().into_owned());
+        let values = argument.get_possible_values().into_iter().map(|value| {
+            let help = value.get_help().map(ToString::to_string);
+            (value.get_name().to_string(), help.unwrap_or_default())
+        });
         Some(Described {
             name: name.to_string(),
             help: help.unwrap_or_default(),
-            switch: matches!(argument.get_action(), ArgAction::SetTrue)
-                || argument.get_num_args().is_some_and(|n| n.min_values() == 0),
+            switch: switch || argument.get_num_args().is_some_and(|n| n.min_values() == 0),
+            default: defaults.next().filter(|_| !switch),
+            values: if switch { Vec::new() } else { values.collect() },
         })
     });
     described.collect()
@@ -215,6 +227,20 @@ mod tests {
         let switches = described.iter().filter(|option| option.switch);
         let switches: Vec<&str> = switches.map(|option| option.name.as_str()).collect();
         assert_eq!(switches, ["no-curves", "each", "baseline-answer"]);
+        let named = |name: &str| described.iter().find(|option| option.name == name).unwrap();
+        assert_eq!(named("mask-size").default.as_deref(), Some("32"));
+        assert_eq!(named("steps").default, None);
+        let qualities: Vec<&str> = named("quality")
+            .values
+            .iter()
+            .map(|v| v.0.as_str())
+            .collect();
+        assert_eq!(qualities, ["draft", "normal", "high"]);
+        assert_eq!(
+            named("method").values.len(),
+            crate::explain::Method::ALL.len()
+        );
+        assert!(named("no-curves").values.is_empty() && named("no-curves").default.is_none());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod record;
 mod report;
 mod run;
 mod selftest;
+mod serve;
 mod signals;
 mod terminal;
 mod units;
@@ -71,6 +72,8 @@ enum Command {
     /// Compare runs of several models on the same data: whether they look at the same place, how
     /// sharply, how faithfully
     Compare(compare::Options),
+    /// Serve a page on this machine on which one asks questions about pictures
+    Serve(Box<serve::Options>),
     /// List the attribution methods: what each needs, costs, and is good for
     Methods(methods::Options),
     /// List what there is to compute on, and what each can run
@@ -104,6 +107,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Report(options) => report::run(&options),
         Command::Analyse(options) => analyse::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Serve(options) => serve::run(&options),
         Command::Methods(options) => methods::run(&options),
         Command::Devices(options) => devices::run(&options),
         Command::Selftest(options) => selftest::run(&options),

@@ -91,7 +91,7 @@ pub trait Attribution {
 
     /// Finds the mask of the tokens `keys` of the scorer's answer. `evaluated` is called after
     /// every batch; `each` after every iteration, if the method has iterations, with its number,
-    /// its measurements and its mask.
+    /// its measurements and the mask that would be the result if it were the last.
     ///
     /// # Errors
     /// Returns an error if a setting is out of range, and the scorer's errors.

@@ -1,5 +1,6 @@
 //! Explaining a model's answer to a question about a picture.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,12 @@ pub trait Progress {
     fn begin(&mut self, stage: Stage, total: Option<usize>);
     /// Reports that `count` more are done.
     fn advance(&mut self, count: usize);
+    /// Receives the answer's tokens when its key tokens are known, before there is a mask. By
+    /// default they are ignored.
+    fn answered(&mut self, _tokens: &[AnswerToken]) {}
+    /// Receives the mask of the whole answer after every iteration of a method that has iterations:
+    /// the result, if it ended there. By default it is ignored.
+    fn updated(&mut self, _mask: &Mask) {}
     /// Returns whether to stop. It is called at the start of every stage, after every token of the
     /// answer and after every batch of evaluations; if it returns true, the explanation ends with
     /// [`ExplainError::Cancelled`]. By default nothing stops it.
@@ -367,14 +374,20 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         cost: Cost::default(),
     };
 
+    clock.progress.answered(&explanation.tokens);
     if !keys.is_empty() {
         let method = settings.method.with(settings);
         clock.begin(Stage::Optimise, method.schedule().evaluations())?;
+        let shared = RefCell::new(&mut clock);
         let mask = method.run(
             &*scorer,
             &keys,
-            &mut |n| clock.evaluated(n),
-            &mut |_, parts, _| explanation.iterations.push(parts),
+            &mut |n| shared.borrow_mut().evaluated(n),
+            &mut |_, parts, mask| {
+                explanation.iterations.push(parts);
+                let mask = mask.clone().covering(extent);
+                shared.borrow_mut().progress.updated(&mask);
+            },
         )?;
         let of_keys = |values: &[f64]| keys.iter().map(|&t| values[t]).collect::<Vec<_>>();
         let mut ranking = Ranking::new(&*scorer, &mask, &keys, &of_keys(&image), &of_keys(&base));

@@ -56,7 +56,7 @@ pub enum ReportError {
 
 impl ReportError {
     /// Converts an error to that of a page that could not be written, for `map_err`.
-    pub(super) fn page<E: ToString>(error: E) -> ReportError {
+    pub(crate) fn page<E: ToString>(error: E) -> ReportError {
         ReportError::Page {
             reason: error.to_string(),
         }

@@ -23,6 +23,8 @@ pub struct Browser {
     messages: Receiver<Value>,
     session: Option<String>,
     last: u64,
+    /// What the addresses of its own requests begin with.
+    home: String,
     /// Errors and warnings on the page's console, and its uncaught exceptions.
     pub complaints: Vec<String>,
     _profile: TempDir,
@@ -96,6 +98,7 @@ impl Browser {
             messages,
             session: None,
             last: 0,
+            home: "file:///".into(),
             complaints: Vec::new(),
             _profile: profile,
         };
@@ -135,10 +138,10 @@ impl Browser {
             Some("Runtime.exceptionThrown") => true,
             Some("Runtime.consoleAPICalled") => params["type"] != "log",
             Some("Log.entryAdded") => params["entry"]["level"] != "info",
-            // The page may request only its own file; pictures are inside it.
+            // The page may request only its own file or server; pictures are inside it.
             Some("Network.requestWillBeSent") => {
                 let url = params["request"]["url"].as_str().unwrap_or_default();
-                !url.starts_with("file:///")
+                !url.starts_with(&self.home)
                     && !url.starts_with("data:")
                     && !url.starts_with("about:")
             }
@@ -163,11 +166,20 @@ impl Browser {
 
     /// Opens a file and returns the time until its script had run.
     pub fn open(&mut self, path: &Path, hash: &str) -> Duration {
+        self.go(&format!("file://{}{hash}", path.display()))
+    }
+
+    /// Opens the page of a server, which may request what is below its address.
+    pub fn visit(&mut self, address: &str) -> Duration {
+        self.home = address.to_string();
+        self.go(address)
+    }
+
+    fn go(&mut self, url: &str) -> Duration {
         let start = Instant::now();
-        let url = format!("file://{}{hash}", path.display());
         let gone = self.call("Page.navigate", json!({ "url": url }));
         assert!(gone.get("errorText").is_none(), "{gone}");
-        self.until("document.readyState === 'complete' && location.protocol === 'file:'");
+        self.until("document.readyState === 'complete' && location.protocol !== 'about:'");
         start.elapsed()
     }
 

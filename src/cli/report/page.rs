@@ -3,11 +3,11 @@
 use super::facts::facts;
 use super::pictures::Small;
 use crate::cli::error::CliError;
-use crate::explain::{AnswerToken, Faithfulness, Mask};
+use crate::explain::Mask;
 use crate::report::html::{
     CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PageToken, PageUnit,
 };
-use crate::run::{Explained, Record, Right, Run};
+use crate::run::{Record, Right, Run};
 
 /// Returns the page's data without the details, for all samples that the run has so far.
 ///
@@ -74,14 +74,14 @@ pub(super) fn detail(
 ) -> Result<Detail, CliError> {
     let explained = record.explanation.as_ref();
     let curves = explained.and_then(|e| e.curves.as_ref());
-    let cells = |mask: &Mask| MapCells::new(&mask.saliency(), mask.size());
-    let map = mask.map(cells).transpose()?;
+    let tokens = explained.map_or(&[][..], |e| &e.answer.tokens);
+    let map = mask.map(MapCells::of).transpose()?;
     let units = explained.map_or(&[][..], |e| &e.each).iter().zip(each);
     let each = units.map(|(unit, mask)| {
         Ok::<_, CliError>(PageUnit {
             text: unit.text.clone(),
             tokens: unit.tokens.clone(),
-            map: cells(mask)?,
+            map: MapCells::of(mask)?,
         })
     });
     let each = each.collect::<Result<Vec<_>, _>>()?;
@@ -97,16 +97,12 @@ pub(super) fn detail(
         height: record.image.height,
         map,
         each,
-        tokens: explained.map_or_else(Vec::new, tokens),
-        curves: curves.map(|curves| CurveLines {
-            fraction: curves.fraction.clone(),
-            deletion: curves.deletion.clone(),
-            insertion: curves.insertion.clone(),
-        }),
+        tokens: tokens.iter().map(PageToken::from).collect(),
+        curves: curves.map(CurveLines::from),
         undefined: curves.and_then(|c| c.reason.clone()),
         faithfulness: explained
             .and_then(|e| e.faithfulness.as_ref())
-            .map(faithfulness),
+            .map(PageFaithfulness::from),
         boxes: record.boxes.clone(),
         choices: record.choices.clone(),
         chosen: record.judgement.as_ref().and_then(|j| j.chosen),
@@ -115,27 +111,4 @@ pub(super) fn detail(
         evaluations: explained.map(|e| e.evaluations),
         message: record.error.as_ref().map(|e| e.message.clone()),
     })
-}
-
-fn faithfulness(found: &Faithfulness) -> PageFaithfulness {
-    PageFaithfulness {
-        fraction: found.fraction,
-        removed: found.removed,
-        revealed: found.revealed,
-        flipped: found.flipped,
-        kept: found.kept,
-        enough: found.region.fraction,
-        probability: found.region.probability,
-    }
-}
-
-fn tokens(explained: &Explained) -> Vec<PageToken> {
-    let token = |token: &AnswerToken| PageToken {
-        text: token.text.clone(),
-        llr: token.llr,
-        picture: token.logp_image.exp(),
-        baseline: token.logp_baseline.exp(),
-        key: token.key,
-    };
-    explained.answer.tokens.iter().map(token).collect()
 }

@@ -62,7 +62,8 @@ impl Fovea<'_> {
 
     /// Finds the mask of each of `units`, tokens of the scorer's answer. Every step of all units is
     /// one call of the scorer, so that they share its batches. `each` is called after every step
-    /// with the number of the unit and of the step, the measurements and the mask.
+    /// with the number of the unit and of the step, the measurements and the mask that would be the
+    /// result.
     fn find(
         &self,
         scorer: &dyn Scorer,
@@ -78,7 +79,9 @@ impl Fovea<'_> {
         let size = settings.mask_size;
         let tokens: BTreeSet<usize> = units.iter().copied().flatten().copied().collect();
         let tokens: Vec<usize> = tokens.into_iter().collect();
+        let spacing = size as f64 / (scorer.image_rows() as f64).sqrt();
         let mut masks = vec![Mask::new(size, vec![1.0; size * size])?; units.len()];
+        let mut found = masks.clone();
         for iteration in 0..settings.iterations {
             let (mut blends, mut weights) = (Vec::new(), Vec::new());
             for (number, unit) in units.iter().enumerate() {
@@ -125,17 +128,14 @@ impl Fovea<'_> {
                     terms: None,
                 };
                 masks[number] = stepped(&masks[number], &gradients[number]);
-                each(number, iteration, parts, &masks[number]);
+                let removed = masks[number].values().iter().map(|value| 1.0 - value);
+                let removed = smoothed(&removed.collect::<Vec<_>>(), size, WIDTH * spacing);
+                // The length of the steps has no meaning of its own: only the order of cells has.
+                found[number] = mask_of(size, &removed)?;
+                each(number, iteration, parts, &found[number]);
             }
         }
-        let spacing = size as f64 / (scorer.image_rows() as f64).sqrt();
-        let finished = |mask: &Mask| {
-            let removed: Vec<f64> = mask.values().iter().map(|value| 1.0 - value).collect();
-            let removed = smoothed(&removed, size, WIDTH * spacing);
-            // The length of the steps has no meaning of its own: only the order of cells has.
-            mask_of(size, &removed)
-        };
-        masks.iter().map(finished).collect()
+        Ok(found)
     }
 }
 

@@ -1,38 +1,7 @@
 // One sample.
 
-/** The share of the way from --weak to --strong above which words are written in --on-strong. */
-const STRONG = 0.6;
 /** The greatest height of a picture, in pixels of the page. */
 const TALLEST = 340;
-
-const view = { position: 0.5, shown: new Set() };
-
-/** The words of an answer, shaded; the spaces before a word are not. Those with a map of their own are buttons for it. */
-function answerWords(tokens, text, choice) {
-  if (!tokens.length) return [text.trim()];
-  const most = Math.max(1, ...tokens.map((token) => token.llr ?? 0));
-  return tokens.flatMap((token, place) => {
-    const share = Math.min(1, Math.max(0, (token.llr ?? 0) / most));
-    const ink = token.text.trimStart();
-    const spaces = place ? token.text.slice(0, token.text.length - ink.length) : "";
-    const name = token.key ? "strong" : "span";
-    const word = html(name, { class: share > STRONG ? "word most" : "word", title: tokenTitle(token) }, ink);
-    word.style.setProperty("--v", share.toFixed(3));
-    if (ink) choice?.adopt(word, place);
-    return ink ? [spaces, word] : [spaces];
-  });
-}
-
-function tokenTitle(token) {
-  return `log-ratio ${digits(token.llr, 2)} nats; probability ${digits(token.picture, 3)} with the picture, ${digits(token.baseline, 3)} without`;
-}
-
-function tokenTable(tokens) {
-  const head = ["Word", "Log-ratio", "With picture", "Without", "Key"].map((name) => html("th", { scope: "col" }, name));
-  const rows = tokens.map((t) => html("tr", {}, html("td", {}, JSON.stringify(t.text).slice(1, -1)), html("td", {}, digits(t.llr, 2)),
-    html("td", {}, digits(t.picture, 3)), html("td", {}, digits(t.baseline, 3)), html("td", {}, t.key ? "key" : "")));
-  return html("table", {}, html("thead", {}, html("tr", {}, ...head)), html("tbody", {}, ...rows));
-}
 
 /** The choice between the map of the whole answer and those of its words. */
 class Choice {
@@ -83,13 +52,6 @@ class Choice {
   }
 }
 
-/** A part that is made when it is opened. */
-function folded(name, make) {
-  const details = html("details", { class: "more" }, html("summary", {}, name));
-  details.addEventListener("toggle", () => details.append(...make()), { once: true });
-  return details;
-}
-
 /** Its row, and what the data call it where that is something else. */
 function nameOf(entry) {
   return entry.id && entry.id !== String(entry.index) ? `#${entry.index} ${entry.id}` : `#${entry.index}`;
@@ -111,23 +73,6 @@ function headOf(entry) {
   return head;
 }
 
-function slider(overlay, entry) {
-  const input = html("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": `Picture to map, sample ${entry.index}` });
-  input.addEventListener("input", () => turn(input.value / 100));
-  const show = (position) => {
-    input.value = Math.round(position * 100);
-    input.setAttribute("aria-valuetext", position <= 0 ? "picture" : position >= 1 ? "map" : `${Math.round(position * 100)} % towards the map`);
-    overlay.show(position);
-  };
-  return { element: html("label", { class: "slider" }, html("span", {}, "picture"), input, html("span", {}, "map")), show };
-}
-
-/** Moves the sliders of all samples. */
-function turn(position) {
-  view.position = Math.min(1, Math.max(0, position));
-  for (const shown of view.shown) shown(view.position);
-}
-
 function pictureOf(card, entry, detail) {
   const figure = html("figure", { class: "picture" });
   if (detail.picture || detail.map) {
@@ -140,7 +85,7 @@ function pictureOf(card, entry, detail) {
     frame.style.width = `min(100%, ${((TALLEST * width) / height).toFixed(1)}px)`;
     figure.append(frame);
     if (detail.picture && detail.map) {
-      const control = slider(overlay, entry);
+      const control = slider(overlay, `Picture to map, sample ${entry.index}`);
       figure.append(control.element);
       card.shown = control.show;
       view.shown.add(control.show);
@@ -183,16 +128,6 @@ function textOf(card, entry, detail) {
   if (detail.tokens.length) text.append(folded("Words in numbers", () => [tokenTable(detail.tokens)]));
   text.append(folded("More", () => [moreOf(detail)]));
   return text;
-}
-
-function faithfulnessText(found) {
-  if (!found.enough) return "The baseline alone keeps the answer: the map cannot be tested.";
-  const share = (value) => `${digits(100 * value, 1)} %`;
-  const p = (value) => `(p ${digits(value, 2)})`;
-  const alone = found.kept ? "keeps the answer" : "does not keep the answer";
-  const without = found.flipped ? "loses it" : "keeps it too";
-  return `${share(found.fraction)} of the cells alone ${alone} ${p(found.revealed)}, the rest ${without} ${p(found.removed)}. `
-    + `${share(found.enough)} is enough ${p(found.probability)}.`;
 }
 
 function choicesOf(detail) {

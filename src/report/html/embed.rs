@@ -18,12 +18,12 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// Returns [`ReportError::Page`] if the data cannot be serialised.
-pub(super) fn json(data: &impl Serialize) -> Result<String> {
+pub(crate) fn json(data: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(data).map_err(ReportError::page)?;
     Ok(text.replace('<', "\\u003c"))
 }
 
-/// Returns the source expression of a content security policy that allows exactly this script.
-pub(super) fn script_hash(script: &str) -> String {
+/// Returns the source expression of a content security policy that allows exactly this script, or style.
+pub(crate) fn script_hash(script: &str) -> String {
     format!("'sha256-{}'", base64(&Sha256::digest(script)))
 }

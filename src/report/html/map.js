@@ -82,10 +82,10 @@ class Overlay {
     this.draw();
   }
 
-  /** Shows another map of the same picture. */
+  /** Shows another map of the same picture, or with `null` the picture alone. */
   turnTo(map) {
     this.map = map;
-    if (this.image) this.values = stretch(map, this.image.width, this.image.height);
+    if (this.image) this.values = map ? stretch(map, this.image.width, this.image.height) : null;
     this.draw();
   }
 
@@ -96,8 +96,9 @@ class Overlay {
   }
 
   draw() {
-    if (!this.image || !this.values) return;
-    blend(this.pixels, this.values, this.position, this.image.data);
+    if (!this.image) return;
+    if (this.values) blend(this.pixels, this.values, this.position, this.image.data);
+    else this.image.data.set(this.pixels);
     this.context.putImageData(this.image, 0, 0);
   }
 }

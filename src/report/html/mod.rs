@@ -8,8 +8,10 @@
 //! interpreted as HTML or script.
 
 mod data;
-mod embed;
+pub(crate) mod embed;
+mod explanation;
 mod map;
+pub(crate) mod parts;
 mod summary;
 mod thumbnail;
 mod write;
@@ -20,5 +22,7 @@ mod tests;
 pub use data::{CurveLines, Detail, Entry, Page, PageFaithfulness, PageToken, PageUnit};
 pub use map::MapCells;
 pub use summary::{Mean, Share, Summary};
+#[cfg(feature = "serve")]
+pub(crate) use thumbnail::address;
 pub use thumbnail::{THUMBNAIL, thumbnail};
 pub use write::write_page;

@@ -18,7 +18,15 @@ const QUALITY: u8 = 75;
 /// Returns [`ReportError::Size`] for a picture without pixels, and [`ReportError::Length`] if the
 /// number of bytes does not match.
 pub fn thumbnail(rgb: &[u8], width: u32, height: u32) -> Result<String> {
-    let small = reduced(rgb, width, height, THUMBNAIL)?;
+    address(rgb, width, height, THUMBNAIL)
+}
+
+/// Reduces a picture to at most `longest` pixels per side; otherwise as [`thumbnail`].
+///
+/// # Errors
+/// As [`thumbnail`].
+pub(crate) fn address(rgb: &[u8], width: u32, height: u32, longest: u32) -> Result<String> {
+    let small = reduced(rgb, width, height, longest)?;
     let mut bytes = Vec::new();
     let encoder = &mut JpegEncoder::new_with_quality(&mut bytes, QUALITY);
     let rgb8 = ExtendedColorType::Rgb8;

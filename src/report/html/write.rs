@@ -2,26 +2,27 @@
 
 use std::io::Write;
 
-use colorous::INFERNO;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
 use serde_json::json;
 
 use super::embed::{json, script_hash};
+use super::parts::{self, ramp};
 use super::{Detail, Mean, Page, Share, Summary};
-use crate::report::colour::Ramp;
 use crate::report::{ReportError, Result};
 
 const SHELL: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
 /// The parts of the script; each part uses those above it.
-const SCRIPTS: [&str; 6] = [
-    include_str!("data.js"),
-    include_str!("map.js"),
-    include_str!("plots.js"),
+const SCRIPTS: [&str; 9] = [
+    parts::DATA,
+    parts::MAP,
+    parts::PLOTS,
+    parts::TEXT,
+    parts::SLIDER,
     include_str!("card.js"),
     include_str!("list.js"),
-    include_str!("keys.js"),
+    parts::KEYS,
+    include_str!("reader.js"),
 ];
 
 /// Writes a page and the details of its samples, one for each entry and in the same order.
@@ -105,18 +106,7 @@ fn shell(page: &Page, script: &str) -> Result<String> {
             causes => causes.join(", "),
             version => env!("CARGO_PKG_VERSION"),
             script_hash => script_hash(script),
-            style => Value::from_safe_string(STYLE.to_string()),
+            style => Value::from_safe_string(parts::STYLE.to_string()),
         })
         .map_err(ReportError::page)
-}
-
-/// Returns the map's colours from 0 to 1, six hexadecimal digits each.
-fn ramp() -> String {
-    let ramp = Ramp::new(INFERNO);
-    (0..=255u8)
-        .map(|i| {
-            let [r, g, b] = ramp.at(f32::from(i) / 255.0).0;
-            format!("{r:02x}{g:02x}{b:02x}")
-        })
-        .collect()
 }
