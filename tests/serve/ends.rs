@@ -5,9 +5,9 @@
 use std::process::Command;
 
 use crate::http::connect;
-use crate::program::ended;
+
 use crate::server::{Server, endless};
-use crate::support::{Folder, scenes};
+use crate::support::{Folder, ended, scenes};
 
 #[test]
 fn a_port_in_use_is_a_message() {

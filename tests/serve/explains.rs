@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn results_are_those_of_the_command_to_the_bit() {
     let folder = Folder::new();
     let server = Server::start(&folder, &["--output", "saved"]);
-    let scene = &scenes()[1];
+    let scene = &scenes()[0];
     let picture = server.picture(scene);
     for (number, settings, keys, options) in [
         (1, json!({}), json!(null), vec!["--each"]),

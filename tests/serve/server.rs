@@ -115,6 +115,6 @@ pub fn quick(picture: &Value, question: &str) -> Value {
 pub fn endless(picture: &Value, question: &str) -> Value {
     json!({
         "picture": picture, "question": question,
-        "settings": { "method": "igos+", "iterations": 100_000, "no-curves": true },
+        "settings": { "method": "igos+", "iterations": 10_000, "no-curves": true },
     })
 }

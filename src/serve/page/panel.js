@@ -33,7 +33,7 @@ class Panel {
     this.note = html("p", { class: "below", "aria-live": "polite" });
     this.head = html("header");
     this.answer = html("p", { class: "answer" });
-    this.about = html("div", { class: "text" });
+    this.about = html("div", { class: "about" });
     this.bar = html("progress");
     this.stage = html("span", { "aria-live": "polite" });
     this.working = html("div", { class: "working" }, this.stage, this.bar);
@@ -101,7 +101,9 @@ class Panel {
       this.found.set(String(keys), found);
       if (!keys) {
         this.spell({ tokens: data.detail.tokens, words: data.words }, true);
-        for (const unit of data.detail.each) {
+        const keyed = data.detail.tokens.flatMap((token, at) => (token.key ? [at] : []));
+        if (keyed.length) this.found.set(String(keyed), found);
+        for (const unit of data.detail.each ?? []) {
           const own = { map: unit.map, curves: null, undefined: null, faithfulness: null };
           this.found.set(String(unit.tokens), { ...found, detail: { ...data.detail, ...own }, entry: { ...data.entry, deletion: null, insertion: null } });
         }
@@ -212,19 +214,24 @@ class Panel {
     this.about.replaceChildren(
       ...(detail.faithfulness ? [part("The map\u2019s most salient part", html("p", {}, faithfulnessText(detail.faithfulness)))] : []),
       folded("Words in numbers", () => [tokenTable(detail.tokens)]),
-      html("p", { class: "below" }, `${detail.evaluations} evaluations in ${digits(found.seconds, 1)} s, seed ${detail.seed}`));
+      html("p", { class: "fine" }, `${detail.evaluations} evaluations in ${digits(found.seconds, 1)} s, seed ${detail.seed}`),
+      ...(page.saves ? [this.saving()] : []));
     this.curves.replaceChildren(...(detail.curves ? [...curvesFigure(detail, entry).childNodes] : []));
   }
 
   heading(found) {
-    this.saved = html("span");
-    const save = html("button", { type: "button" }, "Save");
-    save.addEventListener("click", () => this.save());
     const tag = found && !found.entry.image_dependent ? html("span", { class: "tag warn" }, "does not need the picture") : null;
     const scores = found?.detail.curves ? html("span", { class: "scores" }, html("span", {}, "deletion", html("b", {}, digits(found.entry.deletion, 3))),
       html("span", {}, "insertion", html("b", {}, digits(found.entry.insertion, 3)))) : null;
-    const saving = page.saves && found ? html("span", { class: "saving" }, this.saved, save) : null;
-    this.head.replaceChildren(...[this.name ? html("h3", {}, this.name) : null, tag, scores, saving].filter(Boolean));
+    this.head.replaceChildren(...[this.name ? html("h3", {}, this.name) : null, tag, scores].filter(Boolean));
+    this.head.hidden = !this.head.children.length;
+  }
+
+  saving() {
+    this.saved = html("span", { "aria-live": "polite" });
+    const save = html("button", { type: "button" }, "Save");
+    save.addEventListener("click", () => this.save());
+    return html("p", { class: "saving" }, save, this.saved);
   }
 
   async save() {
