@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::CliError;
 use super::options::{DeviceName, DtypeName, MachineOptions};
 use crate::checkpoint::{Dtype, RandomizedLayers};
-use crate::device::cpu::Cpu;
+use crate::device::cpu::{self, Cpu};
 use crate::device::cuda::{self, Cuda, Storage};
 use crate::lvlm::{self, Lvlm, OpenOptions};
 
@@ -42,6 +42,9 @@ pub(super) fn open(
             Err(reason) => (None, Some(reason)),
         },
     };
+    if options.threads > 0 {
+        limit_threads(options.threads);
+    }
     let (model, threads) = match ordinal {
         Some(ordinal) => {
             let storage = storage(options.dtype, checkpoint.dtype());
@@ -66,6 +69,16 @@ pub(super) fn open(
         }),
         kind: ordinal.map_or("cpu".to_string(), gpu_name),
     })
+}
+
+/// Limits the threads of work outside of a device: resizing pictures, and methods that read a
+/// model's attention. The first limit of a process stays.
+fn limit_threads(threads: usize) {
+    let threads = threads.min(cpu::most_threads());
+    // Fails where there are such threads already.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
 }
 
 /// Returns the name of a GPU.

@@ -57,7 +57,7 @@ pub struct Cpu<T: CpuReal> {
 
 /// Returns the largest number of threads of a device. More than one per core only wait for each
 /// other.
-fn most_threads() -> usize {
+pub fn most_threads() -> usize {
     4 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
