@@ -71,7 +71,13 @@ fn shown(
         ..Detail::of(explanation)?
     };
     let words = words(&explanation.tokens);
-    Ok(json!({ "entry": entry, "detail": detail, "words": words, "seconds": seconds }))
+    Ok(json!({
+        "entry": entry,
+        "detail": detail,
+        "words": words,
+        "baseline_answer": explanation.baseline_answer,
+        "seconds": seconds,
+    }))
 }
 
 /// Returns the words of an answer: for each the positions of its tokens, and of those that a map of

@@ -166,16 +166,14 @@ impl Browser {
 
     /// Opens a file and returns the time until its script had run.
     pub fn open(&mut self, path: &Path, hash: &str) -> Duration {
-        self.go(&format!("file://{}{hash}", path.display()))
+        let url = format!("file://{}{hash}", path.display());
+        self.visit(&url, "file:///")
     }
 
-    /// Opens the page of a server, which may request what is below its address.
-    pub fn visit(&mut self, address: &str) -> Duration {
-        self.home = address.to_string();
-        self.go(address)
-    }
-
-    fn go(&mut self, url: &str) -> Duration {
+    /// Opens an address; the page may request what begins with `home`. Returns the time until its
+    /// script had run.
+    pub fn visit(&mut self, url: &str, home: &str) -> Duration {
+        self.home = home.to_string();
         let start = Instant::now();
         let gone = self.call("Page.navigate", json!({ "url": url }));
         assert!(gone.get("errorText").is_none(), "{gone}");

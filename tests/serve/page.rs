@@ -37,7 +37,7 @@ fn a_question_is_asked_and_its_words_are_looked_into() {
     };
     let folder = Folder::new();
     let server = Server::start(&folder, &["--output", "saved"]);
-    let opened = browser.visit(&server.address);
+    let opened = browser.visit(&server.address, &server.address);
     assert!(opened < Duration::from_secs(30), "{opened:?}");
     let scene = &scenes()[0];
 

@@ -38,7 +38,8 @@ class Panel {
     this.stage = html("span", { "aria-live": "polite" });
     this.working = html("div", { class: "working" }, this.stage, this.bar);
     this.message = html("p", { class: "message", role: "alert", hidden: "" });
-    this.text = html("div", { class: "text" }, html("div", {}, html("h4", {}, "Answer"), this.answer), this.working, this.message, this.about);
+    this.answered = html("div", { hidden: "" }, html("h4", {}, "Answer"), this.answer);
+    this.text = html("div", { class: "text" }, this.answered, this.working, this.message, this.about);
     this.curves = html("figure", { class: "curves" });
     this.element = html("article", { class: "card panel", "aria-label": name || "Answer" }, this.head,
       html("figure", { class: "picture" }, this.frame, this.note), this.text, this.curves);
@@ -101,12 +102,12 @@ class Panel {
       this.found.set(String(keys), found);
       if (!keys) {
         this.spell({ tokens: data.detail.tokens, words: data.words }, true);
-        const keyed = data.detail.tokens.flatMap((token, at) => (token.key ? [at] : []));
-        if (keyed.length) this.found.set(String(keyed), found);
         for (const unit of data.detail.each ?? []) {
           const own = { map: unit.map, curves: null, undefined: null, faithfulness: null };
-          this.found.set(String(unit.tokens), { ...found, detail: { ...data.detail, ...own }, entry: { ...data.entry, deletion: null, insertion: null } });
+          this.found.set(String(unit.tokens), { ...found, detail: { ...data.detail, ...own } });
         }
+        const keyed = data.detail.tokens.flatMap((token, at) => (token.key ? [at] : []));
+        if (keyed.length) this.found.set(String(keyed), found);
       }
       this.show(found);
     }
@@ -140,6 +141,7 @@ class Panel {
     this.words = words;
     this.texts = JSON.stringify(tokens.map((token) => token.text));
     this.nodes = words.map(() => []);
+    this.answered.hidden = false;
     this.answer.replaceChildren(...answerWords(tokens, "", finished ? this : null));
   }
 
@@ -211,7 +213,9 @@ class Panel {
       : words.length ? `Map of \u201c${words.join(" ")}\u201d alone` : "Map of the whole answer";
     this.heading(found);
     const part = (name, ...children) => html("div", {}, html("h4", {}, name), ...children);
+    const without = found.baseline_answer;
     this.about.replaceChildren(
+      ...(typeof without === "string" ? [part("Answer to the baseline alone", html("p", {}, without.trim() || "\u2013"))] : []),
       ...(detail.faithfulness ? [part("The map\u2019s most salient part", html("p", {}, faithfulnessText(detail.faithfulness)))] : []),
       folded("Words in numbers", () => [tokenTable(detail.tokens)]),
       html("p", { class: "fine" }, `${detail.evaluations} evaluations in ${digits(found.seconds, 1)} s, seed ${detail.seed}`),
