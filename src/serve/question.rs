@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn options_are_strings_numbers_and_switches() {
         let text = r#"{"picture": 1, "question": "?", "settings":
-            {"method": "igos+", "steps": 3, "l1": 0.5, "no-curves": true, "each": false, "lr": null}}"#;
+            {"method": "igos+", "steps": 3, "l1": 0.5, "no-curves": true,
+             "each": false, "lr": null}}"#;
         let question = Question::read(text.as_bytes()).unwrap();
         let given = |name: &str, value: Option<&str>| (name.into(), value.map(String::from));
         assert_eq!(

@@ -98,7 +98,9 @@ fn a_bad_question_is_a_message() {
     let server = Server::start(&folder, &[]);
     let scene = &scenes()[0];
     let picture = server.picture(scene);
-    let with = |settings: Value| json!({ "picture": picture, "question": scene.question, "settings": settings });
+    let question = &scene.question;
+    let with =
+        |settings: Value| json!({ "picture": picture, "question": question, "settings": settings });
     for (body, status, words) in [
         ("{".to_string(), 400, "JSON"),
         (json!({ "question": "?" }).to_string(), 400, "picture"),

@@ -23,7 +23,8 @@ pub(crate) fn json(data: &impl Serialize) -> Result<String> {
     Ok(text.replace('<', "\\u003c"))
 }
 
-/// Returns the source expression of a content security policy that allows exactly this script, or style.
+/// Returns the source expression of a content security policy that allows exactly this script, or
+/// style.
 pub(crate) fn script_hash(script: &str) -> String {
     format!("'sha256-{}'", base64(&Sha256::digest(script)))
 }
