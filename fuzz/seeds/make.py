@@ -126,6 +126,7 @@ def tables() -> None:
     table("csv-doubled", "csv", "image,image,question\n0.png,1.png,x\n")
     table("mmvp", "csv", "lndex,Question,Options,Correct Answer\n1,What?,(a) Yes (b) No,(a)\n")
     table("tsv", "tsv", "\ufeffimage\tquestion\tA\tB\tanswer\n0.png\tx\tone\ttwo\tB\n")
+    table("tsv-shared", "tsv", "index\timage\tquestion\n1\t2\tx\n2\t" + "aaaa" * 20 + "\tx\n3\t['a', 'b']\tx\n")
     table("jsonl", "jsonl", '\ufeff{"image":"0.png","question":"x","boxes":[1e308,1e308,1e308,1e308],"answer":1}\n{"image":[\n')
     table("json", "json", '[{"image":"0.png","question":"x","choices":["a","b"],"answer":0}]')
     table("json-deep", "json", '[{"image":' + "[" * 2000)
@@ -138,6 +139,20 @@ def tables() -> None:
             buffer = io.BytesIO()
             pyarrow.parquet.write_table(pyarrow.table(columns), buffer, compression=compression)
             table(f"parquet-{name}-{compression}", "parquet", buffer.getvalue())
+
+
+def segmentations() -> None:
+    write("segmentation", "polygons", json.dumps([[2, 2, 12, 2, 12, 12, 2, 12], [-8.5, 8, 18, 8, 18.25, 1e7]]))
+    write("segmentation", "plain", json.dumps({"size": [17, 19], "counts": [5, 0, 3, 315]}))
+    write("segmentation", "compressed", json.dumps({"size": [17, 19], "counts": "52N2o"}))
+    write("segmentation", "several", json.dumps([{"size": [1, 1], "counts": "01"}, [[0, 0, 1, 0, 1, 1]]]))
+
+
+def cards() -> None:
+    files = "  data_files:\n  - split: train\n    path: [data/train-*, 'x']\n  - split: test\n    path: \"**/t[!a]st*\"\n"
+    write("card", "configs", f"---\nlicense: mit\nconfigs:\n- config_name: default # one\n{files}  default: true\n---\n# Card\n")
+    write("card", "names", "# Card\n")
+    write("card", "deep", "---\nconfigs:\n" + "- " * 100 + "a\n---\n")
 
 
 def runs() -> None:
@@ -186,4 +201,6 @@ if __name__ == "__main__":
     templates()
     tokenizers()
     tables()
+    segmentations()
+    cards()
     runs()

@@ -16,7 +16,9 @@ use foveate::checkpoint::{
 };
 use foveate::lvlm::{OpenOptions, inspect_files};
 use foveate::picture::Processor;
-use foveate::run::{Data, DataOptions, Run, Shard, Store};
+use foveate::run::{
+    Columns, Data, DataOptions, EvidenceMask, EvidenceSource, Layout, Run, Shard, Store,
+};
 
 /// A sound checkpoint of a few kilobytes, whose files the targets replace one at a time.
 const CONFIG: &[u8] = include_bytes!("../../tests/oracle/models/tiny-llava/config.json");
@@ -159,6 +161,53 @@ pub fn rows(data: &[u8]) {
     for sample in samples.map_while(Result::ok).take(1000) {
         let _ = sample;
     }
+}
+
+/// A segmentation as JSON, drawn in pictures of three sizes.
+pub fn segmentation(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data.jsonl");
+    let line = [
+        &br#"{"image":"0.png","question":"x","shown":"#[..],
+        data,
+        b"}\n",
+    ]
+    .concat();
+    fs::write(&path, line).expect("a file");
+    let options = DataOptions {
+        layout: Some(Layout::Table),
+        columns: Columns {
+            evidence: Some("shown".into()),
+            ..Columns::default()
+        },
+        ..DataOptions::default()
+    };
+    let Ok(data) = Data::open(&path, None, options) else {
+        return;
+    };
+    let Ok(samples) = data.samples(Shard::WHOLE, 0) else {
+        return;
+    };
+    let samples = samples.map_while(Result::ok).take(10);
+    for sample in samples.filter_map(|picked| picked.sample.ok()) {
+        if let Some(EvidenceSource::Segmentation(segmentation)) = sample.evidence {
+            for size in [(1, 1), (19, 17), (1300, 977)] {
+                let _ = EvidenceMask::of_segmentation(&segmentation, size);
+            }
+        }
+    }
+}
+
+/// The card of a folder of the hub.
+pub fn card(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = folder.path().join("data");
+    fs::create_dir(&inside).expect("a folder");
+    fs::write(folder.path().join("README.md"), data).expect("a file");
+    for name in ["train-00000-of-00002", "train-00001-of-00002", "test"] {
+        fs::write(inside.join(format!("{name}.parquet")), "PAR1").expect("a file");
+    }
+    let _ = Data::open(folder.path(), None, DataOptions::default());
 }
 
 /// A run's folder: its files one after the other, each behind its length as two bytes.
