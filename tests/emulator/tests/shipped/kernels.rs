@@ -10,7 +10,8 @@ use super::program::{Run, succeeded};
 /// The program's kernels, file by file: `gemm gemm_nt_large_bf16`.
 const KERNELS: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.txt"));
 
-/// The checks of the families run every kernel, though which one runs depends on sizes.
+/// The checks of the families pass in the default schedule, and run every kernel, though which one
+/// runs depends on sizes.
 #[test]
 fn emulated_checks_run_every_kernel() {
     let emulator = Emulator::load();
@@ -40,8 +41,10 @@ fn emulated_checks_run_every_kernel() {
     }
 }
 
-fn in_three_schedules(family: &str) {
-    for (seed, order) in [("1", "pct"), ("2", "random"), ("3", "sequential")] {
+/// Checks a family of operations through the program in the schedules that are not the default one,
+/// in which [`emulated_checks_run_every_kernel`] has them all.
+fn in_other_schedules(family: &str) {
+    for (seed, order) in [("2", "random"), ("3", "sequential")] {
         println!("seed {seed}, order {order}");
         let arguments = [
             "selftest", "--extent", "small", "--only", family, "--seed", seed,
@@ -55,52 +58,52 @@ fn in_three_schedules(family: &str) {
 
 #[test]
 fn emulated_blend() {
-    in_three_schedules("blend");
+    in_other_schedules("blend");
 }
 
 #[test]
 fn emulated_gemm() {
-    in_three_schedules("gemm");
+    in_other_schedules("gemm");
 }
 
 #[test]
 fn emulated_attention() {
-    in_three_schedules("attention");
+    in_other_schedules("attention");
 }
 
 #[test]
 fn emulated_window() {
-    in_three_schedules("window");
+    in_other_schedules("window");
 }
 
 #[test]
 fn emulated_columns() {
-    in_three_schedules("columns");
+    in_other_schedules("columns");
 }
 
 #[test]
 fn emulated_depthwise() {
-    in_three_schedules("depthwise");
+    in_other_schedules("depthwise");
 }
 
 #[test]
 fn emulated_norm() {
-    in_three_schedules("norm");
+    in_other_schedules("norm");
 }
 
 #[test]
 fn emulated_activation() {
-    in_three_schedules("activation");
+    in_other_schedules("activation");
 }
 
 #[test]
 fn emulated_rows() {
-    in_three_schedules("rows");
+    in_other_schedules("rows");
 }
 
 #[test]
 fn emulated_logprob() {
-    in_three_schedules("logprob");
+    in_other_schedules("logprob");
 }
 
 /// Checks the answer, key tokens, gradients, scores, two runs, graphs on and off, a split batch,
