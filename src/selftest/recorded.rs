@@ -339,13 +339,14 @@ pub fn recorded<D: ModelDevice>(
     let first_masks = case.masks(case.settings.iterations.min(COMPARED))?;
     if let Some(greedy) = greedy {
         case.require("answer", greedy == case.answer);
-        let masks = case.masks(match part {
-            Part::Everything => case.settings.iterations,
-            Part::Short | Part::Bits => first_masks.len(),
-        })?;
+        let to_end = part == Part::Everything;
+        let iterations = match to_end {
+            true => case.settings.iterations,
+            false => first_masks.len(),
+        };
+        let masks = case.masks(iterations)?;
         case.require("masks, twice", masks.starts_with(&first_masks));
-        let own = masks.last().filter(|_| part == Part::Everything);
-        case.scores(&*model, own)?;
+        case.scores(&*model, masks.last().filter(|_| to_end))?;
     }
     Ok(Outcome {
         checks: case.checks,

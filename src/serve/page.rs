@@ -2,8 +2,8 @@
 
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
+use minijinja::context;
 use minijinja::value::Value;
-use minijinja::{Environment, context};
 use serde_json::json;
 
 use super::program::Program;
@@ -60,12 +60,7 @@ impl Page {
             "saves": program.output().is_some(),
             "most": PICTURE_BYTES,
         }))?;
-        let mut environment = Environment::new();
-        // Because of the name's ending every value is escaped for HTML.
-        let added = environment.add_template("page.html", SHELL);
-        added.map_err(ReportError::page)?;
-        let template = environment.get_template("page.html");
-        let html = template.map_err(ReportError::page)?.render(context! {
+        let values = context! {
             model => model.name(),
             family => model.family(),
             device => model.device(),
@@ -76,9 +71,9 @@ impl Page {
             style => Value::from_safe_string(style),
             script => Value::from_safe_string(script),
             data => Value::from_safe_string(data),
-        });
+        };
         Ok(Page {
-            html: html.map_err(ReportError::page)?.into(),
+            html: parts::render(SHELL, values)?.into(),
             policy,
         })
     }

@@ -177,7 +177,10 @@ impl Browser {
         let start = Instant::now();
         let gone = self.call("Page.navigate", json!({ "url": url }));
         assert!(gone.get("errorText").is_none(), "{gone}");
-        self.until("document.readyState === 'complete' && location.protocol !== 'about:'");
+        let there = json!(home);
+        self.until(&format!(
+            "document.readyState === 'complete' && location.href.startsWith({there})"
+        ));
         start.elapsed()
     }
 

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
+use minijinja::context;
 use minijinja::value::Value;
-use minijinja::{Environment, context};
 use serde_json::json;
 
 use super::embed::{json, script_hash};
@@ -79,21 +79,14 @@ fn shell(page: &Page, script: &str) -> Result<String> {
     if causes.is_empty() {
         causes.push("none".into());
     }
-    let mut environment = Environment::new();
-    // Because of the name's ending every value is escaped for HTML.
-    environment
-        .add_template("page.html", SHELL)
-        .map_err(ReportError::page)?;
-    let template = environment
-        .get_template("page.html")
-        .map_err(ReportError::page)?;
     let share = |share: Share| {
         context! { percent => share.percent(), count => share.count, of => share.of }
     };
     let mean =
         |mean: Mean| context! { value => mean.value.map(|v| format!("{v:.3}")), of => mean.of };
-    template
-        .render(context! {
+    parts::render(
+        SHELL,
+        context! {
             title => page.title.as_str(),
             facts => page.facts.clone(),
             expected => page.expected,
@@ -107,6 +100,6 @@ fn shell(page: &Page, script: &str) -> Result<String> {
             version => env!("CARGO_PKG_VERSION"),
             script_hash => script_hash(script),
             style => Value::from_safe_string(parts::STYLE.to_string()),
-        })
-        .map_err(ReportError::page)
+        },
+    )
 }

@@ -406,19 +406,21 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
     let text = text
         .filter(|text| !text.trim().is_empty())
         .ok_or_else(|| wrong(&shown(row, column)))?;
-    let is_data = |text: &str| text.starts_with("data:") && text.contains(";base64,");
-    if text.len() < SHORTEST_BASE64 && !is_data(&text) {
+    if text.len() < SHORTEST_BASE64 && of_data_address(&text).is_none() {
         return Ok(Source::File(vec![text]));
     }
     decoded(column, &text, format!("{column} of {id}"))
 }
 
+/// Returns the base64 of a `data:` address; `None` for other text.
+fn of_data_address(text: &str) -> Option<&str> {
+    let (kind, encoded) = text.split_once(";base64,")?;
+    kind.starts_with("data:").then_some(encoded)
+}
+
 /// Decodes a picture in base64, with or without the beginning of a `data:` address.
 pub(super) fn decoded(column: &str, text: &str, name: String) -> Result<Source, BadRow> {
-    let encoded = match text.split_once(";base64,") {
-        Some((kind, encoded)) if kind.starts_with("data:") => encoded,
-        _ => text,
-    };
+    let encoded = of_data_address(text).unwrap_or(text);
     use base64::Engine;
     let packed: String = encoded.split_ascii_whitespace().collect();
     match base64::engine::general_purpose::STANDARD.decode(packed) {

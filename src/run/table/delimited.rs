@@ -17,11 +17,15 @@ const MOST_COLUMNS: usize = 10_000;
 type Reader = csv::Reader<std::io::BufReader<std::fs::File>>;
 
 fn reader(path: &Path, delimiter: u8) -> Result<Reader> {
+    Ok(builder(delimiter).from_reader(open(path)?))
+}
+
+fn builder(delimiter: u8) -> ReaderBuilder {
     // Records of another length are read, so that one of them does not hide the rest; they are
     // refused below.
     let mut builder = ReaderBuilder::new();
     builder.delimiter(delimiter).flexible(true);
-    Ok(builder.from_reader(open(path)?))
+    builder
 }
 
 /// Returns the columns, and the number of records.
@@ -167,13 +171,9 @@ pub fn at(
     let mut file = open(path)?;
     file.seek(SeekFrom::Start(place))
         .map_err(RunError::reading(path))?;
-    let mut builder = ReaderBuilder::new();
-    builder
-        .delimiter(delimiter)
-        .flexible(true)
-        .has_headers(false);
     let mut record = ByteRecord::new();
-    let read = builder.from_reader(file).read_byte_record(&mut record);
+    let mut reader = builder(delimiter).has_headers(false).from_reader(file);
+    let read = reader.read_byte_record(&mut record);
     read.map_err(RunError::reading(path))?;
     Ok(row(columns, &record))
 }
