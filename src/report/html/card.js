@@ -20,16 +20,7 @@ class Choice {
   adopt(word, token) {
     const at = this.units.findIndex((unit) => unit.tokens.includes(token));
     if (at < 0) return;
-    const first = !this.words[at].length;
-    this.words[at].push(word);
-    word.classList.add("own");
-    if (first) fill(word, { role: "button", tabindex: 0, "aria-pressed": "false", "aria-label": `Map of ${this.units[at].text}` }, []);
-    word.addEventListener("click", () => this.show(this.at === at ? -1 : at));
-    word.addEventListener("keydown", (event) => {
-      if ((event.key !== "Enter" && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      this.show(this.at === at ? -1 : at);
-    });
+    wordButton(word, this.words[at], `Map of ${this.units[at].text}`, () => this.show(this.at === at ? -1 : at));
   }
 
   /** The next word's map; after the last one, the whole answer's. */
@@ -39,10 +30,7 @@ class Choice {
 
   show(at) {
     this.at = at;
-    this.words.forEach((words, place) => words.forEach((word) => {
-      word.classList.toggle("chosen", place === at);
-      if (word.hasAttribute("role")) word.setAttribute("aria-pressed", String(place === at));
-    }));
+    markChosen(this.words, (place) => place === at);
     this.overlay.turnTo(at < 0 ? this.whole : this.units[at].map);
     this.tell();
   }
@@ -66,10 +54,7 @@ function headOf(entry) {
   if (entry.image_dependent !== null) {
     head.append(entry.image_dependent ? tag("", `needs the picture`) : tag("warn", "does not need the picture"));
   }
-  if (!entry.cause) {
-    head.append(html("span", { class: "scores" }, html("span", {}, "deletion", html("b", {}, digits(entry.deletion, 3))),
-      html("span", {}, "insertion", html("b", {}, digits(entry.insertion, 3)))));
-  }
+  if (!entry.cause) head.append(scoresOf(entry));
   return head;
 }
 
@@ -80,10 +65,8 @@ function pictureOf(card, entry, detail) {
     const [width, height] = [detail.width || 1, detail.height || 1];
     const what = detail.map ? (detail.picture ? "Picture and map" : "Map, its picture missing,") : "Picture";
     fill(overlay.canvas, { role: "img", "aria-label": `${what} of sample ${entry.index}: ${detail.path}` }, []);
-    const frame = html("div", { class: "frame" }, overlay.canvas, detail.boxes.length ? boxesOf(detail.boxes, width, height) : null);
-    frame.style.aspectRatio = `${width} / ${height}`;
-    frame.style.width = `min(100%, ${((TALLEST * width) / height).toFixed(1)}px)`;
-    figure.append(frame);
+    const boxes = detail.boxes.length ? boxesOf(detail.boxes, width, height) : null;
+    figure.append(frameOf(overlay.canvas, boxes, width, height, TALLEST));
     if (detail.picture && detail.map) {
       const control = slider(overlay, `Picture to map, sample ${entry.index}`);
       figure.append(control.element);

@@ -103,6 +103,14 @@ class Overlay {
   }
 }
 
+/** What holds a canvas, and what lies over it, at a picture's proportions and at most `tallest` pixels of the page high. */
+function frameOf(canvas, over, width, height, tallest) {
+  const frame = html("div", { class: "frame" }, canvas, over);
+  frame.style.aspectRatio = `${width} / ${height}`;
+  frame.style.width = `min(100%, ${((tallest * width) / height).toFixed(1)}px)`;
+  return frame;
+}
+
 /** The map's colours from left to right, as a background. */
 function rampGradient() {
   const stops = [];

@@ -19,6 +19,34 @@ function answerWords(tokens, text, choice) {
   });
 }
 
+/** Makes a node of a word a button that calls `press`; of `nodes`, those of the same word, the first takes the focus. */
+function wordButton(node, nodes, label, press) {
+  const first = !nodes.length;
+  nodes.push(node);
+  node.classList.add("own");
+  if (first) fill(node, { role: "button", tabindex: 0, "aria-pressed": "false", "aria-label": label }, []);
+  node.addEventListener("click", press);
+  node.addEventListener("keydown", (event) => {
+    if ((event.key !== "Enter" && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    press();
+  });
+}
+
+/** Marks the words, each with its nodes, whose places are chosen. */
+function markChosen(words, chosen) {
+  words.forEach((nodes, at) => nodes.forEach((node) => {
+    node.classList.toggle("chosen", chosen(at));
+    if (node.hasAttribute("role")) node.setAttribute("aria-pressed", String(chosen(at)));
+  }));
+}
+
+/** The scores of the curves. */
+function scoresOf(entry) {
+  const score = (name, value) => html("span", {}, name, html("b", {}, digits(value, 3)));
+  return html("span", { class: "scores" }, score("deletion", entry.deletion), score("insertion", entry.insertion));
+}
+
 function tokenTitle(token) {
   return `log-ratio ${digits(token.llr, 2)} nats; probability ${digits(token.picture, 3)} with the picture, ${digits(token.baseline, 3)} without`;
 }

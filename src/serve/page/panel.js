@@ -27,9 +27,7 @@ class Panel {
     this.overlay = new Overlay({ picture: picture.address, map: null, width: picture.width, height: picture.height });
     this.overlay.position = view.position;
     fill(this.overlay.canvas, { role: "img", "aria-label": "Picture and map" }, []);
-    this.frame = html("div", { class: "frame" }, this.overlay.canvas);
-    this.frame.style.aspectRatio = `${picture.width} / ${picture.height}`;
-    this.frame.style.width = `min(100%, ${((TALLEST * picture.width) / picture.height).toFixed(1)}px)`;
+    const frame = frameOf(this.overlay.canvas, null, picture.width, picture.height, TALLEST);
     this.note = html("p", { class: "below", "aria-live": "polite" });
     this.head = html("header");
     this.answer = html("p", { class: "answer" });
@@ -42,7 +40,7 @@ class Panel {
     this.text = html("div", { class: "text" }, this.answered, this.working, this.message, this.about);
     this.curves = html("figure", { class: "curves" });
     this.element = html("article", { class: "card panel", "aria-label": name || "Answer" }, this.head,
-      html("figure", { class: "picture" }, this.frame, this.note), this.text, this.curves);
+      html("figure", { class: "picture" }, frame, this.note), this.text, this.curves);
     this.heading(null);
     this.overlay.ready.catch(() => this.trouble("The picture cannot be shown."));
   }
@@ -149,16 +147,7 @@ class Panel {
   adopt(node, token) {
     const at = this.words.findIndex((word) => word.tokens.includes(token));
     if (at < 0) return;
-    const first = !this.nodes[at].length;
-    this.nodes[at].push(node);
-    node.classList.add("own");
-    if (first) fill(node, { role: "button", tabindex: 0, "aria-pressed": "false" }, []);
-    node.addEventListener("click", () => this.toggle(at));
-    node.addEventListener("keydown", (event) => {
-      if ((event.key !== "Enter" && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      this.toggle(at);
-    });
+    wordButton(node, this.nodes[at], null, () => this.toggle(at));
   }
 
   toggle(at) {
@@ -179,10 +168,7 @@ class Panel {
   /** Marks words as chosen, and shows their map after so many milliseconds, if that is given. */
   choose(places, wait) {
     this.selected = new Set(places);
-    this.nodes.forEach((nodes, at) => nodes.forEach((node) => {
-      node.classList.toggle("chosen", this.selected.has(at));
-      if (node.hasAttribute("role")) node.setAttribute("aria-pressed", String(this.selected.has(at)));
-    }));
+    markChosen(this.nodes, (at) => this.selected.has(at));
     clearTimeout(this.timer);
     if (wait !== undefined) this.timer = setTimeout(() => this.look(), wait);
   }
@@ -225,8 +211,7 @@ class Panel {
 
   heading(found) {
     const tag = found && !found.entry.image_dependent ? html("span", { class: "tag warn" }, "does not need the picture") : null;
-    const scores = found?.detail.curves ? html("span", { class: "scores" }, html("span", {}, "deletion", html("b", {}, digits(found.entry.deletion, 3))),
-      html("span", {}, "insertion", html("b", {}, digits(found.entry.insertion, 3)))) : null;
+    const scores = found?.detail.curves ? scoresOf(found.entry) : null;
     this.head.replaceChildren(...[this.name ? html("h3", {}, this.name) : null, tag, scores].filter(Boolean));
     this.head.hidden = !this.head.children.length;
   }
