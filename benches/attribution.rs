@@ -18,7 +18,7 @@ fn attribution(c: &mut Criterion) {
             ..Settings::default()
         };
         let request = Request {
-            picture: &picture,
+            pictures: std::slice::from_ref(&picture),
             question: "What color is the star?",
             answer: Some(" The star is red."),
             keys: Some(&[4]),

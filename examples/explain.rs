@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Settings::default()
     };
     let request = Request {
-        picture: &picture,
+        pictures: std::slice::from_ref(&picture),
         question: &question,
         answer: None,
         keys: None,

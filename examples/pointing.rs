@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let picture = Picture::open(&folder.join(&scene.picture))?;
         for question in &scene.questions {
             let request = Request {
-                picture: &picture,
+                pictures: std::slice::from_ref(&picture),
                 question: &question.question,
                 answer: None,
                 keys: None,

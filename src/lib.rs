@@ -45,7 +45,7 @@
 //!     ..Settings::default()
 //! };
 //! let request = Request {
-//!     picture: &picture,
+//!     pictures: std::slice::from_ref(&picture),
 //!     question: "How many objects are there?",
 //!     answer: None, // the model's own
 //!     keys: None,   // those tokens that depend on the picture
@@ -167,7 +167,7 @@
 //! let picture = Picture::from_rgb(8, 8, vec![200; 8 * 8 * 3])?;
 //! let settings = Settings::default();
 //! let request = Request {
-//!     picture: &picture,
+//!     pictures: std::slice::from_ref(&picture),
 //!     question: "What is it?",
 //!     answer: None,
 //!     keys: None,

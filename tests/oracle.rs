@@ -16,6 +16,9 @@ use foveate::nn::Checkpointing;
 use foveate::picture::{Baseline, Picture};
 use foveate::selftest::{CASES, Results};
 
+#[path = "oracle/several.rs"]
+mod several;
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")
 }
@@ -28,20 +31,24 @@ struct Case {
 
 impl Case {
     fn all() -> impl Iterator<Item = Case> {
-        let files = std::fs::read_dir(folder().join("cases")).unwrap();
+        let cases: Vec<Case> = Case::of("cases").collect();
+        let embedded = |name: &str| cases.iter().any(|case| case.name == name);
+        assert!(CASES.iter().all(|case| embedded(case.name)));
+        cases.into_iter()
+    }
+
+    /// Returns the cases of a folder.
+    fn of(name: &str) -> impl Iterator<Item = Case> {
+        let files = std::fs::read_dir(folder().join(name)).unwrap();
         let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
         files.sort();
-        let cases = files.into_iter().map(|file| {
+        files.into_iter().map(|file| {
             let bytes = std::fs::read(&file).unwrap().leak();
             Case {
                 name: file.file_stem().unwrap().to_str().unwrap().to_string(),
                 results: Results::open(bytes).unwrap(),
             }
-        });
-        let cases: Vec<Case> = cases.collect();
-        let embedded = |name: &str| cases.iter().any(|case| case.name == name);
-        assert!(CASES.iter().all(|case| embedded(case.name)));
-        cases.into_iter()
+        })
     }
 
     fn tensor(&self, name: &str) -> Vec<f64> {
@@ -123,7 +130,9 @@ impl Case {
     ) -> Result<Box<dyn Session + 'a>, LvlmError> {
         let (picture, settings) = (self.picture(), self.settings());
         let baseline = Baseline::Blur.of(&picture, 0);
-        let prompt = model.prompt(self.text("question"), &picture).unwrap();
+        let prompt = model
+            .prompt(self.text("question"), std::slice::from_ref(&picture))
+            .unwrap();
         let options = SessionOptions {
             mask_size: settings.mask_size,
             memory_budget,
@@ -191,8 +200,7 @@ fn the_mask_as_the_view_sees_it() {
             }
             Some(resampling) => {
                 let square = resampling.square(&mask);
-                scorer
-                    .first_view()
+                scorer.first_views()[0]
                     .0
                     .sample(&square, resampling.side())
                     .unwrap()
@@ -212,7 +220,7 @@ fn prompt_answer_and_key_tokens() {
     for case in Case::all() {
         let model = case.model();
         let prompt = model
-            .prompt(case.text("question"), &case.picture())
+            .prompt(case.text("question"), std::slice::from_ref(&case.picture()))
             .unwrap();
         assert_eq!(prompt.text, case.text("prompt"), "{}", case.name);
         let mark = model.tokenizer().image().id();
@@ -269,7 +277,9 @@ fn answer_to_the_baseline() {
         let model = case.model();
         let answer = |session: &dyn Session, path| session.generate(path, 12, &mut go_on).unwrap();
         let baseline = Baseline::Blur.of(&case.picture(), 0);
-        let prompt = model.prompt(case.text("question"), &baseline).unwrap();
+        let prompt = model
+            .prompt(case.text("question"), std::slice::from_ref(&baseline))
+            .unwrap();
         let options = SessionOptions {
             mask_size: 1,
             memory_budget: 1 << 30,
@@ -368,7 +378,7 @@ fn probe_mask_scores_and_gradients() {
             let expected = case.tensor(&format!("probe_{name}_grad"));
             close(&label, &gradients[0], &expected, 1e-3 * largest(&expected));
         }
-        let (view, pixels) = scorer.first_view();
+        let (view, pixels) = scorer.first_views()[0];
         let regulariser = Regulariser::new(view, pixels, [1.0, 0.1, 10.0], 1.0).unwrap();
         let regulariser = regulariser.with_resampling(scorer.resampling());
         let mask = Mask::new(settings.mask_size, masks[0].clone()).unwrap();
@@ -558,7 +568,7 @@ fn a_program_that_lacks_the_model_is_not_reproduced() {
         )
         .unwrap();
         let request = Request {
-            picture: &picture,
+            pictures: std::slice::from_ref(&picture),
             question: "What color is the circle?",
             answer: None,
             keys: None,

@@ -54,7 +54,7 @@ fn area(model: &dyn Lvlm, asked: &Asked, method: Method) -> (f64, f64) {
         ..Settings::of(method)
     };
     let request = Request {
-        picture: &asked.picture,
+        pictures: std::slice::from_ref(&asked.picture),
         question: &asked.question,
         answer: None,
         keys: None,

@@ -93,7 +93,7 @@ unsafe fn work(model: FoveateModel, request: &FoveateRequest) -> Result<Explanat
     // SAFETY: as above.
     let (picture, path) = unsafe { picture(request, &limits) }?;
     let asked = Request {
-        picture: &picture,
+        pictures: std::slice::from_ref(&picture),
         question,
         answer,
         keys,
@@ -102,8 +102,8 @@ unsafe fn work(model: FoveateModel, request: &FoveateRequest) -> Result<Explanat
     let made = explain(&*model.model, &asked, &mut Watched::new(request))?;
     let context = Context {
         model: &*model.model,
-        image: path.as_deref(),
-        picture: &picture,
+        images: vec![path.as_deref()],
+        pictures: std::slice::from_ref(&picture),
         question,
         answer,
         keys,

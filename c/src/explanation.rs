@@ -218,7 +218,9 @@ pub unsafe extern "C" fn foveate_explanation_overlay(
 ) -> FoveateStatus {
     with(explanation, |explanation| {
         explanation.mask()?;
-        let drawn = report::explanation_overlay(&explanation.picture, &explanation.explanation)?;
+        let pictures = std::slice::from_ref(&explanation.picture);
+        let drawn = report::explanation_overlays(pictures, &explanation.explanation)?;
+        let drawn = drawn.into_iter().next();
         let drawn = drawn.unwrap_or_default();
         // SAFETY: pointers are as the header says.
         unsafe {
@@ -297,7 +299,8 @@ pub unsafe extern "C" fn foveate_explanation_save(
             picture,
             question,
         } = explanation;
-        let files = report::explanation_files(picture, question, explanation)?;
+        let pictures = std::slice::from_ref(picture);
+        let files = report::explanation_files(pictures, question, explanation)?;
         Ok(engine::cli::save(&folder, record, &files)?)
     })
 }

@@ -114,7 +114,7 @@ class UnitMap:
     iterations: List[Iteration]
     #: Pictures evaluated by the model for it. 0 where it has all key tokens and so the answer's map.
     evaluations: int
-    #: Its mask, S x S f32: 1 keeps the picture, 0 replaces it by the baseline.
+    #: Its mask, as that of `Explanation`.
     mask: "numpy.ndarray"
 
     def __init__(
@@ -125,15 +125,18 @@ class UnitMap:
         self.iterations, self.evaluations = _iterations(unit["iterations"]), unit["evaluations"]
         self.mask = mask
 
-    def saliency(self) -> "numpy.ndarray":
-        """Returns 1 - mask at the picture's pixels, H x W f32: high where the word needs it."""
-        return array(self._native.each_saliency(self._place))
+    def saliency(self, image: Optional[int] = None) -> "numpy.ndarray":
+        """Returns 1 - mask at a picture's pixels, H x W f32: high where the word needs it.
 
-    def overlay(self) -> "PIL.Image.Image":
-        """Returns the picture under the map."""
+        `image` is as in `Explanation.saliency`.
+        """
+        return array(self._native.each_saliency(self._place, image))
+
+    def overlay(self, image: Optional[int] = None) -> "PIL.Image.Image":
+        """Returns a picture under the map. `image` is as in `Explanation.saliency`."""
         from PIL import Image
 
-        return Image.fromarray(array(self._native.each_overlay(self._place), "u1"))
+        return Image.fromarray(array(self._native.each_overlay(self._place, image), "u1"))
 
     def __repr__(self) -> str:
         return f"<foveate.UnitMap {self.text!r}, tokens {self.indices}>"
@@ -228,14 +231,28 @@ class Explanation:
         test = self.record["faithfulness"]
         return test and Faithfulness(**{**test, "region": Region(**test["region"])})
 
-    @cached_property
+    @property
     def picture(self) -> "numpy.ndarray":
-        """The picture, H x W x 3 u8."""
-        return array(self._native.picture(), "u1")
+        """The picture, H x W x 3 u8; the first where there are several."""
+        return self.pictures[0]
+
+    @cached_property
+    def pictures(self) -> List["numpy.ndarray"]:
+        """All pictures of the question, in their order, each H x W x 3 u8."""
+        count = len(self.record.get("images", [None]))
+        return [array(self._native.picture(number), "u1") for number in range(1, count + 1)]
+
+    @property
+    def explained_images(self) -> List[int]:
+        """The numbers of the pictures that are explained, from 1: all, or that of ``explain_image``."""
+        return self.record.get("explained_images", [1])
 
     @cached_property
     def mask(self) -> Optional["numpy.ndarray"]:
-        """The mask, S x S f32 in the plane of the picture: 1 keeps it, 0 replaces it by the baseline."""
+        """The mask, S x S f32 in the plane of the picture: 1 keeps it, 0 replaces it by the baseline.
+
+        Where the question has several pictures, P x S x S: one for each of `explained_images`.
+        """
         return array(self._native.mask())
 
     @cached_property
@@ -251,15 +268,21 @@ class Explanation:
             for place, (unit, mask) in enumerate(units)
         ]
 
-    def saliency(self) -> Optional["numpy.ndarray"]:
-        """Returns 1 - mask at the picture's pixels, H x W f32: high where the answer needs it."""
-        return array(self._native.saliency())
+    def saliency(self, image: Optional[int] = None) -> Optional["numpy.ndarray"]:
+        """Returns 1 - mask at a picture's pixels, H x W f32: high where the answer needs it.
 
-    def overlay(self) -> Optional["PIL.Image.Image"]:
-        """Returns the picture under the map, as ``overlay.png`` shows it."""
+        `image` is one of `explained_images`, by default the first.
+
+        Raises:
+            IndexError: another number.
+        """
+        return array(self._native.saliency(image))
+
+    def overlay(self, image: Optional[int] = None) -> Optional["PIL.Image.Image"]:
+        """Returns a picture under the map, as ``overlay.png`` shows it. `image` is as in `saliency`."""
         from PIL import Image
 
-        drawn = array(self._native.overlay(), "u1")
+        drawn = array(self._native.overlay(image), "u1")
         return None if drawn is None else Image.fromarray(drawn)
 
     def save(self, folder: Union[str, "os.PathLike[str]"]) -> None:
@@ -273,7 +296,7 @@ class Explanation:
         self._native.save(os.fspath(folder))
 
     def plot(self) -> "matplotlib.figure.Figure":
-        """Returns a figure of Matplotlib: the picture, the map over it, the curves."""
+        """Returns a figure of Matplotlib: each picture, the map over it, the curves."""
         from ._plot import plot
 
         return plot(self)

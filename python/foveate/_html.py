@@ -33,7 +33,7 @@ STYLE = """
 def page(explanation: "Explanation") -> str:
     """Returns the picture under the map, and the answer's words to click for their numbers."""
     name = f"foveate-{uuid.uuid4().hex[:12]}"
-    plain, over = explanation._native.figures(LONGEST)
+    figures = explanation._native.figures(LONGEST)
     most = max([1.0, *(token.llr for token in explanation.tokens)])
     style, words, about = [STYLE], [], []
     for place, token in enumerate(explanation.tokens):
@@ -52,13 +52,15 @@ def page(explanation: "Explanation") -> str:
         f'<div role="radiogroup" aria-label="words of the answer">{"".join(words)}</div>',
         *about,
     ]
-    if over is None:
+    if explanation.mask is None:
         parts.append("<div>The answer does not depend on the picture: there is no map.</div>")
-        parts.append(_image(plain, "picture", ""))
-    else:
+    for number, (plain, over) in enumerate(figures):
+        if over is None:
+            parts.append(_image(plain, "picture", ""))
+            continue
         parts.append(
-            f'<div><input type="checkbox" class="map" id="{name}-map">'
-            f'<label class="switch" for="{name}-map">picture alone</label>'
+            f'<div><input type="checkbox" class="map" id="{name}-map{number}">'
+            f'<label class="switch" for="{name}-map{number}">picture alone</label>'
             f"{_image(over, 'picture under the map', 'over')}{_image(plain, 'picture', 'plain')}</div>"
         )
     parts.append(_scores(explanation))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         no_curves: bool
         curve_points: str
         each: Union[bool, str]
+        explain_image: int
         baseline_answer: bool
         max_pixels: int
         memory_budget: Union[int, str]

@@ -11,7 +11,7 @@ from . import _foveate
 from ._errors import Error, SampleError
 from ._explanation import Explanation
 from ._keywords import keywords
-from ._picture import source
+from ._picture import sources
 from ._progress import Report, counted, end, report
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Model:
 
     def explain(
         self,
-        image: "Image",
+        image: Union["Image", Sequence["Image"]],
         question: str,
         *,
         answer: Optional[str] = None,
@@ -128,7 +128,8 @@ class Model:
         """Answers a question about a picture and finds the part of it that the answer needs.
 
         Args:
-            image: a path, a PIL image, or an array of H x W x 3 u8.
+            image: a path, a PIL image, or an array of H x W x 3 u8; a list or tuple of these for a
+                question about several pictures, which not every model takes.
             question: the question.
             answer: explains this answer, tokenised exactly as given, instead of the model's own.
             keys: explains these tokens of the answer, counted from 0, instead of the selected ones.
@@ -139,7 +140,7 @@ class Model:
                 ``baseline``, ``mask_size``, ``steps``, ``iterations``, ``samples``, ``grid``,
                 ``window``, ``stride``, ``layer``, ``l1``, ``l2``, ``l3``, ``gamma``, ``momentum``,
                 ``lr``, ``noise``, ``seed``, ``threshold``, ``max_new_tokens``, ``no_curves``, ``curve_points``,
-                ``each``, ``baseline_answer``, ``max_pixels``, ``memory_budget``.
+                ``each``, ``explain_image``, ``baseline_answer``, ``max_pixels``, ``memory_budget``.
 
         Raises:
             SettingError: a setting does not exist, or has no such value.
@@ -148,7 +149,7 @@ class Model:
             NotFiniteError: the model's output is not finite.
         """
         checked = self._native.settings(keywords("explain", settings))
-        asked = (source(image), question, answer, _list(keys))
+        asked = (sources(image), question, answer, _list(keys))
         try:
             return Explanation(self._native.explain(*asked, checked, report(progress)))
         finally:
@@ -187,7 +188,7 @@ class Model:
 
         def prepare(sample: "Sample") -> "_foveate.Prepared":
             image, question, answer, keys = _parts(sample)
-            return self._native.prepare(source(image), question, answer, keys, settings)
+            return self._native.prepare(sources(image), question, answer, keys, settings)
 
         reader = ThreadPoolExecutor(1, thread_name_prefix="foveate")
         ahead: Deque["Future[_foveate.Prepared]"] = deque()

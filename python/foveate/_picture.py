@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union
 
 from ._errors import PictureError
 
@@ -42,6 +42,11 @@ def source(image: "Image") -> Source:
     raise PictureError(
         f"image: expected a path, a PIL image or an array of H x W x 3 u8, found {found}", "picture"
     )
+
+
+def sources(images: Union["Image", Sequence["Image"]]) -> List[Source]:
+    """Returns the sources of one picture, or of a list or tuple of pictures."""
+    return [source(image) for image in (images if isinstance(images, (list, tuple)) else [images])]
 
 
 def _of_pil(image: Any) -> Source:

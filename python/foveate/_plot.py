@@ -11,22 +11,26 @@ if TYPE_CHECKING:
 
 
 def plot(explanation: "Explanation") -> "Figure":
-    """Returns a figure of the picture, the map over it and the curves, as far as there are any."""
+    """Returns a figure of each picture, the map over it and the curves, as far as there are any."""
     from ._figure import Figure
 
-    saliency, curves = explanation.saliency(), explanation.curves
-    panels = 1 + (saliency is not None) + (curves is not None)
+    curves, pictures = explanation.curves, explanation.pictures
+    numbers = explanation.explained_images if explanation.mask is not None else []
+    panels = len(pictures) + len(numbers) + (curves is not None)
     figure = Figure(figsize=(4.5 * panels, 4.5), layout="constrained")
     axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     keys = ", ".join(token.text.strip() for token in explanation.tokens if token.key)
     figure.suptitle(_plain(f"{explanation.question}\n{explanation.answer.strip()}"))
 
-    shown = next(axes)
-    shown.imshow(explanation.picture)
-    shown.set_axis_off()
-    if saliency is not None:
+    for number, picture in enumerate(pictures, start=1):
+        shown = next(axes)
+        shown.imshow(picture)
+        shown.set_axis_off()
+        if number not in numbers:
+            continue
         mapped = next(axes)
-        mapped.imshow(explanation.picture)
+        mapped.imshow(picture)
+        saliency = explanation.saliency(number)
         drawn = mapped.imshow(saliency, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
         mapped.set_title(_plain(f"saliency of: {keys}"), fontsize="medium")
         mapped.set_axis_off()

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use foveate::cli::keywords::{self, Keyword};
 use foveate::cli::{Context, record};
-use foveate::{ExplainError, Limits, Lvlm, Request, explain, explain_prepared, prepare};
+use foveate::{ExplainError, Limits, Lvlm, Picture, Request, explain, explain_prepared, prepare};
 use pyo3::prelude::*;
 
 use crate::errors;
 use crate::explanation::Explanation;
-use crate::picture::{Opened, Source};
+use crate::picture::{Pending, Source};
 use crate::progress::Watched;
 
 /// A model on a device.
@@ -30,7 +30,7 @@ pub struct Settings {
     limits: Limits,
 }
 
-/// A question about a picture, prepared as far as that needs no device.
+/// A question about pictures, prepared as far as that needs no device.
 #[pyclass(frozen, module = "foveate._foveate")]
 pub struct Prepared {
     /// Taken by the explanation.
@@ -41,8 +41,8 @@ pub struct Prepared {
 /// What was asked of a model.
 #[derive(Clone)]
 struct Asked {
-    picture: Arc<foveate::Picture>,
-    path: Option<PathBuf>,
+    pictures: Arc<[Picture]>,
+    paths: Vec<Option<PathBuf>>,
     question: String,
     answer: Option<String>,
     keys: Option<Vec<usize>>,
@@ -52,7 +52,7 @@ struct Asked {
 impl Asked {
     fn request(&self) -> Request<'_> {
         Request {
-            picture: &self.picture,
+            pictures: &self.pictures,
             question: &self.question,
             answer: self.answer.as_deref(),
             keys: self.keys.as_deref(),
@@ -79,8 +79,8 @@ impl Model {
     fn explained(&self, asked: &Asked, explanation: foveate::Explanation) -> Explanation {
         let context = Context {
             model: &*self.model,
-            image: asked.path.as_deref(),
-            picture: &asked.picture,
+            images: asked.paths.iter().map(Option::as_deref).collect(),
+            pictures: &asked.pictures,
             question: &asked.question,
             answer: asked.answer.as_deref(),
             keys: asked.keys.as_deref(),
@@ -92,27 +92,32 @@ impl Model {
         Explanation::new(
             record,
             explanation,
-            asked.picture.clone(),
+            asked.pictures.clone(),
             asked.question.clone(),
         )
     }
 
-    /// Opens the picture and puts together what is asked.
+    /// Opens the pictures and puts together what is asked.
     fn asked(
         &self,
         py: Python,
-        image: Source,
+        images: Vec<Source>,
         question: String,
         answer: Option<String>,
         keys: Option<Vec<usize>>,
         settings: &Settings,
     ) -> PyResult<Asked> {
-        let pending = image.pending()?;
-        let opened = py.detach(|| pending.open(&settings.limits));
-        let Opened { picture, path } = opened.map_err(errors::of)?;
+        let pending = images.into_iter().map(Source::pending);
+        let pending: Vec<Pending> = pending.collect::<PyResult<_>>()?;
+        let opened = py.detach(|| {
+            let opened = pending.into_iter().map(|one| one.open(&settings.limits));
+            opened.collect::<Result<Vec<_>, _>>()
+        });
+        let opened = opened.map_err(errors::of)?.into_iter();
+        let (pictures, paths): (Vec<_>, _) = opened.map(|one| (one.picture, one.path)).unzip();
         Ok(Asked {
-            picture,
-            path,
+            pictures: pictures.into(),
+            paths,
             question,
             answer,
             keys,
@@ -165,7 +170,7 @@ impl Model {
         Ok(Settings { settings, limits })
     }
 
-    /// Explains an answer about a picture.
+    /// Explains an answer about pictures.
     #[expect(
         clippy::too_many_arguments,
         reason = "the arguments of Python's function"
@@ -173,14 +178,14 @@ impl Model {
     fn explain(
         &self,
         py: Python,
-        image: Source,
+        images: Vec<Source>,
         question: String,
         answer: Option<String>,
         keys: Option<Vec<usize>>,
         settings: &Settings,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Explanation> {
-        let asked = self.asked(py, image, question, answer, keys, settings)?;
+        let asked = self.asked(py, images, question, answer, keys, settings)?;
         let mut watched = Watched::new(progress);
         let found = py.detach(|| {
             let explanation = explain(&*self.model, &asked.request(), &mut watched)?;
@@ -193,13 +198,13 @@ impl Model {
     fn prepare(
         &self,
         py: Python,
-        image: Source,
+        images: Vec<Source>,
         question: String,
         answer: Option<String>,
         keys: Option<Vec<usize>>,
         settings: &Settings,
     ) -> PyResult<Prepared> {
-        let asked = self.asked(py, image, question, answer, keys, settings)?;
+        let asked = self.asked(py, images, question, answer, keys, settings)?;
         let prepared = py.detach(|| prepare(&*self.model, &asked.request()));
         Ok(Prepared {
             prepared: Mutex::new(Some(prepared.map_err(errors::of)?)),

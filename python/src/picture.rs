@@ -1,7 +1,6 @@
 //! Pictures from Python.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use foveate::{Limits, Picture, PictureError};
 use pyo3::prelude::*;
@@ -20,7 +19,7 @@ pub enum Source<'py> {
 
 /// A picture, and the file that it was read from.
 pub struct Opened {
-    pub picture: Arc<Picture>,
+    pub picture: Picture,
     pub path: Option<PathBuf>,
 }
 
@@ -50,9 +49,6 @@ impl Pending {
             Pending::Path(path) => (Picture::open_within(&path, limits)?, Some(path)),
             Pending::Pixels(picture, path) => (picture, path),
         };
-        Ok(Opened {
-            picture: Arc::new(picture),
-            path,
-        })
+        Ok(Opened { picture, path })
     }
 }

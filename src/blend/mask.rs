@@ -13,7 +13,8 @@ pub struct MaskError {
 }
 
 /// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it with the baseline. A mask
-/// has at least one cell.
+/// has at least one cell. The mask of several pictures has so many cells for each of them, one
+/// picture after another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     size: usize,
@@ -21,7 +22,8 @@ pub struct Mask {
     extent: Option<Extent>,
 }
 
-/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row.
+/// Masks in the plane of the original picture: each `size * size` values in [0, 1], row by row, for
+/// every picture, one after another.
 #[derive(Clone, Copy, Debug)]
 pub struct Masks<'a> {
     /// Cells per side.
@@ -36,12 +38,30 @@ impl Mask {
     /// # Errors
     /// [`MaskError`] if `size` is 0, if `values` has another length, or if a value is NaN.
     pub fn new(size: usize, values: Vec<f64>) -> Result<Mask, MaskError> {
+        Mask::of_pictures(size, 1, values)
+    }
+
+    /// Creates the mask of `pictures` pictures, of `size * size` values for each, each value clamped
+    /// to [0, 1].
+    ///
+    /// # Errors
+    /// [`MaskError`] if `size` or `pictures` is 0, if `values` has another length, or if a value is
+    /// NaN.
+    pub fn of_pictures(size: usize, pictures: usize, values: Vec<f64>) -> Result<Mask, MaskError> {
         let refused = |expected: String, found: String| Err(MaskError { expected, found });
         if size == 0 {
             return refused("at least one cell per side".into(), "none".into());
         }
-        if size.checked_mul(size) != Some(values.len()) {
-            return refused(format!("{size} x {size} values"), values.len().to_string());
+        if pictures == 0 {
+            return refused("at least one picture".into(), "none".into());
+        }
+        let cells = size.checked_mul(size).and_then(|n| n.checked_mul(pictures));
+        if cells != Some(values.len()) {
+            let expected = match pictures {
+                1 => format!("{size} x {size} values"),
+                _ => format!("{pictures} x {size} x {size} values"),
+            };
+            return refused(expected, values.len().to_string());
         }
         if let Some(cell) = values.iter().position(|v| v.is_nan()) {
             return refused("numbers".into(), format!("NaN in cell {cell}"));
@@ -83,7 +103,7 @@ impl Mask {
     /// samples of it, and 1 outside of it.
     #[must_use]
     pub fn over_picture(&self) -> Mask {
-        let Some(extent) = self.extent else {
+        let Some(extent) = self.extent.filter(|_| self.pictures() == 1) else {
             return self.clone();
         };
         let rows = taps(self.size, extent.top, extent.bottom);
@@ -115,6 +135,22 @@ impl Mask {
     /// Returns the number of cells per side.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Returns the number of pictures that it covers.
+    pub fn pictures(&self) -> usize {
+        self.values.len() / (self.size * self.size)
+    }
+
+    /// Returns the masks of its pictures, one each.
+    pub fn split(&self) -> Vec<Mask> {
+        let of_picture = |values: &[f64]| Mask {
+            size: self.size,
+            values: values.to_vec(),
+            extent: self.extent,
+        };
+        let pictures = self.values.chunks(self.size * self.size);
+        pictures.map(of_picture).collect()
     }
 
     /// Returns the values, row by row.

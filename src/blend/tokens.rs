@@ -22,6 +22,8 @@ pub struct TokenGrid {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenPlaces {
     grids: Vec<TokenGrid>,
+    /// The number of grids of each picture: its grids follow those of the pictures before it.
+    pictures: Vec<usize>,
     /// For each token, its places, counted through all grids, each row by row, and their weights.
     tokens: Vec<Vec<(usize, f64)>>,
 }
@@ -34,7 +36,37 @@ impl TokenPlaces {
         for places in &mut tokens {
             places.retain(|&(place, weight)| place < count && weight > 0.0);
         }
-        TokenPlaces { grids, tokens }
+        TokenPlaces {
+            pictures: vec![grids.len()],
+            grids,
+            tokens,
+        }
+    }
+
+    /// Joins the places of tokens of several pictures, which follow one another. Tokens of pictures
+    /// that are not `masked` have no place.
+    pub(crate) fn joined(pictures: impl IntoIterator<Item = (TokenPlaces, bool)>) -> TokenPlaces {
+        let mut all = TokenPlaces {
+            grids: Vec::new(),
+            pictures: Vec::new(),
+            tokens: Vec::new(),
+        };
+        let mut before = 0;
+        for (own, masked) in pictures {
+            if !masked {
+                all.tokens.extend(own.tokens.iter().map(|_| Vec::new()));
+                continue;
+            }
+            let moved = |places: Vec<(usize, f64)>| {
+                let moved = places.into_iter().map(|(place, w)| (before + place, w));
+                moved.collect()
+            };
+            all.tokens.extend(own.tokens.into_iter().map(moved));
+            before += own.grids.iter().map(|g| g.rows * g.columns).sum::<usize>();
+            all.grids.extend(own.grids);
+            all.pictures.extend(own.pictures);
+        }
+        all
     }
 
     /// Creates the places of tokens that are no mixtures: for each token its place, counted through
@@ -87,55 +119,66 @@ impl TokenPlaces {
     }
 
     /// Returns the map of grids' values, as [`TokenPlaces::on_grids`] returns them, at the cells of
-    /// a mask of `size` x `size`, row by row: at each cell the mean over the views that see it of
-    /// the bilinear sample between the centres of tokens; 0 where no view sees it.
+    /// a mask of `size` x `size`, row by row, picture by picture: at each cell the mean over the
+    /// views that see it of the bilinear sample between the centres of tokens; 0 where no view sees
+    /// it.
     ///
     /// Outside the centres of its outermost tokens, a grid continues with their values to the edge
     /// of the view. Places without a token have no weight.
     pub(crate) fn sample(&self, grids: &[Vec<Option<f64>>], size: usize) -> Vec<f64> {
-        let mut sums = vec![(0.0, 0.0); size * size];
-        for (grid, values) in self.grids.iter().zip(grids) {
-            let View {
-                height,
-                width,
-                resized_height,
-                resized_width,
-                offset_y,
-                offset_x,
-                unit,
-            } = grid.view;
-            let axis = |length, resized, offset, tokens| {
-                taps(grid.step, unit, (length, resized, offset), tokens, size)
-            };
-            let down = axis(height, resized_height, offset_y, grid.rows);
-            let across = axis(width, resized_width, offset_x, grid.columns);
-            for (i, row) in down.iter().enumerate() {
-                for (j, column) in across.iter().enumerate() {
-                    let (mut sum, mut weight) = (0.0, 0.0);
-                    for &(r, a) in row {
-                        for &(c, b) in column {
-                            let value = values.get(r * grid.columns + c).copied().flatten();
-                            if let Some(value) = value {
-                                sum += a * b * value;
-                                weight += a * b;
-                            }
-                        }
-                    }
-                    if weight > 0.0 {
-                        sums[i * size + j].0 += sum / weight;
-                        sums[i * size + j].1 += 1.0;
-                    }
-                }
-            }
-        }
-        let mean = |(sum, views): (f64, f64)| if views > 0.0 { sum / views } else { 0.0 };
-        sums.into_iter().map(mean).collect()
+        let mut all = self.grids.iter().zip(grids);
+        let of_picture = |&count: &usize| sampled(all.by_ref().take(count), size);
+        self.pictures.iter().flat_map(of_picture).collect()
     }
 
     /// Returns [`TokenPlaces::sample`] of [`TokenPlaces::on_grids`].
     pub(crate) fn cells(&self, values: &[f64], size: usize) -> Vec<f64> {
         self.sample(&self.on_grids(values), size)
     }
+}
+
+/// Returns the map of the grids of one picture, as [`TokenPlaces::sample`] does.
+fn sampled<'g>(
+    grids: impl Iterator<Item = (&'g TokenGrid, &'g Vec<Option<f64>>)>,
+    size: usize,
+) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); size * size];
+    for (grid, values) in grids {
+        let View {
+            height,
+            width,
+            resized_height,
+            resized_width,
+            offset_y,
+            offset_x,
+            unit,
+        } = grid.view;
+        let axis = |length, resized, offset, tokens| {
+            taps(grid.step, unit, (length, resized, offset), tokens, size)
+        };
+        let down = axis(height, resized_height, offset_y, grid.rows);
+        let across = axis(width, resized_width, offset_x, grid.columns);
+        for (i, row) in down.iter().enumerate() {
+            for (j, column) in across.iter().enumerate() {
+                let (mut sum, mut weight) = (0.0, 0.0);
+                for &(r, a) in row {
+                    for &(c, b) in column {
+                        let value = values.get(r * grid.columns + c).copied().flatten();
+                        if let Some(value) = value {
+                            sum += a * b * value;
+                            weight += a * b;
+                        }
+                    }
+                }
+                if weight > 0.0 {
+                    sums[i * size + j].0 += sum / weight;
+                    sums[i * size + j].1 += 1.0;
+                }
+            }
+        }
+    }
+    let mean = |(sum, views): (f64, f64)| if views > 0.0 { sum / views } else { 0.0 };
+    sums.into_iter().map(mean).collect()
 }
 
 /// Returns the tokens of a grid's axis, with their weights, at every cell of a mask's axis; none

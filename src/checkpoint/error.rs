@@ -353,18 +353,21 @@ pub enum CheckpointError {
         /// The token that the tokenizer has under that id.
         found: String,
     },
-    /// The prompt does not hold exactly one image token.
+    /// The prompt does not hold exactly one image token for each picture.
     #[error(
         "{file}: the chat template puts {found} image {noun} ({token:?}) into the prompt; \
-         expected exactly one",
+         expected exactly {expected}",
         found = if *.found == 0 { "no".to_string() } else { .found.to_string() },
-        noun = if *.found > 1 { "tokens" } else { "token" }
+        noun = if *.found > 1 { "tokens" } else { "token" },
+        expected = if *.expected == 1 { "one".to_string() } else { .expected.to_string() }
     )]
     ImageTokens {
         /// The source of the chat template.
         file: String,
         /// The image token's text.
         token: String,
+        /// The number expected.
+        expected: usize,
         /// The number found.
         found: usize,
     },

@@ -1,4 +1,4 @@
-//! The chat template, which makes a prompt from a question and a picture.
+//! The chat template, which makes a prompt from a question and pictures.
 
 use super::guard::{TURNS, guarded};
 use super::jinja;
@@ -116,13 +116,14 @@ impl ChatTemplate {
         &self.source
     }
 
-    /// Renders the prompt that asks `question` about one picture, up to the start of the answer.
+    /// Renders the prompt that asks `question` about `pictures` pictures, which stand before it, up
+    /// to the start of the answer.
     ///
     /// # Errors
     /// [`CheckpointError::Template`] if the template fails, does not write the question exactly
     /// once, or writes different text around different questions.
-    pub fn render(&self, question: &str) -> Result<Rendered, CheckpointError> {
-        let (content, frame) = self.frame()?;
+    pub fn render(&self, question: &str, pictures: usize) -> Result<Rendered, CheckpointError> {
+        let (content, frame) = self.frame(pictures)?;
         let Some((before, after)) = frame.split_once(QUESTION) else {
             return Err(self.error("does not write the question"));
         };
@@ -130,7 +131,7 @@ impl ChatTemplate {
             return Err(self.error("writes the question more than once"));
         }
         let text = self
-            .write(content, question)
+            .write(content, question, pictures)
             .map_err(|reason| self.error(&reason))?;
         let middle = text
             .strip_prefix(before)
@@ -147,25 +148,32 @@ impl ChatTemplate {
     }
 
     /// Renders the prompt with the placeholder as question, with the first type of content for
-    /// which the template places the image.
-    fn frame(&self) -> Result<(Content, String), CheckpointError> {
-        let parts = self.write(Content::Parts, QUESTION);
+    /// which the template places the images.
+    fn frame(&self, pictures: usize) -> Result<(Content, String), CheckpointError> {
+        let parts = self.write(Content::Parts, QUESTION, pictures);
         if let Ok(text) = &parts
             && text.contains(&self.picture_mark)
         {
             return Ok((Content::Parts, text.clone()));
         }
-        match (self.write(Content::Text, QUESTION), parts) {
+        match (self.write(Content::Text, QUESTION, pictures), parts) {
             (Ok(text), _) => Ok((Content::Text, text)),
             (Err(_), Ok(text)) => Ok((Content::Parts, text)),
             (Err(_), Err(reason)) => Err(self.error(&reason)),
         }
     }
 
-    fn write(&self, content: Content, question: &str) -> Result<String, String> {
+    fn write(&self, content: Content, question: &str, pictures: usize) -> Result<String, String> {
         let content = match content {
-            Content::Parts => json!([{ "type": "image" }, { "type": "text", "text": question }]),
-            Content::Text => json!(format!("{}\n{question}", self.picture_mark)),
+            Content::Parts => {
+                let mut parts = vec![json!({ "type": "image" }); pictures];
+                parts.push(json!({ "type": "text", "text": question }));
+                Value::Array(parts)
+            }
+            Content::Text => {
+                let marks = format!("{}\n", self.picture_mark).repeat(pictures);
+                json!(marks + question)
+            }
         };
         let names = json!({
             "messages": [{ "role": "user", "content": content }],

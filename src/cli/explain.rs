@@ -1,4 +1,4 @@
-//! `foveate explain`: an explanation of one answer about one picture.
+//! `foveate explain`: an explanation of one answer about one picture, or about several.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,9 +24,10 @@ const RECORD: &str = "explanation.json";
 
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    /// Picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM); given several times, all of them, in their
+    /// order, for models that take several
+    #[arg(long, value_name = "FILE", required = true)]
+    image: Vec<PathBuf>,
     /// Question about the picture
     #[arg(long, value_name = "TEXT")]
     question: String,
@@ -68,9 +69,20 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let mut settings = settings(&options.method, &options.machine)?;
     settings.validate()?;
     let names = names();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if options.image.len() > report::MOST_PICTURES {
+        return Err(CliError::Option {
+            option: "image",
+            expected: format!("at most {} pictures", report::MOST_PICTURES),
+            found: options.image.len().to_string(),
+        });
+    }
     let folder = OutputFolder::prepare(&options.out, &names)?;
     let started = Instant::now();
-    let picture = Picture::open_within(&options.image, &options.picture.limits())?;
+    let limits = options.picture.limits();
+    let opened = options.image.iter();
+    let opened = opened.map(|path| Picture::open_within(path, &limits));
+    let pictures = opened.collect::<Result<Vec<_>, _>>()?;
     let opened = machine::open(
         &options.machine,
         &options.encoders.options(settings.compat),
@@ -109,7 +121,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         ));
     }
     let request = Request {
-        picture: &picture,
+        pictures: &pictures,
         question: &options.question,
         answer: options.answer.as_deref(),
         keys: options.keys.as_deref(),
@@ -127,8 +139,12 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     let explanation = explanation?;
     let context = Context {
         model: &*model,
-        image: Some(&options.image),
-        picture: &picture,
+        images: options
+            .image
+            .iter()
+            .map(|path| Some(path.as_path()))
+            .collect(),
+        pictures: &pictures,
         question: &options.question,
         answer: options.answer.as_deref(),
         keys: options.keys.as_deref(),
@@ -137,7 +153,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
         load_seconds,
     };
     let record = record(&context, &explanation);
-    let files = report::explanation_files(&picture, &options.question, &explanation)?;
+    let files = report::explanation_files(&pictures, &options.question, &explanation)?;
     let json = folder.write(&record, &files)?;
     if options.verbose {
         let cost = &explanation.cost;
@@ -155,8 +171,10 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
 }
 
 /// Returns the names of every file that an explanation's folder can have, its record first.
-fn names() -> Vec<&'static str> {
-    [&[RECORD][..], &report::EXPLANATION_FILES].concat()
+fn names() -> Vec<String> {
+    let mut names = report::explanation_file_names();
+    names.insert(0, RECORD.into());
+    names
 }
 
 /// Writes the record of an explanation, as [`record`] makes it, and the files of
@@ -165,12 +183,9 @@ fn names() -> Vec<&'static str> {
 /// # Errors
 /// [`CliError::Folder`] and [`CliError::File`] if the folder cannot be written to;
 /// [`CliError::Write`] if a file cannot be written. Nothing is left behind then.
-pub fn save(
-    folder: &Path,
-    record: &Value,
-    files: &[(&'static str, Vec<u8>)],
-) -> Result<(), CliError> {
+pub fn save(folder: &Path, record: &Value, files: &[(String, Vec<u8>)]) -> Result<(), CliError> {
     let names = names();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     OutputFolder::prepare(folder, &names)?.write(record, files)?;
     Ok(())
 }

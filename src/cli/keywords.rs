@@ -28,11 +28,12 @@ const OF_MODEL: [&str; 8] = [
 ];
 /// The options of an explanation that a method alone does not read: those about the picture, the
 /// answer, its words and its curves, about memory, and about layers of the model.
-const NOT_OF_METHOD: [&str; 10] = [
+const NOT_OF_METHOD: [&str; 11] = [
     "baseline",
     "baseline-answer",
     "curve-points",
     "each",
+    "explain-image",
     "layer",
     "max-new-tokens",
     "max-pixels",

@@ -55,7 +55,7 @@ impl Entry {
     fn of(method: Method) -> Entry {
         let settings = Settings::of(method);
         let method = method.with(&settings);
-        let evaluations = Evaluations::of(&method.schedule());
+        let evaluations = Evaluations::of(&method.schedule(1));
         Entry {
             name: method.name(),
             summary: method.summary(),

@@ -266,6 +266,9 @@ pub(super) struct MethodOptions {
     /// The points at which curves are measured [default: adaptive; with --compat: all]
     #[arg(long, value_enum, value_name = "POINTS", conflicts_with = "no_curves")]
     curve_points: Option<CurvePointsName>,
+    /// Explain this picture alone, counted from 1, and show the others whole
+    #[arg(long, value_name = "N")]
+    explain_image: Option<usize>,
     /// Find a map for each word that has key tokens as well, or for each key token, beside that of
     /// the whole answer [default where it is given: word]
     #[arg(
@@ -485,6 +488,7 @@ impl MethodOptions {
                 Some(CurvePointsName::All) => CurvePoints::All,
                 Some(CurvePointsName::Adaptive) => CurvePoints::Adaptive,
             },
+            explain_image: self.explain_image,
             each: self.each.map(Each::from),
             baseline_answer: self.baseline_answer,
             ..following

@@ -128,7 +128,7 @@ impl<'a> OutputFolder<'a> {
     pub fn write(
         self,
         record: &impl Serialize,
-        files: &[(&str, Vec<u8>)],
+        files: &[(impl AsRef<str>, Vec<u8>)],
     ) -> Result<String, CliError> {
         let failed = |name: &str, reason: String| CliError::Write {
             path: self.path.join(name).display().to_string(),
@@ -136,9 +136,10 @@ impl<'a> OutputFolder<'a> {
         };
         let mut contents = BTreeMap::new();
         for (name, bytes) in files {
+            let name = name.as_ref();
             let written = self.staging.write(name, bytes);
             written.map_err(|e| failed(name, e.to_string()))?;
-            contents.insert(*name, Content::of(bytes));
+            contents.insert(name, Content::of(bytes));
         }
         let name = self.names[0];
         let record = RecordWithFiles {

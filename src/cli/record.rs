@@ -10,9 +10,9 @@ use crate::run::Explained;
 /// The contents of the record other than the explanation.
 pub struct Context<'a> {
     pub model: &'a dyn Lvlm,
-    /// The picture's file, if it is one.
-    pub image: Option<&'a std::path::Path>,
-    pub picture: &'a Picture,
+    /// The pictures' files, of those that are files.
+    pub images: Vec<Option<&'a std::path::Path>>,
+    pub pictures: &'a [Picture],
     pub question: &'a str,
     pub answer: Option<&'a str>,
     pub keys: Option<&'a [usize]>,
@@ -25,17 +25,17 @@ pub struct Context<'a> {
 /// Returns the record of an explanation.
 pub fn record(context: &Context, explanation: &Explanation) -> Value {
     let explained = Explained::from(explanation);
+    let (images, pictures) = match &images(context)[..] {
+        [one] => ("image", one.clone()),
+        all => ("images", json!(all)),
+    };
     let mut record = json!({
         "model": context.model.name(),
         "family": context.model.family(),
         "device": context.model.device(),
         "dtype": context.model.dtype(),
         "device_choices": context.model.device_choices(),
-        "image": {
-            "path": context.image.map(|path| path.to_string_lossy()),
-            "width": context.picture.width(),
-            "height": context.picture.height(),
-        },
+        (images): pictures,
         "question": context.question,
         "prompt": explained.prompt,
         "answer": explained.answer,
@@ -47,6 +47,9 @@ pub fn record(context: &Context, explanation: &Explanation) -> Value {
         "cost": cost(context, explanation),
         "version": env!("CARGO_PKG_VERSION"),
     });
+    if context.pictures.len() > 1 {
+        record["explained_images"] = json!(explanation.explained_images);
+    }
     if context.settings.each.is_some() {
         record["each"] = json!(explained.each);
     }
@@ -60,6 +63,18 @@ pub fn record(context: &Context, explanation: &Explanation) -> Value {
         record["baseline_answer"] = json!(answer);
     }
     record
+}
+
+/// Returns the file and the size of each picture.
+fn images(context: &Context) -> Vec<Value> {
+    let image = |(at, picture): (usize, &Picture)| {
+        json!({
+            "path": context.images.get(at).copied().flatten().map(|path| path.to_string_lossy()),
+            "width": picture.width(),
+            "height": picture.height(),
+        })
+    };
+    context.pictures.iter().enumerate().map(image).collect()
 }
 
 /// Returns the method's settings, and the other inputs that the result depends on.

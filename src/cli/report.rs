@@ -18,7 +18,7 @@ use super::{note, print};
 use crate::report::html::{Detail, Page, write_page};
 use crate::run::{Record, Run};
 use crate::system::whole::{parent, persist, written};
-use pictures::{Pictures, Place};
+use pictures::{Pictures, Places};
 
 /// Number of samples whose pictures are reduced at a time.
 const TOGETHER: usize = 64;
@@ -49,7 +49,7 @@ pub(super) struct Options {
 }
 
 /// A sample with the place of its picture.
-type Asked = Result<(Record, Option<Place>), CliError>;
+type Asked = Result<(Record, Places), CliError>;
 
 /// Counts missing pictures.
 #[derive(Default)]
@@ -149,11 +149,12 @@ fn details<'a>(
 }
 
 fn detail(run: &Run, pictures: &Pictures, asked: Asked) -> Result<Detail, CliError> {
-    let (record, place) = asked?;
+    let (record, places) = asked?;
     let mask = run.mask(&record)?;
     let each = run.each_masks(&record)?;
-    let picture = pictures.small(&record, place.as_ref());
-    page::detail(&record, mask.as_ref(), &each, picture)
+    let pictures = pictures.small(&record, &places);
+    let explain_image = run.manifest().settings.explain_image;
+    page::detail(&record, mask.as_ref(), &each, pictures, explain_image)
 }
 
 /// Writes the file atomically; returns its size in bytes.

@@ -174,8 +174,8 @@ impl Program for Page {
         };
         let context = Context {
             model: self.model(),
-            image: None,
-            picture: request.picture,
+            images: Vec::new(),
+            pictures: request.pictures,
             question: request.question,
             answer: request.answer,
             keys: request.keys,
@@ -184,7 +184,7 @@ impl Program for Page {
             load_seconds: self.load_seconds,
         };
         let record = record(&context, explanation);
-        let files = report::explanation_files(request.picture, request.question, explanation);
+        let files = report::explanation_files(request.pictures, request.question, explanation);
         let files = files.map_err(|error| error.to_string())?;
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = unused(output);

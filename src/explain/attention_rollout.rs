@@ -30,7 +30,7 @@ impl Attribution for AttentionRollout<'_> {
         &[]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(1, false)
     }
 

@@ -86,8 +86,8 @@ pub trait Attribution {
     /// Returns the names of the settings that the method reads, of those that some methods do not.
     fn settings(&self) -> &'static [&'static str];
 
-    /// Returns the calls that [`Attribution::run`] will make.
-    fn schedule(&self) -> Schedule;
+    /// Returns the calls that [`Attribution::run`] will make for masks of so many pictures.
+    fn schedule(&self, pictures: usize) -> Schedule;
 
     /// Finds the mask of the tokens `keys` of the scorer's answer. `evaluated` is called after
     /// every batch; `each` after every iteration, if the method has iterations, with its number,

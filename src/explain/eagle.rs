@@ -24,11 +24,12 @@ impl Eagle<'_> {
         grid.clamp(1, self.settings.mask_size.max(1))
     }
 
-    /// Returns the region of a cell.
+    /// Returns the region of a cell; both are counted through all pictures.
     fn region(&self, cell: usize) -> usize {
         let (size, grid) = (self.settings.mask_size, self.grid());
+        let (picture, cell) = (cell / (size * size), cell % (size * size));
         let along = |place: usize| place * grid / size;
-        along(cell / size) * grid + along(cell % size)
+        (picture * grid + along(cell / size)) * grid + along(cell % size)
     }
 
     /// Returns the mask that keeps the regions that are `chosen`, and another one.
@@ -37,7 +38,8 @@ impl Eagle<'_> {
             let region = self.region(cell);
             chosen[region] || region == another
         };
-        let cells = 0..self.settings.mask_size.pow(2);
+        let pictures = chosen.len() / self.grid().pow(2);
+        let cells = 0..pictures * self.settings.mask_size.pow(2);
         cells.map(|cell| f64::from(u8::from(kept(cell)))).collect()
     }
 }
@@ -59,8 +61,9 @@ impl Attribution for Eagle<'_> {
         &["grid"]
     }
 
-    fn schedule(&self) -> Schedule {
-        let (cells, regions) = (self.settings.mask_size.pow(2), self.grid().pow(2));
+    fn schedule(&self, pictures: usize) -> Schedule {
+        let cells = pictures * self.settings.mask_size.pow(2);
+        let regions = pictures * self.grid().pow(2);
         let rounds = (1..=regions).rev();
         Schedule {
             passes: rounds.flat_map(|left| passes(left, cells, 2)).collect(),
@@ -85,7 +88,7 @@ impl Attribution for Eagle<'_> {
             keys,
             paths: &[Path::Deletion, Path::Insertion],
         };
-        let regions = self.grid().pow(2);
+        let regions = scorer.pictures() * self.grid().pow(2);
         let mut chosen = vec![false; regions];
         let mut left: Vec<usize> = (0..regions).collect();
         // The regions in the order chosen, and the score after each.
@@ -120,7 +123,8 @@ impl Attribution for Eagle<'_> {
             heights[region] = height;
             before = score;
         }
-        let cells = (0..size * size).map(|cell| heights[self.region(cell)]);
+        let cells = 0..scorer.pictures() * size * size;
+        let cells = cells.map(|cell| heights[self.region(cell)]);
         mask_of(size, &min_max(&cells.collect::<Vec<f64>>()))
     }
 }

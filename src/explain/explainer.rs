@@ -20,9 +20,9 @@ use crate::picture::Picture;
 /// The inputs of an explanation.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The picture.
-    pub picture: &'a Picture,
-    /// The question about it.
+    /// The pictures, in the order in which the model sees them.
+    pub pictures: &'a [Picture],
+    /// The question about them.
     pub question: &'a str,
     /// An answer to explain instead of the model's greedy one, tokenised exactly as given.
     pub answer: Option<&'a str>,
@@ -73,8 +73,10 @@ pub struct Explanation {
     pub tokens: Vec<AnswerToken>,
     /// Whether any token is a key token. If not, there is no mask; this is a result, not an error.
     pub image_dependent: bool,
-    /// The mask; 1 keeps the picture.
+    /// The mask; 1 keeps the picture. It covers every picture that is explained.
     pub mask: Option<Mask>,
+    /// The numbers of the pictures that the mask covers, from 1, in its order.
+    pub explained_images: Vec<usize>,
     /// The objective before each update.
     pub iterations: Vec<Iteration>,
     /// The deletion and insertion curves, if requested and if there is a mask.
@@ -225,7 +227,7 @@ fn round(duration: Duration) -> f64 {
 #[derive(Debug)]
 pub struct Prepared {
     prompt: Prompt,
-    pictures: PicturePair,
+    pictures: Vec<PicturePair>,
     answer: Option<String>,
     keys: Option<Vec<usize>>,
     settings: Settings,
@@ -235,17 +237,34 @@ pub struct Prepared {
 /// using the device.
 ///
 /// # Errors
-/// Returns an error if a setting is out of range, the question is empty or too long, or the picture
-/// cannot be processed.
+/// Returns an error if a setting is out of range, the question is empty or too long, the model takes
+/// fewer pictures, or a picture cannot be processed.
 pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
     let settings = request.settings;
     settings.validate()?;
     follows(model, settings.compat)?;
-    let prompt = model.prompt(request.question, request.picture)?;
-    let baseline = settings.baseline.of(request.picture, settings.seed);
+    let pictures = request.pictures;
+    let prompt = model.prompt(request.question, pictures)?;
+    if let Some(number) = settings.explain_image
+        && !(1..=pictures.len()).contains(&number)
+    {
+        return Err(ExplainError::Setting {
+            setting: "explain-image",
+            expected: format!("the number of a picture, 1 to {}", pictures.len()),
+            found: number.to_string(),
+        });
+    }
+    // Each picture has a noise baseline of its own.
+    let baseline = |(at, picture): (usize, &Picture)| {
+        let explained = settings.explain_image.is_none_or(|number| number == at + 1);
+        let seed = settings.seed.wrapping_add(at as u64);
+        explained.then(|| settings.baseline.of(picture, seed))
+    };
+    let baselines: Vec<_> = pictures.iter().enumerate().map(baseline).collect();
+    let pairs = pictures.iter().zip(baselines.iter().map(Option::as_ref));
     Ok(Prepared {
         prompt,
-        pictures: model.process(request.picture, &baseline)?,
+        pictures: model.process(&pairs.collect::<Vec<_>>())?,
         answer: request.answer.map(str::to_string),
         keys: request.keys.map(<[usize]>::to_vec),
         settings: settings.clone(),
@@ -324,6 +343,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     };
     let extent = session.mask_extent();
     let scorer = session.scorer(&ids)?;
+    let pictures = scorer.pictures();
 
     clock.begin(Stage::Select, Some(2))?;
     let (image, base) = both_pictures(&*scorer, settings.mask_size, ids.len(), &mut |n| {
@@ -367,6 +387,10 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
         tokens: tokens.collect(),
         image_dependent: !keys.is_empty(),
         mask: None,
+        explained_images: match settings.explain_image {
+            Some(number) => vec![number],
+            None => (1..=pictures).collect(),
+        },
         iterations: Vec::new(),
         curves: None,
         faithfulness: None,
@@ -377,7 +401,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
     clock.progress.answered(&explanation.tokens);
     if !keys.is_empty() {
         let method = settings.method.with(settings);
-        clock.begin(Stage::Optimise, method.schedule().evaluations())?;
+        clock.begin(Stage::Optimise, method.schedule(pictures).evaluations())?;
         let shared = RefCell::new(&mut clock);
         let mask = method.run(
             &*scorer,
@@ -416,7 +440,7 @@ fn work(model: &dyn Lvlm, prepared: Prepared, mut clock: Clock) -> Result<Explan
             let found = if units.len() == 1 {
                 vec![whole(&keys, &texts, &mask, &explanation.iterations)]
             } else {
-                let evaluations = method.schedule().evaluations();
+                let evaluations = method.schedule(pictures).evaluations();
                 clock.begin(Stage::Each, evaluations.map(|each| each * units.len()))?;
                 let evaluated = &mut |n| clock.evaluated(n);
                 maps(units, &texts, &*method, &*scorer, evaluated)?
@@ -447,14 +471,14 @@ fn follows(model: &dyn Lvlm, compat: Option<Compat>) -> Result<()> {
     })
 }
 
-/// Returns log p of every token with the whole picture and with the whole baseline.
+/// Returns log p of every token with the whole pictures and with their whole baselines.
 fn both_pictures(
     scorer: &dyn Scorer,
     size: usize,
     tokens: usize,
     evaluated: &mut Callback,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
-    let ones = [vec![1.0; size * size]];
+    let ones = [vec![1.0; scorer.pictures() * size * size]];
     let blends = [Path::Deletion, Path::Insertion].map(|path| Blend::whole(0, path));
     let all: Vec<usize> = (0..tokens).collect();
     let values = scorer.log_probabilities(

@@ -85,7 +85,7 @@ pub fn attribute<M: ForeignModel>(
     };
     let scorer = found().map_err(AttributionError::Explain)?;
     let method = settings.method.with(settings);
-    progress.begin(Stage::Optimise, method.schedule().evaluations());
+    progress.begin(Stage::Optimise, method.schedule(1).evaluations());
     let (mut iterations, mut evaluations) = (Vec::new(), 0);
     let mask = method.run(
         &scorer,

@@ -59,7 +59,7 @@ impl Attribution for GradCam<'_> {
         &["layer"]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(1, true)
     }
 

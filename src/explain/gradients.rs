@@ -19,7 +19,7 @@ pub(super) fn at_whole_mask(
     let (blends, weights): (Vec<Blend>, Vec<f64>) = weighted.unzip();
     let masks = Masks {
         size,
-        values: &[vec![1.0; size * size]],
+        values: &[vec![1.0; scorer.pictures() * size * size]],
     };
     let (_, gradients) = scorer.gradient(
         masks,

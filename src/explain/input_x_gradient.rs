@@ -32,7 +32,7 @@ impl Attribution for InputXGradient<'_> {
         &[]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(1, true)
     }
 

@@ -29,7 +29,7 @@ impl Attribution for IntegratedGradients<'_> {
         &["steps"]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(self.settings.steps, true)
     }
 

@@ -34,17 +34,18 @@ impl Occlusion<'_> {
         rest.div_ceil(stride(self.settings).max(1)) + 1
     }
 
-    /// Calls `each` for every cell of a window.
+    /// Calls `each` for every cell of a window; places are counted through all pictures.
     fn cells(&self, place: usize, mut each: impl FnMut(usize)) {
         let (size, window, stride) = (
             self.settings.mask_size,
             window(self.settings),
             stride(self.settings),
         );
+        let (picture, place) = (place / self.places().pow(2), place % self.places().pow(2));
         let along = |place: usize| place * stride..(place * stride + window).min(size);
         for i in along(place / self.places()) {
             for j in along(place % self.places()) {
-                each(i * size + j);
+                each((picture * size + i) * size + j);
             }
         }
     }
@@ -67,10 +68,10 @@ impl Attribution for Occlusion<'_> {
         &["window", "stride"]
     }
 
-    fn schedule(&self) -> Schedule {
-        let cells = self.settings.mask_size.pow(2);
+    fn schedule(&self, pictures: usize) -> Schedule {
+        let cells = pictures * self.settings.mask_size.pow(2);
         Schedule {
-            passes: passes(1 + self.places().pow(2), cells, 1),
+            passes: passes(1 + pictures * self.places().pow(2), cells, 1),
             open_ended: false,
         }
     }
@@ -84,8 +85,10 @@ impl Attribution for Occlusion<'_> {
     ) -> Result<Mask> {
         self.settings.validate()?;
         let size = self.settings.mask_size;
-        let whole = vec![1.0; size * size];
-        let occluded = (0..self.places().pow(2)).map(|place| {
+        let cells = scorer.pictures() * size * size;
+        let whole = vec![1.0; cells];
+        let places = scorer.pictures() * self.places().pow(2);
+        let occluded = (0..places).map(|place| {
             let mut mask = whole.clone();
             self.cells(place, |cell| mask[cell] = 0.0);
             mask
@@ -102,7 +105,7 @@ impl Attribution for Occlusion<'_> {
             evaluated,
             |_, values| scores.push(values.concat().iter().sum::<f64>()),
         )?;
-        let (mut drops, mut windows) = (vec![0.0; size * size], vec![0.0; size * size]);
+        let (mut drops, mut windows) = (vec![0.0; cells], vec![0.0; cells]);
         if let Some((picture, occluded)) = scores.split_first() {
             for (place, score) in occluded.iter().enumerate() {
                 self.cells(place, |cell| {

@@ -47,7 +47,7 @@ impl Perturbation<'_> {
         evaluated: &mut Callback,
         mut each: impl FnMut(&[f64], &[&[f64]]),
     ) -> Result<()> {
-        let held = per_call(self.size * self.size);
+        let held = per_call(self.scorer.pictures() * self.size * self.size);
         loop {
             let group: Vec<Vec<f64>> = masks.by_ref().take(held).collect();
             if group.is_empty() {

@@ -100,8 +100,8 @@ impl Attribution for Rise<'_> {
         &["samples", "grid"]
     }
 
-    fn schedule(&self) -> Schedule {
-        let cells = self.settings.mask_size.pow(2);
+    fn schedule(&self, pictures: usize) -> Schedule {
+        let cells = pictures * self.settings.mask_size.pow(2);
         Schedule {
             passes: passes(self.samples(), cells, 1),
             open_ended: false,
@@ -117,7 +117,8 @@ impl Attribution for Rise<'_> {
     ) -> Result<Mask> {
         self.settings.validate()?;
         let size = self.settings.mask_size;
-        let mut sum = vec![0.0; size * size];
+        let pictures = scorer.pictures();
+        let mut sum = vec![0.0; pictures * size * size];
         let perturbation = Perturbation {
             scorer,
             size,
@@ -125,7 +126,11 @@ impl Attribution for Rise<'_> {
             paths: &[Path::Deletion],
         };
         perturbation.evaluate(
-            (0..self.samples()).map(|index| self.mask(index)),
+            // Each picture has a mask of its own, all independent.
+            (0..self.samples()).map(|index| {
+                let masks = index * pictures..(index + 1) * pictures;
+                masks.flat_map(|index| self.mask(index)).collect()
+            }),
             evaluated,
             |mask, values| {
                 let probability: f64 = values.iter().map(|v| mean_probability(v)).sum();

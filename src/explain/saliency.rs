@@ -3,16 +3,18 @@
 use super::{Mask, Result};
 
 /// Returns the mask whose saliency, `1 - mask`, is proportional to the attributions of its cells,
-/// row by row, with a largest of 1. Attributions below 0 become 0. If none is above 0, the mask
+/// row by row, picture by picture, with a largest of 1. Attributions below 0 become 0. If none is above 0, the mask
 /// keeps everything.
 ///
 /// # Errors
-/// [`ExplainError::Mask`](super::ExplainError::Mask) if there are not `size * size` attributions.
+/// [`ExplainError::Mask`](super::ExplainError::Mask) if there are not `size * size` attributions for
+/// each of some pictures.
 pub(super) fn mask_of(size: usize, attributions: &[f64]) -> Result<Mask> {
     let largest = attributions.iter().fold(0.0, |m: f64, &a| m.max(a));
     let scale = if largest > 0.0 { 1.0 / largest } else { 1.0 };
     let kept = attributions.iter().map(|a| 1.0 - scale * a);
-    Ok(Mask::new(size, kept.collect())?)
+    let pictures = (attributions.len() / (size * size).max(1)).max(1);
+    Ok(Mask::of_pictures(size, pictures, kept.collect())?)
 }
 
 /// Returns the values divided by their range, from 0 to 1; zeros if all are equal.

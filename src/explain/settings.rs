@@ -99,6 +99,10 @@ pub struct Settings {
     /// The points at which curves are measured.
     #[serde(default)]
     pub curve_points: CurvePoints,
+    /// The only picture that is explained of those of a question, counted from 1; the others are
+    /// shown whole. `None` explains all of them together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain_image: Option<usize>,
     /// The parts of the answer that get maps of their own beside that of the whole answer, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Each>,
@@ -153,6 +157,7 @@ impl Settings {
             max_new_tokens: 128,
             curves: true,
             curve_points: CurvePoints::Adaptive,
+            explain_image: None,
             each: None,
             baseline_answer: false,
             compat: None,

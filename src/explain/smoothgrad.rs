@@ -39,7 +39,7 @@ impl Attribution for SmoothGrad<'_> {
         &["samples", "noise"]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(self.samples(), true)
     }
 

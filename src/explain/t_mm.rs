@@ -33,7 +33,7 @@ impl Attribution for TMm<'_> {
         &[]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(1, true)
     }
 

@@ -142,7 +142,7 @@ impl Attribution for Tam<'_> {
         &[]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         Schedule::once(1, false)
     }
 
@@ -168,7 +168,7 @@ impl Attribution for Tam<'_> {
         let visual = placed.iter().filter_map(|&token| rows.visual.get(token));
         let visual: Vec<usize> = visual.copied().collect();
         let size = self.settings.mask_size;
-        let mut cells = vec![0.0; size * size];
+        let mut cells = vec![0.0; scorer.pictures() * size * size];
         for &key in keys {
             let Some(&(token, _)) = answer.get(key) else {
                 continue;

@@ -90,12 +90,12 @@ impl Scorer for Quadratic {
         unreachable!("no method of these tests looks inside")
     }
 
-    fn image_rows(&self) -> usize {
-        16
+    fn image_rows(&self) -> Vec<usize> {
+        vec![16]
     }
 
-    fn first_view(&self) -> (&View, &[f32]) {
-        (&self.view, &self.pixels)
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
+        vec![(&self.view, &self.pixels)]
     }
 
     fn log_probabilities(

@@ -112,6 +112,14 @@ pub enum LvlmError {
         /// Tokens before the picture.
         found: usize,
     },
+    /// More pictures in a prompt than the model takes, or too few.
+    #[error("pictures: expected {expected}, found {found}")]
+    Pictures {
+        /// What is allowed.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// Patches for more or fewer encoders than there are.
     #[error("vision: expected patches for {expected} encoders, found {found}")]
     Encoders {

@@ -191,12 +191,12 @@ fn factor(score: Score, value: f64) -> Result<f64> {
 }
 
 impl<M: ForeignModel> Scorer for ForeignScorer<'_, M> {
-    fn first_view(&self) -> (&View, &[f32]) {
-        (&self.view, self.given.picture)
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
+        vec![(&self.view, self.given.picture)]
     }
 
-    fn image_rows(&self) -> usize {
-        self.given.visual_tokens
+    fn image_rows(&self) -> Vec<usize> {
+        vec![self.given.visual_tokens]
     }
 
     fn internals(&self) -> Result<&dyn Internals> {

@@ -39,15 +39,16 @@ pub trait Lvlm: Send + Sync {
     fn randomized(&self) -> Option<RandomizedLayers> {
         None
     }
-    /// Renders and tokenises a question about a picture.
+    /// Renders and tokenises a question about pictures, which stand before it in their order.
     ///
     /// # Errors
-    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], and errors of the template and the
-    /// tokenizer.
+    /// [`LvlmError::EmptyQuestion`], [`LvlmError::TooLong`], [`LvlmError::Pictures`] for more
+    /// pictures than the model takes, and errors of the template and the tokenizer.
     ///
     /// [`LvlmError::EmptyQuestion`]: super::LvlmError::EmptyQuestion
     /// [`LvlmError::TooLong`]: super::LvlmError::TooLong
-    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt>;
+    /// [`LvlmError::Pictures`]: super::LvlmError::Pictures
+    fn prompt(&self, question: &str, pictures: &[Picture]) -> Result<Prompt>;
     /// Returns every view that the encoders take of a picture, with its normalised pixels, `3 x
     /// height x width`, channel by channel. The first view is of the whole picture.
     ///
@@ -62,23 +63,25 @@ pub trait Lvlm: Send + Sync {
     /// # Errors
     /// A file that can no longer be read.
     fn fingerprint(&self) -> Result<String>;
-    /// Resizes and normalises a picture and its baseline. The device has no part in it: it may be
-    /// busy with another picture.
+    /// Resizes and normalises the pictures of a prompt, each with its baseline; a picture without
+    /// one is kept whole, and masks do not cover it. The device has no part in it: it may be busy
+    /// with another picture.
     ///
     /// # Errors
-    /// When the picture cannot be processed.
-    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair>;
-    /// Puts a picture, its baseline and a prompt on the device.
+    /// When a picture cannot be processed; [`LvlmError::Pictures`](super::LvlmError::Pictures) for
+    /// no picture with a baseline, or more pictures than the model takes.
+    fn process(&self, pictures: &[(&Picture, Option<&Picture>)]) -> Result<Vec<PicturePair>>;
+    /// Puts the pictures of [`Lvlm::process`] and a prompt on the device.
     ///
     /// # Errors
     /// When the prompt is not this model's, or one blend does not fit `memory_budget`.
     fn begin<'a>(
         &'a self,
-        pictures: PicturePair,
+        pictures: Vec<PicturePair>,
         prompt: &Prompt,
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>>;
-    /// Calls [`Lvlm::process`] and [`Lvlm::begin`].
+    /// Calls [`Lvlm::process`] and [`Lvlm::begin`] for one picture.
     ///
     /// # Errors
     /// Errors of both.
@@ -89,7 +92,7 @@ pub trait Lvlm: Send + Sync {
         prompt: &Prompt,
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
-        self.begin(self.process(picture, baseline)?, prompt, options)
+        self.begin(self.process(&[(picture, Some(baseline))])?, prompt, options)
     }
 }
 
@@ -103,8 +106,8 @@ pub struct PicturePair {
     pub(in crate::lvlm) size: (u32, u32),
     /// Pixels of the picture, by encoder.
     pub(in crate::lvlm) picture: Vec<ViewPixels>,
-    /// Pixels of the baseline, likewise.
-    pub(in crate::lvlm) baseline: Vec<ViewPixels>,
+    /// Pixels of the baseline, likewise; `None` for a picture that is kept whole.
+    pub(in crate::lvlm) baseline: Option<Vec<ViewPixels>>,
 }
 
 impl std::fmt::Debug for PicturePair {

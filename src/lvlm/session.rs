@@ -30,7 +30,7 @@ pub fn go_on(_: usize) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A picture, its baseline and a prompt on the device.
+/// Pictures, their baselines and a prompt on the device.
 ///
 /// It answers; [`Session::scorer`] scores an answer, its own or another.
 pub trait Session {
@@ -38,7 +38,7 @@ pub trait Session {
     fn mask_extent(&self) -> Option<Extent> {
         None
     }
-    /// Generates the greedy answer to the picture ([`Path::Deletion`]) or to the baseline
+    /// Generates the greedy answer to the pictures ([`Path::Deletion`]) or to the baselines
     /// ([`Path::Insertion`]), without its end marker; the image token is never produced.
     /// `produced` is called after every token.
     ///
@@ -66,17 +66,21 @@ pub trait Session {
 /// call ends with [`LvlmError::Cancelled`](super::LvlmError::Cancelled) and the scorer can go on to
 /// be used.
 pub trait Scorer {
-    /// Returns the first view's geometry and its pixels of the picture, `3 x height x width`,
-    /// normalised.
-    fn first_view(&self) -> (&View, &[f32]);
+    /// Returns the first view's geometry of each picture that masks cover, and its pixels of the
+    /// picture, `3 x height x width`, normalised.
+    fn first_views(&self) -> Vec<(&View, &[f32])>;
     /// Returns how masks are resampled before views sample them; the geometry of
-    /// [`Scorer::first_view`] is then that of the resampled mask.
+    /// [`Scorer::first_views`] is then that of the resampled mask.
     fn resampling(&self) -> Option<&Resampling> {
         None
     }
-    /// Returns the number of rows that the picture takes among those of the prompt: its visual
-    /// tokens.
-    fn image_rows(&self) -> usize;
+    /// Returns the number of rows that each picture that masks cover takes among those of the
+    /// prompt: its visual tokens.
+    fn image_rows(&self) -> Vec<usize>;
+    /// Returns the number of pictures that masks cover.
+    fn pictures(&self) -> usize {
+        self.image_rows().len()
+    }
     /// Returns what the model computes on the way to a score.
     ///
     /// # Errors

@@ -105,7 +105,9 @@ fn rename(folder: &Path, renamed: impl Fn(&str) -> String) {
 fn answer(folder: &Path, question: &str, picture: &Picture) -> (Vec<u32>, Vec<u32>) {
     let opened = super::checkpoint(Some(folder), &OpenOptions::default()).unwrap();
     let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let prompt = opened.prompt(question, picture).unwrap();
+    let prompt = opened
+        .prompt(question, std::slice::from_ref(picture))
+        .unwrap();
     let options = SessionOptions {
         mask_size: 4,
         memory_budget: 1 << 30,

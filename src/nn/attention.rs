@@ -1,5 +1,7 @@
 //! Self-attention with optional rotary positions, grouped queries and a shared prefix.
 
+use std::ops::Range;
+
 use super::rope::{Positions, Rope, Turn};
 use super::windows::Windows;
 use super::{AttentionValues, Linear, Norm, Result};
@@ -79,8 +81,9 @@ pub struct Sequence<'a, D: Device> {
     pub length: usize,
     /// Whether a row sees only rows up to its own.
     pub causal: bool,
-    /// Of a causal sequence, the number of first rows that see each other in both directions.
-    pub mutual: usize,
+    /// Of a causal sequence, the rows that see each other in both directions: ranges that follow
+    /// one another.
+    pub mutual: &'a [Range<usize>],
     /// Keys and values before the sequence; their length is the position of the first row.
     pub prefix: Option<&'a KeyValues<D>>,
     /// The rows whose output is wanted; all when `None`.
@@ -104,9 +107,11 @@ impl<D: Device> Sequence<'_, D> {
 
     /// Returns the last row that each wanted row of a causal sequence sees.
     fn limits(&self) -> Vec<usize> {
-        let together = self.mutual.saturating_sub(1);
-        let own = self.places().into_iter();
-        own.map(|place| place.max(together)).collect()
+        let last = |place: usize| {
+            let together = self.mutual.iter().find(|rows| rows.contains(&place));
+            together.map_or(place, |rows| rows.end - 1)
+        };
+        self.places().into_iter().map(last).collect()
     }
 
     /// Returns the rows of output per sequence.

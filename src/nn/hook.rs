@@ -15,6 +15,9 @@ pub trait BlockHook<D: Device> {
 
     /// Returns whether it changes the rows after block `i`.
     fn changes(&self, i: usize) -> bool;
+    /// Sets the row of a sequence that is the picture's first: 0 unless it is set. By default a hook
+    /// does not depend on it.
+    fn begin_at(&mut self, _row: usize) {}
     /// Returns whether it leaves the rows after block `i` as they are, and reads them. Their gradient
     /// is then what its vjp returns.
     fn reads(&self, _: usize) -> bool {
@@ -103,6 +106,10 @@ impl<D: Device, B: BlockHook<D>> BlockHook<D> for Boxing<B> {
 
     fn changes(&self, i: usize) -> bool {
         self.0.changes(i)
+    }
+
+    fn begin_at(&mut self, row: usize) {
+        self.0.begin_at(row);
     }
 
     fn reads(&self, i: usize) -> bool {

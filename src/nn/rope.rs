@@ -8,14 +8,22 @@ pub struct Rope {
     pub axes: Vec<usize>,
 }
 
-/// Positions along several axes of the rows of a sequence. Rows of the picture have their own; all
+/// Positions along several axes of the rows of a sequence. Rows of pictures have their own; all
 /// others are counted as text, with the same position along every axis.
 #[derive(Clone, Debug)]
 pub struct Positions {
-    /// Rows before the picture's. Their positions are their numbers.
-    before: usize,
-    /// For each axis, the positions of the picture's rows, counted from the first of them.
-    picture: Vec<Vec<usize>>,
+    /// The pictures in the order of their rows.
+    pictures: Vec<PicturePositions>,
+}
+
+/// Positions of the rows of one picture.
+#[derive(Clone, Debug)]
+struct PicturePositions {
+    /// The row of the sequence that is the picture's first.
+    first: usize,
+    /// For each axis, the positions of the picture's rows, counted from that of a text token in
+    /// the place of the first of them.
+    axes: Vec<Vec<usize>>,
     /// The position of the first row after the picture's, counted likewise.
     after: usize,
 }
@@ -39,30 +47,54 @@ impl Positions {
         let rows = |axis: &Vec<usize>| axis.len();
         let first = picture.first().map_or(0, rows);
         assert!(picture.iter().all(|axis| axis.len() == first));
-        Positions {
-            before: 0,
-            picture,
+        let first = PicturePositions {
+            first: 0,
+            axes: picture,
             after,
+        };
+        Positions {
+            pictures: vec![first],
         }
     }
 
     /// Returns the positions of the same rows after `before` rows of text.
     #[must_use]
     pub(crate) fn after(mut self, before: usize) -> Positions {
-        self.before += before;
+        for picture in &mut self.pictures {
+            picture.first += before;
+        }
         self
+    }
+
+    /// Joins the positions of pictures whose rows follow each other in one sequence.
+    pub(crate) fn joined(pictures: impl IntoIterator<Item = Positions>) -> Positions {
+        let all = pictures.into_iter().flat_map(|own| own.pictures);
+        Positions {
+            pictures: all.collect(),
+        }
+    }
+
+    /// Returns the number of axes.
+    fn axes(&self) -> usize {
+        self.pictures.first().map_or(0, |first| first.axes.len())
     }
 
     /// Returns the position of row `row` of the sequence along an axis.
     fn of(&self, axis: usize, row: usize) -> usize {
-        let own = &self.picture[axis];
-        match row.checked_sub(self.before) {
-            None => row,
-            Some(row) => {
-                let from_first = own.get(row).copied();
-                self.before + from_first.unwrap_or_else(|| self.after + row - own.len())
+        // Text after the last picture so far: its first row, and the position of that row.
+        let (mut text, mut position) = (0, 0);
+        for picture in &self.pictures {
+            let Some(own) = row.checked_sub(picture.first) else {
+                break;
+            };
+            let begin = position + (picture.first - text);
+            if let Some(from_begin) = picture.axes[axis].get(own) {
+                return begin + from_begin;
             }
+            text = picture.first + picture.axes[axis].len();
+            position = begin + picture.after;
         }
+        position + (row - text)
     }
 }
 
@@ -80,7 +112,7 @@ impl Rope {
             return one(rows.to_vec());
         };
         let along = |axis| rows.iter().map(|&row| positions.of(axis, row)).collect();
-        let mut all: Vec<Vec<usize>> = (0..positions.picture.len()).map(along).collect();
+        let mut all: Vec<Vec<usize>> = (0..positions.axes()).map(along).collect();
         if all.windows(2).all(|two| two[0] == two[1]) {
             return all.pop().map_or_else(Vec::new, one);
         }

@@ -128,7 +128,7 @@ fn sequence<'a>(
         batch,
         length,
         causal,
-        mutual: 0,
+        mutual: &[],
         prefix: prefix.as_ref(),
         queries: queries.as_ref(),
         positions: None,

@@ -156,6 +156,13 @@ impl AnyResolution {
         self.tile as usize
     }
 
+    /// Returns the processing of a picture that is not cut: padded to a square of the mean colour
+    /// and resized to one tile, as transformers' `LlavaOnevisionImageProcessor` does where a prompt
+    /// has several pictures.
+    pub fn one_square(&self) -> Processor {
+        self.processor.clone().with_pad_to_square(true)
+    }
+
     /// Returns the views of a picture of this size.
     ///
     /// # Errors

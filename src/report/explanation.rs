@@ -9,39 +9,55 @@ use super::{
 use crate::explain::{Explanation, Mask, SufficientRegion};
 use crate::picture::Picture;
 
-/// The names of the files that [`explanation_files`] can return.
-pub const EXPLANATION_FILES: [&str; 8] = [
+/// The most pictures that have numbered files.
+pub const MOST_PICTURES: usize = 64;
+
+/// The names of the files of an explanation as a whole.
+const WHOLE: [&str; 5] = [
     "tokens.png",
     "mask.npy",
-    "saliency.png",
-    "overlay.png",
     "curves.png",
     "losses.png",
     "each.npy",
-    "each.png",
 ];
+/// The names, without their ending, of the files of each picture.
+const OF_PICTURE: [&str; 3] = ["saliency", "overlay", "each"];
 
-/// Returns the files of an explanation of `picture` by name, as far as it has what they show:
+/// Returns the names of the files that [`explanation_files`] can return, of up to [`MOST_PICTURES`]
+/// pictures.
+pub fn explanation_file_names() -> Vec<String> {
+    let numbers = std::iter::once(None).chain((1..=MOST_PICTURES).map(Some));
+    let of_pictures = numbers.flat_map(|n| OF_PICTURE.map(|stem| of_picture(stem, n)));
+    WHOLE
+        .map(String::from)
+        .into_iter()
+        .chain(of_pictures)
+        .collect()
+}
+
+/// Returns the name of a file of one picture; `number` counts from 1 where there are several.
+fn of_picture(stem: &str, number: Option<usize>) -> String {
+    match number {
+        None => format!("{stem}.png"),
+        Some(number) => format!("{stem}-{number}.png"),
+    }
+}
+
+/// Returns the files of an explanation of `pictures` by name, as far as it has what they show:
 /// without a mask only `tokens.png`, `curves.png` with curves only, `losses.png` with two iterations
-/// or more, `each.npy` and `each.png` with maps of words only.
+/// or more, `each.npy` and `each.png` with maps of words only. Where there are several pictures, the
+/// files of each have its number in their names, as in `overlay-2.png`, and arrays have an axis of
+/// pictures before those of cells.
 ///
 /// # Errors
 /// Returns an error if a plot cannot be drawn or encoded.
 pub fn explanation_files(
-    picture: &Picture,
+    pictures: &[Picture],
     question: &str,
     explanation: &Explanation,
-) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let [
-        shades,
-        values,
-        grey,
-        over,
-        plot,
-        objective,
-        words_values,
-        words_over,
-    ] = EXPLANATION_FILES;
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let [shades, values, plot, objective, words_values] = WHOLE.map(String::from);
+    let [grey, over, words_over] = OF_PICTURE;
     let words: Vec<TokenShade> = explanation
         .tokens
         .iter()
@@ -51,15 +67,23 @@ pub fn explanation_files(
             key: t.key,
         })
         .collect();
+    let several = pictures.len() > 1;
     let mut files = vec![(shades, png(&tokens(question, &words)?)?)];
+    let explained = explained(pictures, explanation);
+    let numbered = |stem: &str, number: usize| of_picture(stem, several.then_some(number));
     if let Some(mask) = &explanation.mask {
-        let (size, (width, height)) = (mask.size(), (picture.width(), picture.height()));
-        let map = saliency_grey(&mask.saliency(), size, width, height)?;
-        files.push((values, npy(&[size, size], mask.values())));
-        files.push((grey, png(&map)?));
+        let size = mask.size();
+        let shape = [mask.pictures(), size, size];
+        let shape = if several { &shape[..] } else { &shape[1..] };
+        files.push((values, npy(shape, mask.values())));
+        for (&(number, picture), mask) in explained.iter().zip(mask.split()) {
+            let (width, height) = (picture.width(), picture.height());
+            let map = saliency_grey(&mask.saliency(), size, width, height)?;
+            files.push((numbered(grey, number), png(&map)?));
+        }
     }
-    if let Some(drawn) = explanation_overlay(picture, explanation)? {
-        files.push((over, png(&drawn)?));
+    for ((number, _), drawn) in explained.iter().zip(overlays(&explained, explanation)?) {
+        files.push((numbered(over, *number), png(&drawn)?));
     }
     if let Some(measured) = &explanation.curves {
         let lines = CurvesPlot {
@@ -81,50 +105,73 @@ pub fn explanation_files(
             .flat_map(|map| map.mask.values())
             .copied()
             .collect();
-        files.push((words_values, npy(&[maps.len(), size, size], &cells)));
-        let saliency: Vec<Vec<f32>> = maps.iter().map(|map| map.mask.saliency()).collect();
-        let panels = maps.iter().zip(&saliency).map(|(map, saliency)| EachPanel {
-            text: &map.unit.text,
-            saliency,
-        });
-        let panels: Vec<EachPanel> = panels.collect();
-        let (width, height) = (picture.width(), picture.height());
-        let drawn = each(picture.rgb(), width, height, size, &panels)?;
-        files.push((words_over, png(&drawn)?));
+        let shape = match several {
+            true => vec![maps.len(), first.mask.pictures(), size, size],
+            false => vec![maps.len(), size, size],
+        };
+        files.push((words_values, npy(&shape, &cells)));
+        let split: Vec<Vec<Mask>> = maps.iter().map(|map| map.mask.split()).collect();
+        for (place, &(number, picture)) in explained.iter().enumerate() {
+            let masks = split.iter().filter_map(|masks| masks.get(place));
+            let saliency: Vec<Vec<f32>> = masks.map(Mask::saliency).collect();
+            let panels = maps.iter().zip(&saliency).map(|(map, saliency)| EachPanel {
+                text: &map.unit.text,
+                saliency,
+            });
+            let panels: Vec<EachPanel> = panels.collect();
+            let (width, height) = (picture.width(), picture.height());
+            let drawn = each(picture.rgb(), width, height, size, &panels)?;
+            files.push((numbered(words_over, number), png(&drawn)?));
+        }
     }
     Ok(files)
 }
 
-/// Draws the map of an explanation over its picture, with an outline around the smallest part that
-/// is enough for the answer; `None` without a mask.
+/// Returns the pictures that the mask of an explanation covers, with their numbers from 1.
+fn explained<'a>(pictures: &'a [Picture], explanation: &Explanation) -> Vec<(usize, &'a Picture)> {
+    let numbers = explanation.explained_images.iter();
+    let picture = |&number: &usize| Some((number, pictures.get(number.checked_sub(1)?)?));
+    numbers.filter_map(picture).collect()
+}
+
+/// Draws the map of an explanation over each of its pictures that it covers, with an outline around
+/// the smallest part that is enough for the answer; empty without a mask.
 ///
 /// # Errors
-/// Returns an error if the picture is too large to be drawn on.
-pub fn explanation_overlay(
-    picture: &Picture,
+/// Returns an error if a picture is too large to be drawn on.
+pub fn explanation_overlays(
+    pictures: &[Picture],
     explanation: &Explanation,
-) -> Result<Option<RgbImage>> {
+) -> Result<Vec<RgbImage>> {
+    overlays(&explained(pictures, explanation), explanation)
+}
+
+fn overlays(explained: &[(usize, &Picture)], explanation: &Explanation) -> Result<Vec<RgbImage>> {
     let Some(mask) = &explanation.mask else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let region = explanation.faithfulness.as_ref().map(|f| &f.region);
     let region = region.filter(|region| region.cells > 0);
-    let inside = region.map(|region| (region.mask(mask).saliency(), caption(region, explanation)));
-    let outline = inside.as_ref().map(|(inside, caption)| Outline {
-        region: inside,
-        caption,
-    });
-    let (width, height) = (picture.width(), picture.height());
-    let saliency = mask.saliency();
-    overlay(
-        picture.rgb(),
-        width,
-        height,
-        &saliency,
-        mask.size(),
-        outline,
-    )
-    .map(Some)
+    let caption = region.map(|region| caption(region, explanation));
+    let inside = region.map(|region| region.mask(mask).split());
+    let draw = |(place, (&(_, picture), mask)): (usize, (&(usize, &Picture), Mask))| {
+        let inside = inside.as_ref().and_then(|masks| masks.get(place));
+        let inside = inside.map(Mask::saliency);
+        let outline = inside.as_ref().zip(caption.as_ref());
+        let outline = outline.map(|(region, caption)| Outline { region, caption });
+        let (width, height) = (picture.width(), picture.height());
+        let saliency = mask.saliency();
+        overlay(
+            picture.rgb(),
+            width,
+            height,
+            &saliency,
+            mask.size(),
+            outline,
+        )
+    };
+    let masks = explained.iter().zip(mask.split()).enumerate();
+    masks.map(draw).collect()
 }
 
 /// Draws the map of a mask over its picture.

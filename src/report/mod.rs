@@ -28,7 +28,9 @@ mod tests;
 pub use curves::{CurvesPlot, curves};
 pub use each::{EachPanel, each};
 pub use error::ReportError;
-pub use explanation::{EXPLANATION_FILES, explanation_files, explanation_overlay, mask_overlay};
+pub use explanation::{
+    MOST_PICTURES, explanation_file_names, explanation_files, explanation_overlays, mask_overlay,
+};
 pub use histogram::{HistogramPlot, histogram};
 pub use intervals::{Interval, IntervalsPanel, intervals};
 pub use losses::losses;

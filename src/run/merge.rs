@@ -163,7 +163,8 @@ fn write(shards: &[Run], manifest: &Manifest, folder: &Path) -> Result<()> {
             let extent = record.mask.and_then(|place| place.extent);
             record.mask = Some(masks.append_bytes(&bytes, extent)?);
         }
-        for place in &mut record.each_masks {
+        let others = record.more_masks.iter_mut().chain(&mut record.each_masks);
+        for place in others {
             *place = masks.append_bytes(&run.bytes(place)?, place.extent)?;
         }
         let line = line(&record).map_err(RunError::writing(&path))?;

@@ -48,9 +48,10 @@ impl Order {
             }
         }
         let units = record.explanation.as_ref().map_or(0, |e| e.each.len());
-        if record.each_masks.len() != units {
+        let expected = units * (1 + record.more_masks.len());
+        if record.each_masks.len() != expected {
             return Err(format!(
-                "expected masks of {units} words or tokens, found {}",
+                "expected {expected} masks of {units} words or tokens, found {}",
                 record.each_masks.len()
             ));
         }

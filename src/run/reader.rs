@@ -60,12 +60,16 @@ impl Run {
         })
     }
 
-    /// Returns a record's mask; `None` if it has none.
+    /// Returns a record's mask, of all pictures that are explained; `None` if it has none.
     ///
     /// # Errors
     /// Returns [`RunError::Masks`] if the mask differs from what was written.
     pub fn mask(&self, record: &Record) -> Result<Option<Mask>> {
-        record.mask.as_ref().map(|place| self.at(place)).transpose()
+        let Some(first) = &record.mask else {
+            return Ok(None);
+        };
+        let places: Vec<&MaskPlace> = std::iter::once(first).chain(&record.more_masks).collect();
+        self.at(&places).map(Some)
     }
 
     /// Returns the masks of a record's words or key tokens, in the order of `explanation.each`.
@@ -73,35 +77,42 @@ impl Run {
     /// # Errors
     /// Returns the errors of [`Run::mask`].
     pub fn each_masks(&self, record: &Record) -> Result<Vec<Mask>> {
-        record
-            .each_masks
-            .iter()
-            .map(|place| self.at(place))
+        let places: Vec<&MaskPlace> = record.each_masks.iter().collect();
+        let pictures = 1 + record.more_masks.len();
+        places
+            .chunks(pictures)
+            .map(|places| self.at(places))
             .collect()
     }
 
-    /// Reads the mask at a place.
-    fn at(&self, place: &MaskPlace) -> Result<Mask> {
-        let bytes = self.bytes(place)?;
+    /// Reads the mask of pictures at their places.
+    fn at(&self, places: &[&MaskPlace]) -> Result<Mask> {
         let size = self.manifest.settings.mask_size;
-        let values = bytes.as_chunks::<4>().0.iter();
-        let values: Vec<f64> = values.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-        if let Some(cell) = values.iter().find(|v| !v.is_finite()) {
-            return Err(RunError::Masks {
-                path: self.folder.join(&place.file).display().to_string(),
-                expected: format!("finite numbers in the mask at byte {}", place.offset),
-                found: cell.to_string(),
-            });
+        let mut all = Vec::with_capacity(places.len() * size * size);
+        for place in places {
+            let bytes = self.bytes(place)?;
+            let values = bytes.as_chunks::<4>().0.iter();
+            let values = values.map(|&b| f64::from(f32::from_le_bytes(b)));
+            let values: Vec<f64> = values.collect();
+            if let Some(cell) = values.iter().find(|v| !v.is_finite()) {
+                return Err(RunError::Masks {
+                    path: self.folder.join(&place.file).display().to_string(),
+                    expected: format!("finite numbers in the mask at byte {}", place.offset),
+                    found: cell.to_string(),
+                });
+            }
+            all.extend(values);
         }
-        let mask = Mask::new(size, values).map_err(|error| RunError::Masks {
+        let mask = Mask::of_pictures(size, places.len(), all);
+        let mask = mask.map_err(|error| RunError::Masks {
             path: self.folder.display().to_string(),
             expected: format!("a mask of {size} cells a side"),
             found: error.to_string(),
         })?;
-        Ok(mask.covering(place.extent))
+        Ok(mask.covering(places.first().and_then(|place| place.extent)))
     }
 
-    /// Returns the bytes of a record's mask as stored: `size * size` little-endian f32, row by row.
+    /// Returns the bytes of a record's first mask as stored: `size * size` little-endian f32, row by row.
     ///
     /// # Errors
     /// Returns the errors of [`Run::mask`].

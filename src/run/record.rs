@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EvidenceMask, Judgement, Rectangle, Right, Sample};
+use super::{EvidenceMask, Judgement, Rectangle, Right, Sample, Source};
 use crate::blend::Extent;
 use crate::device::DeviceError;
 use crate::explain::{
@@ -20,8 +20,11 @@ pub struct Record {
     pub id: String,
     /// The question as it was asked.
     pub question: String,
-    /// Its picture.
+    /// Its picture, the first where there are several.
     pub image: RecordImage,
+    /// The other pictures, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_images: Vec<RecordImage>,
     /// The category of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
@@ -48,10 +51,15 @@ pub struct Record {
     /// Why there is no explanation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// The place of the mask; answers that do not depend on the picture have none.
+    /// The place of the mask, of the first picture that is explained where there are several; answers
+    /// that do not depend on the picture have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<MaskPlace>,
-    /// The places of the masks of `explanation.each`, in the same order.
+    /// The places of the masks of the other pictures that are explained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_masks: Vec<MaskPlace>,
+    /// The places of the masks of `explanation.each`, in the same order; for each of them one for
+    /// every picture that is explained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each_masks: Vec<MaskPlace>,
 }
@@ -189,17 +197,19 @@ impl From<&Explanation> for Explained {
 }
 
 impl Record {
-    /// Creates the record of a sample before any result; `path` is the name of its picture.
-    pub(super) fn of(sample: &Sample, path: String, seed: u64) -> Record {
+    /// Creates the record of a sample before any result; `name` returns the name of a picture.
+    pub(super) fn of(sample: &Sample, name: impl Fn(&Source) -> String, seed: u64) -> Record {
+        let image = |source: &Source| RecordImage {
+            path: name(source),
+            width: None,
+            height: None,
+        };
         Record {
             index: sample.index,
             id: sample.id.clone(),
             question: sample.question.clone(),
-            image: RecordImage {
-                path,
-                width: None,
-                height: None,
-            },
+            image: image(&sample.picture),
+            more_images: sample.more_pictures.iter().map(image).collect(),
             category: sample.category.clone(),
             choices: sample.choices.clone(),
             right: sample.right.clone(),
@@ -210,13 +220,15 @@ impl Record {
             judgement: None,
             error: None,
             mask: None,
+            more_masks: Vec::new(),
             each_masks: Vec::new(),
         }
     }
 
     /// Returns the places of all its masks, in the order of the files.
     pub(super) fn places(&self) -> impl Iterator<Item = &MaskPlace> {
-        self.mask.iter().chain(&self.each_masks)
+        let whole = self.mask.iter().chain(&self.more_masks);
+        whole.chain(&self.each_masks)
     }
 
     /// Creates the record of a row that is not a valid sample.
@@ -225,7 +237,8 @@ impl Record {
             index,
             id: String::new(),
             question: String::new(),
-            picture: super::Source::File(Vec::new()),
+            picture: Source::File(Vec::new()),
+            more_pictures: Vec::new(),
             choices: Vec::new(),
             right: None,
             boxes: Vec::new(),
@@ -233,7 +246,7 @@ impl Record {
             category: None,
             answer: None,
         };
-        Record::of(&nothing, String::new(), seed)
+        Record::of(&nothing, |_| String::new(), seed)
     }
 }
 

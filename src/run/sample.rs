@@ -1,4 +1,4 @@
-//! One question about one picture, from a data set.
+//! One question about a picture, or about several, from a data set.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +17,15 @@ pub struct Sample {
     pub id: String,
     /// The question as asked, including options and instructions.
     pub question: String,
-    /// Its picture.
+    /// Its picture, the first where there are several.
     pub picture: Source,
+    /// The other pictures, in their order.
+    pub more_pictures: Vec<Source>,
     /// The options' texts, in the order of their letters; empty if there are none.
     pub choices: Vec<String>,
     /// The right answer, if any.
     pub right: Option<Right>,
-    /// The regions of the picture that show the answer, if given.
+    /// The regions of the picture that show the answer, if given; of a question about one picture.
     pub boxes: Vec<Rectangle>,
     /// The source of a mask of the regions that show the answer, if given.
     pub evidence: Option<EvidenceSource>,

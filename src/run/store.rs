@@ -144,15 +144,25 @@ impl Store {
         &self.folder
     }
 
-    /// Appends a record after setting its `mask` and its `each_masks`, the places of `each`. When
-    /// this returns, all are on the disk.
+    /// Appends a record after setting the places of its `mask` and of `each`, picture by picture.
+    /// When this returns, all are on the disk.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, for example because the disk is full.
     pub fn append(&mut self, mut record: Record, mask: Option<&Mask>, each: &[Mask]) -> Result<()> {
-        record.mask = mask.map(|mask| self.masks.append(mask)).transpose()?;
-        let places = each.iter().map(|mask| self.masks.append(mask));
-        record.each_masks = places.collect::<Result<_>>()?;
+        let mut append = |mask: &Mask| {
+            let pictures = mask.split();
+            let places = pictures.iter().map(|mask| self.masks.append(mask));
+            places.collect::<Result<Vec<_>>>()
+        };
+        let mut places = mask.map(&mut append).transpose()?.unwrap_or_default();
+        record.more_masks = places.split_off(places.len().min(1));
+        record.mask = places.pop();
+        record.each_masks = each
+            .iter()
+            .map(append)
+            .collect::<Result<Vec<_>>>()?
+            .concat();
         if record.places().next().is_some() {
             self.masks.sync()?;
         }

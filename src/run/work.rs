@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{
     Cause, Data, Explained, Failure, Manifest, Picked, Record, RecordedAnswers, Result, RunError,
-    Sample, Store, Timing, Unjudged, judge,
+    Sample, Source, Store, Timing, Unjudged, judge,
 };
 use crate::explain::{
     ExplainError, Explanation, Mask, Prepared, Progress, Request, Settings, Stage,
@@ -297,7 +297,7 @@ fn load_one(job: &Job, picked: Picked) -> Result<Loaded> {
     };
     let (record, ready) = match picked.sample {
         Ok(sample) => {
-            let name = sample.picture.name(job.data.images());
+            let name = |source: &Source| source.name(job.data.images());
             let mut record = Record::of(&sample, name, settings.seed);
             let ready = ready(job, &sample, &settings, &mut record)?;
             (record, ready)
@@ -329,21 +329,27 @@ fn ready(
 ) -> Result<std::result::Result<Prepared, Failure>> {
     let failed = |cause, message| Ok(Err(Failure { cause, message }));
     let (folder, limits) = (job.data.images(), &job.limits);
-    let picture = match sample.picture.picture(folder, limits) {
-        Ok(picture) => picture,
-        Err(error) => return failed(Cause::Picture, error.to_string()),
-    };
-    let size = (picture.width(), picture.height());
-    record.image.width = Some(size.0);
-    record.image.height = Some(size.1);
-    if let Some(source) = &sample.evidence {
-        match source.mask(size, folder, limits) {
+    let mut pictures = Vec::with_capacity(1 + sample.more_pictures.len());
+    let images = std::iter::once(&mut record.image).chain(&mut record.more_images);
+    let sources = std::iter::once(&sample.picture).chain(&sample.more_pictures);
+    for (source, image) in sources.zip(images) {
+        match source.picture(folder, limits) {
+            Ok(picture) => {
+                image.width = Some(picture.width());
+                image.height = Some(picture.height());
+                pictures.push(picture);
+            }
+            Err(error) => return failed(Cause::Picture, error.to_string()),
+        }
+    }
+    if let (Some(source), Some(first)) = (&sample.evidence, pictures.first()) {
+        match source.mask((first.width(), first.height()), folder, limits) {
             Ok(mask) => record.evidence = Some(mask),
             Err(bad) => return failed(Cause::Data, bad.message),
         }
     }
     let mut request = Request {
-        picture: &picture,
+        pictures: &pictures,
         question: &sample.question,
         answer: sample.answer.as_deref(),
         keys: None,

@@ -25,7 +25,9 @@ fn found(results: &Results, folder: &Path) -> Vec<f64> {
     let text = |name: &str| results.meta()[name].as_str().unwrap();
     let picture = Picture::open(&folder.join(text("image"))).unwrap();
     let baseline = Baseline::Blur.of(&picture, 0);
-    let prompt = model.prompt(text("question"), &picture).unwrap();
+    let prompt = model
+        .prompt(text("question"), std::slice::from_ref(&picture))
+        .unwrap();
     let options = SessionOptions {
         mask_size: results.settings().mask_size,
         memory_budget: 1 << 30,

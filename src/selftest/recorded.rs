@@ -300,7 +300,7 @@ pub fn recorded<D: ModelDevice>(
     let picture = Picture::decode(case.picture, case.name).map_err(LvlmError::from)?;
     let baseline = Baseline::Blur.of(&picture, 0);
     let question = results.meta["question"].as_str().unwrap_or_default();
-    let prompt = model.prompt(question, &picture)?;
+    let prompt = model.prompt(question, std::slice::from_ref(&picture))?;
     let mask_size = results.settings().mask_size;
     let start = |memory_budget| {
         let options = SessionOptions {

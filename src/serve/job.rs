@@ -80,7 +80,7 @@ impl Job {
     /// Returns what is explained.
     pub fn request<'a>(&'a self, picture: &'a Picture) -> Request<'a> {
         Request {
-            picture,
+            pictures: std::slice::from_ref(picture),
             question: &self.question.question,
             answer: self.question.answer.as_deref(),
             keys: self.question.keys.as_deref(),

@@ -123,6 +123,7 @@ impl Made {
             index,
             id: self.id.clone(),
             question: "?".into(),
+            more_images: Vec::new(),
             image: RecordImage {
                 path: "p.png".into(),
                 width: Some(PICTURE),
@@ -141,6 +142,7 @@ impl Made {
             }),
             explanation,
             mask: None,
+            more_masks: Vec::new(),
             each_masks: Vec::new(),
         }
     }

@@ -186,6 +186,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>, Vec<Mask>) {
         index,
         id: format!("sample-{index:05}"),
         question: format!("What is number {index}?"),
+        more_images: Vec::new(),
         image: RecordImage {
             path: format!("{}.jpg", index % PICTURES),
             width: Some(width),
@@ -213,6 +214,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>, Vec<Mask>) {
         judgement: None,
         error: None,
         mask: None,
+        more_masks: Vec::new(),
         each_masks: Vec::new(),
     };
     if index == 1 {

@@ -34,11 +34,11 @@ fn prompts_are_those_of_transformers() {
         let (tokenizer, template) = load(style);
         for case in recorded[style].as_array().unwrap() {
             let question = case["question"].as_str().unwrap();
-            let prompt = template.render(question).unwrap();
+            let prompt = template.render(question, 1).unwrap();
             assert_eq!(prompt.text(), case["prompt"].as_str().unwrap(), "{style}");
             assert_eq!(
                 tokenizer
-                    .encode_prompt(&prompt, &PictureText::rows(1))
+                    .encode_prompt(&prompt, &[PictureText::rows(1)])
                     .unwrap(),
                 ids(&case["ids"]),
                 "{style} {question:?}"
@@ -57,13 +57,13 @@ fn prompts_are_those_of_transformers() {
 #[test]
 fn the_image_token_is_repeated_in_its_place() {
     let (tokenizer, template) = load("plain");
-    let prompt = template.render("What?").unwrap();
+    let prompt = template.render("What?", 1).unwrap();
     let (one, five) = (
         tokenizer
-            .encode_prompt(&prompt, &PictureText::rows(1))
+            .encode_prompt(&prompt, &[PictureText::rows(1)])
             .unwrap(),
         tokenizer
-            .encode_prompt(&prompt, &PictureText::rows(5))
+            .encode_prompt(&prompt, &[PictureText::rows(5)])
             .unwrap(),
     );
     let at = one.iter().position(|id| *id == IMAGE).unwrap();
@@ -88,7 +88,7 @@ fn special_tokens_in_a_question_are_text() {
                 .collect::<Vec<_>>()
         };
         let ordinary = tokenizer
-            .encode_prompt(&template.render("x").unwrap(), &PictureText::rows(1))
+            .encode_prompt(&template.render("x", 1).unwrap(), &[PictureText::rows(1)])
             .unwrap();
         let words = ["a", " ", "red", "\n", "<", ">", "</s", "<image", "s>", "|"];
         for fixed in SPECIAL.map(Some).into_iter().chain([None; 200]) {
@@ -104,9 +104,9 @@ fn special_tokens_in_a_question_are_text() {
             if let Some(token) = fixed {
                 question = token.to_string();
             }
-            let prompt = template.render(&question).unwrap();
+            let prompt = template.render(&question, 1).unwrap();
             let found = tokenizer
-                .encode_prompt(&prompt, &PictureText::rows(1))
+                .encode_prompt(&prompt, &[PictureText::rows(1)])
                 .unwrap();
             assert_eq!(
                 controls(&found),
@@ -140,7 +140,9 @@ fn both_ways_of_encoding_agree() {
     for style in STYLES {
         let (tokenizer, template) = load(style);
         for case in recorded[style].as_array().unwrap() {
-            let prompt = template.render(case["question"].as_str().unwrap()).unwrap();
+            let prompt = template
+                .render(case["question"].as_str().unwrap(), 1)
+                .unwrap();
             // A special token at the very end changes the encoding's path, but not the ids before
             // it.
             let marked = Rendered {
@@ -154,10 +156,10 @@ fn both_ways_of_encoding_agree() {
                 ..prompt
             };
             let marked = tokenizer
-                .encode_prompt(&marked, &PictureText::rows(1))
+                .encode_prompt(&marked, &[PictureText::rows(1)])
                 .unwrap();
             let plain = tokenizer
-                .encode_prompt(&plain, &PictureText::rows(1))
+                .encode_prompt(&plain, &[PictureText::rows(1)])
                 .unwrap();
             // The last piece may merge with what follows it.
             let shared = plain.len() - 1;
@@ -170,9 +172,9 @@ fn both_ways_of_encoding_agree() {
 fn private_marks_in_a_question() {
     let (tokenizer, template) = load("chatml");
     let forged = "\u{F0001}</s>\u{F0003}";
-    let prompt = template.render(forged).unwrap();
+    let prompt = template.render(forged, 1).unwrap();
     assert!(matches!(
-        tokenizer.encode_prompt(&prompt, &PictureText::rows(1)),
+        tokenizer.encode_prompt(&prompt, &[PictureText::rows(1)]),
         Err(CheckpointError::SpecialInText {
             what: "question",
             ..
@@ -182,10 +184,10 @@ fn private_marks_in_a_question() {
         tokenizer.encode_answer(forged),
         Err(CheckpointError::SpecialInText { what: "answer", .. })
     ));
-    let between = template.render("</s>").unwrap();
+    let between = template.render("</s>", 1).unwrap();
     assert!(
         tokenizer
-            .encode_prompt(&between, &PictureText::rows(1))
+            .encode_prompt(&between, &[PictureText::rows(1)])
             .is_ok()
     );
 }
@@ -226,8 +228,8 @@ fn number_of_images_that_a_template_places() {
         let dir = folder(Some(text), |_| {});
         let (tokenizer, template) = both(&files(&dir)).unwrap();
         let outcome = template
-            .render("What?")
-            .and_then(|prompt| tokenizer.encode_prompt(&prompt, &PictureText::rows(1)));
+            .render("What?", 1)
+            .and_then(|prompt| tokenizer.encode_prompt(&prompt, &[PictureText::rows(1)]));
         match wanted {
             // Indexing into a content that is a text gives an undefined value.
             None => assert!(
@@ -274,7 +276,7 @@ fn templates_that_fail() {
     ];
     for (template, reason) in cases {
         let dir = folder(Some(&template), |_| {});
-        let outcome = both(&files(&dir)).and_then(|(_, template)| template.render("a sad one"));
+        let outcome = both(&files(&dir)).and_then(|(_, template)| template.render("a sad one", 1));
         let error = outcome.unwrap_err();
         assert!(
             matches!(error, CheckpointError::Template { .. }) && error.to_string().contains(reason),
@@ -302,7 +304,7 @@ fn without_a_template_llava_1_5s() {
     let wanted = "A chat between a curious human and an artificial intelligence assistant. The \
                   assistant gives helpful, detailed, and polite answers to the human's questions. \
                   USER: <image>\nWhat? ASSISTANT:";
-    assert_eq!(template.render("What?").unwrap().text(), wanted);
+    assert_eq!(template.render("What?", 1).unwrap().text(), wanted);
     assert!(template.source().contains("built in"));
 }
 
@@ -312,7 +314,11 @@ fn a_template_may_trim_and_change_the_question() {
         Some("<image>\n{{ messages[0]['content'][1]['text'].strip().upper() }}!"),
         |_| {},
     );
-    let rendered = both(&files(&dir)).unwrap().1.render("  what? \n").unwrap();
+    let rendered = both(&files(&dir))
+        .unwrap()
+        .1
+        .render("  what? \n", 1)
+        .unwrap();
     assert_eq!(
         (
             rendered.before.as_str(),
@@ -343,8 +349,8 @@ fn an_image_token_that_is_not_special_is_text_in_a_question_too() {
     let (tokenizer, template) = both(&files(&dir)).unwrap();
     let found = tokenizer
         .encode_prompt(
-            &template.render("an <image> here").unwrap(),
-            &PictureText::rows(1),
+            &template.render("an <image> here", 1).unwrap(),
+            &[PictureText::rows(1)],
         )
         .unwrap();
     assert_eq!(found.iter().filter(|id| **id == IMAGE).count(), 1);
@@ -360,9 +366,9 @@ fn special_tokens_that_cannot_be_text() {
         json["model"] = json!({"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"});
     });
     let (tokenizer, template) = both(&files(&dir)).unwrap();
-    let prompt = template.render("an <image> here").unwrap();
+    let prompt = template.render("an <image> here", 1).unwrap();
     let error = tokenizer
-        .encode_prompt(&prompt, &PictureText::rows(1))
+        .encode_prompt(&prompt, &[PictureText::rows(1)])
         .unwrap_err();
     assert!(
         matches!(&error, CheckpointError::SpecialInText { token, .. } if token == "<image>"),

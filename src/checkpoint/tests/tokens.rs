@@ -52,7 +52,7 @@ fn texts_have_the_ids_that_transformers_gives() {
             let expected: Vec<u32> = serde_json::from_value(text["ids"].clone()).unwrap();
             let prompt = prompt(text["text"].as_str().unwrap(), "");
             let found = tokenizer
-                .encode_prompt(&prompt, &PictureText::rows(1))
+                .encode_prompt(&prompt, &[PictureText::rows(1)])
                 .unwrap();
             assert_eq!(found, expected, "{} {:?}", case["name"], prompt.before);
         }
@@ -66,7 +66,7 @@ fn dropout_is_off() {
     let ids = |edits: &Value| {
         load(&edited("tiny-llava", edits))
             .unwrap()
-            .encode_prompt(&text, &PictureText::rows(1))
+            .encode_prompt(&text, &[PictureText::rows(1)])
             .unwrap()
     };
     let mut parts: Value =

@@ -31,7 +31,7 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
         after: String::new(),
         source: "test".to_string(),
     };
-    let ids = tokenizer.encode_prompt(&prompt, &PictureText::rows(1));
+    let ids = tokenizer.encode_prompt(&prompt, &[PictureText::rows(1)]);
     ids.unwrap()[1..].to_vec()
 }
 

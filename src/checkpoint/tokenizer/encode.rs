@@ -7,29 +7,35 @@ use crate::checkpoint::{CheckpointError, Rendered};
 use std::sync::Arc;
 
 impl Tokenizer {
-    /// Encodes a prompt, with the picture's text in place of the one token that the template writes
-    /// for it: the image token, or [`Tokenizer::picture_mark`]. The begin token is added if the tokenizer adds one and the template has not written
-    /// it. Special tokens in the question are plain text.
+    /// Encodes a prompt, with the pictures' texts in place of the tokens that the template writes for
+    /// them, one each: the image token, or [`Tokenizer::picture_mark`]. The begin token is added if
+    /// the tokenizer adds one and the template has not written it. Special tokens in the question
+    /// are plain text.
     ///
     /// # Errors
-    /// [`CheckpointError::ImageTokens`] unless the template places exactly one such token,
-    /// [`SpecialInText`](CheckpointError::SpecialInText) if special tokens in the question cannot
-    /// be kept as text.
+    /// [`CheckpointError::ImageTokens`] unless the template places exactly one such token for each
+    /// picture, [`SpecialInText`](CheckpointError::SpecialInText) if special tokens in the question
+    /// cannot be kept as text.
     pub fn encode_prompt(
         &self,
         prompt: &Rendered,
-        picture: &PictureText,
+        pictures: &[PictureText],
     ) -> Result<Vec<u32>, CheckpointError> {
         let (token, image) = (self.picture_mark(), self.image.1.id());
-        let wrong = |found: usize| {
+        let wrong = |expected: usize, found: usize| {
             let (file, token) = (prompt.source.clone(), token.to_string());
-            CheckpointError::ImageTokens { file, token, found }
+            CheckpointError::ImageTokens {
+                file,
+                token,
+                expected,
+                found,
+            }
         };
         let bos = self.special.get("bos_token");
         let ids = match self.image.1 {
             ImageToken::Id(_) | ImageToken::Named(_) => {
-                let with_text = |text| with_text(prompt, token, text).map_err(wrong);
-                let expanded = picture.text.as_deref().map(with_text).transpose()?;
+                let expanded = with_texts(prompt, token, pictures);
+                let expanded = expanded.map_err(|found| wrong(pictures.len(), found))?;
                 let prompt = expanded.as_ref().unwrap_or(prompt);
                 let written = bos.is_some_and(|bos| prompt.text().starts_with(bos));
                 self.encode_piece(prompt, !written)?
@@ -48,13 +54,17 @@ impl Tokenizer {
             },
         };
         let found = ids.iter().filter(|id| **id == image).count();
-        if found != picture.marks {
-            return Err(wrong(found));
+        let expected = pictures.iter().map(|picture| picture.marks).sum();
+        if found != expected {
+            return Err(wrong(expected, found));
         }
-        let rows = picture.rows_per_mark;
-        let repeated = ids
-            .into_iter()
-            .flat_map(|id| std::iter::repeat_n(id, if id == image { rows } else { 1 }));
+        let rows =
+            |picture: &PictureText| std::iter::repeat_n(picture.rows_per_mark, picture.marks);
+        let mut rows = pictures.iter().flat_map(rows);
+        let repeated = ids.into_iter().flat_map(|id| {
+            let rows = if id == image { rows.next() } else { None };
+            std::iter::repeat_n(id, rows.unwrap_or(1))
+        });
         Ok(repeated.collect())
     }
 
@@ -150,17 +160,39 @@ impl Tokenizer {
     }
 }
 
-/// Replaces the image token by the picture's text. The error is how many image tokens there are,
-/// where that is not one.
-fn with_text(prompt: &Rendered, token: &str, text: &str) -> Result<Rendered, usize> {
-    let mut expanded = prompt.clone();
-    let count = |part: &str| part.matches(token).count();
-    match (count(&prompt.before), count(&prompt.after)) {
-        (1, 0) => expanded.before = prompt.before.replace(token, text),
-        (0, 1) => expanded.after = prompt.after.replace(token, text),
-        (before, after) => return Err(before + after),
+/// Replaces the image tokens by the pictures' texts, in their order; `None` where every text is the
+/// image token alone. The error is how many image tokens there are, where that is not one for each
+/// picture.
+fn with_texts(
+    prompt: &Rendered,
+    token: &str,
+    pictures: &[PictureText],
+) -> Result<Option<Rendered>, usize> {
+    if pictures.iter().all(|picture| picture.text.is_none()) {
+        return Ok(None);
     }
-    Ok(expanded)
+    let mut texts = pictures.iter();
+    let mut found = 0;
+    let mut expanded = |part: &str| {
+        let mut pieces = part.split(token);
+        let mut whole = pieces.next().unwrap_or_default().to_string();
+        for piece in pieces {
+            found += 1;
+            let text = texts.next().and_then(|picture| picture.text.as_deref());
+            whole += text.unwrap_or(token);
+            whole += piece;
+        }
+        whole
+    };
+    let (before, after) = (expanded(&prompt.before), expanded(&prompt.after));
+    if found != pictures.len() {
+        return Err(found);
+    }
+    Ok(Some(Rendered {
+        before,
+        after,
+        ..prompt.clone()
+    }))
 }
 
 /// Splits a prompt at the picture's mark, if the template has written it exactly once.

@@ -47,7 +47,7 @@ pub(super) struct Phase {
 impl Work<'_> {
     /// Returns the schedule of the method.
     pub fn schedule(&self) -> Schedule {
-        self.settings.method.with(self.settings).schedule()
+        self.settings.method.with(self.settings).schedule(1)
     }
 
     pub fn plan(&self, blends: usize, tokens: &[usize], gradient: bool) -> Result<BatchPlan> {

@@ -5,9 +5,9 @@ use super::pictures::Small;
 use crate::cli::error::CliError;
 use crate::explain::Mask;
 use crate::report::html::{
-    CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PageToken, PageUnit,
+    CurveLines, Detail, Entry, MapCells, Page, PageFaithfulness, PagePicture, PageToken, PageUnit,
 };
-use crate::run::{Record, Right, Run};
+use crate::run::{Record, RecordImage, Right, Run};
 
 /// Returns the page's data without the details, for all samples that the run has so far.
 ///
@@ -62,7 +62,19 @@ fn right(right: &Right) -> Option<String> {
     }
 }
 
-/// Returns the details of a sample.
+/// The places of the explained pictures among those of a record, and of the others after them.
+fn order(record: &Record, explain_image: Option<usize>) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..=record.more_images.len()).collect();
+    let alone = explain_image.and_then(|number| number.checked_sub(1));
+    if let Some(alone) = alone.filter(|&alone| alone < all.len()) {
+        all.remove(alone);
+        all.insert(0, alone);
+    }
+    all
+}
+
+/// Returns the details of a sample: `pictures` are all of its record, of which `explain_image` is
+/// the only one that is explained.
 ///
 /// # Errors
 /// Returns an error for a malformed mask, which runs do not store.
@@ -70,33 +82,65 @@ pub(super) fn detail(
     record: &Record,
     mask: Option<&Mask>,
     each: &[Mask],
-    picture: Small,
+    pictures: Vec<Small>,
+    explain_image: Option<usize>,
 ) -> Result<Detail, CliError> {
     let explained = record.explanation.as_ref();
     let curves = explained.and_then(|e| e.curves.as_ref());
     let tokens = explained.map_or(&[][..], |e| &e.answer.tokens);
-    let map = mask.map(MapCells::of).transpose()?;
-    let units = explained.map_or(&[][..], |e| &e.each).iter().zip(each);
-    let each = units.map(|(unit, mask)| {
-        Ok::<_, CliError>(PageUnit {
-            text: unit.text.clone(),
-            tokens: unit.tokens.clone(),
-            map: MapCells::of(mask)?,
-        })
-    });
-    let each = each.collect::<Result<Vec<_>, _>>()?;
-    let (picture, missing) = match picture {
-        Ok(address) => (Some(address), None),
-        Err(reason) => (None, Some(reason)),
+    let cells = |mask: &Mask| -> Result<Vec<MapCells>, CliError> {
+        let pictures = mask.split();
+        let cells = pictures.iter().map(MapCells::of);
+        Ok(cells.collect::<Result<_, _>>()?)
     };
+    let mut maps = mask.map(cells).transpose()?.unwrap_or_default().into_iter();
+    let units = each.iter().map(cells).collect::<Result<Vec<_>, _>>()?;
+    let mut units: Vec<_> = units.into_iter().map(Vec::into_iter).collect();
+    let images: Vec<&RecordImage> = std::iter::once(&record.image)
+        .chain(&record.more_images)
+        .collect();
+    let order = order(record, explain_image);
+    let mut shown = order.iter().map(|&at| {
+        let (picture, missing) = match pictures.get(at) {
+            Some(Ok(address)) => (Some(address.clone()), None),
+            Some(Err(reason)) => (None, Some(reason.clone())),
+            None => (None, None),
+        };
+        PagePicture {
+            picture,
+            missing,
+            path: images[at].path.clone(),
+            width: images[at].width,
+            height: images[at].height,
+            map: maps.next(),
+            each: units.iter_mut().filter_map(Iterator::next).collect(),
+        }
+    });
+    let PagePicture {
+        picture,
+        missing,
+        path,
+        width,
+        height,
+        map,
+        each,
+    } = shown.next().unwrap_or_default();
+    let others = shown.collect();
+    let units = explained.map_or(&[][..], |e| &e.each).iter().zip(each);
+    let each = units.map(|(unit, map)| PageUnit {
+        text: unit.text.clone(),
+        tokens: unit.tokens.clone(),
+        map,
+    });
     Ok(Detail {
         picture,
         missing,
-        path: record.image.path.clone(),
-        width: record.image.width,
-        height: record.image.height,
+        path,
+        width,
+        height,
         map,
-        each,
+        each: each.collect(),
+        others,
         tokens: tokens.iter().map(PageToken::from).collect(),
         curves: curves.map(CurveLines::from),
         undefined: curves.and_then(|c| c.reason.clone()),

@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::picture::{Limits, Picture};
 use crate::report::html::thumbnail;
-use crate::run::{Cause, Data, DataOptions, ImageFolder, Record, Records, Run, Source};
+use crate::run::{
+    Cause, Data, DataOptions, ImageFolder, Picked, Record, RecordImage, Records, Run, Source,
+};
 
 /// The pictures of a run.
 pub(super) struct Pictures {
@@ -15,8 +17,8 @@ pub(super) struct Pictures {
     limits: Limits,
 }
 
-/// The place of one picture.
-pub(super) type Place = Source;
+/// The places of the pictures of a record.
+pub(super) type Places = Vec<Source>;
 
 /// A picture on the page, or the reason why there is none.
 pub(super) type Small = Result<String, String>;
@@ -66,7 +68,7 @@ impl Pictures {
         })
     }
 
-    /// Returns every record with the place of its picture.
+    /// Returns every record with the places of its pictures.
     ///
     /// # Errors
     /// Returns an error if the data cannot be read; the iterator returns errors of data and of
@@ -74,30 +76,45 @@ impl Pictures {
     pub fn with_records<'a>(
         &'a self,
         records: Records,
-    ) -> Result<impl Iterator<Item = Result<(Record, Option<Place>), CliError>> + 'a, CliError>
-    {
+    ) -> Result<impl Iterator<Item = Result<(Record, Places), CliError>> + 'a, CliError> {
         let mut rows = match &self.data {
             Some(data) => Some(data.samples(self.run.manifest().shard, 0)?),
             None => None,
         };
         Ok(records.map(move |record| {
             let record = record?;
-            let place = match &mut rows {
+            let places = match &mut rows {
                 // Records are in the order of the data.
                 Some(rows) => match rows.next().transpose()? {
-                    Some(picked) => picked.sample.ok().map(|sample| sample.picture),
-                    None => None,
+                    Some(Picked {
+                        sample: Ok(sample), ..
+                    }) => {
+                        let first = std::iter::once(sample.picture);
+                        first.chain(sample.more_pictures).collect()
+                    }
+                    _ => Vec::new(),
                 },
-                None if record.image.path.is_empty() => None,
-                None => Some(Source::File(vec![record.image.path.clone()])),
+                None if record.image.path.is_empty() => Vec::new(),
+                None => {
+                    let images = std::iter::once(&record.image).chain(&record.more_images);
+                    let file = |image: &RecordImage| Source::File(vec![image.path.clone()]);
+                    images.map(file).collect()
+                }
             };
-            Ok((record, place))
+            Ok((record, places))
         }))
     }
 
-    /// Returns a record's picture as shown on the page. A picture whose size differs from the
-    /// record's is rejected as another picture.
-    pub fn small(&self, record: &Record, place: Option<&Place>) -> Small {
+    /// Returns a record's pictures as shown on the page.
+    pub fn small(&self, record: &Record, places: &Places) -> Vec<Small> {
+        let images = std::iter::once(&record.image).chain(&record.more_images);
+        let small = |(at, image)| self.one(record, image, places.get(at));
+        images.enumerate().map(small).collect()
+    }
+
+    /// Returns a picture as shown on the page. One whose size differs from the record's is rejected
+    /// as another picture.
+    fn one(&self, record: &Record, image: &RecordImage, place: Option<&Source>) -> Small {
         if let Some(failure) = record
             .error
             .as_ref()
@@ -116,7 +133,7 @@ impl Pictures {
             .picture(folder, &self.limits)
             .map_err(|e| e.to_string())?;
         let found = (picture.width(), picture.height());
-        if let (Some(width), Some(height)) = (record.image.width, record.image.height)
+        if let (Some(width), Some(height)) = (image.width, image.height)
             && (width, height) != found
         {
             let (name, (w, h)) = (place.name(folder), found);

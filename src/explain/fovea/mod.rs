@@ -79,8 +79,11 @@ impl Fovea<'_> {
         let size = settings.mask_size;
         let tokens: BTreeSet<usize> = units.iter().copied().flatten().copied().collect();
         let tokens: Vec<usize> = tokens.into_iter().collect();
-        let spacing = size as f64 / (scorer.image_rows() as f64).sqrt();
-        let mut masks = vec![Mask::new(size, vec![1.0; size * size])?; units.len()];
+        let spacing = |rows: usize| size as f64 / (rows as f64).sqrt();
+        let widths: Vec<f64> = scorer.image_rows().into_iter().map(spacing).collect();
+        let cells = widths.len() * size * size;
+        let whole = Mask::of_pictures(size, widths.len(), vec![1.0; cells])?;
+        let mut masks = vec![whole; units.len()];
         let mut found = masks.clone();
         for iteration in 0..settings.iterations {
             let (mut blends, mut weights) = (Vec::new(), Vec::new());
@@ -129,7 +132,11 @@ impl Fovea<'_> {
                 };
                 masks[number] = stepped(&masks[number], &gradients[number]);
                 let removed = masks[number].values().iter().map(|value| 1.0 - value);
-                let removed = smoothed(&removed.collect::<Vec<_>>(), size, WIDTH * spacing);
+                let removed: Vec<f64> = removed.collect();
+                let of_pictures = removed.chunks(size * size).zip(&widths);
+                let removed: Vec<f64> = of_pictures
+                    .flat_map(|(cells, spacing)| smoothed(cells, size, WIDTH * spacing))
+                    .collect();
                 // The length of the steps has no meaning of its own: only the order of cells has.
                 found[number] = mask_of(size, &removed)?;
                 each(number, iteration, parts, &found[number]);
@@ -166,7 +173,7 @@ impl Attribution for Fovea<'_> {
         &["steps", "iterations", "noise"]
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         let pass = |paths, calls| Pass {
             blends: paths * self.settings.steps,
             gradient: true,
@@ -200,7 +207,10 @@ impl Attribution for Fovea<'_> {
         let mut iterations = vec![Vec::new(); units.len()];
         let collect = &mut |unit: usize, _, parts, _: &Mask| iterations[unit].push(parts);
         let masks = self.find(scorer, &tokens, evaluated, collect)?;
-        let evaluations = self.schedule().evaluations().unwrap_or_default();
+        let evaluations = self
+            .schedule(scorer.pictures())
+            .evaluations()
+            .unwrap_or_default();
         let found = masks.into_iter().zip(iterations);
         let found = found.map(|(mask, iterations)| FoundMask {
             mask,

@@ -138,7 +138,7 @@ impl Attribution for Igos<'_> {
         }
     }
 
-    fn schedule(&self) -> Schedule {
+    fn schedule(&self, _pictures: usize) -> Schedule {
         let pass = |gradient, calls| Pass {
             blends: self.paths.len() * self.settings.steps,
             gradient,
@@ -172,23 +172,27 @@ impl Attribution for Igos<'_> {
     ) -> Result<Mask> {
         let settings = self.settings;
         settings.validate()?;
-        let regulariser = if self.bilateral {
-            let (view, pixels) = scorer.first_view();
+        let regulariser = |(view, pixels)| {
+            if !self.bilateral {
+                return Ok(Regulariser::of_mask(settings.l1, settings.l3));
+            }
             let weights = [settings.l1, settings.l2, settings.l3];
-            Regulariser::new(view, pixels, weights, settings.gamma)?
-                .with_resampling(scorer.resampling())
-        } else {
-            Regulariser::of_mask(settings.l1, settings.l3)
+            let regulariser = Regulariser::new(view, pixels, weights, settings.gamma)?;
+            Ok(regulariser.with_resampling(scorer.resampling()))
         };
+        let views = scorer.first_views().into_iter();
+        let regularisers = views.map(regulariser).collect::<Result<Vec<_>>>()?;
         let objective = Objective {
             scorer,
-            regulariser: &regulariser,
+            regularisers: &regularisers,
             settings,
             paths: &self.paths,
             keys,
         };
-        let cells = settings.mask_size * settings.mask_size;
-        let mut masks = vec![Mask::new(settings.mask_size, vec![1.0; cells])?; self.masks];
+        let (size, pictures) = (settings.mask_size, regularisers.len());
+        let cells = pictures * size * size;
+        let whole = Mask::of_pictures(size, pictures, vec![1.0; cells])?;
+        let mut masks = vec![whole; self.masks];
         let mut nesterov: Vec<_> = (0..self.masks)
             .map(|_| Nesterov::new(settings.lr, settings.momentum, cells))
             .collect();

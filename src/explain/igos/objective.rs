@@ -26,7 +26,8 @@ pub(in crate::explain) struct Evaluated {
 /// The objective to minimise, for one answer and its key tokens.
 pub(in crate::explain) struct Objective<'a> {
     pub scorer: &'a dyn Scorer,
-    pub regulariser: &'a Regulariser,
+    /// That of each picture.
+    pub regularisers: &'a [Regulariser],
     pub settings: &'a Settings,
     /// Deletion and, if there is any, insertion of the result come first.
     pub paths: &'a [WeightedPath],
@@ -41,6 +42,20 @@ impl Objective<'_> {
             None => first.clone(),
             Some(second) => first.mapped(|cell, value| value * second.values()[cell]),
         }
+    }
+
+    /// Returns the sum of the pictures' regularisers, of their terms, and the gradient.
+    fn regularised(&self, mask: &Mask, iteration: usize) -> (f64, Terms, Vec<f64>) {
+        let (mut value, mut terms, mut slope) = (0.0, Terms::default(), Vec::new());
+        for (regulariser, mask) in self.regularisers.iter().zip(mask.split()) {
+            let (own, own_terms, own_slope) = regulariser.evaluate(&mask, iteration);
+            value += own;
+            terms.l1 += own_terms.l1;
+            terms.l2 += own_terms.l2;
+            terms.l3 += own_terms.l3;
+            slope.extend(own_slope);
+        }
+        (value, terms, slope)
     }
 
     /// Returns the objective at `masks` and its gradient, with the noise of an iteration.
@@ -108,7 +123,7 @@ impl Objective<'_> {
             scores.sum::<f64>() / steps as f64
         };
         let result = Self::result(masks);
-        let (regulariser, terms, slope) = self.regulariser.evaluate(&result, iteration);
+        let (regulariser, terms, slope) = self.regularised(&result, iteration);
         for (i, g) in gradients.iter_mut().enumerate() {
             // The derivative of the product of two masks with respect to one is the other.
             let other = (masks.len() == 2).then(|| masks[1 - i].values());

@@ -24,7 +24,7 @@ pub struct Regulariser {
 }
 
 /// The terms of the regulariser, each times its weight: their sum is its value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// `l1 mean|1 - M|`.
     pub l1: f64,

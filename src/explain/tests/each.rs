@@ -65,7 +65,7 @@ fn has_the_maps_of_tokens(method: Method) {
     let found = found.unwrap();
     let texts: Vec<&str> = found.iter().map(|map| map.unit.text.as_str()).collect();
     assert_eq!(texts, ["red", "ring"]);
-    let evaluations = method.schedule().evaluations().unwrap();
+    let evaluations = method.schedule(1).evaluations().unwrap();
     assert_eq!(all, 2 * evaluations);
     for map in &found {
         let mut iterations = Vec::new();

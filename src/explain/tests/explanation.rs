@@ -49,7 +49,7 @@ fn an_explanation_is_given_up_wherever_it_is() {
         ..Settings::default()
     };
     let request = Request {
-        picture: &picture,
+        pictures: std::slice::from_ref(&picture),
         question: "How many objects are there?",
         answer: None,
         keys: Some(&[0]),

@@ -123,11 +123,11 @@ impl Scorer for Outside {
         Ok(&self.0)
     }
 
-    fn image_rows(&self) -> usize {
-        VISUAL.len()
+    fn image_rows(&self) -> Vec<usize> {
+        vec![VISUAL.len()]
     }
 
-    fn first_view(&self) -> (&View, &[f32]) {
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
         unreachable!("methods that look inside ask for nothing else")
     }
 

@@ -106,7 +106,7 @@ fn the_objectives_gradient_is_its_slope_for_one_mask_and_for_two() {
     ] {
         let objective = Objective {
             scorer: &model,
-            regulariser: &regulariser,
+            regularisers: std::slice::from_ref(&regulariser),
             settings: &settings,
             paths: &igos.paths,
             keys: &[0, 2],
@@ -144,7 +144,7 @@ fn deletion_is_the_mean_over_the_path() {
     let settings = settings(Method::IgosPlus);
     let objective = Objective {
         scorer: &model,
-        regulariser: &regulariser,
+        regularisers: std::slice::from_ref(&regulariser),
         settings: &settings,
         paths: &Igos::plus(&settings).paths,
         keys: &[1],

@@ -79,13 +79,13 @@ impl Scorer for Linear {
         Ok(self)
     }
 
-    fn image_rows(&self) -> usize {
-        16
+    fn image_rows(&self) -> Vec<usize> {
+        vec![16]
     }
 
-    fn first_view(&self) -> (&View, &[f32]) {
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
         const NO_PIXELS: [f32; 3 * VIEW.0 * VIEW.1] = [0.0; 3 * VIEW.0 * VIEW.1];
-        (&self.view, &NO_PIXELS)
+        vec![(&self.view, &NO_PIXELS)]
     }
 
     fn log_probabilities(
@@ -394,7 +394,7 @@ fn every_method_makes_the_calls_of_its_schedule() {
                 &mut |_, _, _| {},
             );
             run.unwrap();
-            let schedule = method.schedule();
+            let schedule = method.schedule(1);
             let calls = model.calls.borrow();
             if !schedule.open_ended {
                 let passes = schedule.passes.iter();

@@ -22,7 +22,7 @@ pub(in crate::lvlm) struct Decoder<D: Device> {
     embedding_scale: Option<f64>,
     /// A factor of the picture's rows that enter.
     pub picture_scale: f64,
-    /// Whether the picture's rows see each other in both directions.
+    /// Whether the rows of a picture see each other in both directions.
     mutual_picture: bool,
     pub stack: Stack<D>,
     norm: Norm<D>,
@@ -51,8 +51,8 @@ pub(in crate::lvlm) struct Rows<'a, D: Device> {
     pub queries: &'a Queries,
     /// The rotary positions of rows, the prefix's too, where these are not their numbers.
     pub positions: Option<&'a Positions>,
-    /// The number of the picture's rows, which are the first.
-    pub picture: usize,
+    /// The runs of pictures' rows.
+    pub pictures: &'a [Range<usize>],
 }
 
 /// What norms of the decoder's kind add to their weight.
@@ -263,7 +263,7 @@ impl<D: Device> Decoder<D> {
     pub fn prefix(&self, device: &D, ids: &[u32]) -> Result<Prefix<D>> {
         let mut cache = self.cache(device, ids.len())?;
         let x = self.embed(device, ids)?;
-        self.extend(device, x, &mut cache, (None, 0), &NoHook, false)?;
+        self.extend(device, x, &mut cache, (None, &[]), &NoHook, false)?;
         Ok(cache)
     }
 
@@ -295,15 +295,15 @@ impl<D: Device> Decoder<D> {
     }
 
     /// Runs one sequence of rows x after the cache and adds its keys and values to it; `positions`
-    /// are those of rows from the cache's first on, where they are not their numbers, and the first
-    /// `picture` rows are the picture's. Returns the last block's output. With `check`, the first
+    /// are those of rows from the cache's first on, where they are not their numbers, and `pictures`
+    /// are the runs of pictures' rows. Returns the last block's output. With `check`, the first
     /// block whose output is not finite is an error that names it.
     pub fn extend<B: BlockHook<D> + ?Sized>(
         &self,
         device: &D,
         mut x: D::Matrix,
         cache: &mut Prefix<D>,
-        (positions, picture): (Option<&Positions>, usize),
+        (positions, pictures): (Option<&Positions>, &[Range<usize>]),
         hook: &B,
         check: bool,
     ) -> Result<D::Matrix> {
@@ -317,7 +317,7 @@ impl<D: Device> Decoder<D> {
                 batch: 1,
                 length,
                 causal: true,
-                mutual: self.mutual(picture),
+                mutual: self.mutual(pictures),
                 prefix: (cache.length > 0).then_some(&*cache),
                 queries: None,
                 positions,
@@ -348,9 +348,9 @@ impl<D: Device> Decoder<D> {
         Ok(device.logits(&h, &self.head)?)
     }
 
-    /// Returns how many of a sequence's first rows see each other, if `picture` are the picture's.
-    fn mutual(&self, picture: usize) -> usize {
-        if self.mutual_picture { picture } else { 0 }
+    /// Returns the rows of a sequence that see each other, if `pictures` are the pictures'.
+    fn mutual<'a>(&self, pictures: &'a [Range<usize>]) -> &'a [Range<usize>] {
+        if self.mutual_picture { pictures } else { &[] }
     }
 
     fn sequence<'a>(&'a self, rows: &Rows<'a, D>, layer: usize) -> Sequence<'a, D> {
@@ -361,7 +361,7 @@ impl<D: Device> Decoder<D> {
             batch: rows.batch,
             length: rows.length,
             causal: true,
-            mutual: self.mutual(rows.picture),
+            mutual: self.mutual(rows.pictures),
             prefix,
             queries,
             positions: rows.positions,

@@ -161,7 +161,7 @@ impl<D: Device> QwenVit<D> {
             batch,
             length: layout.place.outputs(),
             causal: false,
-            mutual: 0,
+            mutual: &[],
             prefix: None,
             queries: None,
             positions: Some(&layout.positions),

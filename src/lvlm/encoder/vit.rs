@@ -224,7 +224,7 @@ impl<D: Device> Vit<D> {
             batch,
             length: self.tokens(),
             causal: false,
-            mutual: 0,
+            mutual: &[],
             prefix: None,
             queries: None,
             positions: None,

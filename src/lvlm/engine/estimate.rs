@@ -8,10 +8,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::evaluator::{Evaluator, PictureViews, within};
+use super::evaluator::{Evaluator, within};
 use super::fit::{OpenOptions, fit};
 use super::layers;
-use super::measure::{self, MetaLayers, measured, meta_evaluator, meta_layout};
+use super::measure::{self, MetaLayers, PictureViews, measured, meta_evaluator, meta_layout};
 use crate::blend::{Blend, Masks, Path};
 use crate::checkpoint::Checkpoint;
 use crate::device::meta::{Meta, Parts, Tally};
@@ -97,8 +97,14 @@ impl Blueprint<'_> {
         Ok(family)
     }
 
-    /// Returns the layers for the picture, without numbers, and its views.
-    fn layers<F: Family>(&self, fitted: &F, meta: &Meta) -> Result<(MetaLayers, PictureViews)> {
+    /// Returns the layers for the picture, without numbers, and its views; `before` tokens of text
+    /// are before it.
+    fn layers<F: Family>(
+        &self,
+        fitted: &F,
+        meta: &Meta,
+        before: usize,
+    ) -> Result<(MetaLayers, PictureViews)> {
         let loader = Loader {
             tensors: &self.checkpoint.tensors,
             device: meta,
@@ -108,10 +114,12 @@ impl Blueprint<'_> {
         let (width, height) = self.picture;
         let processing = fitted.image_processing(&self.checkpoint.processor)?;
         let (token_layout, images) = processing.token_layout(width, height)?;
+        let encoders = processing.encoder_views(width, height)?.into_iter();
+        let positions = processing.positions(width, height)?;
         let views = PictureViews {
-            encoders: processing.encoder_views(width, height)?,
+            encoders: encoders.map(|views| (views, Some(0))).collect(),
             images,
-            positions: processing.positions(width, height)?,
+            positions: positions.map(|positions| positions.after(before)),
         };
         let (vision, decoder) = layers::load(fitted, &loader)?;
         let layers = MetaLayers {
@@ -149,13 +157,13 @@ impl Visitor for PromptLengths<'_> {
     fn visit<F: Family>(self, family: F) -> Self::Output {
         let PromptLengths(blueprint, question) = self;
         let checkpoint = blueprint.checkpoint;
-        let rendered = checkpoint.template.render(question)?;
+        let rendered = checkpoint.template.render(question, 1)?;
         let family = blueprint.fitted(family)?;
         let processing = family.image_processing(&checkpoint.processor)?;
         let (width, height) = blueprint.picture;
         let tokenizer = &checkpoint.tokenizer;
         let text = processing.picture_text(tokenizer, width, height)?;
-        let ids = tokenizer.encode_prompt(&rendered, &text)?;
+        let ids = tokenizer.encode_prompt(&rendered, &[text])?;
         let image = tokenizer.image().id();
         let before = ids.iter().take_while(|&&id| id != image).count();
         let after = ids[before..].iter().filter(|&&id| id != image);
@@ -175,7 +183,7 @@ impl Visitor for Make<'_> {
         } = self;
         let family = blueprint.fitted(family)?;
         let loading = Meta::new(profile.element_bytes);
-        let (layers, views) = blueprint.layers(&family, &loading)?;
+        let (layers, views) = blueprint.layers(&family, &loading, lengths.before)?;
         let limit = family.decoder().0.max_positions;
         let found = [lengths.before, lengths.after, lengths.answer]
             .iter()

@@ -1,32 +1,25 @@
-//! One picture and one prompt on a device, and the forward and vjp passes through the model.
+//! Pictures and one prompt on a device, and the forward and vjp passes through the model.
 
+mod masked;
 mod reading;
 
+use std::ops::Range;
 use std::sync::Arc;
+
+pub(super) use masked::{EncoderPicture, MaskedPicture};
 
 pub(super) use reading::Reading;
 
-use crate::blend::{Blend, Masks};
 use crate::device::{Device, Matrix, Part, Real, RowMap};
 use crate::lvlm::decoder::{Decoder, DecoderSaved, Prefix, Rows};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::picture_layers::{PictureLayers, PictureRows, PictureSaved};
-use crate::lvlm::family::traits::EncoderViews;
 use crate::lvlm::session::Callback;
 use crate::nn::{
     AnyHook, Checkpointing, NnError, NoHook, NoWatch, Positions, Queries, Watch, require_finite,
 };
 
-/// The views that a family takes of a picture, and the rows that they become.
-pub(super) struct PictureViews {
-    pub encoders: Vec<EncoderViews>,
-    /// Rows of the decoder that the tokens are.
-    pub images: usize,
-    /// As [`ImageProcessing::positions`](crate::lvlm::family::traits::ImageProcessing::positions).
-    pub positions: Option<Positions>,
-}
-
-/// A picture and a prompt.
+/// Pictures and a prompt.
 ///
 /// Every method takes the device that the layers and the pictures are on.
 pub(super) struct Evaluator<D: Device> {
@@ -34,20 +27,22 @@ pub(super) struct Evaluator<D: Device> {
     pub family: &'static str,
     pub vision: Box<dyn PictureLayers<D>>,
     pub decoder: Arc<Decoder<D>>,
-    /// The two pictures as each encoder sees them.
-    pub pictures: Vec<D::Pictures>,
-    /// Keys and values of the prompt's tokens before the picture.
+    /// Each picture and its baseline as each encoder sees them, picture by picture.
+    pub pictures: Vec<EncoderPicture<D>>,
+    /// Keys and values of the prompt's tokens before the first picture.
     pub prefix: Prefix<D>,
-    /// The prompt from the picture on.
+    /// The prompt from the first picture on.
     pub rest: Rest,
     /// The rotary positions of the decoder's rows where these are not their numbers.
     pub positions: Option<Positions>,
 }
 
-/// A prompt from the first of the picture's rows on.
+/// A prompt from the first of the pictures' rows on.
 pub(super) struct Rest {
-    /// The places of the picture's rows, ascending from 0.
+    /// The places of the pictures' rows, ascending from 0.
     images: Vec<usize>,
+    /// The runs of such rows.
+    runs: Vec<Range<usize>>,
     /// The text tokens at the other places.
     text: Vec<u32>,
 }
@@ -56,8 +51,11 @@ impl Rest {
     /// Splits ids, the first of which is an image token.
     pub fn of(ids: &[u32], image: u32) -> Rest {
         let places = ids.iter().enumerate().filter(|(_, id)| **id == image);
+        let images: Vec<usize> = places.map(|(place, _)| place).collect();
+        let runs = images.chunk_by(|a, b| a + 1 == *b);
         Rest {
-            images: places.map(|(place, _)| place).collect(),
+            runs: runs.map(|run| run[0]..run[0] + run.len()).collect(),
+            images,
             text: ids.iter().copied().filter(|&id| id != image).collect(),
         }
     }
@@ -66,6 +64,7 @@ impl Rest {
     pub fn without_numbers(images: usize, text: usize) -> Rest {
         Rest {
             images: (0..images).collect(),
+            runs: vec![0..images],
             text: vec![0; text],
         }
     }
@@ -75,9 +74,14 @@ impl Rest {
         self.text.len()
     }
 
-    /// Returns the places of the picture's rows, ascending from 0.
+    /// Returns the places of the pictures' rows, ascending from 0.
     pub fn images(&self) -> &[usize] {
         &self.images
+    }
+
+    /// Returns the runs of the pictures' rows.
+    pub fn runs(&self) -> &[Range<usize>] {
+        &self.runs
     }
 
     /// Returns the text tokens at the other places, and these places.
@@ -133,7 +137,7 @@ impl<D: Device> Evaluator<D> {
         self.prefix.first().map_or(0, |p| p.length)
     }
 
-    /// Returns the number of rows that the picture takes.
+    /// Returns the number of rows that the pictures take.
     pub fn image_rows(&self) -> usize {
         self.rest.images.len()
     }
@@ -187,32 +191,6 @@ impl<D: Device> Evaluator<D> {
             place,
             text,
         })
-    }
-
-    /// Stages masks and blends for every encoder.
-    pub fn stage(&self, device: &D, masks: Masks, blends: &[Blend]) -> Result<Vec<D::Batch>> {
-        let stage = |pictures| Ok(device.stage(pictures, masks, blends)?);
-        self.pictures.iter().map(stage).collect()
-    }
-
-    /// Replaces the masks and blends of a batch.
-    pub fn restage(
-        &self,
-        device: &D,
-        batch: &mut [D::Batch],
-        masks: Masks,
-        blends: &[Blend],
-    ) -> Result<()> {
-        for (pictures, batch) in self.pictures.iter().zip(batch) {
-            device.restage(pictures, batch, masks, blends)?;
-        }
-        Ok(())
-    }
-
-    /// Blends the patches of every encoder.
-    pub fn blend(&self, device: &D, batch: &[D::Batch]) -> Result<Vec<D::Matrix>> {
-        let blend = |(pictures, batch)| Ok(device.blend(pictures, batch)?);
-        self.pictures.iter().zip(batch).map(blend).collect()
     }
 
     fn encode(
@@ -306,45 +284,6 @@ impl<D: Device> Evaluator<D> {
         vision.vjp(device, d_images, d_context)
     }
 
-    /// Makes zero gradients of `masks` masks, of every encoder its own, so that the order of sums
-    /// is that of blends however they are cut into batches.
-    pub fn gradients(&self, device: &D, masks: usize) -> Result<Vec<D::Gradients>> {
-        let gradients = |pictures| Ok(device.gradients(pictures, masks)?);
-        self.pictures.iter().map(gradients).collect()
-    }
-
-    /// Sums the gradients of all encoders, mask by mask.
-    pub fn read_gradients(&self, device: &D, gradients: &[D::Gradients]) -> Result<Vec<Vec<f64>>> {
-        let mut all = gradients.iter().map(|own| device.read_gradients(own));
-        let mut sum = all.next().unwrap_or_else(|| Ok(Vec::new()))?;
-        for own in all {
-            for (sum, own) in sum.iter_mut().flatten().zip(own?.iter().flatten()) {
-                *sum += own;
-            }
-        }
-        Ok(sum)
-    }
-
-    /// Adds the gradient of every encoder's patches with respect to the masks to its gradients.
-    pub fn blend_vjp(
-        &self,
-        device: &D,
-        batch: &[D::Batch],
-        d_patches: &[D::Matrix],
-        gradients: &mut [D::Gradients],
-    ) -> Result<()> {
-        let all = self
-            .pictures
-            .iter()
-            .zip(batch)
-            .zip(d_patches)
-            .zip(gradients);
-        for (((pictures, batch), d_patches), gradients) in all {
-            device.blend_vjp(pictures, batch, d_patches, gradients)?;
-        }
-        Ok(())
-    }
-
     fn rows<'b>(&'b self, layout: &'b AnswerLayout<D>, batch: usize) -> Rows<'b, D> {
         Rows {
             batch,
@@ -352,7 +291,7 @@ impl<D: Device> Evaluator<D> {
             prefix: &self.prefix,
             queries: &layout.queries,
             positions: self.positions.as_ref(),
-            picture: self.image_rows(),
+            pictures: self.rest.runs(),
         }
     }
 
@@ -370,7 +309,7 @@ impl<D: Device> Evaluator<D> {
             require_finite(device, &x, || "token embeddings".into())?;
             let decoder = &self.decoder;
             let mut cache = decoder.grow(device, &self.prefix, place.outputs())?;
-            let rows = (self.positions.as_ref(), self.image_rows());
+            let rows = (self.positions.as_ref(), self.rest.runs());
             decoder.extend(device, x, &mut cache, rows, &NoHook, true)?;
             Ok(())
         };
@@ -451,7 +390,7 @@ impl<D: Device> Evaluator<D> {
         let (place, text) = self.place(device, answer)?;
         let mut cache = decoder.grow(device, &self.prefix, place.outputs() + more)?;
         let x = device.mix_rows(&output.rows, &place, Some(&text))?;
-        let rows = (self.positions.as_ref(), self.image_rows());
+        let rows = (self.positions.as_ref(), self.rest.runs());
         let x = decoder.extend(device, x, &mut cache, rows, &*output.context, false)?;
         Ok((x, cache))
     }
@@ -461,7 +400,7 @@ impl<D: Device> Evaluator<D> {
         device.part(Part::Decoder);
         let decoder = &self.decoder;
         let x = decoder.embed(device, &[token])?;
-        let rows = (self.positions.as_ref(), 0);
+        let rows = (self.positions.as_ref(), &[][..]);
         decoder.extend(device, x, cache, rows, &NoHook, false)
     }
 }

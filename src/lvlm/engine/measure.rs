@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::evaluator::{AnswerLayout, Evaluator, PictureViews, Rest};
+use super::evaluator::{AnswerLayout, EncoderPicture, Evaluator, Rest};
 use crate::blend::{Blend, Masks, Path, Score, View, ViewPair};
 use crate::device::meta::{Measured, Meta};
 use crate::device::{Blending, LogProb};
@@ -11,7 +11,18 @@ use crate::lvlm::error::Result;
 use crate::lvlm::family::picture_layers::PictureLayers;
 use crate::lvlm::family::traits::EncoderViews;
 use crate::lvlm::plan::ActivationSizes;
-use crate::nn::Checkpointing;
+use crate::nn::{Checkpointing, Positions};
+
+/// The views that a family takes of pictures, and the rows that they become.
+pub(super) struct PictureViews {
+    /// Of every encoder of every picture, with the number of the picture among those that masks
+    /// cover.
+    pub encoders: Vec<(EncoderViews, Option<usize>)>,
+    /// Rows of the decoder that the tokens are.
+    pub images: usize,
+    /// The rotary positions of the decoder's rows where these are not their numbers.
+    pub positions: Option<Positions>,
+}
 
 /// A family's layers without numbers, for pictures of one size.
 pub(super) struct MetaLayers {
@@ -21,8 +32,8 @@ pub(super) struct MetaLayers {
     pub decoder: Arc<Decoder<Meta>>,
 }
 
-/// Makes an evaluator without numbers: `before` tokens of text before the picture, `after` after
-/// the first of its rows.
+/// Makes an evaluator without numbers: `before` tokens of text before the first picture, `after`
+/// after the first of its rows.
 pub(super) fn meta_evaluator(
     meta: &Meta,
     layers: MetaLayers,
@@ -31,7 +42,7 @@ pub(super) fn meta_evaluator(
     before: usize,
     after: usize,
 ) -> Result<Evaluator<Meta>> {
-    let pictures = |encoder: &EncoderViews| {
+    let pictures = |(encoder, masked): &(EncoderViews, Option<usize>)| {
         // The sizes count; there are no pixels.
         let pixels = |view: &View| 3 * view.height * view.width;
         let blank = vec![0.0; encoder.views.first().map_or(0, pixels)];
@@ -41,7 +52,10 @@ pub(super) fn meta_evaluator(
             baseline: &blank,
         };
         let views: Vec<ViewPair> = encoder.views.iter().copied().map(pair).collect();
-        Ok(meta.pictures(&views, encoder.patch, mask_size)?)
+        Ok(EncoderPicture {
+            pixels: meta.pictures(&views, encoder.patch, mask_size)?,
+            masked: *masked,
+        })
     };
     let MetaLayers {
         family,
@@ -55,7 +69,7 @@ pub(super) fn meta_evaluator(
         rest: Rest::without_numbers(views.images, after),
         vision,
         decoder,
-        positions: views.positions.clone().map(|p| p.after(before)),
+        positions: views.positions.clone(),
     })
 }
 
@@ -115,7 +129,7 @@ pub(super) fn measured(
     mask_size: usize,
     checkpointing: Checkpointing,
 ) -> Result<Measured> {
-    let cells = vec![0.0; mask_size * mask_size];
+    let cells = vec![0.0; evaluator.masked() * mask_size * mask_size];
     let masks = Masks {
         size: mask_size,
         values: &[cells.clone(), cells],

@@ -11,6 +11,7 @@ mod measure;
 mod model;
 mod model_device;
 mod open;
+mod pictures;
 mod resampled;
 mod scorer;
 mod session;

@@ -3,40 +3,39 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::evaluator::{Evaluator, PictureViews, Rest, within};
+use super::evaluator::{Evaluator, Rest, within};
 use super::fingerprint;
 use super::fit::{OpenOptions, fit};
 use super::layers;
 use super::measure::{MetaLayers, meta_evaluator};
+use super::pictures::SessionPictures;
 use super::resampled::Resampled;
 use super::session::ModelSession;
-use crate::blend::ViewPair;
-use crate::blend::{Extent, View};
-use crate::checkpoint::{Checkpoint, Compat, RandomizedLayers, Tokenizer};
+use crate::blend::View;
+use crate::checkpoint::{Checkpoint, Compat, PictureText, RandomizedLayers, Tokenizer};
 use crate::device::Device;
 use crate::device::meta::Meta;
 use crate::lvlm::decoder::Decoder;
 use crate::lvlm::error::{LvlmError, Result};
-use crate::lvlm::family::picture_layers::{FamilyVision, ModelVision, OfSize};
+use crate::lvlm::family::picture_layers::{FamilyVision, ModelVision};
 use crate::lvlm::family::towers::TowerName;
-use crate::lvlm::family::traits::{EncoderViews, Family};
+use crate::lvlm::family::traits::Family;
 use crate::lvlm::loader::Loader;
 use crate::lvlm::model::{Lvlm, PicturePair, Prompt};
 use crate::lvlm::randomize::Randomize;
-use crate::lvlm::resampling::Resampling;
 use crate::lvlm::session::{Session, SessionOptions};
 use crate::picture::Picture;
 
 /// A model.
 pub(super) struct Model<D: Device> {
-    checkpoint: Checkpoint,
-    device: D,
-    family: &'static str,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) device: D,
+    pub(super) family: &'static str,
     /// As [`Family::image_position`].
     image_position: Option<(&'static str, usize)>,
     /// As [`Family::towers`].
     towers: Vec<TowerName>,
-    vision: Box<dyn ModelVision<D>>,
+    pub(super) vision: Box<dyn ModelVision<D>>,
     decoder: Arc<Decoder<D>>,
     /// The same decoder without numbers, on the device that only counts.
     meta: Arc<Decoder<Meta>>,
@@ -56,6 +55,11 @@ impl<D: Device> Model<D> {
             &OpenOptions::of(&checkpoint),
         )?;
         let processing = family.image_processing(&checkpoint.processor)?;
+        let several = match checkpoint.compat {
+            None => family.several_pictures(&checkpoint.processor)?,
+            // That program asks about one picture.
+            Some(_) => None,
+        };
         let loader = Loader {
             tensors: &checkpoint.tensors,
             device: &device,
@@ -72,6 +76,7 @@ impl<D: Device> Model<D> {
         let (meta_vision, meta) = layers::load(&family, &loader)?;
         let vision = FamilyVision {
             processing,
+            several,
             vision: Arc::new(vision),
             meta: Arc::new(meta_vision),
         };
@@ -85,41 +90,6 @@ impl<D: Device> Model<D> {
             device,
             checkpoint,
         })
-    }
-
-    /// Returns the views that the encoders take of a picture of that size, and the part of the
-    /// picture that a mask covers where that is not the whole.
-    fn encoder_views(
-        &self,
-        width: u32,
-        height: u32,
-    ) -> Result<(Vec<EncoderViews>, Option<Extent>)> {
-        let mut encoders = self.vision.processing().encoder_views(width, height)?;
-        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
-            return Ok((encoders, None));
-        };
-        // That program stretches the mask over whatever an encoder sees, padding included.
-        let first = encoders.iter().flat_map(|encoder| &encoder.views).next();
-        let extent = first.map(View::extent);
-        for view in encoders.iter_mut().flat_map(|encoder| &mut encoder.views) {
-            *view = View::whole(view.height, view.width);
-        }
-        Ok((encoders, extent.filter(|extent| *extent != Extent::PICTURE)))
-    }
-
-    /// Returns how the reproduced program resamples a mask before views sample it.
-    fn resampling(&self, (width, height): (u32, u32), size: usize) -> Result<Option<Resampling>> {
-        let Some(Compat::LvlmInterpretation) = self.checkpoint.compat else {
-            return Ok(None);
-        };
-        let (down, across) = self.vision.processing().tiles(width, height)?;
-        // More cells along the axis that has fewer tiles: the program takes width for height.
-        let ratio = across as f64 / down as f64;
-        let cells = match ratio > 1.0 {
-            true => ((size as f64 * ratio) as usize, size),
-            false => (size, (size as f64 / ratio) as usize),
-        };
-        Ok(Resampling::new(size, cells))
     }
 }
 
@@ -160,15 +130,16 @@ impl<D: Device> Lvlm for Model<D> {
         self.checkpoint.randomized
     }
 
-    fn prompt(&self, question: &str, picture: &Picture) -> Result<Prompt> {
+    fn prompt(&self, question: &str, pictures: &[Picture]) -> Result<Prompt> {
         if question.trim().is_empty() {
             return Err(LvlmError::EmptyQuestion);
         }
+        self.takes(pictures.len())?;
+        let sizes = pictures.iter().map(|p| (p.width(), p.height()));
+        let texts = self.picture_texts(&sizes.collect::<Vec<_>>())?;
         let tokenizer = &self.checkpoint.tokenizer;
-        let (width, height) = (picture.width(), picture.height());
-        let text = self.vision.picture_text(tokenizer, width, height)?;
-        let rendered = self.checkpoint.template.render(question)?;
-        let ids = tokenizer.encode_prompt(&rendered, &text)?;
+        let rendered = self.checkpoint.template.render(question, texts.len())?;
+        let ids = tokenizer.encode_prompt(&rendered, &texts)?;
         let decoder = &self.decoder;
         let (found, limit) = (ids.len(), decoder.max_positions);
         if found >= limit {
@@ -203,11 +174,11 @@ impl<D: Device> Lvlm for Model<D> {
     }
 
     fn views(&self, picture: &Picture) -> Result<Vec<(View, Vec<f32>)>> {
-        let (encoders, _) = self.encoder_views(picture.width(), picture.height())?;
+        let (encoders, _) = self.encoder_views((picture.width(), picture.height()), 1)?;
         let views = encoders.into_iter().flat_map(|encoder| encoder.views);
         let pixels = self
             .vision
-            .processing()
+            .processing(1)
             .process(picture)?
             .into_iter()
             .flatten();
@@ -218,68 +189,61 @@ impl<D: Device> Lvlm for Model<D> {
         fingerprint::model(&self.towers, &self.checkpoint)
     }
 
-    fn process(&self, picture: &Picture, baseline: &Picture) -> Result<PicturePair> {
-        Ok(PicturePair {
-            size: (picture.width(), picture.height()),
-            picture: self.vision.processing().process(picture)?,
-            baseline: self.vision.processing().process(baseline)?,
-        })
+    fn process(&self, pictures: &[(&Picture, Option<&Picture>)]) -> Result<Vec<PicturePair>> {
+        self.takes(pictures.len())?;
+        if pictures.iter().all(|(_, baseline)| baseline.is_none()) {
+            return Err(LvlmError::Pictures {
+                expected: "at least one picture that masks cover".into(),
+                found: "none".into(),
+            });
+        }
+        let processing = self.vision.processing(pictures.len());
+        let pair = |&(picture, baseline): &(&Picture, Option<&Picture>)| {
+            Ok(PicturePair {
+                size: (picture.width(), picture.height()),
+                picture: processing.process(picture)?,
+                baseline: baseline.map(|b| processing.process(b)).transpose()?,
+            })
+        };
+        pictures.iter().map(pair).collect()
     }
 
     fn begin<'a>(
         &'a self,
-        pictures: PicturePair,
+        pictures: Vec<PicturePair>,
         prompt: &Prompt,
         options: SessionOptions,
     ) -> Result<Box<dyn Session + 'a>> {
-        let (width, height) = pictures.size;
-        let (mut encoders, extent) = self.encoder_views(width, height)?;
-        let resampling = self.resampling((width, height), options.mask_size)?;
-        let mut options = options;
-        if let Some(resampling) = &resampling {
-            options.mask_size = resampling.side();
-            for view in encoders.iter_mut().flat_map(|encoder| &mut encoder.views) {
-                *view = resampling.under(view);
-            }
-        }
-        let OfSize {
-            layers,
-            meta: meta_layers,
-            images,
-        } = self.vision.of_size(width, height)?;
-        let tokenizer = &self.checkpoint.tokenizer;
-        let image = tokenizer.image().id();
+        let sizes: Vec<(u32, u32)> = pictures.iter().map(|pair| pair.size).collect();
+        self.takes(sizes.len())?;
+        let image = self.checkpoint.tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
-        let text = self.vision.picture_text(tokenizer, width, height)?;
-        if let Some((expected, found)) = text.differs(rest, image) {
+        let texts = self.picture_texts(&sizes)?;
+        if let Some((expected, found)) = PictureText::differ(&texts, rest, image) {
             return Err(LvlmError::Prompt { expected, found });
         }
-        let found = rest.iter().filter(|&&id| id == image).count();
-        if found != images {
-            let expected = images;
-            return Err(LvlmError::Prompt { expected, found });
-        }
-        let (x, b) = (pictures.picture, pictures.baseline);
-        let mut pictures = Vec::with_capacity(encoders.len());
-        for (encoder, (x, b)) in encoders.iter().zip(x.iter().zip(&b)) {
-            let pixels = encoder.views.iter().zip(x.iter().zip(b));
-            let views: Vec<ViewPair> = pixels
-                .map(|(&view, (picture, baseline))| ViewPair {
-                    view,
-                    picture,
-                    baseline,
-                })
-                .collect();
-            let device = &self.device;
-            pictures.push(device.pictures(&views, encoder.patch, options.mask_size)?);
-        }
-        let views = PictureViews {
-            encoders,
-            images,
-            positions: self.vision.processing().positions(width, height)?,
-        };
         let rest = Rest::of(rest, image);
+        let mut options = options;
+        // That program asks about one picture.
+        let resampling = self.resampling(sizes[0], options.mask_size)?;
+        if let Some(resampling) = &resampling {
+            options.mask_size = resampling.side();
+        }
+        let SessionPictures {
+            masked,
+            pictures,
+            layers,
+            meta_layers,
+            views,
+            places,
+            extent,
+        } = self.put(
+            pictures,
+            (&rest, before.len()),
+            options.mask_size,
+            resampling.as_ref(),
+        )?;
         let meta = Meta::new(self.device.element_bytes());
         let meta_evaluator = meta_evaluator(
             &meta,
@@ -293,15 +257,14 @@ impl<D: Device> Lvlm for Model<D> {
             before.len(),
             rest.text(),
         )?;
-        let pixels = x.into_iter().flatten().next().unwrap_or_default();
         let session = ModelSession {
             device: &self.device,
             tokenizer: &self.checkpoint.tokenizer,
             image_token: image,
-            encoders: views.encoders,
-            places: self.vision.processing().token_places(width, height)?,
+            encoders: views.encoders.into_iter().map(|(views, _)| views).collect(),
+            masked,
+            places,
             extent,
-            pixels,
             evaluator: Evaluator {
                 prefix: self.decoder.prefix(&self.device, before)?,
                 family: self.family,
@@ -309,7 +272,7 @@ impl<D: Device> Lvlm for Model<D> {
                 decoder: Arc::clone(&self.decoder),
                 pictures,
                 rest,
-                positions: views.positions.map(|p| p.after(before.len())),
+                positions: views.positions,
             },
             meta: (meta, meta_evaluator),
             options,

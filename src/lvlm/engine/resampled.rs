@@ -56,7 +56,7 @@ impl ResampledScorer<'_> {
 }
 
 impl Scorer for ResampledScorer<'_> {
-    fn image_rows(&self) -> usize {
+    fn image_rows(&self) -> Vec<usize> {
         self.inner.image_rows()
     }
 
@@ -64,8 +64,8 @@ impl Scorer for ResampledScorer<'_> {
         self.inner.internals()
     }
 
-    fn first_view(&self) -> (&View, &[f32]) {
-        self.inner.first_view()
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
+        self.inner.first_views()
     }
 
     fn resampling(&self) -> Option<&Resampling> {

@@ -172,16 +172,22 @@ impl<'s, D: Device> AnswerScorer<'s, D> {
 }
 
 impl<D: Device> Scorer for AnswerScorer<'_, D> {
-    fn image_rows(&self) -> usize {
-        self.session.evaluator.image_rows()
+    fn image_rows(&self) -> Vec<usize> {
+        let masked = self.session.masked.iter();
+        masked.map(|picture| picture.rows).collect()
     }
 
     fn internals(&self) -> Result<&dyn Internals> {
         Ok(self)
     }
 
-    fn first_view(&self) -> (&View, &[f32]) {
-        (&self.session.encoders[0].views[0], &self.session.pixels)
+    fn first_views(&self) -> Vec<(&View, &[f32])> {
+        let masked = self
+            .session
+            .masked
+            .iter()
+            .map(|picture| &picture.first_view);
+        masked.map(|(view, pixels)| (view, &pixels[..])).collect()
     }
 
     fn log_probabilities(

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::evaluator::{Evaluator, Greedy, within};
+use super::evaluator::{Evaluator, Greedy, MaskedPicture, within};
 use super::measure;
 use super::scorer::AnswerScorer;
 use crate::blend::{Blend, Extent, Masks, Path, TokenPlaces};
@@ -21,13 +21,14 @@ pub(super) struct ModelSession<'a, D: Device> {
     pub tokenizer: &'a Tokenizer,
     /// Id of the image token.
     pub image_token: u32,
+    /// The views of the encoders of every picture, picture by picture.
     pub encoders: Vec<EncoderViews>,
-    /// The places of the visual tokens in the picture.
+    /// The pictures that masks cover.
+    pub masked: Vec<MaskedPicture>,
+    /// The places of the visual tokens in these pictures.
     pub places: TokenPlaces,
     /// As [`Session::mask_extent`].
     pub extent: Option<Extent>,
-    /// Pixels of the first view of the picture.
-    pub pixels: Vec<f32>,
     pub evaluator: Evaluator<D>,
     /// The same evaluator without numbers, for sizes.
     pub meta: (Meta, Evaluator<Meta>),
@@ -60,12 +61,12 @@ impl<D: Device> ModelSession<'_, D> {
         BatchPlan::decide(&sizes, blends, gradient, useful, self.options.memory_budget)
     }
 
-    /// Stages the picture itself.
+    /// Stages the pictures themselves.
     pub(super) fn whole(&self, path: Path) -> Result<Vec<D::Batch>> {
         let size = self.options.mask_size;
         let masks = Masks {
             size,
-            values: &[vec![1.0; size * size]],
+            values: &[vec![1.0; self.masked.len() * size * size]],
         };
         self.evaluator
             .stage(self.device, masks, &[Blend::whole(0, path)])

@@ -13,6 +13,7 @@ pub(super) mod picture_layers;
 pub(super) mod pinpoints;
 pub(super) mod projector;
 pub(super) mod qwen;
+pub(super) mod several;
 pub(super) mod shuffled;
 pub(super) mod tiled;
 pub(super) mod towers;

@@ -57,13 +57,15 @@ impl Packed {
             .collect()
     }
 
-    /// Packs the whole picture alone, `side` tokens each way: no tiles, no newlines.
-    pub fn without_tiles(side: usize) -> Packed {
+    /// Packs the whole picture alone, `side` tokens each way: no tiles, and a newline at its end if
+    /// `ended`.
+    pub fn without_tiles(side: usize, ended: bool) -> Packed {
         let tokens = side * side;
+        let newline = || ended.then_some(Some(0));
         Packed {
             used: RowMap::select(tokens, (0..tokens).map(Some)),
-            rows: RowMap::select(tokens, (0..tokens).map(Some)),
-            newlines: RowMap::select(1, (0..tokens).map(|_| None)),
+            rows: RowMap::select(tokens, (0..tokens).map(Some).chain(newline().map(|_| None))),
+            newlines: RowMap::select(1, (0..tokens).map(|_| None).chain(newline())),
         }
     }
 }

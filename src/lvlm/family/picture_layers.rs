@@ -1,5 +1,8 @@
 //! The vision layers of every family as one type, for pictures of one size. The engine is compiled
 //! once for each device, not once for each family.
+//!
+//! A family may process a picture otherwise where it is one of several: `among` is the number of
+//! pictures of the prompt.
 
 use std::sync::Arc;
 
@@ -13,18 +16,26 @@ use crate::nn::{AnyHook, Checkpointing, HookGradients, any_hook, gradients_of};
 
 /// The vision layers of a model, and their image processing.
 pub(in crate::lvlm) trait ModelVision<D: Device>: Send + Sync {
+    /// Returns whether a prompt may have several pictures.
+    fn takes_several(&self) -> bool;
     /// Returns the image processing.
-    fn processing(&self) -> &dyn ImageProcessing;
-    /// Returns the text of a picture in a prompt, as [`ImageProcessing::picture_text`].
+    fn processing(&self, among: usize) -> &dyn ImageProcessing;
+    /// Returns the text of a picture of that width and height in a prompt, as
+    /// [`ImageProcessing::picture_text`].
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn picture_text(&self, tokenizer: &Tokenizer, width: u32, height: u32) -> Result<PictureText>;
-    /// Returns the layers for pictures of that size.
+    fn picture_text(
+        &self,
+        tokenizer: &Tokenizer,
+        size: (u32, u32),
+        among: usize,
+    ) -> Result<PictureText>;
+    /// Returns the layers for pictures of that width and height.
     ///
     /// # Errors
     /// A picture that cannot be processed.
-    fn of_size(&self, width: u32, height: u32) -> Result<OfSize<D>>;
+    fn of_size(&self, size: (u32, u32), among: usize) -> Result<OfSize<D>>;
 }
 
 /// The layers for pictures of one size.
@@ -82,9 +93,18 @@ pub(in crate::lvlm) trait PictureSaved<D: Device> {
 /// A family's image processing and vision layers.
 pub(in crate::lvlm) struct FamilyVision<P, V, M> {
     pub processing: P,
+    /// That of each of several pictures; `None` where a prompt has one.
+    pub several: Option<P>,
     pub vision: Arc<V>,
     /// The same layers without numbers.
     pub meta: Arc<M>,
+}
+
+impl<P, V, M> FamilyVision<P, V, M> {
+    fn of(&self, among: usize) -> &P {
+        let several = self.several.as_ref().filter(|_| among > 1);
+        several.unwrap_or(&self.processing)
+    }
 }
 
 impl<D, P, V, M> ModelVision<D> for FamilyVision<P, V, M>
@@ -94,16 +114,25 @@ where
     V: Vision<D, TokenLayout = P::TokenLayout> + 'static,
     M: Vision<Meta, TokenLayout = P::TokenLayout> + 'static,
 {
-    fn processing(&self) -> &dyn ImageProcessing {
-        &self.processing
+    fn takes_several(&self) -> bool {
+        self.several.is_some()
     }
 
-    fn picture_text(&self, tokenizer: &Tokenizer, width: u32, height: u32) -> Result<PictureText> {
-        self.processing.picture_text(tokenizer, width, height)
+    fn processing(&self, among: usize) -> &dyn ImageProcessing {
+        self.of(among)
     }
 
-    fn of_size(&self, width: u32, height: u32) -> Result<OfSize<D>> {
-        let (token_layout, images) = self.processing.token_layout(width, height)?;
+    fn picture_text(
+        &self,
+        tokenizer: &Tokenizer,
+        (width, height): (u32, u32),
+        among: usize,
+    ) -> Result<PictureText> {
+        self.of(among).picture_text(tokenizer, width, height)
+    }
+
+    fn of_size(&self, (width, height): (u32, u32), among: usize) -> Result<OfSize<D>> {
+        let (token_layout, images) = self.of(among).token_layout(width, height)?;
         let token_layout = Arc::new(token_layout);
         Ok(OfSize {
             layers: picture_layers(Arc::clone(&self.vision), Arc::clone(&token_layout)),

@@ -9,7 +9,18 @@ use crate::device::Device;
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::model::ViewPixels;
 use crate::nn::{Mlp, MlpSaved};
-use crate::picture::{AnyResolution, Picture};
+use crate::picture::{AnyResolution, Picture, Processor};
+
+/// The views that an encoder takes of a picture.
+#[derive(Clone)]
+enum Seen {
+    /// The whole picture, and its tiles.
+    Tiles,
+    /// The whole picture alone, without a newline.
+    Whole,
+    /// The picture in a square, as one line.
+    Square(Processor),
+}
 
 /// The whole picture and its tiles.
 pub(in crate::lvlm) struct TiledProcessing {
@@ -19,8 +30,7 @@ pub(in crate::lvlm) struct TiledProcessing {
     side: usize,
     most_views: Option<usize>,
     unpadding: Unpadding,
-    /// Whether the encoder sees the whole picture alone.
-    without_tiles: bool,
+    seen: Seen,
 }
 
 impl TiledProcessing {
@@ -49,25 +59,29 @@ impl TiledProcessing {
             side: pixels / patch,
             most_views,
             unpadding,
-            without_tiles: false,
+            seen: Seen::Tiles,
         })
     }
 
     /// Returns it with the whole picture alone where `without_tiles`.
     #[must_use]
     pub fn without_tiles(self, without_tiles: bool) -> TiledProcessing {
-        TiledProcessing {
-            without_tiles,
-            ..self
+        match without_tiles {
+            true => TiledProcessing {
+                seen: Seen::Whole,
+                ..self
+            },
+            false => self,
         }
     }
 
-    /// Selects the views that the encoder takes among all.
-    fn used<T>(&self, mut views: Vec<T>) -> Vec<T> {
-        if self.without_tiles {
-            views.truncate(1);
+    /// Returns it with the picture in a square, as one line.
+    #[must_use]
+    pub fn in_a_square(self) -> TiledProcessing {
+        TiledProcessing {
+            seen: Seen::Square(self.processor.one_square()),
+            ..self
         }
-        views
     }
 }
 
@@ -75,10 +89,17 @@ impl ImageProcessing for TiledProcessing {
     type TokenLayout = Packed;
 
     fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
-        Ok(vec![EncoderViews {
-            patch: self.patch,
-            views: self.used(self.processor.tiling(width, height)?.views),
-        }])
+        let views = match &self.seen {
+            Seen::Tiles => self.processor.tiling(width, height)?.views,
+            Seen::Whole => {
+                let mut views = self.processor.tiling(width, height)?.views;
+                views.truncate(1);
+                views
+            }
+            Seen::Square(processor) => vec![processor.view(width, height)?],
+        };
+        let patch = self.patch;
+        Ok(vec![EncoderViews { patch, views }])
     }
 
     fn tiles(&self, width: u32, height: u32) -> Result<(usize, usize)> {
@@ -86,23 +107,32 @@ impl ImageProcessing for TiledProcessing {
     }
 
     fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
-        Ok(vec![self.used(self.processor.process(picture)?)])
+        Ok(vec![match &self.seen {
+            Seen::Tiles => self.processor.process(picture)?,
+            Seen::Whole => {
+                let mut views = self.processor.process(picture)?;
+                views.truncate(1);
+                views
+            }
+            Seen::Square(processor) => vec![processor.process(picture)?],
+        }])
     }
 
     fn token_layout(&self, width: u32, height: u32) -> Result<(Packed, usize)> {
-        if self.without_tiles {
-            let packed = Packed::without_tiles(self.side);
-            let rows = packed.rows.outputs();
-            return Ok((packed, rows));
-        }
-        let packing = Packing {
-            grid: self.processor.tiling(width, height)?.grid,
-            side: self.side,
-            picture: (width, height),
-            most_views: self.most_views,
-            unpadding: self.unpadding,
+        let packed = match self.seen {
+            Seen::Whole => Packed::without_tiles(self.side, false),
+            Seen::Square(_) => Packed::without_tiles(self.side, true),
+            Seen::Tiles => {
+                let packing = Packing {
+                    grid: self.processor.tiling(width, height)?.grid,
+                    side: self.side,
+                    picture: (width, height),
+                    most_views: self.most_views,
+                    unpadding: self.unpadding,
+                };
+                packing.pack()
+            }
         };
-        let packed = packing.pack();
         let rows = packed.rows.outputs();
         Ok((packed, rows))
     }

@@ -92,6 +92,14 @@ pub(in crate::lvlm) trait Family: Clone + Send + Sync + 'static {
     /// # Errors
     /// A processor that is not supported or does not fit the encoder.
     fn image_processing(&self, processor: &ProcessorFile) -> Result<Self::ImageProcessing>;
+    /// Makes the image processing of each of several pictures of one prompt; by default a prompt has
+    /// one picture, and the result is `None`.
+    ///
+    /// # Errors
+    /// As [`Family::image_processing`].
+    fn several_pictures(&self, _: &ProcessorFile) -> Result<Option<Self::ImageProcessing>> {
+        Ok(None)
+    }
     /// Loads the encoders and the projector.
     ///
     /// # Errors

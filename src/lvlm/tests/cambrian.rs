@@ -128,7 +128,7 @@ fn a_picture_elsewhere_in_the_prompt_is_refused() {
         std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
         let checkpoint = checkpoint(Some(&folder), &options()).unwrap();
         let model = load(checkpoint, Cpu::<f32>::new(1).unwrap()).unwrap();
-        match model.prompt("What is it?", &picture) {
+        match model.prompt("What is it?", std::slice::from_ref(&picture)) {
             Ok(_) => assert!(fits, "{position}"),
             Err(LvlmError::ImagePosition {
                 field,

@@ -205,7 +205,7 @@ fn longer_than_the_window_is_refused() {
     let opened = checkpoint(Some(&dir.path().join(MODEL)), &OpenOptions::default()).unwrap();
     let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
     let picture = Picture::from_rgb(4, 3, vec![100; 36]).unwrap();
-    match opened.prompt("What color is it?", &picture) {
+    match opened.prompt("What color is it?", std::slice::from_ref(&picture)) {
         Err(LvlmError::SlidingWindow { limit: 32, found }) => assert!(found > 32),
         other => panic!("{:?}", other.map(|prompt| prompt.ids)),
     }

@@ -26,7 +26,9 @@ fn with_scorer(model: &str, towers: Option<&str>, picture: &str, each: impl FnOn
     let model: Box<dyn Lvlm> = load(checkpoint, Cpu::<f32>::new(1).unwrap()).unwrap();
     let picture = Picture::open(&models().join("../images").join(picture)).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);
-    let prompt = model.prompt("What color is the circle?", &picture).unwrap();
+    let prompt = model
+        .prompt("What color is the circle?", std::slice::from_ref(&picture))
+        .unwrap();
     let options = SessionOptions {
         mask_size: CELLS,
         memory_budget: 1 << 30,
@@ -56,7 +58,7 @@ fn every_visual_token_has_a_row_and_the_picture_is_covered() {
         with_scorer(model, None, picture, |scorer| {
             let rows = scorer.internals().unwrap().rows();
             assert_eq!(rows.places.tokens(), rows.visual.len());
-            assert_eq!(rows.visual.len(), scorer.image_rows());
+            assert_eq!([rows.visual.len()], scorer.image_rows()[..]);
             assert_eq!(rows.text.len() + rows.visual.len(), rows.first + 1);
             let cells = rows.places.cells(&vec![1.0; rows.visual.len()], CELLS);
             let middle = CELLS * CELLS / 2;

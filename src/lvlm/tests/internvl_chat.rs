@@ -229,7 +229,9 @@ fn the_numbers_are_those_of_the_other_layout() {
             let same = twin.views(&picture).unwrap() == chat.views(&picture).unwrap();
             assert!(same, "{model} {name}: pixels");
             // The templates differ, so the prompt of one is given to both.
-            let prompt = twin.prompt("What color is the circle?", &picture).unwrap();
+            let prompt = twin
+                .prompt("What color is the circle?", std::slice::from_ref(&picture))
+                .unwrap();
             let (expected, found) = (
                 scores(&*twin, &picture, &prompt),
                 scores(&*chat, &picture, &prompt),
@@ -268,7 +270,10 @@ fn prompts_are_those_of_the_original_program() {
             let picture = picture(case["picture"].as_str().unwrap());
             let views = model.views(&picture).unwrap().len();
             assert_eq!(json!(views), case["views"], "{case}");
-            let prompt = model.prompt(case["question"].as_str().unwrap(), &picture);
+            let prompt = model.prompt(
+                case["question"].as_str().unwrap(),
+                std::slice::from_ref(&picture),
+            );
             let expected: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
             assert_eq!(prompt.unwrap().ids, expected, "{case}");
             seen += 1;

@@ -262,7 +262,7 @@ fn conversations() {
         let template = read(&config_of(model)).unwrap().template(&tokenizer);
         assert!(matches!(template, Template::Fixed(_)));
         let template = ChatTemplate::load(&files, &tokenizer, template).unwrap();
-        assert_eq!(template.render("What?").unwrap().text(), text, "{model}");
+        assert_eq!(template.render("What?", 1).unwrap().text(), text, "{model}");
     }
 }
 

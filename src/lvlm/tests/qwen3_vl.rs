@@ -117,7 +117,9 @@ fn gradient(fields: &[(&str, Value)]) -> Vec<f64> {
     let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
     let picture = picture();
     let black = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
-    let prompt = opened.prompt("What?", &picture).unwrap();
+    let prompt = opened
+        .prompt("What?", std::slice::from_ref(&picture))
+        .unwrap();
     let options = SessionOptions {
         mask_size: 4,
         memory_budget: 1 << 30,

@@ -105,7 +105,7 @@ fn a_frame_that_the_tokenizer_does_not_name_is_refused() {
         let model = load(opened.unwrap(), Cpu::<f32>::new(1).unwrap()).unwrap();
         let picture = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
         let error = model
-            .prompt("What is it?", &picture)
+            .prompt("What is it?", std::slice::from_ref(&picture))
             .unwrap_err()
             .to_string();
         assert!(error.contains(name), "{error}");

@@ -109,11 +109,12 @@ fn compare(random: &mut Random, layer: &Attention<Cpu<f64>>, case: Case) {
 fn first_rows_see_each_other() {
     let (d, mut random) = (device(), Random::new(115));
     let (c, length, together) = (SMALL.columns, 9, 6);
+    let blocks = [0..together];
     let layer = attention(&mut random, &d, SMALL);
     let shared = Some(prefix(&mut random, &d, SMALL, 4));
     let (x, dy) = (random.values(2 * length * c), random.values(2 * length * c));
     let mutual = Sequence {
-        mutual: together,
+        mutual: &blocks,
         ..sequence(2, length, true, &shared, &None)
     };
     let run = |x: &[f64], sequence: &Sequence<Cpu<f64>>| {
@@ -148,6 +149,41 @@ fn first_rows_see_each_other() {
     assert_eq!(read.unwrap().seen, [9, 6, 6]);
 }
 
+/// Rows of two blocks see their own block whole, all rows before it, and nothing after it.
+#[test]
+fn blocks_of_rows_see_each_other_and_what_is_before_them() {
+    let (d, mut random) = (device(), Random::new(116));
+    let (c, length) = (SMALL.columns, 9);
+    let layer = attention(&mut random, &d, SMALL);
+    let x = random.values(length * c);
+    let blocks = [1..4, 4..7];
+    let two = Sequence {
+        mutual: &blocks,
+        ..sequence(1, length, true, &None, &None)
+    };
+    let run = |x: &[f64], sequence: &Sequence<Cpu<f64>>| {
+        values(&layer.forward(&d, &on(&d, c, x), None, sequence).unwrap().0)
+    };
+    let y = run(&x, &two);
+    let row = |y: &[f64], r: usize| y[r * c..][..c].to_vec();
+    let causal = run(&x, &sequence(1, length, true, &None, &None));
+    // The last row of a block, and rows outside of blocks, see what is causal.
+    for r in [0, 3, 6, 7, 8] {
+        assert_same("causal rows", &row(&y, r), &row(&causal, r));
+    }
+    // A row of the first block changes all rows of that block, and not the row before it.
+    let changed = |r: usize| {
+        let mut other = x.clone();
+        other[r * c..][..c].iter_mut().for_each(|v| *v += 1.0);
+        let other = run(&other, &two);
+        let differs = |s: &usize| row(&other, *s) != row(&y, *s);
+        (0..length).filter(differs).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(3), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(changed(6), [4, 5, 6, 7, 8]);
+    assert_eq!(changed(7), [7, 8]);
+}
+
 /// Rows computed before and kept as a prefix see the same as rows of one sequence.
 #[test]
 fn a_prefix_is_the_same_as_earlier_rows() {
@@ -159,7 +195,7 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         batch: 1,
         length,
         causal: true,
-        mutual: 0,
+        mutual: &[],
         prefix: None,
         queries: None,
         positions: None,
@@ -175,7 +211,7 @@ fn a_prefix_is_the_same_as_earlier_rows() {
         batch: 1,
         length: length - before,
         causal: true,
-        mutual: 0,
+        mutual: &[],
         prefix: Some(&saved),
         queries: None,
         positions: None,

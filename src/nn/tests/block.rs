@@ -88,7 +88,7 @@ fn chosen_rows_are_rows_of_the_whole() {
             batch,
             length,
             causal,
-            mutual: 0,
+            mutual: &[],
             prefix: shared.as_ref(),
             queries: None,
             positions: None,

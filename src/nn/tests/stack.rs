@@ -49,7 +49,7 @@ impl Case {
             batch: BATCH,
             length: LENGTH,
             causal: true,
-            mutual: 0,
+            mutual: &[],
             prefix,
             queries,
             positions: None,

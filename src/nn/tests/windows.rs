@@ -38,7 +38,7 @@ fn windows_are_sequences_of_their_own() {
             batch,
             length,
             causal: false,
-            mutual: 0,
+            mutual: &[],
             prefix: None,
             queries: None,
             positions: Some(&positions),

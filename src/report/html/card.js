@@ -5,10 +5,10 @@ const TALLEST = 340;
 
 /** The choice between the map of the whole answer and those of its words. */
 class Choice {
-  constructor(detail, overlay) {
+  /** `turn` shows the maps of a unit by its place, those of the whole answer by -1. */
+  constructor(detail, turn) {
     this.units = detail.each;
-    this.whole = detail.map;
-    this.overlay = overlay;
+    this.turn = turn;
     /** The place of the unit that is shown, -1 for the whole answer. */
     this.at = -1;
     this.words = this.units.map(() => []);
@@ -31,7 +31,7 @@ class Choice {
   show(at) {
     this.at = at;
     markChosen(this.words, (place) => place === at);
-    this.overlay.turnTo(at < 0 ? this.whole : this.units[at].map);
+    this.turn(at);
     this.tell();
   }
 
@@ -60,32 +60,46 @@ function headOf(entry) {
 
 function pictureOf(card, entry, detail) {
   const figure = html("figure", { class: "picture" });
-  if (detail.picture || detail.map) {
-    const overlay = new Overlay(detail);
-    const [width, height] = [detail.width || 1, detail.height || 1];
-    const what = detail.map ? (detail.picture ? "Picture and map" : "Map, its picture missing,") : "Picture";
-    fill(overlay.canvas, { role: "img", "aria-label": `${what} of sample ${entry.index}: ${detail.path}` }, []);
-    const boxes = detail.boxes.length ? boxesOf(detail.boxes, width, height) : null;
-    figure.append(frameOf(overlay.canvas, boxes, width, height, TALLEST));
-    if (detail.picture && detail.map) {
-      const control = slider(overlay, `Picture to map, sample ${entry.index}`);
-      figure.append(control.element);
-      card.shown = control.show;
-      view.shown.add(control.show);
-      overlay.position = view.position;
-      control.show(view.position);
-    }
-    if (detail.map && detail.each?.length) {
-      card.choice = new Choice(detail, overlay);
-      figure.append(card.choice.note);
-    }
-    overlay.ready.catch(() => figure.prepend(html("div", { class: "without" }, "The picture cannot be shown.")));
+  const others = detail.others ?? [];
+  const overlays = [detail, ...others].map((one) => overlayOf(figure, entry, one, detail.message));
+  const show = (position) => overlays.forEach((overlay) => overlay?.show(position));
+  if ([detail, ...others].some((one) => one.picture && one.map)) {
+    const control = slider({ show }, `Picture to map, sample ${entry.index}`);
+    figure.append(control.element);
+    card.shown = control.show;
+    view.shown.add(control.show);
+    overlays.forEach((overlay) => overlay && (overlay.position = view.position));
+    control.show(view.position);
   }
-  if (!detail.picture) {
-    const reason = detail.missing && detail.missing !== detail.message ? `No picture: ${detail.missing}` : "No picture";
-    figure.append(html("p", { class: detail.map ? "below" : "without" }, reason));
+  if (detail.map && detail.each?.length) {
+    const maps = (at) => [
+      at < 0 ? detail.map : detail.each[at].map,
+      ...others.map((other) => (at < 0 ? other.map : other.each[at]) ?? null),
+    ];
+    card.choice = new Choice(detail, (at) => maps(at).forEach((map, place) => overlays[place]?.turnTo(map)));
+    figure.append(card.choice.note);
   }
   return figure;
+}
+
+/** Appends a picture under its map to a figure, or says that there is none. */
+function overlayOf(figure, entry, one, message) {
+  let overlay = null;
+  if (one.picture || one.map) {
+    overlay = new Overlay(one);
+    const [width, height] = [one.width || 1, one.height || 1];
+    const what = one.map ? (one.picture ? "Picture and map" : "Map, its picture missing,") : "Picture";
+    fill(overlay.canvas, { role: "img", "aria-label": `${what} of sample ${entry.index}: ${one.path}` }, []);
+    const boxes = one.boxes?.length ? boxesOf(one.boxes, width, height) : null;
+    const frame = frameOf(overlay.canvas, boxes, width, height, TALLEST);
+    figure.append(frame);
+    overlay.ready.catch(() => frame.before(html("div", { class: "without" }, "The picture cannot be shown.")));
+  }
+  if (!one.picture) {
+    const reason = one.missing && one.missing !== message ? `No picture: ${one.missing}` : "No picture";
+    figure.append(html("p", { class: one.map ? "below" : "without" }, reason));
+  }
+  return overlay;
 }
 
 function boxesOf(boxes, width, height) {
@@ -123,8 +137,10 @@ function choicesOf(detail) {
 }
 
 function moreOf(detail) {
-  const size = detail.width ? `${detail.width} × ${detail.height}` : null;
-  const rows = { Picture: detail.path, Size: size, Seed: detail.seed, Evaluations: detail.evaluations };
+  const all = [detail, ...(detail.others ?? [])];
+  const sizes = all.map((one) => (one.width ? `${one.width} × ${one.height}` : null)).filter(Boolean);
+  const size = sizes.length ? sizes.join(", ") : null;
+  const rows = { Picture: all.map((one) => one.path).filter(Boolean).join(", "), Size: size, Seed: detail.seed, Evaluations: detail.evaluations };
   const known = Object.entries(rows).filter(([, value]) => value !== null && value !== "");
   return html("dl", {}, ...known.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, String(value))]));
 }

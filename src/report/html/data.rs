@@ -69,6 +69,9 @@ pub struct Detail {
     /// The maps of words or tokens alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub each: Vec<PageUnit>,
+    /// The other pictures of the question.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<PagePicture>,
     /// The answer's tokens.
     pub tokens: Vec<PageToken>,
     /// The deletion and insertion curves.
@@ -117,6 +120,25 @@ pub struct PageFaithfulness {
     /// Probability with that share alone.
     #[serde(serialize_with = "finite_digits")]
     pub probability: f64,
+}
+
+/// A further picture of a question, with the fields of [`Detail`] that are about the picture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PagePicture {
+    /// The picture, reduced, as a `data:` address.
+    pub picture: Option<String>,
+    /// The reason why there is none.
+    pub missing: Option<String>,
+    /// The name of the picture.
+    pub path: String,
+    /// Width of the picture before it was reduced.
+    pub width: Option<u32>,
+    /// Height of the picture before it was reduced.
+    pub height: Option<u32>,
+    /// The map; `None` for a picture that is not explained.
+    pub map: Option<MapCells>,
+    /// The maps of the words or tokens of [`Detail::each`].
+    pub each: Vec<MapCells>,
 }
 
 /// A word or token of an answer with a map of its own.

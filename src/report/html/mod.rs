@@ -19,7 +19,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use data::{CurveLines, Detail, Entry, Page, PageFaithfulness, PageToken, PageUnit};
+pub use data::{
+    CurveLines, Detail, Entry, Page, PageFaithfulness, PagePicture, PageToken, PageUnit,
+};
 pub use map::MapCells;
 pub use summary::{Mean, Share, Summary};
 #[cfg(feature = "serve")]

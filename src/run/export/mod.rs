@@ -20,7 +20,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 44] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 45] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -65,6 +65,7 @@ const SAMPLE_COLUMNS: [(&str, Kind); 44] = [
     ("model", Kind::Text),
     ("evidence_size", Kind::Integers),
     ("evidence_counts", Kind::Integers),
+    ("more_images", Kind::Texts),
 ];
 
 const TOKEN_COLUMNS: [(&str, Kind); 9] = [
@@ -228,6 +229,10 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         text(Some(model)),
         Cell::Integers(evidence.map(|e| e.size().map(|side| side as i64).to_vec())),
         Cell::Integers(evidence.map(|e| e.counts().iter().copied().map(i64::from).collect())),
+        Cell::Texts((!record.more_images.is_empty()).then(|| {
+            let paths = record.more_images.iter().map(|image| image.path.clone());
+            paths.collect()
+        })),
     ]
 }
 

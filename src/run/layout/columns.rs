@@ -85,8 +85,11 @@ impl Columns {
         };
         let id = text(&self.id, &["id", "index"]).unwrap_or_else(|| index.to_string());
         let question = required(row, self.question.as_deref().unwrap_or("question"))?;
-        let image = picture(row, self.image.as_deref().unwrap_or("image"), &id)?;
-        let mut sample = plain(index, id, question, image);
+        let column = self.image.as_deref().unwrap_or("image");
+        let mut images = pictures(row, column, &id)?;
+        let more_pictures = images.split_off(1);
+        let mut sample = plain(index, id, question, images.remove(0));
+        sample.more_pictures = more_pictures;
         let choices = self.choices(row);
         let written = Written::of(row, self.right_column());
         match choices {
@@ -109,6 +112,13 @@ impl Columns {
             Some(column) if !is_empty(row, column) => Some(evidence(row, column, &sample.id)?),
             _ => None,
         };
+        let places = !sample.boxes.is_empty() || sample.evidence.is_some();
+        if places && !sample.more_pictures.is_empty() {
+            return Err(BadRow::new(format!(
+                "boxes, evidence: expected a question about one picture, found {}",
+                1 + sample.more_pictures.len()
+            )));
+        }
         sample.category = text(&self.category, &["category"]);
         if let Some(column) = &self.explain {
             sample.answer = Some(required(row, column)?);
@@ -370,46 +380,60 @@ fn is_nested(text: &str) -> bool {
     }
 }
 
-/// Reads a picture cell: bytes, base64, a path, an object with one of these as `bytes` and `path`,
-/// or a list of one of these.
+/// Reads a cell of one picture, as [`pictures`] does.
 pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRow> {
+    let mut all = pictures(row, column, id)?;
+    match all.len() {
+        1 => Ok(all.remove(0)),
+        count => Err(BadRow::new(format!(
+            "column {column:?}: expected a picture, found a list of {count}"
+        ))),
+    }
+}
+
+/// Reads a cell of pictures: bytes, base64, a path, an object with one of these as `bytes` and
+/// `path`, or a list of these, which is not empty.
+fn pictures(row: &Row, column: &str, id: &str) -> Result<Vec<Source>, BadRow> {
     if let Some(bytes) = row.bytes(column) {
         let named = row.cells.get(column).and_then(Value::as_str);
         let name = named.map_or_else(|| format!("{column} of {id}"), str::to_string);
-        return Ok(Source::Bytes(name, bytes.to_vec()));
+        return Ok(vec![Source::Bytes(name, bytes.to_vec())]);
     }
     let wrong = |found: &str| {
         BadRow::new(format!(
             "column {column:?}: expected a picture, found {found}"
         ))
     };
-    let several = |count: usize| match count {
-        0 => wrong("an empty list"),
-        count => wrong(&format!("a list of {count}: a sample is about one")),
-    };
-    let text = match row.cells.get(column) {
-        Some(Value::Array(items)) => match items.as_slice() {
-            [one] => path(one),
-            _ => return Err(several(items.len())),
-        },
-        Some(object @ Value::Object(_)) => path(object),
+    let texts: Vec<Option<String>> = match row.cells.get(column) {
+        Some(Value::Array(items)) => items.iter().map(path).collect(),
+        Some(object @ Value::Object(_)) => vec![path(object)],
         // A list that JSON and CSV files store as text.
         _ => match row.text(column) {
             Some(text) if text.trim_start().starts_with('[') => match literal::list(&text) {
-                Some(names) if names.len() == 1 => names.into_iter().next(),
-                Some(names) => return Err(several(names.len())),
-                None => Some(text),
+                Some(names) => names.into_iter().map(Some).collect(),
+                None => vec![Some(text)],
             },
-            text => text,
+            text => vec![text],
         },
     };
-    let text = text
-        .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| wrong(&shown(row, column)))?;
-    if text.len() < SHORTEST_BASE64 && of_data_address(&text).is_none() {
-        return Ok(Source::File(vec![text]));
+    if texts.is_empty() {
+        return Err(wrong("an empty list"));
     }
-    decoded(column, &text, format!("{column} of {id}"))
+    let several = texts.len() > 1;
+    let source = |(number, text): (usize, Option<String>)| {
+        let text = text
+            .filter(|text| !text.trim().is_empty())
+            .ok_or_else(|| wrong(&shown(row, column)))?;
+        if text.len() < SHORTEST_BASE64 && of_data_address(&text).is_none() {
+            return Ok(Source::File(vec![text]));
+        }
+        let name = match several {
+            true => format!("{column} {} of {id}", number + 1),
+            false => format!("{column} of {id}"),
+        };
+        decoded(column, &text, name)
+    };
+    texts.into_iter().enumerate().map(source).collect()
 }
 
 /// Returns the base64 of a `data:` address; `None` for other text.

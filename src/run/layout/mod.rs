@@ -182,6 +182,7 @@ fn plain(index: usize, id: String, question: String, picture: Source) -> Sample 
         id,
         question,
         picture,
+        more_pictures: Vec::new(),
         choices: Vec::new(),
         right: None,
         boxes: Vec::new(),

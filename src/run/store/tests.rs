@@ -300,8 +300,8 @@ fn masks_of_words_are_resumed_and_read_as_the_others() {
     let mut unknown = first;
     unknown.explanation = None;
     for (changed, words) in [
-        (fewer, "expected masks of 2 words or tokens, found 1"),
-        (unknown, "expected masks of 0 words or tokens, found 2"),
+        (fewer, "expected 2 masks of 2 words or tokens, found 1"),
+        (unknown, "expected 0 masks of 0 words or tokens, found 2"),
         (swapped, "expected a mask of 3 cells a side"),
     ] {
         let line = serde_json::to_string(&changed).unwrap();

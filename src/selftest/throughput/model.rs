@@ -139,7 +139,9 @@ mod tests {
         let model = load(checkpoint, Cpu::<f32>::new(2).unwrap()).unwrap();
         let grey = |v: u8| Picture::from_rgb(20, 16, vec![v; 20 * 16 * 3]).unwrap();
         let (picture, baseline) = (grey(250), grey(10));
-        let prompt = model.prompt("What is there?", &picture).unwrap();
+        let prompt = model
+            .prompt("What is there?", std::slice::from_ref(&picture))
+            .unwrap();
         let options = SessionOptions {
             mask_size: 3,
             memory_budget: 1 << 28,

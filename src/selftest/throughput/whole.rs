@@ -62,7 +62,7 @@ pub(super) fn lines<D: Timed>(
     };
     let picture = picture().map_err(LvlmError::from)?;
     let whole = Whole {
-        prompt: model.prompt(QUESTION, &picture)?,
+        prompt: model.prompt(QUESTION, std::slice::from_ref(&picture))?,
         model: &*model,
         checkpoint: &checkpoint,
         picture,
@@ -141,7 +141,7 @@ impl Whole<'_> {
     /// Measures one explanation from the picture to the curves, including its greedy answer.
     fn attribution(&self, when: &str) -> Result<Line, ExplainError> {
         let request = Request {
-            picture: &self.picture,
+            pictures: std::slice::from_ref(&self.picture),
             question: QUESTION,
             answer: None,
             keys: Some(&KEYS),

@@ -74,7 +74,9 @@ impl Counted {
 
     fn prompt(&self, question: &str) -> Prompt {
         let picture = Picture::from_rgb(40, 30, vec![0; 40 * 30 * 3]).unwrap();
-        self.model.prompt(question, &picture).unwrap()
+        self.model
+            .prompt(question, std::slice::from_ref(&picture))
+            .unwrap()
     }
 
     fn start<'a>(&'a self, prompt: &Prompt, memory_budget: usize) -> Box<dyn Session + 'a> {

@@ -134,6 +134,10 @@ impl Family for Gemma3 {
         })
     }
 
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<PooledView>> {
+        self.image_processing(file).map(Some)
+    }
+
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let (sizes, prefix) = (self.encoder.normed_vit(), &self.names.vision);
         let encoder = Vit::load(loader, &sizes, prefix, &self.features())?;

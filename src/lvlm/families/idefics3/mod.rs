@@ -154,6 +154,10 @@ impl Family for Idefics3 {
         ShuffledProcessing::new(tiles, pixels, patch, self.shuffle, frame)
     }
 
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<ShuffledProcessing>> {
+        self.image_processing(file).map(Some)
+    }
+
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let sizes = self.encoder.normed_vit();
         let all = FeatureSelect::last(self.encoder.layers, Select::Full);

@@ -13,7 +13,6 @@ use crate::device::Device;
 use crate::lvlm::decoder::{DecoderConfig, DecoderNames, Kind};
 use crate::lvlm::encoder::InternVitConfig;
 use crate::lvlm::error::{ReadResult, Result};
-use crate::lvlm::family::conversations::turn;
 use crate::lvlm::family::fields::require_text;
 use crate::lvlm::family::mapped::MappedVision;
 use crate::lvlm::family::projector::Projector;
@@ -47,7 +46,11 @@ macro_rules! conversation {
                     $system,
                     $end,
                     "<|im_start|>user\n",
-                    turn!(),
+                    // Several pictures are numbered, as the published model cards ask for them.
+                    "{% for part in messages[0]['content'] %}{% if part['type'] == 'image' %}\
+                     {% if messages[0]['content'] | length > 2 %}Image-{{ loop.index }}: \
+                     {% endif %}{{ image_token + '\n' }}{% else %}{{ part['text'] }}{% endif %}\
+                     {% endfor %}",
                     $end,
                     "<|im_start|>assistant{{ '\n' }}"
                 ),
@@ -169,6 +172,10 @@ impl Family for InternVlChat {
         let (text, stretching) = (fields.to_string(), Stretching::GotOcr2);
         let tiles = StretchedTiles::from_json(&text, &self.file, class, stretching)?;
         ShuffledProcessing::new(tiles, pixels, patch, *shuffle, Frame::InternVlChat)
+    }
+
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<ShuffledProcessing>> {
+        self.image_processing(file).map(Some)
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {

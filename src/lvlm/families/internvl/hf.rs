@@ -109,6 +109,10 @@ impl Family for InternVl {
         ShuffledProcessing::new(tiles, pixels, patch, *shuffle, Frame::InternVl)
     }
 
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<ShuffledProcessing>> {
+        self.image_processing(file).map(Some)
+    }
+
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<MappedVision<D>> {
         let norm = format!("{}layer_norm", self.names.projector);
         let layers = self.names.projector_layers();

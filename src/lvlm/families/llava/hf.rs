@@ -89,6 +89,10 @@ impl Family for Llava {
         Ok(OneView::new(processor, pixels, &vit, features))
     }
 
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<OneView>> {
+        self.image_processing(file).map(Some)
+    }
+
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<LlavaVision<D>> {
         let (parts, names) = (&self.parts, &self.names);
         let vit = parts.encoder.vit();

@@ -37,6 +37,8 @@ pub(in crate::lvlm) trait Variant: Clone + Send + Sync + 'static {
     const IMAGE_TOKEN: u32;
     /// Whether LVLM_Interpretation has it.
     const IN_LVLM_INTERPRETATION: bool;
+    /// Whether each of several pictures is one view in a square, and not cut into tiles.
+    const SEVERAL_IN_SQUARES: bool;
 
     /// Returns the config class's default of `image_grid_pinpoints`, rows and columns.
     fn pinpoints() -> Vec<(u32, u32)>;
@@ -131,6 +133,14 @@ impl<V: Variant> Family for HfTiled<V> {
             Unpadding::Rounded,
         )?;
         Ok(processing.without_tiles(self.without_tiles))
+    }
+
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<TiledProcessing>> {
+        let processing = self.image_processing(file)?;
+        Ok(Some(match V::SEVERAL_IN_SQUARES {
+            true => processing.in_a_square(),
+            false => processing,
+        }))
     }
 
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<TiledVision<D>> {

@@ -30,6 +30,7 @@ impl Variant for NextVariant {
     };
     const IMAGE_TOKEN: u32 = 32000;
     const IN_LVLM_INTERPRETATION: bool = false;
+    const SEVERAL_IN_SQUARES: bool = false;
 
     fn pinpoints() -> Vec<(u32, u32)> {
         LLAVA_NEXT_PINPOINTS.to_vec()

@@ -39,6 +39,7 @@ impl Variant for OnevisionVariant {
     };
     const IMAGE_TOKEN: u32 = 151_646;
     const IN_LVLM_INTERPRETATION: bool = true;
+    const SEVERAL_IN_SQUARES: bool = true;
 
     fn pinpoints() -> Vec<(u32, u32)> {
         llava_onevision_pinpoints()

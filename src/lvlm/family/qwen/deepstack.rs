@@ -7,12 +7,14 @@ use crate::device::{Device, Matrix, RowMap};
 use crate::lvlm::encoder::PatchLayout;
 use crate::nn::{BlockHook, Result};
 
-/// Adds rows to those of the picture, which come first in every sequence.
+/// Adds rows to those of the picture.
 pub(in crate::lvlm) struct DeepStack<D: Device> {
     /// Those that are added after the first layer, after the second, and so on: `[batch * rows,
     /// hidden]`, in the encoder's order.
     pub(super) rows: Vec<D::Matrix>,
     pub(super) layout: Arc<PatchLayout>,
+    /// The row of a sequence that is the picture's first.
+    pub(super) first: usize,
     /// Layers of the decoder. Nothing reads the picture's rows after the last one.
     pub(super) layers: usize,
 }
@@ -21,7 +23,8 @@ impl<D: Device> DeepStack<D> {
     /// Returns the map from the rows of a sequence to those that are added to.
     fn picked(&self, i: usize, x: &D::Matrix) -> RowMap {
         let batch = self.rows[i].rows() / self.layout.order.len();
-        let places = self.layout.order.iter().map(|&place| Some(place));
+        let places = self.layout.order.iter();
+        let places = places.map(|&place| Some(self.first + place));
         RowMap::select(x.rows() / batch, places)
     }
 }
@@ -33,6 +36,10 @@ impl<D: Device> BlockHook<D> for DeepStack<D> {
 
     fn changes(&self, i: usize) -> bool {
         i < self.rows.len() && i + 1 < self.layers
+    }
+
+    fn begin_at(&mut self, row: usize) {
+        self.first = row;
     }
 
     /// A row gets what the encoder made of its own place.

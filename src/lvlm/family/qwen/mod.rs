@@ -127,6 +127,10 @@ impl<V: QwenVersion> Family for QwenVl<V> {
         WholePatches::read(file, &self.processor_class, &self.encoder)
     }
 
+    fn several_pictures(&self, file: &ProcessorFile) -> Result<Option<WholePatches>> {
+        self.image_processing(file).map(Some)
+    }
+
     fn load<D: Device>(&self, loader: &Loader<D>) -> Result<QwenVision<D>> {
         let prefix = &self.names.vision;
         let encoder = QwenVit::load(loader, &self.encoder, prefix)?;

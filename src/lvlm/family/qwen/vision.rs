@@ -53,6 +53,7 @@ impl<D: Device> Vision<D> for QwenVision<D> {
             context: DeepStack {
                 rows: deep,
                 layout: Arc::clone(layout),
+                first: 0,
                 layers: self.layers,
             },
             saved: QwenSaved { encoder, merger },
