@@ -22,6 +22,14 @@ class Padded(View):
     """A view whose resized sizes and offsets are real numbers."""
 
 
+def padded_view(rgb, edge):
+    """The picture in the middle of a square, resized to `edge` x `edge`."""
+    height, width = rgb.shape[:2]
+    side = max(width, height)
+    left, top = (side - width) // 2, (side - height) // 2
+    return Padded(edge, edge, edge * height / side, edge * width / side, -edge * top / side, -edge * left / side)
+
+
 class LlavaAuthors(Llava):
     """The same weights as models/ORIGIN, which the folder's file `origin` names; pictures are padded to squares."""
 
@@ -41,12 +49,7 @@ class LlavaAuthors(Llava):
         return [self.processor(square, return_tensors="pt")["pixel_values"].to(self.dtype)]
 
     def views(self, rgb):
-        height, width = rgb.shape[:2]
-        side, edge = max(width, height), self.processor.size["shortest_edge"]
-        left, top = (side - width) // 2, (side - height) // 2
-        return [
-            Padded(edge, edge, edge * height / side, edge * width / side, -edge * top / side, -edge * left / side)
-        ]
+        return [padded_view(rgb, self.processor.size["shortest_edge"])]
 
     def prompt(self, question, pixels=None):
         """The pieces before and behind the picture are tokenised apart; the second one's begin marker is dropped."""

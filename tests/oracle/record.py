@@ -385,10 +385,9 @@ def record(settings):
 
 
 def random_mask(explanation):
-    """The mask at which each term is evaluated once, (S, S)."""
+    """The mask at which each term is evaluated once, (S, S), or one for each picture."""
     generator = torch.Generator().manual_seed(1)
-    size = explanation.settings.size
-    mask = torch.rand(size, size, generator=generator, dtype=torch.float64)
+    mask = torch.rand(explanation.ones().shape, generator=generator, dtype=torch.float64)
     return mask.to(explanation.image.dtype).requires_grad_(True)
 
 

@@ -1,11 +1,12 @@
 """Records what transformers' own renderer makes of chat templates.
 
-    python record_templates.py           writes ../data/templates/cases.json
-    python record_templates.py --check   compares with it and writes nothing
+    python record_templates.py           writes ../data/templates/cases.json and several.json
+    python record_templates.py --check   compares with them and writes nothing
 
 Each case is a template, a question, and what transformers writes for one message with a picture and that question, or
 that it raises an error. The templates are small ones that each show one rule of jinja2 or of Python, and published ones of
-well-known models, from `../data/templates/published/`; those named text-* take a text as a message's content.
+well-known models, from `../data/templates/published/`; those named text-* take a text as a message's content. several.json has
+what the published ones write for two pictures before the question.
 Needs requirements.txt.
 """
 
@@ -174,8 +175,9 @@ SMALL = {
 }
 
 
-def rendered(template, question, text=False):
-    content = f"<image>\n{question}" if text else [{"type": "image"}, {"type": "text", "text": question}]
+def rendered(template, question, text=False, pictures=1):
+    parts = [{"type": "image"}] * pictures + [{"type": "text", "text": question}]
+    content = "<image>\n" * pictures + question if text else parts
     chat = [{"role": "user", "content": content}]
     names = {"bos_token": "<s>", "eos_token": "</s>", "image_token": "<image>"}
     try:
@@ -188,26 +190,31 @@ def rendered(template, question, text=False):
 def cases():
     for name, template in SMALL.items():
         yield {"name": name, "template": template, "question": QUESTION} | rendered(template, QUESTION)
+    yield from published(1)
+
+
+def published(pictures):
     for file in sorted((DATA / "published").glob("*.jinja")):
         template, text = file.read_bytes().decode(), file.name.startswith("text-")
         for question in (PLAIN, QUESTION):
             case = {"name": file.name, "file": file.name, "text": text, "question": question}
-            yield case | rendered(template, question, text)
+            yield case | rendered(template, question, text, pictures)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Records what transformers makes of chat templates.")
     parser.add_argument("--check", action="store_true", help="write nothing, compare with the file")
     arguments = parser.parse_args()
-    file = DATA / "cases.json"
-    text = json.dumps(list(cases()), indent=1, ensure_ascii=True) + "\n"
-    if not arguments.check:
-        file.write_text(text)
-    elif file.read_text() != text:
-        sys.exit(f"{file.name} is not what transformers makes of the templates")
-    for case in json.loads(text):
-        if ("error" in case) != case["name"].startswith("error"):
-            print(f"{case['name']}: {case.get('error', 'no error')}")
+    for name, recorded in (("cases.json", cases()), ("several.json", published(2))):
+        file, recorded = DATA / name, list(recorded)
+        text = json.dumps(recorded, indent=1, ensure_ascii=True) + "\n"
+        if not arguments.check:
+            file.write_text(text)
+        elif file.read_text() != text:
+            sys.exit(f"{name} is not what transformers makes of the templates")
+        for case in recorded:
+            if ("error" in case) != case["name"].startswith("error"):
+                print(f"{name}: {case['name']}: {case.get('error', 'no error')}")
 
 
 if __name__ == "__main__":
