@@ -246,13 +246,14 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
     let pictures = request.pictures;
     let prompt = model.prompt(request.question, pictures)?;
     if let Some(number) = settings.explain_image
-        && !(1..=pictures.len()).contains(&number)
+        && number > pictures.len()
     {
-        return Err(ExplainError::Setting {
-            setting: "explain-image",
-            expected: format!("the number of a picture, 1 to {}", pictures.len()),
-            found: number.to_string(),
-        });
+        let (expected, found) = (
+            format!("at least {number}, for explain-image"),
+            pictures.len(),
+        );
+        let found = found.to_string();
+        return Err(LvlmError::Pictures { expected, found }.into());
     }
     // Each picture has a noise baseline of its own.
     let baseline = |(at, picture): (usize, &Picture)| {

@@ -297,6 +297,13 @@ impl Settings {
         ] {
             value.map_or(Ok(()), |value| count(setting, value, most))?;
         }
+        if self.explain_image == Some(0) {
+            return Err(ExplainError::Setting {
+                setting: "explain-image",
+                expected: "the number of a picture, from 1".into(),
+                found: "0".into(),
+            });
+        }
         count("max-new-tokens", self.max_new_tokens, 1_000_000)?;
         let number = |setting, value: f64, least: f64, open: bool| {
             let holds = value.is_finite() && if open { value > least } else { value >= least };

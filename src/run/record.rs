@@ -144,7 +144,8 @@ pub enum Cause {
     /// The row of the data cannot be read, or lacks its question or its picture; or its mask of the
     /// evidence is missing, does not decode, or does not fit the picture.
     Data,
-    /// The picture is missing, does not decode, or cannot be processed.
+    /// A picture is missing, does not decode, or cannot be processed; or there are more than the
+    /// model takes.
     Picture,
     /// The question is empty, or the chat template rejects it.
     Question,
@@ -266,6 +267,7 @@ impl Failure {
             ExplainError::Model(model) => match model {
                 LvlmError::Picture(_)
                 | LvlmError::PictureSize { .. }
+                | LvlmError::Pictures { .. }
                 | LvlmError::TooThin { .. } => Cause::Picture,
                 LvlmError::EmptyQuestion
                 | LvlmError::Vocabulary { .. }

@@ -10,6 +10,7 @@ mod outputs;
 #[path = "../program/mod.rs"]
 mod program;
 mod results;
+mod several;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

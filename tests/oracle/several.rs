@@ -181,3 +181,88 @@ fn one_of_several_pictures_is_explained_and_the_others_are_kept() {
         probe(&case, &*scorer, "fixed.");
     }
 }
+
+/// Where the other pictures are whole, a method that removes parts of one picture from all of them
+/// finds for it what it finds for it alone, but for the scale.
+#[test]
+fn methods_find_in_each_picture_what_they_find_in_it_alone() {
+    let names = ["llava-two", "idefics3-two", "qwen3-vl-two"];
+    for case in Case::of("several").filter(|case| names.contains(&case.name.as_str())) {
+        let model = case.model();
+        let mut both = session(&case, &*model, false);
+        let both = case.scorer(&mut *both);
+        let mut first = session(&case, &*model, true);
+        let first = case.scorer(&mut *first);
+        let (keys, size) = (case.keys(), case.settings().mask_size);
+        for method in [
+            Method::Occlusion,
+            Method::InputXGradient,
+            Method::Tam,
+            Method::AttentionRollout,
+            Method::TMm,
+        ] {
+            let settings = Settings {
+                mask_size: size,
+                ..Settings::of(method)
+            };
+            let method = settings.method.with(&settings);
+            let mut evaluated = 0;
+            let found = method.run(
+                &*both,
+                &keys,
+                &mut |count| {
+                    evaluated += count;
+                    go_on(count)
+                },
+                &mut |_, _, _| {},
+            );
+            let found = found.unwrap();
+            assert_eq!(Some(evaluated), method.schedule(2).evaluations());
+            let alone = method.run(&*first, &keys, &mut go_on, &mut |_, _, _| {});
+            let removed = |mask: &Mask| mask.values().iter().map(|v| 1.0 - v).collect::<Vec<_>>();
+            let (found, alone) = (removed(&found.split()[0]), removed(&alone.unwrap()));
+            let scale = largest(&found);
+            assert!(scale > 0.0, "{}: {}", case.name, method.name());
+            let found: Vec<f64> = found.iter().map(|v| v / scale).collect();
+            let label = format!("{} {}", case.name, method.name());
+            close(&label, &found, &alone, 1e-4);
+        }
+    }
+}
+
+/// The methods that are made of random masks or regions cover both pictures.
+#[test]
+fn every_method_makes_a_map_of_both_pictures() {
+    for case in Case::of("several").filter(|case| case.name == "llava-two") {
+        let model = case.model();
+        let mut session = session(&case, &*model, false);
+        let scorer = case.scorer(&mut *session);
+        for method in Method::ALL {
+            let mut settings = Settings {
+                mask_size: 8,
+                steps: 2,
+                iterations: 2,
+                ..Settings::of(method)
+            };
+            settings.samples = settings.samples.map(|_| 24);
+            settings.grid = settings.grid.map(|_| 2);
+            if method == Method::GradCam {
+                settings.layer = Some("decoder:1".parse().unwrap());
+            }
+            let attribution = method.with(&settings);
+            let mask = attribution.run(&*scorer, &case.keys(), &mut go_on, &mut |_, _, _| {});
+            let mask = mask.unwrap();
+            assert_eq!((mask.size(), mask.pictures()), (8, 2), "{method:?}");
+            for mask in mask.split() {
+                let values = mask.values();
+                let differ = values.iter().any(|value| *value != values[0]);
+                assert!(differ, "{method:?}: {values:?}");
+            }
+        }
+        let encoder = Settings::of(Method::GradCam);
+        let method = encoder.method.with(&encoder);
+        let refused = method.run(&*scorer, &case.keys(), &mut go_on, &mut |_, _, _| {});
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("one picture"), "{refused}");
+    }
+}

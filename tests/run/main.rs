@@ -10,6 +10,7 @@ mod hostile;
 mod program;
 mod resume;
 mod sanity;
+mod several;
 mod shards;
 mod support;
 

@@ -26,14 +26,27 @@ fn render(template: &str, content: Value) -> Result<String, String> {
     rendered.map_err(|error| error.to_string())
 }
 
-fn parts(question: &str) -> Value {
-    json!([{ "type": "image" }, { "type": "text", "text": question }])
+/// The content of a question about so many pictures.
+fn parts(question: &str, pictures: usize) -> Value {
+    let mut parts = vec![json!({ "type": "image" }); pictures];
+    parts.push(json!({ "type": "text", "text": question }));
+    Value::Array(parts)
 }
 
 #[test]
 fn templates_write_what_transformers_writes() {
-    let cases: Vec<Value> = serde_json::from_str(&data("cases.json")).unwrap();
-    assert!(cases.len() > 100, "{}", cases.len());
+    compared("cases.json", 1, 100);
+}
+
+#[test]
+fn templates_write_two_pictures_as_transformers_does() {
+    compared("several.json", 2, 20);
+}
+
+/// Compares renderings of a question about pictures with the recorded ones, more than `least`.
+fn compared(name: &str, pictures: usize, least: usize) {
+    let cases: Vec<Value> = serde_json::from_str(&data(name)).unwrap();
+    assert!(cases.len() > least, "{}", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
         let template = match case["template"].as_str() {
@@ -42,8 +55,8 @@ fn templates_write_what_transformers_writes() {
         };
         let question = case["question"].as_str().unwrap();
         let content = match case["text"].as_bool() {
-            Some(true) => json!(format!("<image>\n{question}")),
-            _ => parts(question),
+            Some(true) => json!("<image>\n".repeat(pictures) + question),
+            _ => parts(question, pictures),
         };
         let found = render(&template, content);
         match (case["expected"].as_str(), &found) {
@@ -76,7 +89,7 @@ fn what_is_not_supported_is_refused() {
         ("{{ '{:>5}'.format(1) }}", ":>5"),
         ("{{ lipsum() }}", "lipsum"),
     ] {
-        let error = render(template, parts("")).expect_err(template);
+        let error = render(template, parts("", 1)).expect_err(template);
         assert!(error.contains(named), "{template}: {error}");
     }
 }
@@ -147,7 +160,7 @@ fn hostile_templates_are_errors() {
         let started = std::time::Instant::now();
         let error = super::super::guard::guarded(200, {
             let template = template.clone();
-            move || render(&template, parts("What?"))
+            move || render(&template, parts("What?", 1))
         });
         let shown: String = template.chars().take(60).collect();
         let error = error.expect(&shown).expect_err(&shown);

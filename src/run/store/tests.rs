@@ -46,6 +46,7 @@ fn manifest() -> Manifest {
 
 fn record(place: usize) -> Record {
     let sample = Sample {
+        more_pictures: Vec::new(),
         index: manifest().shard.sample(place).unwrap(),
         id: format!("sample {place}"),
         question: "?".into(),
@@ -57,7 +58,7 @@ fn record(place: usize) -> Record {
         category: None,
         answer: None,
     };
-    let mut record = Record::of(&sample, "p.png".into(), 0);
+    let mut record = Record::of(&sample, |_| "p.png".into(), 0);
     if place % 3 == 1 {
         record.error = Some(Failure {
             cause: Cause::Picture,

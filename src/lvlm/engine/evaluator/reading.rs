@@ -60,8 +60,15 @@ impl<D: Device> Evaluator<D> {
                 let Some(encoder) = self.vision.encoder() else {
                     return Err(LvlmError::Unreadable {
                         what: "layer encoder".into(),
-                        expected: "a family with one vision transformer".into(),
-                        found: self.family.into(),
+                        expected: "one vision transformer, and one picture".into(),
+                        found: match self.pictures.len() > 1 {
+                            true => format!(
+                                "{} of {} pictures or encoders",
+                                self.family,
+                                self.pictures.len()
+                            ),
+                            false => self.family.into(),
+                        },
                     });
                 };
                 let last = encoder.layers();

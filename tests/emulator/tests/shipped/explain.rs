@@ -148,7 +148,7 @@ fn emulated_tiny_llava_gqa() {
 
 /// Checks, for a given answer and keys, that log-probabilities and the objective agree with the
 /// CPU's within the precision of f16 in these models, and that two runs have the same bits.
-fn scores_agree(model: &str, picture: &str) {
+fn scores_agree(model: &str, picture: &str, more: &[&str]) {
     let run = Run::new();
     let case = (Some(model), picture, "What color is the circle?");
     let given = [
@@ -160,6 +160,7 @@ fn scores_agree(model: &str, picture: &str) {
         "--keys",
         "0,1",
     ];
+    let given = [&given[..], more].concat();
     let on = |device, out| explain(&run, case, device, &given, out);
     let (cpu, gpu) = (on("cpu", "cpu"), on("cuda:0", "gpu"));
     let close = |pointer: &str| {
@@ -185,25 +186,37 @@ fn scores_agree(model: &str, picture: &str) {
 #[test]
 fn emulated_mini_gemini_on_gemma() {
     let model = "tests/oracle/models/tiny-mini-gemini-gemma";
-    scores_agree(model, "tests/oracle/images/cat.png");
+    scores_agree(model, "tests/oracle/images/cat.png", &[]);
 }
 
 #[test]
 fn emulated_mini_gemini_in_tiles() {
     let model = "tests/oracle/models/tiny-mini-gemini-hd";
-    scores_agree(model, "tests/oracle/images/rocket.png");
+    scores_agree(model, "tests/oracle/images/rocket.png", &[]);
 }
 
 #[test]
 fn emulated_cambrian() {
     let model = "tests/oracle/models/tiny-cambrian-phi3";
-    scores_agree(model, "tests/oracle/images/rocket.png");
+    scores_agree(model, "tests/oracle/images/rocket.png", &[]);
 }
 
 #[test]
 fn emulated_llava_in_its_authors_layout() {
     let model = "tests/oracle/models/tiny-llava-llama";
-    scores_agree(model, "tests/oracle/images/cat.png");
+    scores_agree(model, "tests/oracle/images/cat.png", &[]);
+}
+
+/// Rows of each picture see their own picture in both directions; the first picture is kept whole
+/// by the second explanation.
+#[test]
+fn emulated_several_pictures() {
+    let model = "tests/oracle/models/tiny-gemma3";
+    let second = root().join("tests/oracle/images/small.png");
+    let second = ["--image", second.to_str().unwrap()];
+    scores_agree(model, "tests/oracle/images/cat.png", &second);
+    let alone = [&second[..], &["--explain-image", "2"]].concat();
+    scores_agree(model, "tests/oracle/images/cat.png", &alone);
 }
 
 /// Two masks, whose paths sample a product or one of them, in batches that contain either.
