@@ -117,8 +117,8 @@ impl Search {
             let loaded = candidate.loaded();
             match loaded.and_then(|library| Ok((library, create(library)?))) {
                 Ok(made) => return Ok(made),
-                // What the loader does not know is not worth a word.
-                Err(reason) if self.searched.is_some() && candidate.is_missing(&reason) => {}
+                Err(reason)
+                    if self.searched.is_some() && !candidate.says_more(&reason, &reasons) => {}
                 Err(reason) => reasons.push(format!("{}: {reason}", candidate.place.display())),
             }
         }
@@ -139,9 +139,14 @@ impl Candidate {
         self.loaded.get_or_insert_with(load).clone()
     }
 
-    /// Checks whether the loader does not know the candidate's name.
-    fn is_missing(&self, reason: &str) -> bool {
-        !Path::new(&self.place).is_absolute() && reason.contains("No such file or directory")
+    /// Checks whether the reason against a candidate is worth a word beside earlier ones: not if
+    /// the loader does not know its name, or knows it as a library that was tried by its path.
+    fn says_more(&self, reason: &str, earlier: &[String]) -> bool {
+        let by_name = !Path::new(&self.place).is_absolute();
+        let missing = reason.contains("No such file or directory");
+        let again = format!(": {reason}");
+        let tried = earlier.iter().any(|earlier| earlier.ends_with(&again));
+        !(by_name && (missing || tried))
     }
 }
 
@@ -216,6 +221,20 @@ mod tests {
         let mut search = Search::new(["libcublasLt.so.none".into()], searched);
         let reason = search.first(|_| Ok(())).err().unwrap();
         assert_eq!(reason, format!("not found in the loader's paths; {ADVICE}"));
+    }
+
+    #[test]
+    fn a_library_that_the_loader_knows_too_is_named_once() {
+        let candidate = |place: &str| Candidate {
+            place: place.into(),
+            loaded: None,
+        };
+        let earlier = ["/env/libcublasLt.so.13: no handle: not initialized (1)".to_string()];
+        let says_more = |place, reason| candidate(place).says_more(reason, &earlier);
+        let reason = "no handle: not initialized (1)";
+        assert!(!says_more("libcublasLt.so.13", reason));
+        assert!(says_more("/cuda/lib64/libcublasLt.so.13", reason));
+        assert!(says_more("libcublasLt.so.12", "invalid ELF header"));
     }
 
     /// Any library of the system loads, but it has other functions.
