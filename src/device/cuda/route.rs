@@ -136,11 +136,8 @@ impl std::fmt::Display for Choice {
             Route::Native => "native",
             Route::Library(_) => "cublaslt",
         })?;
-        match (self.native, self.library) {
-            (Some(native), Some(library)) => {
-                write!(f, " (native {native:.0} us, cublaslt {library:.0} us)")?;
-            }
-            _ => {}
+        if let (Some(native), Some(library)) = (self.native, self.library) {
+            write!(f, " (native {native:.0} us, cublaslt {library:.0} us)")?;
         }
         write!(f, "{}", self.suggested)
     }
