@@ -14,8 +14,8 @@ pub(super) fn run(_options: &Options) -> Result<(), CliError> {
         Err(reason) => lines.push(format!("no GPU: {reason}")),
         Ok(gpus) => {
             lines.extend(gpus.iter().map(line));
-            lines.push(match cuda::cublaslt_version() {
-                Ok(version) => format!("cuBLASLt {version}"),
+            lines.push(match cuda::cublaslt() {
+                Ok(found) => format!("cuBLASLt {}: {}", found.version, found.place),
                 Err(reason) => format!("no cuBLASLt: {reason}"),
             });
         }

@@ -104,9 +104,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     if options.model.is_none() {
         note("no --model given: using the built-in demo model, which knows drawn shapes only");
     }
-    if let Some(capped) = &opened.capped {
-        note(capped);
-    }
+    opened.notes.iter().for_each(|text| note(text));
     // Begins before the notes: once they are written, a signal ends the work in order.
     let graceful = Graceful::begin(options.quiet);
     if options.verbose {

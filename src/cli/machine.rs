@@ -16,8 +16,9 @@ pub struct Opened {
     pub threads: usize,
     /// The reason why `auto` chose no GPU.
     pub no_gpu: Option<String>,
-    /// A note if fewer threads compute than requested.
-    pub capped: Option<String>,
+    /// Why less is computed at once than could be: fewer threads than requested, or a GPU without
+    /// cuBLASLt.
+    pub notes: Vec<String>,
     /// The kind of device: `cpu`, or a GPU's name.
     pub kind: String,
 }
@@ -45,15 +46,25 @@ pub(super) fn open(
     if options.threads > 0 {
         limit_threads(options.threads);
     }
+    let mut notes = Vec::new();
     let (model, threads) = match ordinal {
         Some(ordinal) => {
             let storage = storage(options.dtype, checkpoint.dtype());
             let device = Cuda::new(ordinal, storage)?.with_gemm(options.gemm.into())?;
+            notes.extend(device.lacks_cublaslt().map(|reason| {
+                format!("matrix products use foveate's own kernels; no cuBLASLt: {reason}")
+            }));
             (lvlm::load(checkpoint, device)?, 0)
         }
         None => {
             let device = Cpu::<f32>::new(options.threads)?;
             let threads = device.threads();
+            if options.threads > threads {
+                notes.push(format!(
+                    "--threads {}: {threads} threads compute, the most there may be on this machine",
+                    options.threads
+                ));
+            }
             (lvlm::load(checkpoint, device)?, threads)
         }
     };
@@ -61,12 +72,7 @@ pub(super) fn open(
         model,
         threads,
         no_gpu,
-        capped: (options.threads > threads && ordinal.is_none()).then(|| {
-            format!(
-                "--threads {}: {threads} threads compute, the most there may be on this machine",
-                options.threads
-            )
-        }),
+        notes,
         kind: ordinal.map_or("cpu".to_string(), gpu_name),
     })
 }

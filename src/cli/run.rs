@@ -345,9 +345,7 @@ fn notes(
         (shard, Some(reason)) => note(format!("shard {shard} of the data, by {reason}")),
         (shard, None) => note(format!("shard {shard} of the data")),
     }
-    if let Some(capped) = &opened.capped {
-        note(capped.clone());
-    }
+    opened.notes.iter().cloned().for_each(note);
     if options.verbose {
         if let Some(reason) = &opened.no_gpu {
             note(format!("no GPU: {reason}"));

@@ -240,7 +240,7 @@ fn record(
         "version": env!("CARGO_PKG_VERSION"),
         "device": gpu.as_ref().map(|g| &g.name),
         "capability": gpu.as_ref().map(|g| format!("{}.{}", g.capability.0, g.capability.1)),
-        "cublaslt": cuda::cublaslt_version().ok(),
+        "cublaslt": cuda::cublaslt().ok().map(|found| found.version),
         "seed": options.seed,
         "seconds": seconds,
         "groups": groups

@@ -68,9 +68,7 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
             super::note(text);
         }
     };
-    if let Some(capped) = &opened.capped {
-        note(capped);
-    }
+    opened.notes.iter().for_each(|text| note(text));
     let (name, device) = (opened.model.name(), opened.model.device());
     let page = Page {
         opened,

@@ -5,6 +5,8 @@
 //! depend on how the sum is split.
 
 mod functions;
+mod libraries;
+mod places;
 
 use std::ffi::c_void;
 use std::ptr::{from_ref, null_mut};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 
 use cudarc::cublaslt::sys::{
     cublasComputeType_t as Compute, cublasLtEpilogue_t as LibraryEpilogue, cublasLtMatmulAlgo_t,
+    cublasLtMatmulAlgoConfigAttributes_t as AlgorithmAttribute,
     cublasLtMatmulDescAttributes_t as ProductAttribute,
     cublasLtMatmulPreferenceAttributes_t as PreferenceAttribute,
     cublasLtReductionScheme_t as Reduction, cudaDataType_t as DataType,
@@ -22,7 +25,9 @@ use super::gpu::Gpu;
 use super::memory::Storage;
 use super::pool::Buffer;
 use crate::device::{DeviceError, Result};
-use functions::{Found, Functions, Object, functions};
+use functions::{Found, Functions, Object};
+pub(super) use libraries::is_turned_off;
+use libraries::{Loaded, expected, first_usable};
 
 /// `cublasOperation_t`: not transposed, and transposed.
 const AS_IT_IS: i32 = 0;
@@ -31,10 +36,25 @@ const TRANSPOSED: i32 = 1;
 /// Bytes of workspace: NVIDIA's recommendation for Hopper, more than for older GPUs.
 const WORKSPACE: usize = 32 << 20;
 
-/// Returns the library's version as text, or the reason why it is not used.
-pub fn version() -> std::result::Result<String, &'static str> {
-    // SAFETY: the function takes no arguments.
-    functions().map(|f| functions::name(unsafe { (f.version)() }))
+/// A version of the library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CublasLtInfo {
+    /// Its version, as in `12.9.1`.
+    pub version: String,
+    /// The name or path by which it was loaded.
+    pub place: String,
+}
+
+/// Returns the library that is used: before a device uses it, the first that can be loaded.
+///
+/// # Errors
+/// The reason why there is none, in one line.
+pub fn info() -> std::result::Result<CublasLtInfo, String> {
+    let library = expected()?;
+    Ok(CublasLtInfo {
+        version: library.version.clone(),
+        place: library.place.clone(),
+    })
 }
 
 /// An algorithm of the library for products of one shape, valid only for the same version of the
@@ -47,6 +67,23 @@ impl Algorithm {
     /// Creates an algorithm that is not the library's.
     pub fn for_test(data: [u64; 8]) -> Algorithm {
         Algorithm(data)
+    }
+}
+
+/// An algorithm's settings in the library's numbers, which tell algorithms apart in messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Configuration {
+    pub id: u32,
+    /// `cublasLtMatmulTile_t`; 0 if undefined.
+    pub tile: u32,
+    /// `cublasLtMatmulStages_t`; 0 if undefined.
+    pub stages: u32,
+}
+
+impl std::fmt::Display for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Configuration { id, tile, stages } = self;
+        write!(f, "algorithm {id} tile {tile} stages {stages}")
     }
 }
 
@@ -70,6 +107,7 @@ pub(super) struct Product {
 /// The library on one GPU.
 pub(super) struct CublasLt {
     functions: &'static Functions,
+    version: &'static str,
     handle: Object,
     workspace: Buffer,
     storage: Storage,
@@ -117,32 +155,41 @@ impl CublasLt {
     /// Creates a handle for a GPU.
     ///
     /// # Errors
-    /// [`DeviceError::Unavailable`] if the library is missing or does not support this GPU.
+    /// [`DeviceError::Unavailable`] if no library is found that supports this GPU and its driver.
     pub fn new(gpu: &Arc<Gpu>, storage: Storage) -> Result<CublasLt> {
-        let unavailable = |reason: String| DeviceError::Unavailable {
-            device: "cuBLASLt".into(),
-            reason,
-        };
-        let functions = functions().map_err(|reason| unavailable(reason.into()))?;
         gpu.context
             .bind_to_thread()
             .during(|| "opening cuBLASLt".into())?;
-        let mut handle = null_mut();
-        // SAFETY: writes one handle, of the current context.
-        let status = unsafe { (functions.create)(&mut handle) };
-        if status != 0 {
-            return Err(unavailable(functions.words(status)));
-        }
+        let create = |library: &'static Loaded| {
+            let functions = &library.functions;
+            let mut handle: Object = null_mut();
+            // SAFETY: writes one handle, of the current context.
+            match unsafe { (functions.create)(&mut handle) } {
+                0 => Ok(handle),
+                status => Err(format!("no handle: {}", functions.words(status))),
+            }
+        };
+        let (library, handle) =
+            first_usable(create).map_err(|reason| DeviceError::Unavailable {
+                device: "cuBLASLt".into(),
+                reason,
+            })?;
         let workspace = gpu.single_buffer(WORKSPACE)?;
         // The workspace lives as long as the weights.
         gpu.pool.is_weight(&workspace);
         Ok(CublasLt {
-            functions,
+            functions: &library.functions,
+            version: &library.version,
             handle,
             workspace,
             storage,
             gpu: gpu.clone(),
         })
+    }
+
+    /// Returns the library's version, as in `12.9.1`.
+    pub fn version(&self) -> &'static str {
+        self.version
     }
 
     fn succeed(&self, status: u32, doing: &str) -> Result<()> {
@@ -292,6 +339,31 @@ impl CublasLt {
         let count = usize::try_from(count).unwrap_or(0);
         let usable = found.iter().take(count).filter(|f| f.status == 0);
         Ok(usable.map(|f| Algorithm(f.algorithm.data)).collect())
+    }
+
+    /// Returns an algorithm's settings; those that the library does not tell are 0.
+    pub fn configuration(&self, algorithm: Algorithm) -> Configuration {
+        let algorithm = cublasLtMatmulAlgo_t { data: algorithm.0 };
+        let read = |attribute: AlgorithmAttribute| {
+            let (mut value, mut written) = (0u32, 0);
+            let to: *mut u32 = &mut value;
+            // SAFETY: there is room for the attribute, and its size is passed.
+            let status = unsafe {
+                (self.functions.configuration)(
+                    &algorithm,
+                    attribute as u32,
+                    to.cast(),
+                    size_of::<u32>(),
+                    &mut written,
+                )
+            };
+            if status == 0 { value } else { 0 }
+        };
+        Configuration {
+            id: read(AlgorithmAttribute::CUBLASLT_ALGO_CONFIG_ID),
+            tile: read(AlgorithmAttribute::CUBLASLT_ALGO_CONFIG_TILE_ID),
+            stages: read(AlgorithmAttribute::CUBLASLT_ALGO_CONFIG_STAGES_ID),
+        }
     }
 
     /// Checks whether an algorithm can compute a product in the available workspace.

@@ -36,7 +36,7 @@ use cudarc::driver::{DeviceRepr, sys};
 use super::{Device, DeviceError, DeviceProfile, Result};
 
 pub use blend::{CudaBatch, CudaGradients, CudaPictures};
-pub use cublaslt::version as cublaslt_version;
+pub use cublaslt::{CublasLtInfo, info as cublaslt};
 use error::During;
 use gpu::Gpu;
 pub use logprob::{CudaLogits, CudaValues, CudaWeights};

@@ -40,10 +40,7 @@ pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
         return Err("no CUDA driver (libcuda was not found)".into());
     }
     result::init().map_err(|e| format!("the CUDA driver does not start: {}", reason(e)))?;
-    let mut version = 0;
-    // SAFETY: the driver is loaded, and writes one number.
-    unsafe { sys::cuDriverGetVersion(&mut version) }
-        .result()
+    let version = version()
         .map_err(|e| format!("the CUDA driver does not tell its version: {}", reason(e)))?;
     let major = CUDA_VERSION.map_or(12, |v| v.0.cast_signed());
     if version / 1000 < major {
@@ -62,6 +59,21 @@ pub fn gpus() -> std::result::Result<Vec<GpuInfo>, String> {
         return Err("the CUDA driver finds no device".into());
     }
     Ok(gpus)
+}
+
+/// Returns the CUDA version of the driver, which must be loaded: 1000 * major + 10 * minor.
+fn version() -> std::result::Result<i32, cudarc::driver::DriverError> {
+    let mut version = 0;
+    // SAFETY: writes one number.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
+}
+
+/// Returns the CUDA version of the driver, 1000 * major + 10 * minor, if there is a driver.
+pub(super) fn driver_version() -> Option<i32> {
+    // SAFETY: only checks whether the driver's library can be loaded.
+    let present = unsafe { sys::is_culib_present() };
+    present.then(version)?.ok()
 }
 
 /// Describes a GPU about which the driver reports an error; the others may be used.

@@ -6,17 +6,19 @@
 //! occurs, and kept for later runs ([`kept`]), so that these have the same bits too.
 
 mod kept;
+mod refused;
 mod trial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Cuda;
-use super::cublaslt::{Algorithm, CublasLt, Product};
+use super::cublaslt::{self, Algorithm, CublasLt, Product};
 use super::gemm::{Epilogue, Layout};
 use super::interface::gemm::GemmArguments;
 use crate::device::{DeviceError, Result};
 use kept::Kept;
+use refused::Suggested;
 
 /// The matrix products that go through cuBLASLt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +50,14 @@ enum Route {
     Library(Algorithm),
 }
 
-/// A route, and the times that decided it, in microseconds for [`trial`]'s number of rows.
+/// A route, and what decided it: the times in microseconds for [`trial`]'s number of rows, and the
+/// algorithms that could be used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Choice {
     route: Route,
     native: Option<f64>,
     library: Option<f64>,
+    suggested: Suggested,
 }
 
 impl Choice {
@@ -62,6 +66,7 @@ impl Choice {
         route: Route::Native,
         native: None,
         library: None,
+        suggested: Suggested::NONE,
     };
 }
 
@@ -131,12 +136,10 @@ impl std::fmt::Display for Choice {
             Route::Native => "native",
             Route::Library(_) => "cublaslt",
         })?;
-        match (self.native, self.library) {
-            (Some(native), Some(library)) => {
-                write!(f, " (native {native:.0} us, cublaslt {library:.0} us)")
-            }
-            _ => Ok(()),
+        if let (Some(native), Some(library)) = (self.native, self.library) {
+            write!(f, " (native {native:.0} us, cublaslt {library:.0} us)")?;
         }
+        write!(f, "{}", self.suggested)
     }
 }
 
@@ -164,7 +167,7 @@ impl Cuda {
         self.routes = Routes {
             gemm,
             kept: match (gemm, &library) {
-                (GemmBackend::Auto, Some(_)) => Kept::of(&self),
+                (GemmBackend::Auto, Some(library)) => Kept::of(&self, library.version()),
                 _ => None,
             },
             library: library.map(Arc::new),
@@ -174,8 +177,16 @@ impl Cuda {
         Ok(self)
     }
 
+    /// Returns the reason why cuBLASLt computes no products although [`GemmBackend::Auto`] would let
+    /// it, in one line; `None` also if the user turned it off.
+    pub fn lacks_cublaslt(&self) -> Option<&str> {
+        let absent = self.routes.absent.as_deref();
+        absent.filter(|_| !cublaslt::is_turned_off())
+    }
+
     /// Returns the routes of all products so far, one line each, as in
-    /// `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`.
+    /// `gemm nt 4096 x 11008 gate: cublaslt (native 812 us, cublaslt 604 us)`, and the algorithms
+    /// that were refused.
     pub(super) fn ways(&self) -> Vec<String> {
         if let Some(reason) = &self.routes.absent {
             return vec![format!("gemm: native; no cuBLASLt: {reason}")];

@@ -281,6 +281,23 @@ library_calls! {
         (found.workspace, found.waves) = (checked.workspace, checked.waves);
         Ok(())
     }
+    /// Reads an attribute of an algorithm: its number, or 0 for its tile and stages.
+    fn cublasLtMatmulAlgoConfigGetAttribute(
+        _driver, algorithm: *const [u64; 8], attribute: u32, value: Out<u32>, bytes: usize,
+        written: Out<usize>,
+    ) {
+        // SAFETY: the caller provides an algorithm.
+        let algorithm = unsafe { Algorithm::of(algorithm) }?;
+        if bytes != size_of::<u32>() {
+            return Err(Status::INVALID_VALUE);
+        }
+        value.put(match attribute {
+            0 => algorithm.number(),
+            1 | 6 => 0,
+            _ => return Err(Status::NOT_SUPPORTED),
+        })?;
+        written.put(bytes)
+    }
     /// Submits a product to a stream.
     fn cublasLtMatmul(
         driver, handle: usize, product: usize, alpha: *const f32, a: usize, a_matrix: usize,

@@ -4,8 +4,7 @@
 //! function is missing. Types and numbers are cudarc's; statuses are plain numbers, since a newer
 //! library may return statuses that these headers do not define.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::OnceLock;
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 
 use cudarc::cublaslt::sys::cublasLtMatmulAlgo_t;
 use libloading::Library;
@@ -96,6 +95,10 @@ functions! {
     check = "cublasLtMatmulAlgoCheck"
         (Object, Object, Object, Object, Object, Object, *const cublasLtMatmulAlgo_t, *mut Found)
         -> u32;
+    /// Reads an attribute of an algorithm: the algorithm, attribute, value, its bytes, bytes
+    /// written.
+    configuration = "cublasLtMatmulAlgoConfigGetAttribute"
+        (*const cublasLtMatmulAlgo_t, u32, *mut c_void, usize, *mut usize) -> u32;
     /// Computes D = alpha A B + beta C: handle, product, alpha, A, B, beta, C, D, algorithm,
     /// workspace and its bytes, stream.
     multiply = "cublasLtMatmul"
@@ -104,6 +107,29 @@ functions! {
 }
 
 impl Functions {
+    /// Loads the library by a name for the system's loader or by its path, and its functions. It
+    /// stays loaded.
+    ///
+    /// # Errors
+    /// The loader's message, or the name of the function that is missing.
+    pub fn load(place: &OsStr) -> Result<Functions, String> {
+        let reason = |error: libloading::Error| {
+            let text = match std::error::Error::source(&error) {
+                Some(source) => source.to_string(),
+                None => error.to_string(),
+            };
+            let named = format!("{}: ", place.display());
+            text.strip_prefix(&named).unwrap_or(&text).to_string()
+        };
+        // SAFETY: loading the library runs its initialisers, as for every program that links it.
+        let library = unsafe { Library::new(place) }.map_err(reason)?;
+        let functions = Functions::of(&library)
+            .map_err(|symbol| format!("expected the function {symbol}, found none"))?;
+        // Its code must stay loaded: the functions are kept until the program ends.
+        std::mem::forget(library);
+        Ok(functions)
+    }
+
     /// Returns the library's description of a status.
     pub fn words(&self, status: u32) -> String {
         // SAFETY: the library returns a text that is never freed, or null.
@@ -115,56 +141,6 @@ impl Functions {
         let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
         format!("{text} ({status})")
     }
-}
-
-/// The environment variable that names the library to load; empty for none.
-pub const VARIABLE: &str = "FOVEATE_CUBLASLT";
-
-/// Names of the library for the system's loader.
-const NAMES: [&str; 3] = ["libcublasLt.so", "libcublasLt.so.13", "libcublasLt.so.12"];
-
-/// The oldest supported version.
-const OLDEST: usize = 12_00_00;
-
-/// Returns the library's functions, loaded once, or the reason why there are none.
-pub fn functions() -> Result<&'static Functions, &'static str> {
-    static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
-    let loaded = FUNCTIONS.get_or_init(|| match std::env::var(VARIABLE) {
-        Ok(path) if path.is_empty() => Err(format!("{VARIABLE} is empty")),
-        Ok(path) => load(&[&path]),
-        Err(_) => load(&NAMES),
-    });
-    loaded.as_ref().map_err(String::as_str)
-}
-
-fn load(names: &[&str]) -> Result<Functions, String> {
-    let mut reasons = Vec::new();
-    let open = |name: &&str| {
-        // SAFETY: loading the library runs its initialisers, as for every program that links it.
-        let opened = unsafe { Library::new(*name) };
-        let reason = |error: libloading::Error| match std::error::Error::source(&error) {
-            Some(source) => format!("{name}: {source}"),
-            None => format!("{name}: {error}"),
-        };
-        opened.map_err(|e| reasons.push(reason(e))).ok()
-    };
-    let Some(library) = names.iter().find_map(open) else {
-        return Err(format!("it was not loaded: {}", reasons.join("; ")));
-    };
-    let functions = Functions::of(&library)
-        .map_err(|symbol| format!("cuBLASLt: expected the function {symbol}, found none"))?;
-    // Its code must stay loaded: the functions are kept until the program ends.
-    std::mem::forget(library);
-    // SAFETY: the function takes no arguments.
-    let version = unsafe { (functions.version)() };
-    if version < OLDEST {
-        return Err(format!(
-            "cuBLASLt: expected version {} or newer, found {}",
-            name(OLDEST),
-            name(version)
-        ));
-    }
-    Ok(functions)
 }
 
 /// Formats a version.

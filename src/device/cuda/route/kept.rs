@@ -13,6 +13,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use super::refused::Suggested;
 use super::{Choice, Route, Shape};
 use crate::device::cuda::{Cuda, cublaslt};
 use crate::system::whole::temporary;
@@ -29,6 +30,8 @@ struct Record {
     algorithm: Option<cublaslt::Algorithm>,
     native_microseconds: Option<f64>,
     cublaslt_microseconds: Option<f64>,
+    #[serde(default)]
+    suggested: Suggested,
 }
 
 impl From<Choice> for Record {
@@ -40,6 +43,7 @@ impl From<Choice> for Record {
             },
             native_microseconds: choice.native,
             cublaslt_microseconds: choice.library,
+            suggested: choice.suggested,
         }
     }
 }
@@ -50,6 +54,7 @@ impl From<Record> for Choice {
             route: record.algorithm.map_or(Route::Native, Route::Library),
             native: record.native_microseconds,
             library: record.cublaslt_microseconds,
+            suggested: record.suggested,
         }
     }
 }
@@ -61,11 +66,10 @@ fn unwritten() -> MutexGuard<'static, HashMap<PathBuf, Choice>> {
 }
 
 impl Kept {
-    /// Returns the folder of a device. If the system has no cache folder for the user, nothing can
-    /// be written.
-    pub fn of(device: &Cuda) -> Option<Kept> {
+    /// Returns the folder of a device and a version of cuBLASLt. If the system has no cache folder
+    /// for the user, nothing can be written.
+    pub fn of(device: &Cuda, version: &str) -> Option<Kept> {
         let name = device.gpu.context.name().ok()?;
-        let version = cublaslt::version().ok()?;
         let device_name = format!(
             "{name} {} multiprocessors cublaslt {version} {} foveate {}",
             device.multiprocessors,
@@ -147,6 +151,7 @@ fn file_name(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::device::cuda::gemm::{Epilogue, Layout};
+    use crate::device::cuda::route::refused::{Refusal, Refused};
 
     const SHAPE: Shape = Shape {
         layout: Layout::Forward,
@@ -157,11 +162,26 @@ mod tests {
         residual: false,
     };
 
+    fn suggested() -> Suggested {
+        let algorithm = cublaslt::Configuration {
+            id: 66,
+            tile: 20,
+            stages: 11,
+        };
+        let refused = |why| Some(Refused { algorithm, why });
+        let mut suggested = Suggested::NONE;
+        suggested.add(refused(Refusal::Bits(1)));
+        suggested.add(None);
+        suggested.add(refused(Refusal::Rows(77)));
+        suggested
+    }
+
     fn choices() -> (Choice, Choice) {
         let library = Choice {
             route: Route::Library(cublaslt::Algorithm::for_test([7; 8])),
             native: Some(2.5),
             library: Some(1.5),
+            suggested: suggested(),
         };
         (library, Choice::NATIVE)
     }
@@ -181,6 +201,16 @@ mod tests {
         assert_eq!(kept().read(SHAPE), Some(second));
         let files = std::fs::read_dir(cache.path().join("gpu")).unwrap();
         assert_eq!(files.count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn refused_algorithms_are_counted_and_named() {
+        assert_eq!(
+            choices().0.to_string(),
+            "cublaslt (native 2 us, cublaslt 2 us); 2 of 3 refused: algorithm 66 tile 20 stages 11 \
+             (other bits at m = 1), algorithm 66 tile 20 stages 11 (does not take m = 77)"
+        );
+        assert_eq!(choices().1.to_string(), "native");
     }
 
     #[test]

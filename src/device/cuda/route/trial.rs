@@ -3,6 +3,7 @@
 
 use cudarc::driver::{CudaSlice, DevicePtr, sys};
 
+use super::refused::{CANDIDATES, Refusal, Refused, Suggested};
 use super::{Choice, Route, Shape};
 use crate::device::cuda::cublaslt::{Algorithm, CublasLt};
 use crate::device::cuda::error::During;
@@ -11,8 +12,6 @@ use crate::device::cuda::pool::GRAIN;
 use crate::device::cuda::{Cuda, GemmBackend};
 use crate::device::{DeviceError, Result};
 
-/// Number of the library's algorithms that are tried.
-const CANDIDATES: usize = 4;
 /// Timed runs of each, of which the fastest counts.
 const RUNS: usize = 3;
 /// Largest ratio of the library's time to the native time at which the library is used: near-ties
@@ -51,18 +50,25 @@ impl Cuda {
         };
         let product = shape.product(m, &operands.arguments);
         let mut candidates = Vec::new();
+        let mut suggested = Suggested::NONE;
         for algorithm in library.suggestions(&product, CANDIDATES)? {
-            if self.rows_stand_alone(library, shape, &operands, m, algorithm)? {
+            let refusal = self.refusal(library, shape, &operands, m, algorithm)?;
+            if refusal.is_none() {
                 candidates.push(algorithm);
             }
+            suggested.add(refusal.map(|why| Refused {
+                algorithm: library.configuration(algorithm),
+                why,
+            }));
         }
         let a = &operands.arguments;
         if self.routes.gemm == GemmBackend::Cublaslt {
             let route = candidates.first().copied().map(Route::Library);
-            return Ok(Some(route.map_or(Choice::NATIVE, |route| Choice {
-                route,
+            return Ok(Some(Choice {
+                route: route.unwrap_or(Route::Native),
+                suggested,
                 ..Choice::NATIVE
-            })));
+            }));
         }
         let sizes = (m, shape.n, shape.k);
         let native = self.time(|| self.native(shape.layout, sizes, shape.epilogue, *a))?;
@@ -76,7 +82,10 @@ impl Cuda {
             })?;
             timed.push((algorithm, microseconds));
         }
-        Ok(Some(faster(native, &timed)))
+        Ok(Some(Choice {
+            suggested,
+            ..faster(native, &timed)
+        }))
     }
 
     /// Allocates operands of `m` rows in place of those given, filled with the weight's values
@@ -128,18 +137,19 @@ impl Cuda {
         })
     }
 
-    /// Checks whether the library's rows have the same bits whatever their number.
-    fn rows_stand_alone(
+    /// Returns the reason why an algorithm may not be used, if any: its rows must have the same bits
+    /// whatever their number.
+    fn refusal(
         &self,
         library: &CublasLt,
         shape: Shape,
         operands: &Operands,
         m: usize,
         algorithm: Algorithm,
-    ) -> Result<bool> {
+    ) -> Result<Option<Refusal>> {
         let all = shape.product(m, &operands.arguments);
         if !library.takes(&all, algorithm)? {
-            return Ok(false);
+            return Ok(Some(Refusal::Rows(m)));
         }
         // SAFETY: the operands have m rows.
         unsafe { library.multiply(&all, algorithm) }?;
@@ -152,15 +162,15 @@ impl Cuda {
             let mut some = all;
             (some.m, some.y) = (m, operands.compared);
             if !library.takes(&some, algorithm)? {
-                return Ok(false);
+                return Ok(Some(Refusal::Rows(m)));
             }
             // SAFETY: the product has fewer rows than the operands.
             unsafe { library.multiply(&some, algorithm) }?;
             if bits(all.y, m)? != bits(some.y, m)? {
-                return Ok(false);
+                return Ok(Some(Refusal::Bits(m)));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Returns the microseconds of the fastest of several runs, after one that is not counted.
@@ -196,6 +206,7 @@ fn faster(native: f64, library: &[(Algorithm, f64)]) -> Choice {
         },
         native: Some(native),
         library: best.map(|&(_, time)| time),
+        suggested: Suggested::NONE,
     }
 }
 

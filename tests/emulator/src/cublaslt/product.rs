@@ -70,6 +70,11 @@ impl Algorithm {
         found.ok_or(Status::INVALID_VALUE)
     }
 
+    /// Returns its number among the emulator's.
+    pub fn number(&self) -> u32 {
+        self.number as u32
+    }
+
     /// Returns the parts of the sum over `k` for a product with this many columns.
     fn parts(&self, k: usize, columns: usize) -> Vec<Range<usize>> {
         let count = match self.number {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
@@ -9,10 +10,21 @@ use super::emulator::library;
 use super::program::{Run, failed, root, succeeded};
 
 /// Runs `explain` with cuBLASLt available.
-fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::process::Output {
+fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> Output {
+    explain_with(run, gemm, out, settings, &[])
+}
+
+/// Runs `explain` as [`explain`], with more arguments.
+fn explain_with(
+    run: &Run,
+    gemm: &str,
+    out: &str,
+    settings: &[(&str, &str)],
+    more: &[&str],
+) -> Output {
     let picture = root().join("tests/oracle/images/cat.png");
     let model = root().join("tests/oracle/models/tiny-llava");
-    let arguments = [
+    let mut arguments = vec![
         "explain",
         "--image",
         picture.to_str().unwrap(),
@@ -43,6 +55,7 @@ fn explain(run: &Run, gemm: &str, out: &str, settings: &[(&str, &str)]) -> std::
         "--max-new-tokens",
         "5",
     ];
+    arguments.extend(more);
     let library = library();
     // Trials fill the card's memory: a small one takes less time.
     let mut all = vec![
@@ -67,6 +80,11 @@ fn mask(run: &Run, out: &str) -> Vec<u8> {
 fn choices(record: &Value) -> Vec<&str> {
     let lines = record["device_choices"].as_array().unwrap();
     lines.iter().map(|line| line.as_str().unwrap()).collect()
+}
+
+/// Returns what the program wrote to standard error.
+fn notes(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -99,9 +117,22 @@ fn emulated_explanation_through_cublaslt_agrees_with_the_kernels() {
         ("gemm nt 64 x 64 rope: ", "cublaslt"),
         ("gemm nt 64 x 136 plain residual: ", "cublaslt"),
     ] {
-        assert!(
-            lines.contains(&format!("{line}{way}").as_str()),
-            "{line}{way}: {lines:#?}"
+        let found = lines.iter().find_map(|found| found.strip_prefix(line));
+        let (found, refused) = found
+            .unwrap()
+            .split_once("; ")
+            .unwrap_or((found.unwrap(), ""));
+        assert_eq!(found, way, "{line}: {lines:#?}");
+        // Two algorithms split no sum, and the rows of one of these depend on each other.
+        let expected = match way {
+            "native" => "",
+            _ => "1 of 2 refused: algorithm 2 tile 0 stages 0 (other bits at m = ",
+        };
+        assert!(refused.starts_with(expected), "{line}: {lines:#?}");
+        assert_eq!(
+            refused.is_empty(),
+            expected.is_empty(),
+            "{line}: {lines:#?}"
         );
     }
     assert_eq!(native["answer"]["text"], library["answer"]["text"]);
@@ -213,19 +244,99 @@ fn emulated_cublaslt_that_fails_or_is_not_there() {
         2,
     );
     assert!(
-        said.contains("it was not loaded: /nowhere/lib.so: "),
+        said.contains("cuBLASLt: FOVEATE_CUBLASLT=/nowhere/lib.so: "),
         "{said}"
     );
     assert!(!run.path("out").exists(), "nothing is left");
-    // Not requested by name, so its absence is not an error.
-    succeeded(&explain(&run, "auto", "auto", &[("CUBLASLT", "")]));
+    // Not requested by name, so its absence is not an error, nor worth a note if the user chose it.
+    let output = explain(&run, "auto", "auto", &[("CUBLASLT", "")]);
+    succeeded(&output);
+    assert!(!notes(&output).contains("cuBLASLt"), "{}", notes(&output));
     let record = record(&run, "auto");
     assert_eq!(
         choices(&record),
         ["gemm: native; no cuBLASLt: FOVEATE_CUBLASLT is empty"]
     );
+    let nowhere = [("CUBLASLT", "/nowhere/lib.so")];
+    for (gemm, more, expected) in [
+        ("auto", &[][..], 1),
+        ("auto", &["--quiet"], 0),
+        ("native", &[], 0),
+    ] {
+        let output = explain_with(&run, gemm, "said", &nowhere, more);
+        succeeded(&output);
+        let notes = notes(&output);
+        let said = notes.lines().filter(|line| {
+            line.contains("own kernels; no cuBLASLt: FOVEATE_CUBLASLT=/nowhere/lib.so: ")
+        });
+        assert_eq!(said.count(), expected, "{gemm} {more:?}: {notes}");
+    }
     let devices = |path| succeeded(&run.foveate(&["devices"], &[("CUBLASLT", path)]));
     let library = library();
-    assert!(devices(library.to_str().unwrap()).contains("\ncuBLASLt 13.1.0"));
+    let expected = format!("\ncuBLASLt 13.1.0: {}\n", library.display());
+    assert!(devices(library.to_str().unwrap()).contains(&expected));
     assert!(devices("").contains("\nno cuBLASLt: "));
+}
+
+/// Where packages of Python in a virtual environment have the library, in the order of the search.
+const PACKAGES: [&str; 3] = [
+    "nvidia/cu13/lib/libcublasLt.so.13",
+    "nvidia/cublas/lib/libcublasLt.so.12",
+    "torch/lib/libcublasLt.so.12",
+];
+
+/// Returns a virtual environment with the folders of all [`PACKAGES`], and the files' paths.
+fn environment(run: &Run) -> (PathBuf, [PathBuf; 3]) {
+    let environment = run.path("env");
+    let packages = environment.join("lib/python3.12/site-packages");
+    let files = PACKAGES.map(|file| packages.join(file));
+    for file in &files {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+    }
+    (environment, files)
+}
+
+/// A link is the library that is also the driver.
+fn link(file: &Path) {
+    std::os::unix::fs::symlink(library(), file).unwrap();
+}
+
+#[test]
+fn emulated_cublaslt_of_a_virtual_environment() {
+    let run = Run::new();
+    let (environment, [_, file, _]) = environment(&run);
+    link(&file);
+    let settings = [("VIRTUAL_ENV", environment.to_str().unwrap())];
+    let listed = succeeded(&run.foveate(&["devices"], &settings));
+    let expected = format!("\ncuBLASLt 13.1.0: {}\n", file.display());
+    assert!(listed.contains(&expected), "{listed}");
+    succeeded(&explain(&run, "cublaslt", "out", &settings));
+    let record = record(&run, "out");
+    let lines = choices(&record);
+    let through = |line: &&&str| line.contains(": cublaslt");
+    assert!(lines.iter().filter(through).count() > 5, "{lines:#?}");
+}
+
+#[test]
+fn emulated_cublaslt_that_cannot_be_used_is_skipped() {
+    let run = Run::new();
+    let (environment, [broken, stranger, file]) = environment(&run);
+    fs::write(broken, "not a library").unwrap();
+    // A copy is a second driver, without contexts: it loads, but creates no handle.
+    fs::copy(library(), &stranger).unwrap();
+    let path = stranger.to_str().unwrap();
+    let said = failed(&explain(&run, "cublaslt", "out", &[("CUBLASLT", path)]), 2);
+    let expected = format!("{path}: no handle: CUBLAS_STATUS_NOT_INITIALIZED (1)");
+    assert!(said.contains(&expected), "{said}");
+    link(&file);
+    let settings = [("VIRTUAL_ENV", environment.to_str().unwrap())];
+    let output = explain(&run, "cublaslt", "out", &settings);
+    succeeded(&output);
+    assert!(!notes(&output).contains("cuBLASLt"), "{}", notes(&output));
+    let record = record(&run, "out");
+    let lines = choices(&record);
+    assert!(
+        lines.iter().any(|line| line.contains(": cublaslt")),
+        "{lines:#?}"
+    );
 }

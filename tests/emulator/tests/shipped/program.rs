@@ -60,8 +60,8 @@ impl Run {
         self.0.path().join(name)
     }
 
-    /// Runs the program on the emulator with settings of the emulator; CUBLASLT is the path of
-    /// cuBLASLt's library.
+    /// Runs the program on the emulator with settings of the emulator. CUBLASLT is the path of
+    /// cuBLASLt's library; with VIRTUAL_ENV, the active environment, it is searched.
     pub fn foveate(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let mut command = Command::new(program());
         command
@@ -74,6 +74,7 @@ impl Run {
         for (name, value) in settings {
             match *name {
                 "CUBLASLT" => command.env("FOVEATE_CUBLASLT", value),
+                "VIRTUAL_ENV" => command.env(name, value).env_remove("FOVEATE_CUBLASLT"),
                 _ => command.env(format!("FOVEATE_EMULATOR_{name}"), value),
             };
         }
