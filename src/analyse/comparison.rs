@@ -306,6 +306,11 @@ fn agreements(
             let (Some(one), Some(other)) = both else {
                 continue;
             };
+            // Of several pictures, the runs may have explained others.
+            let explained = [a, b].map(|run| runs[run].manifest().settings.explain_image);
+            if !one.more_images.is_empty() && explained[0] != explained[1] {
+                continue;
+            }
             let (Some(one), Some(other)) = (runs[a].mask(&one)?, runs[b].mask(&other)?) else {
                 continue;
             };

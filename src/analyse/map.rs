@@ -36,7 +36,7 @@ pub fn focus_area(mask: &Mask) -> Option<f64> {
     Some(cells.count() as f64 / mask.values().len() as f64)
 }
 
-/// The agreement of two maps of the same picture. If their sizes differ, the larger is sampled at
+/// The agreement of two maps of the same picture, or of the same pictures. If their sizes differ, the larger is sampled at
 /// the cells of the smaller, bilinear with the corner cells on the corners, and rounded to f32 so
 /// that a plateau stays flat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -49,8 +49,14 @@ pub struct Agreement {
 }
 
 /// Returns the agreement of two maps, with `top` the share of cells of the second measure; at least
-/// one cell is taken.
+/// one cell is taken. Maps of different numbers of pictures do not agree at all.
 pub fn agreement(a: &Mask, b: &Mask, top: f64) -> Agreement {
+    if a.pictures() != b.pictures() {
+        return Agreement {
+            rank_correlation: None,
+            top_iou: 0.0,
+        };
+    }
     let (a, b) = (a.over_picture(), b.over_picture());
     let (a, b) = (at_cells_of(&a, &b), at_cells_of(&b, &a));
     let (first, second) = (top_cells(&a, top), top_cells(&b, top));
@@ -91,7 +97,10 @@ fn at_cells_of(mask: &Mask, other: &Mask) -> Mask {
         offset_x: 0,
         unit: 1,
     };
-    let values = view.sampled(mask.values(), mask.size());
+    let pictures = mask.split().into_iter();
+    let values: Vec<f64> = pictures
+        .flat_map(|picture| view.sampled(picture.values(), picture.size()))
+        .collect();
     other.mapped(|cell, _| f64::from(values[cell] as f32))
 }
 
@@ -171,6 +180,17 @@ mod tests {
         assert!(found.rank_correlation.unwrap() > 1.0 - 1e-9, "{found:?}");
         assert_eq!(found.top_iou, 1.0);
         assert_eq!(agreement(&plane(5), &plane(9), 0.2), found);
+        // Of two pictures, each by itself.
+        let two = |size: usize| {
+            let plane = plane(size);
+            let other = plane.values().iter().rev().map(|v| 0.5 * v);
+            let values = plane.values().iter().copied().chain(other);
+            Mask::of_pictures(size, 2, values.collect()).unwrap()
+        };
+        let found = agreement(&two(9), &two(5), 0.2);
+        assert!(found.rank_correlation.unwrap() > 1.0 - 1e-9, "{found:?}");
+        let none = agreement(&two(9), &plane(5), 0.2);
+        assert_eq!((none.rank_correlation, none.top_iou), (None, 0.0));
     }
 
     #[test]

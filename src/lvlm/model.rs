@@ -14,6 +14,8 @@ pub struct Prompt {
     pub text: String,
     /// Its token ids, with the image token once per visual token.
     pub ids: Vec<u32>,
+    /// Columns and rows of the pictures that it is about.
+    pub(in crate::lvlm) pictures: Vec<(u32, u32)>,
 }
 
 /// A large vision-language model.
@@ -74,7 +76,8 @@ pub trait Lvlm: Send + Sync {
     /// Puts the pictures of [`Lvlm::process`] and a prompt on the device.
     ///
     /// # Errors
-    /// When the prompt is not this model's, or one blend does not fit `memory_budget`.
+    /// When the prompt is not this model's, or not about pictures of these sizes, or one blend does
+    /// not fit `memory_budget`.
     fn begin<'a>(
         &'a self,
         pictures: Vec<PicturePair>,

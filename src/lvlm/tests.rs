@@ -12,6 +12,7 @@ mod original;
 mod published;
 mod qwen2_vl;
 mod qwen3_vl;
+mod sessions;
 mod stretched;
 mod whole;
 

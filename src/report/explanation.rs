@@ -157,6 +157,8 @@ fn overlays(explained: &[(usize, &Picture)], explanation: &Explanation) -> Resul
     let draw = |(place, (&(_, picture), mask)): (usize, (&(usize, &Picture), Mask))| {
         let inside = inside.as_ref().and_then(|masks| masks.get(place));
         let inside = inside.map(Mask::saliency);
+        // The part may lie in other pictures.
+        let inside = inside.filter(|cells| cells.iter().any(|&cell| cell > 0.0));
         let outline = inside.as_ref().zip(caption.as_ref());
         let outline = outline.map(|(region, caption)| Outline { region, caption });
         let (width, height) = (picture.width(), picture.height());
@@ -186,8 +188,12 @@ pub fn mask_overlay(picture: &Picture, mask: &Mask) -> Result<RgbImage> {
 
 /// Describes the outlined part of the picture in a line.
 fn caption(region: &SufficientRegion, explanation: &Explanation) -> String {
+    let of = match explanation.explained_images.len() {
+        1 => "",
+        _ => " of all pictures",
+    };
     format!(
-        "outlined: {:.0} % is enough (p {:.2} of {:.2})",
+        "outlined: {:.0} %{of} is enough (p {:.2} of {:.2})",
         100.0 * region.fraction,
         region.probability,
         explanation.key_probability()

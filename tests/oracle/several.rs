@@ -197,7 +197,6 @@ fn methods_find_in_each_picture_what_they_find_in_it_alone() {
         for method in [
             Method::Occlusion,
             Method::InputXGradient,
-            Method::Tam,
             Method::AttentionRollout,
             Method::TMm,
         ] {

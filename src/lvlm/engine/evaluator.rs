@@ -30,7 +30,7 @@ pub(super) struct Evaluator<D: Device> {
     /// Each picture and its baseline as each encoder sees them, picture by picture.
     pub pictures: Vec<EncoderPicture<D>>,
     /// Keys and values of the prompt's tokens before the first picture.
-    pub prefix: Prefix<D>,
+    pub prefix: Arc<Prefix<D>>,
     /// The prompt from the first picture on.
     pub rest: Rest,
     /// The rotary positions of the decoder's rows where these are not their numbers.

@@ -65,7 +65,7 @@ pub(super) fn meta_evaluator(
     Ok(Evaluator {
         family,
         pictures: views.encoders.iter().map(pictures).collect::<Result<_>>()?,
-        prefix: decoder.prefix(meta, &vec![0; before])?,
+        prefix: Arc::new(decoder.prefix(meta, &vec![0; before])?),
         rest: Rest::without_numbers(views.images, after),
         vision,
         decoder,

@@ -1,7 +1,7 @@
 //! A model of any family on any device.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluator::{Evaluator, Rest, within};
 use super::fingerprint;
@@ -15,7 +15,7 @@ use crate::blend::View;
 use crate::checkpoint::{Checkpoint, Compat, PictureText, RandomizedLayers, Tokenizer};
 use crate::device::Device;
 use crate::device::meta::Meta;
-use crate::lvlm::decoder::Decoder;
+use crate::lvlm::decoder::{Decoder, Prefix};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::picture_layers::{FamilyVision, ModelVision};
 use crate::lvlm::family::towers::TowerName;
@@ -39,6 +39,9 @@ pub(super) struct Model<D: Device> {
     decoder: Arc<Decoder<D>>,
     /// The same decoder without numbers, on the device that only counts.
     meta: Arc<Decoder<Meta>>,
+    /// The tokens before the pictures of the last prompt, and their keys and values: a model's
+    /// prompts begin alike.
+    begun: Mutex<Option<(Vec<u32>, Arc<Prefix<D>>)>>,
 }
 
 impl<D: Device> Model<D> {
@@ -87,9 +90,25 @@ impl<D: Device> Model<D> {
             vision: Box::new(vision),
             decoder: Arc::new(decoder),
             meta: Arc::new(meta),
+            begun: Mutex::default(),
             device,
             checkpoint,
         })
+    }
+
+    /// Returns the keys and values of a prompt's tokens before its pictures.
+    fn prefix(&self, before: &[u32]) -> Result<Arc<Prefix<D>>> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ids, known)) = &*begun
+            && ids == before
+        {
+            return Ok(Arc::clone(known));
+        }
+        // At most one is held.
+        *begun = None;
+        let prefix = Arc::new(self.decoder.prefix(&self.device, before)?);
+        *begun = Some((before.to_vec(), Arc::clone(&prefix)));
+        Ok(prefix)
     }
 }
 
@@ -136,7 +155,8 @@ impl<D: Device> Lvlm for Model<D> {
         }
         self.takes(pictures.len())?;
         let sizes = pictures.iter().map(|p| (p.width(), p.height()));
-        let texts = self.picture_texts(&sizes.collect::<Vec<_>>())?;
+        let sizes: Vec<(u32, u32)> = sizes.collect();
+        let texts = self.picture_texts(&sizes)?;
         let tokenizer = &self.checkpoint.tokenizer;
         let rendered = self.checkpoint.template.render(question, texts.len())?;
         let ids = tokenizer.encode_prompt(&rendered, &texts)?;
@@ -170,6 +190,7 @@ impl<D: Device> Lvlm for Model<D> {
         Ok(Prompt {
             text: rendered.text(),
             ids,
+            pictures: sizes,
         })
     }
 
@@ -216,6 +237,18 @@ impl<D: Device> Lvlm for Model<D> {
     ) -> Result<Box<dyn Session + 'a>> {
         let sizes: Vec<(u32, u32)> = pictures.iter().map(|pair| pair.size).collect();
         self.takes(sizes.len())?;
+        if sizes != prompt.pictures {
+            let said = |sizes: &[(u32, u32)]| {
+                let each = sizes
+                    .iter()
+                    .map(|(width, height)| format!("{width} x {height}"));
+                each.collect::<Vec<_>>().join(", ")
+            };
+            return Err(LvlmError::Pictures {
+                expected: format!("{} pixels, as in the prompt", said(&prompt.pictures)),
+                found: said(&sizes),
+            });
+        }
         let image = self.checkpoint.tokenizer.image().id();
         let before = prompt.ids.iter().take_while(|&&id| id != image).count();
         let (before, rest) = prompt.ids.split_at(before);
@@ -266,7 +299,7 @@ impl<D: Device> Lvlm for Model<D> {
             places,
             extent,
             evaluator: Evaluator {
-                prefix: self.decoder.prefix(&self.device, before)?,
+                prefix: self.prefix(before)?,
                 family: self.family,
                 vision: layers,
                 decoder: Arc::clone(&self.decoder),

@@ -49,7 +49,8 @@ pub fn shared(table: &Table) -> crate::run::Result<Option<Keyed>> {
 pub(super) fn sample(row: &Row, index: usize, ask: Ask, shared: Option<&Keyed>) -> SampleResult {
     let id = present(row, "index").unwrap_or_else(|| index.to_string());
     let question = present(row, "question").ok_or_else(|| missing("question", "text"))?;
-    let picture = picture(row, &id, shared)?;
+    let mut pictures = pictures(row, &id, shared)?;
+    let more_pictures = pictures.split_off(1);
     let choices = choices(row)?;
     let asked = match (ask, choices.is_empty()) {
         (Ask::Open, _) => question,
@@ -58,7 +59,8 @@ pub(super) fn sample(row: &Row, index: usize, ask: Ask, shared: Option<&Keyed>) 
         }
         (Ask::Choice, false) => prompt(present(row, "hint").as_deref(), &question, &choices),
     };
-    let mut sample = plain(index, id, asked, picture);
+    let mut sample = plain(index, id, asked, pictures.remove(0));
+    sample.more_pictures = more_pictures;
     sample.right = answer(row, &choices, ask);
     sample.choices = choices;
     sample.category = present(row, "category");
@@ -127,11 +129,13 @@ fn answer(row: &Row, choices: &[String], ask: Ask) -> Option<Right> {
     })
 }
 
-/// Reads the picture: in base64, by the index of the row that has it, or by its name.
-fn picture(row: &Row, id: &str, shared: Option<&Keyed>) -> Result<Source, BadRow> {
+/// Reads the pictures, one at least: in base64, by the index of the row that has them, or by their
+/// names.
+fn pictures(row: &Row, id: &str, shared: Option<&Keyed>) -> Result<Vec<Source>, BadRow> {
     if !row.cells.contains_key("image") && row.bytes("image").is_none() {
         let text = present(row, "image_path").ok_or_else(|| missing("image_path", "a name"))?;
-        return Ok(Source::File(vec![one("image_path", text)?]));
+        let names = all("image_path", text)?.into_iter();
+        return Ok(names.map(|name| Source::File(vec![name])).collect());
     }
     let mut text = present(row, "image").ok_or_else(|| missing("image", "a picture"))?;
     if is_index(&text) {
@@ -146,8 +150,20 @@ fn picture(row: &Row, id: &str, shared: Option<&Keyed>) -> Result<Source, BadRow
         let found = present(&other, "image").filter(|text| !is_index(text));
         text = found.ok_or_else(|| wrong("that row has no picture of its own".into()))?;
     }
-    let name = present(row, "image_path").unwrap_or_else(|| format!("image of {id}"));
-    decoded("image", &one("image", text)?, name)
+    let texts = all("image", text)?;
+    let names = present(row, "image_path").map(|names| all("image_path", names));
+    let names = names
+        .transpose()?
+        .filter(|names| names.len() == texts.len());
+    let name = |place: usize| match (&names, texts.len()) {
+        (Some(names), _) => names[place].clone(),
+        (None, 1) => format!("image of {id}"),
+        (None, _) => format!("image {} of {id}", place + 1),
+    };
+    let pictures = texts.iter().enumerate();
+    pictures
+        .map(|(place, text)| decoded("image", text, name(place)))
+        .collect()
 }
 
 /// Returns whether a text in the column of pictures is the index of another row.
@@ -155,20 +171,17 @@ fn is_index(text: &str) -> bool {
     text.chars().nth(LONGEST_INDEX).is_none()
 }
 
-/// Returns the only item of a list as Python writes it, or the text if it is no list.
-fn one(column: &str, text: String) -> Result<String, BadRow> {
+/// Returns the items of a list as Python writes it, one at least, or the text if it is no list.
+fn all(column: &str, text: String) -> Result<Vec<String>, BadRow> {
     if !(text.starts_with('[') && text.ends_with(']')) {
-        return Ok(text);
+        return Ok(vec![text]);
     }
     let found = match literal::list(&text) {
-        Some(mut items) if items.len() == 1 => return Ok(items.remove(0)),
-        Some(items) => format!(
-            "a list of {}: several pictures are not supported",
-            items.len()
-        ),
-        None => "a list that Python does not read".into(),
+        Some(items) if !items.is_empty() => return Ok(items),
+        Some(_) => "an empty list",
+        None => "a list that Python does not read",
     };
     Err(BadRow::new(format!(
-        "column {column:?}: expected one picture, found {found}"
+        "column {column:?}: expected a picture, found {found}"
     )))
 }

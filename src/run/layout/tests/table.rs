@@ -111,12 +111,14 @@ fn pictures_come_as_paths_base64_or_bytes() {
 }
 
 #[test]
-fn a_list_of_one_picture_is_a_picture() {
-    let picture = |image: Value| {
+fn a_list_has_one_picture_or_several() {
+    let pictures = |image: Value| {
         let row = row(json!({"question": "?", "image": image}));
         let sample = Layout::Table.sample(&row, 2, &Reading::default());
-        sample.map(|s| s.picture).map_err(|e| e.message)
+        let all = |s: Sample| [vec![s.picture], s.more_pictures].concat();
+        sample.map(all).map_err(|e| e.message)
     };
+    let file = |name: &str| Source::File(vec![name.into()]);
     for form in [
         json!("a.png"),
         json!(["a.png"]),
@@ -125,22 +127,35 @@ fn a_list_of_one_picture_is_a_picture() {
         json!("['a.png']"),
         json!("[\"a.png\"]"),
     ] {
-        let expected = Source::File(vec!["a.png".into()]);
-        assert_eq!(picture(form.clone()), Ok(expected), "{form}");
+        assert_eq!(pictures(form.clone()), Ok(vec![file("a.png")]), "{form}");
     }
+    for form in [
+        json!(["a.png", "b.png"]),
+        json!([{"path": "a.png"}, {"path": "b.png"}]),
+        json!("['a.png', 'b.png']"),
+    ] {
+        let both = vec![file("a.png"), file("b.png")];
+        assert_eq!(pictures(form.clone()), Ok(both), "{form}");
+    }
+    let base64 = "data:image/png;base64,AAEC";
+    let bytes = |number: usize| Source::Bytes(format!("image {number} of 2"), vec![0, 1, 2]);
+    let found = pictures(json!([base64, "b.png", base64])).unwrap();
+    assert_eq!(found, [bytes(1), file("b.png"), bytes(3)]);
     // A file name that looks like a list.
-    let bracket = Source::File(vec!["[1] a.png".into()]);
-    assert_eq!(picture(json!("[1] a.png")), Ok(bracket));
+    assert_eq!(pictures(json!("[1] a.png")), Ok(vec![file("[1] a.png")]));
+    // A box or a mask of the evidence would be in one of them.
+    let boxed = row(json!({"question": "?", "image": ["a.png", "b.png"], "box": [1, 2, 3, 4]}));
+    let boxed = Layout::Table.sample(&boxed, 2, &Reading::default());
+    let message = boxed.unwrap_err().message;
+    assert!(
+        message.contains("expected a question about one picture, found 2"),
+        "{message}"
+    );
     for (form, word) in [
         (
-            json!(["a.png", "b.png"]),
-            "a list of 2: a sample is about one",
-        ),
-        (
             json!([{"path": "a.png"}, {"path": "b.png"}, null]),
-            "a list of 3",
+            "expected a picture, found [",
         ),
-        (json!("['a.png', 'b.png']"), "a list of 2"),
         (json!([]), "an empty list"),
         (
             json!({"path": null, "bytes": null}),
@@ -148,7 +163,7 @@ fn a_list_of_one_picture_is_a_picture() {
         ),
         (json!([null]), "expected a picture"),
     ] {
-        let message = picture(form.clone()).unwrap_err();
+        let message = pictures(form.clone()).unwrap_err();
         assert!(message.contains(word), "{form}: {message}");
     }
 }

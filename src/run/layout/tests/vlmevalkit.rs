@@ -143,12 +143,6 @@ fn what_is_not_supported_is_named() {
     };
     for (image, question, options, words) in [
         (
-            &*format!("['{long}', '{long}']"),
-            "q",
-            "a\tb\tc",
-            "a list of 2: several pictures",
-        ),
-        (
             &*format!("[{long}]"),
             "q",
             "a\tb\tc",
@@ -173,17 +167,42 @@ fn what_is_not_supported_is_named() {
 /// Tables that name a column, and CSV, keep their layout; names of files lie below the folder.
 #[test]
 fn other_tables_are_not_taken_for_it() {
-    let text = "index\timage_path\tquestion\n1\ta/b.png\tq\n2\t['c.png']\tq\n3\t['c', 'd']\tq\n";
+    let text =
+        "index\timage_path\tquestion\n1\ta/b.png\tq\n2\t['c.png']\tq\n3\t['c', 'd']\tq\n4\t[]\tq\n";
     let found = of_text(text, "d.tsv", asked(Ask::Open));
     let source = |name: &str| Source::File(vec![name.into()]);
     assert_eq!(found[0].as_ref().unwrap().picture, source("a/b.png"));
     assert_eq!(found[1].as_ref().unwrap().picture, source("c.png"));
-    assert!(
-        found[2]
-            .as_ref()
-            .unwrap_err()
-            .contains("column \"image_path\"")
+    let both = found[2].as_ref().unwrap();
+    assert_eq!(
+        (&both.picture, &both.more_pictures[..]),
+        (&source("c"), &[source("d")][..])
     );
+    let message = found[3].as_ref().unwrap_err();
+    assert!(message.contains("column \"image_path\": expected a picture, found an empty list"));
+    // In base64, with their names and without, and by the index of another row.
+    let (a, b) = (picture("aaaa"), picture("bbbb"));
+    let text = format!(
+        "index\timage\timage_path\tquestion\n1\t['{a}', '{b}']\t['x.png', 'y.png']\tq\n\
+         2\t['{a}', '{b}']\t\tq\n3\t1\t\tq\n"
+    );
+    let names = |sample: &Sample| {
+        let all = std::iter::once(&sample.picture).chain(&sample.more_pictures);
+        let name = |source: &Source| match source {
+            Source::Bytes(name, bytes) => (name.clone(), bytes.len()),
+            other => panic!("{other:?}"),
+        };
+        all.map(name).collect::<Vec<_>>()
+    };
+    let found = of_text(&text, "d.tsv", asked(Ask::Open));
+    let found: Vec<_> = found
+        .iter()
+        .map(|sample| names(sample.as_ref().unwrap()))
+        .collect();
+    let expected = |names: [&str; 2]| names.map(|name| (name.to_string(), 60));
+    assert_eq!(found[0], expected(["x.png", "y.png"]));
+    assert_eq!(found[1], expected(["image 1 of 2", "image 2 of 2"]));
+    assert_eq!(found[2], expected(["image 1 of 3", "image 2 of 3"]));
     let folder = tempfile::tempdir().unwrap();
     let layout = |name: &str, text: &str, columns: Columns| {
         let path = folder.path().join(name);
