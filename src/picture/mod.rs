@@ -22,7 +22,7 @@ mod processor;
 mod resize;
 mod stretched;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use anyres::{AnyResolution, Tiling};
 pub use blur::{Baseline, blur_kernel_size, gaussian_blur};

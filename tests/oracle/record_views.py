@@ -78,6 +78,7 @@ CASES = {
     "qwen2-vl-small": Settings("models/tiny-qwen2-vl", "images/small.png", lr=0.3, threshold=0.1),
     "qwen3-vl-cat": Settings("models/tiny-qwen3-vl", "images/cat.png", lr=0.3, threshold=0.1, pp=True),
     "qwen3-vl-coffee": Settings("models/tiny-qwen3-vl", "images/coffee.png", lr=0.3, threshold=0.1),
+    "qwen3-vl-tall": Settings("models/tiny-qwen3-vl", "images/tall.png", lr=0.3, threshold=0.05),
     "qwen3-vl-wide": Settings("models/tiny-qwen3-vl", "images/wide.png", lr=0.03, threshold=0.1),
     "qwen3-vl-small": Settings("models/tiny-qwen3-vl", "images/small.png", lr=0.03, threshold=0.1),
     "gemma3-cat": Settings("models/tiny-gemma3", "images/cat.png", lr=0.3, threshold=0.1, pp=True),

@@ -1,17 +1,20 @@
-//! Gemma 3: both spellings of its config and tensors, what configs may say, and what its processor
-//! may not.
+//! Gemma 3: both spellings of its config and tensors, what configs may say, what its processor may
+//! not, and what that makes of pictures of many sizes.
 
 use serde_json::{Value, json};
 
-use super::{Name, answer, config_of, copied, fails, rename, visited};
+use super::{Name, answer, config_of, copied, fails, models, rename, visited};
+use crate::blend::View;
 use crate::checkpoint::RopeScaling;
 use crate::checkpoint::tests::set;
 use crate::device::cpu::Cpu;
 use crate::lvlm::decoder::DecoderConfig;
+use crate::lvlm::families::gemma3::Gemma3;
 use crate::lvlm::families::registry::Visitor;
-use crate::lvlm::family::traits::Family;
+use crate::lvlm::family::traits::{Family, ImageProcessing};
 use crate::lvlm::{LvlmError, OpenOptions, checkpoint, inspect, load};
 use crate::picture::Picture;
+use crate::picture::testing::Recorded;
 
 const MODEL: &str = "tiny-gemma3";
 
@@ -208,6 +211,71 @@ fn longer_than_the_window_is_refused() {
     match opened.prompt("What color is it?", std::slice::from_ref(&picture)) {
         Err(LvlmError::SlidingWindow { limit: 32, found }) => assert!(found > 32),
         other => panic!("{:?}", other.map(|prompt| prompt.ids)),
+    }
+}
+
+/// The picture that `tests/oracle/record_sizes.py` draws.
+fn drawn(width: u32, height: u32) -> Picture {
+    let row = |y: u32| {
+        (0..width).flat_map(move |x| {
+            let fine = (x * y + 7 * x + 5 * y) % 64;
+            [0, 1, 2].map(|c| (x * (c + 1) * 200 / width + y * (3 - c) * 150 / height + fine) as u8)
+        })
+    };
+    Picture::from_rgb(width, height, (0..height).flat_map(row).collect()).unwrap()
+}
+
+/// Pictures of about a hundred sizes, from one pixel to large and thin ones: the tokens of the
+/// prompt, and the mean of each row and column of each channel of the pixels.
+#[test]
+fn pictures_of_any_size_equal_transformers() {
+    const SIDE: usize = 26;
+    let recorded = Recorded::read("gemma3");
+    assert!(recorded.cases.len() >= 40);
+    let [rows, columns] = ["rows", "columns"].map(|name| {
+        let (shape, bytes) = recorded.get(name).unwrap();
+        assert_eq!(shape, [recorded.cases.len(), 3, SIDE]);
+        let numbers = bytes.as_chunks().0.iter().copied();
+        numbers.map(f32::from_le_bytes).collect::<Vec<f32>>()
+    });
+    let opened = checkpoint(Some(&models().join(MODEL)), &OpenOptions::default()).unwrap();
+    let family = Gemma3::read(&opened.config).unwrap();
+    let processing = family.image_processing(&opened.processor).unwrap();
+    let opened = load(opened, Cpu::<f32>::new(1).unwrap()).unwrap();
+    let image = config_of(MODEL)["image_token_index"].as_u64().unwrap();
+    let means = rows.chunks(3 * SIDE).zip(columns.chunks(3 * SIDE));
+    for (case, (rows, columns)) in recorded.cases.iter().zip(means) {
+        let number = |name: &str| case[name].as_u64().unwrap() as usize;
+        let picture = drawn(number("width") as u32, number("height") as u32);
+        let question = "What color is the circle?";
+        let prompt = opened.prompt(question, std::slice::from_ref(&picture));
+        let ids = prompt.unwrap().ids;
+        let soft = ids.iter().filter(|&&id| u64::from(id) == image).count();
+        let tokens = (number("tokens"), number("soft_tokens"));
+        assert_eq!((ids.len(), soft), tokens, "{case}");
+
+        let encoders = processing.encoder_views(picture.width(), picture.height());
+        let views = encoders.unwrap().into_iter().map(|encoder| encoder.views);
+        let expected = [[View::whole(SIDE, SIDE)]];
+        assert_eq!(views.collect::<Vec<_>>(), expected, "{case}");
+        let pixels = processing.process(&picture).unwrap().concat().concat();
+        assert_eq!(pixels.len(), 3 * SIDE * SIDE, "{case}");
+        let mean = |line: &mut dyn Iterator<Item = &f32>| {
+            line.map(|&pixel| f64::from(pixel)).sum::<f64>() / SIDE as f64
+        };
+        for n in 0..3 * SIDE {
+            let (channel, place) = (n / SIDE, n % SIDE);
+            let plane = &pixels[channel * SIDE * SIDE..][..SIDE * SIDE];
+            let row = mean(&mut plane[place * SIDE..][..SIDE].iter());
+            let column = mean(&mut plane[place..].iter().step_by(SIDE));
+            for (found, expected) in [(row, rows[n]), (column, columns[n])] {
+                let off = (found - f64::from(expected)).abs();
+                assert!(
+                    off <= 2e-6,
+                    "{case}: {off} off in channel {channel}, line {place}"
+                );
+            }
+        }
     }
 }
 
