@@ -16,14 +16,14 @@ fn picture() -> Picture {
 #[test]
 fn prompts_of_another_model() {
     let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let good = model.prompt("What color is it?", &picture()).unwrap();
+    let good = model.prompt("What color is it?", &[picture()]).unwrap();
     let image = good.ids.iter().position(|&id| id == 3).unwrap();
     let mut short = good.ids.clone();
     short.remove(image);
     for (ids, images) in [(vec![], 0), (vec![1, 2], 0), (vec![3; 9], 9), (short, 63)] {
         let prompt = Prompt {
-            text: String::new(),
             ids,
+            ..good.clone()
         };
         match model
             .start(&picture(), &picture(), &prompt, OPTIONS)
@@ -40,7 +40,7 @@ fn prompts_of_another_model() {
 #[test]
 fn questions_to_a_session_that_do_not_fit() {
     let model = open(None, Cpu::<f32>::new(1).unwrap()).unwrap();
-    let prompt = model.prompt("What color is it?", &picture()).unwrap();
+    let prompt = model.prompt("What color is it?", &[picture()]).unwrap();
     let mut session = model
         .start(&picture(), &picture(), &prompt, OPTIONS)
         .unwrap();

@@ -49,7 +49,10 @@ fn masks(results: &Results, settings: &Settings) -> Vec<Vec<f64>> {
     .unwrap();
     let picture = Picture::open(&folder.join(meta["image"].as_str().unwrap())).unwrap();
     let prompt = model
-        .prompt(meta["question"].as_str().unwrap(), &picture)
+        .prompt(
+            meta["question"].as_str().unwrap(),
+            std::slice::from_ref(&picture),
+        )
         .unwrap();
     assert_eq!(prompt.ids, results.ids("prompt_ids"));
     let baseline = Baseline::Blur.of(&picture, 0);

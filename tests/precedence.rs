@@ -151,7 +151,7 @@ fn made(
 ) -> Result<Made, LvlmError> {
     let checkpoint = checkpoint(Some(folder), &OpenOptions::default())?;
     let model: Box<dyn Lvlm> = load(checkpoint, Cpu::<f32>::new(2).unwrap())?;
-    let prompt = model.prompt(&table.question, picture)?;
+    let prompt = model.prompt(&table.question, std::slice::from_ref(picture))?;
     let images = prompt.ids.iter().filter(|id| **id == image).count();
     let first = prompt.ids.iter().position(|id| *id == image).unwrap();
     let ids = [&prompt.ids[..=first], &prompt.ids[first + images..]].concat();

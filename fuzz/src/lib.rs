@@ -129,8 +129,11 @@ fn ask(files: &Files, tokenizer: &Tokenizer) {
     let Ok(template) = ChatTemplate::load(files, tokenizer, Template::Default(VICUNA)) else {
         return;
     };
-    if let Ok(prompt) = template.render(QUESTION) {
-        let _ = tokenizer.encode_prompt(&prompt, &PictureText::rows(4));
+    for pictures in [1, 2] {
+        let Ok(prompt) = template.render(QUESTION, pictures) else {
+            continue;
+        };
+        let _ = tokenizer.encode_prompt(&prompt, &vec![PictureText::rows(4); pictures]);
     }
 }
 

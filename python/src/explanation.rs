@@ -74,6 +74,9 @@ impl Explanation {
     }
 }
 
+/// A picture as PNG, and under its map if it has one.
+type Figure<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
+
 /// An array of any number of axes, as [`Array`].
 type Cells<'py> = (Vec<usize>, Bound<'py, PyByteArray>);
 
@@ -193,11 +196,7 @@ impl Explanation {
 
     /// The pictures as PNG, with sides of at most `longest` pixels, and each one that is explained
     /// under its map.
-    fn figures<'py>(
-        &self,
-        py: Python<'py>,
-        longest: u32,
-    ) -> PyResult<Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>> {
+    fn figures<'py>(&self, py: Python<'py>, longest: u32) -> PyResult<Vec<Figure<'py>>> {
         let drawn = py.detach(|| {
             let small = |picture: &Picture| {
                 let (width, height) = (picture.width(), picture.height());

@@ -1,11 +1,10 @@
 //! Explaining a model's answer to a question about a picture.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Clock;
 use super::each::{maps, whole};
 use super::perturbation::mean_probability;
 use super::ranking::Ranking;
@@ -166,61 +165,6 @@ pub struct Silent;
 impl Progress for Silent {
     fn begin(&mut self, _: Stage, _: Option<usize>) {}
     fn advance(&mut self, _: usize) {}
-}
-
-/// Measures the time of the stages and counts evaluations.
-struct Clock<'a> {
-    progress: &'a mut dyn Progress,
-    cost: Cost,
-    started: Option<(Stage, Instant)>,
-}
-
-impl<'a> Clock<'a> {
-    fn new(progress: &'a mut dyn Progress) -> Clock<'a> {
-        Clock {
-            progress,
-            cost: Cost::default(),
-            started: None,
-        }
-    }
-
-    fn begin(&mut self, stage: Stage, total: Option<usize>) -> Result<()> {
-        self.end();
-        self.progress.begin(stage, total);
-        self.started = Some((stage, Instant::now()));
-        match self.go_on() {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(ExplainError::Cancelled),
-        }
-    }
-
-    fn go_on(&self) -> ControlFlow<()> {
-        match self.progress.cancelled() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some((stage, since)) = self.started.take() {
-            self.cost.seconds.push((stage, round(since.elapsed())));
-        }
-    }
-
-    fn evaluated(&mut self, count: usize) -> ControlFlow<()> {
-        self.cost.evaluations += count;
-        self.produced(count)
-    }
-
-    /// Reports tokens, which are not counted as evaluations.
-    fn produced(&mut self, count: usize) -> ControlFlow<()> {
-        self.progress.advance(count);
-        self.go_on()
-    }
-}
-
-fn round(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
 /// A request prepared as far as possible without the device.

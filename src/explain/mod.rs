@@ -6,6 +6,7 @@
 
 mod attention_rollout;
 mod attribution;
+mod clock;
 mod curves;
 mod each;
 mod eagle;

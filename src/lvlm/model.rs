@@ -15,7 +15,7 @@ pub struct Prompt {
     /// Its token ids, with the image token once per visual token.
     pub ids: Vec<u32>,
     /// Columns and rows of the pictures that it is about.
-    pub(in crate::lvlm) pictures: Vec<(u32, u32)>,
+    pub pictures: Vec<(u32, u32)>,
 }
 
 /// A large vision-language model.

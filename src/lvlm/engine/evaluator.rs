@@ -64,7 +64,7 @@ impl Rest {
     pub fn without_numbers(images: usize, text: usize) -> Rest {
         Rest {
             images: (0..images).collect(),
-            runs: vec![0..images],
+            runs: std::iter::once(0..images).collect(),
             text: vec![0; text],
         }
     }

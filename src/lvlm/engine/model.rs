@@ -39,9 +39,16 @@ pub(super) struct Model<D: Device> {
     decoder: Arc<Decoder<D>>,
     /// The same decoder without numbers, on the device that only counts.
     meta: Arc<Decoder<Meta>>,
-    /// The tokens before the pictures of the last prompt, and their keys and values: a model's
-    /// prompts begin alike.
-    begun: Mutex<Option<(Vec<u32>, Arc<Prefix<D>>)>>,
+    /// That of the last prompt: a model's prompts begin alike.
+    begun: Mutex<Option<Begun<D>>>,
+}
+
+/// The beginning of a prompt.
+struct Begun<D: Device> {
+    /// The tokens before its pictures.
+    ids: Vec<u32>,
+    /// Their keys and values.
+    prefix: Arc<Prefix<D>>,
 }
 
 impl<D: Device> Model<D> {
@@ -99,15 +106,16 @@ impl<D: Device> Model<D> {
     /// Returns the keys and values of a prompt's tokens before its pictures.
     fn prefix(&self, before: &[u32]) -> Result<Arc<Prefix<D>>> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((ids, known)) = &*begun
-            && ids == before
-        {
-            return Ok(Arc::clone(known));
+        if let Some(known) = begun.as_ref().filter(|known| known.ids == before) {
+            return Ok(Arc::clone(&known.prefix));
         }
         // At most one is held.
         *begun = None;
         let prefix = Arc::new(self.decoder.prefix(&self.device, before)?);
-        *begun = Some((before.to_vec(), Arc::clone(&prefix)));
+        *begun = Some(Begun {
+            ids: before.to_vec(),
+            prefix: Arc::clone(&prefix),
+        });
         Ok(prefix)
     }
 }

@@ -80,9 +80,11 @@ impl<D: Device> PictureLayers<D> for Several<D> {
     }
 }
 
-/// What each picture saved, and the map to its rows; `None` for a picture whose gradients are not
-/// wanted.
-struct SeveralSaved<D: Device>(Vec<Option<(Box<dyn PictureSaved<D>>, RowMap)>>);
+/// What each picture saved; `None` for a picture whose gradients are not wanted.
+struct SeveralSaved<D: Device>(Vec<Option<OneSaved<D>>>);
+
+/// What a picture saved, and the map to its rows.
+type OneSaved<D> = (Box<dyn PictureSaved<D>>, RowMap);
 
 impl<D: Device> PictureSaved<D> for SeveralSaved<D> {
     fn encoder(&mut self) -> Option<&mut VitSaved<D>> {

@@ -19,7 +19,7 @@ enum Seen {
     /// The whole picture alone, without a newline.
     Whole,
     /// The picture in a square, as one line.
-    Square(Processor),
+    Square(Box<Processor>),
 }
 
 /// The whole picture and its tiles.
@@ -79,7 +79,7 @@ impl TiledProcessing {
     #[must_use]
     pub fn in_a_square(self) -> TiledProcessing {
         TiledProcessing {
-            seen: Seen::Square(self.processor.one_square()),
+            seen: Seen::Square(Box::new(self.processor.one_square())),
             ..self
         }
     }

@@ -109,12 +109,12 @@ fn compare(random: &mut Random, layer: &Attention<Cpu<f64>>, case: Case) {
 fn first_rows_see_each_other() {
     let (d, mut random) = (device(), Random::new(115));
     let (c, length, together) = (SMALL.columns, 9, 6);
-    let blocks = [0..together];
+    let block = 0..together;
     let layer = attention(&mut random, &d, SMALL);
     let shared = Some(prefix(&mut random, &d, SMALL, 4));
     let (x, dy) = (random.values(2 * length * c), random.values(2 * length * c));
     let mutual = Sequence {
-        mutual: &blocks,
+        mutual: std::slice::from_ref(&block),
         ..sequence(2, length, true, &shared, &None)
     };
     let run = |x: &[f64], sequence: &Sequence<Cpu<f64>>| {

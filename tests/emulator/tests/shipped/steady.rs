@@ -17,7 +17,9 @@ fn emulated_steady_state_allocates_nothing_and_copies_masks_and_gradients_only()
     let model = open(Some(&folder), Cuda::new(0, Storage::F16).unwrap()).unwrap();
     let picture = Picture::open(&root().join("tests/oracle/images/cat.png")).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);
-    let prompt = model.prompt("What color is the circle?", &picture).unwrap();
+    let prompt = model
+        .prompt("What color is the circle?", std::slice::from_ref(&picture))
+        .unwrap();
     let (size, blends_count) = (6, 4);
     let options = SessionOptions {
         mask_size: size,

@@ -23,7 +23,9 @@ const SIZE: usize = 4;
 fn rounds(model: &dyn Lvlm, picture: &str, answer: &[u32], together: &Barrier) -> Rounds {
     let picture = Picture::open(&root().join("tests/oracle/images").join(picture)).unwrap();
     let baseline = Baseline::Zero.of(&picture, 0);
-    let prompt = model.prompt("What color is the circle?", &picture).unwrap();
+    let prompt = model
+        .prompt("What color is the circle?", std::slice::from_ref(&picture))
+        .unwrap();
     let options = SessionOptions {
         mask_size: SIZE,
         memory_budget: 1 << 30,
