@@ -6,7 +6,6 @@ import json
 import os
 from functools import cached_property
 from importlib.util import find_spec
-from math import isqrt
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from . import _foveate
@@ -49,13 +48,13 @@ class Run:
 
         Args:
             library: ``"pandas"``, ``"polars"`` or ``"dicts"`` for a list of dictionaries; None for
-                the first of them that is installed. A mask is an array of S x S f32, in polars a
+                the first of them that is installed. A mask is an array of S x S f32, of P pictures of P x S x S, in polars a
                 list of its cells row by row.
 
         Raises:
             RunError: a record or a mask is not what was written.
         """
-        columns = [_square(column) for column in self._native.samples()]
+        columns = _shaped(self._native.samples())
         return _table(columns, library)
 
     def tokens(self, library: Optional[str] = None) -> Any:
@@ -70,12 +69,21 @@ class Run:
         return f"<foveate.Run {self.folder}>"
 
 
-def _square(column: Column) -> Column:
-    """Makes square arrays of their elements."""
-    name, kind, values = column
-    if kind == "array":
-        values = [values and array(((isqrt(len(values) // 4),) * 2, values)) for values in values]
-    return name, kind, values
+def _shaped(columns: List[Column]) -> List[Column]:
+    """Makes arrays of the masks' elements: S x S, or P x S x S of P pictures."""
+    sizes = next((values for name, _, values in columns if name == "mask_size"), [])
+
+    def mask(elements: Any, size: int) -> Any:
+        pictures = len(elements) // (4 * size * size)
+        return array(((size, size) if pictures == 1 else (pictures, size, size), elements))
+
+    def shaped(column: Column) -> Column:
+        name, kind, values = column
+        if kind == "array":
+            values = [own and mask(own, size) for own, size in zip(values, sizes)]
+        return name, kind, values
+
+    return [shaped(column) for column in columns]
 
 
 def _table(columns: List[Column], library: Optional[str]) -> Any:

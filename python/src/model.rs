@@ -110,8 +110,13 @@ impl Model {
         let pending = images.into_iter().map(Source::pending);
         let pending: Vec<Pending> = pending.collect::<PyResult<_>>()?;
         let opened = py.detach(|| {
-            let opened = pending.into_iter().map(|one| one.open(&settings.limits));
-            opened.collect::<Result<Vec<_>, _>>()
+            let mut limits = settings.limits;
+            let open = |one: Pending| {
+                let opened = one.open(&limits)?;
+                limits = limits.after(&opened.picture);
+                Ok(opened)
+            };
+            pending.into_iter().map(open).collect::<Result<Vec<_>, _>>()
         });
         let opened = opened.map_err(errors::of)?.into_iter();
         let (pictures, paths): (Vec<_>, _) = opened.map(|one| (one.picture, one.path)).unzip();

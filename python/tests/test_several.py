@@ -80,5 +80,5 @@ def test_pictures_are_drawn(both):
 def test_what_does_not_fit_is_refused(model, scenes, question, settings):
     with pytest.raises(foveate.PictureError, match="at least 3, for explain-image, found 2"):
         model.explain(scenes, question, explain_image=3, **settings)
-    with pytest.raises(foveate.PictureError, match="expected at least one, found 0"):
+    with pytest.raises(foveate.PictureError, match="expected 1 to 64, found 0"):
         model.explain([], question, **settings)

@@ -314,6 +314,9 @@ fn agreements(
             let (Some(one), Some(other)) = (runs[a].mask(&one)?, runs[b].mask(&other)?) else {
                 continue;
             };
+            if one.pictures() != other.pictures() {
+                continue;
+            }
             agreed.push(Agreed {
                 index: sample.index,
                 id: sample.id.clone(),

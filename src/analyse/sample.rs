@@ -138,7 +138,7 @@ impl Sample {
             _ => return Ok(Some(sample)),
         };
         let side = run.manifest().settings.mask_size;
-        let cells = side.saturating_mul(side);
+        let cells = side.saturating_mul(side) * (1 + record.more_masks.len());
         if !lvlm_interpretation::has_all_points(curves, cells) {
             return Err(AnalyseError::Points {
                 path: run.folder().display().to_string(),

@@ -16,6 +16,7 @@ use super::progress::Bars;
 use super::record::{Context, record};
 use super::signals::Graceful;
 use crate::explain::{Explanation, Request, Settings, explain};
+use crate::lvlm::MOST_PICTURES;
 use crate::picture::Picture;
 use crate::report;
 
@@ -70,19 +71,22 @@ pub(super) fn run(options: &Options) -> Result<(), CliError> {
     settings.validate()?;
     let names = names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if options.image.len() > report::MOST_PICTURES {
+    if options.image.len() > MOST_PICTURES {
         return Err(CliError::Option {
             option: "image",
-            expected: format!("at most {} pictures", report::MOST_PICTURES),
+            expected: format!("at most {} pictures", MOST_PICTURES),
             found: options.image.len().to_string(),
         });
     }
     let folder = OutputFolder::prepare(&options.out, &names)?;
     let started = Instant::now();
-    let limits = options.picture.limits();
-    let opened = options.image.iter();
-    let opened = opened.map(|path| Picture::open_within(path, &limits));
-    let pictures = opened.collect::<Result<Vec<_>, _>>()?;
+    let mut limits = options.picture.limits();
+    let mut pictures = Vec::with_capacity(options.image.len());
+    for path in &options.image {
+        let picture = Picture::open_within(path, &limits)?;
+        limits = limits.after(&picture);
+        pictures.push(picture);
+    }
     let opened = machine::open(
         &options.machine,
         &options.encoders.options(settings.compat),

@@ -34,7 +34,7 @@ enum LayoutName {
     Mmstar,
     /// LLaVA-Bench: JSON lines
     LlavaBench,
-    /// VLMEvalKit: TSV, of any data set about one picture
+    /// VLMEvalKit: TSV, of any data set about pictures
     Vlmevalkit,
 }
 

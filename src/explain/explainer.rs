@@ -9,12 +9,16 @@ use super::each::{maps, whole};
 use super::perturbation::mean_probability;
 use super::ranking::Ranking;
 use super::{
-    Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Result, Settings, UnitMap, curves,
-    faithfulness, key_tokens, lvlm_interpretation,
+    Compat, Curves, ExplainError, Faithfulness, Iteration, Mask, Method, Result, Settings, UnitMap,
+    curves, faithfulness, key_tokens, lvlm_interpretation,
 };
 use crate::blend::{Blend, Masks, Path};
-use crate::lvlm::{Callback, Lvlm, LvlmError, PicturePair, Prompt, Scorer, SessionOptions};
+use crate::lvlm::{Callback, Layer, Lvlm, LvlmError, PicturePair, Prompt, Scorer, SessionOptions};
 use crate::picture::Picture;
+
+/// The most cells of the masks of several pictures, so that masks and what is computed of them take
+/// less memory than pictures and model do.
+const MOST_CELLS: usize = 1 << 22;
 
 /// The inputs of an explanation.
 #[derive(Clone, Copy, Debug)]
@@ -198,6 +202,24 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
         );
         let found = found.to_string();
         return Err(LvlmError::Pictures { expected, found }.into());
+    }
+    let of_encoder = matches!(settings.layer, None | Some(Layer::Encoder(_)));
+    if pictures.len() > 1 && settings.method == Method::GradCam && of_encoder {
+        return Err(LvlmError::Pictures {
+            expected: "one, for grad-cam at a layer of the encoder".into(),
+            found: pictures.len().to_string(),
+        }
+        .into());
+    }
+    let each = settings.mask_size.pow(2);
+    let explained = settings.explain_image.map_or(pictures.len(), |_| 1);
+    if explained > 1 && explained * each > MOST_CELLS {
+        let (size, most) = (settings.mask_size, (MOST_CELLS / each).max(1));
+        return Err(LvlmError::Pictures {
+            expected: format!("at most {most} with masks of {size} cells a side"),
+            found: explained.to_string(),
+        }
+        .into());
     }
     // Each picture has a noise baseline of its own.
     let baseline = |(at, picture): (usize, &Picture)| {

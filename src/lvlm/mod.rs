@@ -38,7 +38,7 @@ pub use engine::{
 pub use error::{LvlmError, Result};
 pub use foreign::{ForeignModel, ForeignPictures, ForeignScorer};
 pub use internals::{Internals, Layer, LayerActivations, SequenceRows};
-pub use model::{Lvlm, PicturePair, Prompt};
+pub use model::{Lvlm, MOST_PICTURES, PicturePair, Prompt};
 pub use plan::BatchPlan;
 pub use resampling::Resampling;
 pub use session::{Callback, LogProbabilities, Scorer, Session, SessionOptions, go_on};

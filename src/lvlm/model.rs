@@ -7,6 +7,9 @@ use crate::blend::View;
 use crate::checkpoint::{Compat, RandomizedLayers, Tokenizer};
 use crate::picture::Picture;
 
+/// The most pictures of one prompt.
+pub const MOST_PICTURES: usize = 64;
+
 /// A question as the model's decoder takes it.
 #[derive(Clone, Debug)]
 pub struct Prompt {
@@ -107,6 +110,8 @@ pub(in crate::lvlm) type ViewPixels = Vec<Vec<f32>>;
 pub struct PicturePair {
     /// Columns and rows of the picture.
     pub(in crate::lvlm) size: (u32, u32),
+    /// The number of pictures that it was processed with, itself included.
+    pub(in crate::lvlm) among: usize,
     /// Pixels of the picture, by encoder.
     pub(in crate::lvlm) picture: Vec<ViewPixels>,
     /// Pixels of the baseline, likewise; `None` for a picture that is kept whole.

@@ -32,6 +32,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns the limits of a further picture of the same question: the sum of its pictures' pixels
+    /// is limited as that of one.
+    #[must_use]
+    pub fn after(self, picture: &Picture) -> Limits {
+        let pixels = u64::from(picture.width()) * u64::from(picture.height());
+        Limits {
+            max_pixels: self.max_pixels.saturating_sub(pixels),
+            ..self
+        }
+    }
+
     /// Twice 89,478,485: Pillow refuses pictures of more pixels.
     pub const DEFAULT_PIXELS: u64 = 178_956_970;
 

@@ -7,10 +7,8 @@ use super::{
     saliency_grey, tokens,
 };
 use crate::explain::{Explanation, Mask, SufficientRegion};
+use crate::lvlm::MOST_PICTURES;
 use crate::picture::Picture;
-
-/// The most pictures that have numbered files.
-pub const MOST_PICTURES: usize = 64;
 
 /// The names of the files of an explanation as a whole.
 const WHOLE: [&str; 5] = [

@@ -29,7 +29,7 @@ pub use curves::{CurvesPlot, curves};
 pub use each::{EachPanel, each};
 pub use error::ReportError;
 pub use explanation::{
-    MOST_PICTURES, explanation_file_names, explanation_files, explanation_overlays, mask_overlay,
+    explanation_file_names, explanation_files, explanation_overlays, mask_overlay,
 };
 pub use histogram::{HistogramPlot, histogram};
 pub use intervals::{Interval, IntervalsPanel, intervals};

@@ -47,6 +47,16 @@ impl Order {
                 ));
             }
         }
+        let pictures = match self.manifest.settings.explain_image {
+            Some(_) => 1,
+            None => 1 + record.more_images.len(),
+        };
+        let masks = usize::from(record.mask.is_some()) + record.more_masks.len();
+        if masks > 0 && (record.mask.is_none() || masks != pictures) {
+            return Err(format!(
+                "expected masks of {pictures} pictures, found {masks}"
+            ));
+        }
         let units = record.explanation.as_ref().map_or(0, |e| e.each.len());
         let expected = units * (1 + record.more_masks.len());
         if record.each_masks.len() != expected {

@@ -25,6 +25,9 @@ pub struct Record {
     /// The other pictures, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_images: Vec<RecordImage>,
+    /// Of several pictures, the numbers of those that are explained, from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explained_images: Vec<usize>,
     /// The category of the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
@@ -211,6 +214,7 @@ impl Record {
             question: sample.question.clone(),
             image: image(&sample.picture),
             more_images: sample.more_pictures.iter().map(image).collect(),
+            explained_images: Vec::new(),
             category: sample.category.clone(),
             choices: sample.choices.clone(),
             right: sample.right.clone(),

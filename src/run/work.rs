@@ -214,6 +214,11 @@ fn finish(job: &Job, loaded: Loaded, wait: f64, watch: &dyn Watch) -> Result<Opt
                 ask,
             );
             record.explanation = Some(Explained::from(&explanation));
+            if !record.more_images.is_empty() {
+                record
+                    .explained_images
+                    .clone_from(&explanation.explained_images);
+            }
             timing.seconds = explanation.cost.seconds;
             mask = explanation.mask;
             each = explanation.each.into_iter().map(|map| map.mask).collect();
@@ -330,11 +335,13 @@ fn ready(
     let failed = |cause, message| Ok(Err(Failure { cause, message }));
     let (folder, limits) = (job.data.images(), &job.limits);
     let mut pictures = Vec::with_capacity(1 + sample.more_pictures.len());
+    let mut left = job.limits;
     let images = std::iter::once(&mut record.image).chain(&mut record.more_images);
     let sources = std::iter::once(&sample.picture).chain(&sample.more_pictures);
     for (source, image) in sources.zip(images) {
-        match source.picture(folder, limits) {
+        match source.picture(folder, &left) {
             Ok(picture) => {
+                left = left.after(&picture);
                 image.width = Some(picture.width());
                 image.height = Some(picture.height());
                 pictures.push(picture);

@@ -124,6 +124,7 @@ impl Made {
             id: self.id.clone(),
             question: "?".into(),
             more_images: Vec::new(),
+            explained_images: Vec::new(),
             image: RecordImage {
                 path: "p.png".into(),
                 width: Some(PICTURE),

@@ -187,6 +187,7 @@ fn record(rng: &mut StdRng, index: usize) -> (Record, Option<Mask>, Vec<Mask>) {
         id: format!("sample-{index:05}"),
         question: format!("What is number {index}?"),
         more_images: Vec::new(),
+        explained_images: Vec::new(),
         image: RecordImage {
             path: format!("{}.jpg", index % PICTURES),
             width: Some(width),

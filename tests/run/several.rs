@@ -64,6 +64,8 @@ fn each_picture_has_a_mask_in_records_exports_and_reports() {
             [1, 1, 2 * units]
         };
         assert_eq!(places(record), expected, "{record}");
+        let explained = if n == 0 { Value::Null } else { json!([1, 2]) };
+        assert_eq!(record["explained_images"], explained);
         let more = record["more_images"].as_array().map_or(0, Vec::len);
         assert_eq!(more, usize::from(n > 0));
     }
@@ -143,4 +145,12 @@ fn each_picture_has_a_mask_in_records_exports_and_reports() {
     let records = folder.lines("second/records.jsonl");
     assert_eq!(records[0]["error"]["cause"], "picture");
     assert_eq!(places(&records[1])[..2], [1, 0]);
+    assert_eq!(records[1]["explained_images"], json!([2]));
+
+    // A stranger's record with another number of masks.
+    let lines = String::from_utf8(folder.bytes("whole/records.jsonl")).unwrap();
+    let edited = lines.replace("\"more_masks\":", "\"no_masks\":");
+    std::fs::write(folder.path("whole/records.jsonl"), edited).unwrap();
+    let refused = folder.foveate(&["export", "whole"], &[]);
+    ended(&refused, 2, &["expected masks of 2 pictures, found 1"]);
 }

@@ -118,7 +118,7 @@ impl Pictures {
         if let Some(failure) = record
             .error
             .as_ref()
-            .filter(|e| matches!(e.cause, Cause::Data | Cause::Picture))
+            .filter(|e| matches!(e.cause, Cause::Data | Cause::Picture) && image.width.is_none())
         {
             return Err(failure.message.clone());
         }

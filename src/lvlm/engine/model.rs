@@ -230,6 +230,7 @@ impl<D: Device> Lvlm for Model<D> {
         let pair = |&(picture, baseline): &(&Picture, Option<&Picture>)| {
             Ok(PicturePair {
                 size: (picture.width(), picture.height()),
+                among: pictures.len(),
                 picture: processing.process(picture)?,
                 baseline: baseline.map(|b| processing.process(b)).transpose()?,
             })
@@ -245,6 +246,13 @@ impl<D: Device> Lvlm for Model<D> {
     ) -> Result<Box<dyn Session + 'a>> {
         let sizes: Vec<(u32, u32)> = pictures.iter().map(|pair| pair.size).collect();
         self.takes(sizes.len())?;
+        let alike = pictures.iter().all(|pair| pair.among == sizes.len());
+        if !alike || pictures.iter().all(|pair| pair.baseline.is_none()) {
+            return Err(LvlmError::Pictures {
+                expected: "those of one call that processed them".into(),
+                found: sizes.len().to_string(),
+            });
+        }
         if sizes != prompt.pictures {
             let said = |sizes: &[(u32, u32)]| {
                 let each = sizes

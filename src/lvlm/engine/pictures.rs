@@ -12,7 +12,7 @@ use crate::lvlm::error::{LvlmError, Result};
 use crate::lvlm::family::picture_layers::{OfSize, PictureLayers};
 use crate::lvlm::family::several::{OnePicture, several};
 use crate::lvlm::family::traits::EncoderViews;
-use crate::lvlm::model::PicturePair;
+use crate::lvlm::model::{MOST_PICTURES, PicturePair};
 use crate::lvlm::resampling::Resampling;
 use crate::nn::Positions;
 
@@ -42,8 +42,8 @@ impl<D: Device> Model<D> {
             self.vision.takes_several(),
             self.checkpoint.compat,
         ) {
-            (1, ..) | (2.., true, _) => return Ok(()),
-            (_, true, _) => "at least one".to_string(),
+            (1, ..) | (2..=MOST_PICTURES, true, _) => return Ok(()),
+            (_, true, _) => format!("1 to {MOST_PICTURES}"),
             (_, false, Some(program)) => format!("one, as {program} takes"),
             (_, false, None) => format!("one, as models of family {} take", self.family),
         };

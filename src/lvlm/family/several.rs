@@ -2,6 +2,7 @@
 //! by layers for its size, the rows of one after those of another.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use super::picture_layers::{PictureLayers, PictureRows, PictureSaved};
 use crate::device::{Device, RowMap};
@@ -32,7 +33,7 @@ pub(in crate::lvlm) fn several<D: Device>(
     let mut placed = |picture: OnePicture<D>| {
         let rows = before..before + picture.rows;
         before = rows.end;
-        (picture, RowMap::select(total, rows.map(Some)))
+        (picture, Arc::new(RowMap::select(total, rows.map(Some))))
     };
     Box::new(Several {
         pictures: pictures.into_iter().map(&mut placed).collect(),
@@ -41,7 +42,7 @@ pub(in crate::lvlm) fn several<D: Device>(
 
 /// Pictures, and the maps from all rows to those of each.
 struct Several<D: Device> {
-    pictures: Vec<(OnePicture<D>, RowMap)>,
+    pictures: Vec<(OnePicture<D>, Arc<RowMap>)>,
 }
 
 impl<D: Device> PictureLayers<D> for Several<D> {
@@ -69,7 +70,7 @@ impl<D: Device> PictureLayers<D> for Several<D> {
             let mut hook = output.context;
             hook.begin_at(picture.first);
             hooks.push(hook);
-            saved.push(picture.masked.then(|| (output.saved, map.clone())));
+            saved.push(picture.masked.then(|| (output.saved, Arc::clone(map))));
         }
         let (expected, found) = (1, self.pictures.len());
         Ok(PictureRows {
@@ -84,7 +85,7 @@ impl<D: Device> PictureLayers<D> for Several<D> {
 struct SeveralSaved<D: Device>(Vec<Option<OneSaved<D>>>);
 
 /// What a picture saved, and the map to its rows.
-type OneSaved<D> = (Box<dyn PictureSaved<D>>, RowMap);
+type OneSaved<D> = (Box<dyn PictureSaved<D>>, Arc<RowMap>);
 
 impl<D: Device> PictureSaved<D> for SeveralSaved<D> {
     fn encoder(&mut self) -> Option<&mut VitSaved<D>> {

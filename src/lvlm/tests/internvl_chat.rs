@@ -279,6 +279,22 @@ fn prompts_are_those_of_the_original_program() {
             seen += 1;
         }
         assert!(seen > 5, "{template}");
+        // In the form of the model cards, each with the tiles that it has alone.
+        let both = [picture("wide.png"), picture("small.png")];
+        let alone = |picture: &Picture| {
+            let prompt = model
+                .prompt("What?", std::slice::from_ref(picture))
+                .unwrap();
+            let image = model.tokenizer().image().id();
+            prompt.ids.into_iter().filter(|&id| id == image).count()
+        };
+        let prompt = model.prompt("What?", &both).unwrap();
+        let image = model.tokenizer().image().id();
+        let rows = prompt.ids.iter().filter(|&&id| id == image).count();
+        assert_eq!(rows, alone(&both[0]) + alone(&both[1]));
+        let mark = model.tokenizer().picture_mark();
+        let asked = format!("user\nImage-1: {mark}\nImage-2: {mark}\nWhat?<|im_end|>");
+        assert!(prompt.text.contains(&asked), "{}", prompt.text);
     }
     let (ids, _) = answer(
         dir.path(),

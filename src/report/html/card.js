@@ -61,14 +61,17 @@ function headOf(entry) {
 function pictureOf(card, entry, detail) {
   const figure = html("figure", { class: "picture" });
   const others = detail.others ?? [];
-  const overlays = [detail, ...others].map((one) => overlayOf(figure, entry, one, detail.message));
-  const show = (position) => overlays.forEach((overlay) => overlay?.show(position));
-  if ([detail, ...others].some((one) => one.picture && one.map)) {
+  const all = [detail, ...others];
+  const overlays = all.map((one) => overlayOf(figure, entry, one, detail.message));
+  // A map whose picture is missing stays as it is.
+  const turned = overlays.filter((_, place) => all[place].picture && all[place].map);
+  const show = (position) => turned.forEach((overlay) => overlay.show(position));
+  if (turned.length) {
     const control = slider({ show }, `Picture to map, sample ${entry.index}`);
     figure.append(control.element);
     card.shown = control.show;
     view.shown.add(control.show);
-    overlays.forEach((overlay) => overlay && (overlay.position = view.position));
+    turned.forEach((overlay) => (overlay.position = view.position));
     control.show(view.position);
   }
   if (detail.map && detail.each?.length) {

@@ -20,7 +20,7 @@ pub(super) const TOKENS: &str = "tokens.parquet";
 /// Number of rows in a row group, which are held in memory.
 const GROUP: usize = 1000;
 
-const SAMPLE_COLUMNS: [(&str, Kind); 45] = [
+const SAMPLE_COLUMNS: [(&str, Kind); 46] = [
     ("index", Kind::Integer),
     ("id", Kind::Text),
     ("question", Kind::Text),
@@ -66,6 +66,7 @@ const SAMPLE_COLUMNS: [(&str, Kind); 45] = [
     ("evidence_size", Kind::Integers),
     ("evidence_counts", Kind::Integers),
     ("more_images", Kind::Texts),
+    ("explained_images", Kind::Integers),
 ];
 
 const TOKEN_COLUMNS: [(&str, Kind); 9] = [
@@ -232,6 +233,10 @@ fn sample(record: &Record, mask: Option<&Mask>, model: &str) -> Vec<Cell> {
         Cell::Texts((!record.more_images.is_empty()).then(|| {
             let paths = record.more_images.iter().map(|image| image.path.clone());
             paths.collect()
+        })),
+        Cell::Integers((!record.explained_images.is_empty()).then(|| {
+            let numbers = record.explained_images.iter();
+            numbers.map(|&number| number as i64).collect()
         })),
     ]
 }

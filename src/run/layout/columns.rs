@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::answers::{self, AnswerFormat, Survey, Written};
 use super::choices::{brackets, colon, letter, small_brackets, split, stop, unclear, with_options};
 use super::{Ask, SampleResult, literal, plain, required};
+use crate::lvlm::MOST_PICTURES;
 use crate::run::table::{Row, Table};
 use crate::run::{BadRow, EvidenceSource, Rectangle, Segmentation, Source};
 
@@ -394,10 +395,22 @@ pub(super) fn picture(row: &Row, column: &str, id: &str) -> Result<Source, BadRo
 /// Reads a cell of pictures: bytes, base64, a path, an object with one of these as `bytes` and
 /// `path`, or a list of these, which is not empty.
 fn pictures(row: &Row, column: &str, id: &str) -> Result<Vec<Source>, BadRow> {
-    if let Some(bytes) = row.bytes(column) {
-        let named = row.cells.get(column).and_then(Value::as_str);
-        let name = named.map_or_else(|| format!("{column} of {id}"), str::to_string);
-        return Ok(vec![Source::Bytes(name, bytes.to_vec())]);
+    let bytes: Vec<&[u8]> = row.all_bytes(column).collect();
+    let default = |place: usize, count: usize| match count {
+        1 => format!("{column} of {id}"),
+        _ => format!("{column} {} of {id}", place + 1),
+    };
+    if !bytes.is_empty() {
+        few_enough(column, bytes.len())?;
+        let source = |(place, own): (usize, &&[u8])| {
+            let named = match row.cells.get(column) {
+                Some(Value::Array(names)) => names.get(place).and_then(Value::as_str),
+                name => name.and_then(Value::as_str),
+            };
+            let name = named.map_or_else(|| default(place, bytes.len()), str::to_string);
+            Source::Bytes(name, own.to_vec())
+        };
+        return Ok(bytes.iter().enumerate().map(source).collect());
     }
     let wrong = |found: &str| {
         BadRow::new(format!(
@@ -419,7 +432,8 @@ fn pictures(row: &Row, column: &str, id: &str) -> Result<Vec<Source>, BadRow> {
     if texts.is_empty() {
         return Err(wrong("an empty list"));
     }
-    let several = texts.len() > 1;
+    let count = texts.len();
+    few_enough(column, count)?;
     let source = |(number, text): (usize, Option<String>)| {
         let text = text
             .filter(|text| !text.trim().is_empty())
@@ -427,13 +441,19 @@ fn pictures(row: &Row, column: &str, id: &str) -> Result<Vec<Source>, BadRow> {
         if text.len() < SHORTEST_BASE64 && of_data_address(&text).is_none() {
             return Ok(Source::File(vec![text]));
         }
-        let name = match several {
-            true => format!("{column} {} of {id}", number + 1),
-            false => format!("{column} of {id}"),
-        };
-        decoded(column, &text, name)
+        decoded(column, &text, default(number, count))
     };
     texts.into_iter().enumerate().map(source).collect()
+}
+
+/// Checks that a question has no more pictures than any model takes.
+pub(super) fn few_enough(column: &str, pictures: usize) -> Result<(), BadRow> {
+    match pictures <= MOST_PICTURES {
+        true => Ok(()),
+        false => Err(BadRow::new(format!(
+            "column {column:?}: expected at most {MOST_PICTURES} pictures, found {pictures}"
+        ))),
+    }
 }
 
 /// Returns the base64 of a `data:` address; `None` for other text.

@@ -68,7 +68,7 @@ pub enum Layout {
     Mmstar,
     /// LLaVA-Bench, in the wild or COCO, in JSON lines (arXiv 2304.08485).
     LlavaBench,
-    /// A TSV of VLMEvalKit (arXiv 2407.11691), of any of its data sets about one picture.
+    /// A TSV of VLMEvalKit (arXiv 2407.11691), of any of its data sets about pictures.
     Vlmevalkit,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::answers::{self, AnswerFormat, Written};
 use super::choices::{as_letter, clear, letter, right, stop};
-use super::columns::{decoded, shown};
+use super::columns::{decoded, few_enough, shown};
 use super::{Ask, SampleResult, literal, plain};
 use crate::run::table::{Keyed, Row, Table};
 use crate::run::{BadRow, Right, Source};
@@ -151,10 +151,9 @@ fn pictures(row: &Row, id: &str, shared: Option<&Keyed>) -> Result<Vec<Source>, 
         text = found.ok_or_else(|| wrong("that row has no picture of its own".into()))?;
     }
     let texts = all("image", text)?;
-    let names = present(row, "image_path").map(|names| all("image_path", names));
-    let names = names
-        .transpose()?
-        .filter(|names| names.len() == texts.len());
+    // Names of pictures that are here are for messages only.
+    let names = present(row, "image_path").and_then(|names| all("image_path", names).ok());
+    let names = names.filter(|names| names.len() == texts.len());
     let name = |place: usize| match (&names, texts.len()) {
         (Some(names), _) => names[place].clone(),
         (None, 1) => format!("image of {id}"),
@@ -177,7 +176,10 @@ fn all(column: &str, text: String) -> Result<Vec<String>, BadRow> {
         return Ok(vec![text]);
     }
     let found = match literal::list(&text) {
-        Some(items) if !items.is_empty() => return Ok(items),
+        Some(items) if !items.is_empty() => {
+            few_enough(column, items.len())?;
+            return Ok(items);
+        }
         Some(_) => "an empty list",
         None => "a list that Python does not read",
     };

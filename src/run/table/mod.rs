@@ -28,9 +28,10 @@ const LONGEST_ROW: u64 = 64 << 20;
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Cells by column. For a picture stored as bytes, this holds its file name, if any.
+    /// Cells by column. For a picture stored as bytes, this holds its file name, if any; for a list
+    /// of them the names.
     pub cells: Map<String, Value>,
-    /// Cells that are bytes.
+    /// Cells that are bytes; of a list, each element, in order.
     pub bytes: Vec<(String, Vec<u8>)>,
 }
 
@@ -212,10 +213,15 @@ impl Row {
         }
     }
 
-    /// Returns a cell's bytes.
+    /// Returns a cell's bytes; the first where a list has several.
     pub fn bytes(&self, column: &str) -> Option<&[u8]> {
-        let (_, bytes) = self.bytes.iter().find(|(name, _)| name == column)?;
-        Some(bytes)
+        self.all_bytes(column).next()
+    }
+
+    /// Returns the bytes of each element of a list, or of a cell.
+    pub fn all_bytes(&self, column: &str) -> impl Iterator<Item = &[u8]> {
+        let own = self.bytes.iter().filter(move |(name, _)| name == column);
+        own.map(|(_, bytes)| &bytes[..])
     }
 }
 

@@ -237,6 +237,15 @@ fn row_of(record: Record) -> Row {
             field => field,
         };
         match field {
+            Field::ListInternal(list) if list.elements().iter().any(|f| picture(f).is_some()) => {
+                // Of several pictures, all are bytes, or none is: a name beside bytes says nothing.
+                let all: Option<Vec<_>> = list.elements().iter().map(picture).collect();
+                let (names, pictures): (Vec<_>, Vec<_>) =
+                    all.unwrap_or_default().into_iter().unzip();
+                row.bytes
+                    .extend(pictures.into_iter().map(|bytes| (name.clone(), bytes)));
+                row.cells.insert(name, Value::Array(names));
+            }
             Field::Bytes(bytes) => row.bytes.push((name, bytes.data().to_vec())),
             // The datasets library stores pictures as their bytes and their file name.
             Field::Group(group) if group.get_column_iter().any(|(name, _)| name == "bytes") => {
@@ -258,6 +267,32 @@ fn row_of(record: Record) -> Row {
         }
     }
     row
+}
+
+/// Returns the file name and the bytes of an element of a list that is a picture; text that is stored
+/// as bytes is none.
+fn picture(field: &Field) -> Option<(Value, Vec<u8>)> {
+    let bytes = |field: &Field| match field {
+        Field::Bytes(bytes) => Some(bytes.data().to_vec()),
+        _ => None,
+    };
+    match field {
+        Field::Bytes(_) => bytes(field)
+            .filter(|bytes| !bytes.is_ascii())
+            .map(|bytes| (Value::Null, bytes)),
+        Field::Group(group) => {
+            let part = |wanted: &str| {
+                let mut parts = group.get_column_iter();
+                parts
+                    .find(|(name, _)| *name == wanted)
+                    .map(|(_, part)| part)
+            };
+            let bytes = bytes(part("bytes")?)?;
+            let name = part("path").map_or(Value::Null, |path| value(path.clone()));
+            Some((name, bytes))
+        }
+        _ => None,
+    }
 }
 
 fn is_bytes(field: &Field) -> bool {

@@ -158,6 +158,10 @@ fn a_list_has_one_picture_or_several() {
         ),
         (json!([]), "an empty list"),
         (
+            json!(vec!["a.png"; 65]),
+            "expected at most 64 pictures, found 65",
+        ),
+        (
             json!({"path": null, "bytes": null}),
             "expected a picture, found {",
         ),
@@ -274,6 +278,10 @@ fn evidence_comes_as_a_picture_or_in_coco_s_notation() {
         (json!("{'size': [4, 6]}"), "expected a segmentation in JSON"),
         (json!([[1, 1]]), "part 0: expected x and y of at least 3"),
         (json!([]), "an empty list"),
+        (
+            json!(vec!["a.png"; 65]),
+            "expected at most 64 pictures, found 65",
+        ),
     ] {
         let message = read(shown.clone()).unwrap_err();
         assert!(message.starts_with("column \"shown\": "), "{message}");
