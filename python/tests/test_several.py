@@ -82,3 +82,16 @@ def test_what_does_not_fit_is_refused(model, scenes, question, settings):
         model.explain(scenes, question, explain_image=3, **settings)
     with pytest.raises(foveate.PictureError, match="expected 1 to 64, found 0"):
         model.explain([], question, **settings)
+
+
+def test_the_table_of_a_run_has_the_masks_of_all(command, scenes, question, tmp_path):
+    rows = [[scene.name for scene in scenes], scenes[0].name]
+    lines = [json.dumps({"image": image, "question": question}) for image in rows]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines))
+    options = ["--data", tmp_path / "data.jsonl", "--images", scenes[0].parent]
+    options += ["--out", tmp_path / "out", "--device=cpu", "--threads=2", "--mask-size=8"]
+    done = command("run", *options, "--steps=2", "--no-curves", "--threshold=-1000")
+    assert done.returncode == 0, done.stderr
+    both, one = foveate.read_run(tmp_path / "out").samples("dicts")
+    assert both["mask"].shape == (2, 8, 8) and one["mask"].shape == (8, 8)
+    assert list(both["explained_images"]) == [1, 2] and one["explained_images"] is None

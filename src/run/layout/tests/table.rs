@@ -1,6 +1,7 @@
 //! Tables of other data: their columns, pictures and boxes.
 
 use super::*;
+use crate::run::{Data, DataOptions, Shard};
 
 #[test]
 fn a_table_with_the_usual_columns() {
@@ -287,4 +288,56 @@ fn evidence_comes_as_a_picture_or_in_coco_s_notation() {
         assert!(message.starts_with("column \"shown\": "), "{message}");
         assert!(message.contains(words), "{shown}: {message}");
     }
+}
+
+/// A list of pictures in Parquet, as `tests/data/several/make.py` writes them: each is bytes, or each
+/// is a name.
+#[test]
+fn parquet_holds_lists_of_pictures() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("tests/data/several/pictures.parquet");
+    let read = |column: &str| {
+        let options = DataOptions {
+            columns: Columns {
+                image: Some(column.into()),
+                ..Columns::default()
+            },
+            ..DataOptions::default()
+        };
+        let data = Data::open(&path, None, options).unwrap();
+        let samples = data.samples(Shard::WHOLE, 0).unwrap();
+        let samples = samples.map(|picked| picked.unwrap().sample);
+        samples.collect::<Vec<_>>()
+    };
+    let all = |sample: &Result<Sample, BadRow>| {
+        let sample = sample.as_ref().unwrap();
+        assert_eq!(sample.choices, ["yes", "no"]);
+        let first = std::iter::once(sample.picture.clone());
+        first
+            .chain(sample.more_pictures.clone())
+            .collect::<Vec<_>>()
+    };
+    let bytes = |name: &str, number: u8| {
+        let bytes = [b"\x89PNG", &[number][..]].concat();
+        Source::Bytes(name.into(), bytes)
+    };
+    let file = |name: &str| Source::File(vec![name.into()]);
+    let found = read("image");
+    assert_eq!(
+        all(&found[0]),
+        [bytes("a.png", 1), bytes("image 2 of 0", 2)]
+    );
+    assert_eq!(all(&found[1]), [bytes("c.png", 3)]);
+    assert_eq!(all(&found[2]), [file("d.png"), file("e.png")]);
+    for refused in &found[3..] {
+        let message = &refused.as_ref().unwrap_err().message;
+        assert!(message.contains("column \"image\""), "{message}");
+    }
+    let found = read("raw");
+    assert_eq!(
+        all(&found[0]),
+        [bytes("raw 1 of 0", 1), bytes("raw 2 of 0", 2)]
+    );
+    assert_eq!(all(&found[1]), [bytes("raw of 1", 3)]);
+    assert!(found[2..].iter().all(Result::is_err));
 }
