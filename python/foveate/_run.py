@@ -48,8 +48,8 @@ class Run:
 
         Args:
             library: ``"pandas"``, ``"polars"`` or ``"dicts"`` for a list of dictionaries; None for
-                the first of them that is installed. A mask is an array of S x S f32, of P pictures of P x S x S, in polars a
-                list of its cells row by row.
+                the first of them that is installed. A mask is an array of S x S f32, of P pictures
+                of P x S x S, in polars a list of its cells row by row.
 
         Raises:
             RunError: a record or a mask is not what was written.

@@ -36,9 +36,9 @@ pub fn focus_area(mask: &Mask) -> Option<f64> {
     Some(cells.count() as f64 / mask.values().len() as f64)
 }
 
-/// The agreement of two maps of the same picture, or of the same pictures. If their sizes differ, the larger is sampled at
-/// the cells of the smaller, bilinear with the corner cells on the corners, and rounded to f32 so
-/// that a plateau stays flat.
+/// The agreement of two maps of the same picture, or of the same pictures. If their sizes differ,
+/// the larger is sampled at the cells of the smaller, bilinear with the corner cells on the corners,
+/// and rounded to f32 so that a plateau stays flat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
     /// Spearman's rank correlation of the cells, ties averaged; `None` if a map is constant.

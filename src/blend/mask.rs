@@ -13,7 +13,7 @@ pub struct MaskError {
 }
 
 /// S x S values in [0, 1], row by row: 1 keeps the picture, 0 replaces it with the baseline. A mask
-/// has at least one cell. The mask of several pictures has so many cells for each of them, one
+/// has at least one cell. The mask of several pictures has S x S cells for each of them, one
 /// picture after another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {

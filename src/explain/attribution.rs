@@ -86,7 +86,7 @@ pub trait Attribution {
     /// Returns the names of the settings that the method reads, of those that some methods do not.
     fn settings(&self) -> &'static [&'static str];
 
-    /// Returns the calls that [`Attribution::run`] will make for masks of so many pictures.
+    /// Returns the calls that [`Attribution::run`] will make for masks of that number of pictures.
     fn schedule(&self, pictures: usize) -> Schedule;
 
     /// Finds the mask of the tokens `keys` of the scorer's answer. `evaluated` is called after

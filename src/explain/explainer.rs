@@ -1,4 +1,4 @@
-//! Explaining a model's answer to a question about a picture.
+//! Explaining a model's answer to a question about pictures.
 
 use std::cell::RefCell;
 

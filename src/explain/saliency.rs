@@ -3,8 +3,8 @@
 use super::{Mask, Result};
 
 /// Returns the mask whose saliency, `1 - mask`, is proportional to the attributions of its cells,
-/// row by row, picture by picture, with a largest of 1. Attributions below 0 become 0. If none is above 0, the mask
-/// keeps everything.
+/// row by row, picture by picture, with a largest of 1. Attributions below 0 become 0. If none is
+/// above 0, the mask keeps everything.
 ///
 /// # Errors
 /// [`ExplainError::Mask`](super::ExplainError::Mask) if there are not `size * size` attributions for

@@ -112,7 +112,8 @@ impl Run {
         Ok(mask.covering(places.first().and_then(|place| place.extent)))
     }
 
-    /// Returns the bytes of a record's first mask as stored: `size * size` little-endian f32, row by row.
+    /// Returns the bytes of a record's first mask as stored: `size * size` little-endian f32, row by
+    /// row.
     ///
     /// # Errors
     /// Returns the errors of [`Run::mask`].

@@ -32,7 +32,7 @@ pub(super) struct SessionPictures<D: Device> {
 }
 
 impl<D: Device> Model<D> {
-    /// Checks that a prompt may have so many pictures.
+    /// Checks that a prompt of the model may have that number of pictures.
     ///
     /// # Errors
     /// [`LvlmError::Pictures`].
