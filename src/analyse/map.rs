@@ -188,7 +188,8 @@ mod tests {
             Mask::of_pictures(size, 2, values.collect()).unwrap()
         };
         let found = agreement(&two(9), &two(5), 0.2);
-        assert!(found.rank_correlation.unwrap() > 1.0 - 1e-9, "{found:?}");
+        // Cells of both that are equal may be rounded otherwise.
+        assert!(found.rank_correlation.unwrap() > 0.999, "{found:?}");
         let none = agreement(&two(9), &plane(5), 0.2);
         assert_eq!((none.rank_correlation, none.top_iou), (None, 0.0));
     }

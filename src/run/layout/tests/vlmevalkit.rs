@@ -199,7 +199,7 @@ fn other_tables_are_not_taken_for_it() {
         .iter()
         .map(|sample| names(sample.as_ref().unwrap()))
         .collect();
-    let expected = |names: [&str; 2]| names.map(|name| (name.to_string(), 60));
+    let expected = |names: [&str; 2]| names.map(|name| (name.to_string(), 240));
     assert_eq!(found[0], expected(["x.png", "y.png"]));
     assert_eq!(found[1], expected(["image 1 of 2", "image 2 of 2"]));
     assert_eq!(found[2], expected(["image 1 of 3", "image 2 of 3"]));
