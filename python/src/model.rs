@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use foveate::cli::keywords::{self, Keyword};
 use foveate::cli::{Context, record};
-use foveate::{ExplainError, Limits, Lvlm, Picture, Request, explain, explain_prepared, prepare};
+use foveate::{
+    ExplainError, Limits, Lvlm, Picture, PictureError, Request, explain, explain_prepared, prepare,
+};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -114,7 +116,7 @@ impl Model {
             let open = |one: Pending| {
                 let opened = one.open(&limits)?;
                 limits = limits.after(&opened.picture);
-                Ok(opened)
+                Ok::<_, PictureError>(opened)
             };
             pending.into_iter().map(open).collect::<Result<Vec<_>, _>>()
         });
