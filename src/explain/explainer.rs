@@ -193,16 +193,7 @@ pub fn prepare(model: &dyn Lvlm, request: &Request) -> Result<Prepared> {
     follows(model, settings.compat)?;
     let pictures = request.pictures;
     let prompt = model.prompt(request.question, pictures)?;
-    if let Some(number) = settings.explain_image
-        && number > pictures.len()
-    {
-        let (expected, found) = (
-            format!("at least {number}, for explain-image"),
-            pictures.len(),
-        );
-        let found = found.to_string();
-        return Err(LvlmError::Pictures { expected, found }.into());
-    }
+    settings.explains_among(pictures.len())?;
     let of_encoder = matches!(settings.layer, None | Some(Layer::Encoder(_)));
     if pictures.len() > 1 && settings.method == Method::GradCam && of_encoder {
         return Err(LvlmError::Pictures {

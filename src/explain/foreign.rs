@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{ExplainError, Iteration, Mask, Progress, Result, Settings, Stage};
-use crate::lvlm::{ForeignModel, ForeignPictures, ForeignScorer, LvlmError};
+use crate::lvlm::{ForeignModel, ForeignPictures, ForeignScorer};
 
 /// The mask of a foreign model's score.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,11 +76,7 @@ pub fn attribute<M: ForeignModel>(
 ) -> std::result::Result<Attributed, AttributionError<M::Error>> {
     let found = || -> Result<_> {
         settings.validate()?;
-        if let Some(number) = settings.explain_image.filter(|&number| number > 1) {
-            let expected = format!("at least {number}, for explain-image");
-            let found = "1".into();
-            return Err(LvlmError::Pictures { expected, found }.into());
-        }
+        settings.explains_among(1)?;
         Ok(ForeignScorer::new(
             model,
             pictures,

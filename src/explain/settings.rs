@@ -6,7 +6,7 @@ use super::{
     Compat, CurvePoints, Each, ExplainError, Method, Result, eagle, occlusion, rise, smoothgrad,
 };
 use crate::blend::Noise;
-use crate::lvlm::Layer;
+use crate::lvlm::{Layer, LvlmError};
 use crate::picture::Baseline;
 
 /// The largest number of cells per side of a mask.
@@ -260,6 +260,20 @@ impl Settings {
                 curve_points: CurvePoints::All,
                 ..Settings::of(Method::IgosPlus)
             },
+        }
+    }
+
+    /// Checks that the picture to explain is one of `pictures`.
+    ///
+    /// # Errors
+    /// [`LvlmError::Pictures`].
+    pub(super) fn explains_among(&self, pictures: usize) -> std::result::Result<(), LvlmError> {
+        match self.explain_image {
+            Some(number) if number > pictures => Err(LvlmError::Pictures {
+                expected: format!("at least {number}, for explain-image"),
+                found: pictures.to_string(),
+            }),
+            _ => Ok(()),
         }
     }
 

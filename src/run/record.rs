@@ -201,6 +201,11 @@ impl From<&Explanation> for Explained {
 }
 
 impl Record {
+    /// Returns its pictures, in the order of the question.
+    pub fn images(&self) -> impl Iterator<Item = &RecordImage> {
+        std::iter::once(&self.image).chain(&self.more_images)
+    }
+
     /// Creates the record of a sample before any result; `name` returns the name of a picture.
     pub(super) fn of(sample: &Sample, name: impl Fn(&Source) -> String, seed: u64) -> Record {
         let image = |source: &Source| RecordImage {

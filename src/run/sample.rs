@@ -35,6 +35,13 @@ pub struct Sample {
     pub answer: Option<String>,
 }
 
+impl Sample {
+    /// Returns its pictures, in their order.
+    pub fn pictures(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.picture).chain(&self.more_pictures)
+    }
+}
+
 /// A right answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Right {

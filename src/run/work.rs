@@ -337,8 +337,7 @@ fn ready(
     let mut pictures = Vec::with_capacity(1 + sample.more_pictures.len());
     let mut left = job.limits;
     let images = std::iter::once(&mut record.image).chain(&mut record.more_images);
-    let sources = std::iter::once(&sample.picture).chain(&sample.more_pictures);
-    for (source, image) in sources.zip(images) {
+    for (source, image) in sample.pictures().zip(images) {
         match source.picture(folder, &left) {
             Ok(picture) => {
                 left = left.after(&picture);

@@ -64,7 +64,7 @@ fn right(right: &Right) -> Option<String> {
 
 /// The places of the explained pictures among those of a record, and of the others after them.
 fn order(record: &Record, explain_image: Option<usize>) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..=record.more_images.len()).collect();
+    let mut all: Vec<usize> = (0..record.images().count()).collect();
     let alone = explain_image.and_then(|number| number.checked_sub(1));
     if let Some(alone) = alone.filter(|&alone| alone < all.len()) {
         all.remove(alone);
@@ -96,9 +96,7 @@ pub(super) fn detail(
     let mut maps = mask.map(cells).transpose()?.unwrap_or_default().into_iter();
     let units = each.iter().map(cells).collect::<Result<Vec<_>, _>>()?;
     let mut units: Vec<_> = units.into_iter().map(Vec::into_iter).collect();
-    let images: Vec<&RecordImage> = std::iter::once(&record.image)
-        .chain(&record.more_images)
-        .collect();
+    let images: Vec<&RecordImage> = record.images().collect();
     let order = order(record, explain_image);
     let mut shown = order.iter().map(|&at| {
         let (picture, missing) = match pictures.get(at) {

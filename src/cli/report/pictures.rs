@@ -88,17 +88,13 @@ impl Pictures {
                 Some(rows) => match rows.next().transpose()? {
                     Some(Picked {
                         sample: Ok(sample), ..
-                    }) => {
-                        let first = std::iter::once(sample.picture);
-                        first.chain(sample.more_pictures).collect()
-                    }
+                    }) => sample.pictures().cloned().collect(),
                     _ => Vec::new(),
                 },
                 None if record.image.path.is_empty() => Vec::new(),
                 None => {
-                    let images = std::iter::once(&record.image).chain(&record.more_images);
                     let file = |image: &RecordImage| Source::File(vec![image.path.clone()]);
-                    images.map(file).collect()
+                    record.images().map(file).collect()
                 }
             };
             Ok((record, places))
@@ -107,9 +103,8 @@ impl Pictures {
 
     /// Returns a record's pictures as shown on the page.
     pub fn small(&self, record: &Record, places: &Places) -> Vec<Small> {
-        let images = std::iter::once(&record.image).chain(&record.more_images);
         let small = |(at, image)| self.one(record, image, places.get(at));
-        images.enumerate().map(small).collect()
+        record.images().enumerate().map(small).collect()
     }
 
     /// Returns a picture as shown on the page. One whose size differs from the record's is rejected

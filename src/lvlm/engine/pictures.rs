@@ -78,7 +78,7 @@ impl<D: Device> Model<D> {
             return Err(LvlmError::Prompt { expected, found });
         }
         let processing = self.vision.processing(among);
-        let (mut layers, mut meta_layers) = (Vec::new(), Vec::new());
+        let (mut layers, mut meta_layers, mut placed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut masked, mut pictures, mut encoders) = (Vec::new(), Vec::new(), Vec::new());
         let (mut places, mut positions) = (Vec::new(), Vec::new());
         let (mut rows, mut extent) = (0, None);
@@ -98,15 +98,9 @@ impl<D: Device> Model<D> {
                 meta,
                 images,
             } = size;
-            layers.push(OnePicture {
-                layers: own_layers,
-                encoders: own.len(),
-                rows: images,
-                first,
-                masked: number.is_some(),
-            });
-            meta_layers.push(OnePicture {
-                layers: meta,
+            layers.push(own_layers);
+            meta_layers.push(meta);
+            placed.push(OnePicture {
                 encoders: own.len(),
                 rows: images,
                 first,
@@ -147,8 +141,8 @@ impl<D: Device> Model<D> {
         Ok(SessionPictures {
             masked,
             pictures,
-            layers: together(layers),
-            meta_layers: together(meta_layers),
+            layers: together(&placed, layers),
+            meta_layers: together(&placed, meta_layers),
             views: PictureViews {
                 encoders,
                 images: rows,
@@ -201,12 +195,15 @@ impl<D: Device> Model<D> {
 }
 
 /// Returns the layers of the pictures of one prompt.
-fn together<D: Device>(mut pictures: Vec<OnePicture<D>>) -> Box<dyn PictureLayers<D>> {
-    match (pictures.pop(), pictures.is_empty()) {
-        (Some(one), true) => one.layers,
+fn together<D: Device>(
+    pictures: &[OnePicture],
+    mut layers: Vec<Box<dyn PictureLayers<D>>>,
+) -> Box<dyn PictureLayers<D>> {
+    match (layers.pop(), layers.is_empty()) {
+        (Some(one), true) => one,
         (last, _) => {
-            pictures.extend(last);
-            several(pictures)
+            layers.extend(last);
+            several(pictures, layers)
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::lvlm::encoder::{Vit, VitSaved};
 use crate::lvlm::error::{LvlmError, Result};
 use crate::nn::{AnyHook, BlockHook, Checkpointing, HookGradients, any_hook, gradients_of};
 
-/// One of several pictures of a prompt.
-pub(in crate::lvlm) struct OnePicture<D: Device> {
-    pub layers: Box<dyn PictureLayers<D>>,
+/// The place of one of several pictures of a prompt.
+#[derive(Clone, Copy)]
+pub(in crate::lvlm) struct OnePicture {
     /// Encoders that see it.
     pub encoders: usize,
     /// Rows of the decoder that it becomes.
@@ -23,26 +23,40 @@ pub(in crate::lvlm) struct OnePicture<D: Device> {
     pub masked: bool,
 }
 
-/// Returns the layers of several pictures. Patches are those of the first picture's encoders, then
-/// of the second's, and so on; gradients are those of the masked pictures alone.
+/// Returns the layers of several pictures, each with its own. Patches are those of the first
+/// picture's encoders, then of the second's, and so on; gradients are those of the masked pictures
+/// alone.
 pub(in crate::lvlm) fn several<D: Device>(
-    pictures: Vec<OnePicture<D>>,
+    pictures: &[OnePicture],
+    layers: Vec<Box<dyn PictureLayers<D>>>,
 ) -> Box<dyn PictureLayers<D>> {
     let total = pictures.iter().map(|picture| picture.rows).sum();
     let mut before = 0;
-    let mut placed = |picture: OnePicture<D>| {
+    let mut placed = |(&picture, layers): (&OnePicture, _)| {
         let rows = before..before + picture.rows;
         before = rows.end;
-        (picture, Arc::new(RowMap::select(total, rows.map(Some))))
+        let map = Arc::new(RowMap::select(total, rows.map(Some)));
+        Placed {
+            picture,
+            layers,
+            map,
+        }
     };
+    let pictures = pictures.iter().zip(layers);
     Box::new(Several {
-        pictures: pictures.into_iter().map(&mut placed).collect(),
+        pictures: pictures.map(&mut placed).collect(),
     })
 }
 
-/// Pictures, and the maps from all rows to those of each.
+/// A picture, its layers, and the map from all rows to its own.
+struct Placed<D: Device> {
+    picture: OnePicture,
+    layers: Box<dyn PictureLayers<D>>,
+    map: Arc<RowMap>,
+}
+
 struct Several<D: Device> {
-    pictures: Vec<(OnePicture<D>, Arc<RowMap>)>,
+    pictures: Vec<Placed<D>>,
 }
 
 impl<D: Device> PictureLayers<D> for Several<D> {
@@ -59,13 +73,18 @@ impl<D: Device> PictureLayers<D> for Several<D> {
     ) -> Result<PictureRows<D>> {
         let mut patches = patches.into_iter();
         let (mut all, mut hooks, mut saved) = (None, Vec::new(), Vec::new());
-        for (picture, map) in &self.pictures {
+        for placed in &self.pictures {
+            let Placed {
+                picture,
+                layers,
+                map,
+            } = placed;
             let own = patches.by_ref().take(picture.encoders).collect();
             let checkpointing = match picture.masked {
                 true => checkpointing,
                 false => Checkpointing::Nothing,
             };
-            let output = picture.layers.forward(device, own, checkpointing, check)?;
+            let output = layers.forward(device, own, checkpointing, check)?;
             all = Some(device.mix_rows_vjp(&output.rows, map, all.as_ref())?);
             let mut hook = output.context;
             hook.begin_at(picture.first);

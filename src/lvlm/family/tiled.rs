@@ -85,17 +85,19 @@ impl TiledProcessing {
     }
 }
 
+/// Returns the first of the views, which shows the whole picture.
+fn first_alone<T>(mut views: Vec<T>) -> Vec<T> {
+    views.truncate(1);
+    views
+}
+
 impl ImageProcessing for TiledProcessing {
     type TokenLayout = Packed;
 
     fn encoder_views(&self, width: u32, height: u32) -> Result<Vec<EncoderViews>> {
         let views = match &self.seen {
             Seen::Tiles => self.processor.tiling(width, height)?.views,
-            Seen::Whole => {
-                let mut views = self.processor.tiling(width, height)?.views;
-                views.truncate(1);
-                views
-            }
+            Seen::Whole => first_alone(self.processor.tiling(width, height)?.views),
             Seen::Square(processor) => vec![processor.view(width, height)?],
         };
         let patch = self.patch;
@@ -109,11 +111,7 @@ impl ImageProcessing for TiledProcessing {
     fn process(&self, picture: &Picture) -> Result<Vec<ViewPixels>> {
         Ok(vec![match &self.seen {
             Seen::Tiles => self.processor.process(picture)?,
-            Seen::Whole => {
-                let mut views = self.processor.process(picture)?;
-                views.truncate(1);
-                views
-            }
+            Seen::Whole => first_alone(self.processor.process(picture)?),
             Seen::Square(processor) => vec![processor.process(picture)?],
         }])
     }
